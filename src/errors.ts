@@ -1,0 +1,38 @@
+/**
+ * The root of Aether's errors, and the errors that every part of the library shares.
+ *
+ * @module
+ */
+
+/**
+ * The base class of every error that Aether throws on purpose. Catch a subclass to handle one condition; catch this
+ * one to tell Aether's errors from the rest.
+ *
+ * @example Tell Aether's errors apart
+ * ```ts
+ * import { AetherError, InMemoryEventStore } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * const error = await store.getEvents("").catch((error: unknown) => error);
+ * assert(error instanceof AetherError);
+ * assert.equal(error.name, "InvalidArgumentError");
+ * ```
+ */
+export class AetherError extends Error {
+  /** The name of the error's class, stable across minification. */
+  override readonly name: string = "AetherError";
+}
+
+/** An option or an argument is outside its documented range. Nothing was done. */
+export class InvalidArgumentError extends AetherError {
+  override readonly name = "InvalidArgumentError";
+  /** The name of the option or argument, such as `actorId` or `options.limit`. */
+  readonly argument: string;
+
+  /** Names the argument and says what it must be. */
+  constructor(argument: string, message: string, options?: ErrorOptions) {
+    super(`${argument}: ${message}`, options);
+    this.argument = argument;
+  }
+}
