@@ -5,6 +5,7 @@
  * @module
  */
 import { AetherError, InvalidArgumentError } from "../../errors.ts";
+import { guardSockets } from "./socket_guard.ts";
 
 /** A message as the connection delivers it. */
 export interface NatsMessage {
@@ -192,7 +193,8 @@ export async function connectTo(
       const { wsconnect } = await import("@nats-io/nats-core");
       return await wsconnect(client);
     }
-    const { connect } = await import("@nats-io/transport-node");
+    const { connect, ProtocolHandler } = await import("@nats-io/transport-node");
+    guardSockets(ProtocolHandler.prototype);
     return await connect(client);
   } catch (error) {
     const refused = error instanceof Error &&
