@@ -108,6 +108,7 @@ export interface ConnectOptions {
 
 /** No NATS server could be reached, or none took the connection. Check the URL and whether the server runs. */
 export class ServerUnreachableError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "ServerUnreachableError";
 
   /** Names the servers that were tried. */
@@ -121,6 +122,7 @@ export class ServerUnreachableError extends AetherError {
 
 /** The server refused the credentials. Check user, password, token or credentials file. */
 export class CredentialsRejectedError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "CredentialsRejectedError";
 
   /** Names the servers that were tried. */
@@ -131,6 +133,7 @@ export class CredentialsRejectedError extends AetherError {
 
 /** The connection was down for too long, or is closed: the message was not sent. */
 export class NotConnectedError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "NotConnectedError";
 
   /** Says what became of the connection. */
@@ -141,6 +144,7 @@ export class NotConnectedError extends AetherError {
 
 /** A message is larger than the server takes: it was not sent. */
 export class PayloadTooLargeError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "PayloadTooLargeError";
 
   /** Names the message's size and the limit, headers included, in bytes. */

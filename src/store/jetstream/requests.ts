@@ -12,6 +12,7 @@ import { readDirectMessage, readLeaderMessage, type StoredMessage } from "./stor
 
 /** The server answered a request with an error that has no class of its own. */
 export class JetStreamApiError extends AetherError {
+  /** The name of the error's class. */
   override readonly name: string = "JetStreamApiError";
 
   /** Keeps the request's subject, JetStream's error code, and the server's words. */
@@ -22,11 +23,13 @@ export class JetStreamApiError extends AetherError {
 
 /** The stream does not exist (any more). */
 export class StreamNotFoundError extends JetStreamApiError {
+  /** The name of the error's class. */
   override readonly name = "StreamNotFoundError";
 }
 
 /** The server gave no answer to a request: it can be repeated, if what it asks for can happen twice. */
 export class NoAnswerError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "NoAnswerError";
 
   /** Keeps the request's subject and why there was no answer. */

@@ -23,6 +23,7 @@ export interface StoredMessage {
 
 /** The server's answer is not what the protocol promises. */
 export class UnreadableAnswerError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "UnreadableAnswerError";
 }
 

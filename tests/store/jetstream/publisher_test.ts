@@ -119,17 +119,39 @@ Deno.test("Publisher reports what nobody listens to, and stays usable", async ()
   publisher.close();
 });
 
-Deno.test("Publisher takes nobody's answer but the stream's", async () => {
+Deno.test("Publisher takes nobody's answer but the stream's, and none for another publication", async () => {
   await using server = await startNatsServer();
-  await using c = await client(server.url);
+  await using proxy = startProxy(server.url);
+  await using c = await client(proxy.url);
+  await using somebody = await client(server.url);
   await c.requests.createStream(STREAM);
-  c.connection.subscribe("s.>", {
-    callback: (_error, message) => c.connection.publish(message.reply ?? "", bytes("thanks")),
+  const replies: string[] = [];
+  somebody.connection.subscribe("s.>", {
+    callback: (_error, message) => void replies.push(message.reply ?? ""),
   });
-  const publisher = new Publisher(c.state);
-  for (let i = 1; i <= 50; i++) {
+  await somebody.connection.flush();
+  const publisher = new Publisher(c.state, { timeout: 1_000 });
+
+  // The stream's answer comes after somebody else's.
+  let taken = 0;
+  proxy.filter({ toClient: (frame) => text(frame.payload).endsWith('"seq":1}') && taken++ === 0 });
+  const first = publisher.publish({ subject: "s.1", data: bytes("") });
+  await until(() => replies.length === 1 && taken === 1, "the publication");
+  const reply = replies[0] ?? "";
+  somebody.connection.publish(reply, bytes("thanks"));
+  await somebody.connection.flush();
+  somebody.connection.publish(reply, bytes('{"stream":"S","seq":1}'));
+  assert.deepEqual(await first, stored(1));
+
+  // A copy of that answer comes once more, while a later publication waits in the same slot.
+  for (let i = 2; i <= 256; i++) {
     assert.deepEqual(await publisher.publish({ subject: "s.1", data: bytes("") }), stored(i));
   }
+  proxy.filter({ toClient: (frame) => text(frame.payload).endsWith('"seq":257}') });
+  const later = publisher.publish({ subject: "s.1", data: bytes("") });
+  await until(() => replies.length === 257, "the later publication");
+  somebody.connection.publish(reply, bytes('{"stream":"S","seq":1}'));
+  assert.deepEqual(await later, { status: "unknown", cause: "timeout" });
   publisher.close();
 });
 
