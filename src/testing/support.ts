@@ -125,8 +125,28 @@ export async function within<T>(context: CaseContext, what: string, promise: Pro
   }
 }
 
+/** A promise that is awaited later: until then, its failure is nobody's. */
+export function begun<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+/** Waits for all, failed or not, and then fails as the first one that did. */
+export async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return await Promise.all(promises);
+}
+
 /** Takes the next `count` items, and leaves the iterator open. */
-export async function take<T>(
+export function take<T>(
+  context: CaseContext,
+  iterator: AsyncIterator<T, unknown>,
+  count: number,
+): Promise<T[]> {
+  return begun(takeAll(context, iterator, count));
+}
+
+async function takeAll<T>(
   context: CaseContext,
   iterator: AsyncIterator<T, unknown>,
   count: number,

@@ -75,8 +75,10 @@ export const closing: Theme = {
         const again = await context.reopen();
         for (const [index, outcome] of settled.entries()) {
           const stored = await again.getEvents(`order-${index}`);
-          if (outcome.status === "fulfilled") assert.deepEqual(stored, outcome.value);
-          else {
+          if (outcome.status === "fulfilled") {
+            assert.equal(stored.length, 1, "an acknowledged save is lost");
+            assert.deepEqual(stored, outcome.value);
+          } else {
             await refused(() => Promise.reject(outcome.reason), StoreClosedError);
             assert.deepEqual(stored, []);
           }

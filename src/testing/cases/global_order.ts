@@ -10,7 +10,18 @@ import { InvalidPositionError } from "../../store/errors.ts";
 import type { ReadAllOptions } from "../../store/types.ts";
 import type { Theme } from "../context.ts";
 import { abandoned, reads, tails } from "./log_readers.ts";
-import { aheadOf, all, dataOf, happened, happenedTo, history, refused, wholeLog } from "../support.ts";
+import {
+  aheadOf,
+  all,
+  allOf,
+  begun,
+  dataOf,
+  happened,
+  happenedTo,
+  history,
+  refused,
+  wholeLog,
+} from "../support.ts";
 
 /** Texts that no store makes as a position. */
 const MALFORMED: readonly unknown[] = ["", "nonsense", "0", "START", "\ud800", 7, null, {}];
@@ -218,9 +229,8 @@ export const globalOrder: Theme = {
             ]);
           }
         };
-        const writing = Promise.all([write(one, "one"), write(two, "two")]);
-        const tail = tails(context, reader, count * 4);
-        await writing;
+        const tail = begun(tails(context, reader, count * 4));
+        await allOf([write(one, "one"), write(two, "two")]);
         const seen = await tail;
         assert.deepEqual(seen, await wholeLog(one));
       },

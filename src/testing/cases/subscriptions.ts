@@ -12,6 +12,8 @@ import type { CaseContext, Theme } from "../context.ts";
 import type { StoreUnderTest } from "../harness.ts";
 import {
   all,
+  allOf,
+  begun,
   dataOf,
   happened,
   happenedTo,
@@ -38,10 +40,12 @@ async function standsAt(
     while (subscription.position !== position && !over) await turn();
   };
   let over = false;
+  const reaching = reach();
   try {
-    await within(context, `the subscription comes to stand at ${position}`, reach());
+    await within(context, `the subscription comes to stand at ${position}`, reaching);
   } finally {
     over = true;
+    await reaching;
   }
 }
 
@@ -63,17 +67,14 @@ async function crossTheSeam(
   const subscribe = async (): Promise<void> => {
     while (writing && subscribers.length < 25) {
       const subscription = reader.subscribe();
-      subscribers.push(take(context, iterate(subscription), count * 2).finally(() => subscription.close()));
-      subscribers.at(-1)!.catch(() => {}); // awaited below, where its failure counts
+      const taking = take(context, iterate(subscription), count * 2);
+      subscribers.push(begun(taking.finally(() => subscription.close())));
       await turn();
     }
   };
-  const subscribing = subscribe();
-  await write();
-  writing = false;
-  await subscribing;
+  await allOf([write().finally(() => writing = false), subscribe()]);
   const log = (await wholeLog(writer)).map(({ position }) => position);
-  for (const events of await Promise.all(subscribers)) {
+  for (const events of await allOf(subscribers)) {
     assert.deepEqual(events.map(({ position }) => position), log);
   }
 }
@@ -204,7 +205,7 @@ export const subscriptions: Theme = {
         const store = await context.open();
         await history(store, "a", 2);
         const waiting = store.subscribe({ after: "end" });
-        const waited = all(() => waiting);
+        const waited = begun(all(() => waiting));
         await within(context, "ready", waiting.ready);
         await waiting.close();
         await waiting.close();
@@ -232,7 +233,7 @@ export const subscriptions: Theme = {
         const reason = new Error("enough");
         const abort = new AbortController();
         const waiting = store.subscribe({ after: "end", signal: abort.signal });
-        const loop = refused(() => all(() => waiting), Error);
+        const loop = begun(refused(() => all(() => waiting), Error));
         await within(context, "ready", waiting.ready);
         abort.abort(reason);
         assert.equal(await within(context, "the loop ends", loop), reason);
@@ -247,9 +248,9 @@ export const subscriptions: Theme = {
         const store = await context.open();
         await history(store, "a", 2);
         const loops = [
-          all(() => store.subscribe()),
-          all(() => store.subscribe({ after: "end" })),
-          all(() => store.subscribe({ eventTypes: ["Never"] })),
+          begun(all(() => store.subscribe())),
+          begun(all(() => store.subscribe({ after: "end" }))),
+          begun(all(() => store.subscribe({ eventTypes: ["Never"] }))),
         ];
         await turn();
         await within(context, "close", store.close());
