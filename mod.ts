@@ -10,3 +10,4 @@ export {
   type InMemoryEventStoreOptions,
   InMemoryStorage,
 } from "./src/store/memory/mod.ts";
+export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno_kv/mod.ts";

@@ -50,15 +50,14 @@ export function encodeEvent(draft: Draft, bytesPerEvent: number): string {
 }
 
 /**
- * The events of a commit from their JSON text.
+ * The events of a commit from their JSON.
  *
- * @param text A JSON array of events.
+ * @param list What was parsed from a JSON array of events; its parts are taken over and frozen.
  * @param actorId Their actor.
  * @param versions Their versions; as many as events.
- * @throws {SyntaxError} If the text is not such an array.
+ * @throws {SyntaxError} If it is not such an array.
  */
-export function decodeEvents(text: string, actorId: string, versions: readonly number[]): DecodedEvent[] {
-  const list: unknown = JSON.parse(text);
+export function decodeEvents(list: unknown, actorId: string, versions: readonly number[]): DecodedEvent[] {
   if (!Array.isArray(list) || list.length !== versions.length) {
     throw new SyntaxError(`not a list of ${versions.length} events`);
   }

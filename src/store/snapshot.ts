@@ -60,25 +60,17 @@ export function validateSnapshot<S>(snapshot: Snapshot<S>): Snapshot<S> {
   }
 }
 
-/**
- * A snapshot as JSON text.
- *
- * @throws {InvalidSnapshotError} If it is too large.
- */
+/** A snapshot as JSON text. */
 export function encodeSnapshot(snapshot: Snapshot): string {
   return JSON.stringify(snapshot);
 }
 
-/** A snapshot from its JSON text, frozen; nothing where the text is none of this actor and kind. */
-export function decodeSnapshot(text: string, actorId: string, kind: string): Snapshot | undefined {
-  try {
-    const snapshot = freezeJson(JSON.parse(text)) as Snapshot | null;
-    const sound = snapshot?.actorId === actorId && snapshot.kind === kind && isVersion(snapshot.version) &&
-      isVersion(snapshot.schemaVersion) && "state" in snapshot;
-    return sound ? snapshot : undefined;
-  } catch {
-    return undefined;
-  }
+/** A snapshot from its parsed JSON, frozen; nothing where it is none of this actor and kind. */
+export function decodeSnapshot(json: unknown, actorId: string, kind: string): Snapshot | undefined {
+  const snapshot = freezeJson(json) as Snapshot | null;
+  const sound = snapshot?.actorId === actorId && snapshot.kind === kind && isVersion(snapshot.version) &&
+    isVersion(snapshot.schemaVersion) && "state" in snapshot;
+  return sound ? snapshot : undefined;
 }
 
 /** Whether a snapshot takes the place of the one that is stored: it goes further, or its state has another shape. */
