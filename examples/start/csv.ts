@@ -14,6 +14,8 @@ interface ParsedRecord {
 interface QuotingFault {
   /** How many records were whole before it. */
   readonly records: number;
+  /** How many lines were empty before it. */
+  readonly emptyLines: number;
   readonly reason: string;
 }
 
@@ -66,7 +68,11 @@ export async function* readCsv(
       skip_empty_lines: true,
       skip_records_with_error: true,
       on_skip: (error) => {
-        fault ??= { records: Number(error?.records), reason: explain(error?.code) };
+        fault ??= {
+          records: Number(error?.records),
+          emptyLines: Number(error?.empty_lines),
+          reason: explain(error?.code),
+        };
         return undefined;
       },
     });
@@ -94,6 +100,7 @@ export async function* readCsv(
       } else yield toRow(record, header, begin);
     }
     if (!fault) return undefined;
+    line += fault.emptyLines - emptyLines;
     if (!header) throw new UserError(`${path}: line ${line}: ${fault.reason}`);
     yield new BadRow(line, undefined, fault.reason);
     return line + 1;

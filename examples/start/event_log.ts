@@ -103,9 +103,7 @@ async function toEvent(
 ): Promise<DatedEvent | BadRow> {
   const { [columns.case]: actorId, [columns.activity]: eventType, [columns.timestamp]: time, ...data } =
     row.fields;
-  const absent = Object.values(columns).find((name) =>
-    row.fields[name] === undefined || row.fields[name] === ""
-  );
+  const absent = Object.values(columns).find((name) => (row.fields[name] ?? "") === "");
   if (absent !== undefined) return new BadRow(row.line, nameColumn(row, absent), "it is empty");
   const candidate = { eventType, data, timestamp: time } as NewEvent<LogEvent>;
   try {

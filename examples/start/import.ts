@@ -23,6 +23,9 @@ export interface ImportResult {
 /** How many cases are looked up at a time. */
 const LOOKUPS = 16;
 
+const NOTHING_IMPORTED = "Nothing was imported.";
+const STOPPED = "The import stopped there.";
+
 /**
  * Finds out how much of a log is stored already.
  *
@@ -32,25 +35,34 @@ const LOOKUPS = 16;
 export async function findStored(store: EventStore<LogEvent>, log: EventLog): Promise<number> {
   if (await store.getLastPosition() === undefined) return 0;
   const latest = new Map<string, number>();
-  const waiting = log.cases.entries();
+  const lookUp = async (actorId: string): Promise<void> => {
+    const history = log.cases.get(actorId)!;
+    const version = Math.min(await store.getLatestVersion(actorId), history.length);
+    // An id vouches for all before it: the newest one is enough.
+    if (version > 0) await assertStored(store, history[version - 1]!, NOTHING_IMPORTED);
+    latest.set(actorId, version);
+  };
+  const waiting = log.cases.keys();
   await Promise.all(Array.from({ length: LOOKUPS }, async () => {
-    for (const [actorId, history] of waiting) {
-      const version = Math.min(await store.getLatestVersion(actorId), history.length);
-      // An id vouches for all before it: the newest one is enough.
-      if (version > 0) await assertStored(store, history[version - 1]!);
-      latest.set(actorId, version);
-    }
+    for (const actorId of waiting) await lookUp(actorId);
   }));
+
   const isStored = ({ event }: ImportedEvent): boolean => event.version <= latest.get(event.actorId)!;
-  const end = log.events.findIndex((event) => !isStored(event));
-  if (end < 0) return log.events.length;
+  let end = 0;
+  for (; end < log.events.length; end++) {
+    if (isStored(log.events[end]!)) continue;
+    // Another importer may have stored it since its case was looked up.
+    await lookUp(log.events[end]!.event.actorId);
+    if (!isStored(log.events[end]!)) break;
+  }
+  const missing = log.events[end];
   const beyond = log.events.slice(end).find(isStored);
-  if (!beyond) return end;
-  const missing = log.events[end]!;
+  if (!missing || !beyond) return end;
+  const { actorId, timestamp } = missing.event;
   throw new UserError(
-    `The event of line ${missing.line} ("${missing.event.actorId}", ${missing.event.timestamp}) is not stored, but the ` +
-      `later one of line ${beyond.line} is: another file was imported here before, without that row. ` +
-      `The log is append-only and kept in the order of time, so the row cannot be put in between. ${ELSEWHERE}`,
+    `The event of line ${missing.line} ("${actorId}", ${timestamp}) is not stored, but the later one of line ` +
+      `${beyond.line} is: another file was imported here before, without that row. The log is append-only and kept ` +
+      `in the order of time, so the row cannot be put in between. ${NOTHING_IMPORTED} ${ELSEWHERE}`,
   );
 }
 
@@ -97,24 +109,29 @@ async function countStored(store: EventStore<LogEvent>, commit: readonly Importe
   let count = 0;
   for (const imported of commit) {
     if (await store.getLatestVersion(imported.event.actorId) < imported.event.version) break;
-    await assertStored(store, imported);
+    await assertStored(store, imported, STOPPED);
     count++;
   }
   if (count > 0) return count;
   throw new UserError(
     `Another program writes to the cases of this file: "${
       commit[0]!.event.actorId
-    }" was refused. ${ELSEWHERE}`,
+    }" was refused. ${STOPPED} ${ELSEWHERE}`,
   );
 }
 
-async function assertStored(store: EventStore<LogEvent>, { line, event }: ImportedEvent): Promise<void> {
+async function assertStored(
+  store: EventStore<LogEvent>,
+  { line, event }: ImportedEvent,
+  consequence: string,
+): Promise<void> {
   const { actorId, version } = event;
   for await (const { id } of store.readEvents(actorId, { fromVersion: version, toVersion: version })) {
     if (id === event.id) return;
   }
   throw new UserError(
     `The store holds other events of case "${actorId}": version ${version} is not the event of line ${line}, or what ` +
-      `came before it is not. Either another file was imported here, or this one has changed. ${ELSEWHERE}`,
+      `came before it is not. Either another file was imported here, or this one has changed since. ` +
+      `${consequence} ${ELSEWHERE}`,
   );
 }
