@@ -5,6 +5,10 @@ import { resolve } from "node:path";
 import type { ImportRequest } from "./import_command.ts";
 import type { ShowRequest } from "./show.ts";
 
+/** Where the store is kept, below the current directory. */
+export const DEFAULT_FOLDER = "aether-data";
+
+/** What can be asked for. */
 export const USAGE = `An event-sourced program on an embedded Deno KV store.
 
   deno task start                       runs the story of an order; run it again to go on with it
@@ -13,7 +17,7 @@ export const USAGE = `An event-sourced program on an embedded Deno KV store.
   deno task start help                  shows this
 
 Everywhere:
-  --data DIR            the folder that holds the store (default: aether-data in the current directory)
+  --data DIR            the folder that holds the store (default: ${DEFAULT_FOLDER} in the current directory)
 
 import and show:
   --namespace NAME      keeps logs apart (default: default; show also looks among the story's orders)
@@ -83,7 +87,7 @@ export function parseArguments(args: readonly string[]): Request {
   }
   const { values, operands } = parseStrictly(args, command);
   const here = values.from ?? ".";
-  const data = values.data === undefined ? resolve("aether-data") : resolve(here, values.data);
+  const data = values.data === undefined ? resolve(DEFAULT_FOLDER) : resolve(here, values.data);
   if (values.help || command === "help") return { command: "help", data };
   if (command === "story") return { command, data };
   const [operand, ...rest] = operands.slice(1);

@@ -1,7 +1,7 @@
 /** The state of a case: what its events come to. */
 
 import type { View } from "@flowmade-one/aether";
-import type { LogEvent } from "./event_log.ts";
+import type { LogEvent } from "./row_events.ts";
 
 /** What is known of a case. */
 export interface CaseState {

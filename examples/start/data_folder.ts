@@ -2,7 +2,9 @@
 
 import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
 import type { Event } from "@flowmade-one/aether";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { DEFAULT_FOLDER } from "./arguments.ts";
+import { shellQuote } from "./text.ts";
 
 /** The namespace of imported logs, and that of the story. */
 export const LOG_NAMESPACE = "default";
@@ -14,11 +16,14 @@ export class DataFolder {
   readonly path: string;
   /** The file of the store. */
   readonly file: string;
+  /** What names the folder on the command line; empty for the default one. */
+  readonly argument: string;
 
   /** Names the folder; nothing is made yet. */
   constructor(path: string) {
     this.path = path;
     this.file = join(path, "events.sqlite3");
+    this.argument = path === resolve(DEFAULT_FOLDER) ? "" : ` --data ${shellQuote(path)}`;
   }
 
   /** Whether anything was stored here. */

@@ -9,7 +9,8 @@
 
 import { type EventStore, VersionConflictError } from "@flowmade-one/aether";
 import { nextCommit } from "./commits.ts";
-import type { EventLog, ImportedEvent, LogEvent } from "./event_log.ts";
+import type { EventLog, ImportedEvent } from "./event_log.ts";
+import type { LogEvent } from "./row_events.ts";
 import { UserError } from "./rows.ts";
 
 /** What an import did. */

@@ -3,12 +3,21 @@
 import { basename, extname } from "node:path";
 import { readCsv } from "./csv.ts";
 import { type DataFolder, LOG_NAMESPACE } from "./data_folder.ts";
-import { type EventLog, type LogColumns, type LogEvent, readEventLog, requireColumns } from "./event_log.ts";
+import { type EventLog, readEventLog } from "./event_log.ts";
 import { findStored, type ImportResult, saveLog } from "./import.ts";
 import { readNdjson } from "./ndjson.ts";
 import { Progress } from "./progress.ts";
+import { type LogColumns, type LogEvent, RowEvents } from "./row_events.ts";
 import { type BadRow, type Row, UserError } from "./rows.ts";
-import { formatBytes, formatCount, formatPlural, formatTable, formatTime, printable } from "./text.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatPlural,
+  formatTable,
+  formatTime,
+  printable,
+  shellQuote,
+} from "./text.ts";
 
 /** What the user asks for. */
 export interface ImportRequest {
@@ -80,7 +89,9 @@ export async function runImport(folder: DataFolder, request: ImportRequest): Pro
   ], "  "));
   const [firstCase] = log.cases.keys();
   const where = namespace === LOG_NAMESPACE ? "" : ` --namespace ${namespace}`;
-  console.log(`See one of its cases: deno task start show ${quote(firstCase!)}${where}`);
+  console.log(
+    `See one of its cases: deno task start show ${shellQuote(firstCase!)}${where}${folder.argument}`,
+  );
   return 0;
 }
 
@@ -99,12 +110,13 @@ async function readFile(request: ImportRequest, size: number, bytesPerEvent: num
   const { file, columns, delimiter } = request;
   using progress = new Progress("Reading", size, formatBytes);
   const onBytes = (bytes: number): void => progress.update(bytes);
-  const onHeader = (header: readonly string[]): void => requireColumns(header, columns);
+  const rowEvents = new RowEvents(columns, bytesPerEvent);
+  const onHeader = (header: readonly string[]): void => rowEvents.checkHeader(header);
   const isJson = (request.format ?? extname(file).toLowerCase().slice(1)).match(/^(ndjson|jsonl)$/) !== null;
   const rows: AsyncIterable<Row | BadRow> = isJson
     ? readNdjson(file, onBytes)
     : readCsv(file, { delimiter, onHeader, onBytes });
-  return await readEventLog(rows, columns, bytesPerEvent);
+  return await readEventLog(rows, rowEvents);
 }
 
 /** Lists the bad rows; says whether the import is to go on. */
@@ -121,10 +133,6 @@ function acceptBadRows({ bad, events }: EventLog, { file, skipBad }: ImportReque
   }
   if (events.length === 0) throw new UserError(`${file} has no events to import`);
   return true;
-}
-
-function quote(argument: string): string {
-  return /^[\w.:@%+=,/-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 }
 
 /** Aborts its signal at Ctrl-C, once; a second one ends the process as usual. */

@@ -3,7 +3,7 @@
 import { type EventStore, replay } from "@flowmade-one/aether";
 import { type CaseState, caseView, columnsOf } from "./case_state.ts";
 import { type DataFolder, LOG_NAMESPACE, STORY_NAMESPACE } from "./data_folder.ts";
-import type { LogEvent } from "./event_log.ts";
+import type { LogEvent } from "./row_events.ts";
 import { UserError } from "./rows.ts";
 import { formatDuration, formatPlural, formatTable, formatTime, printable } from "./text.ts";
 

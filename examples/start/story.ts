@@ -30,7 +30,9 @@ export async function runStory(folder: DataFolder): Promise<number> {
 
   console.log();
   for (const each of before === undefined ? [number] : [before, number]) await showOrder(store, each);
-  console.log(`\nRun it again to go on, or see a timeline: deno task start show ${actorOf(number)}`);
+  console.log(
+    `\nRun it again to go on, or see a timeline: deno task start show ${actorOf(number)}${folder.argument}`,
+  );
   return 0;
 }
 

@@ -51,3 +51,8 @@ export function formatTable(rows: readonly (readonly string[])[], indent: string
     .map((row) => indent + row.map((cell, index) => cell.padEnd(widths[index]!)).join("  ").trimEnd())
     .join("\n");
 }
+
+/** An argument as a shell takes it. */
+export function shellQuote(argument: string): string {
+  return /^[\w.:@%+=,/-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
+}

@@ -11,6 +11,19 @@ Deno.test("start help lists every command", async () => {
   assert.equal(await place.succeed("import", "--help"), help);
 });
 
+Deno.test("deno task start takes files and folders from where it was called", async () => {
+  await using place = await Workplace.make();
+  await place.write("log.csv", "case,step,at\nc 1,Begun,2026-01-01T00:00:00Z\n");
+  const columns = ["--case", "case", "--activity", "step", "--timestamp", "at"];
+  const imported = await place.task("import", "log.csv", "--data", "its data", ...columns);
+  assert.equal(imported.code, 0, imported.stderr);
+  assert.match(imported.stdout, /deno task start show 'c 1' --data '.*its data'\n/);
+  const { code, stdout } = await place.task("show", "c 1", "--data", "its data");
+  assert.equal(code, 0);
+  assert.match(stdout, /Current activity +Begun\n/);
+  assert.deepEqual([...Deno.readDirSync(place.path)].map(({ name }) => name).sort(), ["its data", "log.csv"]);
+});
+
 const MISUSES: Record<string, [args: string[], complaint: RegExp]> = {
   "an unknown command": [["imprt", "log.csv"], /There is no command "imprt"/],
   "an unknown option": [["import", "log.csv", "--skipbad"], /--skipbad/],

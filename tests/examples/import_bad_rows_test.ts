@@ -68,6 +68,24 @@ for (const [fault, [row, complaint]] of Object.entries(BROKEN_CSV)) {
   });
 }
 
+Deno.test("start import refuses rows that the store would find too large, and stores those just below", async () => {
+  await using place = await Workplace.make();
+  const row = (actorId: string, note: string): string => GOOD.replace("c-1", actorId).replace("fine", note);
+  const large = "x".repeat(261_800);
+  await place.write(
+    "log.csv",
+    HEADER + row("over", "x".repeat(262_144)) + row("far-over", "x".repeat(1_000_000)) + row("a", large) +
+      row("b", large) + row("escaped", "\\".repeat(130_900)) + row("escaped-over", "\\".repeat(131_072)),
+  );
+  const { code, stderr } = await place.run("import", "log.csv", "--skip-bad");
+  assert.equal(code, 0, stderr);
+  assert.match(
+    stderr,
+    /3 bad rows of .*\n(?: {2}line [237]: the event has \d+ bytes or more as JSON, and the store takes 262144\n){3}$/,
+  );
+  assert.deepEqual((await place.readAll()).map(({ actorId }) => actorId), ["a", "b", "escaped"]);
+});
+
 Deno.test("start import counts lines through quoted newlines and blank lines", async () => {
   await using place = await Workplace.make();
   const quoted = GOOD.replace("fine", '"two\r\nlines\r\n\r\nor four"');

@@ -53,6 +53,18 @@ export class Workplace implements AsyncDisposable {
     }).spawn();
   }
 
+  /** Runs the program as a user does, with `deno task start`, which itself runs elsewhere. */
+  async task(...args: string[]): Promise<ProgramOutput> {
+    const task = new Deno.Command(Deno.execPath(), {
+      args: ["task", "--quiet", "--config", CONFIG, "start", ...args],
+      cwd: this.path,
+      // Deno keeps the one that a task around the tests may have set.
+      env: { NO_COLOR: "1", INIT_CWD: this.path },
+      stdin: "null",
+    });
+    return decode(await task.output());
+  }
+
   /** Runs the program to its end. */
   async run(...args: string[]): Promise<ProgramOutput> {
     return decode(await this.spawn(...args).output());
