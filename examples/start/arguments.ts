@@ -48,6 +48,7 @@ export type Request =
     | { readonly command: "show"; readonly request: ShowRequest }
   );
 
+/** `--from` is what `deno task` passes: tasks run in the project's folder, wherever they were called. */
 const COMMON = {
   data: { type: "string" },
   from: { type: "string" },

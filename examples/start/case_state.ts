@@ -1,6 +1,6 @@
 /** The state of a case: what its events come to. */
 
-import type { View } from "@flowmade-one/aether";
+import type { View } from "@flowmade-one/aether/deno-kv";
 import type { LogEvent } from "./row_events.ts";
 
 /** What is known of a case. */

@@ -1,6 +1,6 @@
 /** Cuts a log into commits. */
 
-import type { StoreLimits } from "@flowmade-one/aether";
+import type { StoreLimits } from "@flowmade-one/aether/deno-kv";
 import type { ImportedEvent } from "./event_log.ts";
 
 /**

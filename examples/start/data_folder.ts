@@ -1,7 +1,6 @@
 /** The folder that holds the embedded store. */
 
-import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
-import type { Event } from "@flowmade-one/aether";
+import { DenoKvEventStore, type Event } from "@flowmade-one/aether/deno-kv";
 import { join, resolve } from "node:path";
 import { DEFAULT_FOLDER } from "./arguments.ts";
 import { shellQuote } from "./text.ts";

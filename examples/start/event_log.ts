@@ -6,7 +6,7 @@
  * case: the same file gives the same ids on every run, and one id vouches for the whole history that leads to it.
  */
 
-import type { EventInput } from "@flowmade-one/aether";
+import type { EventInput } from "@flowmade-one/aether/deno-kv";
 import { v5 as nameBasedUuid } from "uuid";
 import type { LogEvent, RowEvent, RowEvents } from "./row_events.ts";
 import { BadRow, type Row } from "./rows.ts";

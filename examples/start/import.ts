@@ -7,7 +7,7 @@
  * goes on behind it.
  */
 
-import { type EventStore, VersionConflictError } from "@flowmade-one/aether";
+import { type EventStore, VersionConflictError } from "@flowmade-one/aether/deno-kv";
 import { nextCommit } from "./commits.ts";
 import type { EventLog, ImportedEvent } from "./event_log.ts";
 import type { LogEvent } from "./row_events.ts";
@@ -94,7 +94,7 @@ export async function saveLog(
       stored += commit.length;
     } catch (error) {
       if (!(error instanceof VersionConflictError)) throw error;
-      stored += await countStored(store, commit);
+      stored += await countStored(store, commit, error);
     }
     onProgress(stored);
   }
@@ -106,7 +106,11 @@ export async function saveLog(
  *
  * @throws {UserError} If it was another file, or none of them is stored.
  */
-async function countStored(store: EventStore<LogEvent>, commit: readonly ImportedEvent[]): Promise<number> {
+async function countStored(
+  store: EventStore<LogEvent>,
+  commit: readonly ImportedEvent[],
+  conflict: VersionConflictError,
+): Promise<number> {
   let count = 0;
   for (const imported of commit) {
     if (await store.getLatestVersion(imported.event.actorId) < imported.event.version) break;
@@ -115,9 +119,7 @@ async function countStored(store: EventStore<LogEvent>, commit: readonly Importe
   }
   if (count > 0) return count;
   throw new UserError(
-    `Another program writes to the cases of this file: "${
-      commit[0]!.event.actorId
-    }" was refused. ${STOPPED} ${ELSEWHERE}`,
+    `Another program writes to case "${conflict.actorId}", which is in this file too. ${STOPPED} ${ELSEWHERE}`,
   );
 }
 

@@ -32,13 +32,18 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
+/** Whether the system or a permission stood in the way: a folder that cannot be written, say. */
+function isSystemError(error: unknown): error is Error {
+  return Object.values(Deno.errors).some((condition) => error instanceof condition);
+}
+
 try {
   Deno.exitCode = await run(Deno.args);
 } catch (error) {
   if (error instanceof UsageError) {
     console.error(`${error.message}\n\n${USAGE}`);
     Deno.exitCode = MISUSED;
-  } else if (error instanceof UserError || error instanceof AetherError) {
+  } else if (error instanceof UserError || error instanceof AetherError || isSystemError(error)) {
     console.error(error.message);
     Deno.exitCode = FAILED;
   } else throw error;

@@ -1,6 +1,6 @@
 /** The domain of the story: an order is placed, shipped, delivered. */
 
-import type { Decider, Event, NewEvent } from "@flowmade-one/aether";
+import type { Decider, Event, NewEvent } from "@flowmade-one/aether/deno-kv";
 
 /** What happens to an order. */
 export type OrderEvent =

@@ -6,7 +6,7 @@ import { formatCount } from "./text.ts";
 const BAR_INTERVAL = 100;
 const LINE_INTERVAL = 2000;
 
-const BAR_WIDTH = 30;
+const BAR_WIDTH = 20;
 /** ANSI: to the first column, and erase the line. */
 const CLEAR = "\r\x1b[2K";
 

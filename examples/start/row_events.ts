@@ -4,10 +4,10 @@ import {
   AetherError,
   type Event,
   EventTooLargeError,
-  InMemoryEventStore,
   InvalidEventError,
   type NewEvent,
-} from "@flowmade-one/aether";
+} from "@flowmade-one/aether/deno-kv";
+import { InMemoryEventStore } from "@flowmade-one/aether/memory";
 import { BadRow, nameColumn, type Row, UserError } from "./rows.ts";
 
 /** Which columns say what. */

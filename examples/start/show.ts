@@ -1,6 +1,6 @@
 /** `start show CASE`: the timeline of a case, and its state. */
 
-import { type EventStore, replay } from "@flowmade-one/aether";
+import { type EventStore, replay } from "@flowmade-one/aether/deno-kv";
 import { type CaseState, caseView, columnsOf } from "./case_state.ts";
 import { type DataFolder, LOG_NAMESPACE, STORY_NAMESPACE } from "./data_folder.ts";
 import type { LogEvent } from "./row_events.ts";

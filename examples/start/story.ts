@@ -1,6 +1,6 @@
 /** `start`: the story of an order, which each run goes on with. */
 
-import { type EventStore, execute, replay } from "@flowmade-one/aether";
+import { type EventStore, execute, replay } from "@flowmade-one/aether/deno-kv";
 import { type DataFolder, STORY_NAMESPACE } from "./data_folder.ts";
 import { order, type OrderCommand, type OrderEvent } from "./order.ts";
 import { formatPlural, formatTable, formatTime } from "./text.ts";

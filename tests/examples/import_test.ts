@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
 import { expectedEvents, generateLog, type LogRow, toCsv, toNdjson } from "../support/event_log.ts";
 import { Workplace } from "./start_program.ts";
 
@@ -55,7 +56,7 @@ Deno.test("start import reads NDJSON, and keeps its values as they are", async (
     tags: ["a", null],
     nested: { b: true },
   };
-  const typed = await place.write("typed.txt", `\ufeff${JSON.stringify(row)}\r\n\r\n`.slice(1));
+  const typed = await place.write("typed.txt", `\ufeff${JSON.stringify(row)}\r\n\r\n`);
   await place.succeed(
     ...["import", typed, "--format", "ndjson", "--case", "who", "--activity", "what", "--timestamp", "when"],
     ...["--namespace", "typed"],
@@ -123,6 +124,24 @@ Deno.test("start import refuses other rows for the cases that are stored, and mi
   await place.succeed("import", "changed.csv", "--namespace", "changed");
   await place.assertStored(expectedEvents(changed), "changed");
   await place.assertStored(expected);
+});
+
+Deno.test("start import leaves a case alone that a program has gone on with", async () => {
+  await using place = await Workplace.make();
+  const rows = generateLog(7, 5);
+  const file = await place.write("log.csv", toCsv(rows));
+  await place.succeed("import", file);
+  const { actorId, version } = expectedEvents(rows).at(-1)!;
+  {
+    await using store = await DenoKvEventStore.open(place.storeFile);
+    await store.append(actorId, [{ eventType: "Reopened", data: {} }], { expectedVersion: version });
+  }
+  assert.match(await place.succeed("import", file), /Nothing to do/);
+
+  const next = { ...rows[0]!, "case:concept:name": actorId, "time:timestamp": "2031-01-01 00:00:00+00:00" };
+  const grown = await place.write("grown.csv", toCsv([...rows, next]));
+  assert.match(await place.fail(1, "import", grown), new RegExp(`holds other events of case "${actorId}"`));
+  assert.equal((await place.readAll()).length, rows.length + 1);
 });
 
 Deno.test("start import twice at once stores every event once, in the order of time", async () => {

@@ -47,6 +47,13 @@ Deno.test("start --data keeps the events in another folder", async () => {
   assert.deepEqual([...Deno.readDirSync(place.path)].map(({ name }) => name), ["else where"]);
 });
 
+Deno.test("start says in one line that its data folder cannot be made", async () => {
+  await using place = await Workplace.make();
+  await place.write("taken", "");
+  const complaint = await place.fail(1, "--data", "taken");
+  assert.match(complaint, /^.*taken.*\n$/);
+});
+
 async function eventTypes(place: Workplace): Promise<string[]> {
   const events = await place.readAll("orders");
   return events.map(({ actorId, version, eventType }) => `${actorId} ${version} ${eventType}`);
