@@ -25,8 +25,8 @@ export interface ScanOptions {
 
 /** What a batch should hold at the most, in bytes, so that large values do not fill the memory. */
 const BATCH_BYTES = 8 * 1024 * 1024;
-/** The size of the first batch, before the size of the values is known. */
-const FIRST_BATCH = 128;
+/** The size of the first batch, before the size of the values is known: most histories are read in one. */
+const FIRST_BATCH = MAX_LIST_BATCH;
 
 /** Reads a range in batches. While a batch is worked on, the next one is read. */
 export async function* scan(
