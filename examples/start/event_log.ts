@@ -64,8 +64,8 @@ function nameEvents(inTime: readonly RowEvent[]): Pick<EventLog, "events" | "cas
     const { actorId, eventType, data, timestamp } = event;
     let history = cases.get(actorId);
     if (!history) cases.set(actorId, history = []);
-    const before = history.at(-1)?.event.id ?? nameBasedUuid(actorId, CASES);
-    const id = nameBasedUuid(encoder.encode(JSON.stringify([eventType, timestamp, data])), before);
+    const before: string = history.at(-1)?.event.id ?? nameBasedUuid(actorId, CASES);
+    const id: string = nameBasedUuid(encoder.encode(JSON.stringify([eventType, timestamp, data])), before);
     const version = history.length + 1;
     const imported = { line, bytes, event: { id, eventType, actorId, version, data, timestamp } };
     history.push(imported);
