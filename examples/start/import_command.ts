@@ -35,64 +35,77 @@ const INTERRUPTED = 130;
 /** Without `--skip-bad`, this many bad rows are listed. */
 const MOST_LISTED = 20;
 
+/** An import that has come to its end, or was interrupted. */
+interface Outcome extends ImportResult {
+  readonly log: EventLog;
+  readonly seconds: number;
+}
+
 /** Runs the import and returns the exit code. */
 export async function runImport(folder: DataFolder, request: ImportRequest): Promise<number> {
-  const { file, namespace } = request;
-  const { size } = await statFile(file);
-  let result: ImportResult;
-  let log: EventLog;
-  let seconds: number;
-  {
-    await using store = await folder.open<LogEvent>(namespace);
-    console.log(`Reading ${file} (${formatBytes(size)}) ...`);
-    log = await readFile(request, size, store.limits.bytesPerEvent);
-    if (!acceptBadRows(log, request)) return 1;
-    const found = await findStored(store, log);
-    const total = formatPlural(log.events.length, "event");
-    const target = `${folder.path}, namespace "${namespace}"`;
-    if (found === log.events.length) {
-      console.log(
-        `Nothing to do: all ${total} of ${formatPlural(log.cases.size, "case")} are stored in ${target}.`,
-      );
-      return 0;
-    }
-    console.log(`Importing ${total} of ${formatPlural(log.cases.size, "case")} into ${target} ...`);
-    if (found > 0) console.log(`Going on: ${formatCount(found)} of them are stored already.`);
-    const begin = performance.now();
-    using progress = new Progress("Importing events", log.events.length);
-    using interrupt = new Interrupt();
-    result = await saveLog(store, log, found, (stored) => progress.update(stored), interrupt.signal);
-    seconds = (performance.now() - begin) / 1000;
-  }
-  const { found, stored } = result;
+  const outcome = await importFile(folder, request);
+  if (!outcome) return 1;
+  const { log, found, stored } = outcome;
+  const total = formatPlural(log.events.length, "event");
   if (stored < log.events.length) {
     console.log(
-      `Interrupted: ${formatCount(stored)} of ${formatPlural(log.events.length, "event")} are stored. ` +
-        "Run the same command again to go on.",
+      `Interrupted: ${formatCount(stored)} of ${total} are stored. Run the same command again to go on.`,
     );
     return INTERRUPTED;
   }
+  if (stored === found) {
+    const cases = formatPlural(log.cases.size, "case");
+    console.log(`Nothing to do: all ${total} of ${cases} are stored in ${target(folder, request)}.`);
+  } else await printSummary(folder, request, outcome);
+  return 0;
+}
+
+/** Reads and saves; gives nothing where bad rows forbid it. */
+async function importFile(folder: DataFolder, request: ImportRequest): Promise<Outcome | undefined> {
+  const { file, namespace } = request;
+  const { size } = await statFile(file);
+  await using store = await folder.open<LogEvent>(namespace);
+  console.log(`Reading ${file} (${formatBytes(size)}) ...`);
+  const log = await readFile(request, size, store.limits.bytesPerEvent);
+  if (!acceptBadRows(log, request)) return undefined;
+  const found = await findStored(store, log);
+  const begin = performance.now();
+  if (found < log.events.length) {
+    const events = formatPlural(log.events.length, "event");
+    const cases = formatPlural(log.cases.size, "case");
+    console.log(`Importing ${events} of ${cases} into ${target(folder, request)} ...`);
+    if (found > 0) console.log(`Going on: ${formatCount(found)} of them are stored already.`);
+  }
+  using progress = new Progress("Importing events", log.events.length);
+  using interrupt = new Interrupt();
+  const result = await saveLog(store, log, found, (stored) => progress.update(stored), interrupt.signal);
+  return { ...result, log, seconds: (performance.now() - begin) / 1000 };
+}
+
+function target(folder: DataFolder, { namespace }: ImportRequest): string {
+  return `${folder.path}, namespace "${namespace}"`;
+}
+
+async function printSummary(
+  folder: DataFolder,
+  { file, namespace }: ImportRequest,
+  { log, found, stored, seconds }: Outcome,
+): Promise<void> {
   const added = stored - found;
+  const first = formatTime(log.events[0]!.event.timestamp);
+  const last = formatTime(log.events.at(-1)!.event.timestamp);
   console.log(`Imported ${basename(file)}:`);
   console.log(formatTable([
     ["Cases", formatCount(log.cases.size)],
     ["Events", formatCount(stored) + (found > 0 ? `, ${formatCount(added)} of them now` : "")],
-    [
-      "Time",
-      `${formatTime(log.events[0]!.event.timestamp)} to ${
-        formatTime(log.events.at(-1)!.event.timestamp)
-      } UTC`,
-    ],
+    ["Time", `${first} to ${last} UTC`],
     ["Speed", `${formatCount(added / seconds)} events/s`],
     ["File size", `${formatBytes(await folder.size())} (${folder.file})`],
     ...(log.bad.length > 0 ? [["Skipped", formatPlural(log.bad.length, "bad row")]] : []),
   ], "  "));
   const [firstCase] = log.cases.keys();
-  const where = namespace === LOG_NAMESPACE ? "" : ` --namespace ${namespace}`;
-  console.log(
-    `See one of its cases: deno task start show ${shellQuote(firstCase!)}${where}${folder.argument}`,
-  );
-  return 0;
+  const where = (namespace === LOG_NAMESPACE ? "" : ` --namespace ${namespace}`) + folder.argument;
+  console.log(`See one of its cases: deno task start show ${shellQuote(printable(firstCase!))}${where}`);
 }
 
 async function statFile(file: string): Promise<Deno.FileInfo> {

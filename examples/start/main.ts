@@ -9,6 +9,7 @@
 import { AetherError } from "@flowmade-one/aether/memory";
 import { parseArguments, USAGE, UsageError } from "./arguments.ts";
 import { UserError } from "./rows.ts";
+import { printable } from "./text.ts";
 
 /** Exit codes: done, failed, and asked for something that there is not. */
 const FAILED = 1;
@@ -44,7 +45,8 @@ try {
     console.error(`${error.message}\n\n${USAGE}`);
     Deno.exitCode = MISUSED;
   } else if (error instanceof UserError || error instanceof AetherError || isSystemError(error)) {
-    console.error(error.message);
+    // It may quote what a file says.
+    console.error(error.message.split("\n").map(printable).join("\n"));
     Deno.exitCode = FAILED;
   } else throw error;
 }

@@ -73,7 +73,9 @@ export class RowEvents {
     const { line, fields } = row;
     const { case: caseColumn, activity, timestamp } = this.#columns;
     const absent = [caseColumn, activity, timestamp].find((name) => (fields[name] ?? "") === "");
-    if (absent !== undefined) return new BadRow(line, nameColumn(row, absent), "it is empty");
+    if (absent !== undefined) {
+      return new BadRow(line, nameColumn(row, absent), row.header ? "it is empty" : "it is missing or empty");
+    }
     const { [caseColumn]: caseId, [activity]: eventType, [timestamp]: time, ...data } = fields;
     // NDJSON may number its cases. Whatever else is no text is refused by the store.
     const actorId = typeof caseId === "number" ? String(caseId) : caseId as string;

@@ -125,7 +125,7 @@ Deno.test("start import lists bad lines of NDJSON with their columns", async () 
     "line 4, column 1: it is not a JSON object: each line holds one, a member for each column",
   );
   assert.match(lines[4]!, /^line 5, column "concept:name": must be a string, and is 7/);
-  assert.match(lines[5]!, /^line 6, column "case:concept:name": it is empty/);
+  assert.match(lines[5]!, /^line 6, column "case:concept:name": it is missing or empty/);
   assert.equal((await place.run("import", "log.ndjson", "--skip-bad")).code, 0);
   assert.deepEqual((await place.readAll()).map(({ eventType }) => eventType), ["Begun", "Ended"]);
 });
@@ -155,6 +155,11 @@ Deno.test("start import refuses files that are no log", async () => {
   assert.match(
     await place.fail(1, "import", await place.write("header.csv", HEADER)),
     /has no events to import/,
+  );
+  const prose = await place.write("prose.csv", HEADER + '"To be" or not to be\n'.repeat(200));
+  assert.match(
+    await place.fail(1, "import", prose),
+    /more than 100 rows with broken quotes: is this a CSV file\?/,
   );
   const twice = await place.write("twice.csv", HEADER.replace("note", "concept:name") + GOOD);
   assert.match(await place.fail(1, "import", twice), /line 1 names the column "concept:name" twice/);
