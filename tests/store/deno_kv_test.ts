@@ -11,4 +11,4 @@ testEventStore("DenoKvEventStore", {
       dispose: () => Deno.remove(folder, { recursive: true }),
     };
   },
-}, { numRuns: 10, load: 0.5 });
+}, { numRuns: 10, seed: 2026, load: 0.5 });
