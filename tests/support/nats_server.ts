@@ -1,0 +1,255 @@
+/**
+ * Real nats-servers for tests: one, or a cluster, with JetStream on file storage in a temporary folder, that can be
+ * killed, suspended and restarted, and that leave neither process nor folder behind.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { NatsServerProcess } from "./nats_server_process.ts";
+import { natsServerBinary } from "./nats_server_binary.ts";
+
+/** How long a server may take until JetStream answers; a cluster's first election takes a few seconds of it. */
+const READY_TIMEOUT_MS = 60_000;
+
+/** What a server is started with. */
+export interface NatsServerOptions {
+  /** Listens for WebSocket connections too, see {@linkcode NatsServer.websocketUrl}. @default {false} */
+  readonly websocket?: boolean;
+  /** The server's `sync_interval`, such as `always` or `10s`. @default {the server's: 2m} */
+  readonly syncInterval?: string;
+  /** The largest message, headers included, in bytes. @default {the server's: 1 MiB} */
+  readonly maxPayload?: number;
+  /** Further fields of the `jetstream` block, such as `max_file_store`. */
+  readonly jetstream?: Readonly<Record<string, unknown>>;
+  /** Further top-level fields as plain values: `accounts`, `authorization`, `ping_interval` ... */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Text in NATS's configuration language, put at the end of the configuration file. */
+  readonly configText?: string;
+}
+
+/** What `/jsz` of the server's monitoring port tells, as far as tests need it. */
+export interface JetStreamReport {
+  /** The cluster's meta group; absent on a single server. */
+  readonly meta_cluster?: {
+    readonly leader?: string;
+    readonly cluster_size: number;
+    readonly replicas?: readonly {
+      readonly name: string;
+      readonly current: boolean;
+      readonly offline?: boolean;
+    }[];
+  };
+  /** One entry an account, if asked for with `accounts=true`. */
+  readonly account_details?: readonly {
+    readonly name: string;
+    readonly stream_detail?: readonly {
+      readonly name: string;
+      readonly cluster?: { readonly leader?: string };
+    }[];
+  }[];
+}
+
+/** A running nats-server. Disposing of it stops it. */
+export interface NatsServer extends AsyncDisposable {
+  /** The server's unique name. */
+  readonly name: string;
+  /** The process id of the running server; it changes with a restart. */
+  readonly pid: number;
+  /** The client port on the loopback address; it survives a restart. */
+  readonly port: number;
+  /** Where clients connect: `nats://127.0.0.1:<port>`. */
+  readonly url: string;
+  /** Where WebSocket clients connect. @throws {Error} if the server was started without `websocket` */
+  readonly websocketUrl: string;
+  /** Where the server's monitoring answers: `http://127.0.0.1:<port>`. */
+  readonly monitoringUrl: string;
+  /** The folder in which JetStream keeps its streams. */
+  readonly storageFolder: string;
+  /** The server's log so far. */
+  log(): Promise<string>;
+  /** Asks the monitoring port for `/jsz` with a query such as `accounts=true&streams=true`. */
+  jetStream(query?: string): Promise<JetStreamReport>;
+  /** Ends the process with SIGKILL. Storage and ports are kept for `restart()`. */
+  kill(): Promise<void>;
+  /** Ends the process with SIGTERM, so that it shuts down in order. */
+  shutdown(): Promise<void>;
+  /** Freezes the process (SIGSTOP) and resolves when it stands still: its connections stay open and silent. */
+  suspend(): Promise<void>;
+  /** Wakes the process up again (SIGCONT). */
+  resume(): void;
+  /** Starts the server again on the same ports and storage (killing it first if it runs) and waits until it is ready. */
+  restart(): Promise<void>;
+  /** Waits until JetStream answers; in a cluster until the meta leader is known and this server has caught up. */
+  ready(): Promise<void>;
+  /** Kills the process and removes its folder. */
+  stop(): Promise<void>;
+}
+
+/** A cluster of servers with one JetStream domain. Disposing of it stops all of them. */
+export interface NatsCluster extends AsyncDisposable {
+  /** The servers, in the order of their names. */
+  readonly servers: readonly NatsServer[];
+  /** The URLs of all servers. */
+  readonly urls: string[];
+  /** The URLs of all servers, separated by commas. */
+  readonly url: string;
+  /** The server that leads JetStream's meta group now; undefined during an election. */
+  metaLeader(): Promise<NatsServer | undefined>;
+  /** The server that leads the stream now, in any account; undefined during an election. */
+  streamLeader(stream: string): Promise<NatsServer | undefined>;
+  /** Stops all servers and removes their folders. */
+  stop(): Promise<void>;
+}
+
+/** Starts one server on free loopback ports and waits until JetStream answers. */
+export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
+  const [server] = await start(1, options);
+  if (!server) throw new Error("unreachable: one server was asked for");
+  return server;
+}
+
+/** Starts a cluster on free loopback ports and waits until all its servers see one another and one meta leader. */
+export async function startNatsCluster(size = 3, options: NatsServerOptions = {}): Promise<NatsCluster> {
+  return new Cluster(await start(size, options));
+}
+
+class Cluster implements NatsCluster {
+  readonly servers: readonly NatsServer[];
+
+  constructor(servers: readonly NatsServer[]) {
+    this.servers = servers;
+  }
+
+  get urls(): string[] {
+    return this.servers.map((server) => server.url);
+  }
+
+  get url(): string {
+    return this.urls.join(",");
+  }
+
+  async metaLeader(): Promise<NatsServer | undefined> {
+    return await this.#agreed((report) => report.meta_cluster?.leader, "");
+  }
+
+  async streamLeader(stream: string): Promise<NatsServer | undefined> {
+    return await this.#agreed((report) => {
+      const streams = report.account_details?.flatMap((account) => account.stream_detail ?? []) ?? [];
+      return streams.find((detail) => detail.name === stream)?.cluster?.leader;
+    }, "accounts=true&streams=true");
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.stop()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** A leader counts once it says so itself: the others may still name the one that died. */
+  async #agreed(
+    leaderOf: (report: JetStreamReport) => string | undefined,
+    query: string,
+  ): Promise<NatsServer | undefined> {
+    const claims = await Promise.all(this.servers.map(async (server) => {
+      const report = await server.jetStream(query).catch(() => undefined);
+      return report && leaderOf(report) === server.name;
+    }));
+    return this.servers.find((_, index) => claims[index]);
+  }
+}
+
+async function start(size: number, options: NatsServerOptions): Promise<NatsServer[]> {
+  const binary = await binaryOnce();
+  const deadline = performance.now() + READY_TIMEOUT_MS;
+  while (true) {
+    const id = crypto.randomUUID().slice(0, 8);
+    const ports = Array.from({ length: size }, () => new Ports());
+    const servers = await Promise.all(ports.map(async (own, index) => {
+      const folder = await Deno.makeTempDir({ prefix: "aether-nats-" });
+      const name = `n${index + 1}-${id}`;
+      const routes = size > 1
+        ? { cluster: `c-${id}`, ports: ports.map((other) => other.cluster) }
+        : undefined;
+      await Deno.writeTextFile(join(folder, "nats.conf"), configuration(name, folder, own, routes, options));
+      return new NatsServerProcess({ name, folder, binary, size, ...own });
+    }));
+    try {
+      await Promise.all(servers.map((server) => server.launch()));
+      await Promise.all(servers.map((server) => server.ready(deadline, true)));
+      return servers;
+    } catch (error) {
+      await Promise.all(servers.map((server) => server.stop()));
+      // Another process took a port between our look and the server's bind: once more, with other ports.
+      const collision = error instanceof Error && error.message.includes("address already in use");
+      if (!collision || performance.now() > deadline) throw error;
+    }
+  }
+}
+
+let binary: Promise<string> | undefined;
+
+function binaryOnce(): Promise<string> {
+  return binary ??= natsServerBinary();
+}
+
+/** The ports of one server, free a moment ago. */
+class Ports {
+  readonly client = freePort();
+  readonly monitoring = freePort();
+  readonly cluster = freePort();
+  readonly websocket = freePort();
+}
+
+/**
+ * A loopback port that is free now. It is taken from below the ranges that operating systems give to outgoing
+ * connections (32768 and up), so that no connection takes it while its server is down for a restart.
+ */
+function freePort(): number {
+  while (true) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+/** The configuration file: NATS's language takes JSON for values. */
+function configuration(
+  name: string,
+  folder: string,
+  ports: Ports,
+  routes: { cluster: string; ports: number[] } | undefined,
+  options: NatsServerOptions,
+): string {
+  const fields: Record<string, unknown> = {
+    server_name: name,
+    listen: `127.0.0.1:${ports.client}`,
+    http: `127.0.0.1:${ports.monitoring}`,
+    log_file: join(folder, "nats.log"),
+    jetstream: {
+      store_dir: folder,
+      ...(options.syncInterval === undefined ? {} : { sync_interval: options.syncInterval }),
+      ...options.jetstream,
+    },
+    ...(options.maxPayload === undefined ? {} : { max_payload: options.maxPayload }),
+    ...(options.websocket ? { websocket: { listen: `127.0.0.1:${ports.websocket}`, no_tls: true } } : {}),
+    ...(routes
+      ? {
+        cluster: {
+          name: routes.cluster,
+          listen: `127.0.0.1:${ports.cluster}`,
+          routes: routes.ports.map((port) => `nats://127.0.0.1:${port}`),
+          no_advertise: true, // a client behind a proxy must not learn the way around it
+        },
+      }
+      : {}),
+    ...options.config,
+  };
+  const lines = Object.entries(fields).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
+  return `${lines.join("\n")}\n${options.configText ?? ""}\n`;
+}
