@@ -51,7 +51,10 @@ export class LogSubscription<T> implements Subscription<T> {
     if (options.signal?.aborted) this.#abort();
     this.#batches = options.follow({ onReady, signal: this.#ending.signal })[Symbol.asyncIterator]();
     this.#first = this.#batches.next();
-    this.#first.then((result) => result.done && resolve(), reject);
+    this.#first.then(({ done }) => {
+      if (done && options.signal?.aborted) reject(options.signal.reason);
+      else if (done) resolve();
+    }, reject);
   }
 
   /** The place behind the last event that was delivered or left out. */

@@ -6,6 +6,7 @@
  * @module
  */
 
+export * from "../store/mod.ts";
 export { eventStoreConformance, testEventStore } from "./conformance.ts";
 export type {
   BackendUnderTest,

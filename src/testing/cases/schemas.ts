@@ -162,7 +162,14 @@ export const schemas: Theme = {
           () => all(() => old.subscribe()),
         ];
         for (const read of ways) await refused(read, SchemaVersionError, fields);
+        // What hands out no event has nothing to fail on.
         assert.equal(await old.getLatestVersion("order"), 1);
+        assert.equal(await old.getLastPosition(), saved.position);
+        assert.deepEqual(await all(() => old.listActors()), [{ actorId: "order", latestVersion: 1 }]);
+        const [next] = await old.append("order", [{ eventType: "Other", data: 1 }], {
+          expectedVersion: "any",
+        });
+        assert.equal(next?.version, 2);
       },
     },
     {

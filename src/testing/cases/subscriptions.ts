@@ -239,6 +239,7 @@ export const subscriptions: Theme = {
         assert.equal(await within(context, "the loop ends", loop), reason);
         const signal = AbortSignal.abort(reason);
         const aborted = store.subscribe({ signal });
+        assert.equal(await within(context, "ready settles", refused(() => aborted.ready, Error)), reason);
         assert.equal(await within(context, "it ends", refused(() => all(() => aborted), Error)), reason);
       },
     },
