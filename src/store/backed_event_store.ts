@@ -18,7 +18,7 @@ import type { EventRegistry } from "../event/registry.ts";
 import { nameFault } from "../event/text.ts";
 import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import type { StorageBackend } from "./backend.ts";
-import { flatten } from "./batches.ts";
+import { flatten, type Restore } from "./batches.ts";
 import { checkCounts, type Commit, type CommitPart } from "./commit.ts";
 import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
 import { compileFilter } from "./filter.ts";
@@ -156,7 +156,9 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     assertActorId(actorId);
     if (!isVersion(fromVersion)) throw new InvalidArgumentError("fromVersion", "must be a positive integer");
-    return await this.#track(() => this.#backend.getEvents(actorId, fromVersion)) as StoredEvent<E>[];
+    const events = await this.#track(() => this.#backend.getEvents(actorId, fromVersion));
+    const restored = this.#registry.restoreAll(events);
+    return (restored instanceof Promise ? await restored : restored) as StoredEvent<E>[];
   }
 
   /** An actor's events in bounded memory, in either direction. */
@@ -215,6 +217,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const subscription = new LogSubscription<Delivered>({
       follow: (controls) => this.#backend.followLog({ after, filter, onDamage: undefined, ...controls }),
       select: ({ events }) => (chosen ? events.filter(chosen) : events) as readonly Delivered[],
+      restore: this.#restore as () => Restore<Delivered> | undefined,
       positionOf: (event) => event.position,
       position: after === "start" || after === "first-kept" || after === "end" ? undefined : after,
       signal,
@@ -355,10 +358,15 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       try {
         return await stored as StoredEvent<E>[];
       } catch (error) {
-        return await explainConflict(commit, error, this.#backend) as StoredEvent<E>[];
+        const repeated = await explainConflict(commit, error, this.#backend);
+        return await this.#registry.restoreAll(repeated) as StoredEvent<E>[];
       }
     });
   }
+
+  /** What brings events to their registered schema versions, where anything can have another one. */
+  readonly #restore = (): Restore<StoredEvent> | undefined =>
+    this.#registry.isIdle ? undefined : (event) => this.#registry.restore(event);
 
   /** Iterates over batches for as long as the store is open. */
   #iterate<T>(
@@ -369,7 +377,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     return {
       [Symbol.asyncIterator]: (): AsyncIterator<T> => {
         this.#assertOpen();
-        return flatten(begin(), { limit, signal, check: () => this.#assertOpen() }) as AsyncIterator<T>;
+        const check = (): void => this.#assertOpen();
+        return flatten(begin(), { limit, signal, check, restore: this.#restore }) as AsyncIterator<T>;
       },
     };
   }

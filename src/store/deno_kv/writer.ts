@@ -28,8 +28,6 @@ import type { Records } from "./records.ts";
 import { getAll } from "./scan.ts";
 import { encodePart, guardKey, Write } from "./write.ts";
 
-/** How many atomic operations may be on their way at once: one is flushed while the next one is built. */
-const MAX_IN_FLIGHT = 2;
 /** The room for shares in a record of the log: a value without its head and brackets. */
 const LOG_RECORD_BYTES = MAX_VALUE_BYTES - 64;
 
@@ -54,6 +52,8 @@ export interface WriterSetup {
   readonly wakeups: Wakeups;
   /** How many checks an atomic operation may have, until the backend says otherwise. */
   readonly maxChecks: number;
+  /** How many atomic operations may be on their way at once. */
+  readonly maxInFlight: number;
   /** How long a commit may take, in milliseconds. */
   readonly timeout: number;
 }
@@ -90,19 +90,23 @@ export class GroupWriter {
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      while (this.#inFlight < MAX_IN_FLIGHT) {
+      while (this.#inFlight < this.#setup.maxInFlight) {
         const group = this.#nextGroup();
         if (group.length === 0) break;
         this.#inFlight++;
         for (const write of group) for (const actorId of write.actorIds) this.#busy.add(actorId);
-        this.#store(group).finally(() => {
-          for (const write of group) for (const actorId of write.actorIds) this.#busy.delete(actorId);
-          this.#inFlight--;
-          this.#schedule();
-        });
+        this.#run(group);
       }
       this.#watchQueue();
     });
+  }
+
+  /** Stores a group, and then goes on with what has come meanwhile. */
+  async #run(group: readonly Write[]): Promise<void> {
+    await this.#store(group);
+    for (const write of group) for (const actorId of write.actorIds) this.#busy.delete(actorId);
+    this.#inFlight--;
+    this.#schedule();
   }
 
   /** Sees to it that what waits behind an operation that is not answered does not wait for ever. */
@@ -110,14 +114,16 @@ export class GroupWriter {
     if (this.#queue.length === 0) {
       clearTimeout(this.#watch);
       this.#watch = undefined;
-    } else {this.#watch ??= setTimeout(() => {
-        this.#watch = undefined;
-        const now = performance.now();
-        const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
-        for (const write of this.#queue) if (write.deadline <= now) write.fail(cause);
-        this.#queue = this.#queue.filter((write) => write.deadline > now);
-        this.#watchQueue();
-      }, Math.max(1, this.#queue[0]!.deadline - performance.now()));}
+      return;
+    }
+    this.#watch ??= setTimeout(() => {
+      this.#watch = undefined;
+      const now = performance.now();
+      const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
+      for (const write of this.#queue) if (write.deadline <= now) write.fail(cause);
+      this.#queue = this.#queue.filter((write) => write.deadline > now);
+      this.#watchQueue();
+    }, Math.max(1, this.#queue[0]!.deadline - performance.now()));
   }
 
   /** Takes from the queue what fits one atomic operation, none of an actor that is busy or has an earlier one waiting. */
