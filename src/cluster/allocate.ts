@@ -37,7 +37,9 @@ export function allocate(knowledge: Knowledge): ShardMap | undefined {
   const releasing = memo((session) => new Set(nodes.get(sessionKey(session))?.releasing));
 
   const remaining = map.assignments.map((assignment, shard) =>
-    assignment !== undefined && (over(assignment.owner) || hasLetGo(assignment, shard)) ? undefined : assignment
+    assignment !== undefined && (over(assignment.owner) || hasLetGo(assignment, shard))
+      ? undefined
+      : assignment
   );
 
   function hasLetGo({ owner, revokedOver }: Assignment, shard: number): boolean {

@@ -73,12 +73,19 @@ export class Coordinator implements AsyncDisposable {
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
    * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
    */
-  static async join(cluster: string | NatsConnection | Bucket, options: JoinOptions = {}): Promise<Coordinator> {
+  static async join(
+    cluster: string | NatsConnection | Bucket,
+    options: JoinOptions = {},
+  ): Promise<Coordinator> {
     const newId = (): string => crypto.randomUUID();
     const checked = checkOptions(options, newId);
     options.signal?.throwIfAborted();
     if (typeof cluster !== "string" && "watch" in cluster) {
-      return await joinBucket(new Member(cluster, checked, { newId }), () => Promise.resolve(), options.signal);
+      return await joinBucket(
+        new Member(cluster, checked, { newId }),
+        () => Promise.resolve(),
+        options.signal,
+      );
     }
     const { bucket, close } = await openClusterBucket(cluster, options);
     return await joinBucket(new Member(bucket, checked, { newId }), close, options.signal);

@@ -42,10 +42,11 @@ export interface CoordinatorOptions extends Pick<LeaseOptions, "ttl" | "maxClock
 }
 
 /** The options with their defaults. */
-export interface CheckedOptions
-  extends
-    Required<Pick<CoordinatorOptions, "name" | "address" | "metadata" | "weight" | "shardCount" | "candidate">>,
-    Pick<LeaseTerms, "ttl" | "maxClockSkew" | "renewEvery"> {
+export interface CheckedOptions extends
+  Required<
+    Pick<CoordinatorOptions, "name" | "address" | "metadata" | "weight" | "shardCount" | "candidate">
+  >,
+  Pick<LeaseTerms, "ttl" | "maxClockSkew" | "renewEvery"> {
   /** See {@linkcode CoordinatorOptions.onWarning}. */
   readonly onWarning: (message: string, cause: unknown) => void;
 }
@@ -63,7 +64,10 @@ export function checkOptions(options: CoordinatorOptions, newId: () => string): 
   } = options;
   checkName("options.name", name);
   if (typeof address !== "string" || byteLength(address) > MAX_ADDRESS_BYTES) {
-    throw new InvalidArgumentError("options.address", `must be a string of at most ${MAX_ADDRESS_BYTES} bytes`);
+    throw new InvalidArgumentError(
+      "options.address",
+      `must be a string of at most ${MAX_ADDRESS_BYTES} bytes`,
+    );
   }
   if (typeof weight !== "number" || !(weight >= 0 && weight <= MAX_WEIGHT)) {
     throw new InvalidArgumentError("options.weight", `must be a number from 0 to ${MAX_WEIGHT}`);

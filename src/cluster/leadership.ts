@@ -192,7 +192,9 @@ export class Leadership {
   async #tend(lease: HeldLease, version: Version, alive: BucketView): Promise<Version | undefined> {
     const { view } = this.#options;
     const latest = view.get(MAP_KEY);
-    if (latest !== undefined && latest.revision > version.revision) return await this.#stamp(lease, latest.revision);
+    if (latest !== undefined && latest.revision > version.revision) {
+      return await this.#stamp(lease, latest.revision);
+    }
     const entries = [...view.matching("node.>")];
     const nodes = entries.map((entry) => decodeNode(entry.value)).filter((node) => node !== undefined);
     const isOver = ({ name, session }: Session): boolean => provesOver(alive.get(aliveKey(name)), session);

@@ -15,7 +15,7 @@ import {
 } from "./errors.ts";
 import { type HeldLease, type LeaseTerms, readLease } from "./held_lease.ts";
 import type { LeaseEnvironment } from "./lease.ts";
-import { Leadership, LEADER_KEY, MAP_KEY } from "./leadership.ts";
+import { LEADER_KEY, Leadership, MAP_KEY } from "./leadership.ts";
 import { Membership, type NodeChange } from "./membership.ts";
 import { type OwnedShard, OwnedShards, type ShardChange } from "./owned_shards.ts";
 import { aliveKey, claimName, nodeKey, Registration } from "./registration.ts";
@@ -142,11 +142,15 @@ export class Member {
       const entry = await this.#bucket.get(CONFIG_KEY);
       if (entry?.value !== undefined) {
         const config = JSON.parse(entry.value) as { readonly shardCount: number };
-        if (config.shardCount !== shardCount) throw new ShardCountMismatchError(config.shardCount, shardCount);
+        if (config.shardCount !== shardCount) {
+          throw new ShardCountMismatchError(config.shardCount, shardCount);
+        }
         return;
       }
       try {
-        await this.#bucket.put(CONFIG_KEY, JSON.stringify({ shardCount }), { expected: entry?.revision ?? 0 });
+        await this.#bucket.put(CONFIG_KEY, JSON.stringify({ shardCount }), {
+          expected: entry?.revision ?? 0,
+        });
       } catch (error) {
         if (!(error instanceof RevisionConflictError)) throw error;
       }
@@ -195,7 +199,10 @@ export class Member {
       void shards.close(lease.signal.reason);
       await registration.close();
       if (this.#leaving !== undefined) return;
-      this.options.onWarning(`The node "${this.options.name}" lost its session and joins again`, lease.signal.reason);
+      this.options.onWarning(
+        `The node "${this.options.name}" lost its session and joins again`,
+        lease.signal.reason,
+      );
       await lease.release();
       await this.#joinAgain();
     }

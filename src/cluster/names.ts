@@ -44,7 +44,10 @@ export function checkName(argument: string, name: unknown): asserts name is stri
   if (!name.isWellFormed()) throw new InvalidArgumentError(argument, "must not contain lone surrogates");
   const bytes = encoder.encode(name).length;
   if (bytes > MAX_NAME_BYTES) {
-    throw new InvalidArgumentError(argument, `must be at most ${MAX_NAME_BYTES} bytes of UTF-8, not ${bytes}`);
+    throw new InvalidArgumentError(
+      argument,
+      `must be at most ${MAX_NAME_BYTES} bytes of UTF-8, not ${bytes}`,
+    );
   }
 }
 

@@ -145,7 +145,9 @@ export class OwnedShards {
     let mustAnswer = map !== undefined && (map.genesis ?? revision) > this.#session.session;
     for (const shard of [...this.#shards.values()]) {
       const assignment = map?.assignments[shard.id];
-      if (mine(assignment) && assignment.revokedOver === 0 && assignment.token === shard.fencingToken) continue;
+      if (mine(assignment) && assignment.revokedOver === 0 && assignment.token === shard.fencingToken) {
+        continue;
+      }
       mustAnswer = true;
       this.#revoke(shard, new LeaseLostError(`shard.${shard.id}`, shard.fencingToken, "released"));
     }

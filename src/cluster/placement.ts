@@ -62,7 +62,8 @@ function quotas(load: readonly number[], nodes: readonly Candidate[], shards: nu
   const excess = (node: number): number => Number((load[node] ?? 0) > (quota[node] ?? 0));
   const fraction = (node: number): number => (ideal[node] ?? 0) - (quota[node] ?? 0);
   const byClaim = nodes.map((_, node) => node).sort((a, b) =>
-    excess(b) - excess(a) || fraction(b) - fraction(a) || ((nodes[a]?.name ?? "") < (nodes[b]?.name ?? "") ? -1 : 1)
+    excess(b) - excess(a) || fraction(b) - fraction(a) ||
+    ((nodes[a]?.name ?? "") < (nodes[b]?.name ?? "") ? -1 : 1)
   );
   const rest = shards - quota.reduce((sum, count) => sum + count, 0);
   for (const node of byClaim.slice(0, rest)) quota[node] = (quota[node] ?? 0) + 1;

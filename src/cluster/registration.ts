@@ -113,7 +113,9 @@ export class Registration {
         if (!(error instanceof RevisionConflictError)) throw error;
         // The record of an earlier incarnation, our own write whose answer was lost, or a tombstone.
         const entry = await this.#bucket.get(this.#key);
-        if (!this.#lease.isHeld || (decodeNode(entry?.value)?.session ?? 0) > this.#lease.fencingToken) return;
+        if (!this.#lease.isHeld || (decodeNode(entry?.value)?.session ?? 0) > this.#lease.fencingToken) {
+          return;
+        }
         this.#revision = entry?.revision ?? 0;
       }
     }

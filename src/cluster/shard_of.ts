@@ -45,7 +45,9 @@ export function shardOf(actorId: string, shardCount: number): number {
 
 /** Refuses what is no number of shards. */
 export function checkShardCount(argument: string, shardCount: unknown): void {
-  if (!Number.isInteger(shardCount) || (shardCount as number) < 1 || (shardCount as number) > MAX_SHARD_COUNT) {
+  if (
+    !Number.isInteger(shardCount) || (shardCount as number) < 1 || (shardCount as number) > MAX_SHARD_COUNT
+  ) {
     throw new InvalidArgumentError(argument, `must be a whole number from 1 to ${MAX_SHARD_COUNT}`);
   }
 }

@@ -41,7 +41,11 @@ export async function request<T>(
   connection: NatsConnection,
   subject: string,
   payload: string,
-  options: { readonly timeout: number; readonly operation: string; readonly headers?: Record<string, string> },
+  options: {
+    readonly timeout: number;
+    readonly operation: string;
+    readonly headers?: Record<string, string>;
+  },
 ): Promise<T & { readonly error?: ApiError }> {
   let answer: string;
   try {
@@ -55,7 +59,9 @@ export async function request<T>(
   }
   const parsed = JSON.parse(answer) as T & { readonly error?: ApiError };
   if (parsed.error !== undefined && CODES_NOT_ENABLED.includes(parsed.error.err_code)) {
-    throw new JetStreamUnavailableError(`JetStream is not enabled: ${parsed.error.description}. Enable it in the server`);
+    throw new JetStreamUnavailableError(
+      `JetStream is not enabled: ${parsed.error.description}. Enable it in the server`,
+    );
   }
   return parsed;
 }

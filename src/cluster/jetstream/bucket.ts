@@ -104,7 +104,12 @@ export class JetStreamBucket implements Bucket {
     });
   }
 
-  async #publish(key: string, value: string, expected: number, headers: Record<string, string>): Promise<number> {
+  async #publish(
+    key: string,
+    value: string,
+    expected: number,
+    headers: Record<string, string>,
+  ): Promise<number> {
     const operation = `write ${key}`;
     const answer = await request<PublishAnswer>(this.#connection, this.#subject(key), value, {
       timeout: this.#timeout,
@@ -117,7 +122,11 @@ export class JetStreamBucket implements Bucket {
     }
     if (answer.error !== undefined) throw unexpected(operation, answer.error);
     if (answer.seq === undefined || answer.seq === 0) {
-      throw unexpected(operation, { code: 0, err_code: 0, description: "an acknowledgement without a sequence" });
+      throw unexpected(operation, {
+        code: 0,
+        err_code: 0,
+        description: "an acknowledgement without a sequence",
+      });
     }
     return answer.seq;
   }

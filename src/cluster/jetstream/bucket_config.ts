@@ -85,13 +85,18 @@ export async function openStream(
     first_seq: Math.floor(clock.wall()) * MICROSECONDS_PER_MS,
     metadata: { aether: "cluster" },
   };
-  const ask = (verb: "INFO" | "CREATE", body: string): Promise<StreamAnswer & { readonly error?: ApiError }> =>
+  const ask = (
+    verb: "INFO" | "CREATE",
+    body: string,
+  ): Promise<StreamAnswer & { readonly error?: ApiError }> =>
     request<StreamAnswer>(connection, `$JS.API.STREAM.${verb}.${name}`, body, {
       timeout,
       operation: `open bucket ${config.bucket}`,
     });
   let answer = await ask("INFO", "");
-  if (answer.error?.err_code === ErrorCode.streamNotFound) answer = await ask("CREATE", JSON.stringify(wanted));
+  if (answer.error?.err_code === ErrorCode.streamNotFound) {
+    answer = await ask("CREATE", JSON.stringify(wanted));
+  }
   if (answer.error?.err_code === ErrorCode.streamNameInUse) answer = await ask("INFO", "");
   if (answer.error !== undefined) throw unexpected(`open bucket ${config.bucket}`, answer.error);
   if (answer.config !== undefined) compare(config.bucket, answer.config, wanted.subjects);

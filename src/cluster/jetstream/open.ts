@@ -52,7 +52,9 @@ export async function openBucket(
   target: string | NatsConnection,
   config: { readonly bucket: string; readonly replicas: number; readonly storage: "file" | "memory" },
 ): Promise<OpenBucket> {
-  if (!REPLICAS.includes(config.replicas)) throw new InvalidArgumentError("options.replicas", "must be 1, 3 or 5");
+  if (!REPLICAS.includes(config.replicas)) {
+    throw new InvalidArgumentError("options.replicas", "must be 1, 3 or 5");
+  }
   if (config.storage !== "file" && config.storage !== "memory") {
     throw new InvalidArgumentError("options.storage", 'must be "file" or "memory"');
   }
