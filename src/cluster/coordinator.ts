@@ -145,6 +145,11 @@ export class Coordinator implements AsyncDisposable {
     return this.#member.isLeader;
   }
 
+  /** The fencing token of the leadership while this node leads: hand it to whatever only the leader may do. */
+  get leaderToken(): number | undefined {
+    return this.#member.leaderToken;
+  }
+
   /** The leader that this node last heard of. */
   get leader(): Leader | undefined {
     return this.#member.leader;

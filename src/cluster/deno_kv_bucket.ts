@@ -79,10 +79,17 @@ export class DenoKvBucket implements Bucket {
         () => this.#kv.getMany<[Stored, number]>([this.#key(key), counterKey]),
       );
       if ((current.value?.revision ?? 0) !== expected) throw new RevisionConflictError(key, expected);
-      const revision = Math.max((counter.value ?? 0) + 1, Math.floor(this.#clock.wall()) * MICROSECONDS_PER_MS);
+      const revision = Math.max(
+        (counter.value ?? 0) + 1,
+        Math.floor(this.#clock.wall()) * MICROSECONDS_PER_MS,
+      );
       const stored: Stored = { ...record, revision };
-      const { ok } = await this.#try(`write ${key}`, () =>
-        this.#kv.atomic().check(current, counter).set(this.#key(key), stored).set(counterKey, revision).commit());
+      const { ok } = await this.#try(
+        `write ${key}`,
+        () =>
+          this.#kv.atomic().check(current, counter).set(this.#key(key), stored).set(counterKey, revision)
+            .commit(),
+      );
       // Refused: another key took the revision, another process this key, or (over KV Connect) our own repetition.
       if (ok) return revision;
     }
@@ -98,7 +105,9 @@ export class DenoKvBucket implements Bucket {
         return await run();
       } catch (error) {
         const locked = error instanceof Error && error.message.includes("database is locked");
-        if (!locked || attempt === LOCKED_ATTEMPTS) throw new BucketUnreachableError(operation, { cause: error });
+        if (!locked || attempt === LOCKED_ATTEMPTS) {
+          throw new BucketUnreachableError(operation, { cause: error });
+        }
         await new Promise<void>((resolve) => this.#clock.setTimer(resolve, Math.random() * 2 * attempt));
       }
     }

@@ -64,6 +64,11 @@ export class Leadership {
     return this.#stamped && this.#lease !== undefined && this.#lease.isHeld;
   }
 
+  /** The fencing token of the leadership, while it is this node's. */
+  get token(): number | undefined {
+    return this.isLeader ? this.#lease?.fencingToken : undefined;
+  }
+
   /** Starts to campaign. */
   start(): void {
     this.#running = this.#run();

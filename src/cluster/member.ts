@@ -96,6 +96,11 @@ export class Member {
     return this.#leadership.isLeader;
   }
 
+  /** The fencing token of the leadership, while it is this node's. */
+  get leaderToken(): number | undefined {
+    return this.#leadership.token;
+  }
+
   /** The lease that the current incarnation lives under; `undefined` while the node joins. */
   get session(): HeldLease | undefined {
     return this.#incarnation?.lease;

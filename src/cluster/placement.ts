@@ -54,13 +54,17 @@ export function place(owners: ArrayLike<number>, nodes: readonly Candidate[]): n
   return target;
 }
 
+/** What the arithmetic of fractions may be off. */
+const ROUNDING = 1e-9;
+
 /** How many shards each node should have; the sum is the number of shards. */
 function quotas(load: readonly number[], nodes: readonly Candidate[], shards: number): number[] {
   const weights = nodes.reduce((sum, node) => sum + node.weight, 0);
   const ideal = nodes.map((node) => shards * node.weight / weights);
-  const quota = ideal.map(Math.floor);
-  const excess = (node: number): number => Number((load[node] ?? 0) > (quota[node] ?? 0));
+  const quota = ideal.map((share) => Math.floor(share + ROUNDING));
   const fraction = (node: number): number => (ideal[node] ?? 0) - (quota[node] ?? 0);
+  const excess = (node: number): number =>
+    fraction(node) > ROUNDING ? Number((load[node] ?? 0) > (quota[node] ?? 0)) : -1;
   const byClaim = nodes.map((_, node) => node).sort((a, b) =>
     excess(b) - excess(a) || fraction(b) - fraction(a) ||
     ((nodes[a]?.name ?? "") < (nodes[b]?.name ?? "") ? -1 : 1)

@@ -5,7 +5,7 @@
  */
 import { BucketLeaseStore } from "../lease.ts";
 import type { NatsConnection } from "./connection.ts";
-import { openBucket, type OpenBucket } from "./open.ts";
+import { type OpenBucket, openBucket } from "./open.ts";
 import { InvalidArgumentError } from "../../errors.ts";
 
 /** Which bucket the leases are kept in. */

@@ -59,7 +59,7 @@ export class Invariants {
       if (member.isLeader) {
         if (leader !== undefined) this.#broken(`${leader} and ${process.name} lead`);
         leader = process.name;
-        this.#leaderToken = Math.max(this.#leaderToken, member.leader?.fencingToken ?? 0);
+        this.#leaderToken = Math.max(this.#leaderToken, member.leaderToken ?? 0);
       }
       for (const shard of shards) {
         if (!shard.isHeld) {
