@@ -17,6 +17,7 @@ export interface DenoKvLeasesOptions extends LeaseEnvironment {
 
 /** Deno KV is not there. */
 export class DenoKvUnavailableError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "DenoKvUnavailableError";
 }
 

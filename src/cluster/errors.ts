@@ -10,6 +10,7 @@ import { AetherError } from "../errors.ts";
  * held is held until its deadline. Whether a write was stored is not known.
  */
 export class BucketUnreachableError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "BucketUnreachableError";
   /** What was asked of the bucket, such as `get leader`. */
   readonly operation: string;
@@ -23,6 +24,7 @@ export class BucketUnreachableError extends AetherError {
 
 /** A write was refused because the key had changed since it was read. Nothing was stored by this write. */
 export class RevisionConflictError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "RevisionConflictError";
   /** The key that was to be written. */
   readonly key: string;
@@ -51,6 +53,7 @@ const LEASE_END: Record<LeaseEnd, string> = {
 
 /** A lease is over. This is the reason of the lease's abort signal. */
 export class LeaseLostError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "LeaseLostError";
   /** The key of the lease. */
   readonly key: string;
@@ -70,6 +73,7 @@ export class LeaseLostError extends AetherError {
 
 /** A live process already uses the node name. The live one is not disturbed. */
 export class NodeNameTakenError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "NodeNameTakenError";
   /** The name that two processes want. */
   readonly node: string;
@@ -86,6 +90,7 @@ export class NodeNameTakenError extends AetherError {
 
 /** A node wanted to join with another number of shards than the cluster has. The cluster is not disturbed. */
 export class ShardCountMismatchError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "ShardCountMismatchError";
   /** The number of shards of the cluster. */
   readonly clusterShards: number;
@@ -116,6 +121,7 @@ export interface BucketDifference {
 
 /** A bucket of that name exists with settings that coordination cannot work with. It was not changed. */
 export class BucketMismatchError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "BucketMismatchError";
   /** The name of the bucket. */
   readonly bucket: string;
@@ -136,11 +142,13 @@ export class BucketMismatchError extends AetherError {
 
 /** The server has no JetStream for this account, or is too old for leases. */
 export class JetStreamUnavailableError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "JetStreamUnavailableError";
 }
 
 /** The server refused an operation to this user. */
 export class PermissionDeniedError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "PermissionDeniedError";
   /** The subject that the user may not publish to or subscribe to. */
   readonly subject: string;
@@ -157,6 +165,7 @@ export class PermissionDeniedError extends AetherError {
 
 /** The object was closed, or the coordinator has left its cluster. Nothing was done. */
 export class CoordinationClosedError extends AetherError {
+  /** The name of the error's class. */
   override readonly name = "CoordinationClosedError";
 
   /** Names what is closed. */

@@ -40,3 +40,5 @@ export {
   RevisionConflictError,
   ShardCountMismatchError,
 } from "./errors.ts";
+
+export { AetherError, InvalidArgumentError } from "../errors.ts";
