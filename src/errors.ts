@@ -26,6 +26,7 @@ export class AetherError extends Error {
 
 /** An option or an argument is outside its documented range. Nothing was done. */
 export class InvalidArgumentError extends AetherError {
+  /** Always `"InvalidArgumentError"`. */
   override readonly name = "InvalidArgumentError";
   /** The name of the option or argument, such as `actorId` or `options.limit`. */
   readonly argument: string;

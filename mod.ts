@@ -1,0 +1,13 @@
+/**
+ * Aether: event sourcing primitives for Deno.
+ *
+ * @module
+ */
+
+export * from "./src/store/mod.ts";
+export {
+  InMemoryEventStore,
+  type InMemoryEventStoreOptions,
+  InMemoryStorage,
+} from "./src/store/memory/mod.ts";
+export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno_kv/mod.ts";

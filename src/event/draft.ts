@@ -1,0 +1,219 @@
+/**
+ * From what a user passes in to what a store keeps: validated and copied in one pass.
+ *
+ * @module
+ */
+
+import { EventTooLargeError, InvalidEventError } from "./errors.ts";
+import { copyJson, JsonFault, JsonTooLarge } from "./json.ts";
+import { describe, nameFault } from "./text.ts";
+import { currentTimestamp, toTimestamp } from "./timestamp.ts";
+import type { EventMetadata } from "./types.ts";
+
+/** The most UTF-8 bytes of an actor id: escaped for NATS, three times that, it still fits the server's line. */
+export const MAX_ACTOR_ID_BYTES = 512;
+/** The most UTF-8 bytes of an event's id or type. */
+export const MAX_NAME_BYTES = 256;
+
+/** An event on its way into a store, or out of it, before it is frozen: `version` and `position` come last. */
+export interface DraftEvent {
+  /** Names the event. */
+  readonly id: string;
+  /** What happened. */
+  readonly eventType: string;
+  /** The actor it happened to. */
+  readonly actorId: string;
+  /** 0 until the store has numbered it. */
+  version: number;
+  /** A frozen copy. */
+  readonly data: unknown;
+  /** UTC with milliseconds. */
+  readonly timestamp: string;
+  /** A frozen copy. */
+  readonly metadata?: EventMetadata;
+  /** Empty until the store has placed it. */
+  position: string;
+}
+
+/** A validated event with what its store has to know beside it. */
+export interface Draft {
+  /** The event itself. */
+  readonly event: DraftEvent;
+  /** The version its user gave, if any. */
+  readonly givenVersion: number | undefined;
+  /** Whether its user chose the id. */
+  readonly givenId: boolean;
+  /** The schema version of its type. */
+  readonly schemaVersion: number;
+  /** An upper bound of its size as JSON, in bytes. */
+  readonly most: number;
+}
+
+/** What drafting needs of a store. */
+export interface DraftContext {
+  /** Makes ids. */
+  readonly newId: () => string;
+  /** Tells the time; the machine's clock where it is not given. */
+  readonly now: (() => Date) | undefined;
+  /** The most bytes an event may have as JSON. */
+  readonly bytesPerEvent: number;
+  /** The registered schema version of a type, 1 where none is. */
+  readonly schemaVersionOf: (eventType: string) => number;
+}
+
+const FIELDS = new Set([
+  "id",
+  "eventType",
+  "actorId",
+  "version",
+  "data",
+  "timestamp",
+  "metadata",
+  "position",
+]);
+
+/** What an event's fields add to its size beside names and data, with room to spare: quotes, commas, the timestamp. */
+const FIXED_BYTES = 256;
+
+/**
+ * Says why a value cannot be an actor id, or nothing where it can.
+ *
+ * @param actorId The value.
+ */
+export function actorIdFault(actorId: unknown): string | undefined {
+  return nameFault(actorId, MAX_ACTOR_ID_BYTES);
+}
+
+/** Whether a value can be an event's version. */
+export function isVersion(version: unknown): version is number {
+  return Number.isSafeInteger(version) && version as number > 0;
+}
+
+/** A user's event, whose fields may turn out to be anything. */
+type Input = Readonly<Record<string, unknown>>;
+
+/**
+ * Validates and copies an event.
+ *
+ * @param input What the user passed in.
+ * @param actorId The actor that `append` was called with; without one, the event must carry its own and a version.
+ * @throws {InvalidEventError} Naming the field that cannot be stored.
+ * @throws {EventTooLargeError} If the data is far over the limit; the exact check comes with the encoding.
+ */
+export function draftEvent(input: unknown, actorId: string | undefined, context: DraftContext): Draft {
+  if (typeof input !== "object" || input === null) {
+    throw new InvalidEventError("event", `must be an object, and is ${describe(input)}`);
+  }
+  const reference = actorId === undefined ? peek(input as Input) : { actorId };
+  try {
+    return draft(input as Input, actorId, context);
+  } catch (error) {
+    if (error instanceof JsonTooLarge) {
+      throw new EventTooLargeError(error.size, context.bytesPerEvent, reference.actorId);
+    }
+    if (error instanceof JsonFault) throw new InvalidEventError(error.path, error.message, reference, error);
+    if (error instanceof Refusal) throw new InvalidEventError(error.field, error.message, reference);
+    throw new InvalidEventError("event", "could not be read", reference, { cause: error });
+  }
+}
+
+/** A field that cannot be stored; who the event is, is added where it is caught. */
+class Refusal extends Error {
+  constructor(readonly field: string, message: string) {
+    super(message);
+  }
+}
+
+function draft(input: Input, actor: string | undefined, context: DraftContext): Draft {
+  for (const field of Object.keys(input)) {
+    if (!FIELDS.has(field)) {
+      throw new Refusal(field, `is no field of an event; known are ${[...FIELDS].join(", ")}`);
+    }
+  }
+  const givenActor = input.actorId;
+  if (actor === undefined || givenActor !== undefined) {
+    const fault = actorIdFault(givenActor);
+    if (fault) throw new Refusal("actorId", fault);
+    if (actor !== undefined && givenActor !== actor) {
+      throw new Refusal(
+        "actorId",
+        `is ${describe(givenActor)}, and the events are appended to ${describe(actor)}`,
+      );
+    }
+  }
+  const version = input.version;
+  if ((actor === undefined || version !== undefined) && !isVersion(version)) {
+    throw new Refusal("version", `must be an integer from 1 to 2^53 - 1, and is ${describe(version)}`);
+  }
+  const givenId = input.id;
+  if (givenId !== undefined) checkName("id", givenId);
+  const id = givenId === undefined ? context.newId() : givenId as string;
+  if (givenId === undefined) checkName("id", id);
+  const eventType = input.eventType;
+  checkName("eventType", eventType);
+  const data = copyJson(input.data, "data", context.bytesPerEvent);
+  const event: DraftEvent = {
+    id,
+    eventType: eventType as string,
+    actorId: actor ?? givenActor as string,
+    version: 0,
+    data: data.value,
+    timestamp: timestampOf(input.timestamp, context),
+    position: "",
+  };
+  const metadata = input.metadata;
+  let most = data.most + FIXED_BYTES + (id.length + event.eventType.length) * 6;
+  if (metadata !== undefined) {
+    const copy = copyMetadata(metadata, context.bytesPerEvent);
+    (event as { metadata?: EventMetadata }).metadata = copy.value as EventMetadata;
+    most += copy.most;
+  }
+  return {
+    event,
+    givenVersion: version as number | undefined,
+    givenId: givenId !== undefined,
+    schemaVersion: context.schemaVersionOf(event.eventType),
+    most,
+  };
+}
+
+function timestampOf(given: unknown, context: DraftContext): string {
+  if (given === undefined && context.now === undefined) return currentTimestamp();
+  const timestamp = toTimestamp(given ?? context.now?.());
+  if (timestamp !== undefined) return timestamp;
+  throw new Refusal(
+    "timestamp",
+    `must be a valid Date or RFC 3339 text such as "2026-01-31T12:00:00Z", and is ${describe(given)}`,
+  );
+}
+
+function copyMetadata(metadata: unknown, limit: number): { value: unknown; most: number } {
+  if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) {
+    throw new Refusal("metadata", `must be an object of strings, and is ${describe(metadata)}`);
+  }
+  const copy = copyJson(metadata, "metadata", limit);
+  for (const [name, value] of Object.entries(copy.value as object)) {
+    if (typeof value !== "string") {
+      throw new Refusal(`metadata.${name}`, `must be a string, and is ${describe(value)}`);
+    }
+  }
+  return copy;
+}
+
+function checkName(field: string, value: unknown): void {
+  const fault = nameFault(value, MAX_NAME_BYTES);
+  if (fault) throw new Refusal(field, fault);
+}
+
+/** Who a faulty event says it is, for the error; reading it may itself fail. */
+function peek(input: Input): { actorId?: string | undefined; version?: number | undefined } {
+  try {
+    const { actorId, version } = input;
+    return {
+      actorId: typeof actorId === "string" ? actorId : undefined,
+      version: typeof version === "number" ? version : undefined,
+    };
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * What can be wrong with an event.
+ *
+ * @module
+ */
+
+import { AetherError } from "../errors.ts";
+
+/** Which event an error speaks of, as far as it is known. */
+export interface EventReference {
+  /** The event's actor. */
+  readonly actorId?: string | undefined;
+  /** The event's version. */
+  readonly version?: number | undefined;
+}
+
+/** An event cannot be stored as it is. It names the field; nothing was stored. */
+export class InvalidEventError extends AetherError {
+  /** Always `"InvalidEventError"`. */
+  override readonly name = "InvalidEventError";
+  /** The path of the offending field, such as `data.items[3].price`. */
+  readonly field: string;
+  /** The event's actor, where it is known. */
+  readonly actorId: string | undefined;
+  /** The event's version, where it is known. */
+  readonly version: number | undefined;
+
+  /** Names the field and says what it must be. */
+  constructor(field: string, message: string, event?: EventReference, options?: ErrorOptions) {
+    super(`Invalid event: ${field}: ${message}`, options);
+    this.field = field;
+    this.actorId = event?.actorId;
+    this.version = event?.version;
+  }
+}
+
+/** An event is larger than its store takes. Nothing was stored. */
+export class EventTooLargeError extends AetherError {
+  /** Always `"EventTooLargeError"`. */
+  override readonly name = "EventTooLargeError";
+  /** The most that the store takes, in UTF-8 bytes of the event as JSON. */
+  readonly limit: number;
+  /** The event's size in bytes; at least that much where counting it out would have been costly. */
+  readonly size: number;
+  /** The event's actor, where it is known. */
+  readonly actorId: string | undefined;
+
+  /** Names the size and the limit. */
+  constructor(size: number, limit: number, actorId?: string) {
+    super(
+      `The event is ${size} bytes or more as JSON, and this store takes ${limit}: ` +
+        "keep large content elsewhere and store a reference to it",
+    );
+    this.limit = limit;
+    this.size = size;
+    this.actorId = actorId;
+  }
+}
+
+/** Where an event that cannot be read stands. */
+export interface StoredEventReference {
+  /** The event's actor. */
+  readonly actorId: string;
+  /** The event's version. */
+  readonly version: number;
+  /** The event's place in the global log. */
+  readonly position: string;
+}
+
+/** A stored event was written under a newer schema version than the one that is registered here. */
+export class SchemaVersionError extends AetherError {
+  /** Always `"SchemaVersionError"`. */
+  override readonly name = "SchemaVersionError";
+  /** The type of the event. */
+  readonly eventType: string;
+  /** The schema version that the event was stored under. */
+  readonly storedVersion: number;
+  /** The schema version that this store knows. */
+  readonly registeredVersion: number;
+  /** The event's actor. */
+  readonly actorId: string;
+  /** The event's version among its actor's events. */
+  readonly version: number;
+  /** The event's place in the global log. */
+  readonly position: string;
+
+  /** Names both versions. */
+  constructor(eventType: string, storedVersion: number, registeredVersion: number, at: StoredEventReference) {
+    super(
+      `Event ${at.version} of actor "${at.actorId}" is a "${eventType}" of schema version ${storedVersion}, and this ` +
+        `program knows version ${registeredVersion}: deploy the newer program, or register version ${storedVersion}`,
+    );
+    this.eventType = eventType;
+    this.storedVersion = storedVersion;
+    this.registeredVersion = registeredVersion;
+    this.actorId = at.actorId;
+    this.version = at.version;
+    this.position = at.position;
+  }
+}
+
+/** A stored event does not fit the registered schema, or an upcaster failed on it. */
+export class EventSchemaError extends AetherError {
+  /** Always `"EventSchemaError"`. */
+  override readonly name = "EventSchemaError";
+  /** The type of the event. */
+  readonly eventType: string;
+  /** The event's actor. */
+  readonly actorId: string;
+  /** The event's version among its actor's events. */
+  readonly version: number;
+  /** The event's place in the global log. */
+  readonly position: string;
+
+  /** Says what does not fit. */
+  constructor(eventType: string, reason: string, at: StoredEventReference, options?: ErrorOptions) {
+    super(
+      `Event ${at.version} of actor "${at.actorId}", a stored "${eventType}", cannot be handed out: ${reason}. ` +
+        "Mend the schema or the upcaster; the stored event stays as it is",
+      options,
+    );
+    this.eventType = eventType;
+    this.actorId = at.actorId;
+    this.version = at.version;
+    this.position = at.position;
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * What an event is: its shape, its schema versions, its errors.
+ *
+ * @module
+ */
+
+export type {
+  Event,
+  EventFilter,
+  EventInput,
+  EventMetadata,
+  EventOf,
+  NewEvent,
+  StoredEvent,
+} from "./types.ts";
+export type {
+  EventDefinition,
+  EventDefinitions,
+  SchemaFailure,
+  SchemaIssue,
+  SchemaPathSegment,
+  SchemaResult,
+  SchemaSuccess,
+  StandardSchema,
+  StandardSchemaProps,
+  Upcaster,
+} from "./registry.ts";
+export type { EventReference, StoredEventReference } from "./errors.ts";
+export { EventSchemaError, EventTooLargeError, InvalidEventError, SchemaVersionError } from "./errors.ts";

@@ -1,0 +1,50 @@
+/**
+ * Checks on the strings that name things.
+ *
+ * @module
+ */
+
+const encoder = new TextEncoder();
+let scratch = new Uint8Array(16 * 1024);
+
+/** The most that one UTF-16 code unit takes in UTF-8. */
+const BYTES_PER_CODE_UNIT = 3;
+
+/**
+ * The UTF-8 bytes of a string, in memory of their own. Writing into a scratch buffer and copying out is several times
+ * faster here than `TextEncoder.encode`.
+ */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  const bound = text.length * BYTES_PER_CODE_UNIT;
+  if (bound > 1024 * 1024) return encoder.encode(text);
+  if (bound > scratch.length) scratch = new Uint8Array(bound * 2);
+  return scratch.slice(0, encoder.encodeInto(text, scratch).written);
+}
+
+/** How many UTF-8 bytes a string takes. */
+export function utf8Length(text: string): number {
+  return utf8(text).length;
+}
+
+/** Says why a string cannot be a name of 1 to `limit` UTF-8 bytes, or nothing where it can. */
+export function nameFault(value: unknown, limit: number): string | undefined {
+  if (typeof value !== "string") return `must be a string, and is ${describe(value)}`;
+  if (value === "") return "must not be empty";
+  if (!value.isWellFormed()) return "must be well-formed Unicode, and has a lone surrogate";
+  if (value.length * BYTES_PER_CODE_UNIT > limit) {
+    const size = utf8Length(value);
+    if (size > limit) return `must be at most ${limit} bytes in UTF-8, and is ${size}`;
+  }
+  return undefined;
+}
+
+/** Names a value in an error: its kind, and the value itself where that is short. */
+export function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === "string") {
+    return JSON.stringify(value.length > 40 ? value.slice(0, 40) + "..." : value);
+  }
+  if (typeof value === "number") return Object.is(value, -0) ? "-0" : String(value);
+  if (typeof value === "boolean") return String(value);
+  return typeof value === "object" ? (Array.isArray(value) ? "an array" : "an object") : `a ${typeof value}`;
+}

@@ -1,0 +1,87 @@
+/**
+ * Timestamps: any RFC 3339 text in, UTC with milliseconds out.
+ *
+ * @module
+ */
+
+const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
+
+/** The last year whose text has four digits, so that timestamps sort as text. */
+const LAST_YEAR = 9999;
+
+let lastMillisecond = NaN;
+let lastText = "";
+
+/** The text of an instant. Saves come many a millisecond, and formatting a date costs as much as all else in one. */
+function format(milliseconds: number): string {
+  if (milliseconds !== lastMillisecond) {
+    lastText = new Date(milliseconds).toISOString();
+    lastMillisecond = milliseconds;
+  }
+  return lastText;
+}
+
+function inRange(milliseconds: number): boolean {
+  const year = new Date(milliseconds).getUTCFullYear();
+  return year >= 0 && year <= LAST_YEAR;
+}
+
+/**
+ * Returns a timestamp as UTC with milliseconds; finer fractions are cut off, and a leap second counts as the second
+ * after it. Nothing where the input is no instant of the years 0 to 9999.
+ *
+ * @param input A `Date`, or RFC 3339 text such as `2011-10-11T13:45:40.276+02:00`.
+ */
+export function toTimestamp(input: unknown): string | undefined {
+  if (typeof input === "string") return parse(input);
+  if (!(input instanceof Date)) return undefined;
+  const milliseconds = Date.prototype.getTime.call(input);
+  return Number.isNaN(milliseconds) || !inRange(milliseconds) ? undefined : format(milliseconds);
+}
+
+/** The form that is stored: most timestamps come in it, and parsing one with a pattern costs as much as a whole save. */
+function isCanonical(text: string): boolean {
+  return text.length === 24 && text[4] === "-" && text[7] === "-" && text[10] === "T" && text[13] === ":" &&
+    text[16] === ":" && text[19] === "." && text[23] === "Z" &&
+    text.slice(8, 10) <= "28" && text.slice(11, 13) <= "23" && !Number.isNaN(Date.parse(text));
+}
+
+function parse(text: string): string | undefined {
+  if (isCanonical(text)) return text;
+  const match = RFC_3339.exec(text);
+  if (!match) return undefined;
+  const [
+    ,
+    year,
+    month,
+    day,
+    hour,
+    minute,
+    second,
+    fraction = "",
+    sign,
+    offsetHour = "0",
+    offsetMinute = "0",
+  ] = match as (string | undefined)[];
+  const days = new Date(Date.UTC(2000 + Number(year) % 400, Number(month), 0)).getUTCDate();
+  if (
+    Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > days || Number(hour) > 23 ||
+    Number(minute) > 59 || Number(second) > 60 || Number(offsetHour) > 23 || Number(offsetMinute) > 59
+  ) return undefined;
+  const date = new Date(0);
+  date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
+  date.setUTCHours(
+    Number(hour),
+    Number(minute),
+    Number(second),
+    second === "60" ? 0 : Number(fraction.slice(0, 3).padEnd(3, "0")),
+  );
+  const offset = (Number(offsetHour) * 60 + Number(offsetMinute)) * 60_000 * (sign === "-" ? -1 : 1);
+  const milliseconds = date.getTime() - offset;
+  return inRange(milliseconds) ? format(milliseconds) : undefined;
+}
+
+/** The present as a timestamp. */
+export function currentTimestamp(): string {
+  return format(Date.now());
+}

@@ -1,0 +1,37 @@
+/**
+ * Waiting.
+ *
+ * @module
+ */
+
+/**
+ * Waits for a time.
+ *
+ * @param milliseconds How long.
+ * @param signal Ends the wait: it rejects with the signal's reason.
+ */
+export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  const abort = (): void => reject(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+/**
+ * How long to wait before a further try: a random time up to a bound that doubles with each try ("full jitter"), so
+ * that writers who met once do not meet again.
+ *
+ * @param attempt How many tries have failed, from 1.
+ * @param base The bound after the first, in milliseconds.
+ * @param most The bound after many, in milliseconds.
+ */
+export function backoff(attempt: number, base: number, most: number): number {
+  return Math.random() * Math.min(most, base * 2 ** (attempt - 1));
+}

@@ -1,0 +1,389 @@
+/**
+ * The event store that is the same over every backend.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../errors.ts";
+import { actorIdFault, type Draft, type DraftContext, draftEvent, isVersion } from "../event/draft.ts";
+import { InvalidEventError } from "../event/errors.ts";
+import type { EventRegistry } from "../event/registry.ts";
+import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
+import type { StorageBackend } from "./backend.ts";
+import { flatten } from "./batches.ts";
+import { checkCounts, type Commit, type CommitPart } from "./commit.ts";
+import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
+import { compileFilter } from "./filter.ts";
+import type { StoreSetup } from "./options.ts";
+import { explainConflict } from "./repetition.ts";
+import { type Snapshot, validateSnapshot } from "./snapshot.ts";
+import { LogSubscription } from "./subscription.ts";
+import type {
+  ActorSummary,
+  AppendOptions,
+  EventStore,
+  Finding,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadEventsOptions,
+  SaveOptions,
+  SnapshotStore,
+  StoreLimits,
+  SubscribeOptions,
+  Subscription,
+  VerificationReport,
+  VerifyOptions,
+} from "./types.ts";
+
+/**
+ * An event store over a {@linkcode StorageBackend}. It keeps all of the contract that does not depend on where events
+ * lie; the stores of this library are this class over their backends.
+ *
+ * @typeParam E The union of the events it holds.
+ */
+export class BackedEventStore<E extends Event = Event> implements EventStore<E>, SnapshotStore {
+  /** The namespace that its events lie in. */
+  readonly namespace: string;
+  readonly #backend: StorageBackend;
+  readonly #registry: EventRegistry;
+  readonly #drafting: DraftContext;
+  readonly #subscriptions = new Set<{ close(): Promise<void> }>();
+  readonly #idle: PromiseWithResolvers<void> = Promise.withResolvers<void>();
+  #inFlight = 0;
+  #closed: Promise<void> | undefined;
+
+  /**
+   * Builds a store over a backend that is open.
+   *
+   * @internal Open one of the stores instead.
+   */
+  constructor(backend: StorageBackend, setup: StoreSetup) {
+    this.namespace = setup.namespace;
+    this.#backend = backend;
+    this.#registry = setup.registry;
+    this.#drafting = {
+      newId: setup.newId,
+      now: setup.now,
+      bytesPerEvent: backend.limits.bytesPerEvent,
+      schemaVersionOf: setup.registry.versionOf,
+    };
+  }
+
+  /** The most that one commit may hold. */
+  get limits(): StoreLimits {
+    return this.#backend.limits;
+  }
+
+  /** Saves one event under a version of the caller's choice. */
+  async saveEvent(event: EventInput<E>, options: SaveOptions = {}): Promise<StoredEvent<E>> {
+    this.#assertOpen();
+    const draft = draftEvent(event, undefined, this.#drafting);
+    const part: CommitPart = { actorId: draft.event.actorId, drafts: [draft], expected: "given" };
+    const stored = this.#save([part], options);
+    return (stored instanceof Promise ? await stored : stored)[0]!;
+  }
+
+  /** Saves events of one or several actors in one commit: all, or none. */
+  async saveEvents(events: readonly EventInput<E>[], options: SaveOptions = {}): Promise<StoredEvent<E>[]> {
+    this.#assertOpen();
+    const drafts = this.#draftAll(events, undefined);
+    if (drafts.length === 0) return [];
+    const byActor = new Map<string, Draft[]>();
+    for (const draft of drafts) {
+      const { actorId } = draft.event;
+      const own = byActor.get(actorId);
+      const previous = own?.at(-1)?.givenVersion ?? 0;
+      if (draft.givenVersion! <= previous) {
+        throw new InvalidEventError(
+          "version",
+          `does not rise inside the batch: it follows version ${previous}`,
+          {
+            actorId,
+            version: draft.givenVersion,
+          },
+        );
+      }
+      if (own) own.push(draft);
+      else byActor.set(actorId, [draft]);
+    }
+    const parts = Array.from(
+      byActor,
+      ([actorId, own]): CommitPart => ({ actorId, drafts: own, expected: "given" }),
+    );
+    return await this.#save(parts, options);
+  }
+
+  /** Appends events to an actor's history in one commit, numbered on from its latest version. */
+  async append(
+    actorId: string,
+    events: readonly NewEvent<E>[],
+    options: AppendOptions,
+  ): Promise<StoredEvent<E>[]> {
+    this.#assertOpen();
+    const fault = actorIdFault(actorId);
+    if (fault) throw new InvalidEventError("actorId", fault);
+    const expected: unknown = options?.expectedVersion;
+    if (expected !== "any" && expected !== 0 && !isVersion(expected)) {
+      throw new InvalidArgumentError(
+        "options.expectedVersion",
+        'is required: a version, 0 for a new actor, or "any"',
+      );
+    }
+    const drafts = this.#draftAll(events, actorId);
+    if (drafts.length === 0) return [];
+    if (expected !== "any") checkGivenVersions(drafts, expected);
+    return await this.#save([{ actorId, drafts, expected }], options);
+  }
+
+  /** Stores a fencing token for an actor, alone. */
+  async takeOver(actorId: string, token: number): Promise<void> {
+    this.#assertOpen();
+    assertActorId(actorId);
+    checkToken("token", token);
+    await this.#track(() => this.#backend.takeOver(actorId, token));
+  }
+
+  /** An actor's events from a version on, in order. */
+  async getEvents(actorId: string, fromVersion = 1): Promise<StoredEvent<E>[]> {
+    this.#assertOpen();
+    assertActorId(actorId);
+    if (!isVersion(fromVersion)) throw new InvalidArgumentError("fromVersion", "must be a positive integer");
+    return await this.#track(() => this.#backend.getEvents(actorId, fromVersion)) as StoredEvent<E>[];
+  }
+
+  /** An actor's events in bounded memory, in either direction. */
+  readEvents(actorId: string, options: ReadEventsOptions = {}): AsyncIterable<StoredEvent<E>> {
+    const { fromVersion = 1, toVersion = Number.MAX_SAFE_INTEGER, direction = "forward", onDamage } = options;
+    assertActorId(actorId);
+    if (!isVersion(fromVersion)) {
+      throw new InvalidArgumentError("options.fromVersion", "must be a positive integer");
+    }
+    if (!isVersion(toVersion)) {
+      throw new InvalidArgumentError("options.toVersion", "must be a positive integer");
+    }
+    if (direction !== "forward" && direction !== "backward") {
+      throw new InvalidArgumentError("options.direction", 'must be "forward" or "backward"');
+    }
+    const limit = checkLimit(options.limit);
+    const read = { fromVersion, toVersion, direction, limit, onDamage };
+    return this.#iterate(() => this.#backend.readHistory(actorId, read), limit, options.signal);
+  }
+
+  /** The version of an actor's latest event; 0 if it never had one. */
+  async getLatestVersion(actorId: string): Promise<number> {
+    this.#assertOpen();
+    assertActorId(actorId);
+    return await this.#track(() => this.#backend.getLatestVersion(actorId));
+  }
+
+  /** The global log in commit order, up to its end at the time of the call. */
+  readAll<T extends E["eventType"] = E["eventType"]>(
+    options: ReadAllOptions<T> = {},
+  ): AsyncIterable<StoredEvent<EventOf<E, T>>> {
+    const { after = "start", limit, onDamage, signal, ...filter } = options;
+    const chosen = compileFilter(filter);
+    const read = async function* (backend: StorageBackend): AsyncIterable<readonly StoredEvent[]> {
+      for await (const { events } of backend.readLog({ after, filter, onDamage })) {
+        yield chosen ? events.filter(chosen) : events;
+      }
+    };
+    return this.#iterate(() => read(this.#backend), checkLimit(limit), signal);
+  }
+
+  /** The position of the last event of the global log. */
+  async getLastPosition(): Promise<string | undefined> {
+    this.#assertOpen();
+    return await this.#track(() => this.#backend.getLastPosition());
+  }
+
+  /** The global log from a position on, and then every event as it is stored. */
+  subscribe<T extends E["eventType"] = E["eventType"]>(
+    options: SubscribeOptions<T> = {},
+  ): Subscription<StoredEvent<EventOf<E, T>>> {
+    this.#assertOpen();
+    const { after = "start", signal, ...filter } = options;
+    const chosen = compileFilter(filter);
+    type Delivered = StoredEvent<EventOf<E, T>>;
+    const subscription = new LogSubscription<Delivered>({
+      follow: (controls) => this.#backend.followLog({ after, filter, onDamage: undefined, ...controls }),
+      select: ({ events }) => (chosen ? events.filter(chosen) : events) as readonly Delivered[],
+      positionOf: (event) => event.position,
+      signal,
+      onEnd: (ended) => this.#subscriptions.delete(ended),
+    });
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  /** Every actor that has events, once. */
+  listActors(options: ListActorsOptions = {}): AsyncIterable<ActorSummary> {
+    compileFilter(options.actorPrefix === undefined ? {} : { actorPrefix: options.actorPrefix });
+    const list = async function* (backend: StorageBackend): AsyncIterable<readonly ActorSummary[]> {
+      for await (const actor of backend.listActors(options)) yield [actor];
+    };
+    return flatten(list(this.#backend), { signal: options.signal, check: () => this.#assertOpen() });
+  }
+
+  /** Reads everything and reports what is damaged, missing or out of order. */
+  async verify(options: VerifyOptions = {}): Promise<VerificationReport> {
+    this.#assertOpen();
+    return await this.#track(() => this.#backend.verify(options));
+  }
+
+  /** Says in words what weakens this store's promises as it is set up. */
+  async diagnose(): Promise<Finding[]> {
+    this.#assertOpen();
+    return await this.#track(() => this.#backend.diagnose());
+  }
+
+  /** Keeps a snapshot in place of an older one of the same actor and kind. */
+  async saveSnapshot<S>(snapshot: Snapshot<S>): Promise<void> {
+    this.#assertOpen();
+    const valid = validateSnapshot(snapshot);
+    await this.#track(async () => {
+      const latest = await this.#backend.getLatestVersion(valid.actorId);
+      if (valid.version > latest) {
+        throw new InvalidSnapshotError(
+          "version",
+          `is ${valid.version}, and the actor has only reached ${latest}`,
+          valid.actorId,
+        );
+      }
+      await this.#backend.saveSnapshot(valid);
+    });
+  }
+
+  /** The snapshot of an actor and kind. */
+  async getLatestSnapshot<S = unknown>(actorId: string, kind: string): Promise<Snapshot<S> | undefined> {
+    this.#assertOpen();
+    assertActorId(actorId);
+    return await this.#track(() => this.#backend.getLatestSnapshot(actorId, kind)) as Snapshot<S> | undefined;
+  }
+
+  /** Finishes what is in flight and refuses what comes after; subscriptions end. */
+  close(): Promise<void> {
+    this.#closed ??= this.#finish();
+    return this.#closed;
+  }
+
+  /** Closes it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #finish(): Promise<void> {
+    await Promise.all(Array.from(this.#subscriptions, (subscription) => subscription.close()));
+    if (this.#inFlight > 0) await this.#idle.promise;
+    await this.#backend.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new StoreClosedError();
+  }
+
+  /** Runs an operation that `close()` waits for. */
+  async #track<T>(operation: () => T | Promise<T>): Promise<T> {
+    this.#inFlight++;
+    try {
+      return await operation();
+    } finally {
+      this.#leave();
+    }
+  }
+
+  #leave(): void {
+    if (--this.#inFlight === 0 && this.#closed) this.#idle.resolve();
+  }
+
+  #draftAll(events: readonly unknown[], actorId: string | undefined): Draft[] {
+    if (!Array.isArray(events)) throw new InvalidArgumentError("events", "must be an array");
+    const drafts = events.map((event) => draftEvent(event, actorId, this.#drafting));
+    if (drafts.length > 1) {
+      const ids = new Set<string>();
+      for (const { event } of drafts) {
+        if (ids.has(event.id)) {
+          throw new InvalidEventError("id", `"${event.id}" stands twice in one batch`, {
+            actorId: event.actorId,
+          });
+        }
+        ids.add(event.id);
+      }
+    }
+    return drafts;
+  }
+
+  /** Saves at once where the backend does: a promise costs as much as the rest of a save in memory. */
+  #save(parts: readonly CommitPart[], options: SaveOptions): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
+    const { fencingToken, unfenced = false, signal } = options;
+    if (fencingToken !== undefined) checkToken("options.fencingToken", fencingToken);
+    signal?.throwIfAborted();
+    checkCounts(parts, this.limits);
+    const commit: Commit = { parts, fencingToken, unfenced, signal };
+    const checked = this.#registry.isEmpty
+      ? undefined
+      : this.#registry.check(parts.flatMap(({ drafts }) => drafts));
+    if (checked) return this.#settle(commit, checked.then(() => this.#backend.commit(commit)));
+    let stored: readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
+    try {
+      stored = this.#backend.commit(commit);
+    } catch (error) {
+      stored = Promise.reject(error);
+    }
+    return stored instanceof Promise ? this.#settle(commit, stored) : stored as StoredEvent<E>[];
+  }
+
+  #settle(commit: Commit, stored: Promise<readonly StoredEvent[]>): Promise<StoredEvent<E>[]> {
+    return this.#track(async () => {
+      try {
+        return await stored as StoredEvent<E>[];
+      } catch (error) {
+        return await explainConflict(commit, error, this.#backend) as StoredEvent<E>[];
+      }
+    });
+  }
+
+  /** Iterates over batches for as long as the store is open. */
+  #iterate<T>(
+    begin: () => AsyncIterable<readonly StoredEvent[]>,
+    limit: number,
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<T> {
+    return {
+      [Symbol.asyncIterator]: (): AsyncIterator<T> => {
+        this.#assertOpen();
+        return flatten(begin(), { limit, signal, check: () => this.#assertOpen() }) as AsyncIterator<T>;
+      },
+    };
+  }
+}
+
+function assertActorId(actorId: unknown): void {
+  const fault = actorIdFault(actorId);
+  if (fault) throw new InvalidArgumentError("actorId", fault);
+}
+
+function checkToken(argument: string, token: unknown): void {
+  if (!isVersion(token)) throw new InvalidArgumentError(argument, "must be an integer from 1 to 2^53 - 1");
+}
+
+function checkLimit(limit: number | undefined): number {
+  if (limit === undefined) return Infinity;
+  if (Number.isSafeInteger(limit) && limit >= 0) return limit;
+  throw new InvalidArgumentError("options.limit", "must be a non-negative integer");
+}
+
+/** `append` accepts versions where they are those that it will stamp. */
+function checkGivenVersions(drafts: readonly Draft[], expected: number): void {
+  drafts.forEach(({ event, givenVersion }, index) => {
+    const version = expected + 1 + index;
+    if (givenVersion === undefined || givenVersion === version) return;
+    throw new InvalidEventError(
+      "version",
+      `is ${givenVersion}, and append gives it ${version}: leave it out`,
+      {
+        actorId: event.actorId,
+        version: givenVersion,
+      },
+    );
+  });
+}

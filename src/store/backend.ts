@@ -1,0 +1,119 @@
+/**
+ * What a storage backend offers to the event store that is built on it.
+ *
+ * @module
+ */
+
+import type { EventFilter, StoredEvent } from "../event/types.ts";
+import type { Commit } from "./commit.ts";
+import type { HistoryFault } from "./errors.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type {
+  ActorSummary,
+  Finding,
+  ListActorsOptions,
+  LogStart,
+  StoreLimits,
+  VerificationReport,
+  VerifyOptions,
+} from "./types.ts";
+
+/** A read of one actor's history, with every default filled in. */
+export interface HistoryRead {
+  /** The lowest version. */
+  readonly fromVersion: number;
+  /** The highest version. */
+  readonly toVersion: number;
+  /** The order. */
+  readonly direction: "forward" | "backward";
+  /** How many events will be taken at the most; a backend may read fewer ahead for it. */
+  readonly limit: number;
+  /** Takes damage instead of throwing it. */
+  readonly onDamage: ((fault: HistoryFault) => void) | undefined;
+}
+
+/** A read of the global log. */
+export interface LogRead {
+  /** Where to begin. */
+  readonly after: LogStart;
+  /** What will be taken; a backend may leave out the rest, and must then report its progress by empty batches. */
+  readonly filter: EventFilter;
+  /** Takes damage instead of throwing it. */
+  readonly onDamage: ((fault: HistoryFault) => void) | undefined;
+}
+
+/** A subscription to the global log. */
+export interface LogFollow extends LogRead {
+  /** To be called once, when nothing that is stored from then on will be missed. */
+  readonly onReady: (position: string | undefined) => void;
+  /** Ends it: the iteration then ends normally. */
+  readonly signal: AbortSignal;
+}
+
+/** Consecutive events of the global log. */
+export interface LogBatch {
+  /** The events; all that the filter asks for, and perhaps others. */
+  readonly events: readonly StoredEvent[];
+  /** The place behind the last event that was considered. */
+  readonly position: string;
+}
+
+/**
+ * Storage for an event store: commits under the guard of versions and tokens, and reads in order. All that is the same
+ * for every store (validation, idempotence, filters, subscriptions) is done above it.
+ *
+ * Events come back frozen and at their registered schema version.
+ */
+export interface StorageBackend {
+  /** The most that one commit may hold. */
+  readonly limits: StoreLimits;
+
+  /**
+   * Stores all of a commit or nothing. It numbers the parts with {@linkcode numberPart} against the actors' heads, as
+   * often as it takes, and reports a conflict only against a head that is fresh.
+   *
+   * @throws {VersionConflictError | FencedError} If an actor is not where its part expects it.
+   * @throws {EventTooLargeError | CommitTooLargeError} If it is over a limit.
+   * @throws {OutcomeUnknownError | BackendError} As the store's contract says.
+   */
+  commit(commit: Commit): readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
+
+  /** Stores a token alone. */
+  takeOver(actorId: string, token: number): void | Promise<void>;
+
+  /** An actor's events from a version on. */
+  getEvents(actorId: string, fromVersion: number): readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
+
+  /** An actor's events, in batches. */
+  readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]>;
+
+  /** The version of an actor's latest event, 0 without one. */
+  getLatestVersion(actorId: string): number | Promise<number>;
+
+  /** The global log up to its present end, in batches. */
+  readLog(read: LogRead): AsyncIterable<LogBatch>;
+
+  /** The global log, and then what comes. */
+  followLog(follow: LogFollow): AsyncIterable<LogBatch>;
+
+  /** The log's last position. */
+  getLastPosition(): Promise<string | undefined>;
+
+  /** The actors that have events. */
+  listActors(options: ListActorsOptions): AsyncIterable<ActorSummary>;
+
+  /** Checks everything. */
+  verify(options: VerifyOptions): Promise<VerificationReport>;
+
+  /** Says what weakens its promises. */
+  diagnose(): Promise<Finding[]>;
+
+  /** Keeps a snapshot that is valid, unless a newer one is stored. */
+  saveSnapshot(snapshot: Snapshot): Promise<void>;
+
+  /** The stored snapshot. */
+  getLatestSnapshot(actorId: string, kind: string): Promise<Snapshot | undefined>;
+
+  /** Lets everything go; nothing is in flight any more. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,169 @@
+/**
+ * Commits before they are stored: parts, one an actor, and their numbering against the actor's head.
+ *
+ * @module
+ */
+
+import { encodeEvent } from "../event/codec.ts";
+import type { Draft } from "../event/draft.ts";
+import { InvalidEventError } from "../event/errors.ts";
+import { utf8Length } from "../event/text.ts";
+import type { Event } from "../event/types.ts";
+import { CommitTooLargeError, FencedError, VersionConflictError } from "./errors.ts";
+import type { StoreLimits } from "./types.ts";
+
+/** One actor's share of a commit. */
+export interface CommitPart {
+  /** The actor. */
+  readonly actorId: string;
+  /** Its events, at least one. */
+  readonly drafts: readonly Draft[];
+  /** The version the actor must be at; `"any"`; or `"given"`: the events carry their versions. */
+  readonly expected: number | "any" | "given";
+}
+
+/** What is stored whole or not at all. */
+export interface Commit {
+  /** Its parts, each of another actor. */
+  readonly parts: readonly CommitPart[];
+  /** The token it is stored under. */
+  readonly fencingToken: number | undefined;
+  /** Whether it may go without a token. */
+  readonly unfenced: boolean;
+  /** Counts until the commit is sent. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** How far an actor is. */
+export interface ActorHead {
+  /** The version of its latest event, 0 without one. */
+  readonly version: number;
+  /** The newest fencing token stored for it, 0 without one. */
+  readonly fence: number;
+}
+
+/** The head of an actor that was never heard of. */
+export const NEW_ACTOR: ActorHead = { version: 0, fence: 0 };
+
+/**
+ * Numbers a part's events against its actor's head, as often as the head turns out to be another.
+ *
+ * @returns The newest token of the actor once the part is stored.
+ * @throws {FencedError} If the actor has a newer token.
+ * @throws {VersionConflictError} If the actor is not where the part expects it.
+ * @throws {InvalidEventError} If an event says another version than it gets.
+ */
+export function numberPart(part: CommitPart, head: ActorHead, commit: Commit): number {
+  const { actorId, drafts, expected } = part;
+  const fence = checkFence(actorId, head.fence, commit);
+  if (expected === "given") {
+    const attemptedVersion = drafts[0]!.givenVersion!;
+    if (attemptedVersion <= head.version) {
+      throw new VersionConflictError({ actorId, attemptedVersion, currentVersion: head.version });
+    }
+    for (const { event, givenVersion } of drafts) event.version = givenVersion!;
+    return fence;
+  }
+  if (expected !== "any" && expected !== head.version) {
+    throw new VersionConflictError({
+      actorId,
+      attemptedVersion: expected + 1,
+      currentVersion: head.version,
+    });
+  }
+  let version = head.version;
+  if (version + drafts.length > Number.MAX_SAFE_INTEGER) {
+    throw new InvalidEventError("version", "would be over 2^53 - 1", { actorId, version });
+  }
+  for (const { event, givenVersion } of drafts) {
+    event.version = ++version;
+    if (givenVersion !== undefined && givenVersion !== version) {
+      throw new InvalidEventError(
+        "version",
+        `is ${givenVersion}, and append gives it ${version}: leave it out`,
+        event,
+      );
+    }
+  }
+  return fence;
+}
+
+/**
+ * Checks a commit's token against an actor's newest one.
+ *
+ * @returns The actor's newest token once the commit is stored.
+ * @throws {FencedError} If the commit comes too late.
+ */
+export function checkFence(
+  actorId: string,
+  newest: number,
+  commit: Pick<Commit, "fencingToken" | "unfenced">,
+): number {
+  const { fencingToken, unfenced } = commit;
+  if (fencingToken === undefined) {
+    if (newest > 0 && !unfenced) throw new FencedError(actorId, undefined, newest);
+    return newest;
+  }
+  if (fencingToken < newest) throw new FencedError(actorId, fencingToken, newest);
+  return fencingToken;
+}
+
+/**
+ * Checks the limits that can be told without encoding.
+ *
+ * @throws {CommitTooLargeError} If there are too many actors or events.
+ */
+export function checkCounts(parts: readonly CommitPart[], limits: StoreLimits): void {
+  if (parts.length > limits.actorsPerCommit) {
+    throw new CommitTooLargeError("actors", parts.length, limits.actorsPerCommit);
+  }
+  let events = 0;
+  for (const part of parts) events += part.drafts.length;
+  if (events > limits.eventsPerCommit) {
+    throw new CommitTooLargeError("events", events, limits.eventsPerCommit);
+  }
+}
+
+/**
+ * Checks the sizes of a commit that is not encoded: events are written out only where they might be too large.
+ *
+ * @throws {EventTooLargeError | CommitTooLargeError} If they are.
+ */
+export function checkSizes(parts: readonly CommitPart[], limits: StoreLimits): void {
+  let most = 0;
+  for (const { drafts } of parts) {
+    for (const draft of drafts) {
+      if (draft.most > limits.bytesPerEvent) encodeEvent(draft, limits.bytesPerEvent);
+      most += draft.most;
+    }
+  }
+  if (most > limits.bytesPerCommit) encodeParts(parts, limits);
+}
+
+/**
+ * Encodes a commit's parts, each as a JSON array of its events.
+ *
+ * @throws {EventTooLargeError | CommitTooLargeError} If they are over a limit.
+ */
+export function encodeParts(parts: readonly CommitPart[], limits: StoreLimits): string[] {
+  let most = 0;
+  const bodies = parts.map(({ drafts }) => {
+    for (const draft of drafts) most += draft.most;
+    return `[${drafts.map((draft) => encodeEvent(draft, limits.bytesPerEvent)).join(",")}]`;
+  });
+  if (most > limits.bytesPerCommit) {
+    const size = bodies.reduce((sum, body) => sum + utf8Length(body), 0);
+    if (size > limits.bytesPerCommit) throw new CommitTooLargeError("bytes", size, limits.bytesPerCommit);
+  }
+  return bodies;
+}
+
+/** The events of a commit as they were tried: numbered, without positions. */
+export function attemptedEvents(commit: Commit): Event[] {
+  return commit.parts.flatMap(({ drafts }) =>
+    drafts.map(({ event }) => {
+      const { position: _, ...attempted } = event;
+      return Object.freeze(attempted);
+    })
+  );
+}

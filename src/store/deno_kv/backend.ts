@@ -1,0 +1,173 @@
+/**
+ * Storage in Deno KV.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../../event/types.ts";
+import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend } from "../backend.ts";
+import { type Commit, encodeParts } from "../commit.ts";
+import { followLog, type Wakeups } from "../follow.ts";
+import type { LogPositions } from "../position.ts";
+import type { Snapshot } from "../snapshot.ts";
+import type {
+  ActorSummary,
+  Finding,
+  ListActorsOptions,
+  StoreLimits,
+  VerificationReport,
+  VerifyOptions,
+} from "../types.ts";
+import { reportVerification } from "../verification.ts";
+import { iterating, reading } from "./failures.ts";
+import type { Heads } from "./heads.ts";
+import { readHistory } from "./history.ts";
+import { MAX_CHECKS_REMOTE } from "./layout.ts";
+import { lastPosition, readLog } from "./log.ts";
+import type { Records } from "./records.ts";
+import { firstEntry } from "./scan.ts";
+import type { Snapshots } from "./snapshots.ts";
+import { verifyRecords } from "./verify.ts";
+import type { GroupWriter } from "./writer.ts";
+
+/**
+ * The most that a commit may hold. Ten actors are what KV Connect can check at once, and hold everywhere, so that what
+ * works on one machine works on the next; the bytes leave room for keys and for the log in an atomic operation.
+ */
+export const KV_LIMITS: StoreLimits = Object.freeze({
+  actorsPerCommit: MAX_CHECKS_REMOTE,
+  eventsPerCommit: 1_000,
+  bytesPerCommit: 512 * 1024,
+  bytesPerEvent: 256 * 1024,
+});
+
+/** What a backend is put together from. */
+export interface KvParts {
+  /** The log's positions. */
+  readonly positions: LogPositions;
+  /** Reads records. */
+  readonly records: Records;
+  /** The heads of actors. */
+  readonly heads: Heads;
+  /** Writes commits. */
+  readonly writer: GroupWriter;
+  /** Keeps snapshots. */
+  readonly snapshots: Snapshots;
+  /** Is notified of what this store commits. */
+  readonly wakeups: Wakeups;
+  /** How often subscribers look for what other processes stored, in milliseconds. */
+  readonly pollInterval: number;
+  /** What is to be said of the database. */
+  readonly findings: readonly Finding[];
+  /** Closes the handles that the store opened. */
+  readonly close: () => void;
+}
+
+/** The backend of a store in Deno KV. */
+export class KvBackend implements StorageBackend {
+  readonly limits: StoreLimits = KV_LIMITS;
+  readonly #parts: KvParts;
+
+  constructor(parts: KvParts) {
+    this.#parts = parts;
+  }
+
+  async commit(commit: Commit): Promise<readonly StoredEvent[]> {
+    const bodies = encodeParts(commit.parts, this.limits);
+    return await this.#parts.writer.write(commit, bodies);
+  }
+
+  async takeOver(actorId: string, token: number): Promise<void> {
+    const part = { actorId, drafts: [], expected: "any" } as const;
+    await this.#parts.writer.write(
+      { parts: [part], fencingToken: token, unfenced: false, signal: undefined },
+      ["[]"],
+    );
+  }
+
+  async getEvents(actorId: string, fromVersion: number): Promise<readonly StoredEvent[]> {
+    const read: HistoryRead = {
+      fromVersion,
+      toVersion: Number.MAX_SAFE_INTEGER,
+      direction: "forward",
+      limit: Infinity,
+      onDamage: undefined,
+    };
+    let events: readonly StoredEvent[] = [];
+    for await (const batch of this.readHistory(actorId, read)) {
+      events = events.length === 0 ? batch : events.concat(batch);
+    }
+    return events;
+  }
+
+  readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
+    const { records, heads } = this.#parts;
+    return iterating("readEvents", readHistory(records, actorId, read, heads.cached(actorId)?.version ?? 0));
+  }
+
+  async getLatestVersion(actorId: string): Promise<number> {
+    return (await reading("getLatestVersion", () => this.#parts.heads.read(actorId))).version;
+  }
+
+  readLog({ after, onDamage }: LogRead): AsyncIterable<LogBatch> {
+    const { records, positions } = this.#parts;
+    return iterating("readAll", readLog(records, positions, { after, bounded: true, onDamage }));
+  }
+
+  followLog(follow: LogFollow): AsyncIterable<LogBatch> {
+    const { records, positions, wakeups, pollInterval } = this.#parts;
+    return followLog({
+      wakeups,
+      pollInterval,
+      getLastPosition: () => this.getLastPosition(),
+      readLog: ({ after, onDamage }) =>
+        iterating("subscribe", readLog(records, positions, { after, bounded: false, onDamage })),
+    }, follow);
+  }
+
+  getLastPosition(): Promise<string | undefined> {
+    return reading("getLastPosition", () => lastPosition(this.#parts.records));
+  }
+
+  listActors({ actorPrefix = "" }: ListActorsOptions): AsyncIterable<ActorSummary> {
+    return iterating("listActors", this.#actors(actorPrefix));
+  }
+
+  /** Jumps from actor to actor. Keys are ordered by their bytes, so that those of one prefix stand together. */
+  async *#actors(actorPrefix: string): AsyncIterable<ActorSummary> {
+    const { records } = this.#parts;
+    const { kv, layout } = records;
+    const end = [...layout.events, Number.MIN_SAFE_INTEGER];
+    let start: Deno.KvKey = layout.actor(actorPrefix);
+    for (;;) {
+      const entry = await firstEntry(kv, { start, end });
+      const actorId = entry?.key.at(-2) as string | undefined;
+      if (actorId === undefined || !actorId.startsWith(actorPrefix)) return;
+      const { version: latestVersion } = await this.#parts.heads.read(actorId);
+      if (latestVersion > 0) yield { actorId, latestVersion };
+      start = layout.afterActor(actorId);
+    }
+  }
+
+  async verify(options: VerifyOptions): Promise<VerificationReport> {
+    const found = await reading("verify", () => verifyRecords(this.#parts.records, options));
+    return reportVerification(found, options.expectedPosition, this.#parts.positions);
+  }
+
+  diagnose(): Promise<Finding[]> {
+    return Promise.resolve([...this.#parts.findings]);
+  }
+
+  saveSnapshot(snapshot: Snapshot): Promise<void> {
+    return reading("saveSnapshot", () => this.#parts.snapshots.save(snapshot));
+  }
+
+  getLatestSnapshot(actorId: string, kind: string): Promise<Snapshot | undefined> {
+    return reading("getLatestSnapshot", () => this.#parts.snapshots.latest(actorId, kind));
+  }
+
+  close(): Promise<void> {
+    this.#parts.close();
+    return Promise.resolve();
+  }
+}

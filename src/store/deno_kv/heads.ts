@@ -1,0 +1,71 @@
+/**
+ * How far actors are: what the next commit must be guarded with.
+ *
+ * @module
+ */
+
+import { lastVersion, lostTail } from "../chain.ts";
+import { type ActorHead, NEW_ACTOR } from "../commit.ts";
+import { DamagedHistoryError } from "../errors.ts";
+import type { Records } from "./records.ts";
+
+/** An actor's head, and the state of the key that its next commit is stored under. */
+export interface Head extends ActorHead {
+  /** The versionstamp of that key: null while it is absent, as it is unless a takeOver stands there. */
+  readonly guard: string | null;
+}
+
+const NEW_HEAD: Head = { ...NEW_ACTOR, guard: null };
+
+/** Keeps the heads of recently used actors, and reads the others. A stale head costs a refused commit, never more. */
+export class Heads {
+  readonly #records: Records;
+  readonly #size: number;
+  readonly #cache = new Map<string, Head>();
+
+  /** @param size How many heads to keep. */
+  constructor(records: Records, size: number) {
+    this.#records = records;
+    this.#size = size;
+  }
+
+  /** The head as it was last seen. */
+  cached(actorId: string): Head | undefined {
+    return this.#cache.get(actorId);
+  }
+
+  /** Keeps a head that was just seen. */
+  set(actorId: string, head: Head): void {
+    this.#cache.delete(actorId);
+    this.#cache.set(actorId, head);
+    if (this.#cache.size <= this.#size) return;
+    for (const oldest of this.#cache.keys()) {
+      this.#cache.delete(oldest);
+      break;
+    }
+  }
+
+  /**
+   * Reads a head.
+   *
+   * @throws {DamagedHistoryError} If the actor's latest record cannot be read, or is behind what this store has seen.
+   */
+  async read(actorId: string): Promise<Head> {
+    const known = this.#cache.get(actorId)?.version ?? 0;
+    const latest = await this.#records.latest(actorId);
+    if (latest?.record instanceof DamagedHistoryError) throw latest.record;
+    const head: Head = latest
+      ? {
+        version: lastVersion(latest.record),
+        fence: latest.record.fence,
+        guard: latest.record.events.length === 0 ? latest.entry.versionstamp : null,
+      }
+      : NEW_HEAD;
+    if (head.version < known) {
+      throw lostTail(actorId, head.version, known);
+    }
+    // What this store has saved while it read is newer than what it read.
+    if (head.version >= (this.#cache.get(actorId)?.version ?? 0)) this.set(actorId, head);
+    return head;
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * Reading one actor's history from Deno KV, its chain checked.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../../event/types.ts";
+import type { HistoryRead } from "../backend.ts";
+import { type CommitRecord, follows, lastVersion, lostTail, missingVersions } from "../chain.ts";
+import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
+import type { OrFault, Records } from "./records.ts";
+import { firstEntry, scan } from "./scan.ts";
+
+/**
+ * An actor's events, in batches.
+ *
+ * @param known A version that the actor is known to have reached: a history that ends before it has lost its tail.
+ */
+export function readHistory(
+  records: Records,
+  actorId: string,
+  read: HistoryRead,
+  known: number,
+): AsyncIterable<readonly StoredEvent[]> {
+  const reading = new HistoryReading(records, actorId, read, known);
+  return read.direction === "forward" ? reading.forward() : reading.backward();
+}
+
+/** One read under way. */
+class HistoryReading {
+  readonly #records: Records;
+  readonly #actorId: string;
+  readonly #read: HistoryRead;
+  readonly #known: number;
+  #damaged = false;
+
+  constructor(records: Records, actorId: string, read: HistoryRead, known: number) {
+    this.#records = records;
+    this.#actorId = actorId;
+    this.#read = read;
+    this.#known = known;
+  }
+
+  async *forward(): AsyncIterable<readonly StoredEvent[]> {
+    const { fromVersion, toVersion } = this.#read;
+    const start = this.#records.layout.event(this.#actorId, await this.#firstKey());
+    let previous: number | undefined;
+    for await (const batch of this.#scan({ start })) {
+      let events: StoredEvent[] = [];
+      for (const entry of batch) {
+        const read = this.#records.read(entry);
+        const record = read instanceof Promise ? await read : read;
+        const fault = record instanceof DamagedHistoryError
+          ? record
+          : previous !== undefined
+          ? follows(record, previous)
+          : this.#begins(record);
+        if (fault) {
+          if (events.length > 0) yield events;
+          events = [];
+          this.#report(fault);
+        }
+        previous = record instanceof DamagedHistoryError ? undefined : lastVersion(record);
+        this.#choose(record, events);
+        if (previous !== undefined && previous >= toVersion) {
+          yield events;
+          return;
+        }
+      }
+      yield events;
+    }
+    const reached = previous ?? 0;
+    if (Math.min(this.#known, toVersion) > reached && this.#known >= fromVersion && !this.#damaged) {
+      this.#report(lostTail(this.#actorId, reached, this.#known));
+    }
+  }
+
+  async *backward(): AsyncIterable<readonly StoredEvent[]> {
+    const { fromVersion, toVersion } = this.#read;
+    const above = toVersion < Number.MAX_SAFE_INTEGER
+      ? { end: this.#records.layout.event(this.#actorId, toVersion + 1) }
+      : {};
+    let next: number | undefined; // the version before the record that was read last
+    for await (const batch of this.#scan(above)) {
+      let events: StoredEvent[] = [];
+      for (const entry of batch) {
+        const read = this.#records.read(entry);
+        const record = read instanceof Promise ? await read : read;
+        const fault = record instanceof DamagedHistoryError
+          ? record
+          : next !== undefined
+          ? lastVersion(record) === next
+            ? undefined
+            : missingVersions(this.#actorId, lastVersion(record) + 1, next)
+          : this.#ends(record);
+        if (fault) {
+          if (events.length > 0) yield events;
+          events = [];
+          this.#report(fault);
+        }
+        next = record instanceof DamagedHistoryError ? undefined : record.previousVersion;
+        this.#choose(record, events);
+        if (next !== undefined && next < fromVersion) {
+          yield events;
+          return;
+        }
+      }
+      yield events;
+    }
+    if (next !== undefined) this.#report(missingVersions(this.#actorId, fromVersion, next));
+    else if (!this.#damaged && this.#known >= fromVersion && this.#known <= toVersion) {
+      this.#report(lostTail(this.#actorId, 0, this.#known));
+    }
+  }
+
+  /** A range of the actor's entries, in batches. */
+  #scan(bounds: { start?: Deno.KvKey; end?: Deno.KvKey }): AsyncIterable<readonly Deno.KvEntry<unknown>[]> {
+    const { direction, limit } = this.#read;
+    const range = { ...this.#records.actorRange(this.#actorId), ...bounds };
+    // A record has at least one event, but for the one before the first version, and for a last takeOver.
+    return scan(this.#records.kv, range, { reverse: direction === "backward", expected: limit + 2 });
+  }
+
+  /** The key of the record that holds the first version, or of the last one before it. */
+  async #firstKey(): Promise<number> {
+    const { fromVersion } = this.#read;
+    if (fromVersion === 1 || fromVersion === Number.MAX_SAFE_INTEGER) return fromVersion;
+    const { start } = this.#records.actorRange(this.#actorId);
+    const end = this.#records.layout.event(this.#actorId, fromVersion + 1);
+    const entry = await firstEntry(this.#records.kv, { start, end }, true);
+    return entry ? entry.key.at(-1) as number : 1;
+  }
+
+  /** The first record must begin at the first version asked for, or before it. */
+  #begins(record: CommitRecord): DamagedHistoryError | undefined {
+    const { previousVersion, actorId, events } = record;
+    const { fromVersion } = this.#read;
+    if (previousVersion < fromVersion || this.#damaged) return undefined;
+    return missingVersions(actorId, fromVersion, previousVersion, events[0]?.position);
+  }
+
+  /** The last record must reach what this store has seen. */
+  #ends(record: CommitRecord): DamagedHistoryError | undefined {
+    const reached = lastVersion(record);
+    if (this.#damaged || reached >= Math.min(this.#known, this.#read.toVersion)) return undefined;
+    return lostTail(this.#actorId, reached, this.#known);
+  }
+
+  #choose(record: OrFault<CommitRecord>, events: StoredEvent[]): void {
+    if (record instanceof DamagedHistoryError) return;
+    const { fromVersion, toVersion, direction } = this.#read;
+    const ordered = direction === "forward" ? record.events : record.events.toReversed();
+    for (const event of ordered) {
+      if (event.version >= fromVersion && event.version <= toVersion) events.push(event);
+    }
+  }
+
+  #report(fault: HistoryFault): void {
+    this.#damaged = true;
+    if (!this.#read.onDamage) throw fault;
+    this.#read.onDamage(fault);
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Where things lie in Deno KV, and what the platform allows.
+ *
+ * ```text
+ * [prefix, namespace, "log"]                              the log's random id
+ * [prefix, namespace, "event", actorId, previous + 1]     an actor's share of a commit, under the version that follows
+ *                                                         the actor's version before it: the guard of optimistic
+ *                                                         concurrency. A takeOver stands there until the next commit.
+ * [prefix, namespace, "chunk", actorId, previous + 1, n]  what of it did not fit one value
+ * [prefix, namespace, "commit", versionstamp]             the global log: one record an atomic operation
+ * [prefix, namespace, "snapshot", actorId, kind]          the latest snapshot
+ * [prefix, namespace, "piece", actorId, kind, n]          what of it did not fit one value
+ * ```
+ *
+ * @module
+ */
+
+import { utf8Length } from "../../event/text.ts";
+
+/** The most bytes of a value. */
+export const MAX_VALUE_BYTES = 65_536;
+/** The most checks of an atomic operation, on a local file and on Deno Deploy. */
+export const MAX_CHECKS = 100;
+/** The most checks of an atomic operation over KV Connect. */
+export const MAX_CHECKS_REMOTE = 10;
+/** The most mutations of an atomic operation. */
+export const MAX_MUTATIONS = 1_000;
+/** The most bytes of an atomic operation: the keys of checks, and for each set twice its key and its value. */
+export const MAX_ATOMIC_BYTES = 819_200;
+/** The most bytes of the keys that an atomic operation sets. */
+export const MAX_ATOMIC_KEY_BYTES = 81_920;
+/** The most keys of one `getMany`. */
+export const MAX_GET_MANY = 10;
+/** The most entries of one batch of `list`. */
+export const MAX_LIST_BATCH = 1_000;
+/** The bytes that a string takes in a key beside its own: a tag and a terminator. */
+const STRING_PART_BYTES = 2;
+/** The bytes of a number, or of a versionstamp, in a key; the larger of the two. */
+const LAST_PART_BYTES = 22;
+
+/** The keys of one namespace. */
+export class Layout {
+  readonly #base: readonly [string, string];
+  readonly #baseBytes: number;
+
+  /** The keys below `[prefix, namespace]`. */
+  constructor(prefix: string, namespace: string) {
+    this.#base = [prefix, namespace];
+    this.#baseBytes = utf8Length(prefix) + utf8Length(namespace) + 2 * STRING_PART_BYTES;
+  }
+
+  /** The key of the log's id. */
+  get logId(): Deno.KvKey {
+    return [...this.#base, "log"];
+  }
+
+  /** The key of an actor's share of a commit. */
+  event(actorId: string, version: number): Deno.KvKey {
+    return [...this.#base, "event", actorId, version];
+  }
+
+  /** What lies above all of an actor's shares: numbers come before booleans. */
+  afterActor(actorId: string): Deno.KvKey {
+    return [...this.#base, "event", actorId, true];
+  }
+
+  /** All of an actor's shares. */
+  actor(actorId: string): Deno.KvKey {
+    return [...this.#base, "event", actorId];
+  }
+
+  /** All shares of all actors. */
+  get events(): Deno.KvKey {
+    return [...this.#base, "event"];
+  }
+
+  /** The key of what did not fit the first value. */
+  chunk(actorId: string, version: number, index: number): Deno.KvKey {
+    return [...this.#base, "chunk", actorId, version, index];
+  }
+
+  /** The key of a record of the log, with the versionstamp of its commit. */
+  commit(versionstamp: string): Deno.KvKey {
+    return [...this.#base, "commit", versionstamp];
+  }
+
+  /** The key that becomes that of a log record when it is committed; the types know no symbol in a key. */
+  nextCommit(kv: Deno.Kv): Deno.KvKey {
+    return [...this.#base, "commit", kv.commitVersionstamp()] as readonly unknown[] as Deno.KvKey;
+  }
+
+  /** The whole log. */
+  get commits(): Deno.KvKey {
+    return [...this.#base, "commit"];
+  }
+
+  /** The key of a snapshot. */
+  snapshot(actorId: string, kind: string): Deno.KvKey {
+    return [...this.#base, "snapshot", actorId, kind];
+  }
+
+  /** The key of what of a snapshot did not fit the first value. */
+  piece(actorId: string, kind: string, index: number): Deno.KvKey {
+    return [...this.#base, "piece", actorId, kind, index];
+  }
+
+  /** The most bytes that a key of an actor's takes, chunks included. */
+  keyBytes(actorIdBytes: number): number {
+    return this.#baseBytes + "event".length + actorIdBytes + 2 * STRING_PART_BYTES + 2 * LAST_PART_BYTES;
+  }
+
+  /** The most bytes that the key of a log record takes. */
+  get commitKeyBytes(): number {
+    return this.#baseBytes + "commit".length + STRING_PART_BYTES + LAST_PART_BYTES;
+  }
+}

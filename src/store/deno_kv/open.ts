@@ -1,0 +1,169 @@
+/**
+ * Opening a database and the log in it.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../../errors.ts";
+import { loadChecksum } from "../checksum.ts";
+import { StoreOpenError } from "../errors.ts";
+import { Wakeups } from "../follow.ts";
+import type { StoreSetup } from "../options.ts";
+import { LogPositions, newLogId } from "../position.ts";
+import type { Finding } from "../types.ts";
+import { KvBackend } from "./backend.ts";
+import { commitFailure, openError } from "./failures.ts";
+import { Heads } from "./heads.ts";
+import { Layout, MAX_CHECKS, MAX_CHECKS_REMOTE } from "./layout.ts";
+import { INDEX_WIDTH, VERSIONSTAMP_WIDTH } from "./record.ts";
+import { Records } from "./records.ts";
+import { getAll } from "./scan.ts";
+import { Snapshots } from "./snapshots.ts";
+import { GroupWriter } from "./writer.ts";
+
+/** What Deno KV is opened with, every default filled in. */
+export interface KvSettings {
+  /** The first part of every key. */
+  readonly prefix: string;
+  /** How often subscribers look for what other processes stored, in milliseconds. */
+  readonly pollInterval: number;
+  /** How long a save may take, in milliseconds. */
+  readonly saveTimeout: number;
+  /** How many actors' heads are kept. */
+  readonly cachedActors: number;
+}
+
+/** The handles of a database: one to write, one to read, and what closes those that the store opened. */
+interface Handles {
+  readonly write: Deno.Kv;
+  readonly read: Deno.Kv;
+  readonly maxChecks: number;
+  readonly findings: readonly Finding[];
+  readonly close: () => void;
+}
+
+/** The first record of a namespace. */
+interface LogRecord {
+  readonly format: 1;
+  readonly id: string;
+}
+
+/** Opens a backend. */
+export async function openKvBackend(
+  target: string | Deno.Kv | undefined,
+  setup: StoreSetup,
+  settings: KvSettings,
+): Promise<KvBackend> {
+  const handles = await openHandles(target);
+  try {
+    const layout = new Layout(settings.prefix, setup.namespace);
+    const positions = new LogPositions(
+      await openLog(handles.write, layout),
+      VERSIONSTAMP_WIDTH + INDEX_WIDTH,
+    );
+    const checksum = await loadChecksum();
+    const context = { positions, checksum, registry: setup.registry };
+    const records = new Records(handles.read, layout, context);
+    const heads = new Heads(records, settings.cachedActors);
+    const wakeups = new Wakeups();
+    const writer = new GroupWriter({
+      kv: handles.write,
+      records,
+      layout,
+      positions,
+      checksum,
+      heads,
+      wakeups,
+      maxChecks: handles.maxChecks,
+      timeout: settings.saveTimeout,
+    });
+    const { pollInterval } = settings;
+    const snapshots = new Snapshots(handles.read, layout, checksum, setup.warn);
+    const { findings, close } = handles;
+    return new KvBackend({
+      positions,
+      records,
+      heads,
+      writer,
+      snapshots,
+      wakeups,
+      pollInterval,
+      findings,
+      close,
+    });
+  } catch (error) {
+    handles.close();
+    throw openError(typeof target === "string" ? target : undefined, error);
+  }
+}
+
+/** Takes an open handle, or opens a database; a file gets a second handle, so that reads do not wait behind writes. */
+async function openHandles(target: string | Deno.Kv | undefined): Promise<Handles> {
+  if (typeof target === "object" && target !== null) {
+    const findings: Finding[] = [];
+    return { write: target, read: target, maxChecks: MAX_CHECKS, findings, close: () => {} };
+  }
+  if (target !== undefined && typeof target !== "string") {
+    throw new InvalidArgumentError("pathOrKv", "must be a path, a URL, an open Deno.Kv, or left out");
+  }
+  if (typeof Deno.openKv !== "function") {
+    throw new StoreOpenError(
+      'Deno KV is not enabled: add "unstable": ["kv"] to deno.json, or run with --unstable-kv',
+    );
+  }
+  const remote = target !== undefined && /^https?:/.test(target);
+  const isFile = target !== undefined && target !== ":memory:" && !remote;
+  const opened: Deno.Kv[] = [];
+  try {
+    opened.push(await Deno.openKv(target));
+    if (isFile) opened.push(await Deno.openKv(target));
+  } catch (error) {
+    for (const kv of opened) kv.close();
+    throw openError(target, error);
+  }
+  return {
+    write: opened[0]!,
+    read: opened.at(-1)!,
+    maxChecks: remote ? MAX_CHECKS_REMOTE : MAX_CHECKS,
+    findings: target === ":memory:" ? [IN_MEMORY] : isFile ? [ONE_FILE] : [],
+    close: () => opened.forEach((kv) => kv.close()),
+  };
+}
+
+const IN_MEMORY: Finding = {
+  code: "in-memory",
+  severity: "warning",
+  message: "The database is in this process's memory: its events are gone when the process ends",
+  advice: "Open a file to keep them",
+};
+
+const ONE_FILE: Finding = {
+  code: "one-file",
+  severity: "warning",
+  message:
+    "The events lie in one file on one machine: every commit is flushed to its disk, and is lost with that disk",
+  advice: "Back the file up while no process has it open, or move to Deno Deploy or to a JetStream cluster",
+};
+
+/** The id of the namespace's log, which whoever comes first makes up. */
+async function openLog(kv: Deno.Kv, layout: Layout): Promise<string> {
+  for (;;) {
+    const [entry] = await getAll(kv, [layout.logId]);
+    const log = entry?.value as LogRecord | null | undefined;
+    if (log) {
+      if (log.format === 1 && typeof log.id === "string") return log.id;
+      throw new StoreOpenError(
+        `The namespace was written in format ${
+          JSON.stringify(log.format)
+        }, and this version reads format 1: ` +
+          "open it with the version of Aether that wrote it",
+      );
+    }
+    const created: LogRecord = { format: 1, id: newLogId() };
+    try {
+      await kv.atomic().check({ key: layout.logId, versionstamp: null }).set(layout.logId, created).commit();
+    } catch (error) {
+      if (commitFailure(error) !== "busy") throw error;
+    }
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * The stored form of commits.
+ *
+ * A value is UTF-8 text: the format's version (one digit), the CRC-32 of all that follows it (eight hexadecimal
+ * digits), and JSON. Where it does not fit one value, the rest follows in chunks, and the format's digit is followed by
+ * their number. What an actor's share leaves out is what it usually is: no token, no gap, first in its commit.
+ *
+ * @module
+ */
+
+import { decodeEvents } from "../../event/codec.ts";
+import type { EventRegistry } from "../../event/registry.ts";
+import { utf8 } from "../../event/text.ts";
+import type { StoredEvent } from "../../event/types.ts";
+import type { CommitRecord } from "../chain.ts";
+import { type Checksum, checksumText } from "../checksum.ts";
+import type { LogPositions } from "../position.ts";
+import { MAX_VALUE_BYTES } from "./layout.ts";
+
+/** The first bytes of a value: one for the format, three for the number of chunks, eight for the checksum. */
+const FORMAT = "1";
+const CHUNK_DIGITS = 3;
+const CHECKSUM_DIGITS = 8;
+const HEAD_BYTES = FORMAT.length + CHUNK_DIGITS + CHECKSUM_DIGITS;
+/** Hexadecimal digits of a versionstamp, and of an event's place in its commit: together, a position's body. */
+export const VERSIONSTAMP_WIDTH = 20;
+export const INDEX_WIDTH = 4;
+
+const decoder = new TextDecoder();
+
+/** One actor's share of a commit as JSON. */
+export interface ShareJson {
+  /** The commit's random id. */
+  readonly commit: string;
+  /** The actor's version before. */
+  readonly previous: number;
+  /** The actor's newest token, 0 if absent. */
+  readonly fence?: number;
+  /** The token that the commit itself carried. */
+  readonly token?: number;
+  /** How many events of the same log record stand before these. */
+  readonly offset?: number;
+  /** The versions of the events, where they do not simply follow `previous`. */
+  readonly versions?: readonly number[];
+  /** The events. */
+  readonly events: readonly unknown[];
+}
+
+/** An actor's share as it stands in a record of the log. */
+export interface LoggedShareJson extends Omit<ShareJson, "events"> {
+  /** The actor. */
+  readonly actor: string;
+  /** The events; absent where they are so large that they stand under the actor's key alone. */
+  readonly events?: readonly unknown[];
+}
+
+/** A value could not be read: the reason is the message. */
+export class UnreadableRecord extends Error {}
+
+/** A value, and what of it did not fit. */
+export interface Encoded {
+  /** The value. */
+  readonly value: Uint8Array<ArrayBuffer>;
+  /** The rest, in order. */
+  readonly chunks: readonly Uint8Array<ArrayBuffer>[];
+}
+
+/** Turns JSON text into values. */
+export function encodeValue(json: string, checksum: Checksum): Encoded {
+  const bytes = utf8(" ".repeat(HEAD_BYTES) + json);
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  for (let from = MAX_VALUE_BYTES; from < bytes.length; from += MAX_VALUE_BYTES) {
+    chunks.push(bytes.slice(from, from + MAX_VALUE_BYTES));
+  }
+  const head = FORMAT + chunks.length.toString().padStart(CHUNK_DIGITS, "0") +
+    checksumText(checksum(bytes.subarray(HEAD_BYTES)));
+  for (let index = 0; index < HEAD_BYTES; index++) bytes[index] = head.charCodeAt(index);
+  return { value: chunks.length === 0 ? bytes : bytes.slice(0, MAX_VALUE_BYTES), chunks };
+}
+
+/** How many chunks follow a value. */
+export function chunkCount(value: unknown): number {
+  if (!(value instanceof Uint8Array) || value.length < HEAD_BYTES) {
+    throw new UnreadableRecord("it is no record");
+  }
+  let count = 0;
+  for (let index = 1; index <= CHUNK_DIGITS; index++) count = count * 10 + value[index]! - 48;
+  if (!(count >= 0 && count < 1_000)) throw new UnreadableRecord("its head is garbled");
+  return count;
+}
+
+/**
+ * Turns a whole value, chunks appended, back into what it was.
+ *
+ * @throws {UnreadableRecord} If it is not what was written.
+ */
+export function decodeValue(bytes: Uint8Array, checksum: Checksum): unknown {
+  if (bytes[0] !== FORMAT.charCodeAt(0)) {
+    throw new UnreadableRecord(
+      `its format is ${JSON.stringify(String.fromCharCode(bytes[0] ?? 0))}, not ${FORMAT}`,
+    );
+  }
+  const body = bytes.subarray(HEAD_BYTES);
+  if (checksum(body) !== readHex(bytes, HEAD_BYTES - CHECKSUM_DIGITS, HEAD_BYTES)) {
+    throw new UnreadableRecord("its checksum does not match its bytes");
+  }
+  try {
+    return JSON.parse(decoder.decode(body));
+  } catch (cause) {
+    throw new UnreadableRecord("it is not JSON", { cause });
+  }
+}
+
+/** A number from hexadecimal digits; NaN where there are others. */
+function readHex(bytes: Uint8Array, from: number, to: number): number {
+  let number = 0;
+  for (let index = from; index < to; index++) {
+    const code = bytes[index]!;
+    const digit = code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : NaN;
+    number = number * 16 + digit;
+  }
+  return number;
+}
+
+/** The JSON text of a share, without its braces. `events` is a JSON array, or nothing to leave it out. */
+export function shareText(share: Omit<ShareJson, "events">, events: string | undefined): string {
+  const { commit, previous, fence, token, offset, versions } = share;
+  return `"commit":"${commit}","previous":${previous}` +
+    (fence ? `,"fence":${fence}` : "") +
+    (token ? `,"token":${token}` : "") +
+    (offset ? `,"offset":${offset}` : "") +
+    (versions ? `,"versions":[${versions.join(",")}]` : "") +
+    (events === undefined ? "" : `,"events":${events}`);
+}
+
+/** The versions to write down, where they do not simply follow one another. */
+export function gappedVersions(previous: number, versions: readonly number[]): readonly number[] | undefined {
+  return versions.every((version, index) => version === previous + 1 + index) ? undefined : versions;
+}
+
+/** What turns shares back into events. */
+export interface RecordContext {
+  /** The log's positions. */
+  readonly positions: LogPositions;
+  /** Brings events to their registered schema versions. */
+  readonly registry: EventRegistry;
+  /** Checks bytes. */
+  readonly checksum: Checksum;
+}
+
+/** An actor's share of a commit, read back; events are restored only where a schema had to be waited for. */
+export function decodeShare(
+  share: ShareJson,
+  actorId: string,
+  versionstamp: string,
+  { positions, registry }: RecordContext,
+): CommitRecord | Promise<CommitRecord> {
+  if (!Array.isArray(share?.events)) throw new UnreadableRecord("it is no share of a commit");
+  const { commit: commitId, previous: previousVersion, fence = 0, offset = 0 } = share;
+  const versions = share.versions ?? share.events.map((_, index) => previousVersion + 1 + index);
+  const decoded = decodeEvents(share.events, actorId, versions);
+  const schemaVersions: number[] = [];
+  const events = decoded.map(({ event, schemaVersion }, index): StoredEvent => {
+    event.position = positions.of(versionstamp + (offset + index).toString(16).padStart(INDEX_WIDTH, "0"));
+    schemaVersions.push(schemaVersion);
+    return Object.freeze(event);
+  });
+  const record = { commitId, actorId, previousVersion, fence, events };
+  if (registry.isEmpty && schemaVersions.every((version) => version === 1)) return record;
+  const restored = registry.restoreAll(events, (index) => schemaVersions[index]!);
+  return restored instanceof Promise
+    ? restored.then((all) => ({ ...record, events: all }))
+    : { ...record, events: restored };
+}

@@ -1,0 +1,95 @@
+/**
+ * Snapshots in Deno KV.
+ *
+ * @module
+ */
+
+import { BackendError } from "../errors.ts";
+import { decodeSnapshot, encodeSnapshot, type Snapshot, supersedes } from "../snapshot.ts";
+import type { Checksum } from "../checksum.ts";
+import type { Warn } from "../../warning.ts";
+import { backoff, sleep } from "../../sleep.ts";
+import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "./failures.ts";
+import type { Layout } from "./layout.ts";
+import { chunkCount, decodeValue, encodeValue, UnreadableRecord } from "./record.ts";
+import { joinChunks } from "./records.ts";
+import { getAll } from "./scan.ts";
+
+/** How often a snapshot is tried against other writers. */
+const MAX_TRIES = 100;
+
+/** A stored snapshot and the state of its key. */
+interface StoredSnapshot {
+  readonly snapshot: Snapshot | undefined;
+  readonly versionstamp: string | null;
+  readonly chunks: number;
+}
+
+/** Keeps the latest snapshot of each actor and kind. */
+export class Snapshots {
+  readonly #kv: Deno.Kv;
+  readonly #layout: Layout;
+  readonly #checksum: Checksum;
+  readonly #warn: Warn;
+
+  constructor(kv: Deno.Kv, layout: Layout, checksum: Checksum, warn: Warn) {
+    this.#kv = kv;
+    this.#layout = layout;
+    this.#checksum = checksum;
+    this.#warn = warn;
+  }
+
+  /** Keeps a snapshot, unless a newer one is stored. */
+  async save(snapshot: Snapshot): Promise<void> {
+    const { actorId, kind } = snapshot;
+    const { value, chunks } = encodeValue(encodeSnapshot(snapshot), this.#checksum);
+    const key = this.#layout.snapshot(actorId, kind);
+    for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
+      const stored = await this.#read(actorId, kind);
+      if (!supersedes(snapshot, stored.snapshot)) return;
+      let operation = this.#kv.atomic().check({ key, versionstamp: stored.versionstamp }).set(key, value);
+      for (const [index, chunk] of chunks.entries()) {
+        operation = operation.set(this.#layout.piece(actorId, kind, index), chunk);
+      }
+      for (let index = chunks.length; index < stored.chunks; index++) {
+        operation = operation.delete(this.#layout.piece(actorId, kind, index));
+      }
+      try {
+        if ((await operation.commit()).ok) return;
+      } catch (error) {
+        // A snapshot that is stored twice is the same snapshot, so that an unknown outcome can simply be repeated.
+        const failure = commitFailure(error);
+        if (failure !== "busy" && failure !== "unknown") throw backendError("saveSnapshot", error);
+        await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
+      }
+    }
+    throw new BackendError("saveSnapshot", "other writers came first for too long: try again");
+  }
+
+  /** The stored snapshot; one that cannot be read is ignored with a warning. */
+  async latest(actorId: string, kind: string): Promise<Snapshot | undefined> {
+    const { snapshot, versionstamp } = await this.#read(actorId, kind);
+    if (!snapshot && versionstamp !== null) {
+      const message = `the snapshot "${kind}" of "${actorId}" cannot be read and is ignored`;
+      this.#warn({ code: "snapshot-ignored", message });
+    }
+    return snapshot;
+  }
+
+  async #read(actorId: string, kind: string): Promise<StoredSnapshot> {
+    const [entry] = await getAll(this.#kv, [this.#layout.snapshot(actorId, kind)]);
+    if (!entry || entry.versionstamp === null) return { snapshot: undefined, versionstamp: null, chunks: 0 };
+    const { versionstamp } = entry;
+    let chunks = 0;
+    try {
+      chunks = chunkCount(entry.value);
+      const key = (index: number): Deno.KvKey => this.#layout.piece(actorId, kind, index);
+      const bytes = await joinChunks(this.#kv, entry.value as Uint8Array, chunks, key);
+      const snapshot = decodeSnapshot(decodeValue(bytes, this.#checksum), actorId, kind);
+      return { snapshot, versionstamp, chunks };
+    } catch (error) {
+      if (!(error instanceof UnreadableRecord)) throw error;
+      return { snapshot: undefined, versionstamp, chunks };
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Checking everything that is stored in a namespace of Deno KV.
+ *
+ * @module
+ */
+
+import { type CommitRecord, follows, lastVersion } from "../chain.ts";
+import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
+import type { VerificationReport, VerifyOptions } from "../types.ts";
+import type { Records } from "./records.ts";
+import { firstEntry, getAll, scan } from "./scan.ts";
+
+/** What a verification has found so far. */
+type Found = Omit<VerificationReport, "ok">;
+
+/** Reads all actors' records and the whole log up to its present end, and holds each against the other. */
+export async function verifyRecords(records: Records, options: VerifyOptions): Promise<Found> {
+  const verification = new Verification(records, options);
+  return await verification.run();
+}
+
+class Verification {
+  readonly #records: Records;
+  readonly #options: VerifyOptions;
+  readonly #faults: HistoryFault[] = [];
+  #commits = 0;
+  #events = 0;
+  #actors = 0;
+  #lastPosition: string | undefined;
+
+  constructor(records: Records, options: VerifyOptions) {
+    this.#records = records;
+    this.#options = options;
+  }
+
+  async run(): Promise<Found> {
+    const last = (await firstEntry(this.#records.kv, this.#records.logRange, true))?.key.at(-1) as
+      | string
+      | undefined;
+    await this.#log(last ?? "");
+    await this.#histories(last ?? "");
+    return {
+      commits: this.#commits,
+      events: this.#events,
+      actors: this.#actors,
+      lastPosition: this.#lastPosition,
+      faults: this.#faults,
+    };
+  }
+
+  /** The log: every share must stand under its actor's key too, written by the same commit. */
+  async #log(last: string): Promise<void> {
+    const { kv, layout, logRange } = this.#records;
+    for await (const entries of scan(kv, logRange)) {
+      for (const entry of entries) {
+        const versionstamp = entry.key.at(-1) as string;
+        if (versionstamp > last) return;
+        this.#commits++;
+        const shares = await this.#records.readLogged(entry);
+        const sound: CommitRecord[] = [];
+        for (const share of shares) {
+          if (share instanceof DamagedHistoryError) this.#faults.push(share);
+          else sound.push(share);
+        }
+        const keys = sound.map(({ actorId, previousVersion }) => layout.event(actorId, previousVersion + 1));
+        for (const [index, stored] of (await getAll(kv, keys)).entries()) {
+          const { actorId, events, previousVersion } = sound[index]!;
+          this.#events += events.length;
+          this.#lastPosition = events.at(-1)?.position;
+          if (stored.versionstamp === versionstamp) continue;
+          const place = { actorId, version: previousVersion + 1, position: events[0]?.position };
+          this.#faults.push(
+            new DamagedHistoryError("a commit of the log is missing from its actor's history", place),
+          );
+        }
+      }
+      this.#progress();
+    }
+  }
+
+  /** The actors' histories: sound, in order, and each record in the log. */
+  async #histories(last: string): Promise<void> {
+    const { kv, layout } = this.#records;
+    let actorId: string | undefined;
+    let version = 0;
+    for await (
+      const entries of scan(kv, { start: layout.events, end: [...layout.events, Number.MIN_SAFE_INTEGER] })
+    ) {
+      const written = entries.filter(({ versionstamp }) => versionstamp <= last);
+      const stamps = [...new Set(written.map(({ versionstamp }) => versionstamp))];
+      const logged = await getAll(kv, stamps.map((versionstamp) => layout.commit(versionstamp)));
+      const missing = new Set(stamps.filter((_, index) => logged[index]!.versionstamp === null));
+      for (const entry of written) {
+        const current = entry.key.at(-2) as string;
+        const record = await this.#records.read(entry);
+        const known = current === actorId;
+        actorId = current;
+        if (record instanceof DamagedHistoryError) {
+          this.#faults.push(record);
+          version = NaN; // what follows a record that cannot be read cannot be held against it
+          continue;
+        }
+        const fault = Number.isNaN(version) && known ? undefined : follows(record, known ? version : 0);
+        if (fault) this.#faults.push(fault);
+        if (!known && record.events.length > 0) this.#actors++;
+        version = lastVersion(record);
+        if (record.events.length > 0 && missing.has(entry.versionstamp)) {
+          const place = {
+            actorId,
+            version: record.previousVersion + 1,
+            position: record.events[0]!.position,
+          };
+          this.#faults.push(new DamagedHistoryError("a commit is missing from the log", place));
+        }
+      }
+      this.#progress();
+    }
+  }
+
+  #progress(): void {
+    this.#options.signal?.throwIfAborted();
+    this.#options.onProgress?.({ commits: this.#commits, events: this.#events });
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * A commit on its way into Deno KV.
+ *
+ * @module
+ */
+
+import { utf8Length } from "../../event/text.ts";
+import type { StoredEvent } from "../../event/types.ts";
+import type { Checksum } from "../checksum.ts";
+import { attemptedEvents, type Commit, type CommitPart, numberPart } from "../commit.ts";
+import { OutcomeUnknownError } from "../errors.ts";
+import type { Head } from "./heads.ts";
+import { type Layout, MAX_VALUE_BYTES } from "./layout.ts";
+import { type Encoded, encodeValue, gappedVersions, INDEX_WIDTH, shareText } from "./record.ts";
+
+/** Up to this size a share stands in the log with its events; a larger one is only named there. */
+const LOGGED_BYTES = 16 * 1024;
+/** A version in a list of versions takes at most this. */
+const MAX_VERSION_BYTES = 17;
+/** What a share takes beside its events and its actor's id, at the most. */
+const SHARE_BYTES = 256;
+
+/** One actor's part of a write. */
+export interface WritePart {
+  /** The part; one without events is a takeOver. */
+  readonly part: CommitPart;
+  /** Its events as a JSON array. */
+  readonly body: string;
+  /** The head that it is numbered and guarded against. */
+  head: Head;
+  /** The actor's newest token once it is stored. */
+  fence: number;
+  /** How many events of the same atomic operation stand before these. */
+  offset: number;
+}
+
+/** A commit that waits for its answer. */
+export class Write {
+  /** The random id by which it is recognised among what is stored. */
+  readonly id: string;
+  /** What is to be stored. */
+  readonly commit: Commit;
+  /** Its parts. */
+  readonly parts: readonly WritePart[];
+  /** When to give up, on the clock of `performance.now()`. */
+  readonly deadline: number;
+  /** The most bytes that it adds to an atomic operation. */
+  readonly bytes: number;
+  /** The most bytes of the keys that it sets. */
+  readonly keyBytes: number;
+  /** The least room that it takes in a record of the log, in bytes. */
+  readonly namedBytes: number;
+  /** The answer. */
+  readonly answer: Promise<readonly StoredEvent[]>;
+  readonly #resolve: (events: readonly StoredEvent[]) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(id: string, commit: Commit, bodies: readonly string[], layout: Layout, deadline: number) {
+    this.id = id;
+    this.commit = commit;
+    this.deadline = deadline;
+    this.parts = commit.parts.map((part, index) => ({
+      part,
+      body: bodies[index]!,
+      head: { version: 0, fence: 0, guard: null },
+      fence: 0,
+      offset: 0,
+    }));
+    let bytes = 0;
+    let keyBytes = 0;
+    let namedBytes = 0;
+    for (const { part, body } of this.parts) {
+      const versionBytes = part.expected === "given" ? part.drafts.length * MAX_VERSION_BYTES : 0;
+      const valueBytes = utf8Length(body) + versionBytes + SHARE_BYTES;
+      const key = layout.keyBytes(utf8Length(part.actorId));
+      const sets = Math.ceil(valueBytes / MAX_VALUE_BYTES);
+      keyBytes += key * sets;
+      // The key of the check; each set counts its key twice; small values stand in the log too.
+      bytes += key * (1 + 2 * sets) + valueBytes + Math.min(valueBytes, LOGGED_BYTES);
+      namedBytes += utf8Length(JSON.stringify(part.actorId)) + SHARE_BYTES;
+    }
+    this.bytes = bytes;
+    this.keyBytes = keyBytes;
+    this.namedBytes = namedBytes;
+    const { promise, resolve, reject } = Promise.withResolvers<readonly StoredEvent[]>();
+    this.answer = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** The actors it writes to. */
+  get actorIds(): readonly string[] {
+    return this.parts.map(({ part }) => part.actorId);
+  }
+
+  /** Whether it stores tokens alone. */
+  get isTakeOver(): boolean {
+    return this.parts[0]!.part.drafts.length === 0;
+  }
+
+  /**
+   * Numbers it against the heads of its actors.
+   *
+   * @throws {VersionConflictError | FencedError | InvalidEventError} If it does not fit them.
+   */
+  number(headOf: (actorId: string) => Head): void {
+    for (const part of this.parts) {
+      part.head = headOf(part.part.actorId);
+      part.fence = numberPart(part.part, part.head, this.commit);
+    }
+  }
+
+  /** Answers with the events as they were stored. */
+  succeed(positionOf: (indexText: string) => string): void {
+    const events: StoredEvent[] = [];
+    for (const { part, offset } of this.parts) {
+      let index = offset;
+      for (const { event } of part.drafts) {
+        event.position = positionOf((index++).toString(16).padStart(INDEX_WIDTH, "0"));
+        events.push(Object.freeze(event));
+      }
+    }
+    this.#resolve(events);
+  }
+
+  /** Answers that it was not stored. */
+  fail(error: unknown): void {
+    this.#reject(error);
+  }
+
+  /** Answers that nobody could learn whether it was stored. */
+  giveUp(cause: unknown): void {
+    this.#reject(
+      new OutcomeUnknownError(attemptedEvents(this.commit), this.parts[0]!.head.version, { cause }),
+    );
+  }
+}
+
+/** The key under which a part is stored, and which guards it. */
+export function guardKey({ part, head }: WritePart, layout: Layout): Deno.KvKey {
+  return layout.event(part.actorId, head.version + 1);
+}
+
+/** A part as it is stored. */
+export interface EncodedPart {
+  /** What stands under its actor's key. */
+  readonly value: Encoded;
+  /** What stands in the log. */
+  readonly logged: string;
+  /** Whether its events stand in the log too. */
+  readonly inLog: boolean;
+}
+
+/**
+ * Encodes a part.
+ *
+ * @param room The bytes that are left in the log's record: a share that does not fit is only named there, and read from
+ * under its actor's key.
+ */
+export function encodePart(write: Write, part: WritePart, checksum: Checksum, room: number): EncodedPart {
+  const { body, head, fence, offset } = part;
+  const { actorId, drafts } = part.part;
+  const versions = gappedVersions(head.version, drafts.map(({ event }) => event.version));
+  const share = {
+    commit: write.id,
+    previous: head.version,
+    fence,
+    token: write.commit.fencingToken ?? 0,
+    offset,
+  };
+  const text = shareText({ ...share, ...(versions && { versions }) }, body);
+  const name = `{"actor":${JSON.stringify(actorId)},`;
+  const value = encodeValue(`{${text}}`, checksum);
+  const inLog = value.chunks.length === 0 && value.value.length <= Math.min(LOGGED_BYTES, room);
+  return { value, inLog, logged: `${name}${inLog ? text : shareText(share, undefined)}}` };
+}

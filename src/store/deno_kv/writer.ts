@@ -1,0 +1,333 @@
+/**
+ * Group commit: whatever waits while an atomic operation is on its way goes into the next one.
+ *
+ * Deno KV gives every atomic operation a transaction and a flush of its own, whatever the concurrency; only the caller
+ * can put several commits into one. A lone commit waits for nothing.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../../event/types.ts";
+import { backoff, sleep } from "../../sleep.ts";
+import type { Checksum } from "../checksum.ts";
+import type { Commit } from "../commit.ts";
+import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
+import type { Wakeups } from "../follow.ts";
+import type { LogPositions } from "../position.ts";
+import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "./failures.ts";
+import type { Heads } from "./heads.ts";
+import {
+  type Layout,
+  MAX_ATOMIC_BYTES,
+  MAX_ATOMIC_KEY_BYTES,
+  MAX_CHECKS_REMOTE,
+  MAX_VALUE_BYTES,
+} from "./layout.ts";
+import { encodeValue } from "./record.ts";
+import type { Records } from "./records.ts";
+import { getAll } from "./scan.ts";
+import { encodePart, guardKey, Write } from "./write.ts";
+
+/** How many atomic operations may be on their way at once: one is flushed while the next one is built. */
+const MAX_IN_FLIGHT = 2;
+/** The room for shares in a record of the log: a value without its head and brackets. */
+const LOG_RECORD_BYTES = MAX_VALUE_BYTES - 64;
+/** How often to look again for an answer that is overdue, in milliseconds. */
+const OVERDUE_INTERVAL = 1_000;
+/** How often an atomic operation may be refused although nothing that it checks has changed. */
+const MAX_UNEXPLAINED = 20;
+
+/** What a writer works with. */
+export interface WriterSetup {
+  /** The handle to write through. */
+  readonly kv: Deno.Kv;
+  /** Reads what is stored. */
+  readonly records: Records;
+  /** Where things lie. */
+  readonly layout: Layout;
+  /** The log's positions. */
+  readonly positions: LogPositions;
+  /** Checks bytes. */
+  readonly checksum: Checksum;
+  /** The heads of actors. */
+  readonly heads: Heads;
+  /** Is notified of each commit. */
+  readonly wakeups: Wakeups;
+  /** How many checks an atomic operation may have, until the backend says otherwise. */
+  readonly maxChecks: number;
+  /** How long a commit may take, in milliseconds. */
+  readonly timeout: number;
+}
+
+/** Writes commits, in groups, one of an actor's at a time. */
+export class GroupWriter {
+  readonly #setup: WriterSetup;
+  readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
+  #writes = 0;
+  #maxChecks: number;
+  #queue: Write[] = [];
+  readonly #busy = new Set<string>();
+  #inFlight = 0;
+  #scheduled = false;
+
+  constructor(setup: WriterSetup) {
+    this.#setup = setup;
+    this.#maxChecks = setup.maxChecks;
+  }
+
+  /** Stores a commit whose events are encoded. */
+  write(commit: Commit, bodies: readonly string[]): Promise<readonly StoredEvent[]> {
+    const id = this.#idPrefix + (this.#writes++).toString(36);
+    const write = new Write(id, commit, bodies, this.#setup.layout, performance.now() + this.#setup.timeout);
+    this.#queue.push(write);
+    this.#schedule();
+    return write.answer;
+  }
+
+  /** Goes on in a microtask, so that all that is saved in one turn goes together. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      while (this.#inFlight < MAX_IN_FLIGHT) {
+        const group = this.#nextGroup();
+        if (group.length === 0) return;
+        this.#inFlight++;
+        for (const write of group) for (const actorId of write.actorIds) this.#busy.add(actorId);
+        this.#store(group).finally(() => {
+          for (const write of group) for (const actorId of write.actorIds) this.#busy.delete(actorId);
+          this.#inFlight--;
+          this.#schedule();
+        });
+      }
+    });
+  }
+
+  /** Takes from the queue what fits one atomic operation, none of an actor that is busy or has an earlier one waiting. */
+  #nextGroup(): Write[] {
+    const group: Write[] = [];
+    if (this.#queue.length === 0) return group;
+    const blocked = new Set(this.#busy);
+    const rest: Write[] = [];
+    let checks = 0;
+    let bytes = this.#setup.layout.commitKeyBytes * 2;
+    let keyBytes = this.#setup.layout.commitKeyBytes;
+    let namedBytes = 0;
+    for (const write of this.#queue) {
+      const actors = write.actorIds;
+      const fits = checks + actors.length <= this.#maxChecks && bytes + write.bytes <= MAX_ATOMIC_BYTES &&
+        keyBytes + write.keyBytes <= MAX_ATOMIC_KEY_BYTES &&
+        namedBytes + write.namedBytes <= LOG_RECORD_BYTES;
+      if (failIfAborted(write)) continue;
+      if ((fits || group.length === 0) && !actors.some((actorId) => blocked.has(actorId))) {
+        group.push(write);
+        checks += actors.length;
+        bytes += write.bytes;
+        keyBytes += write.keyBytes;
+        namedBytes += write.namedBytes;
+        for (const actorId of actors) blocked.add(actorId);
+      } else {
+        rest.push(write);
+        for (const actorId of actors) blocked.add(actorId);
+      }
+    }
+    this.#queue = rest;
+    return group;
+  }
+
+  /** Stores a group; never rejects. What another writer came before goes back to the head of the queue. */
+  async #store(group: readonly Write[]): Promise<void> {
+    let ready: Write[] = [];
+    try {
+      ready = (await this.#number(group)).filter((write) => !failIfAborted(write));
+      if (ready.length > 0) await this.#commit(ready);
+    } catch (error) {
+      for (const write of ready) write.giveUp(error);
+    }
+  }
+
+  /** Numbers the writes of a group. A refusal counts only against a head that was read just now. */
+  async #number(group: readonly Write[]): Promise<Write[]> {
+    const { heads } = this.#setup;
+    const cold = group.flatMap(({ actorIds }) => actorIds).filter((actorId) => !heads.cached(actorId));
+    const fresh = new Set(cold);
+    const failed = new Map<string, unknown>();
+    const read = (actorIds: readonly string[]): Promise<unknown> =>
+      Promise.all(
+        actorIds.map((actorId) =>
+          heads.read(actorId).then(() => fresh.add(actorId), (error) => failed.set(actorId, error))
+        ),
+      );
+    if (cold.length > 0) await read(cold);
+    const ready: Write[] = [];
+    for (const write of group) {
+      try {
+        for (let again = true; again;) {
+          const broken = write.actorIds.find((actorId) => failed.has(actorId));
+          if (broken !== undefined) throw backendError("append", failed.get(broken));
+          again = false;
+          try {
+            write.number((actorId) => heads.cached(actorId)!);
+          } catch (error) {
+            const refused = error instanceof VersionConflictError || error instanceof FencedError;
+            const stale = write.actorIds.filter((actorId) => !fresh.has(actorId));
+            if (!refused || stale.length === 0) throw error;
+            await read(stale);
+            again = true;
+          }
+        }
+        ready.push(write);
+      } catch (error) {
+        write.fail(error);
+      }
+    }
+    return ready;
+  }
+
+  /** Commits a group as one atomic operation, until it is known what became of it. */
+  async #commit(group: readonly Write[]): Promise<void> {
+    const deadline = Math.min(...group.map((write) => write.deadline));
+    const operation = this.#build(group);
+    let uncertain: unknown;
+    for (let attempt = 1;; attempt++) {
+      let result: Deno.KvCommitResult | Deno.KvCommitError;
+      try {
+        result = await this.#send(operation, group, deadline);
+      } catch (error) {
+        const failure = commitFailure(error);
+        if (failure === "unknown" || failure === "closed") uncertain = error;
+        const over = performance.now() > deadline;
+        if ((failure === "busy" || failure === "unknown") && !over) {
+          await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
+          continue;
+        }
+        if (failure === "too-many-checks" && this.#maxChecks > MAX_CHECKS_REMOTE) {
+          this.#maxChecks = MAX_CHECKS_REMOTE;
+          this.#queue.unshift(...group);
+        } else if (uncertain !== undefined) {
+          for (const write of group) write.giveUp(error);
+        } else {
+          for (const write of group) write.fail(backendError("append", error));
+        }
+        return;
+      }
+      if (result.ok) {
+        for (const write of group) this.#succeed(write, result.versionstamp);
+        return;
+      }
+      if (await this.#explain(group, deadline)) return;
+      if (attempt > MAX_UNEXPLAINED) {
+        const error = new BackendError(
+          "append",
+          "Deno KV refuses the commit, and nothing that it checks has changed",
+        );
+        for (const write of group) write.fail(error);
+        return;
+      }
+    }
+  }
+
+  /** Sends an atomic operation. One that takes too long is given up by its writers, but goes on until it is settled. */
+  async #send(
+    operation: Deno.AtomicOperation,
+    group: readonly Write[],
+    deadline: number,
+  ): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
+    const overdue = (): void => {
+      const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
+      for (const write of group) write.giveUp(cause);
+      const now = performance.now();
+      for (const write of this.#queue) if (write.deadline < now) write.fail(cause);
+      this.#queue = this.#queue.filter((write) => write.deadline >= now);
+      timer = setTimeout(overdue, OVERDUE_INTERVAL);
+    };
+    let timer = setTimeout(overdue, Math.max(0, deadline - performance.now()));
+    try {
+      return await operation.commit();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /**
+   * Finds out why an atomic operation was refused. Its own commits may be there: KV Connect repeats an operation whose
+   * answer was lost, and reports the repetition.
+   *
+   * @returns Whether any guard had changed. Then nothing of the operation can be stored any more, and what is not there
+   * is tried again on its own.
+   */
+  async #explain(group: readonly Write[], deadline: number): Promise<boolean> {
+    const { records, layout, heads } = this.#setup;
+    const parts = group.flatMap((write) => write.parts.map((part) => ({ write, part })));
+    const entries = await getAll(this.#setup.kv, parts.map(({ part }) => guardKey(part, layout)));
+    const own = new Map<Write, string>();
+    const failed = new Map<Write, unknown>();
+    let changed = false;
+    for (const [index, { write, part }] of parts.entries()) {
+      const entry = entries[index]!;
+      if (entry.versionstamp === part.head.guard) continue;
+      changed = true;
+      const record = entry.versionstamp === null ? undefined : await records.read(entry);
+      if (record && !(record instanceof DamagedHistoryError) && record.commitId === write.id) {
+        own.set(write, entry.versionstamp!);
+      } else await heads.read(part.part.actorId).catch((error) => failed.set(write, error));
+    }
+    if (!changed) return false;
+    const again: Write[] = [];
+    for (const write of group) {
+      const versionstamp = own.get(write);
+      if (versionstamp !== undefined) this.#succeed(write, versionstamp);
+      else if (failed.has(write)) write.fail(backendError("append", failed.get(write)));
+      else if (performance.now() > deadline) {
+        write.fail(new BackendError("append", "other writers came first for too long: try again"));
+      } else again.push(write);
+    }
+    this.#queue.unshift(...again);
+    return true;
+  }
+
+  /** Answers a write that is stored, and keeps the heads that it leaves behind. */
+  #succeed(write: Write, versionstamp: string): void {
+    const { heads, positions, wakeups } = this.#setup;
+    for (const { part, head, fence } of write.parts) {
+      const version = part.drafts.at(-1)?.event.version ?? head.version;
+      heads.set(part.actorId, { version, fence, guard: write.isTakeOver ? versionstamp : null });
+    }
+    write.succeed((index) => positions.of(versionstamp + index));
+    wakeups.notify();
+  }
+
+  #build(group: readonly Write[]): Deno.AtomicOperation {
+    const { kv, layout, checksum } = this.#setup;
+    let operation = kv.atomic();
+    let offset = 0;
+    // Every share has its place in the log's record, at least by name; events fill what is left.
+    let room = LOG_RECORD_BYTES - group.reduce((sum, { namedBytes }) => sum + namedBytes, 0);
+    const logged: string[] = [];
+    for (const write of group) {
+      for (const part of write.parts) {
+        part.offset = offset;
+        offset += part.part.drafts.length;
+        const key = guardKey(part, layout);
+        const encoded = encodePart(write, part, checksum, room);
+        operation = operation.check({ key, versionstamp: part.head.guard }).set(key, encoded.value.value);
+        for (const [index, chunk] of encoded.value.chunks.entries()) {
+          operation = operation.set(layout.chunk(part.part.actorId, part.head.version + 1, index), chunk);
+        }
+        if (write.isTakeOver) continue;
+        logged.push(encoded.logged);
+        if (encoded.inLog) room -= encoded.value.value.length;
+      }
+    }
+    if (logged.length === 0) return operation;
+    return operation.set(layout.nextCommit(kv), encodeValue(`[${logged.join(",")}]`, checksum).value);
+  }
+}
+
+/** A caller's abort counts until the write is sent. */
+function failIfAborted(write: Write): boolean {
+  const { signal } = write.commit;
+  if (signal?.aborted) write.fail(signal.reason);
+  return signal?.aborted ?? false;
+}

@@ -1,0 +1,282 @@
+/**
+ * What can go wrong with a save or a read.
+ *
+ * @module
+ */
+
+import { AetherError } from "../errors.ts";
+import type { EventReference } from "../event/errors.ts";
+import type { Event } from "../event/types.ts";
+
+/** What a version conflict was about. */
+export interface VersionConflict {
+  /** The actor. */
+  readonly actorId: string;
+  /** The version that the first refused event would have had. */
+  readonly attemptedVersion: number;
+  /** The version of the actor's latest event. */
+  readonly currentVersion: number;
+  /** Whether the stored event of that version is the very one that was attempted. */
+  readonly sameEvent?: boolean;
+}
+
+/** Another writer was there first, or the version is not above the latest. Nothing was stored. */
+export class VersionConflictError extends AetherError {
+  /** Always `"VersionConflictError"`. */
+  override readonly name = "VersionConflictError";
+  /** The actor. */
+  readonly actorId: string;
+  /** The version that the first refused event would have had. */
+  readonly attemptedVersion: number;
+  /** The version of the actor's latest event. */
+  readonly currentVersion: number;
+  /** Whether the stored event of that version is the very one that was attempted: same id, type and data. */
+  readonly sameEvent: boolean;
+
+  /** Says who is where. */
+  constructor(conflict: VersionConflict, options?: ErrorOptions) {
+    const { actorId, attemptedVersion, currentVersion, sameEvent = false } = conflict;
+    super(
+      sameEvent
+        ? `Event ${attemptedVersion} of actor "${actorId}" is stored already, the very same one`
+        : `Version ${attemptedVersion} of actor "${actorId}" cannot be stored: its latest version is ` +
+          `${currentVersion}. Read its events again, decide anew and try again`,
+      options,
+    );
+    this.actorId = actorId;
+    this.attemptedVersion = attemptedVersion;
+    this.currentVersion = currentVersion;
+    this.sameEvent = sameEvent;
+  }
+}
+
+/** A newer owner has taken the actor over. Nothing was stored. */
+export class FencedError extends AetherError {
+  /** Always `"FencedError"`. */
+  override readonly name = "FencedError";
+  /** The actor. */
+  readonly actorId: string;
+  /** The token that came with the save; nothing if none did. */
+  readonly fencingToken: number | undefined;
+  /** The newest token stored for the actor. */
+  readonly newestToken: number;
+
+  /** Names both tokens. */
+  constructor(actorId: string, fencingToken: number | undefined, newestToken: number) {
+    super(
+      fencingToken === undefined
+        ? `Actor "${actorId}" is owned under fencing token ${newestToken}, and this save has none: save under the ` +
+          "owner's token, or with { unfenced: true }"
+        : `Actor "${actorId}" has been taken over under fencing token ${newestToken}; token ${fencingToken} is older: ` +
+          "stop working on the actor",
+    );
+    this.actorId = actorId;
+    this.fencingToken = fencingToken;
+    this.newestToken = newestToken;
+  }
+}
+
+/** A commit holds more than its store takes. Nothing was stored. */
+export class CommitTooLargeError extends AetherError {
+  /** Always `"CommitTooLargeError"`. */
+  override readonly name = "CommitTooLargeError";
+  /** What there is too much of. */
+  readonly unit: "actors" | "events" | "bytes";
+  /** The most that the store takes. */
+  readonly limit: number;
+  /** How much there was. */
+  readonly size: number;
+
+  /** Names the unit, the size and the limit. */
+  constructor(unit: "actors" | "events" | "bytes", size: number, limit: number) {
+    super(`The commit holds ${size} ${unit}, and this store takes ${limit}: split it into several`);
+    this.unit = unit;
+    this.limit = limit;
+    this.size = size;
+  }
+}
+
+/** An event as a commit of unknown outcome would have stored it: stamped and numbered, and without a position. */
+export type AttemptedEvent<E extends Event = Event> = E;
+
+/**
+ * The store could not learn in time whether a commit was stored. Append the `events` again under `expectedVersion`:
+ * that stores them once, whatever happened to the first attempt.
+ */
+export class OutcomeUnknownError extends AetherError {
+  /** Always `"OutcomeUnknownError"`. */
+  override readonly name = "OutcomeUnknownError";
+  /** The events as they were sent, with their ids and versions. */
+  readonly events: readonly AttemptedEvent[];
+  /** The version that was expected of the first event's actor, a number also where the caller said `"any"`. */
+  readonly expectedVersion: number;
+
+  /** Carries what was tried. */
+  constructor(events: readonly AttemptedEvent[], expectedVersion: number, options?: ErrorOptions) {
+    super(
+      `It is unknown whether ${events.length} event(s) of actor "${
+        events[0]?.actorId
+      }" were stored: append the ` +
+        "events of this error again with its expectedVersion",
+      options,
+    );
+    this.events = events;
+    this.expectedVersion = expectedVersion;
+  }
+}
+
+/** A position is not one of this log. */
+export class InvalidPositionError extends AetherError {
+  /** Always `"InvalidPositionError"`. */
+  override readonly name = "InvalidPositionError";
+  /** The position as it was given. */
+  readonly position: unknown;
+  /** What is wrong with it: no position at all, one of another log, or one that this log has not reached. */
+  readonly reason: "malformed" | "foreign" | "ahead";
+
+  /** Names the position and the reason. */
+  constructor(position: unknown, reason: "malformed" | "foreign" | "ahead") {
+    const shown = typeof position === "string" ? `"${position.slice(0, 80)}"` : typeof position;
+    super(
+      {
+        malformed:
+          `${shown} is not a position: use the position of a stored event, "start", "first-kept" or "end"`,
+        foreign: `The position ${shown} is of another log: begin again at "start" of this one`,
+        ahead:
+          `The position ${shown} is ahead of the log: its end is lost, or the position is of a newer copy of it`,
+      }[reason],
+    );
+    this.position = position;
+    this.reason = reason;
+  }
+}
+
+/** Where a history is damaged. */
+export interface DamagedPlace extends EventReference {
+  /** The place in the global log, where it is known. */
+  readonly position?: string | undefined;
+}
+
+/** A stored history is not what was written: bytes changed, or a part is missing. */
+export class DamagedHistoryError extends AetherError {
+  /** Always `"DamagedHistoryError"`. */
+  override readonly name = "DamagedHistoryError";
+  /** The actor, where it is known. */
+  readonly actorId: string | undefined;
+  /** The first damaged or missing version, where it is known. */
+  readonly version: number | undefined;
+  /** The place in the global log, where it is known. */
+  readonly position: string | undefined;
+  /** What is wrong. */
+  readonly reason: string;
+
+  /** Names the place and what is wrong. */
+  constructor(reason: string, place: DamagedPlace, options?: ErrorOptions) {
+    const where = [
+      place.actorId === undefined ? "" : ` of actor ${JSON.stringify(place.actorId)}`,
+      place.version === undefined ? "" : ` at version ${place.version}`,
+      place.position === undefined ? "" : ` (position ${place.position})`,
+    ].join("");
+    super(
+      `The history${where} is damaged: ${reason}. Run verify() for the extent, and restore from a backup`,
+      options,
+    );
+    this.reason = reason;
+    this.actorId = place.actorId;
+    this.version = place.version;
+    this.position = place.position;
+  }
+}
+
+/** Where a history begins after retention removed what was before. */
+export interface Truncation {
+  /** The actor, if the read was of one. */
+  readonly actorId?: string | undefined;
+  /** The first version that is kept, if any is. */
+  readonly firstVersion?: number | undefined;
+  /** The position of the first event that is kept, if any is. */
+  readonly firstPosition?: string | undefined;
+}
+
+/** The beginning of a history was removed by the store's retention. */
+export class HistoryTruncatedError extends AetherError {
+  /** Always `"HistoryTruncatedError"`. */
+  override readonly name = "HistoryTruncatedError";
+  /** The actor, if the read was of one. */
+  readonly actorId: string | undefined;
+  /** The first version that is kept, if any is. */
+  readonly firstVersion: number | undefined;
+  /** The position of the first event that is kept, if any is. */
+  readonly firstPosition: string | undefined;
+
+  /** Says what is kept. */
+  constructor(truncation: Truncation) {
+    const { actorId, firstVersion, firstPosition } = truncation;
+    super(
+      actorId === undefined
+        ? `Retention has removed the beginning of the log; ${
+          firstPosition ? `the first kept position is ${firstPosition}` : "nothing is kept"
+        }. Read after "first-kept" to go on without it`
+        : `Retention has removed the beginning of the history of actor ${JSON.stringify(actorId)}; ${
+          firstVersion ? `the first kept version is ${firstVersion}` : "nothing is kept"
+        }. Replay from a snapshot, or read from the first kept version`,
+    );
+    this.actorId = actorId;
+    this.firstVersion = firstVersion;
+    this.firstPosition = firstPosition;
+  }
+}
+
+/** Damage, or a beginning that is gone. */
+export type HistoryFault = DamagedHistoryError | HistoryTruncatedError;
+
+/** The store was closed before the call. */
+export class StoreClosedError extends AetherError {
+  /** Always `"StoreClosedError"`. */
+  override readonly name = "StoreClosedError";
+
+  /** Says so. */
+  constructor(options?: ErrorOptions) {
+    super("The event store is closed: open it again, or close it later", options);
+  }
+}
+
+/** The store cannot be opened as asked. */
+export class StoreOpenError extends AetherError {
+  /** Always `"StoreOpenError"`. */
+  override readonly name = "StoreOpenError";
+}
+
+/**
+ * The backend refused an operation or could not be reached. A save that rejects with it was not stored; its `cause` is
+ * the backend's own error.
+ */
+export class BackendError extends AetherError {
+  /** Always `"BackendError"`. */
+  override readonly name = "BackendError";
+  /** What was being done, such as `"append"`. */
+  readonly operation: string;
+
+  /** Names the operation and says what to do. */
+  constructor(operation: string, message: string, options?: ErrorOptions) {
+    super(`${operation}: ${message}`, options);
+    this.operation = operation;
+  }
+}
+
+/** A snapshot cannot be stored as it is. Nothing was stored. */
+export class InvalidSnapshotError extends AetherError {
+  /** Always `"InvalidSnapshotError"`. */
+  override readonly name = "InvalidSnapshotError";
+  /** The path of the offending field, such as `state.items[3]`. */
+  readonly field: string;
+  /** The snapshot's actor. */
+  readonly actorId: string;
+
+  /** Names the field and says what it must be. */
+  constructor(field: string, message: string, actorId: string) {
+    super(`Invalid snapshot of actor ${JSON.stringify(actorId)}: ${field}: ${message}`);
+    this.field = field;
+    this.actorId = actorId;
+  }
+}

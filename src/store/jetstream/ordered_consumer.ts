@@ -1,0 +1,365 @@
+/**
+ * An ordered subscription to a stream, from a sequence on: history, then live, without gap or duplicate. It is a push
+ * consumer of our own that is created anew after the last message whenever it falls silent or skips, because the stock
+ * one never resumes when the server that hosts it dies (facts, finding 3).
+ *
+ * @module
+ */
+import {
+  createInbox,
+  type NatsMessage,
+  type NatsSubscription,
+  NotConnectedError,
+  randomToken,
+} from "./connection.ts";
+import type { ConnectionListener, ConnectionState } from "./connection_state.ts";
+import { type Delivery, readDelivery } from "./delivery.ts";
+import { JetStreamApiError, type JetStreamRequests, NoAnswerError, StreamNotFoundError } from "./requests.ts";
+
+/** Where and how an {@linkcode OrderedConsumer} reads. */
+export interface OrderedConsumerOptions {
+  /** The stream's name. */
+  readonly stream: string;
+  /** The first stream sequence to deliver. @default {1} */
+  readonly startSequence?: number;
+  /** Subjects, with wildcards or without, of which a message must match one. @default {all subjects} */
+  readonly filterSubjects?: readonly string[];
+  /** How often the server reports while it has nothing to deliver, in milliseconds, 100 or more. @default {1000} */
+  readonly heartbeat?: number;
+  /**
+   * How many bytes may wait for the reader before the server is held back. What is under way then still arrives: the
+   * server's window, which grows to 32 MiB for a reader that keeps up. @default {4194304}
+   */
+  readonly maxBufferedBytes?: number;
+  /** Called with the reason each time the consumer is created anew. */
+  readonly onReset?: (reason: string) => void;
+  /** Called before the consumer is created anew, to see that the stream is still the same one; what it throws ends the reading. */
+  readonly check?: () => Promise<void>;
+}
+
+const DEFAULT_HEARTBEAT_MS = 1_000;
+const MISSED_HEARTBEATS = 2.5;
+const DEFAULT_MAX_BUFFERED_BYTES = 4 * 1_024 * 1_024;
+
+/** How long the server keeps a consumer whose reader went away without deleting it. */
+const INACTIVE_THRESHOLD_MS = 30_000;
+
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 1_000;
+const NANOSECONDS = 1_000_000;
+const STATUS_CONTROL = 100;
+
+/** What a buffered message costs besides its payload: its objects, its subjects, its headers (estimated). */
+const OVERHEAD_BYTES = 512;
+
+/** Reads a stream in order until `close()`. One reader at a time. */
+export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delivery>, AsyncDisposable {
+  readonly #state: ConnectionState;
+  readonly #requests: JetStreamRequests;
+  readonly #options: OrderedConsumerOptions;
+  readonly #heartbeat: number;
+  readonly #maxBufferedBytes: number;
+
+  /** The last stream sequence that the server has passed, delivered or filtered out. */
+  #passed: number;
+  #consumerSequence = 0;
+  /** Tells the messages of an older consumer from those of the present one. */
+  #generation = 0;
+  #name = "";
+  #subscription: NatsSubscription | undefined;
+  #seen = 0;
+  #checked = 0;
+  #monitor: ReturnType<typeof setInterval> | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #retryDelay = FIRST_RETRY_MS;
+
+  #buffer: Delivery[] = [];
+  #bufferedBytes = 0;
+  /** What the reader took last and still works on: it counts until the reader comes back. */
+  #takenBytes = 0;
+  /** The flow-control request that is answered once the reader has made room. */
+  #heldBack: string | undefined;
+  #reader: PromiseWithResolvers<void> | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #started: Promise<void> | undefined;
+  #closed = false;
+
+  /** Does nothing yet: see {@linkcode OrderedConsumer.start}. */
+  constructor(state: ConnectionState, requests: JetStreamRequests, options: OrderedConsumerOptions) {
+    this.#state = state;
+    this.#requests = requests;
+    this.#options = options;
+    this.#heartbeat = options.heartbeat ?? DEFAULT_HEARTBEAT_MS;
+    this.#maxBufferedBytes = options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES;
+    this.#passed = (options.startSequence ?? 1) - 1;
+  }
+
+  /**
+   * The stream sequence up to which everything was handed out or did not match the filter; a filtered reader's
+   * position moves with it.
+   */
+  get position(): number {
+    const next = this.#buffer[0];
+    return next ? next.sequence - 1 : this.#passed;
+  }
+
+  /** How many bytes wait for the reader, or are with it, estimated. */
+  get bufferedBytes(): number {
+    return this.#bufferedBytes + this.#takenBytes;
+  }
+
+  /**
+   * Creates the consumer; reading does so too. Once it resolved, nothing that is stored is missed.
+   *
+   * @throws {StreamNotFoundError} if the stream does not exist.
+   * @throws {JetStreamApiError} if the server refuses the consumer.
+   * @throws {NoAnswerError} if the server does not answer.
+   */
+  start(): Promise<void> {
+    return this.#started ??= this.#start();
+  }
+
+  /**
+   * Takes everything that has arrived, at least one message; an empty array after `close()`.
+   *
+   * @throws {StreamNotFoundError} if the stream does not exist any more.
+   * @throws {NotConnectedError} if the connection was closed.
+   */
+  async read(): Promise<readonly Delivery[]> {
+    await this.start();
+    this.#takenBytes = 0;
+    this.#answerFlowControl();
+    while (this.#buffer.length === 0) {
+      if (this.#failure) throw this.#failure.error;
+      if (this.#closed) return [];
+      this.#reader ??= Promise.withResolvers();
+      await this.#reader.promise;
+    }
+    const messages = this.#buffer;
+    this.#buffer = [];
+    this.#takenBytes = this.#bufferedBytes;
+    this.#bufferedBytes = 0;
+    this.#answerFlowControl();
+    return messages;
+  }
+
+  /** Hands out message by message; leaving the loop closes the consumer. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Delivery, void, void> {
+    try {
+      while (true) {
+        const messages = await this.read();
+        if (messages.length === 0) return;
+        yield* messages;
+      }
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Ends the reading and deletes the consumer. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#buffer = [];
+    this.#bufferedBytes = 0;
+    this.#end();
+    this.#wake();
+  }
+
+  /** Ends the reading and deletes the consumer. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  /** What the server sent meanwhile is lost: begin anew at once, instead of when the gap shows. */
+  onReconnect(): void {
+    this.#reset("reconnected");
+  }
+
+  /** The connection is closed for good: what has arrived can still be read, then the reader is told. */
+  onClose(): void {
+    this.#fail(new NotConnectedError("The connection was closed."));
+  }
+
+  async #start(): Promise<void> {
+    if (this.#closed) return;
+    this.#state.add(this);
+    this.#checked = performance.now();
+    this.#monitor = setInterval(() => this.#checkSilence(), this.#heartbeat / 2);
+    const generation = ++this.#generation;
+    try {
+      await this.#create(generation);
+    } catch (error) {
+      if (generation !== this.#generation && !this.#failure) return; // a reset has taken over meanwhile
+      this.#fail(error);
+      throw error;
+    }
+  }
+
+  #checkSilence(): void {
+    const now = performance.now();
+    // If this process stood still, what has arrived meanwhile must be read before anybody is called silent.
+    if (now - this.#checked > this.#heartbeat) this.#seen = now;
+    this.#checked = now;
+    if (now - this.#seen > this.#heartbeat * MISSED_HEARTBEATS && this.#state.isConnected) {
+      this.#reset("silent");
+    }
+  }
+
+  /** Gives up the present consumer, without waiting for it, and makes another one after the last message. */
+  #reset(reason: string): void {
+    if (this.#closed || this.#failure) return;
+    this.#abandon();
+    const generation = ++this.#generation;
+    this.#options.onReset?.(reason);
+    void this.#recreate(generation);
+  }
+
+  async #recreate(generation: number): Promise<void> {
+    try {
+      await this.#options.check?.();
+      if (generation !== this.#generation || this.#closed) return;
+      await this.#create(generation);
+      this.#retryDelay = FIRST_RETRY_MS;
+    } catch (error) {
+      if (generation !== this.#generation || this.#closed) return;
+      if (isTransient(error)) {
+        this.#retry = setTimeout(() => this.#reset(String(error)), this.#retryDelay);
+        this.#retryDelay = Math.min(this.#retryDelay * 2, LAST_RETRY_MS);
+      } else {
+        this.#fail(error);
+      }
+    }
+  }
+
+  async #create(generation: number): Promise<void> {
+    const { stream, filterSubjects = [] } = this.#options;
+    const inbox = createInbox(this.#state.connection);
+    this.#consumerSequence = 0;
+    this.#seen = performance.now();
+    this.#name = `aether-${randomToken()}`;
+    this.#subscription = this.#state.connection.subscribe(inbox, {
+      callback: (error, message) => {
+        if (generation !== this.#generation) return;
+        if (error) this.#fail(error);
+        else this.#take(message);
+      },
+    });
+    const [first] = filterSubjects;
+    await this.#requests.createConsumer(stream, {
+      name: this.#name,
+      deliver_subject: inbox,
+      ack_policy: "none",
+      deliver_policy: "by_start_sequence",
+      opt_start_seq: this.#passed + 1,
+      max_deliver: 1,
+      mem_storage: true,
+      num_replicas: 1,
+      flow_control: true,
+      idle_heartbeat: this.#heartbeat * NANOSECONDS,
+      inactive_threshold: INACTIVE_THRESHOLD_MS * NANOSECONDS,
+      ...(first === undefined
+        ? {}
+        : filterSubjects.length === 1
+        ? { filter_subject: first }
+        : { filter_subjects: filterSubjects }),
+    });
+  }
+
+  #take(message: NatsMessage): void {
+    this.#seen = performance.now();
+    // The client parses headers when they are first looked at: of a delivery, only the reader does.
+    const delivery = readDelivery(message);
+    if (!delivery) return this.#control(message);
+    if (delivery.consumerSequence !== this.#consumerSequence + 1) {
+      return this.#reset(`skipped from ${this.#consumerSequence} to ${delivery.consumerSequence}`);
+    }
+    this.#consumerSequence = delivery.consumerSequence;
+    this.#passed = delivery.sequence;
+    this.#buffer.push(delivery);
+    this.#bufferedBytes += message.data.length + OVERHEAD_BYTES;
+    this.#wake();
+  }
+
+  /** A flow-control request, or a heartbeat. */
+  #control(message: NatsMessage): void {
+    const { reply, headers } = message;
+    if (!headers?.code) return; // not the server's: nobody else knows the inbox, but nothing forbids it
+    if (headers.code !== STATUS_CONTROL) {
+      return this.#reset(`status ${headers.code} ${headers.description}`);
+    }
+    // A request for a sign that the messages before it were taken, or a heartbeat that says which one is missing.
+    const flowControl = reply || headers.get("Nats-Consumer-Stalled");
+    if (flowControl) {
+      this.#heldBack = flowControl;
+      this.#answerFlowControl();
+    }
+    const lastOfConsumer = headers.get("Nats-Last-Consumer");
+    if (lastOfConsumer === "") return;
+    if (Number(lastOfConsumer) !== this.#consumerSequence) {
+      return this.#reset(`heartbeat at ${lastOfConsumer}, received ${this.#consumerSequence}`);
+    }
+    // Everything that matches up to here has arrived: the filter left out the rest.
+    if (this.#buffer.length === 0) {
+      this.#passed = Math.max(this.#passed, Number(headers.get("Nats-Last-Stream") || 0));
+    }
+  }
+
+  /** The server sends on once it is answered: a slow reader's answer waits until there is room. */
+  #answerFlowControl(): void {
+    if (this.#heldBack === undefined || this.bufferedBytes > this.#maxBufferedBytes) return;
+    const subject = this.#heldBack;
+    this.#heldBack = undefined;
+    if (!this.#state.connection.isClosed()) this.#state.connection.publish(subject);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    this.#failure ??= { error };
+    this.#end();
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#reader?.resolve();
+    this.#reader = undefined;
+  }
+
+  #end(): void {
+    clearInterval(this.#monitor);
+    this.#state.remove(this);
+    this.#generation++;
+    this.#abandon();
+  }
+
+  /** Leaves the consumer to the server: deleted if the message arrives, or else when it was inactive for long enough. */
+  #abandon(): void {
+    clearTimeout(this.#retry);
+    this.#heldBack = undefined;
+    const { connection } = this.#state;
+    if (connection.isClosed() || !this.#subscription) return;
+    this.#subscription.unsubscribe();
+    this.#subscription = undefined;
+    connection.publish(`${this.#requests.apiPrefix}.CONSUMER.DELETE.${this.#options.stream}.${this.#name}`);
+  }
+}
+
+/** An election, a lost connection or a lost answer pass; a stream that is gone or a denial do not. */
+function isTransient(error: unknown): boolean {
+  if (error instanceof StreamNotFoundError) return false;
+  if (error instanceof JetStreamApiError) return error.code === 0 || TRANSIENT_CODES.has(error.code);
+  return error instanceof NoAnswerError && error.why !== "denied";
+}
+
+/** No leader or peer at the moment, limits of the moment, or a server that is just starting. */
+const TRANSIENT_CODES: ReadonlySet<number> = new Set([
+  10_004, // JSClusterIncompleteErr
+  10_005, // JSClusterNoPeersErr
+  10_007, // JSClusterPeerNotMemberErr
+  10_008, // JSClusterNotAvailErr
+  10_009, // JSClusterNotLeaderErr
+  10_023, // JSInsufficientResourcesErr
+  10_028, // JSMemoryResourcesExceededErr
+  10_118, // JSStreamOfflineErr
+]);

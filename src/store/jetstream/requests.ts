@@ -1,0 +1,349 @@
+/**
+ * The JetStream API as the store uses it: reads from the stream's leader, pipelined direct reads by sequence, batch
+ * reads, and the administration of streams and consumers.
+ *
+ * @module
+ */
+import { AetherError } from "../../errors.ts";
+import { type NatsMessage, PayloadTooLargeError } from "./connection.ts";
+import type { ConnectionState } from "./connection_state.ts";
+import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
+import { readDirectMessage, readLeaderMessage, type StoredMessage } from "./stored_message.ts";
+
+/** The server answered a request with an error that has no class of its own. */
+export class JetStreamApiError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name: string = "JetStreamApiError";
+
+  /** Keeps the request's subject, JetStream's error code, and the server's words. */
+  constructor(readonly subject: string, readonly code: number, readonly description: string) {
+    super(`JetStream refused "${subject}": ${description} (${code}).`);
+  }
+}
+
+/** The stream does not exist (any more). */
+export class StreamNotFoundError extends JetStreamApiError {
+  /** The name of the error's class. */
+  override readonly name = "StreamNotFoundError";
+}
+
+/** The server gave no answer to a request: it can be repeated, if what it asks for can happen twice. */
+export class NoAnswerError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "NoAnswerError";
+
+  /** Keeps the request's subject and why there was no answer. */
+  constructor(readonly subject: string, readonly why: NoAnswer, description = "") {
+    super(`No answer to "${subject}": ${description || EXPLANATIONS[why]}.`);
+  }
+}
+
+const EXPLANATIONS: Readonly<Record<NoAnswer, string>> = {
+  "timeout": "the server did not answer in time",
+  "no responders": "nobody listens there; is JetStream on, does the stream exist, and has it a leader?",
+  "disconnected": "the connection was lost",
+  "denied": "the server denied it; check the permissions",
+};
+
+/** Which message of a stream is meant. */
+export type MessageQuery =
+  /** The one with this stream sequence. */
+  | { readonly seq: number }
+  /** The last one of this exact subject. */
+  | { readonly last_by_subj: string }
+  /** The first one from this sequence on whose subject matches the filter. */
+  | { readonly next_by_subj: string; readonly seq?: number };
+
+/** What a batch read asks for, in the server's own terms (ADR-31). */
+export interface BatchQuery {
+  /** The first stream sequence to look at. */
+  readonly seq?: number;
+  /** The filter that subjects must match. */
+  readonly next_by_subj?: string;
+  /** The last message of each of these subjects, 1,024 at most. */
+  readonly multi_last?: readonly string[];
+  /** With `multi_last`: nothing after this sequence. */
+  readonly up_to_seq?: number;
+  /** The most messages. */
+  readonly batch: number;
+  /** The most bytes; the server's own limit is 64 MiB. */
+  readonly max_bytes?: number;
+}
+
+/** How a batch read ended. */
+export interface BatchEnd {
+  /** How many messages were delivered. */
+  readonly count: number;
+  /** The stream sequence of the last one; 0 if there was none. */
+  readonly lastSequence: number;
+  /** How many more match. */
+  readonly pending: number;
+}
+
+/** A stream's configuration, in the server's own terms. */
+export type StreamConfig = Readonly<Record<string, unknown>> & {
+  /** The stream's name. */
+  readonly name: string;
+};
+
+/** What the server tells about a stream. Its counts may be stale (facts): never take the end of the log from here. */
+export interface StreamInfo {
+  /** The configuration in force. */
+  readonly config: StreamConfig;
+  /** When the stream was created, RFC 3339: another stream of the same name has another time. */
+  readonly created: string;
+  /** Counts and sequences. */
+  readonly state: {
+    readonly messages: number;
+    readonly bytes: number;
+    readonly first_seq: number;
+    readonly last_seq: number;
+  };
+  /** The replicas; absent on a single server. */
+  readonly cluster?: {
+    readonly leader?: string;
+    readonly replicas?: readonly {
+      readonly name: string;
+      readonly current: boolean;
+      readonly offline?: boolean;
+    }[];
+  };
+}
+
+/** How {@linkcode JetStreamRequests} asks. */
+export interface RequestsOptions {
+  /** The first levels of the API's subjects; `$JS.<domain>.API` for a domain. @default {"$JS.API"} */
+  readonly apiPrefix?: string;
+  /** How long an answer may take, in milliseconds; of a batch read, each further message. @default {5000} */
+  readonly timeout?: number;
+  /** How many direct reads may be in flight at once. @default {256} */
+  readonly maxDirectReads?: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 5_000;
+const DEFAULT_API_PREFIX = "$JS.API";
+const DEFAULT_MAX_DIRECT_READS = 256;
+const STREAM_NOT_FOUND = 10_059;
+const NO_MESSAGE_FOUND = 10_037;
+const STATUS_END_OF_BATCH = 204;
+const STATUS_NOT_FOUND = 404;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Asks until `close()`. */
+export class JetStreamRequests {
+  readonly #state: ConnectionState;
+  readonly #inbox: ReplyInbox;
+  readonly #maxDirectReads: number;
+  /** The first levels of the API's subjects. */
+  readonly apiPrefix: string;
+
+  /** Subscribes to its inbox. The connection stays the caller's. */
+  constructor(state: ConnectionState, options: RequestsOptions = {}) {
+    this.#state = state;
+    this.#inbox = new ReplyInbox(state, options.timeout ?? DEFAULT_TIMEOUT_MS);
+    this.apiPrefix = options.apiPrefix ?? DEFAULT_API_PREFIX;
+    this.#maxDirectReads = options.maxDirectReads ?? DEFAULT_MAX_DIRECT_READS;
+  }
+
+  /** Ends the inbox; who still waits gets a {@linkcode NoAnswerError}. */
+  close(): void {
+    this.#inbox.close();
+  }
+
+  /**
+   * Asks the API and gives its JSON answer.
+   *
+   * @throws {StreamNotFoundError} if the stream does not exist.
+   * @throws {JetStreamApiError} if the server answers with another error.
+   * @throws {NoAnswerError} if it does not answer.
+   */
+  async request<Answer>(operation: string, body?: unknown): Promise<Answer> {
+    const subject = `${this.apiPrefix}.${operation}`;
+    const { data } = await this.#one(subject, body === undefined ? "" : JSON.stringify(body));
+    const answer = JSON.parse(decoder.decode(data)) as Answer & ErrorAnswer;
+    if (answer.error) throw apiError(subject, answer.error);
+    return answer;
+  }
+
+  /**
+   * Reads one message from the stream's leader: never stale, but for a leader that is cut off and has not noticed.
+   * Undefined if there is no such message.
+   *
+   * @throws {StreamNotFoundError} if the stream does not exist.
+   * @throws {JetStreamApiError} if the server answers with another error.
+   * @throws {NoAnswerError} if it does not answer.
+   */
+  async getMessage(stream: string, query: MessageQuery): Promise<StoredMessage | undefined> {
+    try {
+      return readLeaderMessage(await this.request(`STREAM.MSG.GET.${stream}`, query));
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === NO_MESSAGE_FOUND) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Reads messages by sequence, pipelined, from whichever replica answers: undefined stands for a message that that
+   * replica does not have (yet), which only a read from the leader can tell from a missing one.
+   *
+   * @throws {NoAnswerError} if one of them gets no answer.
+   */
+  async getDirect(stream: string, sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
+    const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
+    const messages = new Array<StoredMessage | undefined>(sequences.length);
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      while (next < sequences.length) {
+        const index = next++;
+        const answer = await this.#one(subject, `{"seq":${sequences[index]}}`);
+        messages[index] = readDirect(subject, answer);
+      }
+    };
+    if (sequences.length <= this.#maxDirectReads) {
+      const answers = sequences.map((sequence) => this.#one(subject, `{"seq":${sequence}}`));
+      for (const [index, answer] of (await Promise.all(answers)).entries()) {
+        messages[index] = readDirect(subject, answer);
+      }
+      return messages;
+    }
+    await Promise.all(Array.from({ length: this.#maxDirectReads }, lane));
+    return messages;
+  }
+
+  /**
+   * Reads many messages with one request from one replica, which may be behind the leader. `onMessage` gets each as it
+   * arrives. Nothing that matches is no error.
+   *
+   * @throws {JetStreamApiError} if the server refuses the query.
+   * @throws {NoAnswerError} if the answer stops before its end.
+   */
+  async getBatch(
+    stream: string,
+    query: BatchQuery,
+    onMessage: (message: StoredMessage) => void,
+  ): Promise<BatchEnd> {
+    const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
+    return await new Promise<BatchEnd>((resolve, reject) => {
+      let count = 0;
+      let lastSequence = 0;
+      this.#ask(JSON.stringify(query), {
+        subject,
+        onAnswer(message): boolean {
+          const code = message.headers?.code ?? 0;
+          if (code === STATUS_END_OF_BATCH || code === STATUS_NOT_FOUND) {
+            resolve({ count, lastSequence, pending: Number(message.headers?.get("Nats-Num-Pending") || 0) });
+            return true;
+          }
+          try {
+            const stored = readDirect(subject, message);
+            if (stored) {
+              count++;
+              lastSequence = stored.sequence;
+              onMessage(stored);
+            }
+            return false;
+          } catch (error) {
+            reject(error);
+            return true;
+          }
+        },
+        onNoAnswer: (why, description) => reject(new NoAnswerError(subject, why, description)),
+      }, reject);
+    });
+  }
+
+  /** The stream's configuration and state. @throws {StreamNotFoundError} if it does not exist. */
+  async streamInfo(stream: string): Promise<StreamInfo> {
+    return await this.request(`STREAM.INFO.${stream}`);
+  }
+
+  /** Creates a stream; one with the very same configuration is no error. */
+  async createStream(config: StreamConfig): Promise<StreamInfo> {
+    return await this.request(`STREAM.CREATE.${config.name}`, config);
+  }
+
+  /** Changes a stream's configuration. */
+  async updateStream(config: StreamConfig): Promise<StreamInfo> {
+    return await this.request(`STREAM.UPDATE.${config.name}`, config);
+  }
+
+  /** Deletes a consumer; one that does not exist is no error. */
+  async deleteConsumer(stream: string, consumer: string): Promise<void> {
+    try {
+      await this.request(`CONSUMER.DELETE.${stream}.${consumer}`);
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError && error.code === CONSUMER_NOT_FOUND)) throw error;
+    }
+  }
+
+  /** Creates a consumer; `config` is in the server's own terms. A single filter also stands in the API's subject. */
+  async createConsumer(stream: string, config: ConsumerConfig): Promise<void> {
+    const filter = config.filter_subject === undefined ? "" : `.${config.filter_subject}`;
+    await this.request(`CONSUMER.CREATE.${stream}.${config.name}${filter}`, {
+      stream_name: stream,
+      config,
+      action: "create",
+    });
+  }
+
+  #one(subject: string, body: string): Promise<NatsMessage> {
+    return new Promise((resolve, reject) => {
+      this.#ask(body, {
+        subject,
+        onAnswer(message): boolean {
+          resolve(message);
+          return true;
+        },
+        onNoAnswer: (why, description) => reject(new NoAnswerError(subject, why, description)),
+      }, reject);
+    });
+  }
+
+  #ask(body: string, waiter: Waiter, reject: (error: unknown) => void): void {
+    const { subject } = waiter;
+    if (this.#inbox.failure) return reject(new NoAnswerError(subject, "denied", this.#inbox.failure.message));
+    if (this.#state.isClosed || !this.#state.isConnected) {
+      return reject(new NoAnswerError(subject, "disconnected"));
+    }
+    const data = encoder.encode(body);
+    if (data.length > this.#state.maxPayload) {
+      return reject(new PayloadTooLargeError(data.length, this.#state.maxPayload));
+    }
+    const reply = this.#inbox.expect(waiter);
+    try {
+      this.#state.connection.publish(subject, data, { reply });
+    } catch (error) {
+      this.#inbox.withdraw(reply);
+      reject(error);
+    }
+  }
+}
+
+/** A consumer's configuration, in the server's own terms. */
+export type ConsumerConfig = Readonly<Record<string, unknown>> & {
+  /** The consumer's name. */
+  readonly name: string;
+  /** Its only filter, if it has exactly one. */
+  readonly filter_subject?: string;
+};
+
+const CONSUMER_NOT_FOUND = 10_014;
+
+interface ErrorAnswer {
+  readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
+}
+
+function apiError(subject: string, error: NonNullable<ErrorAnswer["error"]>): JetStreamApiError {
+  const code = error.err_code ?? error.code ?? 0;
+  const ErrorClass = code === STREAM_NOT_FOUND ? StreamNotFoundError : JetStreamApiError;
+  return new ErrorClass(subject, code, error.description ?? "");
+}
+
+function readDirect(subject: string, message: NatsMessage): StoredMessage | undefined {
+  const code = message.headers?.code ?? 0;
+  if (code === STATUS_NOT_FOUND) return undefined;
+  if (code !== 0) throw new JetStreamApiError(subject, code, message.headers?.description ?? "");
+  return readDirectMessage(message);
+}

@@ -1,0 +1,287 @@
+/**
+ * Storage in this process's memory.
+ *
+ * @module
+ */
+
+import type { Draft } from "../../event/draft.ts";
+import type { EventRegistry } from "../../event/registry.ts";
+import type { StoredEvent } from "../../event/types.ts";
+import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend } from "../backend.ts";
+import { type ActorHead, checkFence, checkSizes, type Commit, NEW_ACTOR, numberPart } from "../commit.ts";
+import { InvalidPositionError } from "../errors.ts";
+import { followLog, Wakeups } from "../follow.ts";
+import { LogPositions, newLogId } from "../position.ts";
+import { type Snapshot, supersedes } from "../snapshot.ts";
+import type {
+  ActorSummary,
+  Finding,
+  ListActorsOptions,
+  StoreLimits,
+  VerificationReport,
+  VerifyOptions,
+} from "../types.ts";
+import { reportVerification } from "../verification.ts";
+
+/** Hexadecimal digits of a position: the event's number in the log. */
+const POSITION_WIDTH = 14;
+/** The last digits of positions, ready to be used. */
+const TAIL_WIDTH = 3;
+const TAILS: readonly string[] = Array.from(
+  { length: 16 ** TAIL_WIDTH },
+  (_, number) => hex(number, TAIL_WIDTH),
+);
+const TAIL_MASK = TAILS.length - 1;
+/** Events a batch, so that a long read lets others have their turn. */
+const BATCH_SIZE = 1_000;
+
+/** An actor's events and its newest token. */
+class Actor implements ActorHead {
+  readonly events: StoredEvent[] = [];
+  version = 0;
+  fence = 0;
+}
+
+/** One namespace's log. */
+export class MemoryLog {
+  /** The log's random id. */
+  readonly id: string = newLogId();
+  /** The positions of the log. */
+  readonly positions: LogPositions = new LogPositions(this.id, POSITION_WIDTH);
+  /** Every event, in commit order. */
+  readonly events: StoredEvent[] = [];
+  /** Every actor that was saved to or taken over. */
+  readonly actors: Map<string, Actor> = new Map();
+  /** The latest snapshot of each actor and kind. */
+  readonly snapshots: Map<string, Snapshot> = new Map();
+  /** The schema versions of the events that have another one than 1. */
+  readonly schemaVersions: Map<StoredEvent, number> = new Map();
+  /** Wakes the subscribers of every store over this log. */
+  readonly wakeups: Wakeups = new Wakeups();
+  #positionHead = "";
+
+  /** The position of the event that comes next. All but the last digits are kept, for one is made every save. */
+  nextPosition(): string {
+    const number = this.events.length + 1;
+    const tail = number & TAIL_MASK;
+    if (tail === 0 || this.#positionHead === "") {
+      this.#positionHead = this.positions.of(
+        hex(Math.floor(number / TAILS.length), POSITION_WIDTH - TAIL_WIDTH),
+      );
+    }
+    return this.#positionHead + TAILS[tail]!;
+  }
+}
+
+function hex(number: number, width: number): string {
+  return number.toString(16).padStart(width, "0");
+}
+
+/**
+ * What in-memory stores keep their events in. Each store has one of its own; pass one to several stores, one after the
+ * other or at once, to try out what happens when an application is started again or runs twice.
+ *
+ * @example A second store over the same storage
+ * ```ts
+ * import { InMemoryEventStore, InMemoryStorage } from "@flowmade-one/aether/memory";
+ * import assert from "node:assert/strict";
+ *
+ * const storage = new InMemoryStorage();
+ * {
+ *   await using store = new InMemoryEventStore({ storage });
+ *   await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+ * }
+ * await using restarted = new InMemoryEventStore({ storage });
+ * assert.equal(await restarted.getLatestVersion("order-1"), 1);
+ * ```
+ */
+export class InMemoryStorage {
+  readonly #logs = new Map<string, MemoryLog>();
+
+  /**
+   * The log of a namespace.
+   *
+   * @internal Used by the stores.
+   */
+  log(namespace: string): MemoryLog {
+    let log = this.#logs.get(namespace);
+    if (!log) this.#logs.set(namespace, log = new MemoryLog());
+    return log;
+  }
+}
+
+/** The backend of an in-memory store. Commits are synchronous, and so atomic. */
+export class MemoryBackend implements StorageBackend {
+  readonly limits: StoreLimits = Object.freeze({
+    actorsPerCommit: 100,
+    eventsPerCommit: 1_000,
+    bytesPerCommit: 1024 * 1024,
+    bytesPerEvent: 512 * 1024,
+  });
+  readonly #log: MemoryLog;
+  readonly #registry: EventRegistry;
+
+  constructor(log: MemoryLog, registry: EventRegistry) {
+    this.#log = log;
+    this.#registry = registry;
+  }
+
+  commit(commit: Commit): readonly StoredEvent[] {
+    const { parts } = commit;
+    checkSizes(parts, this.limits);
+    const { actors } = this.#log;
+    // All parts are numbered before any is stored: numbering is what refuses.
+    const fences: number[] = [];
+    for (const part of parts) fences.push(numberPart(part, actors.get(part.actorId) ?? NEW_ACTOR, commit));
+    const stored: StoredEvent[] = [];
+    for (let index = 0; index < parts.length; index++) {
+      const actor = this.#actor(parts[index]!.actorId);
+      actor.fence = fences[index]!;
+      for (const draft of parts[index]!.drafts) stored.push(this.#store(actor, draft));
+    }
+    this.#log.wakeups.notify();
+    return stored;
+  }
+
+  #store(actor: Actor, { event, schemaVersion }: Draft): StoredEvent {
+    const log = this.#log;
+    event.position = log.nextPosition();
+    Object.freeze(event);
+    log.events.push(event);
+    actor.events.push(event);
+    actor.version = event.version;
+    if (schemaVersion !== 1) log.schemaVersions.set(event, schemaVersion);
+    return event;
+  }
+
+  takeOver(actorId: string, token: number): void {
+    const actor = this.#actor(actorId);
+    actor.fence = checkFence(actorId, actor.fence, { fencingToken: token, unfenced: false });
+  }
+
+  #actor(actorId: string): Actor {
+    let actor = this.#log.actors.get(actorId);
+    if (!actor) this.#log.actors.set(actorId, actor = new Actor());
+    return actor;
+  }
+
+  getEvents(actorId: string, fromVersion: number): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+    const events = this.#log.actors.get(actorId)?.events ?? [];
+    return this.#restore(events.slice(fromVersion === 1 ? 0 : lowerBound(events, fromVersion)));
+  }
+
+  async *readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
+    const events = this.#log.actors.get(actorId)?.events ?? [];
+    const begin = lowerBound(events, read.fromVersion);
+    const end = lowerBound(events, read.toVersion + 1);
+    if (read.direction === "forward") {
+      for (let from = begin; from < end; from += BATCH_SIZE) {
+        yield await this.#restore(events.slice(from, Math.min(from + BATCH_SIZE, end)));
+      }
+    } else {
+      for (let to = end; to > begin; to -= BATCH_SIZE) {
+        yield await this.#restore(events.slice(Math.max(to - BATCH_SIZE, begin), to).reverse());
+      }
+    }
+  }
+
+  getLatestVersion(actorId: string): number {
+    return this.#log.actors.get(actorId)?.version ?? 0;
+  }
+
+  async *readLog({ after }: Pick<LogRead, "after">): AsyncIterable<LogBatch> {
+    const { events, positions } = this.#log;
+    const end = events.length;
+    let from = 0;
+    if (after === "end") from = end;
+    else if (after !== "start" && after !== "first-kept") {
+      from = parseInt(positions.bodyOf(after), 16);
+      if (from < 1) throw new InvalidPositionError(after, "malformed");
+      if (from > end) throw new InvalidPositionError(after, "ahead");
+    }
+    for (; from < end; from += BATCH_SIZE) {
+      const batch = events.slice(from, Math.min(from + BATCH_SIZE, end));
+      yield { events: await this.#restore(batch), position: batch.at(-1)!.position };
+    }
+  }
+
+  followLog(follow: LogFollow): AsyncIterable<LogBatch> {
+    return followLog({
+      wakeups: this.#log.wakeups,
+      readLog: (read) => this.readLog(read),
+      getLastPosition: () => this.getLastPosition(),
+    }, follow);
+  }
+
+  getLastPosition(): Promise<string | undefined> {
+    return Promise.resolve(this.#log.events.at(-1)?.position);
+  }
+
+  async *listActors({ actorPrefix = "" }: ListActorsOptions): AsyncIterable<ActorSummary> {
+    for (const [actorId, { version: latestVersion }] of this.#log.actors) {
+      if (latestVersion > 0 && actorId.startsWith(actorPrefix)) yield { actorId, latestVersion };
+    }
+  }
+
+  verify(options: VerifyOptions): Promise<VerificationReport> {
+    const { events, actors, positions } = this.#log;
+    const lastPosition = events.at(-1)?.position;
+    const populated = [...actors.values()].filter(({ version }) => version > 0).length;
+    options.onProgress?.({ commits: events.length, events: events.length });
+    return Promise.resolve(
+      reportVerification(
+        { commits: events.length, events: events.length, actors: populated, lastPosition, faults: [] },
+        options.expectedPosition,
+        positions,
+      ),
+    );
+  }
+
+  diagnose(): Promise<Finding[]> {
+    return Promise.resolve([{
+      code: "in-memory",
+      severity: "warning",
+      message: "The events live in this process's memory: they are gone when it ends",
+      advice:
+        "Use it for tests and prototypes; open a DenoKvEventStore or a JetStreamEventStore to keep events",
+    }]);
+  }
+
+  saveSnapshot(snapshot: Snapshot): Promise<void> {
+    const { snapshots } = this.#log;
+    const key = snapshotKey(snapshot.actorId, snapshot.kind);
+    if (supersedes(snapshot, snapshots.get(key))) snapshots.set(key, snapshot);
+    return Promise.resolve();
+  }
+
+  getLatestSnapshot(actorId: string, kind: string): Promise<Snapshot | undefined> {
+    return Promise.resolve(this.#log.snapshots.get(snapshotKey(actorId, kind)));
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Brings events to their registered schema versions, where anything is registered or was. */
+  #restore(events: readonly StoredEvent[]): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+    const { schemaVersions } = this.#log;
+    if (this.#registry.isEmpty && schemaVersions.size === 0) return events;
+    return this.#registry.restoreAll(events, (index) => schemaVersions.get(events[index]!) ?? 1);
+  }
+}
+
+function snapshotKey(actorId: string, kind: string): string {
+  return JSON.stringify([actorId, kind]);
+}
+
+/** The index of the first event whose version is at least `version`. */
+function lowerBound(events: readonly StoredEvent[], version: number): number {
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (events[middle]!.version < version) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,48 @@
+/**
+ * The event store in memory: for tests and prototypes, and the model that the others are compared with.
+ *
+ * @example Save and read
+ * ```ts
+ * import { InMemoryEventStore } from "@flowmade-one/aether/memory";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-123", [{ eventType: "OrderPlaced", data: { total: 99.99 } }], { expectedVersion: 0 });
+ * const [placed] = await store.getEvents("order-123");
+ * assert.equal(placed?.version, 1);
+ * ```
+ *
+ * @module
+ */
+
+import type { Event } from "../../event/types.ts";
+import { BackedEventStore } from "../backed_event_store.ts";
+import { type EventStoreOptions, setUpStore } from "../options.ts";
+import { InMemoryStorage, MemoryBackend } from "./backend.ts";
+
+export * from "../mod.ts";
+export { InMemoryStorage } from "./backend.ts";
+
+/** What an in-memory store can be made with. */
+export interface InMemoryEventStoreOptions<E extends Event = Event> extends EventStoreOptions<E> {
+  /** Where the events lie. @default {a storage of its own} */
+  readonly storage?: InMemoryStorage;
+}
+
+/**
+ * An event store in memory. It keeps the whole contract of {@linkcode EventStore}, and nothing when the process ends.
+ *
+ * @typeParam E The union of the events it holds.
+ */
+export class InMemoryEventStore<E extends Event = Event> extends BackedEventStore<E> {
+  /**
+   * Makes a store.
+   *
+   * @throws {InvalidArgumentError} If an option is out of range.
+   */
+  constructor(options: InMemoryEventStoreOptions<E> = {}) {
+    const setup = setUpStore(options);
+    const { storage = new InMemoryStorage() } = options;
+    super(new MemoryBackend(storage.log(setup.namespace), setup.registry), setup);
+  }
+}

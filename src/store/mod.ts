@@ -1,0 +1,51 @@
+/**
+ * The event store: its contract, its errors, and what is built on it.
+ *
+ * @module
+ */
+
+export * from "../event/mod.ts";
+export { AetherError, InvalidArgumentError } from "../errors.ts";
+export type { Warning } from "../warning.ts";
+export type {
+  ActorSummary,
+  AppendOptions,
+  EventStore,
+  Finding,
+  ListActorsOptions,
+  LogStart,
+  ReadAllOptions,
+  ReadEventsOptions,
+  SaveOptions,
+  SnapshotStore,
+  StoreLimits,
+  SubscribeOptions,
+  Subscription,
+  VerificationProgress,
+  VerificationReport,
+  VerifyOptions,
+} from "./types.ts";
+export type { EventStoreOptions } from "./options.ts";
+export type { Snapshot } from "./snapshot.ts";
+export {
+  type AttemptedEvent,
+  BackendError,
+  CommitTooLargeError,
+  DamagedHistoryError,
+  type DamagedPlace,
+  FencedError,
+  type HistoryFault,
+  HistoryTruncatedError,
+  InvalidPositionError,
+  InvalidSnapshotError,
+  OutcomeUnknownError,
+  StoreClosedError,
+  StoreOpenError,
+  type Truncation,
+  type VersionConflict,
+  VersionConflictError,
+} from "./errors.ts";
+export type { Decider, SnapshotPolicy, View } from "./decider.ts";
+export { replay, type Replayed, type ReplayOptions, type ReplayStore } from "./replay.ts";
+export { execute, type Executed, type ExecuteOptions, type ExecuteStore } from "./execute.ts";
+export { BackedEventStore } from "./backed_event_store.ts";

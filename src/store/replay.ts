@@ -1,0 +1,183 @@
+/**
+ * From events to state.
+ *
+ * @module
+ */
+
+import { isVersion } from "../event/draft.ts";
+import { toTimestamp } from "../event/timestamp.ts";
+import type { Event, StoredEvent } from "../event/types.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { type Warn, warner, type Warning } from "../warning.ts";
+import type { View } from "./decider.ts";
+import { DamagedHistoryError } from "./errors.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type { EventStore, ReadEventsOptions, SnapshotStore } from "./types.ts";
+
+/** How far to replay. */
+export interface ReplayOptions {
+  /** Replays up to this version. @default {the latest} */
+  readonly atVersion?: number;
+  /** Replays up to the last event before the first one that is later than this. */
+  readonly atTime?: Date | string;
+  /** Ends the replay with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Takes warnings: a snapshot that is ignored. @default {console.warn, once a kind and minute} */
+  readonly onWarning?: (warning: Warning) => void;
+}
+
+/**
+ * An actor's state.
+ *
+ * @typeParam S The state.
+ */
+export interface Replayed<S> {
+  /** The state after the last event that was replayed. */
+  readonly state: S;
+  /** The version of that event; 0 if there was none. Pass it to `append` as `expectedVersion`. */
+  readonly version: number;
+  /** How many events were folded; fewer than the version where a snapshot stood in for the first ones. */
+  readonly events: number;
+  /** The version of the snapshot that it began with; 0 if there was none. */
+  readonly snapshotVersion: number;
+}
+
+/** A store that events can be replayed from; snapshots are used where it has them. */
+export type ReplayStore<E extends Event> =
+  & Pick<EventStore<E>, "readEvents" | "getLatestVersion">
+  & Partial<SnapshotStore>;
+
+const warnOnConsole = warner(undefined);
+
+/**
+ * Folds an actor's events into its state.
+ *
+ * @example
+ * ```ts
+ * import { type Event, InMemoryEventStore, replay } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * type Counted = Event<"Counted", { by: number }>;
+ * await using store = new InMemoryEventStore<Counted>();
+ * await store.append("counter-1", [{ eventType: "Counted", data: { by: 2 } }, { eventType: "Counted", data: { by: 3 } }], {
+ *   expectedVersion: 0,
+ * });
+ * const sum = { initialState: () => 0, evolve: (state: number, event: Counted) => state + event.data.by };
+ * assert.equal((await replay(store, "counter-1", sum)).state, 5);
+ * assert.equal((await replay(store, "counter-1", sum, { atVersion: 1 })).state, 2);
+ * ```
+ *
+ * @param store Where the events are.
+ * @param actorId The actor.
+ * @param view What to fold, and whether snapshots stand in for the first events.
+ * @param options How far to replay.
+ * @throws {DamagedHistoryError | HistoryTruncatedError} If a part of the history is damaged or gone, or a snapshot is
+ * ahead of the history.
+ */
+export async function replay<S, E extends Event>(
+  store: ReplayStore<E>,
+  actorId: string,
+  view: View<S, E>,
+  options: ReplayOptions = {},
+): Promise<Replayed<S>> {
+  const { atVersion, signal } = options;
+  if (atVersion !== undefined && atVersion !== 0 && !isVersion(atVersion)) {
+    throw new InvalidArgumentError("options.atVersion", "must be a version, or 0");
+  }
+  const atTime = options.atTime === undefined ? undefined : toTimestamp(options.atTime);
+  if (options.atTime !== undefined && atTime === undefined) {
+    throw new InvalidArgumentError("options.atTime", "must be a valid Date or RFC 3339 text");
+  }
+  signal?.throwIfAborted();
+  const warn = options.onWarning ? warner(options.onWarning) : warnOnConsole;
+  const snapshot = atTime === undefined
+    ? await usableSnapshot(store, actorId, view, atVersion, warn)
+    : undefined;
+  const begin: Replayed<S> = snapshot
+    ? { state: snapshot.state, version: snapshot.version, events: 0, snapshotVersion: snapshot.version }
+    : { state: view.initialState(), version: 0, events: 0, snapshotVersion: 0 };
+  if (atVersion !== undefined && begin.version >= atVersion) return begin;
+  const replayed = await fold(store, actorId, view, begin, { atVersion, atTime, signal });
+  if (snapshot && replayed.events === 0) await assertReached(store, actorId, snapshot);
+  return replayed;
+}
+
+/** Folds what has come since an earlier replay. */
+export function resume<S, E extends Event>(
+  store: ReplayStore<E>,
+  actorId: string,
+  view: View<S, E>,
+  from: Replayed<S>,
+  signal: AbortSignal | undefined,
+): Promise<Replayed<S>> {
+  return fold(store, actorId, view, from, { signal });
+}
+
+/** Where a fold ends. */
+interface FoldEnd {
+  readonly atVersion?: number | undefined;
+  readonly atTime?: string | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function fold<S, E extends Event>(
+  store: ReplayStore<E>,
+  actorId: string,
+  view: View<S, E>,
+  from: Replayed<S>,
+  { atVersion, atTime, signal }: FoldEnd,
+): Promise<Replayed<S>> {
+  let { state, version, events } = from;
+  const read: ReadEventsOptions = {
+    fromVersion: version + 1,
+    ...(atVersion === undefined ? {} : { toVersion: atVersion }),
+    ...(signal && { signal }),
+  };
+  for await (const event of store.readEvents(actorId, read)) {
+    if (atTime !== undefined && event.timestamp > atTime) break;
+    state = view.evolve(state, event as StoredEvent<E> & E);
+    version = event.version;
+    events++;
+  }
+  return { state, version, events, snapshotVersion: from.snapshotVersion };
+}
+
+/** The snapshot to begin with: of the view's own shape, and not beyond where the replay is to stop. */
+async function usableSnapshot<S, E extends Event>(
+  store: ReplayStore<E>,
+  actorId: string,
+  view: View<S, E>,
+  atVersion: number | undefined,
+  warn: Warn,
+): Promise<Snapshot<S> | undefined> {
+  if (!view.snapshot || !store.getLatestSnapshot) return undefined;
+  const snapshot = await store.getLatestSnapshot<S>(actorId, view.snapshot.kind);
+  if (!snapshot) return undefined;
+  if (snapshot.schemaVersion !== view.snapshot.schemaVersion) {
+    warn({
+      code: "snapshot-ignored",
+      message:
+        `the snapshot "${snapshot.kind}" of "${actorId}" has schema version ${snapshot.schemaVersion}, not ` +
+        `${view.snapshot.schemaVersion}: the whole history is replayed`,
+    });
+    return undefined;
+  }
+  return atVersion !== undefined && snapshot.version > atVersion ? undefined : snapshot;
+}
+
+/** A snapshot is taken of events that are stored: if the history ends before it, its tail is lost. */
+async function assertReached<E extends Event>(
+  store: ReplayStore<E>,
+  actorId: string,
+  snapshot: Snapshot,
+): Promise<void> {
+  const latest = await store.getLatestVersion(actorId);
+  if (latest >= snapshot.version) return;
+  throw new DamagedHistoryError(
+    `it ends at version ${latest}, and a snapshot was taken of version ${snapshot.version}`,
+    {
+      actorId,
+      version: latest + 1,
+    },
+  );
+}

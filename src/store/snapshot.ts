@@ -1,0 +1,79 @@
+/**
+ * Snapshots: validated, copied, encoded.
+ *
+ * @module
+ */
+
+import { actorIdFault, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
+import { copyJson, freezeJson, JsonFault, JsonTooLarge } from "../event/json.ts";
+import { nameFault } from "../event/text.ts";
+import { toTimestamp } from "../event/timestamp.ts";
+import { InvalidSnapshotError } from "./errors.ts";
+
+/**
+ * The state that a fold over an actor's history had reached. It is an optimisation and never the truth.
+ *
+ * @typeParam S The state, which JSON must carry faithfully.
+ */
+export interface Snapshot<S = unknown> {
+  /** The actor. */
+  readonly actorId: string;
+  /** Which fold it is of: an actor has one snapshot a kind. 1 to 256 UTF-8 bytes. */
+  readonly kind: string;
+  /** The version of the state's shape: a positive integer. One of another version is ignored. */
+  readonly schemaVersion: number;
+  /** The version of the last event that is folded in. */
+  readonly version: number;
+  /** The state. */
+  readonly state: S;
+  /** When it was taken, as UTC with milliseconds. */
+  readonly timestamp: string;
+}
+
+/** The most bytes that a snapshot may have as JSON, on every store. */
+export const MAX_SNAPSHOT_BYTES = 512 * 1024;
+
+/**
+ * Validates and copies a snapshot.
+ *
+ * @throws {InvalidSnapshotError} Naming the field that cannot be stored.
+ */
+export function validateSnapshot<S>(snapshot: Snapshot<S>): Snapshot<S> {
+  const { actorId, kind, schemaVersion, version, state, timestamp } = snapshot;
+  const refuse = (field: string, message: string): never => {
+    throw new InvalidSnapshotError(field, message, actorId);
+  };
+  const actorFault = actorIdFault(actorId);
+  if (actorFault) refuse("actorId", actorFault);
+  const kindFault = nameFault(kind, MAX_NAME_BYTES);
+  if (kindFault) refuse("kind", kindFault);
+  if (!isVersion(schemaVersion)) refuse("schemaVersion", "must be a positive integer");
+  if (!isVersion(version)) refuse("version", "must be a positive integer");
+  const taken = toTimestamp(timestamp) ?? refuse("timestamp", "must be RFC 3339 text");
+  try {
+    const copy = copyJson(state, "state", MAX_SNAPSHOT_BYTES).value as S;
+    return Object.freeze({ actorId, kind, schemaVersion, version, state: copy, timestamp: taken });
+  } catch (error) {
+    if (error instanceof JsonFault) return refuse(error.path, error.message);
+    if (error instanceof JsonTooLarge) return refuse("state", `is over ${MAX_SNAPSHOT_BYTES} bytes as JSON`);
+    throw error;
+  }
+}
+
+/** A snapshot as JSON text. */
+export function encodeSnapshot(snapshot: Snapshot): string {
+  return JSON.stringify(snapshot);
+}
+
+/** A snapshot from its parsed JSON, frozen; nothing where it is none of this actor and kind. */
+export function decodeSnapshot(json: unknown, actorId: string, kind: string): Snapshot | undefined {
+  const snapshot = freezeJson(json) as Snapshot | null;
+  const sound = snapshot?.actorId === actorId && snapshot.kind === kind && isVersion(snapshot.version) &&
+    isVersion(snapshot.schemaVersion) && "state" in snapshot;
+  return sound ? snapshot : undefined;
+}
+
+/** Whether a snapshot takes the place of the one that is stored: it goes further, or its state has another shape. */
+export function supersedes(snapshot: Snapshot, stored: Snapshot | undefined): boolean {
+  return !stored || snapshot.version >= stored.version || snapshot.schemaVersion > stored.schemaVersion;
+}

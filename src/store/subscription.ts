@@ -1,0 +1,114 @@
+/**
+ * Subscriptions to a store's global log.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../errors.ts";
+import type { LogBatch, LogFollow } from "./backend.ts";
+import { flatten } from "./batches.ts";
+import type { Subscription } from "./types.ts";
+
+/** What a subscription needs. */
+export interface LogSubscriptionOptions<T> {
+  /** Begins to follow the log. */
+  readonly follow: (controls: Pick<LogFollow, "onReady" | "signal">) => AsyncIterable<LogBatch>;
+  /** Chooses what is delivered; nothing delivers all. */
+  readonly select: ((batch: LogBatch) => readonly T[]) | undefined;
+  /** The place of a delivered item. */
+  readonly positionOf: (item: T) => string;
+  /** The user's signal: the loop throws its reason. */
+  readonly signal: AbortSignal | undefined;
+  /** Called once when it has ended. */
+  readonly onEnd: (subscription: LogSubscription<T>) => void;
+}
+
+/** A subscription that follows the global log. The first batch is read ahead, the others as they are asked for. */
+export class LogSubscription<T> implements Subscription<T> {
+  readonly ready: Promise<void>;
+  readonly #options: LogSubscriptionOptions<T>;
+  readonly #ending = new AbortController();
+  readonly #batches: AsyncIterator<LogBatch>;
+  #first: Promise<IteratorResult<LogBatch, unknown>> | undefined;
+  #position: string | undefined;
+  #iterated = false;
+  #ended = false;
+
+  /** Begins at once. */
+  constructor(options: LogSubscriptionOptions<T>) {
+    this.#options = options;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    promise.catch(() => {}); // the loop throws the same error; whoever does not ask for `ready` must not be punished
+    const onReady = (position: string | undefined): void => {
+      this.#position ??= position;
+      resolve();
+    };
+    options.signal?.addEventListener("abort", this.#abort, { once: true });
+    if (options.signal?.aborted) this.#abort();
+    this.#batches = options.follow({ onReady, signal: this.#ending.signal })[Symbol.asyncIterator]();
+    this.#first = this.#batches.next();
+    this.#first.then((result) => result.done && resolve(), reject);
+  }
+
+  /** The place behind the last event that was delivered or left out. */
+  get position(): string | undefined {
+    return this.#position;
+  }
+
+  readonly #abort = (): void => this.#ending.abort();
+
+  /** Ends the loop normally. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#options.signal?.removeEventListener("abort", this.#abort);
+    this.#ending.abort();
+    this.#options.onEnd(this);
+    await this.#first?.catch(() => {});
+    await this.#batches.return?.();
+  }
+
+  /** The one iteration over what it delivers. */
+  [Symbol.asyncIterator](): AsyncIterator<T> {
+    if (this.#iterated) {
+      throw new InvalidArgumentError("subscription", "is iterated already: subscribe once for each loop");
+    }
+    this.#iterated = true;
+    const items = flatten(this.#deliver(), { signal: this.#options.signal });
+    return {
+      next: async (): Promise<IteratorResult<T, undefined>> => {
+        if (this.#ended) return { done: true, value: undefined };
+        const result = await items.next();
+        if (result.done) await this.close();
+        else this.#position = this.#options.positionOf(result.value);
+        return result;
+      },
+      return: async (): Promise<IteratorReturnResult<undefined>> => {
+        await this.close();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  /** Ends it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async *#deliver(): AsyncIterable<readonly T[]> {
+    try {
+      for (;;) {
+        const result = await (this.#first ?? this.#batches.next());
+        this.#first = undefined;
+        if (result.done) return;
+        const { select } = this.#options;
+        const items = select?.(result.value) ?? [];
+        if (items.length > 0) yield items;
+        if (!this.#ended) this.#position = result.value.position;
+      }
+    } finally {
+      this.#first = undefined;
+    }
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * `deno task bench [group ...] [--quick]`: prints one line a row and exits 0 all the same.
+ *
+ * @module
+ */
+
+import { type Group, type GroupOptions, run } from "./harness.ts";
+
+const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promise<Group> }>> = {
+  memory: () => import("./memory.ts"),
+  kv: () => import("./kv.ts"),
+};
+
+const quick = Deno.args.includes("--quick");
+const names = Deno.args.filter((arg) => !arg.startsWith("--"));
+const unknown = [
+  ...names.filter((name) => !(name in GROUPS)),
+  ...Deno.args.filter((arg) => /^--(?!quick$)/.test(arg)),
+];
+if (unknown.length > 0) {
+  console.error(
+    `unknown: ${unknown.join(" ")}. Usage: deno task bench [${
+      Object.keys(GROUPS).join(" | ")
+    } ...] [--quick]`,
+  );
+  Deno.exit(2);
+}
+console.log(`# Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores${quick ? ", quick" : ""}`);
+for (const name of names.length > 0 ? names : Object.keys(GROUPS)) {
+  const { open } = await GROUPS[name]!();
+  await using group = await open({ quick });
+  for (const row of group.rows) console.log(await run(name, row, { quick }));
+}

@@ -1,0 +1,156 @@
+/**
+ * The in-memory store beside Emmett's and beside a plain map.
+ *
+ * @module
+ */
+
+import { getInMemoryEventStore } from "@event-driven-io/emmett";
+import assert from "node:assert/strict";
+import { InMemoryEventStore } from "../../mod.ts";
+import { type Group, type GroupOptions, rate } from "./harness.ts";
+import { loadTime } from "./load.ts";
+
+/** An event as a user would save it, its id given. */
+function input(index: number, actors: number): {
+  id: string;
+  eventType: string;
+  actorId: string;
+  version: number;
+  data: { total: number; items: number; customer: string };
+  timestamp: string;
+} {
+  return {
+    id: `event-${index}`,
+    eventType: "OrderPlaced",
+    actorId: `order-${index % actors}`,
+    version: 1 + Math.floor(index / actors),
+    data: { total: 99.99, items: 3, customer: "customer-123" },
+    timestamp: "2026-01-31T12:00:00.000Z",
+  };
+}
+
+async function saveOurs(count: number, actors: number): Promise<number> {
+  await using store = new InMemoryEventStore();
+  const result = await rate(count, async () => {
+    for (let index = 0; index < count; index++) await store.saveEvent(input(index, actors));
+  });
+  assert.equal(await store.getLatestVersion("order-0"), Math.ceil(count / actors));
+  return result;
+}
+
+async function saveClones(count: number, actors: number): Promise<number> {
+  const streams = new Map<string, unknown[]>();
+  const save = (event: ReturnType<typeof input>): Promise<unknown> => {
+    let stream = streams.get(event.actorId);
+    if (!stream) streams.set(event.actorId, stream = []);
+    const copy = structuredClone(event);
+    stream.push(copy);
+    return Promise.resolve(copy);
+  };
+  return await rate(count, async () => {
+    for (let index = 0; index < count; index++) await save(input(index, actors));
+  });
+}
+
+async function saveEmmett(count: number, actors: number): Promise<number> {
+  const store = getInMemoryEventStore();
+  return await rate(count, async () => {
+    for (let index = 0; index < count; index++) {
+      const { actorId, eventType: type, data } = input(index, actors);
+      await store.appendToStream(actorId, [{ type, data }], {
+        expectedStreamVersion: BigInt(Math.floor(index / actors)),
+      });
+    }
+  });
+}
+
+const EVENTS_TO_READ = 100;
+
+async function readOurs(reads: number, actors: number): Promise<number> {
+  await using store = new InMemoryEventStore();
+  for (let index = 0; index < EVENTS_TO_READ * actors; index++) await store.saveEvent(input(index, actors));
+  return await rate(reads, async () => {
+    for (let index = 0; index < reads; index++) {
+      const events = await store.getEvents(`order-${index % actors}`);
+      if (events.length !== EVENTS_TO_READ) throw new Error("short");
+    }
+  });
+}
+
+async function readEmmett(reads: number, actors: number): Promise<number> {
+  const store = getInMemoryEventStore();
+  for (let actor = 0; actor < actors; actor++) {
+    const events = Array.from({ length: EVENTS_TO_READ }, (_, index) => {
+      const { eventType: type, data } = input(index, 1);
+      return { type, data };
+    });
+    await store.appendToStream(`order-${actor}`, events);
+  }
+  return await rate(reads, async () => {
+    for (let index = 0; index < reads; index++) {
+      const { events } = await store.readStream(`order-${index % actors}`);
+      if (events.length !== EVENTS_TO_READ) throw new Error("short");
+    }
+  });
+}
+
+/** The rows of the in-memory store. */
+export function open({ quick }: GroupOptions): Promise<Group> {
+  const saves = quick ? 50_000 : 200_000;
+  const fewer = quick ? 2_000 : 5_000;
+  return Promise.resolve({
+    rows: [
+      {
+        name: "save-over-map-of-clones",
+        unit: "saves/s",
+        goal: { op: ">=", value: 4 },
+        baseline: "a Map of arrays with structuredClone",
+        measureOurs: () => saveOurs(saves, 1_000),
+        measureBaseline: () => saveClones(saves, 1_000),
+      },
+      {
+        name: "save-over-emmett",
+        unit: "saves/s",
+        goal: { op: ">=", value: 10 },
+        baseline: "Emmett's in-memory store, 1,000 actors",
+        measureOurs: () => saveOurs(saves, 1_000),
+        measureBaseline: () => saveEmmett(fewer, 1_000),
+      },
+      {
+        name: "save-100000-actors-over-100",
+        unit: "saves/s",
+        goal: { op: ">=", value: 1 / 1.3 },
+        baseline: "ours with 100 actors",
+        measureOurs: () => saveOurs(200_000, 100_000),
+        measureBaseline: () => saveOurs(200_000, 100),
+      },
+      {
+        name: "read-100-events",
+        unit: "reads/s",
+        goal: { op: ">=", value: 1 },
+        baseline: "Emmett's in-memory store",
+        measureOurs: () => readOurs(quick ? 20_000 : 100_000, 100),
+        measureBaseline: () => readEmmett(quick ? 2_000 : 10_000, 100),
+      },
+      {
+        name: "load-memory",
+        unit: "ms",
+        goal: { op: "<=", value: 20 / 20 },
+        baseline: "the promise of 20 ms over an empty program",
+        measureOurs: () => loadTime([import.meta.resolve("../../src/store/memory/mod.ts")], quick ? 7 : 15),
+        measureBaseline: () => Promise.resolve(20),
+        rounds: 3,
+      },
+      {
+        name: "load-all",
+        unit: "ms",
+        goal: { op: "<=", value: 1.2 },
+        baseline: "@nats-io/jetstream and its transport",
+        measureOurs: () => loadTime([import.meta.resolve("../../mod.ts")], quick ? 7 : 15),
+        measureBaseline: () => loadTime(["@nats-io/jetstream", "@nats-io/transport-node"], quick ? 7 : 15),
+        rounds: 3,
+      },
+    ],
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+}
