@@ -47,8 +47,7 @@ export class Broadcast<T> {
     try {
       for (;;) {
         signal?.throwIfAborted();
-        const change = reader.queue.shift();
-        if (change !== undefined) yield change;
+        if (reader.queue.length > 0) yield reader.queue.shift() as T;
         else if (this.#closed) return;
         else {
           const { promise, resolve } = Promise.withResolvers<void>();

@@ -25,6 +25,8 @@ export interface PutOptions {
   readonly expected: number;
   /** How long the value lives unless it is replaced, in ms. @default {forever} */
   readonly ttl?: number;
+  /** How long to wait for the answer at most, in ms. @default {the bucket's own} */
+  readonly timeout?: number;
 }
 
 /** What a watch reports: all entries that match, tombstones included, or one that changed. */

@@ -9,7 +9,7 @@ import { checkOptions, type CoordinatorOptions } from "./coordinator_options.ts"
 import { type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
 import type { NatsConnection } from "./jetstream/connection.ts";
 import type { LeaseEnvironment } from "./lease.ts";
-import { type Leader, Member } from "./member.ts";
+import { type Leader, type LeaderChange, Member } from "./member.ts";
 import type { ClusterNode, NodeChange } from "./membership.ts";
 import type { OwnedShard, ShardChange } from "./owned_shards.ts";
 import { hash } from "./shard_of.ts";
@@ -17,14 +17,6 @@ import { sessionKey } from "./shard_map.ts";
 
 /** How a node joins a cluster that is kept in NATS. */
 export interface JoinOptions extends CoordinatorOptions, ClusterBucketOptions {}
-
-/** The leadership went to another node, or was given up. */
-export interface LeaderChange {
-  /** The leader now, if there is one. */
-  readonly leader: Leader | undefined;
-  /** Whether this node leads. */
-  readonly isLeader: boolean;
-}
 
 /** How the coordinator stands with its cluster. */
 export type CoordinatorStatus = "joined" | "unreachable" | "joining" | "left";
@@ -52,13 +44,14 @@ export class Coordinator implements AsyncDisposable {
   readonly #member: Member;
   readonly #close: () => Promise<void>;
   readonly #shardCount: number;
-  #owners: (ClusterNode | undefined)[] = [];
-  #ownersAt = -1;
+  /** By shard; made when it is first asked for after a change. */
+  #owners: (ClusterNode | undefined)[] | undefined;
 
   private constructor(member: Member, close: () => Promise<void>) {
     this.#member = member;
     this.#close = close;
     this.#shardCount = member.options.shardCount;
+    member.onChange = () => this.#owners = undefined;
   }
 
   /**
@@ -155,10 +148,9 @@ export class Coordinator implements AsyncDisposable {
     return this.#member.leader;
   }
 
-  /** Changes of the leadership, from now on. */
-  async *leaderChanges(options?: ChangesOptions): AsyncGenerator<LeaderChange> {
-    const changes = this.#member.leaderChanges.changes([undefined], options);
-    for await (const _ of changes) yield { leader: this.leader, isLeader: this.isLeader };
+  /** How the leadership is now, and then every change. */
+  leaderChanges(options?: ChangesOptions): AsyncIterable<LeaderChange> {
+    return this.#member.leaderChanges.changes([{ leader: this.leader, isLeader: this.isLeader }], options);
   }
 
   /** Gives up the leadership, and lets others campaign first. */
@@ -191,21 +183,18 @@ export class Coordinator implements AsyncDisposable {
    * @throws {InvalidArgumentError} If the id is empty or not well formed.
    */
   ownerOf(actorId: string): ClusterNode | undefined {
-    const shard = hash(actorId) % this.#shardCount;
-    if (this.#ownersAt !== this.#member.changeCount) this.#refreshOwners();
-    return this.#owners[shard];
+    return (this.#owners ??= this.#findOwners())[hash(actorId) % this.#shardCount];
   }
 
-  #refreshOwners(): void {
+  #findOwners(): (ClusterNode | undefined)[] {
     const nodes = new Map(
       this.nodes().map((node) => [sessionKey({ name: node.name, session: node.incarnation }), node]),
     );
-    const { map, changeCount } = this.#member;
-    this.#owners = Array.from({ length: this.#shardCount }, (_, shard) => {
+    const { map } = this.#member;
+    return Array.from({ length: this.#shardCount }, (_, shard) => {
       const assignment = map?.assignments[shard];
       return assignment && nodes.get(sessionKey(assignment.owner));
     });
-    this.#ownersAt = changeCount;
   }
 
   /** The shards that nobody has: all of them before the first leader, and those that no node is there to take. */

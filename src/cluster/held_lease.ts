@@ -12,6 +12,10 @@ import type { Lease, LeaseStatus } from "./lease.ts";
 const CLOCK_RATE_ALLOWANCE = 0.01;
 /** How soon a renewal that got no answer is tried again, in ms. */
 const RETRY_MS = 250;
+/** A renewal whose answer was lost must leave time for another: its answer is waited for this part of the ttl. */
+const ANSWERS_PER_TTL = 5;
+/** Longer than this no answer to a renewal is waited for, in ms. */
+const MAX_ANSWER_MS = 2000;
 /** How often a release is tried before the lease is left to expire. */
 const RELEASE_ATTEMPTS = 3;
 
@@ -275,7 +279,12 @@ export class HeldLease implements Lease {
     const attempt = this.#attempts.start(sent);
     const record: LeaseRecord = { id, attempt, holder, token: this.fencingToken };
     try {
-      const revision = await this.#bucket.put(key, JSON.stringify(record), { expected: this.#revision, ttl });
+      const options = {
+        expected: this.#revision,
+        ttl,
+        timeout: Math.min(ttl / ANSWERS_PER_TTL, MAX_ANSWER_MS),
+      };
+      const revision = await this.#bucket.put(key, JSON.stringify(record), options);
       this.#confirm({ revision, attempt, sent });
     } catch (error) {
       if (error instanceof RevisionConflictError) await this.#settle(error);

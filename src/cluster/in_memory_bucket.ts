@@ -25,7 +25,7 @@ export class InMemoryBucket implements Bucket {
   /** Starts empty. Its revisions start at the wall clock in microseconds: above those of an earlier process. */
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
-    this.#state = new BucketState(clock.wall() * MICROSECONDS_PER_MS, TOMBSTONE_TTL_MS);
+    this.#state = new BucketState(Math.floor(clock.wall()) * MICROSECONDS_PER_MS, TOMBSTONE_TTL_MS);
   }
 
   /** The entry under a key. */

@@ -52,6 +52,7 @@ export class Leadership {
   #stamped = false;
   #stopped = false;
   #abstainUntil = 0;
+  #resignedToken = 0;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: LeadershipOptions) {
@@ -83,6 +84,7 @@ export class Leadership {
   async resign(): Promise<void> {
     if (this.#lease === undefined) return;
     this.#abstainUntil = this.#options.clock.monotonic() + this.#options.terms().ttl;
+    this.#resignedToken = this.#lease.fencingToken;
     await this.#lease.release();
   }
 
@@ -113,10 +115,11 @@ export class Leadership {
     const claim = new Claim(bucket, clock, terms);
     let wait = 0;
     for (let silent = true; !this.#stopped; silent = !(await this.#wakeup.sleep(wait))) {
+      const known = view.get(LEADER_KEY);
+      if ((readLease(known)?.token ?? 0) > this.#resignedToken) this.#abstainUntil = 0; // Another had its turn.
       wait = this.#abstainUntil - clock.monotonic();
       if (wait > 0) continue;
       wait = terms.ttl / 2;
-      const known = view.get(LEADER_KEY);
       if (known?.value !== undefined && !silent) continue;
       try {
         const lease = await claim.try(known?.value === undefined ? known : undefined);

@@ -33,6 +33,14 @@ export interface Leader {
   readonly fencingToken: number;
 }
 
+/** The leadership went to another node, or was given up. */
+export interface LeaderChange {
+  /** The leader now, if there is one. */
+  readonly leader: Leader | undefined;
+  /** Whether this node leads. */
+  readonly isLeader: boolean;
+}
+
 /** One incarnation of the node. */
 interface Incarnation {
   readonly lease: HeldLease;
@@ -46,7 +54,7 @@ export class Member {
   readonly membership = new Membership();
   readonly nodeChanges = new Broadcast<NodeChange>();
   readonly shardChanges = new Broadcast<ShardChange>();
-  readonly leaderChanges = new Broadcast<undefined>();
+  readonly leaderChanges = new Broadcast<LeaderChange>();
   readonly #bucket: Bucket;
   readonly #clock: Clock;
   readonly #newId: () => string;
@@ -62,8 +70,8 @@ export class Member {
   #leaving: Promise<void> | undefined;
   #map: ShardMap | undefined;
   #leader: Leader | undefined;
-  /** Counts changes of the map and of the nodes, for those who keep something derived from them. */
-  changeCount = 0;
+  /** Told when the map or the nodes have changed: for those who keep something derived from them. */
+  onChange: () => void = () => {};
 
   constructor(bucket: Bucket, options: CheckedOptions, environment: LeaseEnvironment = {}) {
     this.#bucket = bucket;
@@ -77,7 +85,7 @@ export class Member {
       shardCount: options.shardCount,
       view: this.#view,
       terms: () => this.#terms(LEADER_KEY),
-      onChange: () => this.leaderChanges.send(undefined),
+      onChange: () => this.#reportLeader(),
     });
   }
 
@@ -239,7 +247,7 @@ export class Member {
   #takeMap(): void {
     const entry = this.#view.get(MAP_KEY);
     this.#map = decodeShardMap(entry?.value);
-    this.changeCount++;
+    this.onChange();
     this.#incarnation?.shards.apply(this.#map, entry?.revision ?? 0);
   }
 
@@ -247,12 +255,16 @@ export class Member {
     const leader = readLease(this.#view.get(LEADER_KEY));
     if (leader?.token === this.#leader?.fencingToken) return;
     this.#leader = leader && { name: leader.holder, fencingToken: leader.token };
-    this.leaderChanges.send(undefined);
+    this.#reportLeader();
+  }
+
+  #reportLeader(): void {
+    this.leaderChanges.send({ leader: this.#leader, isLeader: this.isLeader });
   }
 
   #takeNode(key: string): void {
     for (const change of this.membership.update(key, this.#view)) {
-      this.changeCount++;
+      this.onChange();
       this.nodeChanges.send(change);
     }
     const session = this.#incarnation?.lease.fencingToken;

@@ -11,6 +11,7 @@ import {
 } from "../../src/cluster/mod.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import { startNatsServer } from "../support/nats_server.ts";
+import { startProxy } from "../support/proxy.ts";
 import { testCoordinator } from "./conformance/coordinator.ts";
 import { until } from "./conformance/until.ts";
 
@@ -114,4 +115,44 @@ Deno.test("Coordinator recovers its cluster after somebody deleted every record"
     () => held() === 4 && [...a.shards, ...b.shards].every((shard) => shard.fencingToken > before),
   );
   await connection.close();
+});
+
+Deno.test("Coordinator knows exactly who is there after its watch was cut off", async () => {
+  await using server = await startNatsServer();
+  await using proxy = startProxy(server.url);
+  const options = { shardCount: 4, onWarning: () => {} };
+  await using watcher = await Coordinator.join(proxy.url, {
+    ...options,
+    name: "watcher",
+    weight: 0,
+    candidate: false,
+  });
+  await using a = await Coordinator.join(server.url, { ...options, name: "a" });
+  const leaver = await Coordinator.join(server.url, { ...options, name: "leaver" });
+  const restarter = await Coordinator.join(server.url, { ...options, name: "restarter" });
+  await until("all are seen", () => watcher.nodes().length === 4);
+  const changes: string[] = [];
+  const watching = (async () => {
+    for await (const { type, node } of watcher.nodeChanges()) changes.push(`${type} ${node.name}`);
+  })();
+  await proxy.cut();
+  await leaver.leave();
+  await restarter.leave();
+  await using again = await Coordinator.join(server.url, { ...options, name: "restarter" });
+  await using late = await Coordinator.join(server.url, { ...options, name: "late" });
+  proxy.resume();
+  const names = ["a", "late", "restarter", "watcher"];
+  await until(
+    "exactly those are there",
+    () => String(watcher.nodes().map((node) => node.name)) === String(names),
+  );
+  await until("the new incarnation is known", () => watcher.nodes()[2]?.incarnation === again.incarnation);
+  assert.equal(watcher.status === "left", false);
+  assert(a.signal.aborted === false && late.signal.aborted === false);
+  await watcher.leave();
+  await watching;
+  assert.deepEqual(
+    changes.slice(4).filter((change) => change !== "left watcher").sort(),
+    ["joined late", "joined restarter", "left leaver", "left restarter"],
+  );
 });

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import { DenoKvLeases, InMemoryBucket, InMemoryLeases, JetStreamLeases } from "../../src/cluster/mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
+import { startProxy } from "../support/proxy.ts";
+import { until } from "./conformance/until.ts";
 import { testLeases } from "./conformance/leases.ts";
 
 testLeases("InMemoryLeases", async (run) => {
@@ -78,4 +80,40 @@ Deno.test("DenoKvLeases frees the lease of a holder that died", async () => {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("JetStreamLeases tells a server that cannot be reached from a lease that is lost", async () => {
+  await using server = await startNatsServer();
+  await using leases = await JetStreamLeases.open(server.url);
+  const lease = await leases.acquire("key", { ttl: 15_000, renewEvery: 100 });
+  await server.kill();
+  await until("the lease is held, the server not there", () => lease.status === "unreachable");
+  assert(lease.isHeld && !lease.signal.aborted);
+  await server.restart();
+  await until("it is renewed as soon as the server answers", () => lease.status === "held");
+  await lease.release();
+  assert.equal(lease.status, "released");
+});
+
+Deno.test("JetStreamLeases keeps a lease whose renewals are stored but not acknowledged", async () => {
+  await using server = await startNatsServer();
+  await using proxy = startProxy(server.url);
+  await using leases = await JetStreamLeases.open(proxy.url);
+  await using rival = await JetStreamLeases.open(server.url);
+  const lease = await leases.acquire("key", { ttl: 4000, maxClockSkew: 200, renewEvery: 200 });
+  let dropped = 0;
+  proxy.filter({
+    toClient: ({ payload }) => {
+      const acknowledged = /"stream":"KV_aether_leases", ?"seq":[1-9]/.test(
+        new TextDecoder().decode(payload),
+      );
+      // Every second one is lost after the write was stored.
+      return acknowledged && ++dropped % 2 === 1;
+    },
+  });
+  await until("acknowledgements were lost", () => dropped >= 4);
+  assert(lease.isHeld);
+  assert.equal(await rival.tryAcquire("key"), undefined);
+  proxy.filter({});
+  await until("all is well", () => lease.status === "held");
 });

@@ -87,13 +87,9 @@ export class JetStreamBucket implements Bucket {
   }
 
   /** Replaces the entry whose revision is `expected`; the time to live is rounded up to whole seconds. */
-  async put(key: string, value: string, { expected, ttl }: PutOptions): Promise<number> {
-    return await this.#publish(
-      key,
-      value,
-      expected,
-      ttl === undefined ? {} : { "Nats-TTL": `${Math.ceil(ttl / MS_PER_SECOND)}s` },
-    );
+  async put(key: string, value: string, { expected, ttl, timeout }: PutOptions): Promise<number> {
+    const headers = ttl === undefined ? {} : { "Nats-TTL": `${Math.ceil(ttl / MS_PER_SECOND)}s` };
+    return await this.#publish(key, value, expected, headers, timeout);
   }
 
   /** Replaces the entry whose revision is `expected` by a tombstone, which goes by itself in the end. */
@@ -112,7 +108,7 @@ export class JetStreamBucket implements Bucket {
   ): Promise<number> {
     const operation = `write ${key}`;
     const answer = await request<PublishAnswer>(this.#connection, this.#subject(key), value, {
-      timeout: this.#timeout,
+      timeout,
       operation,
       headers: { ...headers, "Nats-Expected-Last-Subject-Sequence": String(expected) },
     });

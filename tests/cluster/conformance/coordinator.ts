@@ -163,11 +163,18 @@ export function testCoordinator(
     const a = await join("a");
     const b = await join("b");
     await until("a leads", () => a.isLeader && b.leader?.name === "a");
-    const token = a.leader?.fencingToken ?? 0;
+    const token = a.leaderToken ?? 0;
+    const elected = (async () => {
+      for await (const { isLeader } of b.leaderChanges()) if (isLeader) return;
+    })();
     await a.resign();
     assert.equal(a.isLeader, false);
-    await until("b leads", () => b.isLeader);
-    assert((b.leader?.fencingToken ?? 0) > token);
+    assert.equal(a.leaderToken, undefined);
+    await elected;
+    assert((b.leaderToken ?? 0) > token);
+    await until("a knows", () => a.leader?.name === "b");
+    await b.resign();
+    await until("a leads again, since b had its turn", () => a.isLeader, 10_000);
   });
 
   test("refuses a node name that is alive, and harms nobody", async (join) => {
