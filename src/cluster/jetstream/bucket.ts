@@ -105,6 +105,7 @@ export class JetStreamBucket implements Bucket {
     value: string,
     expected: number,
     headers: Record<string, string>,
+    timeout: number = this.#timeout,
   ): Promise<number> {
     const operation = `write ${key}`;
     const answer = await request<PublishAnswer>(this.#connection, this.#subject(key), value, {
