@@ -130,7 +130,7 @@ export class Servers {
           const entry = this.#state.put(key, value, this.#time, options);
           this.#announce(entry);
           return entry.revision;
-        }),
+        }, options.timeout),
       remove: (key, expected) =>
         this.#request(process, `remove ${key} at ${expected}`, () => {
           const entry = this.#state.remove(key, expected, this.#time);
@@ -154,12 +154,17 @@ export class Servers {
     }
   }
 
-  #request<T>(process: Process, operation: string, apply: () => T): Promise<T> {
+  #request<T>(
+    process: Process,
+    operation: string,
+    apply: () => T,
+    timeout: number = REQUEST_TIMEOUT,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       const cancel = process.clock.setTimer(() => {
         this.#world.note(`${process.name}: ${operation}: no answer`);
         reject(new this.#subject.BucketUnreachableError(operation));
-      }, REQUEST_TIMEOUT);
+      }, timeout);
       this.#send(process, () => this.#arrive(process, operation, apply, cancel, resolve, reject), true);
     });
   }
