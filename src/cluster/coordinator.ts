@@ -224,10 +224,11 @@ export class Coordinator implements AsyncDisposable {
 
   /**
    * Stops: aborts the signals of this node's shards, waits for the work that they were told of, and hands all over at
-   * once. Leaving twice is allowed.
+   * once. When `signal` aborts it no longer waits: work that goes on finds its shard's `isHeld` false. Leaving twice is
+   * allowed, and the second call changes nothing.
    */
-  async leave(): Promise<void> {
-    await this.#member.leave();
+  async leave(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#member.leave(options.signal);
     await this.#close();
   }
 

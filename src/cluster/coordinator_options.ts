@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkTerms, type LeaseOptions } from "./lease.ts";
 import type { LeaseTerms } from "./held_lease.ts";
 import { checkName } from "./names.ts";
@@ -37,8 +38,12 @@ export interface CoordinatorOptions extends Pick<LeaseOptions, "ttl" | "maxClock
   readonly candidate?: boolean;
   /** Ends the joining with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Told, once a condition, what goes wrong in the background. @default {console.warn} */
-  readonly onWarning?: (message: string, cause: unknown) => void;
+  /**
+   * Told what goes wrong in the background; its codes are `session-lost` and `name-lost`.
+   *
+   * @default {console.warn, once a code and minute}
+   */
+  readonly onWarning?: (warning: Warning) => void;
 }
 
 /** The options with their defaults. */
@@ -48,7 +53,7 @@ export interface CheckedOptions extends
   >,
   Pick<LeaseTerms, "ttl" | "maxClockSkew" | "renewEvery"> {
   /** See {@linkcode CoordinatorOptions.onWarning}. */
-  readonly onWarning: (message: string, cause: unknown) => void;
+  readonly warn: Warn;
 }
 
 /** Checks what the user gave and fills in the defaults. */
@@ -60,7 +65,6 @@ export function checkOptions(options: CoordinatorOptions, newId: () => string): 
     weight = 1,
     shardCount = DEFAULT_SHARD_COUNT,
     candidate = true,
-    onWarning = (message, cause) => console.warn(message, cause),
   } = options;
   checkName("options.name", name);
   if (typeof address !== "string" || byteLength(address) > MAX_ADDRESS_BYTES) {
@@ -80,7 +84,7 @@ export function checkOptions(options: CoordinatorOptions, newId: () => string): 
     weight,
     shardCount,
     candidate,
-    onWarning,
+    warn: warner(options.onWarning),
     ...checkTerms(options),
   };
 }

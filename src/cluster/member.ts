@@ -212,10 +212,11 @@ export class Member {
       void shards.close(lease.signal.reason);
       await registration.close();
       if (this.#leaving !== undefined) return;
-      this.options.onWarning(
-        `The node "${this.options.name}" lost its session and joins again`,
-        lease.signal.reason,
-      );
+      this.options.warn({
+        code: "session-lost",
+        message: `the node "${this.options.name}" lost its session and joins again`,
+        cause: lease.signal.reason,
+      });
       await lease.release();
       await this.#joinAgain();
     }
@@ -229,7 +230,12 @@ export class Member {
       } catch (error) {
         if (error instanceof BucketUnreachableError || error instanceof RevisionConflictError) {
           await wakeup.sleep(RETRY_MS);
-        } else if (this.#leaving === undefined) return this.#close(error);
+        } else if (this.#leaving === undefined) {
+          const message =
+            `the node "${this.options.name}" cannot join again, and has left: give it another name`;
+          this.options.warn({ code: "name-lost", message, cause: error });
+          return this.#close(error);
+        }
       }
     }
   }
@@ -284,18 +290,18 @@ export class Member {
     return this.#leadership.resign();
   }
 
-  /** Stops the work, gives everything back, and goes. */
-  leave(): Promise<void> {
-    return this.#leaving ??= this.#leave();
+  /** Stops the work, gives everything back, and goes; the signal ends the waiting for work that does not stop. */
+  leave(signal?: AbortSignal): Promise<void> {
+    return this.#leaving ??= this.#leave(signal);
   }
 
-  async #leave(): Promise<void> {
+  async #leave(signal: AbortSignal | undefined): Promise<void> {
     const reason = new CoordinationClosedError("The coordinator");
     this.#stopJoining.abort(reason);
     const incarnation = this.#incarnation;
     if (incarnation !== undefined) {
       const { lease, shards, registration } = incarnation;
-      await Promise.race([shards.close(reason), aborted(lease.signal)]);
+      await Promise.race([shards.close(reason), aborted(lease.signal), ...(signal ? [aborted(signal)] : [])]);
       await registration.close();
       // The record goes first: what it says of the shards is true until the lease is back.
       await registration.remove();

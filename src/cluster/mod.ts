@@ -42,3 +42,4 @@ export {
 } from "./errors.ts";
 
 export { AetherError, InvalidArgumentError } from "../errors.ts";
+export type { Warning } from "../warning.ts";

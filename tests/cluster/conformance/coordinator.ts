@@ -119,6 +119,19 @@ export function testCoordinator(
     await until("b sees a leave", () => b.nodes().length === 1);
   });
 
+  test("leaves in spite of work that does not stop, when told so", async (join) => {
+    const a = await join("a");
+    await until("a has all", () => count(a) === SHARDS);
+    const [shard] = a.shards;
+    assert(shard !== undefined);
+    shard.waitUntil(new Promise(() => {}));
+    const leaving = a.leave({ signal: AbortSignal.timeout(100) });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    assert(shard.signal.aborted && shard.isHeld, "it waits, and nobody else has the shard");
+    await leaving;
+    assert.equal(shard.isHeld, false);
+  });
+
   test("reports joins, leaves and new incarnations in order", async (join) => {
     const a = await join("a", { address: "10.0.0.1:1", metadata: { zone: "x" } });
     const seen: string[] = [];

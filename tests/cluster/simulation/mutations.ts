@@ -140,7 +140,9 @@ export async function mutate(mutation: Mutation): Promise<{ readonly subject: Su
   try {
     const folder = `${root}/cluster`;
     await Deno.mkdir(`${folder}/jetstream`, { recursive: true });
-    await Deno.copyFile(new URL("../errors.ts", PRODUCTION), `${root}/errors.ts`);
+    for (const shared of ["errors.ts", "warning.ts"]) {
+      await Deno.copyFile(new URL(`../${shared}`, PRODUCTION), `${root}/${shared}`);
+    }
     for await (const { name, isFile } of Deno.readDir(PRODUCTION)) {
       if (!isFile) continue;
       const source = await Deno.readTextFile(new URL(name, PRODUCTION));

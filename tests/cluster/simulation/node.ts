@@ -51,7 +51,7 @@ export class Node implements Beliefs {
         ttl: TTL,
         maxClockSkew: MAX_CLOCK_SKEW,
         shardCount: SHARDS,
-        onWarning: (message) => around.world.note(`${name}: ${message}`),
+        onWarning: ({ message }) => around.world.note(`${name}: ${message}`),
       }, newId),
       { clock, newId },
     );

@@ -13,7 +13,7 @@ import type { Subject } from "./subject.ts";
 import { World } from "./world.ts";
 
 /** How long it may take after the last fault until everything is owned, in ms. */
-const RECOVERY_BOUND = 6 * TTL;
+const RECOVERY_BOUND = 3 * TTL;
 /** Far more than any schedule takes: a protocol that spins is broken too. */
 const MAX_STEPS = 40_000;
 const NONE: Faults = { loss: 0, late: 0, delay: 0, twice: 0, stale: 0 };
