@@ -6,7 +6,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkTerms, type LeaseOptions } from "./lease.ts";
-import type { LeaseTerms } from "./held_lease.ts";
+import type { LeaseTerms } from "./lease_record.ts";
 import { checkName } from "./names.ts";
 import { checkShardCount } from "./shard_of.ts";
 

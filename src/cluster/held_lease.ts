@@ -1,12 +1,19 @@
 /**
- * The algorithm of a lease; `lease.ts` says why it is safe.
+ * How a lease is held; `lease.ts` says why it is safe.
  *
  * @module
  */
-import { type Bucket, BucketView, type Entry } from "./bucket.ts";
+import type { Bucket } from "./bucket.ts";
 import { type Clock, type Instant, now, remaining, Wakeup } from "./clock.ts";
 import { BucketUnreachableError, type LeaseEnd, LeaseLostError, RevisionConflictError } from "./errors.ts";
 import type { Lease, LeaseStatus } from "./lease.ts";
+import {
+  type Attempts,
+  type LeaseRecord,
+  type LeaseTerms,
+  readLease,
+  type StoredAttempt,
+} from "./lease_record.ts";
 
 /** The part of a time to live that is given up because the rates of two clocks differ: they may by up to 1 %. */
 const CLOCK_RATE_ALLOWANCE = 0.01;
@@ -18,170 +25,6 @@ const ANSWERS_PER_TTL = 5;
 const MAX_ANSWER_MS = 2000;
 /** How often a release is tried before the lease is left to expire. */
 const RELEASE_ATTEMPTS = 3;
-
-/** All that is fixed about a lease before it is acquired. */
-export interface LeaseTerms {
-  /** The key in the bucket. */
-  readonly key: string;
-  /** The identity of this one lease; never used again for another. */
-  readonly id: string;
-  /** Who holds it, for people. */
-  readonly holder: string;
-  /** In ms. */
-  readonly ttl: number;
-  /** In ms. */
-  readonly maxClockSkew: number;
-  /** In ms. */
-  readonly renewEvery: number;
-}
-
-/** What the bucket holds under the key of a lease. */
-export interface LeaseRecord {
-  /** See {@linkcode LeaseTerms.id}. */
-  readonly id: string;
-  /** Numbers the writes of one lease, so that a write which was thought lost is recognised. */
-  readonly attempt: number;
-  /** Who holds it, for people. */
-  readonly holder: string;
-  /** The fencing token; the write that acquires the lease has none: there it is the revision of that write. */
-  readonly token?: number;
-}
-
-/** Reads a lease's record; `undefined` for a tombstone and for what is none. */
-export function readLease(entry: Entry | undefined): LeaseRecord & { readonly token: number } | undefined {
-  if (entry?.value === undefined) return undefined;
-  try {
-    const record = JSON.parse(entry.value) as LeaseRecord;
-    return { ...record, token: record.token ?? entry.revision };
-  } catch {
-    return { id: "", attempt: 0, holder: "(unreadable)", token: entry.revision };
-  }
-}
-
-/** The writes of one lease whose outcome may still be learned, with the moment each was sent. */
-class Attempts {
-  readonly #sent = new Map<number, Instant>();
-  #last = 0;
-
-  start(sent: Instant): number {
-    this.#sent.set(++this.#last, sent);
-    return this.#last;
-  }
-
-  sentAt(attempt: number): Instant | undefined {
-    return this.#sent.get(attempt);
-  }
-
-  /** An attempt was stored: earlier ones can no longer be. */
-  settle(attempt: number): void {
-    for (const earlier of this.#sent.keys()) if (earlier <= attempt) this.#sent.delete(earlier);
-  }
-}
-
-/** One write of a lease that was stored. */
-interface StoredAttempt {
-  readonly revision: number;
-  readonly attempt: number;
-  readonly sent: Instant;
-}
-
-/** The endeavour to get one lease. It remembers its writes that got no answer, and recognises them when they turn up. */
-export class Claim {
-  readonly #bucket: Bucket;
-  readonly #clock: Clock;
-  readonly #terms: LeaseTerms;
-  readonly #attempts = new Attempts();
-
-  constructor(bucket: Bucket, clock: Clock, terms: LeaseTerms) {
-    this.#bucket = bucket;
-    this.#clock = clock;
-    this.#terms = terms;
-  }
-
-  /**
-   * Takes the lease if it is free. `known` is the entry of its key, if the caller has been told: it saves the read.
-   *
-   * @throws {BucketUnreachableError} If it could not be settled; trying again may settle it, and what was stored without
-   * our knowledge expires by itself.
-   */
-  async try(known?: Entry): Promise<HeldLease | undefined> {
-    const { key, id, holder, ttl } = this.#terms;
-    let entry = known ?? await this.#bucket.get(key);
-    for (;;) {
-      const record = readLease(entry);
-      if (entry !== undefined && record !== undefined) {
-        if (record.id !== id) return undefined;
-        const sent = this.#attempts.sentAt(record.attempt);
-        const lease = sent && this.#hold({ revision: entry.revision, attempt: record.attempt, sent });
-        if (lease?.isHeld) return lease;
-        // Ours, but too old to be of use, and nobody was ever told that he holds it.
-        await this.#withoutConflict(this.#bucket.remove(key, entry.revision));
-      } else {
-        const sent = now(this.#clock);
-        const attempt = this.#attempts.start(sent);
-        const value: LeaseRecord = { id, attempt, holder };
-        const expected = entry?.revision ?? 0;
-        const revision = await this.#withoutConflict(
-          this.#bucket.put(key, JSON.stringify(value), { expected, ttl }),
-        );
-        const lease = revision === undefined ? undefined : this.#hold({ revision, attempt, sent });
-        if (lease?.isHeld) return lease;
-      }
-      entry = await this.#bucket.get(key);
-    }
-  }
-
-  #hold(stored: StoredAttempt): HeldLease {
-    return new HeldLease(this.#bucket, this.#clock, this.#terms, this.#attempts, stored);
-  }
-
-  async #withoutConflict(write: Promise<number>): Promise<number | undefined> {
-    try {
-      return await write;
-    } catch (error) {
-      if (error instanceof RevisionConflictError) return undefined;
-      throw error;
-    }
-  }
-}
-
-/** Waits until a lease can be had, or the signal aborts. */
-export async function waitForLease(
-  bucket: Bucket,
-  clock: Clock,
-  terms: LeaseTerms,
-  signal: AbortSignal,
-): Promise<HeldLease> {
-  const claim = new Claim(bucket, clock, terms);
-  const view = new BucketView();
-  const wakeup = new Wakeup(clock);
-  const wake = (): void => wakeup.notify();
-  signal.addEventListener("abort", wake);
-  const watch = bucket.watch([terms.key], (update) => {
-    view.apply(update);
-    if (view.get(terms.key)?.value === undefined) wakeup.notify();
-  });
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      const free = view.get(terms.key);
-      const lease = await claim.try(free?.value === undefined ? free : undefined)
-        .catch(onlyUnreachable);
-      if (lease instanceof HeldLease) {
-        if (!signal.aborted) return lease;
-        await lease.release();
-      } else await wakeup.sleep(lease === undefined ? terms.ttl / 2 : RETRY_MS);
-    }
-  } finally {
-    watch.close();
-    signal.removeEventListener("abort", wake);
-  }
-}
-
-function onlyUnreachable(error: unknown): BucketUnreachableError {
-  if (error instanceof BucketUnreachableError) return error;
-  throw error;
-}
 
 /** A lease that was acquired. */
 export class HeldLease implements Lease {

@@ -14,7 +14,9 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { CoordinationClosedError } from "./errors.ts";
-import { Claim, type HeldLease, type LeaseTerms, waitForLease } from "./held_lease.ts";
+import { Claim, waitForLease } from "./claim.ts";
+import type { HeldLease } from "./held_lease.ts";
+import type { LeaseTerms } from "./lease_record.ts";
 import { checkName, escapeName } from "./names.ts";
 
 /** The shortest time to live, in ms: JetStream expires in whole seconds, and clocks may differ by a good part of one. */

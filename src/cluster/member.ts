@@ -13,7 +13,8 @@ import {
   RevisionConflictError,
   ShardCountMismatchError,
 } from "./errors.ts";
-import { type HeldLease, type LeaseTerms, readLease } from "./held_lease.ts";
+import type { HeldLease } from "./held_lease.ts";
+import { type LeaseTerms, readLease } from "./lease_record.ts";
 import type { LeaseEnvironment } from "./lease.ts";
 import { LEADER_KEY, Leadership, MAP_KEY } from "./leadership.ts";
 import { Membership, type NodeChange } from "./membership.ts";

@@ -7,7 +7,9 @@
 import type { Bucket, Entry } from "./bucket.ts";
 import { type Clock, Wakeup } from "./clock.ts";
 import { BucketUnreachableError, NodeNameTakenError, RevisionConflictError } from "./errors.ts";
-import { Claim, type HeldLease, type LeaseTerms, readLease } from "./held_lease.ts";
+import { Claim } from "./claim.ts";
+import type { HeldLease } from "./held_lease.ts";
+import { type LeaseTerms, readLease } from "./lease_record.ts";
 import { escapeName } from "./names.ts";
 import { decodeNode, type NodeRecord } from "./node_record.ts";
 

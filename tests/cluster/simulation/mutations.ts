@@ -50,13 +50,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a lost acquisition counted from the last attempt",
-    file: "held_lease.ts",
+    file: "claim.ts",
     find: "const sent = this.#attempts.sentAt(record.attempt);\n        const lease",
     replace: "const sent = now(this.#clock);\n        const lease",
   },
   {
     name: "the record of another taken over",
-    file: "held_lease.ts",
+    file: "claim.ts",
     find: "if (record.id !== id) return undefined;",
     replace: "if (record.id !== id) await this.#withoutConflict(this.#bucket.remove(key, entry.revision));",
   },

@@ -6,8 +6,8 @@
 import type * as bucketState from "../../../src/cluster/bucket_state.ts";
 import type * as coordinatorOptions from "../../../src/cluster/coordinator_options.ts";
 import type * as errors from "../../../src/cluster/errors.ts";
-import type * as heldLease from "../../../src/cluster/held_lease.ts";
 import type * as lease from "../../../src/cluster/lease.ts";
+import type * as leaseRecord from "../../../src/cluster/lease_record.ts";
 import type * as member from "../../../src/cluster/member.ts";
 import type * as names from "../../../src/cluster/names.ts";
 import type * as shardMap from "../../../src/cluster/shard_map.ts";
@@ -16,7 +16,7 @@ export type Subject =
   & Pick<typeof bucketState, "BucketState">
   & Pick<typeof coordinatorOptions, "checkOptions">
   & Pick<typeof errors, "BucketUnreachableError" | "RevisionConflictError">
-  & Pick<typeof heldLease, "readLease">
+  & Pick<typeof leaseRecord, "readLease">
   & Pick<typeof lease, "BucketLeaseStore">
   & Pick<typeof member, "Member">
   & Pick<typeof names, "matchesKey">
@@ -26,8 +26,8 @@ const FILES = [
   "bucket_state",
   "coordinator_options",
   "errors",
-  "held_lease",
   "lease",
+  "lease_record",
   "member",
   "names",
   "shard_map",
