@@ -156,7 +156,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     assertActorId(actorId);
     if (!isVersion(fromVersion)) throw new InvalidArgumentError("fromVersion", "must be a positive integer");
-    const events = await this.#track(() => this.#backend.getEvents(actorId, fromVersion));
+    const read = this.#backend.getEvents(actorId, fromVersion);
+    const events = read instanceof Promise ? await this.#track(() => read) : read;
     const restored = this.#registry.restoreAll(events);
     return (restored instanceof Promise ? await restored : restored) as StoredEvent<E>[];
   }
