@@ -11,3 +11,27 @@ export {
   InMemoryStorage,
 } from "./src/store/memory/mod.ts";
 export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno_kv/mod.ts";
+export {
+  BusClosedError,
+  type BusConnection,
+  type BusConnectionStatus,
+  type BusConnectionStatuses,
+  type BusConnectionSubscribeOptions,
+  type BusConnectionSubscription,
+  BusDisconnectedError,
+  type BusMessage,
+  type BusMessageHeaders,
+  type BusPublishOptions,
+  type BusServerInfo,
+  type BusSubscribeOptions,
+  type BusSubscription,
+  type EventBus,
+  type EventBusOptions,
+  LocalEventBus,
+  type Loss,
+  type NamespacedEvent,
+  NatsEventBus,
+  type NatsEventBusOptions,
+  type OverflowPolicy,
+  SubscriptionOverflowError,
+} from "./src/bus/mod.ts";
