@@ -48,18 +48,27 @@ const BYTES_PER_VALUE = 28;
 
 /** One copy under way. The path is kept as a stack of keys, so that a name is built only for an error. */
 class Copier {
-  readonly #source: unknown;
-  readonly #root: string;
-  readonly #limit: number;
+  #source: unknown;
+  #root = "";
+  #limit = 0;
   readonly #path: (string | number)[] = [];
   #level = 0;
   codeUnits = 0;
   values = 0;
 
-  constructor(source: unknown, root: string, limit: number) {
+  begin(source: unknown, root: string, limit: number): unknown {
     this.#source = source;
     this.#root = root;
     this.#limit = limit;
+    this.#level = 0;
+    this.codeUnits = 0;
+    this.values = 0;
+    return this.copy(source, 0);
+  }
+
+  /** Lets go of what it copied. */
+  end(): void {
+    this.#source = undefined;
   }
 
   /** Steps down to a member of what lies at `depth`. */
@@ -70,7 +79,7 @@ class Copier {
 
   copy(value: unknown, depth: number): unknown {
     // The lower bound stops a structure that shares its parts (2^n of them when written out) as well as a huge one.
-    if (++this.values + this.codeUnits > this.#limit) throw new JsonTooLarge(this.values + this.codeUnits);
+    if (++this.values + this.codeUnits > this.#limit) this.#refuseSize(depth);
     switch (typeof value) {
       case "string":
         if (!value.isWellFormed()) this.#refuse(depth, "has a lone surrogate, which UTF-8 cannot carry");
@@ -139,8 +148,18 @@ class Copier {
     throw new JsonFault(this.#name(depth), reason);
   }
 
-  /** Tells a cycle from a merely deep structure, which is worth the time only now. */
   #refuseDepth(depth: number): never {
+    this.#refuseCycle(depth);
+    this.#refuse(depth, `is nested deeper than ${MAX_DEPTH} levels`);
+  }
+
+  #refuseSize(depth: number): never {
+    this.#refuseCycle(depth);
+    throw new JsonTooLarge(this.values + this.codeUnits);
+  }
+
+  /** Tells a cycle from what is merely deep or large, which is worth the time only now. */
+  #refuseCycle(depth: number): void {
     const ancestors = new Set<unknown>();
     let value = this.#source;
     for (let level = 0; level < depth; level++) {
@@ -148,7 +167,6 @@ class Copier {
       ancestors.add(value);
       value = (value as Record<string | number, unknown>)[this.#path[level]!];
     }
-    this.#refuse(depth, `is nested deeper than ${MAX_DEPTH} levels`);
   }
 
   /** The fault of a getter that threw while the source was read. */
@@ -204,15 +222,22 @@ function classFault(source: object): string {
  * @throws {JsonTooLarge} If it is certainly over the limit.
  */
 export function copyJson(source: unknown, root: string, limit: number): JsonCopy {
-  const copier = new Copier(source, root, limit);
+  const copier = idleCopier ?? new Copier();
+  idleCopier = undefined;
   try {
-    const value = copier.copy(source, 0);
+    const value = copier.begin(source, root, limit);
     return { value, most: copier.codeUnits * BYTES_PER_CODE_UNIT + copier.values * BYTES_PER_VALUE };
   } catch (error) {
     if (error instanceof JsonFault || error instanceof JsonTooLarge) throw error;
     throw copier.unreadable(error);
+  } finally {
+    copier.end();
+    idleCopier = copier;
   }
 }
+
+/** A copier to be used again. A getter of the source may itself save an event: that one gets a copier of its own. */
+let idleCopier: Copier | undefined;
 
 /**
  * Freezes data that `JSON.parse` made, deeply and in place.

@@ -5,10 +5,18 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
-import { actorIdFault, type Draft, type DraftContext, draftEvent, isVersion } from "../event/draft.ts";
+import {
+  actorIdFault,
+  type Draft,
+  type DraftContext,
+  draftEvent,
+  isVersion,
+  MAX_NAME_BYTES,
+} from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import type { EventRegistry } from "../event/registry.ts";
 import type { Subscription } from "../event/subscription.ts";
+import { nameFault } from "../event/text.ts";
 import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import type { TelemetrySource } from "../telemetry.ts";
 import type { AnnouncementCounts, Announcer } from "./announcer.ts";
@@ -236,6 +244,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         return selected as readonly Delivered[];
       },
       positionOf: (event) => event.position,
+      position: after === "start" || after === "first-kept" || after === "end" ? undefined : after,
       signal,
       onEnd: (ended) => this.#subscriptions.delete(ended),
     });
@@ -285,6 +294,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   async getLatestSnapshot<S = unknown>(actorId: string, kind: string): Promise<Snapshot<S> | undefined> {
     this.#assertOpen();
     assertActorId(actorId);
+    const fault = nameFault(kind, MAX_NAME_BYTES);
+    if (fault) throw new InvalidArgumentError("kind", fault);
     return await this.#track(() => this.#backend.getLatestSnapshot(actorId, kind)) as Snapshot<S> | undefined;
   }
 
@@ -326,7 +337,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   #draftAll(events: readonly unknown[], actorId: string | undefined): Draft[] {
     if (!Array.isArray(events)) throw new InvalidArgumentError("events", "must be an array");
-    const drafts = events.map((event) => draftEvent(event, actorId, this.#drafting));
+    // Array.from visits holes too, which `map` would hand on.
+    const drafts = Array.from(events, (event) => draftEvent(event, actorId, this.#drafting));
     if (drafts.length > 1) {
       const ids = new Set<string>();
       for (const { event } of drafts) {
@@ -364,7 +376,13 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const checked = this.#registry.isEmpty
       ? undefined
       : this.#registry.check(commit.parts.flatMap(({ drafts }) => drafts));
-    if (checked) return this.#settle(commit, checked.then(() => this.#commit(commit)));
+    if (checked) {
+      const send = (): readonly StoredEvent[] | Promise<readonly StoredEvent[]> => {
+        commit.signal?.throwIfAborted();
+        return this.#commit(commit);
+      };
+      return this.#settle(commit, checked.then(send));
+    }
     let stored: readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
     try {
       stored = this.#commit(commit);

@@ -86,7 +86,7 @@ export async function execute<S, C, E extends Event>(
   store: ExecuteStore<E>,
   actorId: string,
   decider: Decider<S, C, E>,
-  command: C,
+  command: NoInfer<C>,
   options: ExecuteOptions = {},
 ): Promise<Executed<S, E>> {
   const { retries = 10, metadata, onWarning, ...save } = options;

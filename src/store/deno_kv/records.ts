@@ -47,11 +47,13 @@ export class Records {
   /**
    * The record of an entry under an actor's key. It is a promise only where something has to be waited for, chunks or a
    * slow schema: a long history comes as a thousand entries at once.
+   *
+   * @param restore Whether its events are brought to their registered schema versions.
    */
-  read(entry: Deno.KvEntry<unknown>): OrFault<CommitRecord> | Promise<OrFault<CommitRecord>> {
+  read(entry: Deno.KvEntry<unknown>, restore = true): OrFault<CommitRecord> | Promise<OrFault<CommitRecord>> {
     const decode = (bytes: Uint8Array): CommitRecord | Promise<CommitRecord> => {
       const share = decodeValue(bytes, this.#context.checksum) as ShareJson;
-      return decodeShare(share, entry.key.at(-2) as string, entry.versionstamp, this.#context);
+      return decodeShare(share, entry.key.at(-2) as string, entry.versionstamp, this.#context, restore);
     };
     const refuse = (error: unknown): DamagedHistoryError => this.#fault(entry, error);
     try {
@@ -64,14 +66,18 @@ export class Records {
     }
   }
 
-  /** An actor's latest record. */
+  /** An actor's latest record, its events as they are stored: their number counts, whatever their schema. */
   async latest(actorId: string): Promise<LatestRecord | undefined> {
     const entry = await firstEntry(this.kv, this.actorRange(actorId), true);
-    return entry && { entry, record: await this.read(entry) };
+    return entry && { entry, record: await this.read(entry, false) };
   }
 
-  /** The shares of a record of the log, in order. */
-  async readLogged(entry: Deno.KvEntry<unknown>): Promise<OrFault<CommitRecord>[]> {
+  /**
+   * The shares of a record of the log, in order.
+   *
+   * @param restore Whether their events are brought to their registered schema versions.
+   */
+  async readLogged(entry: Deno.KvEntry<unknown>, restore = true): Promise<OrFault<CommitRecord>[]> {
     const versionstamp = entry.key.at(-1) as string;
     let shares: readonly LoggedShareJson[];
     try {
@@ -87,9 +93,9 @@ export class Records {
     const records: OrFault<CommitRecord>[] = [];
     for (const share of shares) {
       if (share.events) {
-        const record = decodeShare(share as ShareJson, share.actor, versionstamp, this.#context);
+        const record = decodeShare(share as ShareJson, share.actor, versionstamp, this.#context, restore);
         records.push(record instanceof Promise ? await record : record);
-      } else records.push(await this.#referred(share, versionstamp));
+      } else records.push(await this.#referred(share, versionstamp, restore));
     }
     return records;
   }
@@ -111,10 +117,14 @@ export class Records {
   }
 
   /** A share that is so large that the log only names it. */
-  async #referred(share: LoggedShareJson, versionstamp: string): Promise<OrFault<CommitRecord>> {
+  async #referred(
+    share: LoggedShareJson,
+    versionstamp: string,
+    restore: boolean,
+  ): Promise<OrFault<CommitRecord>> {
     const { actor: actorId, previous, offset = 0 } = share;
     const [entry] = await getAll(this.kv, [this.layout.event(actorId, previous + 1)]);
-    if (entry?.versionstamp === versionstamp) return await this.read(entry);
+    if (entry?.versionstamp === versionstamp) return await this.read(entry, restore);
     const position = this.position(versionstamp, offset);
     return new DamagedHistoryError("the log names a commit that is not there", {
       actorId,

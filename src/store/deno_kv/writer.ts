@@ -33,8 +33,7 @@ import { encodePart, guardKey, Write } from "./write.ts";
 const MAX_IN_FLIGHT = 2;
 /** The room for shares in a record of the log: a value without its head and brackets. */
 const LOG_RECORD_BYTES = MAX_VALUE_BYTES - 64;
-/** How often to look again for an answer that is overdue, in milliseconds. */
-const OVERDUE_INTERVAL = 1_000;
+
 /** How often an atomic operation may be refused although nothing that it checks has changed. */
 const MAX_UNEXPLAINED = 20;
 
@@ -70,6 +69,7 @@ export class GroupWriter {
   readonly #busy = new Set<string>();
   #inFlight = 0;
   #scheduled = false;
+  #watch: ReturnType<typeof setTimeout> | undefined;
 
   constructor(setup: WriterSetup) {
     this.#setup = setup;
@@ -93,7 +93,7 @@ export class GroupWriter {
       this.#scheduled = false;
       while (this.#inFlight < MAX_IN_FLIGHT) {
         const group = this.#nextGroup();
-        if (group.length === 0) return;
+        if (group.length === 0) break;
         this.#inFlight++;
         for (const write of group) for (const actorId of write.actorIds) this.#busy.add(actorId);
         this.#store(group).finally(() => {
@@ -102,7 +102,23 @@ export class GroupWriter {
           this.#schedule();
         });
       }
+      this.#watchQueue();
     });
+  }
+
+  /** Sees to it that what waits behind an operation that is not answered does not wait for ever. */
+  #watchQueue(): void {
+    if (this.#queue.length === 0) {
+      clearTimeout(this.#watch);
+      this.#watch = undefined;
+    } else {this.#watch ??= setTimeout(() => {
+        this.#watch = undefined;
+        const now = performance.now();
+        const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
+        for (const write of this.#queue) if (write.deadline <= now) write.fail(cause);
+        this.#queue = this.#queue.filter((write) => write.deadline > now);
+        this.#watchQueue();
+      }, Math.max(1, this.#queue[0]!.deadline - performance.now()));}
   }
 
   /** Takes from the queue what fits one atomic operation, none of an actor that is busy or has an earlier one waiting. */
@@ -203,7 +219,8 @@ export class GroupWriter {
           await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
           continue;
         }
-        if (failure === "too-many-checks" && this.#maxChecks > MAX_CHECKS_REMOTE) {
+        const checks = group.reduce((sum, { parts }) => sum + parts.length, 0);
+        if (failure === "too-many-checks" && checks > MAX_CHECKS_REMOTE) {
           this.#maxChecks = MAX_CHECKS_REMOTE;
           this.#queue.unshift(...group);
         } else if (uncertain !== undefined) {
@@ -239,15 +256,10 @@ export class GroupWriter {
     group: readonly Write[],
     deadline: number,
   ): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
-    const overdue = (): void => {
+    const timer = setTimeout(() => {
       const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
       for (const write of group) write.giveUp(cause);
-      const now = performance.now();
-      for (const write of this.#queue) if (write.deadline < now) write.fail(cause);
-      this.#queue = this.#queue.filter((write) => write.deadline >= now);
-      timer = setTimeout(overdue, OVERDUE_INTERVAL);
-    };
-    let timer = setTimeout(overdue, Math.max(0, deadline - performance.now()));
+    }, Math.max(0, deadline - performance.now()));
     try {
       return await operation.commit();
     } finally {

@@ -129,17 +129,25 @@ export class MemoryBackend implements StorageBackend {
   commit(commit: Commit): readonly StoredEvent[] {
     const { parts } = commit;
     checkSizes(parts, this.limits);
-    const { actors } = this.#log;
-    // All parts are numbered before any is stored: numbering is what refuses.
-    const fences: number[] = [];
-    for (const part of parts) fences.push(numberPart(part, actors.get(part.actorId) ?? NEW_ACTOR, commit));
+    const { actors, wakeups } = this.#log;
     const stored: StoredEvent[] = [];
-    for (let index = 0; index < parts.length; index++) {
-      const actor = this.#actor(parts[index]!.actorId);
-      actor.fence = fences[index]!;
-      for (const draft of parts[index]!.drafts) stored.push(this.#store(actor, draft));
+    if (parts.length === 1) {
+      const part = parts[0]!;
+      const known = actors.get(part.actorId);
+      const fence = numberPart(part, known ?? NEW_ACTOR, commit);
+      const actor = known ?? this.#actor(part.actorId);
+      actor.fence = fence;
+      for (const draft of part.drafts) stored.push(this.#store(actor, draft));
+    } else {
+      // All parts are numbered before any is stored: numbering is what refuses.
+      const fences = parts.map((part) => numberPart(part, actors.get(part.actorId) ?? NEW_ACTOR, commit));
+      parts.forEach((part, index) => {
+        const actor = this.#actor(part.actorId);
+        actor.fence = fences[index]!;
+        for (const draft of part.drafts) stored.push(this.#store(actor, draft));
+      });
     }
-    this.#log.wakeups.notify();
+    wakeups.notify();
     return stored;
   }
 
