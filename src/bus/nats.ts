@@ -73,7 +73,7 @@ type Subscriber = Pick<BufferedSubscription<unknown>, "drain" | "fail" | "interr
  * @typeParam E The union of the events that users publish.
  *
  * @example Publish and subscribe
- * ```ts no-eval
+ * ```ts ignore
  * import { connect } from "@nats-io/transport-node";
  * import { NatsEventBus } from "@flowmade-one/aether/bus";
  *
