@@ -114,7 +114,8 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    * by then.
    * @throws {InvalidArgumentError} If the namespace is no name, or the system's.
    * @throws {InvalidEventError | EventTooLargeError} If the event cannot be published as it is.
-   * @throws {BusClosedError | BusDisconnectedError} If nothing can be published any more, or for now.
+   * @throws {BusClosedError | BusDisconnectedError} If nothing can be published any more, or for now: nothing is
+   * kept for later.
    */
   publish(namespace: string, event: EventInput<E>): Promise<void>;
 
