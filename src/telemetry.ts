@@ -310,10 +310,19 @@ function formatTraceparent(api: typeof OpenTelemetry, span: Span): string | unde
 const REGISTRY = Symbol.for("opentelemetry.js.api.1");
 const registry = globalThis as { readonly [REGISTRY]?: unknown };
 
-const load = (): Promise<typeof OpenTelemetry> => import("@opentelemetry/api");
+/** Loads the API; a program goes on without telemetry where that fails. */
+async function load(): Promise<typeof OpenTelemetry | undefined> {
+  try {
+    return await import("@opentelemetry/api");
+  } catch (error) {
+    console.warn("aether: OpenTelemetry's API could not be loaded, nothing is reported", error);
+    return undefined;
+  }
+}
+
 // It takes 5 to 10 ms to load, which a program without telemetry is spared; OTEL_DENO registers before any module runs.
-let api: typeof OpenTelemetry | undefined = registry[REGISTRY] === undefined ? undefined : await load();
-let loading = false;
+let loading = registry[REGISTRY] !== undefined;
+let api: typeof OpenTelemetry | undefined = loading ? await load() : undefined;
 let current: Telemetry | undefined;
 let currentMeters: MeterProvider | undefined;
 
@@ -333,7 +342,7 @@ function registered(): Telemetry | undefined {
   if (!api) {
     if (!loading) {
       loading = true;
-      load().then((loaded) => api = loaded, () => {});
+      load().then((loaded) => api = loaded);
     }
     return undefined;
   }
