@@ -9,6 +9,7 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import { backoff, sleep } from "../../sleep.ts";
+import { telemetry } from "../../telemetry.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
@@ -250,9 +251,13 @@ export class GroupWriter {
       }
       if (result.ok) {
         for (const write of group) this.#succeed(write, result.versionstamp);
+        if (uncertain !== undefined) countSettled(group.length);
         return;
       }
-      if (await this.#explain(group, deadline)) return;
+      if (await this.#explain(group, deadline)) {
+        if (uncertain !== undefined) countSettled(group.length);
+        return;
+      }
       if (attempt > MAX_UNEXPLAINED) {
         const error = new BackendError(
           "append",
@@ -343,6 +348,10 @@ export class GroupWriter {
     if (logged.length === 0) return operation;
     return operation.set(layout.nextCommit(kv), encodeValue(`[${logged.join(",")}]`, checksum).value);
   }
+}
+
+function countSettled(saves: number): void {
+  telemetry()?.count("aether.store.outcomes.settled", saves, { "aether.backend": "deno-kv" });
 }
 
 /** A caller's abort counts until the write is sent. */
