@@ -39,6 +39,9 @@ export function toTimestamp(input: unknown): string | undefined {
   return Number.isNaN(milliseconds) || !inRange(milliseconds) ? undefined : format(milliseconds);
 }
 
+/** The days of each month, outside a leap year. */
+const DAYS: readonly number[] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
 /** The number that two digits stand for; NaN where they are none. */
 function twoDigits(text: string, at: number): number {
   const tens = text.charCodeAt(at) - 48;
@@ -46,21 +49,19 @@ function twoDigits(text: string, at: number): number {
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NaN;
 }
 
-/** Whether every year has the day. The 29th of February is left to those who know the year. */
-function isDay(month: number, day: number): boolean {
-  if (!(month >= 1 && month <= 12 && day >= 1)) return false;
-  if (month === 2) return day <= 28;
-  return day <= (month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31);
-}
-
 /**
  * Whether a text is already what is stored: most are, and taking one apart with a pattern costs as much as a whole save.
+ * The 29th of February is left to the pattern.
  */
 function isCanonical(text: string): boolean {
-  return text.length === 24 && text[4] === "-" && text[7] === "-" && text[10] === "T" && text[13] === ":" &&
-    text[16] === ":" && text[19] === "." && text[23] === "Z" &&
-    isDay(twoDigits(text, 5), twoDigits(text, 8)) &&
-    twoDigits(text, 11) <= 23 && twoDigits(text, 14) <= 59 && twoDigits(text, 17) <= 59 &&
+  if (
+    text.length !== 24 || text[4] !== "-" || text[7] !== "-" || text[10] !== "T" || text[13] !== ":" ||
+    text[16] !== ":" || text[19] !== "." || text[23] !== "Z"
+  ) return false;
+  const month = twoDigits(text, 5);
+  const day = twoDigits(text, 8);
+  return month >= 1 && month <= 12 && day >= 1 && day <= DAYS[month - 1]! && twoDigits(text, 11) <= 23 &&
+    twoDigits(text, 14) <= 59 && twoDigits(text, 17) <= 59 &&
     twoDigits(text, 0) >= 0 && twoDigits(text, 2) >= 0 && twoDigits(text, 20) >= 0 &&
     twoDigits(text, 21) >= 0;
 }
