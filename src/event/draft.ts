@@ -179,7 +179,7 @@ function draft(input: Input, actor: string | undefined, context: DraftContext): 
 
 function timestampOf(given: unknown, context: DraftContext): string {
   if (given === undefined && context.now === undefined) return currentTimestamp();
-  const timestamp = toTimestamp(given ?? context.now?.());
+  const timestamp = toTimestamp(given === undefined ? context.now?.() : given);
   if (timestamp !== undefined) return timestamp;
   throw new Refusal(
     "timestamp",

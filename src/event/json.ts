@@ -70,7 +70,7 @@ class Copier {
 
   copy(value: unknown, depth: number): unknown {
     // The lower bound stops a structure that shares its parts (2^n of them when written out) as well as a huge one.
-    if (++this.values + this.codeUnits > this.#limit) throw new JsonTooLarge(this.values + this.codeUnits);
+    if (++this.values + this.codeUnits > this.#limit) this.#refuseSize(depth);
     switch (typeof value) {
       case "string":
         if (!value.isWellFormed()) this.#refuse(depth, "has a lone surrogate, which UTF-8 cannot carry");
@@ -139,8 +139,18 @@ class Copier {
     throw new JsonFault(this.#name(depth), reason);
   }
 
-  /** Tells a cycle from a merely deep structure, which is worth the time only now. */
   #refuseDepth(depth: number): never {
+    this.#refuseCycle(depth);
+    this.#refuse(depth, `is nested deeper than ${MAX_DEPTH} levels`);
+  }
+
+  #refuseSize(depth: number): never {
+    this.#refuseCycle(depth);
+    throw new JsonTooLarge(this.values + this.codeUnits);
+  }
+
+  /** Tells a cycle from what is merely deep or large, which is worth the time only now. */
+  #refuseCycle(depth: number): void {
     const ancestors = new Set<unknown>();
     let value = this.#source;
     for (let level = 0; level < depth; level++) {
@@ -148,7 +158,6 @@ class Copier {
       ancestors.add(value);
       value = (value as Record<string | number, unknown>)[this.#path[level]!];
     }
-    this.#refuse(depth, `is nested deeper than ${MAX_DEPTH} levels`);
   }
 
   /** The fault of a getter that threw while the source was read. */

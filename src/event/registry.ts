@@ -138,7 +138,7 @@ export class EventRegistry {
         }
       };
       const result = schema["~standard"].validate(event.data);
-      if (result instanceof Promise) pending.push(result.then(judge));
+      if (result instanceof Promise) pending.push(handled(result.then(judge)));
       else judge(result);
     }
     return pending.length === 0 ? undefined : Promise.all(pending).then(() => {});
@@ -171,8 +171,9 @@ export class EventRegistry {
     let waits = false;
     const restored = events.map((event, index) => {
       const result = this.restore(event, schemaVersionOf(index));
-      if (result instanceof Promise) waits = true;
-      return result;
+      if (!(result instanceof Promise)) return result;
+      waits = true;
+      return handled(result);
     });
     return waits ? Promise.all(restored) : restored as StoredEvent[];
   }
@@ -181,6 +182,12 @@ export class EventRegistry {
   get isEmpty(): boolean {
     return this.#entries.size === 0;
   }
+}
+
+/** A promise of several, of which another may fail first and leave nobody to wait for this one. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
 
 function accept(event: StoredEvent, result: SchemaResult<unknown> | undefined): StoredEvent {

@@ -39,10 +39,21 @@ export function toTimestamp(input: unknown): string | undefined {
   return Number.isNaN(milliseconds) || !inRange(milliseconds) ? undefined : format(milliseconds);
 }
 
+/** Where the digits of the form that is stored are: `Date.parse` alone takes `2026-01-(1T...` for an instant. */
+const DIGITS = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22];
+
+function hasDigits(text: string): boolean {
+  for (const index of DIGITS) {
+    const code = text.charCodeAt(index);
+    if (code < 48 || code > 57) return false;
+  }
+  return true;
+}
+
 /** The form that is stored: most timestamps come in it, and parsing one with a pattern costs as much as a whole save. */
 function isCanonical(text: string): boolean {
   return text.length === 24 && text[4] === "-" && text[7] === "-" && text[10] === "T" && text[13] === ":" &&
-    text[16] === ":" && text[19] === "." && text[23] === "Z" &&
+    text[16] === ":" && text[19] === "." && text[23] === "Z" && hasDigits(text) &&
     text.slice(8, 10) <= "28" && text.slice(11, 13) <= "23" && !Number.isNaN(Date.parse(text));
 }
 

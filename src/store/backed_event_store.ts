@@ -5,9 +5,17 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
-import { actorIdFault, type Draft, type DraftContext, draftEvent, isVersion } from "../event/draft.ts";
+import {
+  actorIdFault,
+  type Draft,
+  type DraftContext,
+  draftEvent,
+  isVersion,
+  MAX_NAME_BYTES,
+} from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import type { EventRegistry } from "../event/registry.ts";
+import { nameFault } from "../event/text.ts";
 import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import type { StorageBackend } from "./backend.ts";
 import { flatten } from "./batches.ts";
@@ -208,6 +216,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       follow: (controls) => this.#backend.followLog({ after, filter, onDamage: undefined, ...controls }),
       select: ({ events }) => (chosen ? events.filter(chosen) : events) as readonly Delivered[],
       positionOf: (event) => event.position,
+      position: after === "start" || after === "first-kept" || after === "end" ? undefined : after,
       signal,
       onEnd: (ended) => this.#subscriptions.delete(ended),
     });
@@ -257,6 +266,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   async getLatestSnapshot<S = unknown>(actorId: string, kind: string): Promise<Snapshot<S> | undefined> {
     this.#assertOpen();
     assertActorId(actorId);
+    const fault = nameFault(kind, MAX_NAME_BYTES);
+    if (fault) throw new InvalidArgumentError("kind", fault);
     return await this.#track(() => this.#backend.getLatestSnapshot(actorId, kind)) as Snapshot<S> | undefined;
   }
 
@@ -297,7 +308,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   #draftAll(events: readonly unknown[], actorId: string | undefined): Draft[] {
     if (!Array.isArray(events)) throw new InvalidArgumentError("events", "must be an array");
-    const drafts = events.map((event) => draftEvent(event, actorId, this.#drafting));
+    // Array.from visits holes too, which `map` would hand on.
+    const drafts = Array.from(events, (event) => draftEvent(event, actorId, this.#drafting));
     if (drafts.length > 1) {
       const ids = new Set<string>();
       for (const { event } of drafts) {
@@ -322,7 +334,13 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const checked = this.#registry.isEmpty
       ? undefined
       : this.#registry.check(parts.flatMap(({ drafts }) => drafts));
-    if (checked) return this.#settle(commit, checked.then(() => this.#backend.commit(commit)));
+    if (checked) {
+      const send = (): readonly StoredEvent[] | Promise<readonly StoredEvent[]> => {
+        signal?.throwIfAborted();
+        return this.#backend.commit(commit);
+      };
+      return this.#settle(commit, checked.then(send));
+    }
     let stored: readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
     try {
       stored = this.#backend.commit(commit);

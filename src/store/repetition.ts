@@ -43,11 +43,14 @@ export async function explainConflict(
 /** The events that an earlier, equal append stored. */
 async function findRepetition(commit: Commit, backend: StorageBackend): Promise<StoredEvent[] | undefined> {
   const [part] = commit.parts;
-  if (!part || commit.parts.length > 1 || typeof part.expected !== "number") return undefined;
+  const expected = part?.expected;
+  if (!part || commit.parts.length > 1 || typeof expected !== "number") return undefined;
   if (!part.drafts.every((draft) => draft.givenId)) return undefined;
-  const stored = await firstEvents(backend, part.actorId, part.expected + 1, part.drafts.length);
+  const stored = await firstEvents(backend, part.actorId, expected + 1, part.drafts.length);
   const same = stored.length === part.drafts.length &&
-    part.drafts.every((draft, index) => isSameEvent(stored[index]!, draft));
+    part.drafts.every((draft, index) =>
+      stored[index]!.version === expected + 1 + index && isSameEvent(stored[index]!, draft)
+    );
   return same ? stored : undefined;
 }
 

@@ -6,7 +6,7 @@
 
 import { actorIdFault, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
 import { copyJson, freezeJson, JsonFault, JsonTooLarge } from "../event/json.ts";
-import { nameFault } from "../event/text.ts";
+import { nameFault, utf8Length } from "../event/text.ts";
 import { toTimestamp } from "../event/timestamp.ts";
 import { InvalidSnapshotError } from "./errors.ts";
 
@@ -51,8 +51,12 @@ export function validateSnapshot<S>(snapshot: Snapshot<S>): Snapshot<S> {
   if (!isVersion(version)) refuse("version", "must be a positive integer");
   const taken = toTimestamp(timestamp) ?? refuse("timestamp", "must be RFC 3339 text");
   try {
-    const copy = copyJson(state, "state", MAX_SNAPSHOT_BYTES).value as S;
-    return Object.freeze({ actorId, kind, schemaVersion, version, state: copy, timestamp: taken });
+    const copy = copyJson(state, "state", MAX_SNAPSHOT_BYTES);
+    const valid = { actorId, kind, schemaVersion, version, state: copy.value as S, timestamp: taken };
+    if (copy.most > MAX_SNAPSHOT_BYTES && utf8Length(JSON.stringify(valid)) > MAX_SNAPSHOT_BYTES) {
+      throw new JsonTooLarge(MAX_SNAPSHOT_BYTES + 1);
+    }
+    return Object.freeze(valid);
   } catch (error) {
     if (error instanceof JsonFault) return refuse(error.path, error.message);
     if (error instanceof JsonTooLarge) return refuse("state", `is over ${MAX_SNAPSHOT_BYTES} bytes as JSON`);
@@ -60,7 +64,7 @@ export function validateSnapshot<S>(snapshot: Snapshot<S>): Snapshot<S> {
   }
 }
 
-/** A snapshot as JSON text. */
+/** A valid snapshot as JSON text. */
 export function encodeSnapshot(snapshot: Snapshot): string {
   return JSON.stringify(snapshot);
 }

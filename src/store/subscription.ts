@@ -17,6 +17,8 @@ export interface LogSubscriptionOptions<T> {
   readonly select: ((batch: LogBatch) => readonly T[]) | undefined;
   /** The place of a delivered item. */
   readonly positionOf: (item: T) => string;
+  /** The position that it begins behind, if it begins behind one. */
+  readonly position: string | undefined;
   /** The user's signal: the loop throws its reason. */
   readonly signal: AbortSignal | undefined;
   /** Called once when it has ended. */
@@ -37,6 +39,7 @@ export class LogSubscription<T> implements Subscription<T> {
   /** Begins at once. */
   constructor(options: LogSubscriptionOptions<T>) {
     this.#options = options;
+    this.#position = options.position;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
     promise.catch(() => {}); // the loop throws the same error; whoever does not ask for `ready` must not be punished
@@ -79,7 +82,7 @@ export class LogSubscription<T> implements Subscription<T> {
     return {
       next: async (): Promise<IteratorResult<T, undefined>> => {
         if (this.#ended) return { done: true, value: undefined };
-        const result = await items.next();
+        const result = await this.#next(items);
         if (result.done) await this.close();
         else this.#position = this.#options.positionOf(result.value);
         return result;
@@ -89,6 +92,16 @@ export class LogSubscription<T> implements Subscription<T> {
         return { done: true, value: undefined };
       },
     };
+  }
+
+  /** The next item; a failure ends the subscription. */
+  async #next(items: AsyncIterator<T>): Promise<IteratorResult<T, undefined>> {
+    try {
+      return await items.next();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   /** Ends it. */

@@ -154,6 +154,7 @@ export function decodeShare(
   actorId: string,
   versionstamp: string,
   { positions, registry }: RecordContext,
+  restore = true,
 ): CommitRecord | Promise<CommitRecord> {
   if (!Array.isArray(share?.events)) throw new UnreadableRecord("it is no share of a commit");
   const { commit: commitId, previous: previousVersion, fence = 0, offset = 0 } = share;
@@ -166,7 +167,7 @@ export function decodeShare(
     return Object.freeze(event);
   });
   const record = { commitId, actorId, previousVersion, fence, events };
-  if (registry.isEmpty && schemaVersions.every((version) => version === 1)) return record;
+  if (!restore || registry.isEmpty && schemaVersions.every((version) => version === 1)) return record;
   const restored = registry.restoreAll(events, (index) => schemaVersions[index]!);
   return restored instanceof Promise
     ? restored.then((all) => ({ ...record, events: all }))

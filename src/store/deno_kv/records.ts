@@ -47,11 +47,13 @@ export class Records {
   /**
    * The record of an entry under an actor's key. It is a promise only where something has to be waited for, chunks or a
    * slow schema: a long history comes as a thousand entries at once.
+   *
+   * @param restore Whether its events are brought to their registered schema versions.
    */
-  read(entry: Deno.KvEntry<unknown>): OrFault<CommitRecord> | Promise<OrFault<CommitRecord>> {
+  read(entry: Deno.KvEntry<unknown>, restore = true): OrFault<CommitRecord> | Promise<OrFault<CommitRecord>> {
     const decode = (bytes: Uint8Array): CommitRecord | Promise<CommitRecord> => {
       const share = decodeValue(bytes, this.#context.checksum) as ShareJson;
-      return decodeShare(share, entry.key.at(-2) as string, entry.versionstamp, this.#context);
+      return decodeShare(share, entry.key.at(-2) as string, entry.versionstamp, this.#context, restore);
     };
     const refuse = (error: unknown): DamagedHistoryError => this.#fault(entry, error);
     try {
@@ -64,10 +66,10 @@ export class Records {
     }
   }
 
-  /** An actor's latest record. */
+  /** An actor's latest record, its events as they are stored: their number counts, whatever their schema. */
   async latest(actorId: string): Promise<LatestRecord | undefined> {
     const entry = await firstEntry(this.kv, this.actorRange(actorId), true);
-    return entry && { entry, record: await this.read(entry) };
+    return entry && { entry, record: await this.read(entry, false) };
   }
 
   /** The shares of a record of the log, in order. */

@@ -1,0 +1,387 @@
+/**
+ * Random histories against a simple model.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { EventInput, NewEvent, StoredEvent } from "../../event/types.ts";
+import {
+  CommitTooLargeError,
+  FencedError,
+  InvalidSnapshotError,
+  VersionConflictError,
+} from "../../store/errors.ts";
+import type { CaseContext, Theme } from "../context.ts";
+import type { StoreUnderTest } from "../harness.ts";
+import { all, happened, happenedTo, wholeLog } from "../support.ts";
+import { type ReferenceEvent, ReferenceStore, type Verdict } from "./reference.ts";
+
+/** Few actors, so that steps meet; one is a prefix of another, two differ by an escape. */
+const ACTORS = ["a", "a.b", "a b", "\u20ac"];
+
+/** A step of a history. Versions are chosen relative to the latest one, so that most of them are near the edge. */
+type Step =
+  & { readonly on: number }
+  & (
+    | {
+      kind: "append";
+      actor: string;
+      count: number;
+      expected: number | "any";
+      token: number | undefined;
+      ids: boolean;
+    }
+    | { kind: "repeat"; earlier: number; token: number | undefined }
+    | { kind: "save"; parts: { actor: string; ahead: number }[]; token: number | undefined }
+    | { kind: "oversize"; actor: string; unit: "actors" | "events" }
+    | { kind: "takeOver"; actor: string; token: number }
+    | { kind: "read"; actor: string; from: number; to: number; limit: number | undefined; backward: boolean }
+    | { kind: "readAll"; after: number; limit: number | undefined; prefix: string | undefined }
+    | { kind: "snapshot"; actor: string; ahead: number }
+    | { kind: "reopen" }
+  );
+
+const actor = fc.constantFrom(...ACTORS);
+const token = fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined, freq: 3 });
+const on = fc.nat({ max: 1 });
+const limit = fc.option(fc.nat({ max: 5 }), { nil: undefined });
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      on,
+      kind: fc.constant("append" as const),
+      actor,
+      count: fc.integer({ min: 1, max: 4 }),
+      expected: fc.oneof(
+        { weight: 4, arbitrary: fc.constant(0) },
+        fc.constantFrom("any" as const, -2, -1, 1),
+      ),
+      token,
+      ids: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ on, kind: fc.constant("repeat" as const), earlier: fc.nat(), token }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      on,
+      kind: fc.constant("save" as const),
+      parts: fc.array(fc.record({ actor, ahead: fc.constantFrom(1, 1, 1, 2, 5, 0, -1) }), {
+        minLength: 1,
+        maxLength: 5,
+      }),
+      token,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      on,
+      kind: fc.constant("oversize" as const),
+      actor,
+      unit: fc.constantFrom("actors" as const, "events" as const),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      on,
+      kind: fc.constant("takeOver" as const),
+      actor,
+      token: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      on,
+      kind: fc.constant("read" as const),
+      actor,
+      from: fc.integer({ min: 1, max: 12 }),
+      to: fc.integer({ min: 1, max: 20 }),
+      limit,
+      backward: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      on,
+      kind: fc.constant("readAll" as const),
+      after: fc.nat({ max: 20 }),
+      limit,
+      prefix: fc.constantFrom(undefined, "a", "a.", "b"),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      on,
+      kind: fc.constant("snapshot" as const),
+      actor,
+      ahead: fc.integer({ min: -2, max: 1 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ on, kind: fc.constant("reopen" as const) }) },
+);
+
+/** An append that can be repeated. */
+interface Attempt {
+  readonly actorId: string;
+  readonly events: readonly NewEvent[];
+  readonly expectedVersion: number | "any";
+}
+
+/** One random history over a backend of its own. */
+class History {
+  readonly #context: CaseContext;
+  readonly #attempts: Attempt[] = [];
+  readonly #snapshots = new Map<string, number>();
+  readonly #reference: ReferenceStore;
+  #stores: StoreUnderTest[];
+  #saved = 0;
+
+  private constructor(context: CaseContext, stores: StoreUnderTest[]) {
+    this.#context = context;
+    this.#stores = stores;
+    this.#reference = new ReferenceStore(stores[0]!.limits);
+  }
+
+  static async begin(context: CaseContext): Promise<History> {
+    return new History(context, await History.#open(context));
+  }
+
+  static async #open(context: CaseContext, first?: StoreUnderTest): Promise<StoreUnderTest[]> {
+    const store = first ?? await context.open();
+    return context.can("sharing") ? [store, await context.open()] : [store, store];
+  }
+
+  async run(steps: readonly Step[]): Promise<void> {
+    for (const step of steps) await this.#take(step, this.#stores[step.on]!);
+    await this.#compare();
+  }
+
+  async #take(step: Step, store: StoreUnderTest): Promise<void> {
+    const reference = this.#reference;
+    switch (step.kind) {
+      case "append": {
+        const latest = reference.latest(step.actor);
+        const expectedVersion = step.expected === "any" ? "any" : Math.max(0, latest + step.expected);
+        const events = Array.from({ length: step.count }, () => this.#event(step.ids));
+        return await this.#append(store, { actorId: step.actor, events, expectedVersion }, step.token);
+      }
+      case "repeat": {
+        const attempt = this.#attempts[step.earlier % this.#attempts.length];
+        return attempt && await this.#append(store, attempt, step.token);
+      }
+      case "save":
+        return await this.#save(store, step.parts, step.token);
+      case "oversize": {
+        const count = (step.unit === "actors" ? store.limits.actorsPerCommit : store.limits.eventsPerCommit) +
+          1;
+        const events = Array.from(
+          { length: count },
+          (_, index) =>
+            step.unit === "actors"
+              ? happenedTo(`${step.actor}/${index}`, 1)
+              : happenedTo(step.actor, reference.latest(step.actor) + 1 + index),
+        );
+        return await agree(() => store.saveEvents(events), reference.save(events, undefined));
+      }
+      case "takeOver":
+        return await agree(
+          () => store.takeOver(step.actor, step.token).then(() => []),
+          reference.takeOver(step.actor, step.token),
+        );
+      case "read":
+        return await this.#read(store, step);
+      case "readAll": {
+        const position = (await wholeLog(store))[step.after - 1]?.position;
+        const read = await all(() =>
+          store.readAll({
+            ...(position && { after: position }),
+            ...(step.limit === undefined ? {} : { limit: step.limit }),
+            ...(step.prefix === undefined ? {} : { actorPrefix: step.prefix }),
+          })
+        );
+        const expected = reference.log.slice(position ? step.after : 0)
+          .filter(({ actorId }) => actorId.startsWith(step.prefix ?? "")).slice(0, step.limit);
+        return assertEvents(read, expected);
+      }
+      case "snapshot":
+        return await this.#snapshot(store, step.actor, step.ahead);
+      case "reopen": {
+        if (!this.#context.can("reopening")) return;
+        this.#stores = await History.#open(this.#context, await this.#context.reopen());
+      }
+    }
+  }
+
+  #event(withId: boolean): NewEvent {
+    const number = ++this.#saved;
+    return happened(number, {
+      ...(withId && { id: `event-${number}` }),
+      eventType: number % 3 === 0 ? "Third" : "Other",
+    });
+  }
+
+  async #append(store: StoreUnderTest, attempt: Attempt, token: number | undefined): Promise<void> {
+    const { actorId, events, expectedVersion } = attempt;
+    const options = { expectedVersion, ...(token === undefined ? {} : { fencingToken: token }) };
+    const verdict = this.#reference.append(actorId, events, expectedVersion, token);
+    await agree(() => store.append(actorId, events, options), verdict);
+    this.#attempts.push(attempt);
+  }
+
+  async #save(
+    store: StoreUnderTest,
+    parts: readonly { actor: string; ahead: number }[],
+    token: number | undefined,
+  ): Promise<void> {
+    const versions = new Map<string, number>();
+    const events: EventInput[] = [];
+    for (const { actor, ahead } of parts) {
+      const previous = versions.get(actor);
+      // Inside a batch versions must rise; against what is stored they need not, and then conflict.
+      const version = previous === undefined
+        ? Math.max(1, this.#reference.latest(actor) + ahead)
+        : previous + Math.max(1, ahead);
+      versions.set(actor, version);
+      events.push({ ...this.#event(true), actorId: actor, version });
+    }
+    const options = token === undefined ? {} : { fencingToken: token };
+    const verdict = this.#reference.save(events, token);
+    const save = (): Promise<StoredEvent[]> =>
+      events.length === 1
+        ? store.saveEvent(events[0]!, options).then((event) => [event])
+        : store.saveEvents(events, options);
+    await agree(save, verdict);
+  }
+
+  async #read(store: StoreUnderTest, step: Step & { kind: "read" }): Promise<void> {
+    const { actor: actorId, from, to, backward } = step;
+    const read = await all(() =>
+      store.readEvents(actorId, {
+        fromVersion: from,
+        toVersion: to,
+        direction: backward ? "backward" : "forward",
+        ...(step.limit === undefined ? {} : { limit: step.limit }),
+      })
+    );
+    const chosen = this.#reference.events(actorId).filter(({ version }) => version >= from && version <= to);
+    assertEvents(read, (backward ? chosen.toReversed() : chosen).slice(0, step.limit));
+    assert.equal(await store.getLatestVersion(actorId), this.#reference.latest(actorId));
+    const rest = this.#reference.events(actorId).filter(({ version }) => version >= from);
+    assertEvents(await store.getEvents(actorId, from), rest);
+  }
+
+  async #snapshot(store: StoreUnderTest, actorId: string, ahead: number): Promise<void> {
+    if (!store.saveSnapshot || !store.getLatestSnapshot || !this.#context.can("snapshots")) return;
+    const latest = this.#reference.latest(actorId);
+    const version = Math.max(1, latest + ahead);
+    const kept = this.#snapshots.get(actorId);
+    const timestamp = "2026-01-31T12:00:00.000Z";
+    try {
+      await store.saveSnapshot({
+        actorId,
+        kind: "state",
+        schemaVersion: 1,
+        version,
+        state: version,
+        timestamp,
+      });
+      assert(version <= latest, "a snapshot of a version that is not reached is taken");
+      if (version >= (kept ?? 0)) this.#snapshots.set(actorId, version);
+    } catch (error) {
+      if (!(error instanceof InvalidSnapshotError)) throw error;
+      assert(version > latest, error.message);
+    }
+    assert.equal((await store.getLatestSnapshot(actorId, "state"))?.state, this.#snapshots.get(actorId));
+  }
+
+  /** Compares everything that can be read. */
+  async #compare(): Promise<void> {
+    const reference = this.#reference;
+    for (const store of this.#stores) {
+      const log = await wholeLog(store);
+      assertEvents(log, reference.log);
+      assert.equal(await store.getLastPosition(), log.at(-1)?.position);
+      for (const actorId of ACTORS) {
+        assertEvents(await store.getEvents(actorId), reference.events(actorId));
+        assert.equal(await store.getLatestVersion(actorId), reference.latest(actorId));
+      }
+      const listed = (await all(() => store.listActors())).map(({ actorId }) => actorId);
+      assert.deepEqual(listed.toSorted(), reference.actorIds.toSorted());
+      const { ok, events, faults } = await store.verify();
+      assert.deepEqual([ok, events, faults], [true, reference.log.length, []]);
+    }
+  }
+}
+
+/** Asserts that a store does what the model says. */
+async function agree(
+  save: () => Promise<readonly StoredEvent[]>,
+  { stored, refusals }: Verdict,
+): Promise<void> {
+  let events: readonly StoredEvent[];
+  try {
+    events = await save();
+  } catch (error) {
+    const allowed = refusals.some((refusal) => {
+      switch (refusal.because) {
+        case "conflict":
+          return error instanceof VersionConflictError && error.actorId === refusal.actorId &&
+            error.currentVersion === refusal.currentVersion;
+        case "fenced":
+          return error instanceof FencedError && error.actorId === refusal.actorId &&
+            error.newestToken === refusal.newestToken;
+        case "too large":
+          return error instanceof CommitTooLargeError && error.unit === refusal.unit;
+      }
+    });
+    if (!allowed) assert.fail(`${String(error)}, where the model has ${JSON.stringify(stored ?? refusals)}`);
+    return;
+  }
+  assert(stored, `it is stored, where the model refuses it for ${JSON.stringify(refusals)}`);
+  assertEvents(events, stored);
+}
+
+function assertEvents(events: readonly StoredEvent[], expected: readonly ReferenceEvent[]): void {
+  const seen = events.map(({ id, eventType, actorId, version, data }, index) => ({
+    id: expected[index]?.id === undefined ? undefined : id,
+    eventType,
+    actorId,
+    version,
+    data,
+  }));
+  assert.deepEqual(seen, expected);
+}
+
+/** Random histories. */
+export const model: Theme = {
+  point: "model",
+  cases: [
+    {
+      name: "random histories go as the model says",
+      slow: true,
+      async run(context): Promise<void> {
+        const { numRuns, seed } = context.effort;
+        await fc.assert(
+          fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40, size: "max" }), async (steps) => {
+            await using fresh = context.anew();
+            await (await History.begin(fresh)).run(steps);
+          }),
+          {
+            numRuns,
+            interruptAfterTimeLimit: context.effort.patience * 2,
+            ...(seed === undefined ? {} : { seed }),
+          },
+        );
+      },
+    },
+  ],
+};

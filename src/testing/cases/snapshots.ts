@@ -1,0 +1,153 @@
+/**
+ * Snapshots.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { InvalidArgumentError } from "../../errors.ts";
+import { InvalidSnapshotError } from "../../store/errors.ts";
+import type { Snapshot } from "../../store/snapshot.ts";
+import type { SnapshotStore } from "../../store/types.ts";
+import type { CaseContext, CaseDefinition, Theme } from "../context.ts";
+import type { StoreUnderTest } from "../harness.ts";
+import { changesNothing, history, refused, wholeLog } from "../support.ts";
+
+type SnapshottingStore = StoreUnderTest & SnapshotStore;
+
+function snapshotting(store: StoreUnderTest): SnapshottingStore {
+  assert(
+    store.saveSnapshot && store.getLatestSnapshot,
+    'it is no SnapshotStore: declare that it lacks "snapshots"',
+  );
+  return store as SnapshottingStore;
+}
+
+function snapshot(version: number, more: Partial<Snapshot> = {}): Snapshot {
+  return {
+    actorId: "order",
+    kind: "state",
+    schemaVersion: 1,
+    version,
+    state: { total: version },
+    timestamp: "2026-01-31T12:00:00.000Z",
+    ...more,
+  };
+}
+
+/** A case over a store whose actor `order` has 5 events. */
+function withHistory(
+  name: string,
+  run: (store: SnapshottingStore, context: CaseContext) => Promise<void>,
+): CaseDefinition {
+  return {
+    name,
+    needs: "snapshots",
+    async run(context): Promise<void> {
+      const store = snapshotting(await context.open());
+      await history(store, "order", 5);
+      await run(store, context);
+    },
+  };
+}
+
+/** Snapshots. */
+export const snapshots: Theme = {
+  point: "snapshots",
+  cases: [
+    withHistory("a snapshot comes back as it was saved, frozen, and is no event", async (store) => {
+      assert.equal(await store.getLatestSnapshot("order", "state"), undefined);
+      const log = await wholeLog(store);
+      const taken = snapshot(3, { state: { items: [{ price: 5 }] }, timestamp: "2026-01-31T13:00:00+01:00" });
+      await store.saveSnapshot(taken);
+      (taken.state as { items: unknown[] }).items.push("later");
+      const kept = await store.getLatestSnapshot<{ items: unknown[] }>("order", "state");
+      assert.deepEqual(kept, snapshot(3, { state: { items: [{ price: 5 }] } }));
+      assert(Object.isFrozen(kept) && Object.isFrozen(kept?.state) && Object.isFrozen(kept?.state.items));
+      assert(!Object.isFrozen(taken) && !Object.isFrozen(taken.state));
+      assert.deepEqual(await wholeLog(store), log);
+      assert.equal(await store.getLatestVersion("order"), 5);
+    }),
+    withHistory("an actor has one snapshot of each kind, and the furthest counts", async (store) => {
+      await store.saveSnapshot(snapshot(2));
+      await store.saveSnapshot(snapshot(4));
+      await store.saveSnapshot(snapshot(3));
+      await store.saveSnapshot(snapshot(1, { kind: "other", state: "other" }));
+      assert.equal((await store.getLatestSnapshot("order", "state"))?.version, 4);
+      assert.equal((await store.getLatestSnapshot("order", "other"))?.state, "other");
+      assert.equal(await store.getLatestSnapshot("order", "stat"), undefined);
+      assert.equal(await store.getLatestSnapshot("orde", "rstate"), undefined);
+      await store.saveSnapshot(snapshot(4, { state: "again" }));
+      assert.equal((await store.getLatestSnapshot("order", "state"))?.state, "again");
+    }),
+    withHistory(
+      "a snapshot of a higher schema version takes the place of one that goes further",
+      async (store) => {
+        await store.saveSnapshot(snapshot(5));
+        await store.saveSnapshot(snapshot(2, { schemaVersion: 2 }));
+        const kept = await store.getLatestSnapshot("order", "state");
+        assert.deepEqual([kept?.schemaVersion, kept?.version], [2, 2]);
+      },
+    ),
+    withHistory("a version that the actor has not reached is refused", async (store) => {
+      for (const [actorId, version] of [["order", 6], ["nobody", 1]] as const) {
+        await changesNothing(
+          store,
+          [actorId],
+          () =>
+            refused(() => store.saveSnapshot(snapshot(version, { actorId })), InvalidSnapshotError, {
+              field: "version",
+              actorId,
+            }),
+        );
+        assert.equal(await store.getLatestSnapshot(actorId, "state"), undefined);
+      }
+      await store.saveSnapshot(snapshot(5));
+    }),
+    withHistory("bad snapshots are refused by the name of the field", async (store) => {
+      const bad: [Partial<Record<keyof Snapshot, unknown>>, string][] = [
+        [{ actorId: "" }, "actorId"],
+        [{ kind: "" }, "kind"],
+        [{ kind: "x".repeat(257) }, "kind"],
+        [{ kind: "\ud800" }, "kind"],
+        [{ schemaVersion: 0 }, "schemaVersion"],
+        [{ schemaVersion: 1.5 }, "schemaVersion"],
+        [{ version: 0 }, "version"],
+        [{ version: "1" }, "version"],
+        [{ timestamp: "yesterday" }, "timestamp"],
+        [{ state: { at: new Date() } }, "state.at"],
+        [{ state: { total: NaN } }, "state.total"],
+        [{ state: undefined }, "state"],
+        [{ state: "x".repeat(2 ** 20) }, "state"],
+        [{ state: "\u20ac".repeat(400_000) }, "state"],
+      ];
+      for (const [fields, field] of bad) {
+        const refusal = refused(
+          () => store.saveSnapshot(snapshot(1, fields as Partial<Snapshot>)),
+          InvalidSnapshotError,
+          { field },
+          JSON.stringify(fields).slice(0, 60),
+        );
+        await refusal;
+      }
+      assert.equal(await store.getLatestSnapshot("order", "state"), undefined);
+      for (const [actorId, kind] of [["", "state"], ["order", ""], ["order", "\ud800"]] as const) {
+        await refused(() => store.getLatestSnapshot(actorId, kind), InvalidArgumentError);
+      }
+    }),
+    {
+      name: "snapshots are there for other store objects, and after the store was reopened",
+      needs: "snapshots",
+      async run(context): Promise<void> {
+        if (!context.can("reopening")) return;
+        const store = snapshotting(await context.open());
+        await history(store, "order", 2);
+        await store.saveSnapshot(snapshot(2, { kind: "a.b" }));
+        await store.saveSnapshot(snapshot(1, { kind: "a b" }));
+        const again = snapshotting(await context.reopen());
+        assert.equal((await again.getLatestSnapshot("order", "a.b"))?.version, 2);
+        assert.equal((await again.getLatestSnapshot("order", "a b"))?.version, 1);
+      },
+    },
+  ],
+};
