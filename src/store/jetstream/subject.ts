@@ -108,7 +108,8 @@ function requireName(argument: string, name: string, limit: number): void {
   if (size > limit) throw new InvalidArgumentError(argument, `must have at most ${limit} UTF-8 bytes`);
 }
 
-function encodeLevel(level: string): string {
+/** Encodes any well-formed string as one level: dots are escaped too. */
+export function encodeLevel(level: string): string {
   if (PLAIN_LEVEL.test(level)) return level;
   if (level === "") return EMPTY_LEVEL;
   let encoded = "";
