@@ -94,6 +94,8 @@ export interface CommitFields {
   readonly fence: number;
   /** Whether the commit itself came without a token. */
   readonly unfenced: boolean;
+  /** The stream sequence of the commit before, which the server is told to expect; 0 where there is none. */
+  readonly previousSequence: number;
   /** The earlier commits of the actor. */
   readonly trail: Trail;
 }
@@ -120,12 +122,12 @@ export class Records {
 
   /** The value of the header {@linkcode COMMIT_HEADER}. */
   encode(subject: string, body: Uint8Array, fields: CommitFields): string {
-    const { commitId, previousVersion, versions, fence, unfenced, trail } = fields;
+    const { commitId, previousVersion, versions, fence, unfenced, previousSequence, trail } = fields;
     const gapped = versions.some((version, index) => version !== previousVersion + 1 + index);
     const text = `${FORMAT} ${commitId} ${previousVersion} ${versions.length} ${fence}${
       fence > 0 && unfenced ? "u" : ""
     } ${gapped ? versions.join(",") : "-"} ${trail.encode() || "-"}`;
-    return `${text} ${this.#checksumOf(subject, trail.previous, body, text)}`;
+    return `${text} ${this.#checksumOf(subject, previousSequence, body, text)}`;
   }
 
   /**

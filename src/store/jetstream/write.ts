@@ -161,6 +161,7 @@ export class Write {
       versions: part.drafts.map(({ event }) => event.version),
       fence,
       unfenced: this.commit.fencingToken === undefined,
+      previousSequence: head.sequence,
       trail: head.trail,
     });
   }
