@@ -68,6 +68,8 @@ export class JetStreamBackend implements StorageBackend {
     this.#parts = parts;
   }
 
+  readonly #check = (): Promise<void> => this.#parts.log.assertSame();
+
   commit(commit: Commit): Promise<readonly StoredEvent[]> {
     return this.#parts.writer.write(commit, encodeParts(commit.parts, this.limits));
   }
@@ -92,51 +94,51 @@ export class JetStreamBackend implements StorageBackend {
   }
 
   readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
-    return iterating("readEvents", readHistory(this.#parts, actorId, read));
+    return iterating("readEvents", this.#check, readHistory(this.#parts, actorId, read));
   }
 
   async getLatestVersion(actorId: string): Promise<number> {
-    return (await reading("getLatestVersion", () => this.#parts.heads.read(actorId))).version;
+    return (await reading("getLatestVersion", this.#check, () => this.#parts.heads.read(actorId))).version;
   }
 
   readLog(read: LogRead): AsyncIterable<LogBatch> {
-    return iterating("readAll", readLog(this.#parts, read));
+    return iterating("readAll", this.#check, readLog(this.#parts, read));
   }
 
   followLog(follow: LogFollow): AsyncIterable<LogBatch> {
-    return iterating("subscribe", followLog(this.#parts, follow));
+    return iterating("subscribe", this.#check, followLog(this.#parts, follow));
   }
 
   getLastPosition(): Promise<string | undefined> {
-    return reading("getLastPosition", () => lastPosition(this.#parts));
+    return reading("getLastPosition", this.#check, () => lastPosition(this.#parts));
   }
 
   listActors({ actorPrefix = "" }: ListActorsOptions): AsyncIterable<ActorSummary> {
-    return iterating("listActors", listActors(this.#parts, actorPrefix));
+    return iterating("listActors", this.#check, listActors(this.#parts, actorPrefix));
   }
 
   async verify(options: VerifyOptions): Promise<VerificationReport> {
     const { positions } = this.#parts.records;
-    const found = await reading("verify", () => verifyLog(this.#parts, options));
+    const found = await reading("verify", this.#check, () => verifyLog(this.#parts, options));
     return reportVerification(found, options.expectedPosition, positions);
   }
 
   diagnose(): Promise<Finding[]> {
     const { connection, log } = this.#parts;
-    return reading("diagnose", () => diagnose({ connection, log, layout: log.layout }));
+    return reading("diagnose", this.#check, () => diagnose({ connection, log, layout: log.layout }));
   }
 
   saveSnapshot(snapshot: Snapshot): Promise<void> {
-    return reading("saveSnapshot", () => this.#parts.snapshots.save(snapshot));
+    return reading("saveSnapshot", this.#check, () => this.#parts.snapshots.save(snapshot));
   }
 
   getLatestSnapshot(actorId: string, kind: string): Promise<Snapshot | undefined> {
-    return reading("getLatestSnapshot", () => this.#parts.snapshots.latest(actorId, kind));
+    return reading("getLatestSnapshot", this.#check, () => this.#parts.snapshots.latest(actorId, kind));
   }
 
   /** Remembers the actors whose last events expire soon. */
   sweep(): Promise<SweepReport> {
-    return reading("sweep", () => this.#parts.sweeper.sweep());
+    return reading("sweep", this.#check, () => this.#parts.sweeper.sweep());
   }
 
   close(): Promise<void> {

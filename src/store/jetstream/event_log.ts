@@ -127,6 +127,11 @@ export class EventLog {
     return (await this.first())?.sequence ?? Infinity;
   }
 
+  /** The sequence of the last message, also of one that has expired. */
+  async lastSequence(): Promise<number> {
+    return (await this.last())?.sequence ?? (await this.info()).state.last_seq;
+  }
+
   /** The message at a sequence, from the leader. */
   at(sequence: number): Promise<StoredMessage | undefined> {
     return this.#get({ seq: sequence });

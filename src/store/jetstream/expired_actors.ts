@@ -6,6 +6,7 @@
  */
 
 import type { Checksum } from "../checksum.ts";
+import type { Snapshot } from "../snapshot.ts";
 import type { Bucket } from "./bucket.ts";
 import { decodeChecked, encodeChecked } from "./checked_json.ts";
 import type { Layout } from "./layout.ts";
@@ -41,9 +42,16 @@ export class ExpiredActors {
     this.#checksum = checksum;
   }
 
-  /** What is remembered of an actor. */
-  async find(actorId: string): Promise<ExpiredActor | undefined> {
-    return this.#read<ExpiredActor>(await this.#bucket.get(this.#layout.actorRecord(this.#logId, actorId)));
+  /** What is remembered of an actor: by a sweep, or by the snapshot that was taken last. */
+  async find(actorId: string): Promise<Pick<ExpiredActor, "version" | "fence"> | undefined> {
+    const [record, snapshot] = await Promise.all([
+      this.#bucket.get(this.#layout.actorRecord(this.#logId, actorId)),
+      this.#bucket.get(this.#layout.snapshots(this.#logId, actorId)),
+    ]);
+    const swept = this.#read<ExpiredActor>(record);
+    const taken = this.#read<Pick<Snapshot, "version">>(snapshot);
+    if (!swept && !taken) return undefined;
+    return { version: Math.max(swept?.version ?? 0, taken?.version ?? 0), fence: swept?.fence ?? 0 };
   }
 
   /** Remembers an actor, unless a later commit of it is remembered. */

@@ -6,7 +6,7 @@
 
 import { AetherError } from "../../errors.ts";
 import { backoff, sleep } from "../../sleep.ts";
-import { BackendError, StoreOpenError } from "../errors.ts";
+import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
 import { PayloadTooLargeError } from "./connection.ts";
 import { isTransient, JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./requests.ts";
 
@@ -66,21 +66,39 @@ export function backendError(operation: string, error: unknown): unknown {
   return new BackendError(operation, advice(error), { cause: error });
 }
 
+/** Says that the log is not the one that was opened, where that explains what was found. */
+export type CheckLog = () => Promise<void>;
+
 /** Gives the errors of a read a type. */
-export async function reading<T>(operation: string, read: () => Promise<T>): Promise<T> {
+export async function reading<T>(operation: string, check: CheckLog, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {
-    throw backendError(operation, error);
+    throw backendError(operation, await explained(error, check));
   }
 }
 
 /** Gives the errors of an iteration a type. */
-export async function* iterating<T>(operation: string, items: AsyncIterable<T>): AsyncGenerator<T> {
+export async function* iterating<T>(
+  operation: string,
+  check: CheckLog,
+  items: AsyncIterable<T>,
+): AsyncGenerator<T> {
   try {
     yield* items;
   } catch (error) {
-    throw backendError(operation, error);
+    throw backendError(operation, await explained(error, check));
+  }
+}
+
+/** What looks damaged may be of another log, which was created in the place of this one. */
+async function explained(error: unknown, check: CheckLog): Promise<unknown> {
+  if (!(error instanceof DamagedHistoryError) && !(error instanceof InvalidPositionError)) return error;
+  try {
+    await check();
+    return error;
+  } catch (explanation) {
+    return isTransient(explanation) ? error : explanation;
   }
 }
 

@@ -113,6 +113,11 @@ export class Heads {
     if (!this.#log.expires) return NEW_HEAD;
     // Made after the miss: while the very first message is there, nothing has expired.
     if (await this.#log.at(1)) return NEW_HEAD;
+    // Of an actor that had commits, none is left: expired, or the stream is another one.
+    if (known && known.sequence > 0) {
+      await this.#log.assertSame();
+      if (known.sequence > await this.#log.lastSequence()) return NEW_HEAD; // nor did it ever hold them
+    }
     const recorded = await this.#expired.find(actorId);
     const remembered = known && known.sequence < await this.#log.firstSequence() ? known : undefined;
     const version = Math.max(recorded?.version ?? 0, remembered?.version ?? 0);

@@ -65,6 +65,11 @@ export class Layout {
     return `$KV.${this.bucket}.${logId}.snapshot.${encodeLevel(kind)}.${encodeActorId(actorId)}`;
   }
 
+  /** All snapshots of an actor. */
+  snapshots(logId: string, actorId: string): string {
+    return `$KV.${this.bucket}.${logId}.snapshot.*.${encodeActorId(actorId)}`;
+  }
+
   /** The key of what is remembered of an actor. */
   actorRecord(logId: string, actorId: string): string {
     return `$KV.${this.bucket}.${logId}.actor.${encodeActorId(actorId)}`;

@@ -110,10 +110,11 @@ export async function openJetStreamBackend(
     const bucket = new Bucket(layout, requests, publisher, Number(config.num_replicas ?? 1), patience);
     const expired = new ExpiredActors(bucket, layout, logId, checksum);
     const heads = new Heads(log, records, expired, settings.cachedActors);
-    const writer = new Writer({ log, records, heads, publisher, timeout: settings.saveTimeout });
-    const snapshots = new Snapshots(bucket, log, checksum, setup.warn);
+    const { warn } = setup;
+    const writer = new Writer({ log, records, heads, publisher, timeout: settings.saveTimeout, warn });
+    const snapshots = new Snapshots(bucket, log, checksum, warn);
     const limits = limitsOf(state.maxPayload);
-    const sweeper = new Sweeper({ log, records, expired, retention, warn: setup.warn });
+    const sweeper = new Sweeper({ log, records, expired, retention, warn: warn });
     closing.push(() => sweeper.close());
     const { heartbeat } = settings;
     return new JetStreamBackend({

@@ -7,10 +7,10 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import { backoff, sleep } from "../../sleep.ts";
+import type { Warn } from "../../warning.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
 import { publishBatch } from "./batch.ts";
-import { StreamReplacedError } from "./errors.ts";
 import type { EventLog } from "./event_log.ts";
 import { backendError, FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT } from "./failures.ts";
 import { type Head, headAfter, type Heads, NEW_HEAD } from "./heads.ts";
@@ -36,6 +36,8 @@ export interface WriterSetup {
   readonly publisher: Publisher;
   /** How long a commit may take, in milliseconds. */
   readonly timeout: number;
+  /** Takes what an operator should know. */
+  readonly warn: Warn;
 }
 
 /** What is found where a write was to stand. */
@@ -147,12 +149,17 @@ export class Writer {
     return await publishBatch(publisher, write.batch(records), options);
   }
 
-  /** A stream that was created anew begins with 1 again. */
+  /** Sequences only rise: a stream that was created anew begins with 1 again, and so does one that lost its end. */
   async #checkOrder(sequence: number, seen: number): Promise<void> {
     if (sequence > seen) return;
-    const { log } = this.#setup;
+    const { log, warn } = this.#setup;
     await log.assertSame();
-    throw new StreamReplacedError(log.layout.stream);
+    warn({
+      code: "log-tail-lost",
+      message:
+        `a commit was stored at sequence ${sequence} of stream "${log.layout.stream}", which had reached ${seen}: ` +
+        "its end is lost. Run verify(), and restore from a backup",
+    });
   }
 
   /** Looks what stands where a refused write was to stand. */
