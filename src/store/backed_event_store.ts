@@ -21,7 +21,7 @@ import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event
 import type { TelemetrySource } from "../telemetry.ts";
 import type { AnnouncementCounts, Announcer } from "./announcer.ts";
 import type { StorageBackend } from "./backend.ts";
-import { flatten } from "./batches.ts";
+import { flatten, type Restore } from "./batches.ts";
 import { checkCounts, type Commit, type CommitPart } from "./commit.ts";
 import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
 import { compileFilter } from "../event/filter.ts";
@@ -175,9 +175,12 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     assertActorId(actorId);
     if (!isVersion(fromVersion)) throw new InvalidArgumentError("fromVersion", "must be a positive integer");
-    const read = (): readonly StoredEvent[] | Promise<readonly StoredEvent[]> =>
+    const begin = (): readonly StoredEvent[] | Promise<readonly StoredEvent[]> =>
       this.#backend.getEvents(actorId, fromVersion);
-    return await this.#track(() => this.#read({ operation: "getEvents", actorId }, read)) as StoredEvent<E>[];
+    const read = this.#read({ operation: "getEvents", actorId }, begin);
+    const events = read instanceof Promise ? await this.#track(() => read) : read;
+    const restored = this.#registry.restoreAll(events);
+    return (restored instanceof Promise ? await restored : restored) as StoredEvent<E>[];
   }
 
   /** An actor's events in bounded memory, in either direction. */
@@ -243,6 +246,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         if (telemetry) observeLag(telemetry, this.namespace, selected.at(-1));
         return selected as readonly Delivered[];
       },
+      restore: this.#restore as () => Restore<Delivered> | undefined,
       positionOf: (event) => event.position,
       position: after === "start" || after === "first-kept" || after === "end" ? undefined : after,
       signal,
@@ -405,7 +409,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       try {
         return await stored as StoredEvent<E>[];
       } catch (error) {
-        return await explainConflict(commit, error, this.#backend) as StoredEvent<E>[];
+        const repeated = await explainConflict(commit, error, this.#backend);
+        return await this.#registry.restoreAll(repeated) as StoredEvent<E>[];
       }
     });
   }
@@ -414,6 +419,10 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const telemetry = this.#telemetry();
     return telemetry ? observeRead(telemetry, { ...observed, namespace: this.namespace }, read) : read();
   }
+
+  /** What brings events to their registered schema versions, where anything can have another one. */
+  readonly #restore = (): Restore<StoredEvent> | undefined =>
+    this.#registry.isIdle ? undefined : (event) => this.#registry.restore(event);
 
   /** Iterates over batches for as long as the store is open. */
   #iterate<T>(
@@ -425,9 +434,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     return {
       [Symbol.asyncIterator]: (): AsyncIterator<T> => {
         this.#assertOpen();
-        const items = flatten(begin(), { limit, signal, check: () => this.#assertOpen() }) as AsyncIterator<
-          T
-        >;
+        const check = (): void => this.#assertOpen();
+        const items = flatten(begin(), { limit, signal, check, restore: this.#restore }) as AsyncIterator<T>;
         const telemetry = this.#telemetry();
         return telemetry
           ? observeIteration(telemetry, { ...observed, namespace: this.namespace }, items)

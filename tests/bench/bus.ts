@@ -204,7 +204,7 @@ function setUp(telemetry: "none registered" | "null"): StoreSetup {
 async function saveObservedInMemory(count: number, telemetry: "none registered" | "null"): Promise<number> {
   const setup = setUp(telemetry);
   await using store = new BackedEventStore(
-    new MemoryBackend(new InMemoryStorage().log("default"), setup.registry),
+    new MemoryBackend(new InMemoryStorage().log("default")),
     setup,
   );
   return await saveAll(store, count);

@@ -10,6 +10,7 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
   memory: () => import("./memory.ts"),
   kv: () => import("./kv.ts"),
   bus: () => import("./bus.ts"),
+  cluster: () => import("./cluster.ts"),
 };
 
 const quick = Deno.args.includes("--quick");

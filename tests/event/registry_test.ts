@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import { EventSchemaError, SchemaVersionError } from "../../src/event/errors.ts";
-import { EventRegistry } from "../../src/event/registry.ts";
+import { EventRegistry, noteSchemaVersion } from "../../src/event/registry.ts";
 import type { StoredEvent } from "../../src/event/types.ts";
 
 function event(data: unknown): StoredEvent {
@@ -16,6 +16,13 @@ function event(data: unknown): StoredEvent {
     timestamp: "2026-01-31T12:00:00.000Z",
     position: "p",
   });
+}
+
+/** An event as it was stored under a schema version. */
+function stored(schemaVersion: number): StoredEvent {
+  const read = event(1);
+  noteSchemaVersion(read, schemaVersion);
+  return read;
 }
 
 Deno.test("EventRegistry refuses versions that are none, and upcasters that are too few or too many", () => {
@@ -38,12 +45,12 @@ Deno.test("EventRegistry.restore() upcasts step by step, and hands out the very 
   });
   assert.equal(registry.versionOf("Placed"), 3);
   assert.equal(registry.versionOf("Other"), 1);
-  assert.equal((await registry.restore(event(1), 1)).data, 20);
-  assert.equal((await registry.restore(event(1), 2)).data, 10);
-  const same = event(1);
-  assert.equal(registry.restore(same, 3), same);
+  assert.equal((await registry.restore(stored(1))).data, 20);
+  assert.equal((await registry.restore(stored(2))).data, 10);
+  const same = stored(3);
+  assert.equal(registry.restore(same), same);
   assert.throws(
-    () => registry.restore(event(1), 4),
+    () => registry.restore(stored(4)),
     (error) =>
       error instanceof SchemaVersionError && error.storedVersion === 4 && error.registeredVersion === 3 &&
       error.version === 7 && error.position === "p",
@@ -61,7 +68,7 @@ Deno.test("EventRegistry.restore() wraps what an upcaster throws", () => {
     },
   });
   assert.throws(
-    () => registry.restore(event(1), 1),
+    () => registry.restore(stored(1)),
     (error) => error instanceof EventSchemaError && error.cause === cause && error.actorId === "order",
   );
 });

@@ -77,7 +77,7 @@ async function lastCommit(records: Records): Promise<string | undefined> {
 export async function lastPosition(records: Records): Promise<string | undefined> {
   const entry = await firstEntry(records.kv, records.logRange, true);
   if (!entry) return undefined;
-  const last = (await records.readLogged(entry, false)).at(-1);
+  const last = (await records.readLogged(entry)).at(-1);
   if (last instanceof DamagedHistoryError) throw last;
   return last?.events.at(-1)?.position;
 }
