@@ -86,15 +86,6 @@ export function encodeNamespace(namespace: string): string {
 }
 
 /**
- * Encodes any well-formed name as one token: a dot in it does not separate levels.
- *
- * @param name A name that was validated, such as an event's type.
- */
-export function encodeToken(name: string): string {
-  return encodeLevel(name);
-}
-
-/**
  * Checks a subject prefix: one or more plain levels, such as `aether` or `prod.aether`.
  *
  * @throws {InvalidArgumentError} if it is anything else, or longer than 128 characters.
@@ -117,7 +108,12 @@ function requireName(argument: string, name: string, limit: number): void {
   if (size > limit) throw new InvalidArgumentError(argument, `must have at most ${limit} UTF-8 bytes`);
 }
 
-function encodeLevel(level: string): string {
+/**
+ * Encodes any well-formed name as one level: a dot in it does not separate levels.
+ *
+ * @param level A name that was validated, such as an event's type.
+ */
+export function encodeLevel(level: string): string {
   if (PLAIN_LEVEL.test(level)) return level;
   if (level === "") return EMPTY_LEVEL;
   let encoded = "";
