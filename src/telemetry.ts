@@ -3,7 +3,7 @@
  *
  * Nothing of OpenTelemetry is loaded, and nothing is measured, until somebody has registered a provider: by
  * `OTEL_DENO=true`, or by an SDK of the program's own. Every name is in {@linkcode METRICS} and {@linkcode SPANS}, and
- * in `guide/telemetry.md`.
+ * in `src/telemetry.md`.
  *
  * @module
  */

@@ -175,9 +175,10 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     assertActorId(actorId);
     if (!isVersion(fromVersion)) throw new InvalidArgumentError("fromVersion", "must be a positive integer");
-    const begin = (): readonly StoredEvent[] | Promise<readonly StoredEvent[]> =>
-      this.#backend.getEvents(actorId, fromVersion);
-    const read = this.#read({ operation: "getEvents", actorId }, begin);
+    const read = this.#read(
+      { operation: "getEvents", actorId },
+      () => this.#backend.getEvents(actorId, fromVersion),
+    );
     const events = read instanceof Promise ? await this.#track(() => read) : read;
     const restored = this.#registry.restoreAll(events);
     return (restored instanceof Promise ? await restored : restored) as StoredEvent<E>[];
@@ -415,14 +416,14 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     });
   }
 
+  /** What brings events to their registered schema versions, where anything can have another one. */
+  readonly #restore = (): Restore<StoredEvent> | undefined =>
+    this.#registry.isIdle ? undefined : (event) => this.#registry.restore(event);
+
   #read<T>(observed: Omit<ObservedRead, "namespace">, read: () => T | Promise<T>): T | Promise<T> {
     const telemetry = this.#telemetry();
     return telemetry ? observeRead(telemetry, { ...observed, namespace: this.namespace }, read) : read();
   }
-
-  /** What brings events to their registered schema versions, where anything can have another one. */
-  readonly #restore = (): Restore<StoredEvent> | undefined =>
-    this.#registry.isIdle ? undefined : (event) => this.#registry.restore(event);
 
   /** Iterates over batches for as long as the store is open. */
   #iterate<T>(
@@ -435,7 +436,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       [Symbol.asyncIterator]: (): AsyncIterator<T> => {
         this.#assertOpen();
         const check = (): void => this.#assertOpen();
-        const items = flatten(begin(), { limit, signal, check, restore: this.#restore }) as AsyncIterator<T>;
+        const options = { limit, signal, check, restore: this.#restore };
+        const items = flatten(begin(), options) as AsyncIterator<T>;
         const telemetry = this.#telemetry();
         return telemetry
           ? observeIteration(telemetry, { ...observed, namespace: this.namespace }, items)

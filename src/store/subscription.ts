@@ -6,8 +6,8 @@
 
 import { InvalidArgumentError } from "../errors.ts";
 import type { LogBatch, LogFollow } from "./backend.ts";
-import type { Subscription } from "../event/subscription.ts";
 import { flatten, type Restore } from "./batches.ts";
+import type { Subscription } from "../event/subscription.ts";
 
 /** What a subscription needs. */
 export interface LogSubscriptionOptions<T> {

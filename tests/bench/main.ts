@@ -9,8 +9,8 @@ import { type Group, type GroupOptions, run } from "./harness.ts";
 const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promise<Group> }>> = {
   memory: () => import("./memory.ts"),
   kv: () => import("./kv.ts"),
-  bus: () => import("./bus.ts"),
   cluster: () => import("./cluster.ts"),
+  bus: () => import("./bus.ts"),
 };
 
 const quick = Deno.args.includes("--quick");

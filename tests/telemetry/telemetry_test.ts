@@ -76,8 +76,8 @@ function tableRows(page: string): string[][] {
   );
 }
 
-Deno.test("guide/telemetry.md names what the code names", async () => {
-  const page = await Deno.readTextFile(new URL("../../guide/telemetry.md", import.meta.url));
+Deno.test("src/telemetry.md names what the code names", async () => {
+  const page = await Deno.readTextFile(new URL("../../src/telemetry.md", import.meta.url));
   const documented = new Map(tableRows(page).map(([name, ...cells]) => [name!, cells]));
   const expected = new Map<string, string[]>();
   for (const [name, { kind, attributes }] of Object.entries(SPANS)) {
