@@ -10,6 +10,7 @@ export {
   type InMemoryEventStoreOptions,
   InMemoryStorage,
 } from "./src/store/memory/mod.ts";
+export { JetStreamEventStore, type JetStreamEventStoreOptions } from "./src/store/jetstream/mod.ts";
 export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno_kv/mod.ts";
 export {
   type BucketDifference,
