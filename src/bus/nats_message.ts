@@ -9,7 +9,7 @@
 
 import { isVersion } from "../event/draft.ts";
 import { freezeJson } from "../event/json.ts";
-import { actorPrefixFilter, encodeActorId, encodeLevel } from "../event/subject.ts";
+import { actorPrefixFilter, encodeActorId, encodeToken } from "../event/subject.ts";
 import { utf8 } from "../event/text.ts";
 import type { Event, EventFilter } from "../event/types.ts";
 import { isTraceparent } from "../telemetry.ts";
@@ -27,14 +27,14 @@ const REPLACEMENT = "\ufffd";
 
 /** The subject of an event. */
 export function subjectOf(prefix: string, namespace: string, { eventType, actorId }: Event): string {
-  return `${prefix}.${namespace}.${encodeLevel(eventType)}.${encodeActorId(actorId)}`;
+  return `${prefix}.${namespace}.${encodeToken(eventType)}.${encodeActorId(actorId)}`;
 }
 
 /** The subjects, disjoint, that hold every event of a filter; what they hold beside is left to the subscriber. */
 export function subjectsOf(prefix: string, namespace: string, filter: EventFilter): readonly string[] {
   const { eventTypes, actorId, actorPrefix = "" } = filter;
   const types = [...new Set(eventTypes)];
-  const tokens = types.length === 0 || types.length > MAX_TYPE_SUBJECTS ? ["*"] : types.map(encodeLevel);
+  const tokens = types.length === 0 || types.length > MAX_TYPE_SUBJECTS ? ["*"] : types.map(encodeToken);
   return tokens.map((type) => {
     const base = `${prefix}.${namespace}.${type}`;
     return actorId === undefined ? actorPrefixFilter(base, actorPrefix) : `${base}.${encodeActorId(actorId)}`;

@@ -86,6 +86,15 @@ export function encodeNamespace(namespace: string): string {
 }
 
 /**
+ * Encodes any well-formed name as one token: a dot in it does not separate levels.
+ *
+ * @param name A name that was validated, such as an event's type.
+ */
+export function encodeToken(name: string): string {
+  return encodeLevel(name);
+}
+
+/**
  * Checks a subject prefix: one or more plain levels, such as `aether` or `prod.aether`.
  *
  * @throws {InvalidArgumentError} if it is anything else, or longer than 128 characters.
@@ -108,12 +117,7 @@ function requireName(argument: string, name: string, limit: number): void {
   if (size > limit) throw new InvalidArgumentError(argument, `must have at most ${limit} UTF-8 bytes`);
 }
 
-/**
- * Encodes any well-formed name as one level: a dot in it does not separate levels.
- *
- * @param level A name that was validated, such as an event's type.
- */
-export function encodeLevel(level: string): string {
+function encodeLevel(level: string): string {
   if (PLAIN_LEVEL.test(level)) return level;
   if (level === "") return EMPTY_LEVEL;
   let encoded = "";
