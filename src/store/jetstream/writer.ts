@@ -11,11 +11,12 @@ import type { Warn } from "../../warning.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
 import { publishBatch } from "./batch.ts";
+import { NotConnectedError } from "./connection.ts";
 import type { EventLog } from "./event_log.ts";
 import { backendError, FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT } from "./failures.ts";
 import { type Head, headAfter, type Heads, NEW_HEAD } from "./heads.ts";
 import { Lanes } from "./lanes.ts";
-import type { Publisher, PublishOptions, PublishOutcome, Refused } from "./publisher.ts";
+import type { Publisher, PublishOptions, PublishOutcome, Stored } from "./publisher.ts";
 import type { Records } from "./record.ts";
 import { JetStreamApiError, NoAnswerError } from "./requests.ts";
 import { Semaphore } from "./semaphore.ts";
@@ -49,6 +50,12 @@ type Found =
   /** Nothing: it may yet come. */
   | "nothing";
 
+/** The connection was down, and nothing was sent. */
+interface NotSent {
+  readonly status: "not sent";
+  readonly error: NotConnectedError;
+}
+
 /** Writes commits, one of an actor's at a time. */
 export class Writer {
   readonly #setup: WriterSetup;
@@ -80,35 +87,34 @@ export class Writer {
   /** Stores a write and answers it; never rejects. */
   async #store(write: Write): Promise<void> {
     let uncertain: unknown;
+    let sent = false;
     try {
       write.begin();
       const fresh = new Map<string, Head>();
       for (let attempt = 1;; attempt++) {
         if (uncertain === undefined) await this.#number(write, fresh);
         const seen = this.#setup.log.highest;
-        const outcome = await this.#send(write, attempt === 1 ? write.commit.signal : undefined);
+        if (!sent) write.commit.signal?.throwIfAborted();
+        const outcome = await this.#trySend(write, sent ? undefined : write.commit.signal);
+        sent ||= outcome.status !== "not sent";
         if (outcome.status === "stored") {
           await this.#checkOrder(outcome.sequence, seen);
           return this.#succeed(write, outcome.sequence - write.parts.length + 1);
         }
         if (outcome.status === "unknown") {
           if (outcome.cause === "no responders") await this.#setup.log.assertThere();
-          else uncertain = new NoAnswerError(write.parts[0]!.subject, outcome.cause);
-        } else if (isConflict(outcome.code)) {
+          else uncertain = reason(write, outcome);
+        } else if (outcome.status === "refused" && isConflict(outcome.code)) {
           const found = await this.#look(write, uncertain !== undefined, fresh);
           if (typeof found === "object") return this.#succeed(write, found.own);
           if (found === "another") {
             uncertain = undefined;
             if (performance.now() < write.deadline) continue;
           }
-        } else if (uncertain === undefined && !isMomentary(outcome.code)) {
-          return write.fail(backendError("append", refusal(write, outcome)));
+        } else if (outcome.status === "refused" && uncertain === undefined && !isMomentary(outcome.code)) {
+          return write.fail(backendError("append", reason(write, outcome)));
         }
-        if (performance.now() > write.deadline) {
-          throw outcome.status === "refused"
-            ? refusal(write, outcome)
-            : new NoAnswerError(write.parts[0]!.subject, outcome.cause);
-        }
+        if (performance.now() > write.deadline) throw reason(write, outcome);
         await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
       }
     } catch (error) {
@@ -138,6 +144,16 @@ export class Writer {
         if (!refused || stale.length === 0) throw error;
         await read(stale);
       }
+    }
+  }
+
+  /** Sends a write; a connection that is down may come back. */
+  async #trySend(write: Write, signal: AbortSignal | undefined): Promise<PublishOutcome | NotSent> {
+    try {
+      return await this.#send(write, signal);
+    } catch (error) {
+      if (!(error instanceof NotConnectedError) || this.#setup.log.isClosed) throw error;
+      return { status: "not sent", error };
     }
   }
 
@@ -198,8 +214,12 @@ export class Writer {
   }
 }
 
-function refusal(write: Write, { code, description }: Refused): Error {
+/** Why a write could not be stored. */
+function reason(write: Write, outcome: Exclude<PublishOutcome | NotSent, Stored>): Error {
   const { subject } = write.parts[0]!;
+  if (outcome.status === "not sent") return outcome.error;
+  if (outcome.status === "unknown") return new NoAnswerError(subject, outcome.cause);
+  const { code, description } = outcome;
   return isConflict(code)
     ? new BackendError("append", "other writers came first for too long: try again")
     : new JetStreamApiError(subject, code, description);
