@@ -92,13 +92,13 @@ export class Writer {
       write.begin();
       const fresh = new Map<string, Head>();
       for (let attempt = 1;; attempt++) {
-        if (uncertain === undefined) await this.#number(write, fresh);
+        if (uncertain === undefined && !this.#numberAtOnce(write)) await this.#number(write, fresh);
         const seen = this.#setup.log.highest;
         if (!sent) write.commit.signal?.throwIfAborted();
         const outcome = await this.#trySend(write, sent ? undefined : write.commit.signal);
         sent ||= outcome.status !== "not sent";
         if (outcome.status === "stored") {
-          await this.#checkOrder(outcome.sequence, seen);
+          if (outcome.sequence <= seen) await this.#explainOrder(outcome.sequence, seen);
           return this.#succeed(write, outcome.sequence - write.parts.length + 1);
         }
         if (outcome.status === "unknown") {
@@ -123,9 +123,24 @@ export class Writer {
     }
   }
 
+  /** Numbers a write against the heads in mind, where they are there and it fits them: most do, without a promise. */
+  #numberAtOnce(write: Write): boolean {
+    const { heads, log } = this.#setup;
+    let known = true;
+    for (const { part } of write.parts) known &&= heads.cached(part.actorId) !== undefined;
+    // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
+    if (!known && !(write.expectsNewActors && log.nothingExpired)) return false;
+    try {
+      write.number((actorId) => heads.cached(actorId) ?? NEW_HEAD);
+      return true;
+    } catch {
+      return false; // it is told from fresh heads
+    }
+  }
+
   /** Numbers a write. A refusal counts only against heads that were read for it. */
   async #number(write: Write, fresh: Map<string, Head>): Promise<void> {
-    const { heads, log } = this.#setup;
+    const { heads } = this.#setup;
     const read = async (parts: readonly WritePart[]): Promise<void> => {
       await Promise.all(parts.map(async ({ part: { actorId } }) => {
         fresh.set(actorId, await heads.read(actorId));
@@ -133,11 +148,10 @@ export class Writer {
     };
     const headOf = (actorId: string): Head | undefined => heads.cached(actorId) ?? fresh.get(actorId);
     const cold = write.parts.filter(({ part }) => !headOf(part.actorId));
-    // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
-    if (cold.length > 0 && !(write.expectsNewActors && log.nothingExpired)) await read(cold);
+    if (cold.length > 0) await read(cold);
     for (;;) {
       try {
-        return write.number((actorId) => headOf(actorId) ?? NEW_HEAD);
+        return write.number((actorId) => headOf(actorId)!);
       } catch (error) {
         const refused = error instanceof VersionConflictError || error instanceof FencedError;
         const stale = write.parts.filter(({ part }) => !fresh.has(part.actorId));
@@ -149,25 +163,20 @@ export class Writer {
 
   /** Sends a write; a connection that is down may come back. */
   async #trySend(write: Write, signal: AbortSignal | undefined): Promise<PublishOutcome | NotSent> {
+    const { publisher, records, log } = this.#setup;
+    const options: PublishOptions | undefined = signal && { signal };
     try {
-      return await this.#send(write, signal);
+      if (write.parts.length === 1) return await publisher.publish(write.message(records), options);
+      using _turn = await this.#batches.acquire();
+      return await publishBatch(publisher, write.batch(records), options);
     } catch (error) {
-      if (!(error instanceof NotConnectedError) || this.#setup.log.isClosed) throw error;
+      if (!(error instanceof NotConnectedError) || log.isClosed) throw error;
       return { status: "not sent", error };
     }
   }
 
-  async #send(write: Write, signal: AbortSignal | undefined): Promise<PublishOutcome> {
-    const { publisher, records } = this.#setup;
-    const options: PublishOptions = signal ? { signal } : {};
-    if (write.parts.length === 1) return await publisher.publish(write.message(records), options);
-    using _turn = await this.#batches.acquire();
-    return await publishBatch(publisher, write.batch(records), options);
-  }
-
   /** Sequences only rise: a stream that was created anew begins with 1 again, and so does one that lost its end. */
-  async #checkOrder(sequence: number, seen: number): Promise<void> {
-    if (sequence > seen) return;
+  async #explainOrder(sequence: number, seen: number): Promise<void> {
     const { log, warn } = this.#setup;
     await log.assertSame();
     warn({
@@ -205,7 +214,8 @@ export class Writer {
   /** Answers a write that is stored, and keeps the heads that it leaves behind. */
   #succeed(write: Write, firstSequence: number): void {
     const { heads, records } = this.#setup;
-    for (const [index, part] of write.parts.entries()) {
+    for (let index = 0; index < write.parts.length; index++) {
+      const part = write.parts[index]!;
       const head = write.headAfter(part, firstSequence + index);
       const { actorId } = part.part;
       if ((heads.cached(actorId)?.sequence ?? 0) <= head.sequence) heads.set(actorId, head);
