@@ -10,6 +10,7 @@ import { backoff, sleep } from "../../sleep.ts";
 import type { Warn } from "../../warning.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
+import { countSettled } from "../observation.ts";
 import { publishBatch } from "./batch.ts";
 import type { EventLog } from "./event_log.ts";
 import { backendError, FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT } from "./failures.ts";
@@ -88,6 +89,7 @@ export class Writer {
         const seen = this.#setup.log.highest;
         const outcome = await this.#send(write, attempt === 1 ? write.commit.signal : undefined);
         if (outcome.status === "stored") {
+          if (uncertain !== undefined) countSettled("jetstream", 1);
           await this.#checkOrder(outcome.sequence, seen);
           return this.#succeed(write, outcome.sequence - write.parts.length + 1);
         }
@@ -96,6 +98,7 @@ export class Writer {
           else uncertain = new NoAnswerError(write.parts[0]!.subject, outcome.cause);
         } else if (isConflict(outcome.code)) {
           const found = await this.#look(write, uncertain !== undefined, fresh);
+          if (uncertain !== undefined && found !== "nothing") countSettled("jetstream", 1);
           if (typeof found === "object") return this.#succeed(write, found.own);
           if (found === "another") {
             uncertain = undefined;
