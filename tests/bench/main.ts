@@ -9,6 +9,7 @@ import { type Group, type GroupOptions, run } from "./harness.ts";
 const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promise<Group> }>> = {
   memory: () => import("./memory.ts"),
   kv: () => import("./kv.ts"),
+  jetstream: () => import("./jetstream.ts"),
   cluster: () => import("./cluster.ts"),
   bus: () => import("./bus.ts"),
 };

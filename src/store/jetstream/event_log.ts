@@ -77,6 +77,11 @@ export class EventLog {
     this.#patience = patience;
   }
 
+  /** Whether the connection is closed for good. */
+  get isClosed(): boolean {
+    return this.#state.isClosed;
+  }
+
   /** The greatest sequence that this store has seen. */
   get highest(): number {
     return this.#highest;
@@ -142,10 +147,7 @@ export class EventLog {
    * leader. Undefined stands for one that the leader does not have.
    */
   async all(sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
-    const messages = await patiently(
-      this.#patience,
-      () => this.requests.getDirect(this.layout.stream, sequences),
-    );
+    const messages = await this.#patiently(() => this.requests.getDirect(this.layout.stream, sequences));
     const missing: Promise<void>[] = [];
     for (let index = 0; index < sequences.length; index++) {
       if (messages[index]) continue;
@@ -157,7 +159,7 @@ export class EventLog {
 
   /** What the server tells about the stream. Its counts may be stale. */
   info(): Promise<StreamInfo> {
-    return patiently(this.#patience, () => this.requests.streamInfo(this.layout.stream));
+    return this.#patiently(() => this.requests.streamInfo(this.layout.stream));
   }
 
   /** A reader of the stream in order. It ends with an error when the stream is gone or another one. */
@@ -199,6 +201,10 @@ export class EventLog {
   }
 
   #get(query: MessageQuery): Promise<StoredMessage | undefined> {
-    return patiently(this.#patience, () => this.requests.getMessage(this.layout.stream, query));
+    return this.#patiently(() => this.requests.getMessage(this.layout.stream, query));
+  }
+
+  #patiently<T>(read: () => Promise<T>): Promise<T> {
+    return patiently(this.#patience, read, () => this.isClosed);
   }
 }

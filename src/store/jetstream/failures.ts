@@ -47,14 +47,22 @@ export function isDisabled(error: unknown): boolean {
 export const FIRST_WAIT = 10;
 export const LONGEST_WAIT = 500;
 
-/** Repeats a read for as long as there is no leader, no connection, or no answer. */
-export async function patiently<T>(patience: number, read: () => Promise<T>): Promise<T> {
+/**
+ * Repeats a read for as long as there is no leader, no connection, or no answer.
+ *
+ * @param isHopeless Says that there will never be one again.
+ */
+export async function patiently<T>(
+  patience: number,
+  read: () => Promise<T>,
+  isHopeless: () => boolean = () => false,
+): Promise<T> {
   const deadline = performance.now() + patience;
   for (let attempt = 1;; attempt++) {
     try {
       return await read();
     } catch (error) {
-      if (!isTransient(error) || performance.now() > deadline) throw error;
+      if (!isTransient(error) || performance.now() > deadline || isHopeless()) throw error;
       await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
     }
   }

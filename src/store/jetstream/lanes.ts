@@ -4,21 +4,23 @@
  * @module
  */
 
-import type { Write } from "./write.ts";
+import type { Write, WritePart } from "./write.ts";
 
 /** Lets writes wait for the actors that they write to, first come, first served. */
 export class Lanes {
-  /** The writes of each busy actor, in order; the first of them is at work, or waits for another of its actors. */
-  readonly #lanes = new Map<string, Set<Write>>();
+  /** The last part in the line of each busy actor; each part knows the next one behind it. */
+  readonly #last = new Map<string, WritePart>();
 
   /** Lines a write up; says whether all its actors are free, so that it may begin. */
   enter(write: Write): boolean {
-    for (const { part: { actorId } } of write.parts) {
-      const lane = this.#lanes.get(actorId);
-      if (lane) {
-        lane.add(write);
+    for (const part of write.parts) {
+      const { actorId } = part.part;
+      const last = this.#last.get(actorId);
+      if (last) {
+        last.next = part;
         write.waitsFor++;
-      } else this.#lanes.set(actorId, new Set([write]));
+      }
+      this.#last.set(actorId, part);
     }
     return write.waitsFor === 0;
   }
@@ -26,12 +28,9 @@ export class Lanes {
   /** Takes a write out that is done; returns those that may begin now. */
   leave(write: Write): Write[] {
     const ready: Write[] = [];
-    for (const { part: { actorId } } of write.parts) {
-      const lane = this.#lanes.get(actorId)!;
-      lane.delete(write);
-      const [next] = lane;
-      if (!next) this.#lanes.delete(actorId);
-      else if (--next.waitsFor === 0) ready.push(next);
+    for (const { part: { actorId }, next } of write.parts) {
+      if (!next) this.#last.delete(actorId);
+      else if (--next.write.waitsFor === 0) ready.push(next.write);
     }
     return ready;
   }

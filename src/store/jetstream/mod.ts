@@ -5,7 +5,7 @@
  * `{ retention: "forever" }` to keep them all.
  *
  * @example Save and read
- * ```ts no-eval
+ * ```ts ignore
  * import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
  *
  * await using store = await JetStreamEventStore.open("nats://localhost:4222", { replicas: 3, retention: "forever" });

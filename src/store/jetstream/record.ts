@@ -29,6 +29,7 @@ export const EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence";
 
 const FORMAT = "1";
 const FIELDS = 8;
+const CHECKSUM = /^[0-9a-f]{8}$/;
 /** Hexadecimal digits of a stream sequence (2^53), and of an event's place in its message: together, a position. */
 const SEQUENCE_WIDTH = 14;
 const INDEX_WIDTH = 4;
@@ -108,6 +109,7 @@ export class Records {
   readonly #layout: Layout;
   readonly #checksum: Checksum;
   readonly #seed: number;
+  #scratch: Uint8Array<ArrayBuffer> = new Uint8Array(4_096);
 
   constructor(logId: string, layout: Layout, checksum: Checksum) {
     this.positions = new LogPositions(logId, SEQUENCE_WIDTH + INDEX_WIDTH);
@@ -123,7 +125,7 @@ export class Records {
     const text = `${FORMAT} ${commitId} ${previousVersion} ${versions.length} ${fence}${
       fence > 0 && unfenced ? "u" : ""
     } ${gapped ? versions.join(",") : "-"} ${trail.encode() || "-"}`;
-    return `${text} ${this.#checksumOf(subject, previousSequence, body, text)}`;
+    return `${text} ${checksumText(this.#checksumOf(subject, previousSequence, body, text))}`;
   }
 
   /**
@@ -147,7 +149,7 @@ export class Records {
   read(message: LoggedMessage): OrFault<StoredCommit> {
     try {
       const header = this.#header(message);
-      const { commitId, actorId, previousVersion, fence, sequence, previousSequence, trail } = header;
+      const { commitId, actorId, previousVersion, fence, sequence, previousSequence } = header;
       const decoded = decodeEvents(JSON.parse(decoder.decode(message.data)), actorId, header.versions);
       const events = decoded.map(({ event, schemaVersion }, index): StoredEvent => {
         event.position = this.position(sequence, index);
@@ -161,7 +163,9 @@ export class Records {
         fence,
         sequence,
         previousSequence,
-        trail,
+        get trail(): Trail | undefined {
+          return header.trail;
+        },
         events,
       };
     } catch (error) {
@@ -194,35 +198,44 @@ export class Records {
     const value = message.header(COMMIT_HEADER);
     if (value === undefined) throw new Unreadable("it is no commit");
     const fields = value.split(" ");
-    const [format, commitId, previous, count, fenced, versionList, trailText, checksum] = fields;
+    const [format, commitId, previous, count, fenced, versionList, trailText, checksum = ""] = fields;
     if (format !== FORMAT) {
       throw new Unreadable(`its format is ${JSON.stringify(format)}, and this version reads ${FORMAT}`);
     }
-    const text = value.slice(0, value.length - (checksum?.length ?? 0) - 1);
+    const text = value.slice(0, value.length - checksum.length - 1);
     const previousSequence = Number(message.header(EXPECTED_SEQUENCE));
-    if (fields.length !== FIELDS || checksum !== this.#checksumOf(subject, previousSequence, data, text)) {
+    if (
+      fields.length !== FIELDS || !CHECKSUM.test(checksum) ||
+      parseInt(checksum, 16) !== this.#checksumOf(subject, previousSequence, data, text)
+    ) {
       throw new Unreadable("its checksum does not match its bytes");
     }
+    const actorId = this.#actorOf(subject);
+    if (actorId === undefined) {
+      throw new Unreadable(`${JSON.stringify(subject)} is the subject of no actor`);
+    }
     const previousVersion = Number(previous);
-    const versions = versionList === "-"
-      ? Array.from({ length: Number(count) }, (_, index) => previousVersion + 1 + index)
-      : versionList!.split(",").map(Number);
-    const trail = trailText === "-" ? Trail.EMPTY : Trail.decode(trailText!);
     return {
       commitId: commitId!,
-      actorId: this.#actorOf(subject) ?? refuseSubject(subject),
+      actorId,
       sequence,
       previousVersion,
-      versions,
+      versions: versionsOf(previousVersion, Number(count), versionList!),
       fence: parseInt(fenced!),
       previousSequence,
-      trail: trail?.previous === previousSequence ? trail : undefined,
+      // Whoever reads the log has no use for it.
+      get trail(): Trail | undefined {
+        const trail = trailText === "-" ? Trail.EMPTY : Trail.decode(trailText!);
+        return trail?.previous === previousSequence ? trail : undefined;
+      },
     };
   }
 
-  #checksumOf(subject: string, expected: number, body: Uint8Array, text: string): string {
-    const rest = utf8(`${subject} ${expected} ${text}`);
-    return checksumText(this.#checksum(rest, this.#checksum(body, this.#seed)));
+  #checksumOf(subject: string, expected: number, body: Uint8Array, text: string): number {
+    const rest = `${subject} ${expected} ${text}`; // all of it is ASCII
+    if (rest.length > this.#scratch.length) this.#scratch = new Uint8Array(rest.length * 2);
+    const { written } = encoder.encodeInto(rest, this.#scratch);
+    return this.#checksum(this.#scratch.subarray(0, written), this.#checksum(body, this.#seed));
   }
 
   #fault(message: LoggedMessage, error: unknown): DamagedHistoryError {
@@ -240,6 +253,7 @@ export class Records {
   }
 }
 
+const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** The header block of a commit that follows the message at a sequence, 0 if none. */
@@ -255,6 +269,9 @@ export function versionAfter({ previousVersion, versions }: CommitHeader): numbe
   return versions.at(-1) ?? previousVersion;
 }
 
-function refuseSubject(subject: string): never {
-  throw new Unreadable(`${JSON.stringify(subject)} is the subject of no actor`);
+function versionsOf(previousVersion: number, count: number, list: string): number[] {
+  if (list !== "-") return list.split(",").map(Number);
+  const versions: number[] = [];
+  for (let index = 1; index <= count; index++) versions.push(previousVersion + index);
+  return versions;
 }

@@ -16,6 +16,8 @@ import { COMMIT_HEADER, commitHeaders, EXPECTED_SEQUENCE, type Records } from ".
 
 /** One actor's part of a write: one message. */
 export interface WritePart {
+  /** The write that it is of. */
+  readonly write: Write;
   /** The part; one without events is a takeOver. */
   readonly part: CommitPart;
   /** The actor's subject. */
@@ -26,6 +28,8 @@ export interface WritePart {
   head: Head;
   /** The actor's newest token once it is stored. */
   fence: number;
+  /** The next part in the line for the same actor. */
+  next: WritePart | undefined;
 }
 
 /** A commit that waits for its answer. */
@@ -50,11 +54,13 @@ export class Write {
     this.commit = commit;
     this.deadline = deadline;
     this.parts = commit.parts.map((part, index): WritePart => ({
+      write: this,
       part,
       subject: layout.subject(part.actorId),
       body: utf8(bodies[index]!),
       head: NEW_HEAD,
       fence: 0,
+      next: undefined,
     }));
     const { promise, resolve, reject } = Promise.withResolvers<readonly StoredEvent[]>();
     this.answer = promise;
@@ -133,8 +139,10 @@ export class Write {
   /** Answers with the events as they were stored. */
   succeed(firstSequence: number, records: Records): void {
     const events: StoredEvent[] = [];
-    for (const [index, { part }] of this.parts.entries()) {
-      for (const [place, { event }] of part.drafts.entries()) {
+    for (let index = 0; index < this.parts.length; index++) {
+      const { drafts } = this.parts[index]!.part;
+      for (let place = 0; place < drafts.length; place++) {
+        const { event } = drafts[place]!;
         event.position = records.position(firstSequence + index, place);
         events.push(Object.freeze(event));
       }

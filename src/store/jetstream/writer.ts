@@ -12,11 +12,12 @@ import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
 import { countSettled } from "../observation.ts";
 import { publishBatch } from "./batch.ts";
+import { NotConnectedError } from "./connection.ts";
 import type { EventLog } from "./event_log.ts";
 import { backendError, FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT } from "./failures.ts";
 import { type Head, headAfter, type Heads, NEW_HEAD } from "./heads.ts";
 import { Lanes } from "./lanes.ts";
-import type { Publisher, PublishOptions, PublishOutcome, Refused } from "./publisher.ts";
+import type { Publisher, PublishOptions, PublishOutcome, Stored } from "./publisher.ts";
 import type { Records } from "./record.ts";
 import { JetStreamApiError, NoAnswerError } from "./requests.ts";
 import { Semaphore } from "./semaphore.ts";
@@ -50,6 +51,12 @@ type Found =
   /** Nothing: it may yet come. */
   | "nothing";
 
+/** The connection was down, and nothing was sent. */
+interface NotSent {
+  readonly status: "not sent";
+  readonly error: NotConnectedError;
+}
+
 /** Writes commits, one of an actor's at a time. */
 export class Writer {
   readonly #setup: WriterSetup;
@@ -81,22 +88,25 @@ export class Writer {
   /** Stores a write and answers it; never rejects. */
   async #store(write: Write): Promise<void> {
     let uncertain: unknown;
+    let sent = false;
     try {
       write.begin();
       const fresh = new Map<string, Head>();
       for (let attempt = 1;; attempt++) {
-        if (uncertain === undefined) await this.#number(write, fresh);
+        if (uncertain === undefined && !this.#numberAtOnce(write)) await this.#number(write, fresh);
         const seen = this.#setup.log.highest;
-        const outcome = await this.#send(write, attempt === 1 ? write.commit.signal : undefined);
+        if (!sent) write.commit.signal?.throwIfAborted();
+        const outcome = await this.#trySend(write, sent ? undefined : write.commit.signal);
+        sent ||= outcome.status !== "not sent";
         if (outcome.status === "stored") {
           if (uncertain !== undefined) countSettled("jetstream", 1);
-          await this.#checkOrder(outcome.sequence, seen);
+          if (outcome.sequence <= seen) await this.#explainOrder(outcome.sequence, seen);
           return this.#succeed(write, outcome.sequence - write.parts.length + 1);
         }
         if (outcome.status === "unknown") {
           if (outcome.cause === "no responders") await this.#setup.log.assertThere();
-          else uncertain = new NoAnswerError(write.parts[0]!.subject, outcome.cause);
-        } else if (isConflict(outcome.code)) {
+          else uncertain = reason(write, outcome);
+        } else if (outcome.status === "refused" && isConflict(outcome.code)) {
           const found = await this.#look(write, uncertain !== undefined, fresh);
           if (uncertain !== undefined && found !== "nothing") countSettled("jetstream", 1);
           if (typeof found === "object") return this.#succeed(write, found.own);
@@ -104,14 +114,10 @@ export class Writer {
             uncertain = undefined;
             if (performance.now() < write.deadline) continue;
           }
-        } else if (uncertain === undefined && !isMomentary(outcome.code)) {
-          return write.fail(backendError("append", refusal(write, outcome)));
+        } else if (outcome.status === "refused" && uncertain === undefined && !isMomentary(outcome.code)) {
+          return write.fail(backendError("append", reason(write, outcome)));
         }
-        if (performance.now() > write.deadline) {
-          throw outcome.status === "refused"
-            ? refusal(write, outcome)
-            : new NoAnswerError(write.parts[0]!.subject, outcome.cause);
-        }
+        if (performance.now() > write.deadline) throw reason(write, outcome);
         await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
       }
     } catch (error) {
@@ -120,9 +126,24 @@ export class Writer {
     }
   }
 
+  /** Numbers a write against the heads in mind, where they are there and it fits them: most do, without a promise. */
+  #numberAtOnce(write: Write): boolean {
+    const { heads, log } = this.#setup;
+    let known = true;
+    for (const { part } of write.parts) known &&= heads.cached(part.actorId) !== undefined;
+    // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
+    if (!known && !(write.expectsNewActors && log.nothingExpired)) return false;
+    try {
+      write.number((actorId) => heads.cached(actorId) ?? NEW_HEAD);
+      return true;
+    } catch {
+      return false; // it is told from fresh heads
+    }
+  }
+
   /** Numbers a write. A refusal counts only against heads that were read for it. */
   async #number(write: Write, fresh: Map<string, Head>): Promise<void> {
-    const { heads, log } = this.#setup;
+    const { heads } = this.#setup;
     const read = async (parts: readonly WritePart[]): Promise<void> => {
       await Promise.all(parts.map(async ({ part: { actorId } }) => {
         fresh.set(actorId, await heads.read(actorId));
@@ -130,11 +151,10 @@ export class Writer {
     };
     const headOf = (actorId: string): Head | undefined => heads.cached(actorId) ?? fresh.get(actorId);
     const cold = write.parts.filter(({ part }) => !headOf(part.actorId));
-    // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
-    if (cold.length > 0 && !(write.expectsNewActors && log.nothingExpired)) await read(cold);
+    if (cold.length > 0) await read(cold);
     for (;;) {
       try {
-        return write.number((actorId) => headOf(actorId) ?? NEW_HEAD);
+        return write.number((actorId) => headOf(actorId)!);
       } catch (error) {
         const refused = error instanceof VersionConflictError || error instanceof FencedError;
         const stale = write.parts.filter(({ part }) => !fresh.has(part.actorId));
@@ -144,17 +164,22 @@ export class Writer {
     }
   }
 
-  async #send(write: Write, signal: AbortSignal | undefined): Promise<PublishOutcome> {
-    const { publisher, records } = this.#setup;
-    const options: PublishOptions = signal ? { signal } : {};
-    if (write.parts.length === 1) return await publisher.publish(write.message(records), options);
-    using _turn = await this.#batches.acquire();
-    return await publishBatch(publisher, write.batch(records), options);
+  /** Sends a write; a connection that is down may come back. */
+  async #trySend(write: Write, signal: AbortSignal | undefined): Promise<PublishOutcome | NotSent> {
+    const { publisher, records, log } = this.#setup;
+    const options: PublishOptions | undefined = signal && { signal };
+    try {
+      if (write.parts.length === 1) return await publisher.publish(write.message(records), options);
+      using _turn = await this.#batches.acquire();
+      return await publishBatch(publisher, write.batch(records), options);
+    } catch (error) {
+      if (!(error instanceof NotConnectedError) || log.isClosed) throw error;
+      return { status: "not sent", error };
+    }
   }
 
   /** Sequences only rise: a stream that was created anew begins with 1 again, and so does one that lost its end. */
-  async #checkOrder(sequence: number, seen: number): Promise<void> {
-    if (sequence > seen) return;
+  async #explainOrder(sequence: number, seen: number): Promise<void> {
     const { log, warn } = this.#setup;
     await log.assertSame();
     warn({
@@ -192,7 +217,8 @@ export class Writer {
   /** Answers a write that is stored, and keeps the heads that it leaves behind. */
   #succeed(write: Write, firstSequence: number): void {
     const { heads, records } = this.#setup;
-    for (const [index, part] of write.parts.entries()) {
+    for (let index = 0; index < write.parts.length; index++) {
+      const part = write.parts[index]!;
       const head = write.headAfter(part, firstSequence + index);
       const { actorId } = part.part;
       if ((heads.cached(actorId)?.sequence ?? 0) <= head.sequence) heads.set(actorId, head);
@@ -201,8 +227,12 @@ export class Writer {
   }
 }
 
-function refusal(write: Write, { code, description }: Refused): Error {
+/** Why a write could not be stored. */
+function reason(write: Write, outcome: Exclude<PublishOutcome | NotSent, Stored>): Error {
   const { subject } = write.parts[0]!;
+  if (outcome.status === "not sent") return outcome.error;
+  if (outcome.status === "unknown") return new NoAnswerError(subject, outcome.cause);
+  const { code, description } = outcome;
   return isConflict(code)
     ? new BackendError("append", "other writers came first for too long: try again")
     : new JetStreamApiError(subject, code, description);
