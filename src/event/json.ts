@@ -48,18 +48,27 @@ const BYTES_PER_VALUE = 28;
 
 /** One copy under way. The path is kept as a stack of keys, so that a name is built only for an error. */
 class Copier {
-  readonly #source: unknown;
-  readonly #root: string;
-  readonly #limit: number;
+  #source: unknown;
+  #root = "";
+  #limit = 0;
   readonly #path: (string | number)[] = [];
   #level = 0;
   codeUnits = 0;
   values = 0;
 
-  constructor(source: unknown, root: string, limit: number) {
+  begin(source: unknown, root: string, limit: number): unknown {
     this.#source = source;
     this.#root = root;
     this.#limit = limit;
+    this.#level = 0;
+    this.codeUnits = 0;
+    this.values = 0;
+    return this.copy(source, 0);
+  }
+
+  /** Lets go of what it copied. */
+  end(): void {
+    this.#source = undefined;
   }
 
   /** Steps down to a member of what lies at `depth`. */
@@ -213,15 +222,22 @@ function classFault(source: object): string {
  * @throws {JsonTooLarge} If it is certainly over the limit.
  */
 export function copyJson(source: unknown, root: string, limit: number): JsonCopy {
-  const copier = new Copier(source, root, limit);
+  const copier = idleCopier ?? new Copier();
+  idleCopier = undefined;
   try {
-    const value = copier.copy(source, 0);
+    const value = copier.begin(source, root, limit);
     return { value, most: copier.codeUnits * BYTES_PER_CODE_UNIT + copier.values * BYTES_PER_VALUE };
   } catch (error) {
     if (error instanceof JsonFault || error instanceof JsonTooLarge) throw error;
     throw copier.unreadable(error);
+  } finally {
+    copier.end();
+    idleCopier = copier;
   }
 }
+
+/** A copier to be used again. A getter of the source may itself save an event: that one gets a copier of its own. */
+let idleCopier: Copier | undefined;
 
 /**
  * Freezes data that `JSON.parse` made, deeply and in place.

@@ -150,27 +150,24 @@ export class EventRegistry {
    * @throws {SchemaVersionError} If it was stored under a newer version.
    * @throws {EventSchemaError} If an upcaster fails or the schema refuses the outcome.
    */
-  restore(event: StoredEvent, schemaVersion: number): StoredEvent | Promise<StoredEvent> {
+  restore(event: StoredEvent): StoredEvent | Promise<StoredEvent> {
+    const stored = schemaVersionOf(event);
     const entry = this.#entries.get(event.eventType);
     const registered = entry?.version ?? 1;
-    if (schemaVersion > registered) {
-      throw new SchemaVersionError(event.eventType, schemaVersion, registered, event);
-    }
+    if (stored > registered) throw new SchemaVersionError(event.eventType, stored, registered, event);
     if (!entry) return event;
-    const current = schemaVersion === registered ? event : upcast(event, schemaVersion, entry);
+    const current = stored === registered ? event : upcast(event, stored, entry);
     const result = entry.schema?.["~standard"].validate(current.data);
     if (result instanceof Promise) return result.then((settled) => accept(current, settled));
     return accept(current, result);
   }
 
   /** Restores many events; a promise only where a schema has to be waited for. */
-  restoreAll(
-    events: readonly StoredEvent[],
-    schemaVersionOf: (index: number) => number,
-  ): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+  restoreAll(events: readonly StoredEvent[]): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+    if (this.isIdle) return events;
     let waits = false;
-    const restored = events.map((event, index) => {
-      const result = this.restore(event, schemaVersionOf(index));
+    const restored = events.map((event) => {
+      const result = this.restore(event);
       if (!(result instanceof Promise)) return result;
       waits = true;
       return handled(result);
@@ -178,10 +175,31 @@ export class EventRegistry {
     return waits ? Promise.all(restored) : restored as StoredEvent[];
   }
 
-  /** Whether every event is handed out as it was stored. */
+  /** Whether nothing is registered: every event is saved as it comes. */
   get isEmpty(): boolean {
     return this.#entries.size === 0;
   }
+
+  /** Whether every event is handed out as it was stored. */
+  get isIdle(): boolean {
+    return this.#entries.size === 0 && !anyNoted;
+  }
+}
+
+/** The schema versions of stored events in memory that have another one than 1. */
+const notedVersions = new WeakMap<object, number>();
+let anyNoted = false;
+
+/** Notes the schema version that an event was stored under, until the event is restored. */
+export function noteSchemaVersion(event: object, schemaVersion: number): void {
+  if (schemaVersion === 1) return;
+  notedVersions.set(event, schemaVersion);
+  anyNoted = true;
+}
+
+/** The schema version that an event was stored under. */
+export function schemaVersionOf(event: object): number {
+  return anyNoted ? notedVersions.get(event) ?? 1 : 1;
 }
 
 /** A promise of several, of which another may fail first and leave nobody to wait for this one. */

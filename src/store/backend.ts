@@ -62,7 +62,8 @@ export interface LogBatch {
  * Storage for an event store: commits under the guard of versions and tokens, and reads in order. All that is the same
  * for every store (validation, idempotence, filters, subscriptions) is done above it.
  *
- * Events come back frozen and at their registered schema version.
+ * Events come back frozen and as they were stored, the schema versions of what was read noted with `noteSchemaVersion`:
+ * they are brought to their registered versions above, once it is certain that somebody will see them.
  */
 export interface StorageBackend {
   /** The most that one commit may hold. */

@@ -4,14 +4,22 @@
  * @module
  */
 
+/** Turns an item that was read into one that can be handed out. */
+export type Restore<T> = (item: T) => T | Promise<T>;
+
 /** What {@linkcode flatten} takes. */
-export interface FlattenOptions {
+export interface FlattenOptions<T> {
   /** The most items to hand out. @default {all} */
   readonly limit?: number | undefined;
   /** Ends the iteration with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Called before each batch; what it throws ends the iteration. */
   readonly check?: () => void;
+  /**
+   * Asked with each batch for what is to be done to its items, each when it is handed out and not before: an item that
+   * nobody takes may be beyond it.
+   */
+  readonly restore?: () => Restore<T> | undefined;
 }
 
 /**
@@ -22,14 +30,15 @@ export interface FlattenOptions {
  */
 export function flatten<T>(
   batches: AsyncIterable<readonly T[]>,
-  options: FlattenOptions = {},
+  options: FlattenOptions<T> = {},
 ): AsyncIterableIterator<T> {
-  const { limit = Infinity, signal, check } = options;
+  const { limit = Infinity, signal, check, restore } = options;
   let source: AsyncIterator<readonly T[]> | undefined;
   let batch: readonly T[] = [];
   let next = 0;
   let left = limit;
   let done = limit === 0;
+  let restoring: Restore<T> | undefined;
 
   const finish = async (): Promise<IteratorReturnResult<undefined>> => {
     done = true;
@@ -43,35 +52,37 @@ export function flatten<T>(
     return { done: false, value: batch[next++]! };
   };
 
-  const refill = async (): Promise<IteratorResult<T, undefined>> => {
+  const advance = async (): Promise<IteratorResult<T, undefined>> => {
     if (done) return await finish();
     try {
-      for (;;) {
-        signal?.throwIfAborted();
+      signal?.throwIfAborted();
+      while (next >= batch.length) {
         check?.();
         source ??= batches[Symbol.asyncIterator]();
         const result = await abortable(source.next(), signal);
         if (result.done) return await finish();
-        if (result.value.length === 0) continue;
         batch = result.value;
         next = 0;
-        return take();
+        restoring = restore?.();
+        signal?.throwIfAborted();
       }
+      const { value } = take();
+      return { done: false, value: restoring ? await restoring(value) : value };
     } catch (error) {
       await finish();
       throw error;
     }
   };
 
-  let refilling: Promise<unknown> | undefined;
+  let advancing: Promise<unknown> | undefined;
   return {
     next(): Promise<IteratorResult<T, undefined>> {
       // Calls that are not awaited one by one take their turns, as they would with a generator.
-      if (refilling) return refilling.then(() => this.next(), () => this.next());
-      if (next < batch.length && !done && !signal?.aborted) return Promise.resolve(take());
-      const result = refill();
-      const settled = (): void => void (refilling = undefined);
-      refilling = result.then(settled, settled);
+      if (advancing) return advancing.then(() => this.next(), () => this.next());
+      if (next < batch.length && !done && !restoring && !signal?.aborted) return Promise.resolve(take());
+      const result = advance();
+      const settled = (): void => void (advancing = undefined);
+      advancing = result.then(settled, settled);
       return result;
     },
     return(): Promise<IteratorReturnResult<undefined>> {

@@ -6,15 +6,17 @@
 
 import { InvalidArgumentError } from "../errors.ts";
 import type { LogBatch, LogFollow } from "./backend.ts";
-import { flatten } from "./batches.ts";
-import type { Subscription } from "./types.ts";
+import { flatten, type Restore } from "./batches.ts";
+import type { Subscription } from "../event/subscription.ts";
 
 /** What a subscription needs. */
 export interface LogSubscriptionOptions<T> {
   /** Begins to follow the log. */
   readonly follow: (controls: Pick<LogFollow, "onReady" | "signal">) => AsyncIterable<LogBatch>;
-  /** Chooses what is delivered; nothing delivers all. */
-  readonly select: ((batch: LogBatch) => readonly T[]) | undefined;
+  /** Chooses what is delivered. */
+  readonly select: (batch: LogBatch) => readonly T[];
+  /** What brings items to the form in which they are delivered. */
+  readonly restore: () => Restore<T> | undefined;
   /** The place of a delivered item. */
   readonly positionOf: (item: T) => string;
   /** The position that it begins behind, if it begins behind one. */
@@ -51,7 +53,10 @@ export class LogSubscription<T> implements Subscription<T> {
     if (options.signal?.aborted) this.#abort();
     this.#batches = options.follow({ onReady, signal: this.#ending.signal })[Symbol.asyncIterator]();
     this.#first = this.#batches.next();
-    this.#first.then((result) => result.done && resolve(), reject);
+    this.#first.then(({ done }) => {
+      if (done && options.signal?.aborted) reject(options.signal.reason);
+      else if (done) resolve();
+    }, reject);
   }
 
   /** The place behind the last event that was delivered or left out. */
@@ -78,7 +83,8 @@ export class LogSubscription<T> implements Subscription<T> {
       throw new InvalidArgumentError("subscription", "is iterated already: subscribe once for each loop");
     }
     this.#iterated = true;
-    const items = flatten(this.#deliver(), { signal: this.#options.signal });
+    const { signal, restore } = this.#options;
+    const items = flatten(this.#deliver(), { signal, restore });
     return {
       next: async (): Promise<IteratorResult<T, undefined>> => {
         if (this.#ended) return { done: true, value: undefined };
@@ -115,8 +121,7 @@ export class LogSubscription<T> implements Subscription<T> {
         const result = await (this.#first ?? this.#batches.next());
         this.#first = undefined;
         if (result.done) return;
-        const { select } = this.#options;
-        const items = select?.(result.value) ?? [];
+        const items = this.#options.select(result.value);
         if (items.length > 0) yield items;
         if (!this.#ended) this.#position = result.value.position;
       }

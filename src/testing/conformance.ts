@@ -100,7 +100,7 @@ export function eventStoreConformance(
  * they pass.
  *
  * @example The whole test file of a store
- * ```ts no-eval
+ * ```ts ignore
  * import { type BackendUnderTest, testEventStore } from "@flowmade-one/aether/testing";
  * import { InMemoryEventStore, InMemoryStorage } from "@flowmade-one/aether/memory";
  *

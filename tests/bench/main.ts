@@ -10,6 +10,8 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
   memory: () => import("./memory.ts"),
   kv: () => import("./kv.ts"),
   jetstream: () => import("./jetstream.ts"),
+  cluster: () => import("./cluster.ts"),
+  bus: () => import("./bus.ts"),
 };
 
 const quick = Deno.args.includes("--quick");

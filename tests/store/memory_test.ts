@@ -8,4 +8,4 @@ testEventStore("InMemoryEventStore", {
     const storage = new InMemoryStorage();
     return { open: (options) => new InMemoryEventStore({ ...options, storage }) };
   },
-});
+}, { numRuns: 200, seed: 2026 });

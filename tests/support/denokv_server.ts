@@ -24,7 +24,7 @@ async function find(): Promise<string | undefined> {
     if (!command) continue;
     try {
       const { success } = await new Deno.Command(command, {
-        args: ["--version"],
+        args: ["--help"],
         stdout: "null",
         stderr: "null",
       })

@@ -59,8 +59,8 @@ function over(Backend: new (log: MemoryLog, options: Opening) => MemoryBackend):
 class Backend extends MemoryBackend {
   readonly log: MemoryLog;
 
-  constructor(log: MemoryLog, options: Opening) {
-    super(log, setUpStore(options).registry);
+  constructor(log: MemoryLog, _options: Opening) {
+    super(log);
     this.log = log;
   }
 
@@ -98,7 +98,7 @@ function folding(fold: (actorId: string) => string): EventStoreHarness {
         const parts = commit.parts.map((part) => ({ ...part, actorId: fold(part.actorId) }));
         return super.commit({ ...commit, parts });
       }
-      override getEvents(actorId: string, fromVersion: number): Committed {
+      override getEvents(actorId: string, fromVersion: number): readonly StoredEvent[] {
         return super.getEvents(fold(actorId), fromVersion);
       }
       override getLatestVersion(actorId: string): number {

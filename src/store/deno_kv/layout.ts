@@ -19,8 +19,6 @@ import { utf8Length } from "../../event/text.ts";
 
 /** The most bytes of a value. */
 export const MAX_VALUE_BYTES = 65_536;
-/** The most checks of an atomic operation, on a local file and on Deno Deploy. */
-export const MAX_CHECKS = 100;
 /** The most checks of an atomic operation over KV Connect. */
 export const MAX_CHECKS_REMOTE = 10;
 /** The most mutations of an atomic operation. */

@@ -14,7 +14,7 @@ import type { Finding } from "../types.ts";
 import { KvBackend } from "./backend.ts";
 import { commitFailure, openError } from "./failures.ts";
 import { Heads } from "./heads.ts";
-import { Layout, MAX_CHECKS, MAX_CHECKS_REMOTE } from "./layout.ts";
+import { Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
 import { INDEX_WIDTH, VERSIONSTAMP_WIDTH } from "./record.ts";
 import { Records } from "./records.ts";
 import { getAll } from "./scan.ts";
@@ -38,6 +38,7 @@ interface Handles {
   readonly write: Deno.Kv;
   readonly read: Deno.Kv;
   readonly maxChecks: number;
+  readonly maxInFlight: number;
   readonly findings: readonly Finding[];
   readonly close: () => void;
 }
@@ -62,7 +63,7 @@ export async function openKvBackend(
       VERSIONSTAMP_WIDTH + INDEX_WIDTH,
     );
     const checksum = await loadChecksum();
-    const context = { positions, checksum, registry: setup.registry };
+    const context = { positions, checksum };
     const records = new Records(handles.read, layout, context);
     const heads = new Heads(records, settings.cachedActors);
     const wakeups = new Wakeups();
@@ -75,11 +76,16 @@ export async function openKvBackend(
       heads,
       wakeups,
       maxChecks: handles.maxChecks,
+      maxInFlight: handles.maxInFlight,
       timeout: settings.saveTimeout,
     });
     const { pollInterval } = settings;
     const snapshots = new Snapshots(handles.read, layout, checksum, setup.warn);
-    const { findings, close } = handles;
+    const { findings } = handles;
+    const close = (): void => {
+      writer.close();
+      handles.close();
+    };
     return new KvBackend({
       positions,
       records,
@@ -101,7 +107,7 @@ export async function openKvBackend(
 async function openHandles(target: string | Deno.Kv | undefined): Promise<Handles> {
   if (typeof target === "object" && target !== null) {
     const findings: Finding[] = [];
-    return { write: target, read: target, maxChecks: MAX_CHECKS, findings, close: () => {} };
+    return { write: target, read: target, ...LOCAL, findings, close: () => {} };
   }
   if (target !== undefined && typeof target !== "string") {
     throw new InvalidArgumentError("pathOrKv", "must be a path, a URL, an open Deno.Kv, or left out");
@@ -124,11 +130,19 @@ async function openHandles(target: string | Deno.Kv | undefined): Promise<Handle
   return {
     write: opened[0]!,
     read: opened.at(-1)!,
-    maxChecks: remote ? MAX_CHECKS_REMOTE : MAX_CHECKS,
+    ...(remote ? REMOTE : LOCAL),
     findings: target === ":memory:" ? [IN_MEMORY] : isFile ? [ONE_FILE] : [],
     close: () => opened.forEach((kv) => kv.close()),
   };
 }
+
+/**
+ * How large a group grows, in checks, and how many are on their way at once. One is built while another is flushed, and
+ * 32 actors a group store 1.2 times as much as 100 (64 writers on a file). A remote database answers late and works on
+ * several. What a handle leads to cannot be seen: a database that takes ten checks alone says so.
+ */
+const LOCAL = { maxChecks: 32, maxInFlight: 2 };
+const REMOTE = { maxChecks: MAX_CHECKS_REMOTE, maxInFlight: 8 };
 
 const IN_MEMORY: Finding = {
   code: "in-memory",

@@ -9,9 +9,8 @@
  */
 
 import { decodeEvents } from "../../event/codec.ts";
-import type { EventRegistry } from "../../event/registry.ts";
+import { noteSchemaVersion } from "../../event/registry.ts";
 import { utf8 } from "../../event/text.ts";
-import type { StoredEvent } from "../../event/types.ts";
 import type { CommitRecord } from "../chain.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
 import type { LogPositions } from "../position.ts";
@@ -142,34 +141,28 @@ export function gappedVersions(previous: number, versions: readonly number[]): r
 export interface RecordContext {
   /** The log's positions. */
   readonly positions: LogPositions;
-  /** Brings events to their registered schema versions. */
-  readonly registry: EventRegistry;
   /** Checks bytes. */
   readonly checksum: Checksum;
 }
 
-/** An actor's share of a commit, read back; events are restored only where a schema had to be waited for. */
+/**
+ * An actor's share of a commit, read back; the schema versions of its events are noted.
+ *
+ * @throws {UnreadableRecord | SyntaxError} If it is none.
+ */
 export function decodeShare(
   share: ShareJson,
   actorId: string,
   versionstamp: string,
-  { positions, registry }: RecordContext,
-  restore = true,
-): CommitRecord | Promise<CommitRecord> {
+  positions: LogPositions,
+): CommitRecord {
   if (!Array.isArray(share?.events)) throw new UnreadableRecord("it is no share of a commit");
   const { commit: commitId, previous: previousVersion, fence = 0, offset = 0 } = share;
   const versions = share.versions ?? share.events.map((_, index) => previousVersion + 1 + index);
-  const decoded = decodeEvents(share.events, actorId, versions);
-  const schemaVersions: number[] = [];
-  const events = decoded.map(({ event, schemaVersion }, index): StoredEvent => {
+  const events = decodeEvents(share.events, actorId, versions).map(({ event, schemaVersion }, index) => {
     event.position = positions.of(versionstamp + (offset + index).toString(16).padStart(INDEX_WIDTH, "0"));
-    schemaVersions.push(schemaVersion);
+    noteSchemaVersion(event, schemaVersion);
     return Object.freeze(event);
   });
-  const record = { commitId, actorId, previousVersion, fence, events };
-  if (!restore || registry.isEmpty && schemaVersions.every((version) => version === 1)) return record;
-  const restored = registry.restoreAll(events, (index) => schemaVersions[index]!);
-  return restored instanceof Promise
-    ? restored.then((all) => ({ ...record, events: all }))
-    : { ...record, events: restored };
+  return { commitId, actorId, previousVersion, fence, events };
 }

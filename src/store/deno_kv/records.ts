@@ -45,31 +45,29 @@ export class Records {
   }
 
   /**
-   * The record of an entry under an actor's key. It is a promise only where something has to be waited for, chunks or a
-   * slow schema: a long history comes as a thousand entries at once.
-   *
-   * @param restore Whether its events are brought to their registered schema versions.
+   * The record of an entry under an actor's key. It is a promise only where chunks have to be waited for: a long history
+   * comes as a thousand entries at once.
    */
-  read(entry: Deno.KvEntry<unknown>, restore = true): OrFault<CommitRecord> | Promise<OrFault<CommitRecord>> {
-    const decode = (bytes: Uint8Array): CommitRecord | Promise<CommitRecord> => {
+  read(entry: Deno.KvEntry<unknown>): OrFault<CommitRecord> | Promise<OrFault<CommitRecord>> {
+    const decode = (bytes: Uint8Array): CommitRecord => {
       const share = decodeValue(bytes, this.#context.checksum) as ShareJson;
-      return decodeShare(share, entry.key.at(-2) as string, entry.versionstamp, this.#context, restore);
+      return decodeShare(share, entry.key.at(-2) as string, entry.versionstamp, this.#context.positions);
     };
     const refuse = (error: unknown): DamagedHistoryError => this.#fault(entry, error);
     try {
       const count = chunkCount(entry.value);
-      if (count > 0) return this.#whole(entry, count).then(decode).catch(refuse);
-      const record = decode(entry.value as Uint8Array);
-      return record instanceof Promise ? record.catch(refuse) : record;
+      return count > 0
+        ? this.#whole(entry, count).then(decode).catch(refuse)
+        : decode(entry.value as Uint8Array);
     } catch (error) {
       return refuse(error);
     }
   }
 
-  /** An actor's latest record, its events as they are stored: their number counts, whatever their schema. */
+  /** An actor's latest record. */
   async latest(actorId: string): Promise<LatestRecord | undefined> {
     const entry = await firstEntry(this.kv, this.actorRange(actorId), true);
-    return entry && { entry, record: await this.read(entry, false) };
+    return entry && { entry, record: await this.read(entry) };
   }
 
   /** The shares of a record of the log, in order. */
@@ -88,10 +86,11 @@ export class Records {
     }
     const records: OrFault<CommitRecord>[] = [];
     for (const share of shares) {
-      if (share.events) {
-        const record = decodeShare(share as ShareJson, share.actor, versionstamp, this.#context);
-        records.push(record instanceof Promise ? await record : record);
-      } else records.push(await this.#referred(share, versionstamp));
+      records.push(
+        share.events
+          ? decodeShare(share as ShareJson, share.actor, versionstamp, this.#context.positions)
+          : await this.#referred(share, versionstamp),
+      );
     }
     return records;
   }

@@ -9,6 +9,7 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import { backoff, sleep } from "../../sleep.ts";
+import { telemetry } from "../../telemetry.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
@@ -28,12 +29,9 @@ import type { Records } from "./records.ts";
 import { getAll } from "./scan.ts";
 import { encodePart, guardKey, Write } from "./write.ts";
 
-/** How many atomic operations may be on their way at once: one is flushed while the next one is built. */
-const MAX_IN_FLIGHT = 2;
 /** The room for shares in a record of the log: a value without its head and brackets. */
 const LOG_RECORD_BYTES = MAX_VALUE_BYTES - 64;
-/** How often to look again for an answer that is overdue, in milliseconds. */
-const OVERDUE_INTERVAL = 1_000;
+
 /** How often an atomic operation may be refused although nothing that it checks has changed. */
 const MAX_UNEXPLAINED = 20;
 
@@ -55,6 +53,8 @@ export interface WriterSetup {
   readonly wakeups: Wakeups;
   /** How many checks an atomic operation may have, until the backend says otherwise. */
   readonly maxChecks: number;
+  /** How many atomic operations may be on their way at once. */
+  readonly maxInFlight: number;
   /** How long a commit may take, in milliseconds. */
   readonly timeout: number;
 }
@@ -67,8 +67,9 @@ export class GroupWriter {
   #maxChecks: number;
   #queue: Write[] = [];
   readonly #busy = new Set<string>();
-  #inFlight = 0;
+  readonly #inFlight = new Set<readonly Write[]>();
   #scheduled = false;
+  #watch: ReturnType<typeof setTimeout> | undefined;
 
   constructor(setup: WriterSetup) {
     this.#setup = setup;
@@ -90,18 +91,52 @@ export class GroupWriter {
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      while (this.#inFlight < MAX_IN_FLIGHT) {
+      while (this.#inFlight.size < this.#setup.maxInFlight) {
         const group = this.#nextGroup();
-        if (group.length === 0) return;
-        this.#inFlight++;
+        if (group.length === 0) break;
+        this.#inFlight.add(group);
         for (const write of group) for (const actorId of write.actorIds) this.#busy.add(actorId);
-        this.#store(group).finally(() => {
-          for (const write of group) for (const actorId of write.actorIds) this.#busy.delete(actorId);
-          this.#inFlight--;
-          this.#schedule();
-        });
+        this.#run(group);
       }
+      this.#watchDeadlines();
     });
+  }
+
+  /** Stores a group, and then goes on with what has come meanwhile. */
+  async #run(group: readonly Write[]): Promise<void> {
+    await this.#store(group);
+    for (const write of group) for (const actorId of write.actorIds) this.#busy.delete(actorId);
+    this.#inFlight.delete(group);
+    this.#schedule();
+  }
+
+  /** Lets go of its timer; nothing is on its way any more. */
+  close(): void {
+    clearTimeout(this.#watch);
+  }
+
+  /**
+   * Sees to it that nobody waits for ever. The timer outlives the writes that it was set for, since setting one costs
+   * more than a look at nothing; it keeps no process alive.
+   */
+  #watchDeadlines(): void {
+    if (this.#watch !== undefined) return;
+    const earliest = Math.min(...this.#unanswered().map(({ deadline }) => deadline));
+    if (earliest === Infinity) return;
+    const watch = setTimeout(() => {
+      this.#watch = undefined;
+      const now = performance.now();
+      const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
+      for (const write of this.#unanswered()) if (write.deadline <= now) write.expire(cause);
+      this.#queue = this.#queue.filter((write) => !write.isAnswered);
+      this.#watchDeadlines();
+    }, Math.max(1, earliest - performance.now()));
+    Deno.unrefTimer(watch);
+    this.#watch = watch;
+  }
+
+  #unanswered(): Write[] {
+    return [...this.#inFlight, this.#queue].flat().filter((write) => !write.isAnswered);
   }
 
   /** Takes from the queue what fits one atomic operation, none of an actor that is busy or has an earlier one waiting. */
@@ -140,7 +175,7 @@ export class GroupWriter {
   async #store(group: readonly Write[]): Promise<void> {
     let ready: Write[] = [];
     try {
-      ready = (await this.#number(group)).filter((write) => !failIfAborted(write));
+      ready = (await this.#number(group)).filter((write) => !write.isAnswered && !failIfAborted(write));
       if (ready.length > 0) await this.#commit(ready);
     } catch (error) {
       for (const write of ready) write.giveUp(error);
@@ -187,13 +222,14 @@ export class GroupWriter {
 
   /** Commits a group as one atomic operation, until it is known what became of it. */
   async #commit(group: readonly Write[]): Promise<void> {
-    const deadline = Math.min(...group.map((write) => write.deadline));
+    const deadline = Math.max(...group.map((write) => write.deadline));
     const operation = this.#build(group);
     let uncertain: unknown;
     for (let attempt = 1;; attempt++) {
       let result: Deno.KvCommitResult | Deno.KvCommitError;
       try {
-        result = await this.#send(operation, group, deadline);
+        for (const write of group) write.isSent = true;
+        result = await operation.commit();
       } catch (error) {
         const failure = commitFailure(error);
         if (failure === "unknown" || failure === "closed") uncertain = error;
@@ -202,9 +238,10 @@ export class GroupWriter {
           await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
           continue;
         }
-        if (failure === "too-many-checks" && this.#maxChecks > MAX_CHECKS_REMOTE) {
+        const checks = group.reduce((sum, { parts }) => sum + parts.length, 0);
+        if (failure === "too-many-checks" && checks > MAX_CHECKS_REMOTE) {
           this.#maxChecks = MAX_CHECKS_REMOTE;
-          this.#queue.unshift(...group);
+          this.#tryAgain(group);
         } else if (uncertain !== undefined) {
           for (const write of group) write.giveUp(error);
         } else {
@@ -214,9 +251,13 @@ export class GroupWriter {
       }
       if (result.ok) {
         for (const write of group) this.#succeed(write, result.versionstamp);
+        if (uncertain !== undefined) countSettled(group.length);
         return;
       }
-      if (await this.#explain(group, deadline)) return;
+      if (await this.#explain(group, deadline)) {
+        if (uncertain !== undefined) countSettled(group.length);
+        return;
+      }
       if (attempt > MAX_UNEXPLAINED) {
         const error = new BackendError(
           "append",
@@ -225,28 +266,6 @@ export class GroupWriter {
         for (const write of group) write.fail(error);
         return;
       }
-    }
-  }
-
-  /** Sends an atomic operation. One that takes too long is given up by its writers, but goes on until it is settled. */
-  async #send(
-    operation: Deno.AtomicOperation,
-    group: readonly Write[],
-    deadline: number,
-  ): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
-    const overdue = (): void => {
-      const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
-      for (const write of group) write.giveUp(cause);
-      const now = performance.now();
-      for (const write of this.#queue) if (write.deadline < now) write.fail(cause);
-      this.#queue = this.#queue.filter((write) => write.deadline >= now);
-      timer = setTimeout(overdue, OVERDUE_INTERVAL);
-    };
-    let timer = setTimeout(overdue, Math.max(0, deadline - performance.now()));
-    try {
-      return await operation.commit();
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -283,8 +302,14 @@ export class GroupWriter {
         write.fail(new BackendError("append", "other writers came first for too long: try again"));
       } else again.push(write);
     }
-    this.#queue.unshift(...again);
+    this.#tryAgain(again);
     return true;
+  }
+
+  /** Puts writes that are certainly not stored back to the head of the queue. */
+  #tryAgain(writes: readonly Write[]): void {
+    for (const write of writes) write.isSent = false;
+    this.#queue.unshift(...writes.filter((write) => !write.isAnswered));
   }
 
   /** Answers a write that is stored, and keeps the heads that it leaves behind. */
@@ -323,6 +348,10 @@ export class GroupWriter {
     if (logged.length === 0) return operation;
     return operation.set(layout.nextCommit(kv), encodeValue(`[${logged.join(",")}]`, checksum).value);
   }
+}
+
+function countSettled(saves: number): void {
+  telemetry()?.count("aether.store.outcomes.settled", saves, { "aether.backend": "deno-kv" });
 }
 
 /** A caller's abort counts until the write is sent. */

@@ -82,8 +82,7 @@ class HistoryReading {
             this.#report(found);
           }
           if (!(commit instanceof DamagedHistoryError)) {
-            const chosen = records.restore(commit, this.#isChosen);
-            this.#add(chosen instanceof Promise ? await chosen : chosen, events);
+            this.#add(commit.events.filter(this.#isChosen), events);
           }
           done = this.#isLast(commit);
           if (done) break;

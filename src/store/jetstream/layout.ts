@@ -4,7 +4,13 @@
  * @module
  */
 
-import { actorPrefixFilter, decodeActorId, encodeActorId, encodeLevel, encodeNamespace } from "./subject.ts";
+import {
+  actorPrefixFilter,
+  decodeActorId,
+  encodeActorId,
+  encodeNamespace,
+  encodeToken,
+} from "../../event/subject.ts";
 
 /** The names of a namespace's stream, of its bucket, and of the subjects in them. */
 export class Layout {
@@ -62,7 +68,7 @@ export class Layout {
 
   /** The key of a snapshot. Records name their log: they are nothing to a stream that is created anew. */
   snapshot(logId: string, actorId: string, kind: string): string {
-    return `$KV.${this.bucket}.${logId}.snapshot.${encodeLevel(kind)}.${encodeActorId(actorId)}`;
+    return `$KV.${this.bucket}.${logId}.snapshot.${encodeToken(kind)}.${encodeActorId(actorId)}`;
   }
 
   /** All snapshots of an actor. */

@@ -251,8 +251,7 @@ class LogReading {
         this.report(fault);
       }
       if (commit instanceof DamagedHistoryError) continue;
-      const restored = records.restore(commit, this.#choose);
-      events.push(...(restored instanceof Promise ? await restored : restored));
+      for (const event of commit.events) if (this.#choose(event)) events.push(event);
     }
     if (messages.length > 0) yield this.#batch(events);
   }

@@ -5,7 +5,7 @@
  * `{ retention: "forever" }` to keep them all.
  *
  * @example Save and read
- * ```ts no-eval
+ * ```ts ignore
  * import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
  *
  * await using store = await JetStreamEventStore.open("nats://localhost:4222", { replicas: 3, retention: "forever" });
@@ -25,7 +25,7 @@ import type { JetStreamBackend } from "./backend.ts";
 import type { ConnectOptions, NatsConnection } from "./connection.ts";
 import { type JetStreamSettings, openJetStreamBackend } from "./open.ts";
 import { type Retention, SHORTEST_RETENTION } from "./retention.ts";
-import { requireSubjectPrefix } from "./subject.ts";
+import { requireSubjectPrefix } from "../../event/subject.ts";
 import type { SweepReport } from "./sweep.ts";
 
 export * from "../mod.ts";

@@ -106,7 +106,7 @@ export async function openJetStreamBackend(
     const checksum = await loadChecksum();
     const expires = retention < Infinity;
     const log = new EventLog({ state, requests, layout, logId, expires, patience });
-    const records = new Records(logId, layout, setup.registry, checksum);
+    const records = new Records(logId, layout, checksum);
     const bucket = new Bucket(layout, requests, publisher, Number(config.num_replicas ?? 1), patience);
     const expired = new ExpiredActors(bucket, layout, logId, checksum);
     const heads = new Heads(log, records, expired, settings.cachedActors);

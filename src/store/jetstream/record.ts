@@ -11,7 +11,7 @@
  */
 
 import { decodeEvents } from "../../event/codec.ts";
-import type { EventRegistry } from "../../event/registry.ts";
+import { noteSchemaVersion } from "../../event/registry.ts";
 import { utf8 } from "../../event/text.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { CommitRecord } from "../chain.ts";
@@ -76,8 +76,6 @@ export interface StoredCommit extends CommitRecord {
   readonly previousSequence: number;
   /** The earlier commits of the actor; undefined where it does not check out, and they have to be searched for. */
   readonly trail: Trail | undefined;
-  /** The schema versions that its events were stored under. */
-  readonly schemaVersions: readonly number[];
 }
 
 /** What was to be read, or why it cannot be. */
@@ -109,15 +107,13 @@ export class Records {
   /** The log's positions. */
   readonly positions: LogPositions;
   readonly #layout: Layout;
-  readonly #registry: EventRegistry;
   readonly #checksum: Checksum;
   readonly #seed: number;
   #scratch: Uint8Array<ArrayBuffer> = new Uint8Array(4_096);
 
-  constructor(logId: string, layout: Layout, registry: EventRegistry, checksum: Checksum) {
+  constructor(logId: string, layout: Layout, checksum: Checksum) {
     this.positions = new LogPositions(logId, SEQUENCE_WIDTH + INDEX_WIDTH);
     this.#layout = layout;
-    this.#registry = registry;
     this.#checksum = checksum;
     this.#seed = checksum(utf8(logId));
   }
@@ -146,7 +142,7 @@ export class Records {
   }
 
   /**
-   * Reads a commit; its events are as they were stored, whatever their schema.
+   * Reads a commit; its events are as they were stored, their schema versions noted.
    *
    * @returns The fault, where it is no commit, or not what was written.
    */
@@ -155,10 +151,9 @@ export class Records {
       const header = this.#header(message);
       const { commitId, actorId, previousVersion, fence, sequence, previousSequence } = header;
       const decoded = decodeEvents(JSON.parse(decoder.decode(message.data)), actorId, header.versions);
-      const schemaVersions: number[] = [];
       const events = decoded.map(({ event, schemaVersion }, index): StoredEvent => {
         event.position = this.position(sequence, index);
-        schemaVersions.push(schemaVersion);
+        noteSchemaVersion(event, schemaVersion);
         return Object.freeze(event);
       });
       return {
@@ -172,34 +167,10 @@ export class Records {
           return header.trail;
         },
         events,
-        schemaVersions,
       };
     } catch (error) {
       return this.#fault(message, error);
     }
-  }
-
-  /**
-   * Events of a commit at their registered schema versions. It is a promise only where a schema has to be waited for.
-   *
-   * @param choose Which of them.
-   * @throws {SchemaVersionError | EventSchemaError} If one of them cannot be handed out.
-   */
-  restore(
-    { events, schemaVersions }: StoredCommit,
-    choose: (event: StoredEvent) => boolean,
-  ): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
-    if (this.#registry.isEmpty && schemaVersions.every((version) => version === 1)) {
-      return events.filter(choose);
-    }
-    const chosen: StoredEvent[] = [];
-    const versions: number[] = [];
-    for (const [index, event] of events.entries()) {
-      if (!choose(event)) continue;
-      chosen.push(event);
-      versions.push(schemaVersions[index]!);
-    }
-    return this.#registry.restoreAll(chosen, (index) => versions[index]!);
   }
 
   /** The position of an event of a message. */

@@ -5,7 +5,7 @@
  */
 
 import type { Draft } from "../../event/draft.ts";
-import type { EventRegistry } from "../../event/registry.ts";
+import { noteSchemaVersion } from "../../event/registry.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend } from "../backend.ts";
 import { type ActorHead, checkFence, checkSizes, type Commit, NEW_ACTOR, numberPart } from "../commit.ts";
@@ -54,8 +54,6 @@ export class MemoryLog {
   readonly actors: Map<string, Actor> = new Map();
   /** The latest snapshot of each actor and kind. */
   readonly snapshots: Map<string, Snapshot> = new Map();
-  /** The schema versions of the events that have another one than 1. */
-  readonly schemaVersions: Map<StoredEvent, number> = new Map();
   /** Wakes the subscribers of every store over this log. */
   readonly wakeups: Wakeups = new Wakeups();
   #positionHead = "";
@@ -119,27 +117,33 @@ export class MemoryBackend implements StorageBackend {
     bytesPerEvent: 512 * 1024,
   });
   readonly #log: MemoryLog;
-  readonly #registry: EventRegistry;
 
-  constructor(log: MemoryLog, registry: EventRegistry) {
+  constructor(log: MemoryLog) {
     this.#log = log;
-    this.#registry = registry;
   }
 
   commit(commit: Commit): readonly StoredEvent[] {
     const { parts } = commit;
     checkSizes(parts, this.limits);
-    const { actors } = this.#log;
-    // All parts are numbered before any is stored: numbering is what refuses.
-    const fences: number[] = [];
-    for (const part of parts) fences.push(numberPart(part, actors.get(part.actorId) ?? NEW_ACTOR, commit));
+    const { actors, wakeups } = this.#log;
     const stored: StoredEvent[] = [];
-    for (let index = 0; index < parts.length; index++) {
-      const actor = this.#actor(parts[index]!.actorId);
-      actor.fence = fences[index]!;
-      for (const draft of parts[index]!.drafts) stored.push(this.#store(actor, draft));
+    if (parts.length === 1) {
+      const part = parts[0]!;
+      const known = actors.get(part.actorId);
+      const fence = numberPart(part, known ?? NEW_ACTOR, commit);
+      const actor = known ?? this.#actor(part.actorId);
+      actor.fence = fence;
+      for (const draft of part.drafts) stored.push(this.#store(actor, draft));
+    } else {
+      // All parts are numbered before any is stored: numbering is what refuses.
+      const fences = parts.map((part) => numberPart(part, actors.get(part.actorId) ?? NEW_ACTOR, commit));
+      parts.forEach((part, index) => {
+        const actor = this.#actor(part.actorId);
+        actor.fence = fences[index]!;
+        for (const draft of part.drafts) stored.push(this.#store(actor, draft));
+      });
     }
-    this.#log.wakeups.notify();
+    wakeups.notify();
     return stored;
   }
 
@@ -150,7 +154,7 @@ export class MemoryBackend implements StorageBackend {
     log.events.push(event);
     actor.events.push(event);
     actor.version = event.version;
-    if (schemaVersion !== 1) log.schemaVersions.set(event, schemaVersion);
+    noteSchemaVersion(event, schemaVersion);
     return event;
   }
 
@@ -165,9 +169,9 @@ export class MemoryBackend implements StorageBackend {
     return actor;
   }
 
-  getEvents(actorId: string, fromVersion: number): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+  getEvents(actorId: string, fromVersion: number): readonly StoredEvent[] {
     const events = this.#log.actors.get(actorId)?.events ?? [];
-    return this.#restore(events.slice(fromVersion === 1 ? 0 : lowerBound(events, fromVersion)));
+    return (events.slice(fromVersion === 1 ? 0 : lowerBound(events, fromVersion)));
   }
 
   async *readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
@@ -176,11 +180,11 @@ export class MemoryBackend implements StorageBackend {
     const end = lowerBound(events, read.toVersion + 1);
     if (read.direction === "forward") {
       for (let from = begin; from < end; from += BATCH_SIZE) {
-        yield await this.#restore(events.slice(from, Math.min(from + BATCH_SIZE, end)));
+        yield (events.slice(from, Math.min(from + BATCH_SIZE, end)));
       }
     } else {
       for (let to = end; to > begin; to -= BATCH_SIZE) {
-        yield await this.#restore(events.slice(Math.max(to - BATCH_SIZE, begin), to).reverse());
+        yield (events.slice(Math.max(to - BATCH_SIZE, begin), to).reverse());
       }
     }
   }
@@ -201,7 +205,7 @@ export class MemoryBackend implements StorageBackend {
     }
     for (; from < end; from += BATCH_SIZE) {
       const batch = events.slice(from, Math.min(from + BATCH_SIZE, end));
-      yield { events: await this.#restore(batch), position: batch.at(-1)!.position };
+      yield { events: batch, position: batch.at(-1)!.position };
     }
   }
 
@@ -260,13 +264,6 @@ export class MemoryBackend implements StorageBackend {
 
   close(): Promise<void> {
     return Promise.resolve();
-  }
-
-  /** Brings events to their registered schema versions, where anything is registered or was. */
-  #restore(events: readonly StoredEvent[]): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
-    const { schemaVersions } = this.#log;
-    if (this.#registry.isEmpty && schemaVersions.size === 0) return events;
-    return this.#registry.restoreAll(events, (index) => schemaVersions.get(events[index]!) ?? 1);
   }
 }
 

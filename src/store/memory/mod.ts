@@ -43,6 +43,6 @@ export class InMemoryEventStore<E extends Event = Event> extends BackedEventStor
   constructor(options: InMemoryEventStoreOptions<E> = {}) {
     const setup = setUpStore(options);
     const { storage = new InMemoryStorage() } = options;
-    super(new MemoryBackend(storage.log(setup.namespace), setup.registry), setup);
+    super(new MemoryBackend(storage.log(setup.namespace)), setup);
   }
 }

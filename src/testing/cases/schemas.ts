@@ -162,7 +162,35 @@ export const schemas: Theme = {
           () => all(() => old.subscribe()),
         ];
         for (const read of ways) await refused(read, SchemaVersionError, fields);
+        // What hands out no event has nothing to fail on.
         assert.equal(await old.getLatestVersion("order"), 1);
+        assert.equal(await old.getLastPosition(), saved.position);
+        assert.deepEqual(await all(() => old.listActors()), [{ actorId: "order", latestVersion: 1 }]);
+        const [next] = await old.append("order", [{ eventType: "Other", data: 1 }], {
+          expectedVersion: "any",
+        });
+        assert.equal(next?.version, 2);
+      },
+    },
+    {
+      name: "an event of a newer schema version stops nobody who does not ask for it",
+      needs: "sharing",
+      async run(context): Promise<void> {
+        const [present, old] = [await context.open({ events: { Placed: PLACED } }), await context.open()];
+        await old.append("order", [{ eventType: "Other", data: 1 }], { expectedVersion: 0 });
+        await present.saveEvent(placed(2, { total: 1, currency: "EUR" }));
+        await old.append("elsewhere", [{ eventType: "Other", data: 2 }], { expectedVersion: 0 });
+        const others = await all(() => old.readAll({ eventTypes: ["Other"] }));
+        assert.deepEqual(dataOf(others), [1, 2]);
+        assert.equal((await all(() => old.readAll({ limit: 1 }))).length, 1);
+        assert.equal((await all(() => old.readAll({ actorId: "elsewhere" }))).length, 1);
+        assert.equal((await all(() => old.readEvents("order", { limit: 1 }))).length, 1);
+        const delivered: unknown[] = [];
+        for await (const { data } of old.subscribe({ eventTypes: ["Other"] })) {
+          if (delivered.push(data) === 2) break;
+        }
+        assert.deepEqual(delivered, [1, 2]);
+        assert.equal((await old.verify()).ok, true);
       },
     },
     {

@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../errors.ts";
 import type { StoredEvent } from "../../event/types.ts";
-import type { Subscription } from "../../store/types.ts";
+import type { Subscription } from "../../event/subscription.ts";
 import type { CaseContext, Theme } from "../context.ts";
 import type { StoreUnderTest } from "../harness.ts";
 import {
@@ -239,6 +239,7 @@ export const subscriptions: Theme = {
         assert.equal(await within(context, "the loop ends", loop), reason);
         const signal = AbortSignal.abort(reason);
         const aborted = store.subscribe({ signal });
+        assert.equal(await within(context, "ready settles", refused(() => aborted.ready, Error)), reason);
         assert.equal(await within(context, "it ends", refused(() => all(() => aborted), Error)), reason);
       },
     },

@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
-import { EventRegistry } from "../../../src/event/registry.ts";
 import { LOG_ID } from "../../../src/store/jetstream/event_log.ts";
 import { Layout } from "../../../src/store/jetstream/layout.ts";
 import { Publisher } from "../../../src/store/jetstream/publisher.ts";
@@ -20,7 +19,7 @@ class Forger {
 
   private constructor(publisher: Publisher, logId: string) {
     this.#publisher = publisher;
-    this.#records = new Records(logId, this.#layout, new EventRegistry(undefined), crc32);
+    this.#records = new Records(logId, this.#layout, crc32);
   }
 
   static async of({ state, requests }: Client): Promise<Forger> {

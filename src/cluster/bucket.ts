@@ -1,0 +1,117 @@
+/**
+ * The storage that coordination needs, as small as it can be: compare-and-set on keys, with a time to live, and a watch.
+ * A JetStream key-value bucket, Deno KV, a map in memory and the simulator's server are all such buckets.
+ *
+ * @module
+ */
+import { matchesKey } from "./names.ts";
+
+/** What a bucket holds under a key. */
+export interface Entry {
+  /** The key. */
+  readonly key: string;
+  /**
+   * Rises with every write to any key of the bucket, and starts above every revision of an older bucket of the same
+   * name: revisions serve as fencing tokens.
+   */
+  readonly revision: number;
+  /** The value; `undefined` for a tombstone: the mark that a removed or expired value leaves behind for a while. */
+  readonly value: string | undefined;
+}
+
+/** How a value is written. */
+export interface PutOptions {
+  /** The revision of the entry that is replaced, be it a value or a tombstone; 0 if there must be none. */
+  readonly expected: number;
+  /** How long the value lives unless it is replaced, in ms. @default {forever} */
+  readonly ttl?: number;
+  /** How long to wait for the answer at most, in ms. @default {the bucket's own} */
+  readonly timeout?: number;
+}
+
+/** What a watch reports: all entries that match, tombstones included, or one that changed. */
+export type WatchUpdate =
+  | {
+    /** All that matches: first, and again whenever the watch cannot be sure that it missed nothing. */
+    readonly type: "snapshot";
+    /** Every entry that matches. A key that is missing here is gone. */
+    readonly entries: readonly Entry[];
+  }
+  | {
+    /** One entry was written, removed or expired. */
+    readonly type: "entry";
+    /** The entry as it is now. */
+    readonly entry: Entry;
+  };
+
+/** A running watch. */
+export interface BucketWatch {
+  /** Stops it. No update is reported afterwards. */
+  close(): void;
+}
+
+/** Compare-and-set storage with a time to live. Calls reject with `BucketUnreachableError` if there is no answer. */
+export interface Bucket {
+  /** The entry under a key, tombstones included, as the leader of the storage knows it. */
+  get(key: string): Promise<Entry | undefined>;
+  /**
+   * Replaces the entry whose revision is `expected` and answers with the new revision.
+   *
+   * @throws {RevisionConflictError} If another entry is there.
+   */
+  put(key: string, value: string, options: PutOptions): Promise<number>;
+  /**
+   * Replaces the entry whose revision is `expected` by a tombstone and answers with the tombstone's revision. With 0 it
+   * proves that there was none.
+   *
+   * @throws {RevisionConflictError} If another entry is there.
+   */
+  remove(key: string, expected: number): Promise<number>;
+  /**
+   * Reports a snapshot and then every change of the keys that match a pattern (a key, or `level.>`). It may be late, it may leave
+   * out states that were soon replaced, but the last state of a key is reported in the end.
+   */
+  watch(patterns: readonly string[], listener: (update: WatchUpdate) => void): BucketWatch;
+}
+
+/** The latest known entries of a watched part of a bucket. Late and repeated news of a key change nothing. */
+export class BucketView {
+  readonly #entries = new Map<string, Entry>();
+  #synced = false;
+
+  /** Whether the first snapshot has arrived. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** Takes in an update and names the keys that it changed. */
+  apply(update: WatchUpdate): string[] {
+    if (update.type === "entry") return this.#take(update.entry) ? [update.entry.key] : [];
+    this.#synced = true;
+    const changed = update.entries.filter((entry) => this.#take(entry)).map((entry) => entry.key);
+    const present = new Set(update.entries.map((entry) => entry.key));
+    for (const key of this.#entries.keys()) {
+      if (present.has(key)) continue;
+      this.#entries.delete(key);
+      changed.push(key);
+    }
+    return changed;
+  }
+
+  #take(entry: Entry): boolean {
+    const known = this.#entries.get(entry.key);
+    if (known !== undefined && entry.revision <= known.revision) return false;
+    this.#entries.set(entry.key, entry);
+    return true;
+  }
+
+  /** The latest known entry of a key. */
+  get(key: string): Entry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** The latest known entries that match a pattern. */
+  *matching(pattern: string): Generator<Entry> {
+    for (const entry of this.#entries.values()) if (matchesKey(pattern, entry.key)) yield entry;
+  }
+}

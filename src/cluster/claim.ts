@@ -1,0 +1,117 @@
+/**
+ * How a lease is got; `lease.ts` says why it is safe.
+ *
+ * @module
+ */
+import { type Bucket, BucketView, type Entry } from "./bucket.ts";
+import { type Clock, now, Wakeup } from "./clock.ts";
+import { BucketUnreachableError, RevisionConflictError } from "./errors.ts";
+import { HeldLease } from "./held_lease.ts";
+import {
+  Attempts,
+  type LeaseRecord,
+  type LeaseTerms,
+  readLease,
+  type StoredAttempt,
+} from "./lease_record.ts";
+
+/** How soon anything that got no answer is tried again, in ms. */
+const RETRY_MS = 250;
+
+/** The endeavour to get one lease. It remembers its writes that got no answer, and recognises them when they turn up. */
+export class Claim {
+  readonly #bucket: Bucket;
+  readonly #clock: Clock;
+  readonly #terms: LeaseTerms;
+  readonly #attempts = new Attempts();
+
+  constructor(bucket: Bucket, clock: Clock, terms: LeaseTerms) {
+    this.#bucket = bucket;
+    this.#clock = clock;
+    this.#terms = terms;
+  }
+
+  /**
+   * Takes the lease if it is free. `known` is the entry of its key, if the caller has been told: it saves the read.
+   *
+   * @throws {BucketUnreachableError} If it could not be settled; trying again may settle it, and what was stored without
+   * our knowledge expires by itself.
+   */
+  async try(known?: Entry): Promise<HeldLease | undefined> {
+    const { key, id, holder, ttl } = this.#terms;
+    let entry = known ?? await this.#bucket.get(key);
+    for (;;) {
+      const record = readLease(entry);
+      if (entry !== undefined && record !== undefined) {
+        if (record.id !== id) return undefined;
+        const sent = this.#attempts.sentAt(record.attempt);
+        const lease = sent && this.#hold({ revision: entry.revision, attempt: record.attempt, sent });
+        if (lease?.isHeld) return lease;
+        // Ours, but too old to be of use, and nobody was ever told that he holds it.
+        await this.#withoutConflict(this.#bucket.remove(key, entry.revision));
+      } else {
+        const sent = now(this.#clock);
+        const attempt = this.#attempts.start(sent);
+        const value: LeaseRecord = { id, attempt, holder };
+        const expected = entry?.revision ?? 0;
+        const revision = await this.#withoutConflict(
+          this.#bucket.put(key, JSON.stringify(value), { expected, ttl }),
+        );
+        const lease = revision === undefined ? undefined : this.#hold({ revision, attempt, sent });
+        if (lease?.isHeld) return lease;
+      }
+      entry = await this.#bucket.get(key);
+    }
+  }
+
+  #hold(stored: StoredAttempt): HeldLease {
+    return new HeldLease(this.#bucket, this.#clock, this.#terms, this.#attempts, stored);
+  }
+
+  async #withoutConflict(write: Promise<number>): Promise<number | undefined> {
+    try {
+      return await write;
+    } catch (error) {
+      if (error instanceof RevisionConflictError) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** Waits until a lease can be had, or the signal aborts. */
+export async function waitForLease(
+  bucket: Bucket,
+  clock: Clock,
+  terms: LeaseTerms,
+  signal: AbortSignal,
+): Promise<HeldLease> {
+  const claim = new Claim(bucket, clock, terms);
+  const view = new BucketView();
+  const wakeup = new Wakeup(clock);
+  const wake = (): void => wakeup.notify();
+  signal.addEventListener("abort", wake);
+  const watch = bucket.watch([terms.key], (update) => {
+    view.apply(update);
+    if (view.get(terms.key)?.value === undefined) wakeup.notify();
+  });
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const free = view.get(terms.key);
+      const lease = await claim.try(free?.value === undefined ? free : undefined)
+        .catch(onlyUnreachable);
+      if (lease instanceof HeldLease) {
+        if (!signal.aborted) return lease;
+        await lease.release();
+      } else await wakeup.sleep(lease === undefined ? terms.ttl / 2 : RETRY_MS);
+    }
+  } finally {
+    watch.close();
+    signal.removeEventListener("abort", wake);
+  }
+}
+
+function onlyUnreachable(error: unknown): BucketUnreachableError {
+  if (error instanceof BucketUnreachableError) return error;
+  throw error;
+}

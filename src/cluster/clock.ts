@@ -1,0 +1,81 @@
+/**
+ * Time as coordination sees it. It comes in from outside, so that the simulator drives the very code that runs in
+ * production.
+ *
+ * @module
+ */
+
+/** Two clocks and a timer. */
+export interface Clock {
+  /** Milliseconds on a clock that never goes back but may stand still while the machine sleeps. */
+  monotonic(): number;
+  /** Milliseconds since 1970 on a clock that goes on while the machine sleeps but may be set. */
+  wall(): number;
+  /** Calls back once after at least `delay` ms; the function that it returns cancels that. */
+  setTimer(callback: () => void, delay: number): () => void;
+}
+
+/** The process's own clocks. */
+export const systemClock: Clock = {
+  monotonic: () => performance.now(),
+  wall: () => Date.now(),
+  setTimer: (callback, delay) => {
+    const timer = setTimeout(callback, delay);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** One moment on both clocks. */
+export interface Instant {
+  /** On {@linkcode Clock.monotonic}. */
+  readonly monotonic: number;
+  /** On {@linkcode Clock.wall}. */
+  readonly wall: number;
+}
+
+/** This moment on both clocks. */
+export function now(clock: Clock): Instant {
+  return { monotonic: clock.monotonic(), wall: clock.wall() };
+}
+
+/** How long until an instant, by whichever clock is closer to it: 0 or less once either of them has passed it. */
+export function remaining(clock: Clock, deadline: Instant): number {
+  return Math.min(deadline.monotonic - clock.monotonic(), deadline.wall - clock.wall());
+}
+
+/**
+ * What a loop sleeps on: until it is woken or a time has passed. A wake-up while nobody sleeps is kept for the next
+ * sleep, so that none is lost.
+ */
+export class Wakeup {
+  readonly #clock: Clock;
+  #pending = false;
+  #wake: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Ends the current sleep, or the next one at once. */
+  notify(): void {
+    this.#pending = true;
+    this.#wake?.();
+  }
+
+  /** Sleeps until {@linkcode notify}, at most `limit` ms, and answers whether it was woken. */
+  async sleep(limit?: number): Promise<boolean> {
+    if (!this.#pending) {
+      await new Promise<void>((resolve) => {
+        const cancel = limit === undefined ? undefined : this.#clock.setTimer(() => this.#wake?.(), limit);
+        this.#wake = () => {
+          this.#wake = undefined;
+          cancel?.();
+          resolve();
+        };
+      });
+    }
+    const woken = this.#pending;
+    this.#pending = false;
+    return woken;
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * The door to cluster coordination.
+ *
+ * @module
+ */
+import type { ChangesOptions } from "./broadcast.ts";
+import type { Bucket } from "./bucket.ts";
+import { checkOptions, type CoordinatorOptions } from "./coordinator_options.ts";
+import { type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
+import type { NatsConnection } from "./jetstream/connection.ts";
+import type { LeaseEnvironment } from "./lease.ts";
+import { type Leader, type LeaderChange, Member } from "./member.ts";
+import type { ClusterNode, NodeChange } from "./membership.ts";
+import type { OwnedShard, ShardChange } from "./owned_shards.ts";
+import { hash } from "./shard_of.ts";
+import { sessionKey } from "./shard_map.ts";
+
+/** How a node joins a cluster that is kept in NATS. */
+export interface JoinOptions extends CoordinatorOptions, ClusterBucketOptions {}
+
+/** How the coordinator stands with its cluster. */
+export type CoordinatorStatus = "joined" | "unreachable" | "joining" | "left";
+
+/**
+ * This process as a node of a cluster: who else is there, who leads, and which shards are its own. A node that loses its
+ * session (cut off for longer than `ttl`, suspended) loses its shards and joins again by itself, as a new incarnation.
+ *
+ * @example Share work in one process
+ * ```ts
+ * import { Coordinator, InMemoryBucket } from "@flowmade-one/aether/cluster";
+ * import assert from "node:assert/strict";
+ *
+ * const cluster = new InMemoryBucket();
+ * await using coordinator = await Coordinator.join(cluster, { name: "a", shardCount: 4 });
+ * for await (const { type, shard } of coordinator.shardChanges()) {
+ *   assert.equal(type, "gained");
+ *   assert(shard.isHeld);
+ *   if ([...coordinator.shards].length === 4) break;
+ * }
+ * assert.equal(coordinator.ownerOf("order.123")?.name, "a");
+ * ```
+ */
+export class Coordinator implements AsyncDisposable {
+  readonly #member: Member;
+  readonly #close: () => Promise<void>;
+  readonly #shardCount: number;
+  /** By shard; made when it is first asked for after a change. */
+  #owners: (ClusterNode | undefined)[] | undefined;
+
+  private constructor(member: Member, close: () => Promise<void>) {
+    this.#member = member;
+    this.#close = close;
+    this.#shardCount = member.options.shardCount;
+    member.onChange = () => this.#owners = undefined;
+  }
+
+  /**
+   * Joins a cluster. All nodes that were given the same NATS system (an open connection, or URLs separated by commas) and
+   * `cluster` name, or the same `InMemoryBucket`, are one cluster.
+   *
+   * @throws {InvalidArgumentError} If an option is out of range.
+   * @throws {NodeNameTakenError} If a living process has the name.
+   * @throws {ShardCountMismatchError} If the cluster has another number of shards.
+   * @throws {BucketMismatchError} If the cluster's bucket has settings that cannot work.
+   * @throws {BucketUnreachableError} If there is no answer.
+   * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
+   * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
+   */
+  static async join(
+    cluster: string | NatsConnection | Bucket,
+    options: JoinOptions = {},
+  ): Promise<Coordinator> {
+    const newId = (): string => crypto.randomUUID();
+    const checked = checkOptions(options, newId);
+    options.signal?.throwIfAborted();
+    if (typeof cluster !== "string" && "watch" in cluster) {
+      return await joinBucket(
+        new Member(cluster, checked, { newId }),
+        () => Promise.resolve(),
+        options.signal,
+      );
+    }
+    const { bucket, close } = await openClusterBucket(cluster, options);
+    return await joinBucket(new Member(bucket, checked, { newId }), close, options.signal);
+
+    async function joinBucket(
+      member: Member,
+      close: () => Promise<void>,
+      signal: AbortSignal | undefined,
+    ): Promise<Coordinator> {
+      try {
+        await member.join(signal);
+      } catch (error) {
+        await close();
+        throw error;
+      }
+      return new Coordinator(member, close);
+    }
+  }
+
+  /** Joins with a clock and ids from outside: for tests with a clock of their own. */
+  static async joinWith(
+    bucket: Bucket,
+    options: CoordinatorOptions,
+    environment: LeaseEnvironment,
+  ): Promise<Coordinator> {
+    const newId = environment.newId ?? ((): string => crypto.randomUUID());
+    const member = new Member(bucket, checkOptions(options, newId), environment);
+    await member.join(options.signal);
+    return new Coordinator(member, () => Promise.resolve());
+  }
+
+  /** This node's name. */
+  get name(): string {
+    return this.#member.options.name;
+  }
+
+  /** Rises with every restart of any node; `undefined` while this node joins again. */
+  get incarnation(): number | undefined {
+    return this.#member.session?.fencingToken;
+  }
+
+  /** How this node stands with the cluster. */
+  get status(): CoordinatorStatus {
+    if (this.signal.aborted) return "left";
+    const session = this.#member.session;
+    if (session === undefined || !session.isHeld) return "joining";
+    return session.status === "unreachable" ? "unreachable" : "joined";
+  }
+
+  /** Aborts when this node has left, or cannot join again because another process took its name. */
+  get signal(): AbortSignal {
+    return this.#member.signal;
+  }
+
+  /** Whether this node leads at this very instant, and has stamped the shard map: the clocks are asked. */
+  get isLeader(): boolean {
+    return this.#member.isLeader;
+  }
+
+  /** The fencing token of the leadership while this node leads: hand it to whatever only the leader may do. */
+  get leaderToken(): number | undefined {
+    return this.#member.leaderToken;
+  }
+
+  /** The leader that this node last heard of. */
+  get leader(): Leader | undefined {
+    return this.#member.leader;
+  }
+
+  /** How the leadership is now, and then every change. */
+  leaderChanges(options?: ChangesOptions): AsyncIterable<LeaderChange> {
+    return this.#member.leaderChanges.changes([{ leader: this.leader, isLeader: this.isLeader }], options);
+  }
+
+  /** Gives up the leadership, and lets others campaign first. */
+  resign(): Promise<void> {
+    return this.#member.resign();
+  }
+
+  /** The nodes that this node has heard of, itself included, in the order of their names. */
+  nodes(): ClusterNode[] {
+    return [...this.#member.membership.nodes.values()].sort((a, b) => a.name < b.name ? -1 : 1);
+  }
+
+  /** The nodes that are there now, as `joined`, and then every change. */
+  nodeChanges(options?: ChangesOptions): AsyncIterable<NodeChange> {
+    return this.#member.nodeChanges.changes(
+      this.nodes().map((node) => ({ type: "joined", node })),
+      options,
+    );
+  }
+
+  /** The number of shards of the cluster. */
+  get shardCount(): number {
+    return this.#shardCount;
+  }
+
+  /**
+   * The node that has the actor's shard, by the latest map that arrived here: a hint where to send a message, not a proof.
+   * `undefined` while nobody has it.
+   *
+   * @throws {InvalidArgumentError} If the id is empty or not well formed.
+   */
+  ownerOf(actorId: string): ClusterNode | undefined {
+    return (this.#owners ??= this.#findOwners())[hash(actorId) % this.#shardCount];
+  }
+
+  #findOwners(): (ClusterNode | undefined)[] {
+    const nodes = new Map(
+      this.nodes().map((node) => [sessionKey({ name: node.name, session: node.incarnation }), node]),
+    );
+    const { map } = this.#member;
+    return Array.from({ length: this.#shardCount }, (_, shard) => {
+      const assignment = map?.assignments[shard];
+      return assignment && nodes.get(sessionKey(assignment.owner));
+    });
+  }
+
+  /** The shards that nobody has: all of them before the first leader, and those that no node is there to take. */
+  unownedShards(): number[] {
+    const assignments = this.#member.map?.assignments;
+    return Array.from({ length: this.#shardCount }, (_, shard) => shard)
+      .filter((shard) => assignments?.[shard] === undefined);
+  }
+
+  /** The shards that this node has and may work on. */
+  get shards(): Iterable<OwnedShard> {
+    return this.#member.shards;
+  }
+
+  /** The shards that this node has now, as `gained`, and then every change. */
+  shardChanges(options?: ChangesOptions): AsyncIterable<ShardChange> {
+    return this.#member.shardChanges.changes(
+      [...this.shards].map((shard) => ({ type: "gained", shard })),
+      options,
+    );
+  }
+
+  /** Moves this node's shards to others and takes no new ones, while the node stays; `false` takes that back. */
+  drain(draining = true): void {
+    this.#member.drain(draining);
+  }
+
+  /**
+   * Stops: aborts the signals of this node's shards, waits for the work that they were told of, and hands all over at
+   * once. When `signal` aborts it no longer waits: work that goes on finds its shard's `isHeld` false. Leaving twice is
+   * allowed, and the second call changes nothing.
+   */
+  async leave(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#member.leave(options.signal);
+    await this.#close();
+  }
+
+  /** The same as {@linkcode leave}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.leave();
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * What a node says when it joins, checked.
+ *
+ * @module
+ */
+import { InvalidArgumentError } from "../errors.ts";
+import { type Warn, warner, type Warning } from "../warning.ts";
+import { checkTerms, type LeaseOptions } from "./lease.ts";
+import type { LeaseTerms } from "./lease_record.ts";
+import { checkName } from "./names.ts";
+import { checkShardCount } from "./shard_of.ts";
+
+/** The longest address, in bytes of UTF-8. */
+export const MAX_ADDRESS_BYTES = 1024;
+/** The most metadata, in bytes of JSON: every node keeps that of every other. */
+export const MAX_METADATA_BYTES = 16_384;
+/** The greatest weight. */
+export const MAX_WEIGHT = 1000;
+const DEFAULT_SHARD_COUNT = 1024;
+
+/** How a node joins a cluster. */
+export interface CoordinatorOptions extends Pick<LeaseOptions, "ttl" | "maxClockSkew" | "renewEvery"> {
+  /**
+   * The node's name: unique in the cluster, up to 256 bytes. One that stays the same over restarts keeps logs readable.
+   *
+   * @default {a random one}
+   */
+  readonly name?: string;
+  /** Where other nodes can reach this one, up to 1,024 bytes; kept as it is. @default {""} */
+  readonly address?: string;
+  /** Anything that other nodes should know: strings, up to 16 KiB as JSON. @default {{}} */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** This node's share of the shards beside the others' weights: 0 (none) to 1,000. @default {1} */
+  readonly weight?: number;
+  /** The number of shards, 1 to 16,384: the same on every node, and fixed for the life of the cluster. @default {1024} */
+  readonly shardCount?: number;
+  /** Whether this node may lead. @default {true} */
+  readonly candidate?: boolean;
+  /** Ends the joining with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /**
+   * Told what goes wrong in the background; its codes are `session-lost` and `name-lost`.
+   *
+   * @default {console.warn, once a code and minute}
+   */
+  readonly onWarning?: (warning: Warning) => void;
+}
+
+/** The options with their defaults. */
+export interface CheckedOptions extends
+  Required<
+    Pick<CoordinatorOptions, "name" | "address" | "metadata" | "weight" | "shardCount" | "candidate">
+  >,
+  Pick<LeaseTerms, "ttl" | "maxClockSkew" | "renewEvery"> {
+  /** See {@linkcode CoordinatorOptions.onWarning}. */
+  readonly warn: Warn;
+}
+
+/** Checks what the user gave and fills in the defaults. */
+export function checkOptions(options: CoordinatorOptions, newId: () => string): CheckedOptions {
+  const {
+    name = `node-${newId()}`,
+    address = "",
+    metadata = {},
+    weight = 1,
+    shardCount = DEFAULT_SHARD_COUNT,
+    candidate = true,
+  } = options;
+  checkName("options.name", name);
+  if (typeof address !== "string" || byteLength(address) > MAX_ADDRESS_BYTES) {
+    throw new InvalidArgumentError(
+      "options.address",
+      `must be a string of at most ${MAX_ADDRESS_BYTES} bytes`,
+    );
+  }
+  if (typeof weight !== "number" || !(weight >= 0 && weight <= MAX_WEIGHT)) {
+    throw new InvalidArgumentError("options.weight", `must be a number from 0 to ${MAX_WEIGHT}`);
+  }
+  checkShardCount("options.shardCount", shardCount);
+  return {
+    name,
+    address,
+    metadata: checkMetadata(metadata),
+    weight,
+    shardCount,
+    candidate,
+    warn: warner(options.onWarning),
+    ...checkTerms(options),
+  };
+}
+
+function checkMetadata(metadata: unknown): Readonly<Record<string, string>> {
+  const entries = typeof metadata === "object" && metadata !== null ? Object.entries(metadata) : undefined;
+  if (entries === undefined || !entries.every(([, value]) => typeof value === "string")) {
+    throw new InvalidArgumentError("options.metadata", "must be an object whose values are strings");
+  }
+  const bytes = byteLength(JSON.stringify(metadata));
+  if (bytes > MAX_METADATA_BYTES) {
+    throw new InvalidArgumentError(
+      "options.metadata",
+      `must be at most ${MAX_METADATA_BYTES} bytes as JSON, not ${bytes}: keep large things elsewhere`,
+    );
+  }
+  return Object.freeze(Object.fromEntries(entries));
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

@@ -1,0 +1,175 @@
+/**
+ * The conditions of cluster coordination that a caller would handle.
+ *
+ * @module
+ */
+import { AetherError } from "../errors.ts";
+
+/**
+ * The bucket (the NATS server, the database) gave no answer in time. Nothing is known to be lost: a lease that was
+ * held is held until its deadline. Whether a write was stored is not known.
+ */
+export class BucketUnreachableError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "BucketUnreachableError";
+  /** What was asked of the bucket, such as `get leader`. */
+  readonly operation: string;
+
+  /** Names the operation that got no answer. */
+  constructor(operation: string, options?: ErrorOptions) {
+    super(`The bucket did not answer "${operation}": check that the server is up and reachable`, options);
+    this.operation = operation;
+  }
+}
+
+/** A write was refused because the key had changed since it was read. Nothing was stored by this write. */
+export class RevisionConflictError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "RevisionConflictError";
+  /** The key that was to be written. */
+  readonly key: string;
+  /** The revision that the writer expected; 0 means that it expected the key to be absent. */
+  readonly expected: number;
+
+  /** Names the key and the revision that was expected there. */
+  constructor(key: string, expected: number, options?: ErrorOptions) {
+    super(`The key "${key}" is no longer at revision ${expected}: read it again before writing`, options);
+    this.key = key;
+    this.expected = expected;
+  }
+}
+
+/**
+ * Why a lease is over: its deadline passed without a renewal, somebody else has it or deleted it, or its holder gave it
+ * back.
+ */
+export type LeaseEnd = "expired" | "taken" | "released";
+
+const LEASE_END: Record<LeaseEnd, string> = {
+  expired: "its deadline passed without a renewal. Stop the work that it guarded and acquire it again",
+  taken: "its record was taken over or deleted. Stop the work that it guarded and acquire it again",
+  released: "its holder released it",
+};
+
+/** A lease is over. This is the reason of the lease's abort signal. */
+export class LeaseLostError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "LeaseLostError";
+  /** The key of the lease. */
+  readonly key: string;
+  /** The fencing token that the holder had. */
+  readonly fencingToken: number;
+  /** How the lease ended. With `expired`, `cause` holds the last failure of a renewal, if one failed. */
+  readonly reason: LeaseEnd;
+
+  /** Names the lease and how it ended. */
+  constructor(key: string, fencingToken: number, reason: LeaseEnd, options?: ErrorOptions) {
+    super(`The lease "${key}" (token ${fencingToken}) is over: ${LEASE_END[reason]}`, options);
+    this.key = key;
+    this.fencingToken = fencingToken;
+    this.reason = reason;
+  }
+}
+
+/** A live process already uses the node name. The live one is not disturbed. */
+export class NodeNameTakenError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "NodeNameTakenError";
+  /** The name that two processes want. */
+  readonly node: string;
+
+  /** Names the node. */
+  constructor(node: string, options?: ErrorOptions) {
+    super(
+      `options.name: the node "${node}" is alive in another process: give each process a name of its own`,
+      options,
+    );
+    this.node = node;
+  }
+}
+
+/** A node wanted to join with another number of shards than the cluster has. The cluster is not disturbed. */
+export class ShardCountMismatchError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "ShardCountMismatchError";
+  /** The number of shards of the cluster. */
+  readonly clusterShards: number;
+  /** The number of shards that this node asked for. */
+  readonly requestedShards: number;
+
+  /** Names both numbers. */
+  constructor(clusterShards: number, requestedShards: number, options?: ErrorOptions) {
+    super(
+      `options.shardCount: the cluster has ${clusterShards} shards, this node asked for ${requestedShards}: ` +
+        `every node of a cluster must use the same number, and it cannot be changed later`,
+      options,
+    );
+    this.clusterShards = clusterShards;
+    this.requestedShards = requestedShards;
+  }
+}
+
+/** One setting of an existing bucket that coordination cannot work with. */
+export interface BucketDifference {
+  /** The name of the setting in the stream's configuration. */
+  readonly setting: string;
+  /** What coordination needs. */
+  readonly expected: string;
+  /** What the existing bucket has. */
+  readonly actual: string;
+}
+
+/** A bucket of that name exists with settings that coordination cannot work with. It was not changed. */
+export class BucketMismatchError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "BucketMismatchError";
+  /** The name of the bucket. */
+  readonly bucket: string;
+  /** Every setting that differs. */
+  readonly differences: readonly BucketDifference[];
+
+  /** Lists the differences. */
+  constructor(bucket: string, differences: readonly BucketDifference[], options?: ErrorOptions) {
+    const list = differences.map((d) => `${d.setting} is ${d.actual}, needed is ${d.expected}`).join("; ");
+    super(
+      `options.bucket: the bucket "${bucket}" exists with other settings (${list}): use another name or change it`,
+      options,
+    );
+    this.bucket = bucket;
+    this.differences = differences;
+  }
+}
+
+/** The server has no JetStream for this account, or is too old for leases. */
+export class JetStreamUnavailableError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "JetStreamUnavailableError";
+}
+
+/** The server refused an operation to this user. */
+export class PermissionDeniedError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "PermissionDeniedError";
+  /** The subject that the user may not publish to or subscribe to. */
+  readonly subject: string;
+
+  /** Names the subject. */
+  constructor(subject: string, options?: ErrorOptions) {
+    super(
+      `The NATS user has no permission for "${subject}": allow it in the server's configuration`,
+      options,
+    );
+    this.subject = subject;
+  }
+}
+
+/** The object was closed, or the coordinator has left its cluster. Nothing was done. */
+export class CoordinationClosedError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "CoordinationClosedError";
+
+  /** Names what is closed. */
+  constructor(what: string, options?: ErrorOptions) {
+    super(`${what} is closed: open a new one`, options);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Requests to JetStream, with its errors told apart.
+ *
+ * @module
+ */
+import { BucketUnreachableError, JetStreamUnavailableError, PermissionDeniedError } from "../errors.ts";
+import { type NatsConnection, OutgoingHeaders } from "./connection.ts";
+
+/** An error answer of JetStream. */
+export interface ApiError {
+  /** The HTTP-like code. */
+  readonly code: number;
+  /** The code that names the condition; see the server's `errors.json`. */
+  readonly err_code: number;
+  /** The server's words. */
+  readonly description: string;
+}
+
+/** JetStream error codes that mean something here. */
+export const ErrorCode = {
+  /** 10037: no message found. */
+  noMessage: 10037,
+  /** 10039: JetStream is not enabled for the account. */
+  notEnabledForAccount: 10039,
+  /** 10059: stream not found. */
+  streamNotFound: 10059,
+  /** 10058: a stream of that name exists with another configuration. */
+  streamNameInUse: 10058,
+  /** 10071: wrong last sequence. */
+  wrongLastSequence: 10071,
+  /** 10076: JetStream is not enabled on this server. */
+  notEnabled: 10076,
+  /** 10164: the subject has a write in flight (replicated streams). */
+  writeInFlight: 10164,
+} as const;
+
+const CODES_NOT_ENABLED: readonly number[] = [ErrorCode.notEnabled, ErrorCode.notEnabledForAccount];
+
+/** Sends a request and reads its JSON answer, which may be an error answer. */
+export async function request<T>(
+  connection: NatsConnection,
+  subject: string,
+  payload: string,
+  options: {
+    readonly timeout: number;
+    readonly operation: string;
+    readonly headers?: Record<string, string>;
+  },
+): Promise<T & { readonly error?: ApiError }> {
+  let answer: string;
+  try {
+    const message = await connection.request(subject, payload, {
+      timeout: options.timeout,
+      ...(options.headers === undefined ? {} : { headers: new OutgoingHeaders(options.headers) }),
+    });
+    answer = new TextDecoder().decode(message.data);
+  } catch (error) {
+    throw translate(error, subject, options.operation);
+  }
+  const parsed = JSON.parse(answer) as T & { readonly error?: ApiError };
+  if (parsed.error !== undefined && CODES_NOT_ENABLED.includes(parsed.error.err_code)) {
+    throw new JetStreamUnavailableError(
+      `JetStream is not enabled: ${parsed.error.description}. Enable it in the server`,
+    );
+  }
+  return parsed;
+}
+
+function translate(error: unknown, subject: string, operation: string): Error {
+  // nats.js wraps what the server said; names are compared because every transport brings classes of its own.
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    if (inner.name === "PermissionViolationError" || /permissions violation/i.test(inner.message)) {
+      return new PermissionDeniedError(subject, { cause: error });
+    }
+  }
+  return new BucketUnreachableError(operation, { cause: error });
+}
+
+/** An answer that no code handles: the server did not do it. */
+export function unexpected(operation: string, error: ApiError): BucketUnreachableError {
+  return new BucketUnreachableError(operation, {
+    cause: new Error(`JetStream error ${error.err_code}: ${error.description}`),
+  });
+}

@@ -1,0 +1,172 @@
+/**
+ * A watch over the last messages of some subjects of a stream: a push consumer of our own, because the stock ordered
+ * consumer stays silent for more than a minute when the server that hosts it dies.
+ *
+ * @module
+ */
+import type { BucketWatch, Entry, WatchUpdate } from "../bucket.ts";
+import type { Clock } from "../clock.ts";
+import { request } from "./api.ts";
+import type { NatsConnection, NatsMessage, NatsSubscription } from "./connection.ts";
+
+const NANOSECONDS_PER_MS = 1_000_000;
+/** After how many missed heartbeats the consumer is taken for dead. */
+const MISSED_HEARTBEATS = 2.5;
+/** How soon a consumer that could not be made is tried again, in ms. */
+const RETRY_MS = 250;
+/** How long the server keeps a consumer that nobody listens to, in ms. */
+const INACTIVE_MS = 30_000;
+
+/** What is watched, and how. */
+export interface StreamWatchOptions {
+  /** The stream. */
+  readonly stream: string;
+  /** The subjects. */
+  readonly subjects: readonly string[];
+  /** How long the server may take to answer, in ms. */
+  readonly timeout: number;
+  /** How often the server says that the consumer is alive, in ms. */
+  readonly heartbeat: number;
+  /** Time. */
+  readonly clock: Clock;
+  /** Makes an entry of a message. */
+  decode(message: NatsMessage, sequence: number): Entry;
+  /** Told of everything. */
+  listener(update: WatchUpdate): void;
+}
+
+/** One consumer. */
+interface Consumer {
+  readonly name: string;
+  readonly subscription: NatsSubscription;
+  /** What has arrived of the first snapshot; `undefined` once it was complete. */
+  snapshot: Entry[] | undefined;
+  /** The sequence of the last delivery. */
+  delivered: number;
+  heardAt: number;
+}
+
+/** Watches until it is closed. */
+export class StreamWatch implements BucketWatch {
+  readonly #connection: NatsConnection;
+  readonly #options: StreamWatchOptions;
+  #consumer: Consumer | undefined;
+  #cancelTimer: () => void = () => {};
+  #closed = false;
+
+  constructor(connection: NatsConnection, options: StreamWatchOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#start();
+  }
+
+  /** Stops it. */
+  close(): void {
+    this.#closed = true;
+    this.#drop();
+  }
+
+  #drop(): void {
+    this.#cancelTimer();
+    const consumer = this.#consumer;
+    this.#consumer = undefined;
+    if (consumer === undefined || this.#connection.isClosed()) return;
+    consumer.subscription.unsubscribe();
+    this.#connection.publish(`$JS.API.CONSUMER.DELETE.${this.#options.stream}.${consumer.name}`);
+  }
+
+  #start(): void {
+    this.#drop();
+    if (this.#closed || this.#connection.isClosed()) return;
+    const { clock, heartbeat, stream, subjects, timeout } = this.#options;
+    const name = `aether-${crypto.randomUUID()}`;
+    const inbox = `${this.#connection.options?.inboxPrefix ?? "_INBOX"}.${name}`;
+    const consumer: Consumer = {
+      name,
+      subscription: this.#connection.subscribe(inbox, {
+        callback: (error, message) => {
+          if (error === null && this.#consumer === consumer) this.#take(consumer, message);
+        },
+      }),
+      snapshot: [],
+      delivered: 0,
+      heardAt: clock.monotonic(),
+    };
+    this.#consumer = consumer;
+    const config = {
+      name,
+      deliver_subject: inbox,
+      deliver_policy: "last_per_subject",
+      ack_policy: "none",
+      replay_policy: "instant",
+      filter_subjects: subjects,
+      idle_heartbeat: heartbeat * NANOSECONDS_PER_MS,
+      flow_control: true,
+      inactive_threshold: INACTIVE_MS * NANOSECONDS_PER_MS,
+      mem_storage: true,
+      num_replicas: 1,
+    };
+    request<{ readonly num_pending?: number; readonly delivered?: { readonly consumer_seq: number } }>(
+      this.#connection,
+      `$JS.API.CONSUMER.CREATE.${stream}.${name}`,
+      JSON.stringify({ stream_name: stream, config, action: "create" }),
+      { timeout, operation: `watch ${subjects.join(", ")}` },
+    ).then((answer) => {
+      if (this.#consumer !== consumer) return;
+      if (answer.error !== undefined) return this.#retry();
+      const total = (answer.num_pending ?? 0) + (answer.delivered?.consumer_seq ?? 0);
+      if (total === 0) this.#complete(consumer);
+      this.#watchHeartbeat(consumer);
+    }).catch(() => {
+      if (this.#consumer === consumer) this.#retry();
+    });
+  }
+
+  #retry(): void {
+    this.#drop();
+    if (!this.#closed) this.#cancelTimer = this.#options.clock.setTimer(() => this.#start(), RETRY_MS);
+  }
+
+  #watchHeartbeat(consumer: Consumer): void {
+    const { clock, heartbeat } = this.#options;
+    const silence = clock.monotonic() - consumer.heardAt;
+    if (silence >= heartbeat * MISSED_HEARTBEATS) return this.#start();
+    this.#cancelTimer();
+    this.#cancelTimer = clock.setTimer(
+      () => this.#watchHeartbeat(consumer),
+      Math.ceil(heartbeat * MISSED_HEARTBEATS - silence),
+    );
+  }
+
+  #take(consumer: Consumer, message: NatsMessage): void {
+    consumer.heardAt = this.#options.clock.monotonic();
+    const status = message.headers?.code ?? 0;
+    if (status !== 0) return this.#takeStatus(consumer, message);
+    // $JS.ACK.<...>.<stream sequence>.<consumer sequence>.<time>.<pending>: counted from the end, the start may grow.
+    const tokens = (message.reply ?? "").split(".");
+    const sequence = Number(tokens.at(-4));
+    const delivery = Number(tokens.at(-3));
+    if (delivery !== consumer.delivered + 1) return this.#start();
+    consumer.delivered = delivery;
+    const entry = this.#options.decode(message, sequence);
+    if (consumer.snapshot === undefined) this.#options.listener({ type: "entry", entry });
+    else {
+      consumer.snapshot.push(entry);
+      if (tokens.at(-1) === "0") this.#complete(consumer);
+    }
+  }
+
+  /** A heartbeat tells how far the consumer is; flow control wants an answer. */
+  #takeStatus(consumer: Consumer, message: NatsMessage): void {
+    if (message.reply) return this.#connection.publish(message.reply);
+    const stalled = message.headers?.get("Nats-Consumer-Stalled");
+    if (stalled) this.#connection.publish(stalled);
+    if (Number(message.headers?.get("Nats-Last-Consumer") || 0) > consumer.delivered) this.#start();
+  }
+
+  #complete(consumer: Consumer): void {
+    const entries = consumer.snapshot ?? [];
+    consumer.snapshot = undefined;
+    this.#options.listener({ type: "snapshot", entries });
+  }
+}

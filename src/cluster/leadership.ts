@@ -1,0 +1,263 @@
+/**
+ * The leader: elected by a lease, it stamps the shard map with its token before it decides anything, and then keeps the
+ * map as the nodes that live require.
+ *
+ * @module
+ */
+import { allocate } from "./allocate.ts";
+import { type Bucket, BucketView, type Entry, type WatchUpdate } from "./bucket.ts";
+import { type Clock, Wakeup } from "./clock.ts";
+import { RevisionConflictError } from "./errors.ts";
+import { Claim } from "./claim.ts";
+import type { HeldLease } from "./held_lease.ts";
+import { type LeaseTerms, readLease } from "./lease_record.ts";
+import { decodeNode } from "./node_record.ts";
+import { aliveKey, provesOver } from "./registration.ts";
+import { decodeShardMap, encodeShardMap, type Session, type ShardMap } from "./shard_map.ts";
+
+/** The key of the leader's lease. */
+export const LEADER_KEY = "leader";
+/** The key of the shard map. */
+export const MAP_KEY = "map";
+/** How soon anything that got no answer is tried again, in ms. */
+const RETRY_MS = 250;
+
+/** What the leadership of a node works with. */
+export interface LeadershipOptions {
+  /** The cluster's bucket. */
+  readonly bucket: Bucket;
+  /** Time. */
+  readonly clock: Clock;
+  /** The node's name. */
+  readonly name: string;
+  /** The number of shards. */
+  readonly shardCount: number;
+  /** The node's view of `leader`, `map` and `node.>`. */
+  readonly view: BucketView;
+  /** The terms of the next lease to campaign for. */
+  terms(): LeaseTerms;
+  /** Told when `isLeader` has changed. */
+  onChange(): void;
+}
+
+/** The latest version of the map that the leader knows. */
+interface Version {
+  readonly map: ShardMap;
+  readonly revision: number;
+}
+
+/** Campaigns for the leadership, and leads. */
+export class Leadership {
+  readonly #options: LeadershipOptions;
+  readonly #wakeup: Wakeup;
+  #lease: HeldLease | undefined;
+  #stamped = false;
+  #stopped = false;
+  #abstainUntil = 0;
+  #resignedToken = 0;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: LeadershipOptions) {
+    this.#options = options;
+    this.#wakeup = new Wakeup(options.clock);
+  }
+
+  /** Whether this node leads at this very instant. */
+  get isLeader(): boolean {
+    return this.#stamped && this.#lease !== undefined && this.#lease.isHeld;
+  }
+
+  /** The fencing token of the leadership, while it is this node's. */
+  get token(): number | undefined {
+    return this.isLeader ? this.#lease?.fencingToken : undefined;
+  }
+
+  /** Starts to campaign. */
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** Something in the view has changed. */
+  notify(): void {
+    this.#wakeup.notify();
+  }
+
+  /** Gives the leadership up, and lets others campaign first. */
+  async resign(): Promise<void> {
+    if (this.#lease === undefined) return;
+    this.#abstainUntil = this.#options.clock.monotonic() + this.#options.terms().ttl;
+    this.#resignedToken = this.#lease.fencingToken;
+    await this.#lease.release();
+  }
+
+  /** Gives the leadership up for good. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wakeup.notify();
+    await this.#lease?.release();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      this.#lease = await this.#campaign();
+      if (this.#lease === undefined) return;
+      if (!this.#stopped) await this.#lead(this.#lease);
+      this.#stamped = false;
+      await this.#lease.release();
+      this.#lease = undefined;
+      this.#options.onChange();
+    }
+  }
+
+  /** Tries whenever the view says that nobody leads; now and then also when it has been silent for long. */
+  async #campaign(): Promise<HeldLease | undefined> {
+    const { clock, bucket, view } = this.#options;
+    const terms = this.#options.terms();
+    const claim = new Claim(bucket, clock, terms);
+    let wait = 0;
+    for (let silent = true; !this.#stopped; silent = !(await this.#wakeup.sleep(wait))) {
+      const known = view.get(LEADER_KEY);
+      if ((readLease(known)?.token ?? 0) > this.#resignedToken) this.#abstainUntil = 0; // Another had its turn.
+      wait = this.#abstainUntil - clock.monotonic();
+      if (wait > 0) continue;
+      wait = terms.ttl / 2;
+      if (known?.value !== undefined && !silent) continue;
+      try {
+        const lease = await claim.try(known?.value === undefined ? known : undefined);
+        if (lease !== undefined) return lease;
+      } catch {
+        wait = RETRY_MS; // Not reachable, or no permission: the node's own lease reports it.
+      }
+    }
+    return undefined;
+  }
+
+  async #lead(lease: HeldLease): Promise<void> {
+    const alive = new BucketView();
+    const wake = (): void => this.#wakeup.notify();
+    lease.signal.addEventListener("abort", wake);
+    const watch = this.#options.bucket.watch(["alive.>"], (update) => {
+      if (isNews(alive, update)) wake();
+      alive.apply(update);
+    });
+    try {
+      for (let version = await this.#stamp(lease); version !== undefined && lease.isHeld && !this.#stopped;) {
+        if (!this.#stamped) {
+          this.#stamped = true;
+          this.#options.onChange();
+        }
+        version = await this.#tend(lease, version, alive);
+      }
+    } finally {
+      watch.close();
+      lease.signal.removeEventListener("abort", wake);
+    }
+  }
+
+  /**
+   * Puts this leader's token on the map, if it is not there yet. From then on nothing that an earlier leader decided can be stored.
+   * `undefined`: this leader is deposed.
+   */
+  async #stamp(lease: HeldLease, atLeast = 0): Promise<Version | undefined> {
+    const { bucket, name, shardCount } = this.#options;
+    while (lease.isHeld && !this.#stopped) {
+      try {
+        const entry = await bucket.get(MAP_KEY);
+        const read = decodeShardMap(entry?.value);
+        const found = read?.assignments.length === shardCount ? read : undefined;
+        if (entry !== undefined && found !== undefined) {
+          if (found.leaderToken > lease.fencingToken) return undefined;
+          if (found.leaderToken === lease.fencingToken && entry.revision >= atLeast) {
+            return { map: found, revision: entry.revision };
+          }
+        }
+        const map: ShardMap = {
+          leader: name,
+          leaderToken: lease.fencingToken,
+          genesis: found?.genesis,
+          assignments: found?.assignments ?? new Array<undefined>(shardCount).fill(undefined),
+        };
+        const revision = await this.#store(lease, map, entry?.revision ?? 0);
+        if (revision !== undefined) return { map, revision };
+      } catch {
+        await this.#wakeup.sleep(RETRY_MS); // Not reachable: the lease ends by itself if that lasts.
+      }
+    }
+    return undefined;
+  }
+
+  /** Stores a version over the one it was made from; `undefined` if that is no longer the latest. */
+  async #store(lease: HeldLease, map: ShardMap, over: number): Promise<number | undefined> {
+    if (!lease.isHeld) return undefined;
+    try {
+      return await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });
+    } catch (error) {
+      if (error instanceof RevisionConflictError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Does what there is to do, or sleeps; answers with the latest version of the map, or `undefined` if deposed. */
+  async #tend(lease: HeldLease, version: Version, alive: BucketView): Promise<Version | undefined> {
+    const { view } = this.#options;
+    const latest = view.get(MAP_KEY);
+    if (latest !== undefined && latest.revision > version.revision) {
+      return await this.#stamp(lease, latest.revision);
+    }
+    const entries = [...view.matching("node.>")];
+    const nodes = entries.map((entry) => decodeNode(entry.value)).filter((node) => node !== undefined);
+    const isOver = ({ name, session }: Session): boolean => provesOver(alive.get(aliveKey(name)), session);
+    try {
+      await this.#bury([...nodes, ...version.map.assignments.map((assignment) => assignment?.owner)], alive);
+      const next = allocate({ ...version, nodes, isOver });
+      if (next !== undefined) {
+        const revision = await this.#store(lease, next, version.revision);
+        return revision === undefined ? await this.#stamp(lease) : { map: next, revision };
+      }
+      await this.#forget(entries, isOver);
+    } catch {
+      await this.#wakeup.sleep(RETRY_MS); // The outcome is not known: look at what is there.
+      return await this.#stamp(lease, version.revision);
+    }
+    await this.#wakeup.sleep(this.#options.terms().ttl);
+    return version;
+  }
+
+  /** Where nothing is left of a node's lease, puts a tombstone there: that it can be put proves that nobody lives. */
+  async #bury(sessions: readonly (Session | undefined)[], alive: BucketView): Promise<void> {
+    if (!alive.synced) return;
+    for (const name of new Set(sessions.map((session) => session?.name))) {
+      if (name === undefined || alive.get(aliveKey(name)) !== undefined) continue;
+      const key = aliveKey(name);
+      let entry: Entry | undefined;
+      try {
+        entry = { key, revision: await this.#options.bucket.remove(key, 0), value: undefined };
+      } catch (error) {
+        if (!(error instanceof RevisionConflictError)) throw error;
+        entry = await this.#options.bucket.get(key);
+      }
+      if (entry !== undefined) alive.apply({ type: "entry", entry });
+    }
+  }
+
+  /** Removes the records of nodes that are over, so that every node sees them leave. */
+  async #forget(entries: readonly Entry[], isOver: (session: Session) => boolean): Promise<void> {
+    for (const entry of entries) {
+      const node = decodeNode(entry.value);
+      if (node === undefined || !isOver(node)) continue;
+      try {
+        await this.#options.bucket.remove(entry.key, entry.revision);
+      } catch (error) {
+        if (!(error instanceof RevisionConflictError)) throw error;
+      }
+    }
+  }
+}
+
+/** Whether an update says more than that a node goes on living. */
+function isNews(alive: BucketView, update: WatchUpdate): boolean {
+  if (update.type === "snapshot") return true;
+  const known = readLease(alive.get(update.entry.key));
+  return known === undefined || known.token !== readLease(update.entry)?.token;
+}

@@ -1,0 +1,331 @@
+/**
+ * A node of a cluster over any bucket: what the coordinator is the door to.
+ *
+ * @module
+ */
+import { Broadcast } from "./broadcast.ts";
+import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
+import { type Clock, systemClock, Wakeup } from "./clock.ts";
+import type { CheckedOptions } from "./coordinator_options.ts";
+import {
+  BucketUnreachableError,
+  CoordinationClosedError,
+  RevisionConflictError,
+  ShardCountMismatchError,
+} from "./errors.ts";
+import type { HeldLease } from "./held_lease.ts";
+import { type LeaseTerms, readLease } from "./lease_record.ts";
+import type { LeaseEnvironment } from "./lease.ts";
+import { LEADER_KEY, Leadership, MAP_KEY } from "./leadership.ts";
+import { Membership, type NodeChange } from "./membership.ts";
+import { type OwnedShard, OwnedShards, type ShardChange } from "./owned_shards.ts";
+import { aliveKey, claimName, nodeKey, Registration } from "./registration.ts";
+import { decodeShardMap, type ShardMap } from "./shard_map.ts";
+
+const CONFIG_KEY = "config";
+/** How soon a node that lost its session tries to join again when that failed, in ms. */
+const RETRY_MS = 250;
+
+/** The holder of the leader's lease. */
+export interface Leader {
+  /** The name of the node. */
+  readonly name: string;
+  /** The fencing token of the leader's lease. */
+  readonly fencingToken: number;
+}
+
+/** The leadership went to another node, or was given up. */
+export interface LeaderChange {
+  /** The leader now, if there is one. */
+  readonly leader: Leader | undefined;
+  /** Whether this node leads. */
+  readonly isLeader: boolean;
+}
+
+/** One incarnation of the node. */
+interface Incarnation {
+  readonly lease: HeldLease;
+  readonly shards: OwnedShards;
+  readonly registration: Registration;
+}
+
+/** A node of a cluster. If it loses its session it joins again, as a new incarnation. */
+export class Member {
+  readonly options: CheckedOptions;
+  readonly membership = new Membership();
+  readonly nodeChanges = new Broadcast<NodeChange>();
+  readonly shardChanges = new Broadcast<ShardChange>();
+  readonly leaderChanges = new Broadcast<LeaderChange>();
+  readonly #bucket: Bucket;
+  readonly #clock: Clock;
+  readonly #newId: () => string;
+  readonly #view = new BucketView();
+  readonly #leadership: Leadership;
+  readonly #closed = new AbortController();
+  readonly #stopJoining = new AbortController();
+  readonly #synced = Promise.withResolvers<void>();
+  #watch: BucketWatch | undefined;
+  #incarnation: Incarnation | undefined;
+  #draining = false;
+  #living: Promise<void> = Promise.resolve();
+  #leaving: Promise<void> | undefined;
+  #map: ShardMap | undefined;
+  #leader: Leader | undefined;
+  /** Told when the map or the nodes have changed: for those who keep something derived from them. */
+  onChange: () => void = () => {};
+
+  constructor(bucket: Bucket, options: CheckedOptions, environment: LeaseEnvironment = {}) {
+    this.#bucket = bucket;
+    this.options = options;
+    this.#clock = environment.clock ?? systemClock;
+    this.#newId = environment.newId ?? (() => crypto.randomUUID());
+    this.#leadership = new Leadership({
+      bucket,
+      clock: this.#clock,
+      name: options.name,
+      shardCount: options.shardCount,
+      view: this.#view,
+      terms: () => this.#terms(LEADER_KEY),
+      onChange: () => this.#reportLeader(),
+    });
+  }
+
+  /** The latest version of the map that arrived here. */
+  get map(): ShardMap | undefined {
+    return this.#map;
+  }
+
+  /** The leader that was last heard of. */
+  get leader(): Leader | undefined {
+    return this.#leader;
+  }
+
+  /** Whether this node leads at this instant. */
+  get isLeader(): boolean {
+    return this.#leadership.isLeader;
+  }
+
+  /** The fencing token of the leadership, while it is this node's. */
+  get leaderToken(): number | undefined {
+    return this.#leadership.token;
+  }
+
+  /** The lease that the current incarnation lives under; `undefined` while the node joins. */
+  get session(): HeldLease | undefined {
+    return this.#incarnation?.lease;
+  }
+
+  /** Aborts when the node has left, or can never join again. */
+  get signal(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /** The shards on which work may go on. */
+  get shards(): Iterable<OwnedShard> {
+    return this.#incarnation?.shards.active() ?? [];
+  }
+
+  #terms(key: string): LeaseTerms {
+    const { ttl, maxClockSkew, renewEvery, name } = this.options;
+    return { key, id: this.#newId(), holder: name, ttl, maxClockSkew, renewEvery };
+  }
+
+  /** Joins. Nothing is left behind if that fails. */
+  async join(signal?: AbortSignal): Promise<void> {
+    const stop = AbortSignal.any([this.#stopJoining.signal, ...(signal ? [signal] : [])]);
+    await this.#checkShardCount();
+    this.#watch = this.#bucket.watch(
+      ["node.>", MAP_KEY, LEADER_KEY],
+      (update) => this.#take(update),
+    );
+    try {
+      await this.#incarnate(stop);
+      await this.#synced.promise;
+    } catch (error) {
+      this.#watch.close();
+      throw error;
+    }
+    this.#living = this.#live();
+    if (this.options.candidate) this.#leadership.start();
+  }
+
+  /** The first node decides how many shards the cluster has. */
+  async #checkShardCount(): Promise<void> {
+    const { shardCount } = this.options;
+    for (;;) {
+      const entry = await this.#bucket.get(CONFIG_KEY);
+      if (entry?.value !== undefined) {
+        const config = JSON.parse(entry.value) as { readonly shardCount: number };
+        if (config.shardCount !== shardCount) {
+          throw new ShardCountMismatchError(config.shardCount, shardCount);
+        }
+        return;
+      }
+      try {
+        await this.#bucket.put(CONFIG_KEY, JSON.stringify({ shardCount }), {
+          expected: entry?.revision ?? 0,
+        });
+      } catch (error) {
+        if (!(error instanceof RevisionConflictError)) throw error;
+      }
+    }
+  }
+
+  async #incarnate(signal: AbortSignal): Promise<void> {
+    const { name } = this.options;
+    const lease = await claimName(this.#bucket, this.#clock, name, this.#terms(aliveKey(name)), signal);
+    const registration: Registration = new Registration(this.#bucket, this.#clock, name, lease, () => ({
+      name,
+      session: lease.fencingToken,
+      address: this.options.address,
+      metadata: this.options.metadata,
+      weight: this.options.weight,
+      draining: this.#draining,
+      seen: shards.seen,
+      releasing: shards.releasing,
+    }));
+    const shards: OwnedShards = new OwnedShards(
+      { name, session: lease.fencingToken },
+      lease,
+      (change) => this.shardChanges.send(change),
+      () => registration.update(),
+    );
+    try {
+      await registration.open();
+      signal.throwIfAborted();
+    } catch (error) {
+      await registration.close();
+      await registration.remove();
+      await lease.release();
+      throw error;
+    }
+    this.#incarnation = { lease, registration, shards };
+    shards.apply(this.#map, this.#view.get(MAP_KEY)?.revision ?? 0);
+  }
+
+  /** Waits for the end of each incarnation and starts the next. */
+  async #live(): Promise<void> {
+    while (this.#incarnation !== undefined && !this.#closed.signal.aborted) {
+      const { lease, shards, registration } = this.#incarnation;
+      await aborted(lease.signal);
+      this.#incarnation = undefined;
+      // Not waited for: work that goes on is without a lease, and must not keep the node away.
+      void shards.close(lease.signal.reason);
+      await registration.close();
+      if (this.#leaving !== undefined) return;
+      this.options.warn({
+        code: "session-lost",
+        message: `the node "${this.options.name}" lost its session and joins again`,
+        cause: lease.signal.reason,
+      });
+      await lease.release();
+      await this.#joinAgain();
+    }
+  }
+
+  async #joinAgain(): Promise<void> {
+    const wakeup = new Wakeup(this.#clock);
+    while (!this.#closed.signal.aborted && this.#leaving === undefined) {
+      try {
+        return await this.#incarnate(this.#stopJoining.signal);
+      } catch (error) {
+        if (error instanceof BucketUnreachableError || error instanceof RevisionConflictError) {
+          await wakeup.sleep(RETRY_MS);
+        } else if (this.#leaving === undefined) {
+          const message =
+            `the node "${this.options.name}" cannot join again, and has left: give it another name`;
+          this.options.warn({ code: "name-lost", message, cause: error });
+          return this.#close(error);
+        }
+      }
+    }
+  }
+
+  #take(update: WatchUpdate): void {
+    for (const key of this.#view.apply(update)) {
+      if (key === MAP_KEY) this.#takeMap();
+      else if (key === LEADER_KEY) this.#takeLeader();
+      else this.#takeNode(key);
+    }
+    this.#synced.resolve();
+    this.#leadership.notify();
+  }
+
+  #takeMap(): void {
+    const entry = this.#view.get(MAP_KEY);
+    this.#map = decodeShardMap(entry?.value);
+    this.onChange();
+    this.#incarnation?.shards.apply(this.#map, entry?.revision ?? 0);
+  }
+
+  #takeLeader(): void {
+    const leader = readLease(this.#view.get(LEADER_KEY));
+    if (leader?.token === this.#leader?.fencingToken) return;
+    this.#leader = leader && { name: leader.holder, fencingToken: leader.token };
+    this.#reportLeader();
+  }
+
+  #reportLeader(): void {
+    this.leaderChanges.send({ leader: this.#leader, isLeader: this.isLeader });
+  }
+
+  #takeNode(key: string): void {
+    for (const change of this.membership.update(key, this.#view)) {
+      this.onChange();
+      this.nodeChanges.send(change);
+    }
+    const session = this.#incarnation?.lease.fencingToken;
+    if (key !== nodeKey(this.options.name) || session === undefined) return;
+    // Somebody removed the record of a node that lives.
+    if (this.membership.nodes.get(key)?.incarnation !== session) this.#incarnation?.registration.update();
+  }
+
+  /** Asks the leader to move this node's shards to others, or takes that back. */
+  drain(draining: boolean): void {
+    this.#draining = draining;
+    this.#incarnation?.registration.update();
+  }
+
+  /** Lets another node lead. */
+  resign(): Promise<void> {
+    return this.#leadership.resign();
+  }
+
+  /** Stops the work, gives everything back, and goes; the signal ends the waiting for work that does not stop. */
+  leave(signal?: AbortSignal): Promise<void> {
+    return this.#leaving ??= this.#leave(signal);
+  }
+
+  async #leave(signal: AbortSignal | undefined): Promise<void> {
+    const reason = new CoordinationClosedError("The coordinator");
+    this.#stopJoining.abort(reason);
+    const incarnation = this.#incarnation;
+    if (incarnation !== undefined) {
+      const { lease, shards, registration } = incarnation;
+      await Promise.race([shards.close(reason), aborted(lease.signal), ...(signal ? [aborted(signal)] : [])]);
+      await registration.close();
+      // The record goes first: what it says of the shards is true until the lease is back.
+      await registration.remove();
+      await Promise.all([lease.release(), this.#leadership.stop()]);
+    } else await this.#leadership.stop();
+    this.#close(reason);
+    await this.#living;
+  }
+
+  #close(reason: unknown): void {
+    if (this.#closed.signal.aborted) return;
+    this.#watch?.close();
+    this.#closed.abort(reason);
+    this.nodeChanges.close();
+    this.shardChanges.close();
+    this.leaderChanges.close();
+    void this.#leadership.stop();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,70 @@
+/**
+ * Who is there.
+ *
+ * @module
+ */
+import type { BucketView } from "./bucket.ts";
+import { decodeNode, type NodeRecord } from "./node_record.ts";
+
+/** A node of the cluster, as it was last heard of. */
+export interface ClusterNode {
+  /** Its name. */
+  readonly name: string;
+  /** Rises with every restart of any node: a node that restarts under its old name is a new incarnation. */
+  readonly incarnation: number;
+  /** Where it can be reached, if it said so. */
+  readonly address: string;
+  /** What it said of itself. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Its share of the shards beside the others' weights. */
+  readonly weight: number;
+  /** Whether it is giving its shards away. */
+  readonly draining: boolean;
+}
+
+/** Somebody came, went, or said something new of itself. */
+export interface NodeChange {
+  /** `left` follows a clean leave and an expiry alike; a new incarnation is a `left` and a `joined`. */
+  readonly type: "joined" | "left" | "updated";
+  /** The node; for `left` as it was. */
+  readonly node: ClusterNode;
+}
+
+/** The nodes of a cluster, kept up to date from the records that nodes write. */
+export class Membership {
+  readonly #nodes = new Map<string, ClusterNode>();
+
+  /** The nodes by the key of their record. */
+  get nodes(): ReadonlyMap<string, ClusterNode> {
+    return this.#nodes;
+  }
+
+  /** Takes in what has changed under a key, and says what that means. */
+  update(key: string, view: BucketView): NodeChange[] {
+    const before = this.#nodes.get(key);
+    const record = decodeNode(view.get(key)?.value);
+    if (record === undefined) {
+      this.#nodes.delete(key);
+      return before === undefined ? [] : [{ type: "left", node: before }];
+    }
+    const node = toNode(record);
+    this.#nodes.set(key, node);
+    if (before === undefined) return [{ type: "joined", node }];
+    if (before.incarnation !== node.incarnation) {
+      return [{ type: "left", node: before }, { type: "joined", node }];
+    }
+    const same = before.weight === node.weight && before.draining === node.draining;
+    return same ? [] : [{ type: "updated", node }];
+  }
+}
+
+function toNode({ name, session, address, metadata, weight, draining }: NodeRecord): ClusterNode {
+  return Object.freeze({
+    name,
+    incarnation: session,
+    address,
+    metadata: Object.freeze(metadata),
+    weight,
+    draining,
+  });
+}

@@ -1,0 +1,45 @@
+/**
+ * Cluster coordination: leases with fencing tokens, membership, leader election and a shard map, in one process or over
+ * JetStream; leases also in Deno KV.
+ *
+ * @module
+ */
+export { Coordinator } from "./coordinator.ts";
+export type { CoordinatorStatus, JoinOptions } from "./coordinator.ts";
+export type { CoordinatorOptions } from "./coordinator_options.ts";
+export type { Leader, LeaderChange } from "./member.ts";
+export type { ClusterNode, NodeChange } from "./membership.ts";
+export type { OwnedShard, ShardChange } from "./owned_shards.ts";
+export type { ChangesOptions } from "./broadcast.ts";
+
+export { MAX_SHARD_COUNT, shardOf } from "./shard_of.ts";
+export { type Candidate, place } from "./placement.ts";
+
+export { BucketLeaseStore, MAX_LEASE_TTL, MIN_LEASE_TTL } from "./lease.ts";
+export type { Lease, LeaseEnvironment, LeaseOptions, LeaseStatus, LeaseStore } from "./lease.ts";
+export { InMemoryLeases } from "./in_memory_leases.ts";
+export { DenoKvLeases, type DenoKvLeasesOptions, DenoKvUnavailableError } from "./deno_kv_leases.ts";
+export { JetStreamLeases, type JetStreamLeasesOptions } from "./jetstream/leases.ts";
+
+export type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "./bucket.ts";
+export { type Clock, systemClock } from "./clock.ts";
+export { InMemoryBucket } from "./in_memory_bucket.ts";
+export type { ClusterBucketOptions } from "./jetstream/open.ts";
+export type { NatsConnection, NatsHeaders, NatsMessage, NatsSubscription } from "./jetstream/connection.ts";
+
+export {
+  type BucketDifference,
+  BucketMismatchError,
+  BucketUnreachableError,
+  CoordinationClosedError,
+  JetStreamUnavailableError,
+  type LeaseEnd,
+  LeaseLostError,
+  NodeNameTakenError,
+  PermissionDeniedError,
+  RevisionConflictError,
+  ShardCountMismatchError,
+} from "./errors.ts";
+
+export { AetherError, InvalidArgumentError } from "../errors.ts";
+export type { Warning } from "../warning.ts";

@@ -1,0 +1,57 @@
+/**
+ * Names inside a bucket: one dot-separated key, its user-given parts escaped so that no name can reach another's key.
+ *
+ * @module
+ */
+import { InvalidArgumentError } from "../errors.ts";
+
+const MAX_NAME_BYTES = 256;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/**
+ * Escapes one name for use as a level of a key: every byte outside `[A-Za-z0-9_-]` becomes `=XX`. This is legal in NATS
+ * subjects and KV keys, no two names meet, and {@linkcode unescapeName} reads it back.
+ */
+export function escapeName(name: string): string {
+  if (/^[A-Za-z0-9_-]+$/.test(name)) return name;
+  let escaped = "";
+  for (const byte of encoder.encode(name)) {
+    const char = String.fromCharCode(byte);
+    escaped += /[A-Za-z0-9_-]/.test(char) ? char : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return escaped;
+}
+
+/** Reads back what {@linkcode escapeName} wrote. */
+export function unescapeName(escaped: string): string {
+  if (!escaped.includes("=")) return escaped;
+  const bytes: number[] = [];
+  for (let i = 0; i < escaped.length; i++) {
+    if (escaped[i] === "=") {
+      bytes.push(Number.parseInt(escaped.slice(i + 1, i + 3), 16));
+      i += 2;
+    } else bytes.push(escaped.charCodeAt(i));
+  }
+  return decoder.decode(new Uint8Array(bytes));
+}
+
+/** Refuses what cannot be a name: not a string, empty, not well formed, or above 256 bytes. */
+export function checkName(argument: string, name: unknown): asserts name is string {
+  if (typeof name !== "string" || name === "") {
+    throw new InvalidArgumentError(argument, "must be a string that is not empty");
+  }
+  if (!name.isWellFormed()) throw new InvalidArgumentError(argument, "must not contain lone surrogates");
+  const bytes = encoder.encode(name).length;
+  if (bytes > MAX_NAME_BYTES) {
+    throw new InvalidArgumentError(
+      argument,
+      `must be at most ${MAX_NAME_BYTES} bytes of UTF-8, not ${bytes}`,
+    );
+  }
+}
+
+/** Whether a key is matched by a pattern: the key itself, or all keys below a level, written `level.>`. */
+export function matchesKey(pattern: string, key: string): boolean {
+  return pattern.endsWith(".>") ? key.startsWith(pattern.slice(0, -1)) : pattern === key;
+}

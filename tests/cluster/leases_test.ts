@@ -1,0 +1,119 @@
+/** One suite for the three lease stores. */
+import assert from "node:assert/strict";
+import { connect } from "@nats-io/transport-node";
+import { DenoKvLeases, InMemoryBucket, InMemoryLeases, JetStreamLeases } from "../../src/cluster/mod.ts";
+import { startNatsServer } from "../support/nats_server.ts";
+import { startProxy } from "../support/proxy.ts";
+import { until } from "./conformance/until.ts";
+import { testLeases } from "./conformance/leases.ts";
+
+testLeases("InMemoryLeases", async (run) => {
+  let bucket = new InMemoryBucket();
+  const stores: InMemoryLeases[] = [];
+  await run({
+    open: () => {
+      const store = new InMemoryLeases(bucket);
+      stores.push(store);
+      return Promise.resolve(store);
+    },
+    wipe: async () => {
+      // Memory is gone with its process only: so are the leases.
+      await Promise.all(stores.map((store) => store.close()));
+      bucket = new InMemoryBucket();
+    },
+  });
+});
+
+testLeases("DenoKvLeases", async (run) => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/leases.db`;
+  try {
+    await run({
+      open: () => DenoKvLeases.open(path),
+      wipe: async () => {
+        const kv = await Deno.openKv(path);
+        for await (const { key } of kv.list({ prefix: [] })) await kv.delete(key);
+        kv.close();
+      },
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+testLeases("JetStreamLeases", async (run) => {
+  await using server = await startNatsServer();
+  await run({
+    open: () => JetStreamLeases.open(server.url),
+    wipe: async () => {
+      const connection = await connect({ servers: server.url });
+      await connection.request("$JS.API.STREAM.DELETE.KV_aether_leases");
+      await connection.close();
+    },
+  });
+});
+
+Deno.test("DenoKvLeases frees the lease of a holder that died", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const holder = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        "--unstable-kv",
+        new URL("./conformance/holder.ts", import.meta.url).pathname,
+        `${folder}/kv`,
+      ],
+      stdout: "piped",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    await using leases = await DenoKvLeases.open(`${folder}/kv`);
+    assert.equal(await leases.tryAcquire("key", { ttl: 2000, maxClockSkew: 100 }), undefined);
+    holder.kill("SIGKILL");
+    await holder.status;
+    await reader.cancel();
+    const started = performance.now();
+    const lease = await leases.acquire("key", { ttl: 2000, maxClockSkew: 100 });
+    assert(performance.now() - started > 1000);
+    await lease.release();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("JetStreamLeases tells a server that cannot be reached from a lease that is lost", async () => {
+  await using server = await startNatsServer();
+  await using leases = await JetStreamLeases.open(server.url);
+  const lease = await leases.acquire("key", { ttl: 15_000, renewEvery: 100 });
+  await server.kill();
+  await until("the lease is held, the server not there", () => lease.status === "unreachable");
+  assert(lease.isHeld && !lease.signal.aborted);
+  await server.restart();
+  await until("it is renewed as soon as the server answers", () => lease.status === "held");
+  await lease.release();
+  assert.equal(lease.status, "released");
+});
+
+Deno.test("JetStreamLeases keeps a lease whose renewals are stored but not acknowledged", async () => {
+  await using server = await startNatsServer();
+  await using proxy = startProxy(server.url);
+  await using leases = await JetStreamLeases.open(proxy.url);
+  await using rival = await JetStreamLeases.open(server.url);
+  const lease = await leases.acquire("key", { ttl: 4000, maxClockSkew: 200, renewEvery: 200 });
+  let dropped = 0;
+  proxy.filter({
+    toClient: ({ payload }) => {
+      const acknowledged = /"stream":"KV_aether_leases", ?"seq":[1-9]/.test(
+        new TextDecoder().decode(payload),
+      );
+      // Every second one is lost after the write was stored.
+      return acknowledged && ++dropped % 2 === 1;
+    },
+  });
+  await until("acknowledgements were lost", () => dropped >= 4);
+  assert(lease.isHeld);
+  assert.equal(await rival.tryAcquire("key"), undefined);
+  proxy.filter({});
+  await until("all is well", () => lease.status === "held");
+});

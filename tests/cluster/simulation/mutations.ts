@@ -1,0 +1,163 @@
+/**
+ * The protocol broken on purpose: each mutation is one edit of the production source. A simulator that does not notice
+ * would prove nothing.
+ *
+ * @module
+ */
+import { loadSubject, PRODUCTION, type Subject } from "./subject.ts";
+
+/** One edit. */
+export interface Edit {
+  readonly file: string;
+  /** Must occur exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** One deliberate defect; more than one edit where the protocol defends twice. */
+export interface Mutation extends Edit {
+  readonly name: string;
+  readonly and?: Edit;
+  /** The first seed to try; it spares the long search for a rare coincidence. @default {1} */
+  readonly firstSeed?: number;
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "renewal counted from its answer",
+    file: "held_lease.ts",
+    find: "this.#confirm({ revision, attempt, sent });\n    } catch (error) {\n      if",
+    replace: "this.#confirm({ revision, attempt, sent: now(this.#clock) });\n    } catch (error) {\n      if",
+  },
+  {
+    name: "clock skew not taken off the deadline",
+    file: "held_lease.ts",
+    find: "this.#terms.ttl * (1 - CLOCK_RATE_ALLOWANCE) - this.#terms.maxClockSkew",
+    replace: "this.#terms.ttl",
+  },
+  {
+    name: "isHeld left to the timer",
+    file: "held_lease.ts",
+    find:
+      'if (remaining(this.#clock, this.#deadline) > 0) return true;\n    this.#finish("expired");\n    return false;',
+    replace: "return true;",
+  },
+  {
+    name: "a renewal without an answer taken for stored",
+    file: "held_lease.ts",
+    find: "else this.#failure = error;\n    }\n  }",
+    replace: "else this.#confirm({ revision: this.#revision, attempt, sent });\n    }\n  }",
+  },
+  {
+    name: "a lost acquisition counted from the last attempt",
+    file: "claim.ts",
+    find: "const sent = this.#attempts.sentAt(record.attempt);\n        const lease",
+    replace: "const sent = now(this.#clock);\n        const lease",
+  },
+  {
+    name: "the record of another taken over",
+    file: "claim.ts",
+    find: "if (record.id !== id) return undefined;",
+    replace: "if (record.id !== id) await this.#withoutConflict(this.#bucket.remove(key, entry.revision));",
+  },
+  {
+    name: "grant before release",
+    file: "allocate.ts",
+    find: "return node.seen > revokedOver && !releasing(owner).has(shard);",
+    replace: "return true;",
+  },
+  {
+    name: "work that goes on after the revocation forgotten",
+    file: "allocate.ts",
+    find: "return node.seen > revokedOver && !releasing(owner).has(shard);",
+    replace: "return node.seen > revokedOver;",
+  },
+  {
+    name: "silence taken for death",
+    file: "registration.ts",
+    find: "return alive !== undefined && alive.revision > session && readLease(alive)?.token !== session;",
+    replace: "return readLease(alive)?.token !== session;",
+    and: { file: "leadership.ts", find: "if (!alive.synced) return;", replace: "return;" },
+  },
+  {
+    name: "a stale word of an earlier incarnation taken for death",
+    firstSeed: 500,
+    file: "registration.ts",
+    find: "alive !== undefined && alive.revision > session && readLease",
+    replace: "alive !== undefined && readLease",
+  },
+  {
+    name: "a token used again",
+    file: "allocate.ts",
+    find: "token: revision, revokedOver: 0 };",
+    replace: "token: genesis, revokedOver: 0 };",
+  },
+  {
+    name: "leader decides before it has stamped the map",
+    file: "leadership.ts",
+    find: "assignments: found?.assignments ?? new Array<undefined>(shardCount).fill(undefined),\n        };",
+    replace:
+      "assignments: found?.assignments ?? new Array<undefined>(shardCount).fill(undefined),\n        };\n" +
+      "        if (found !== undefined && entry !== undefined) return { map, revision: entry.revision };",
+  },
+  {
+    name: "map written over whatever is there",
+    file: "leadership.ts",
+    find: "return await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });",
+    replace: "over = (await this.#options.bucket.get(MAP_KEY))?.revision ?? 0;\n" +
+      "      return await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });",
+  },
+  {
+    name: "an older map accepted",
+    file: "owned_shards.ts",
+    find: "if (revision <= this.#seen || this.#closed) return;",
+    replace: "if (this.#closed) return;",
+    and: {
+      file: "bucket.ts",
+      find: "if (known !== undefined && entry.revision <= known.revision) return false;",
+      replace: "",
+    },
+  },
+  {
+    name: "grants of the incarnation before inherited",
+    file: "owned_shards.ts",
+    find:
+      "assignment?.owner.session === this.#session.session && assignment.owner.name === this.#session.name;",
+    replace: "assignment?.owner.name === this.#session.name;",
+  },
+  {
+    name: "a shard held beyond the node's lease",
+    file: "owned_shards.ts",
+    find: "return this.#held && this.#lease.isHeld;",
+    replace: "return this.#held;",
+  },
+];
+
+/** Loads a copy of the production code with one defect in it. The folder is removed when the copy is disposed of. */
+export async function mutate(mutation: Mutation): Promise<{ readonly subject: Subject } & AsyncDisposable> {
+  const root = await Deno.makeTempDir({ prefix: "aether-mutation-" });
+  const remove = async (): Promise<void> => await Deno.remove(root, { recursive: true });
+  try {
+    const folder = `${root}/cluster`;
+    await Deno.mkdir(`${folder}/jetstream`, { recursive: true });
+    for (const shared of ["errors.ts", "warning.ts"]) {
+      await Deno.copyFile(new URL(`../${shared}`, PRODUCTION), `${root}/${shared}`);
+    }
+    for await (const { name, isFile } of Deno.readDir(PRODUCTION)) {
+      if (!isFile) continue;
+      const source = await Deno.readTextFile(new URL(name, PRODUCTION));
+      const edits = [mutation, ...(mutation.and ? [mutation.and] : [])].filter((edit) => edit.file === name);
+      await Deno.writeTextFile(`${folder}/${name}`, edits.reduce(apply, source));
+    }
+    const subject = await loadSubject(new URL(`file://${folder}/`));
+    return { subject, [Symbol.asyncDispose]: remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+function apply(source: string, { file, find, replace }: Edit): string {
+  if (source.split(find).length !== 2) throw new Error(`"${find}" is not exactly once in ${file}`);
+  return source.replace(find, () => replace);
+}

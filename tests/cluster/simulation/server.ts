@@ -1,0 +1,244 @@
+/**
+ * A NATS cluster as its clients may experience it: one bucket behind a network that loses, delays, repeats and reorders, with
+ * leaders that change, whose clocks differ, and whose reads may be old.
+ *
+ * @module
+ */
+import type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "../../../src/cluster/bucket.ts";
+import type { BucketState } from "../../../src/cluster/bucket_state.ts";
+import type { Process } from "./process.ts";
+import type { Subject } from "./subject.ts";
+import type { World } from "./world.ts";
+
+const TOMBSTONE_TTL = 5000;
+const EXPIRY_CHECK_EVERY = 100;
+const REQUEST_TIMEOUT = 2000;
+const STALE_BY = 10_000;
+const RESYNC_EVERY = 3000;
+
+/** How bad the network is. All zero once the faults stop. */
+export interface Faults {
+  /** The probability that a message is lost. */
+  loss: number;
+  /** The probability that a message is very late: by up to `delay` ms. */
+  late: number;
+  /** In ms. */
+  delay: number;
+  /** The probability that a request arrives twice. */
+  twice: number;
+  /** The probability that a read is answered from the past. */
+  stale: number;
+}
+
+interface Clock {
+  readonly rate: number;
+  readonly offset: number;
+}
+
+/** The servers. */
+export class Servers {
+  readonly faults: Faults;
+  readonly #world: World;
+  readonly #subject: Subject;
+  readonly #state: BucketState;
+  readonly #clocks: readonly Clock[];
+  readonly #watches = new Set<(entry: Entry) => void>();
+  readonly #history = new Map<string, { readonly time: number; readonly entry: Entry | undefined }[]>();
+  readonly #onWrite: (entry: Entry, before: Entry | undefined) => void;
+  #leader = 0;
+  /** Until when there is no leader. */
+  #electionUntil = 0;
+
+  constructor(
+    world: World,
+    subject: Subject,
+    faults: Faults,
+    maxClockSkew: number,
+    onWrite: (entry: Entry, before: Entry | undefined) => void,
+  ) {
+    this.#world = world;
+    this.#subject = subject;
+    this.faults = faults;
+    this.#onWrite = onWrite;
+    this.#state = new subject.BucketState(1000, TOMBSTONE_TTL);
+    const { random } = world;
+    // They agree within the skew over the length of a schedule: rates of their own are in the processes.
+    this.#clocks = [0, 1, 2].map(() => ({ rate: 1, offset: random.between(0, maxClockSkew) }));
+    this.#tick();
+  }
+
+  get #time(): number {
+    const clock = this.#clocks[this.#leader] as Clock;
+    return this.#world.time * clock.rate + clock.offset;
+  }
+
+  get hasLeader(): boolean {
+    return this.#world.time >= this.#electionUntil;
+  }
+
+  /** The leader is gone; another is elected after a while. */
+  changeLeader(duration: number): void {
+    this.#electionUntil = this.#world.time + duration;
+    this.#leader = (this.#leader + 1 + Math.floor(this.#world.random.next() * 2)) % 3;
+    this.#world.note(`servers: election for ${duration.toFixed(0)}, next leader ${this.#leader}`);
+  }
+
+  #tick(): void {
+    this.#world.after(EXPIRY_CHECK_EVERY, () => {
+      if (this.hasLeader) { for (const entry of this.#state.expire(this.#time)) this.#announce(entry); }
+      this.#tick();
+    });
+  }
+
+  #announce(entry: Entry): void {
+    const history = this.#history.get(entry.key) ?? [];
+    this.#onWrite(entry, history.at(-1)?.entry);
+    history.push({ time: this.#world.time, entry });
+    this.#history.set(entry.key, history);
+    for (const watch of this.#watches) watch(entry);
+  }
+
+  /** The entry of a key as it is on the leader. */
+  read(key: string): Entry | undefined {
+    return this.#state.get(key);
+  }
+
+  #readStale(key: string): Entry | undefined {
+    const time = this.#world.time - this.#world.random.between(0, STALE_BY);
+    return this.#history.get(key)?.findLast((past) => past.time <= time)?.entry;
+  }
+
+  /** The consumer of a watch may live on a server that lags behind. */
+  #snapshot(): Entry[] {
+    if (!this.#world.random.chance(this.faults.stale)) return [...this.#state.entries()];
+    return [...this.#history.keys()].map((key) => this.#readStale(key)).filter((entry) =>
+      entry !== undefined
+    );
+  }
+
+  /** The bucket as one process has it. */
+  connect(process: Process): Bucket {
+    return {
+      get: (key) =>
+        this.#request(
+          process,
+          `get ${key}`,
+          () => this.#world.random.chance(this.faults.stale) ? this.#readStale(key) : this.#state.get(key),
+        ),
+      put: (key, value, options: PutOptions) =>
+        this.#request(process, `put ${key} over ${options.expected}`, () => {
+          const entry = this.#state.put(key, value, this.#time, options);
+          this.#announce(entry);
+          return entry.revision;
+        }, options.timeout),
+      remove: (key, expected) =>
+        this.#request(process, `remove ${key} at ${expected}`, () => {
+          const entry = this.#state.remove(key, expected, this.#time);
+          this.#announce(entry);
+          return entry.revision;
+        }),
+      watch: (patterns, listener) => this.#watch(process, patterns, listener),
+    };
+  }
+
+  /** Sends something one way; it may arrive late, never, or (requests) twice. */
+  #send(process: Process, deliver: () => void, mayRepeat: boolean, extra = 0): void {
+    const { random } = this.#world;
+    const copies = mayRepeat && random.chance(this.faults.twice) ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) {
+      if (process.isCut || random.chance(this.faults.loss)) continue;
+      const delay = random.chance(this.faults.late)
+        ? random.between(0, this.faults.delay)
+        : random.between(0.2, 5);
+      this.#world.after(delay + extra, deliver);
+    }
+  }
+
+  #request<T>(
+    process: Process,
+    operation: string,
+    apply: () => T,
+    timeout: number = REQUEST_TIMEOUT,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const cancel = process.clock.setTimer(() => {
+        this.#world.note(`${process.name}: ${operation}: no answer`);
+        reject(new this.#subject.BucketUnreachableError(operation));
+      }, timeout);
+      this.#send(process, () => this.#arrive(process, operation, apply, cancel, resolve, reject), true);
+    });
+  }
+
+  #arrive<T>(
+    process: Process,
+    operation: string,
+    apply: () => T,
+    cancel: () => void,
+    resolve: (value: T) => void,
+    reject: (reason: unknown) => void,
+  ): void {
+    if (!this.hasLeader) {
+      // A server that stands still takes the request up again when it goes on.
+      if (this.#world.random.chance(0.3)) {
+        this.#world.after(
+          this.#electionUntil - this.#world.time + this.#world.random.between(0, 500),
+          () => this.#arrive(process, operation, apply, cancel, resolve, reject),
+        );
+      }
+      return;
+    }
+    let answer: () => void;
+    let outcome: string;
+    try {
+      const value = apply();
+      outcome = JSON.stringify(value);
+      answer = () => resolve(value);
+    } catch (error) {
+      outcome = "refused";
+      answer = () => reject(error);
+    }
+    this.#world.note(`${process.name}: ${operation}: ${outcome}`);
+    this.#send(
+      process,
+      () =>
+        process.deliver(() => {
+          cancel();
+          answer();
+        }),
+      false,
+      process.answersLateBy,
+    );
+  }
+
+  /** Reports may be lost, late or out of order; now and then everything is reported again. */
+  #watch(
+    process: Process,
+    patterns: readonly string[],
+    listener: (update: WatchUpdate) => void,
+  ): BucketWatch {
+    let open = true;
+    const matches = (entry: Entry): boolean =>
+      patterns.some((pattern) => this.#subject.matchesKey(pattern, entry.key));
+    const report = (update: WatchUpdate): void =>
+      this.#send(process, () => process.deliver(() => open && listener(update)), false);
+    const watch = (entry: Entry): void => {
+      if (matches(entry)) report({ type: "entry", entry });
+    };
+    const resync = (): void => {
+      if (!open || !process.isAlive) {
+        this.#watches.delete(watch);
+        return;
+      }
+      if (this.hasLeader) report({ type: "snapshot", entries: this.#snapshot().filter(matches) });
+      this.#world.after(RESYNC_EVERY, resync);
+    };
+    this.#watches.add(watch);
+    resync();
+    return {
+      close: () => {
+        open = false;
+        this.#watches.delete(watch);
+      },
+    };
+  }
+}
