@@ -63,14 +63,8 @@ Deno.test("the least permissions are enough for a store, and for nothing else", 
   assert.equal((await Array.fromAsync(store.readAll({ actorPrefix: "b." }))).length, 1);
   assert.equal((await Array.fromAsync(store.listActors())).length, 4);
   const subscription = store.subscribe({ actorId: "order" });
-  const [first] = await Array.fromAsync({
-    async *[Symbol.asyncIterator]() {
-      for await (const delivered of subscription) {
-        yield delivered;
-        return;
-      }
-    },
-  });
+  const first = (await subscription[Symbol.asyncIterator]().next()).value;
+  await subscription.close();
   assert.equal(first?.version, 1);
   await store.saveSnapshot({ ...snapshot, version: 2 });
   assert.equal((await store.getLatestSnapshot("order", "k"))?.version, 2);
