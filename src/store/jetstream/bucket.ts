@@ -93,7 +93,14 @@ export class Bucket {
     });
   }
 
+  /** A user who may not create streams finds the bucket that an operator has made. */
   async #createOnce(): Promise<void> {
+    try {
+      await patiently(this.#patience, () => this.#requests.streamInfo(this.#layout.bucketStream));
+      return;
+    } catch (error) {
+      if (!(error instanceof StreamNotFoundError)) throw error;
+    }
     try {
       await patiently(this.#patience, () =>
         this.#requests.createStream({

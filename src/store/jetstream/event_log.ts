@@ -107,9 +107,13 @@ export class EventLog {
     return false;
   }
 
-  /** The last message of a subject, from the leader. */
-  lastOf(subject: string): Promise<StoredMessage | undefined> {
-    return this.#get({ last_by_subj: subject });
+  /**
+   * The last message of a subject, from the leader.
+   *
+   * @param deadline When to give up, on the clock of `performance.now()`.
+   */
+  lastOf(subject: string, deadline?: number): Promise<StoredMessage | undefined> {
+    return this.#get({ last_by_subj: subject }, deadline);
   }
 
   /** The first message of a subject from a sequence on, from the leader. It scans; use it where that is rare. */
@@ -200,11 +204,12 @@ export class EventLog {
     if (left > LONG_TO_LIVE) this.#soundUntil = now + LOOK_VALIDITY;
   }
 
-  #get(query: MessageQuery): Promise<StoredMessage | undefined> {
-    return this.#patiently(() => this.requests.getMessage(this.layout.stream, query));
+  #get(query: MessageQuery, deadline?: number): Promise<StoredMessage | undefined> {
+    return this.#patiently(() => this.requests.getMessage(this.layout.stream, query), deadline);
   }
 
-  #patiently<T>(read: () => Promise<T>): Promise<T> {
-    return patiently(this.#patience, read, () => this.isClosed);
+  #patiently<T>(read: () => Promise<T>, deadline = Infinity): Promise<T> {
+    const patience = Math.min(this.#patience, deadline - performance.now());
+    return patiently(patience, read, () => this.isClosed);
   }
 }

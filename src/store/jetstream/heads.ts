@@ -75,10 +75,11 @@ export class Heads {
   /**
    * Reads a head from the leader.
    *
+   * @param deadline When to give up, on the clock of `performance.now()`.
    * @throws {DamagedHistoryError} If the actor's latest commit cannot be read, or is behind what this store has seen.
    */
-  async read(actorId: string): Promise<Head> {
-    const { head, fault } = await this.latest(actorId);
+  async read(actorId: string, deadline?: number): Promise<Head> {
+    const { head, fault } = await this.latest(actorId, deadline);
     if (fault) throw fault;
     return head;
   }
@@ -88,9 +89,9 @@ export class Heads {
    *
    * @throws {DamagedHistoryError} If it cannot be read.
    */
-  async latest(actorId: string): Promise<Latest> {
+  async latest(actorId: string, deadline?: number): Promise<Latest> {
     const known = this.#cache.get(actorId);
-    const message = await this.#log.lastOf(this.#log.layout.subject(actorId));
+    const message = await this.#log.lastOf(this.#log.layout.subject(actorId), deadline);
     const head = message ? headAfter(this.#header(message)) : await this.#withoutMessage(actorId, known);
     if (known && head.version < known.version) {
       await this.#log.assertSame();

@@ -146,7 +146,7 @@ export class Writer {
     const { heads } = this.#setup;
     const read = async (parts: readonly WritePart[]): Promise<void> => {
       await Promise.all(parts.map(async ({ part: { actorId } }) => {
-        fresh.set(actorId, await heads.read(actorId));
+        fresh.set(actorId, await heads.read(actorId, write.deadline));
       }));
     };
     const headOf = (actorId: string): Head | undefined => heads.cached(actorId) ?? fresh.get(actorId);
@@ -195,7 +195,7 @@ export class Writer {
     const { heads, log, records } = this.#setup;
     let changed = false;
     for (const [index, { part, subject, head }] of write.parts.entries()) {
-      const { message, head: current, fault } = await heads.latest(part.actorId);
+      const { message, head: current, fault } = await heads.latest(part.actorId, write.deadline);
       if (fault) throw fault;
       fresh.set(part.actorId, current);
       if (current.sequence === head.sequence) continue;

@@ -151,6 +151,16 @@ Deno.test("a trail that leads astray is left for a search, which finds every com
     await store.append(actorId, [{ eventType: "On", data: 4 }], { expectedVersion: 3 });
     assert.deepEqual((await store.getEvents(actorId)).map(({ data }) => data), [1, 2, 3, 4], name);
   }
+  // A commit in the middle is left out.
+  const sequences: number[] = [];
+  for (let version = 1; version <= 4; version++) {
+    const trail = version === 4 ? trailOf(sequences[0]!, sequences[2]!) : trailOf(...sequences);
+    sequences.push(await forger.commit("middle", version, sequences.at(-1) ?? 0, trail));
+  }
+  for (const direction of ["forward", "backward"] as const) {
+    const read = await Array.fromAsync(store.readEvents("middle", { direction }));
+    assert.deepEqual(read.map(({ data }) => data).sort(), [1, 2, 3, 4], direction);
+  }
   const { ok, faults } = await store.verify();
   assert.equal(ok, false);
   assert(faults.every(({ message }) => /trail/.test(message)), String(faults));
