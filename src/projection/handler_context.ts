@@ -12,6 +12,10 @@ import type { HandlerContext } from "./projection.ts";
 export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   readonly version: number;
   readonly attempt: number;
+  /** Whether the handler has ended by itself. */
+  hasReturned = false;
+  /** Why there was no transaction, which is not the handler's fault. */
+  broken: { readonly error: unknown } | undefined;
   readonly #unit: UnitOfWork<Tx> | undefined;
   #scope: HandlerScope<Tx> | undefined;
   #ending: AbortController | undefined;
@@ -27,7 +31,12 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   get transaction(): Tx {
     if (this.#over) throw new TransactionOverError();
     if (!this.#unit) return undefined as Tx;
-    this.#scope ??= this.#unit.enter();
+    try {
+      this.#scope ??= this.#unit.enter();
+    } catch (error) {
+      this.broken = { error };
+      throw error;
+    }
     return this.#scope.transaction;
   }
 

@@ -43,3 +43,4 @@ export {
   projectionStatuses,
   type StatusOptions,
 } from "./status.ts";
+export { SqliteCheckpoints, type SqliteDatabase, type SqliteStatement } from "./sqlite_checkpoints.ts";

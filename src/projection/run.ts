@@ -218,7 +218,7 @@ class Run<Tx> implements ProjectionRun {
       for (const listener of this.#listeners) listener(position);
     });
     try {
-      await worker.claim(this.#id, lease?.fencingToken ?? 0);
+      await worker.claim(this.#id, lease?.fencingToken);
       onProgress();
       await worker.finishIntent();
       this.#state = "catching-up";

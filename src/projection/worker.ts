@@ -9,10 +9,13 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
+import { BucketUnreachableError } from "../cluster/errors.ts";
 import { backoff } from "../sleep.ts";
+import { BackendError, StoreClosedError } from "../store/errors.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { UnitOfWork } from "./checkpoints.ts";
 import {
+  CheckpointConflictError,
   type FailedEvent,
   HandlerTimeoutError,
   ParkedListFullError,
@@ -112,12 +115,17 @@ export class Worker<Tx> {
   /**
    * Takes the projection over: from now on what older workers write is refused.
    *
+   * @param id The worker.
+   * @param fencingToken The token of its lease, if there are leases; without them the worker that comes last goes on.
    * @throws {ProjectionFencedError} If the holder of a newer lease has taken it over.
    */
-  async claim(id: string, fencingToken: number): Promise<void> {
+  async claim(id: string, fencingToken: number | undefined): Promise<void> {
     const { owner, stopped } = this.#draft;
-    if (owner && owner.fencingToken > fencingToken) throw new ProjectionFencedError(this.#projection.id);
-    this.#draft.owner = { id, fencingToken };
+    const newest = owner?.fencingToken ?? 0;
+    if (fencingToken !== undefined && newest > fencingToken) {
+      throw new ProjectionFencedError(this.#projection.id);
+    }
+    this.#draft.owner = { id, fencingToken: fencingToken ?? newest };
     this.#draft.stopped = false;
     // Somebody has looked at it since: the attempts begin anew.
     if (stopped) delete this.#draft.failing;
@@ -156,6 +164,7 @@ export class Worker<Tx> {
       }
     } catch (error) {
       turn.end({ reason: error });
+      if (turn.broken) throw turn.broken.error;
       return this.#retry(event, advance, error, attempt);
     }
     return this.#handleSlowly(event, advance, turn, result);
@@ -184,24 +193,22 @@ export class Worker<Tx> {
     turn: HandlerTurn<Tx>,
     result: HandlerResult | Promise<HandlerResult>,
   ): Promise<void> {
-    let reactions: HandlerResult;
     let intent: ProjectionRecord["intent"];
     try {
-      reactions = result instanceof Promise ? await this.#inTime(result, turn) : result;
+      turn.hasReturned = !(result instanceof Promise);
+      const reactions = result instanceof Promise ? await this.#inTime(result, turn) : result;
       intent = reactions && reactions.length > 0 ? await intend(this.#store, event, reactions) : undefined;
       this.#guard.check();
       if (turn.scope?.keep() === "full") {
         await this.flush();
         turn.scope.keep();
       }
-      if (turn.scope) this.#unitUsed = true;
-      turn.end("done");
     } catch (cause) {
       turn.end({ reason: cause });
-      this.#guard.check();
-      if (isInfrastructure(cause)) throw cause;
-      throw new HandlerFailure(cause);
+      throw this.#blame(turn, cause);
     }
+    if (turn.scope) this.#unitUsed = true;
+    turn.end("done");
     if (!intent) return await this.#pass(event, advance, result instanceof Promise);
     advance(this.#draft, event);
     this.#draft.handled++;
@@ -210,6 +217,15 @@ export class Worker<Tx> {
     await this.#commit();
     await this.finishIntent();
     this.#onProgress?.(event.position);
+  }
+
+  /** Tells a handler's failure from that of the machinery around it, which says nothing of the handler. */
+  #blame(turn: HandlerTurn<Tx>, cause: unknown): unknown {
+    this.#guard.check();
+    if (turn.broken) return turn.broken.error;
+    const isMachinery = cause instanceof CheckpointConflictError || cause instanceof BackendError ||
+      cause instanceof BucketUnreachableError || cause instanceof StoreClosedError;
+    return isMachinery && turn.hasReturned ? cause : new HandlerFailure(cause);
   }
 
   /** Waits for a handler for as long as it may take. */
@@ -225,7 +241,9 @@ export class Worker<Tx> {
     const abort = (): void => end(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     try {
-      return await Promise.race([result, promise]);
+      const value = await Promise.race([result, promise]);
+      turn.hasReturned = true;
+      return value;
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", abort);
@@ -251,7 +269,7 @@ export class Worker<Tx> {
           result = this.#projection.handlerOf(event.eventType)(event, turn);
         } catch (cause) {
           turn.end({ reason: cause });
-          throw new HandlerFailure(cause);
+          throw this.#blame(turn, cause);
         }
         return await this.#finish(event, advance, turn, result);
       } catch (cause) {
@@ -288,7 +306,8 @@ export class Worker<Tx> {
     this.#draft.handled++;
     if (this.#draft.failing) delete this.#draft.failing;
     this.#dirty = true;
-    if (!this.#unitUsed) this.#onProgress?.(event.position);
+    // While an actor waits, somebody else may have freed it: only a commit tells that nobody has.
+    if (!this.#unitUsed && this.#blocked.size === 0) this.#onProgress?.(event.position);
     const count = ++this.#uncommitted;
     if (count >= this.#projection.checkpointEvents) return this.flush();
     if ((waited || count % EVENTS_PER_LOOK === 0) && this.patience === 0) return this.flush();
@@ -321,14 +340,11 @@ export class Worker<Tx> {
   async #commit(): Promise<void> {
     this.#guard.check();
     await this.#checkpointer.commit(this.#draft, this.#unitUsed ? this.#unit : undefined);
-    const wasUsed = this.#unitUsed;
     this.#unitUsed = false;
     this.#dirty = false;
     this.#uncommitted = 0;
     this.#committedAt = performance.now();
-    if (this.#draft.position !== undefined && (wasUsed || this.#onProgress)) {
-      this.#onProgress?.(this.#draft.position);
-    }
+    if (this.#draft.position !== undefined) this.#onProgress?.(this.#draft.position);
   }
 
   #noteBlocked(): void {
@@ -342,19 +358,6 @@ class HandlerFailure extends Error {
   constructor(cause: unknown) {
     super("", { cause });
   }
-}
-
-/** What says nothing of the handler: a store or a checkpoint that could not be reached, or was taken over. */
-function isInfrastructure(error: unknown): boolean {
-  return error instanceof Error &&
-    [
-      "CheckpointConflictError",
-      "BackendError",
-      "BucketUnreachableError",
-      "StoreClosedError",
-      "OutcomeUnknownError",
-    ]
-      .includes(error.name);
 }
 
 /** Names an event. */
