@@ -61,6 +61,8 @@ export {
   type HandlerScope,
   HandlerTimeoutError,
   InMemoryCheckpoints,
+  JetStreamCheckpoints,
+  type JetStreamCheckpointsOptions,
   type KvTransaction,
   NotParkedError,
   parked,

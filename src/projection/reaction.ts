@@ -9,7 +9,8 @@
  * @module
  */
 
-import { draftEvent } from "../event/draft.ts";
+import { actorIdFault, draftEvent } from "../event/draft.ts";
+import { InvalidEventError } from "../event/errors.ts";
 import { newEventId } from "../event/id.ts";
 import type { NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
@@ -47,6 +48,8 @@ export async function intend(
   const byActor = new Map<string, NewEvent[]>();
   const causes = { causationId: cause.id, correlationId: cause.metadata?.correlationId ?? cause.id };
   for (const { actorId, events } of reactions) {
+    const fault = actorIdFault(actorId);
+    if (fault) throw new InvalidEventError("actorId", fault);
     for (const event of events) {
       const metadata = { ...causes, ...event.metadata };
       const { event: { id, eventType, data, timestamp } } = draftEvent({ ...event, metadata }, actorId, {

@@ -4,9 +4,10 @@
  * @module
  */
 
+import { BucketUnreachableError } from "../cluster/errors.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { InvalidPositionError } from "../store/errors.ts";
+import { BackendError, InvalidPositionError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import { ProjectionBehindError, type ProjectionId } from "./errors.ts";
@@ -72,8 +73,9 @@ export async function waitForPosition(
     wake();
   });
   let isReached = false;
-  const unlisten = listen?.((reached) => {
-    if (reached < position) return;
+  let reached: string | undefined;
+  const unlisten = listen?.((handled) => {
+    if (handled < position) return;
     isReached = true;
     wake();
   });
@@ -83,8 +85,14 @@ export async function waitForPosition(
     for (;;) {
       signal?.throwIfAborted();
       if (isReached) return;
-      const stored = await checkpoints.load(id);
-      const reached = stored && parseRecord(id, stored).position;
+      try {
+        const stored = await checkpoints.load(id);
+        if (stored) reached = parseRecord(id, stored).position;
+      } catch (error) {
+        // What cannot be reached now may be in time.
+        const mayPass = error instanceof BackendError || error instanceof BucketUnreachableError;
+        if (!mayPass || performance.now() >= deadline) throw error;
+      }
       if (reached !== undefined && reached >= position || isReached) return;
       if (failure) throw failure.error;
       const left = deadline - performance.now();
