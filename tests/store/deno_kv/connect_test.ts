@@ -163,8 +163,7 @@ Deno.test("a server that does not answer leaves the outcome open, and what waits
   const hanging = store.append("a", [EVENT], { expectedVersion: 1 });
   await new Promise((resolve) => setTimeout(resolve, 10));
   const behind = store.append("a", [EVENT], { expectedVersion: 2 });
-  await assert.rejects(hanging, OutcomeUnknownError);
-  await assert.rejects(behind, BackendError);
+  await Promise.all([assert.rejects(hanging, OutcomeUnknownError), assert.rejects(behind, BackendError)]);
   assert.equal(
     (await store.append("b", [EVENT], { expectedVersion: 0 })).length,
     1,
