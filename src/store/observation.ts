@@ -6,7 +6,7 @@
 
 import type { Draft } from "../event/draft.ts";
 import type { StoredEvent } from "../event/types.ts";
-import type { Telemetry } from "../telemetry.ts";
+import { type Telemetry, telemetry } from "../telemetry.ts";
 import type { CommitPart } from "./commit.ts";
 import { FencedError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 
@@ -130,6 +130,11 @@ export function observeLag(telemetry: Telemetry, namespace: string, last: Stored
     "aether.namespace": namespace,
     "aether.source": "store",
   });
+}
+
+/** Counts saves whose outcome was unknown for a while, and which a store has found out about. */
+export function countSettled(backend: "deno-kv" | "jetstream", saves: number): void {
+  telemetry()?.count("aether.store.outcomes.settled", saves, { "aether.backend": backend });
 }
 
 function readAttributes(

@@ -1,5 +1,6 @@
 /**
- * Testing kit: the conformance suites that every event store and every event bus of this library passes, for your own too.
+ * Testing kit: specifications of deciders and projections, and the conformance suites that every event store and every event
+ * bus of this library passes, for your own too.
  *
  * It loads `node:assert` and `fast-check`; nothing else of the library does.
  *
@@ -32,3 +33,14 @@ export type {
   EventStoreHarness,
   StoreUnderTest,
 } from "./harness.ts";
+export {
+  type ActorEvent,
+  type DeciderHistory,
+  type DeciderOutcome,
+  type DeciderSpecification,
+  type ProjectionHistory,
+  type ProjectionOutcome,
+  type ProjectionSpecification,
+  specifyDecider,
+  specifyProjection,
+} from "./specification.ts";

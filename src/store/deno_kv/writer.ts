@@ -9,7 +9,7 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import { backoff, sleep } from "../../sleep.ts";
-import { telemetry } from "../../telemetry.ts";
+import { countSettled } from "../observation.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
@@ -251,11 +251,11 @@ export class GroupWriter {
       }
       if (result.ok) {
         for (const write of group) this.#succeed(write, result.versionstamp);
-        if (uncertain !== undefined) countSettled(group.length);
+        if (uncertain !== undefined) countSettled("deno-kv", group.length);
         return;
       }
       if (await this.#explain(group, deadline)) {
-        if (uncertain !== undefined) countSettled(group.length);
+        if (uncertain !== undefined) countSettled("deno-kv", group.length);
         return;
       }
       if (attempt > MAX_UNEXPLAINED) {
@@ -348,10 +348,6 @@ export class GroupWriter {
     if (logged.length === 0) return operation;
     return operation.set(layout.nextCommit(kv), encodeValue(`[${logged.join(",")}]`, checksum).value);
   }
-}
-
-function countSettled(saves: number): void {
-  telemetry()?.count("aether.store.outcomes.settled", saves, { "aether.backend": "deno-kv" });
 }
 
 /** A caller's abort counts until the write is sent. */

@@ -10,6 +10,7 @@ import { backoff, sleep } from "../../sleep.ts";
 import type { Warn } from "../../warning.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
+import { countSettled } from "../observation.ts";
 import { publishBatch } from "./batch.ts";
 import { NotConnectedError } from "./connection.ts";
 import type { EventLog } from "./event_log.ts";
@@ -99,6 +100,7 @@ export class Writer {
         const outcome = await this.#trySend(write, sent ? undefined : write.commit.signal);
         sent ||= outcome.status !== "not sent";
         if (outcome.status === "stored") {
+          if (uncertain !== undefined) countSettled("jetstream", 1);
           if (outcome.sequence <= seen) await this.#explainOrder(outcome.sequence, seen);
           return this.#succeed(write, outcome.sequence - write.parts.length + 1);
         }
@@ -107,6 +109,7 @@ export class Writer {
           else uncertain = reason(write, outcome);
         } else if (outcome.status === "refused" && isConflict(outcome.code)) {
           const found = await this.#look(write, uncertain !== undefined, fresh);
+          if (uncertain !== undefined && found !== "nothing") countSettled("jetstream", 1);
           if (typeof found === "object") return this.#succeed(write, found.own);
           if (found === "another") {
             uncertain = undefined;

@@ -106,7 +106,7 @@ export const overflow: BusTheme = {
         await context.until("the last event", () => log.length === 6);
         assert.deepEqual(log, ["begin 0", "end 0", "begin 1", "end 1", "begin 2", "end 2"]);
         await subscription.close();
-        await handling;
+        await context.within("forEach", handling);
       },
     },
     {

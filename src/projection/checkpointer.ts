@@ -1,0 +1,84 @@
+/**
+ * One worker's view of a checkpoint: the record as it was last read or written, and its replacement by compare-and-set.
+ *
+ * @module
+ */
+
+import type { UnitOfWork } from "./checkpoints.ts";
+import { CheckpointConflictError, ProjectionNameTakenError } from "./errors.ts";
+import type { CompiledProjection } from "./projection.ts";
+import { parseRecord, type ProjectionRecord } from "./record.ts";
+
+/** A checkpoint that was read. Every write is refused once somebody else has written. */
+export class Checkpointer<Tx> {
+  readonly #projection: CompiledProjection<Tx>;
+  #revision: string | undefined;
+  #record: ProjectionRecord;
+
+  private constructor(
+    projection: CompiledProjection<Tx>,
+    revision: string | undefined,
+    record: ProjectionRecord,
+  ) {
+    this.#projection = projection;
+    this.#revision = revision;
+    this.#record = record;
+  }
+
+  /**
+   * Reads the checkpoint.
+   *
+   * @throws {ProjectionNameTakenError} If it is that of another filter.
+   * @throws {DamagedCheckpointError} If it cannot be read.
+   */
+  static async load<Tx>(projection: CompiledProjection<Tx>): Promise<Checkpointer<Tx>> {
+    const { id, filter, checkpoints } = projection;
+    const stored = await checkpoints.load(id);
+    if (!stored) {
+      const record: ProjectionRecord = {
+        format: 1,
+        ...id,
+        filter,
+        handled: 0,
+        savedAt: "",
+        writeId: "",
+        stopped: false,
+        parked: [],
+        resolved: [],
+      };
+      return new Checkpointer(projection, undefined, record);
+    }
+    const record = parseRecord(id, stored);
+    const [before, now] = [JSON.stringify(record.filter), JSON.stringify(filter)];
+    if (before !== now) throw new ProjectionNameTakenError(id, before, now);
+    return new Checkpointer(projection, stored.revision, record);
+  }
+
+  /** The record as it is stored. */
+  get record(): ProjectionRecord {
+    return this.#record;
+  }
+
+  /**
+   * Replaces the record, together with the writes of a unit of work.
+   *
+   * @throws {CheckpointConflictError} If somebody else has written since. Nothing was written.
+   */
+  async commit(next: ProjectionRecord, unit?: UnitOfWork<Tx>): Promise<void> {
+    const { id, checkpoints } = this.#projection;
+    const record = { ...next, savedAt: new Date().toISOString(), writeId: crypto.randomUUID() };
+    const value = JSON.stringify(record);
+    try {
+      this.#revision = unit
+        ? await unit.commit(value, this.#revision)
+        : await checkpoints.save(id, value, this.#revision);
+    } catch (error) {
+      if (!(error instanceof CheckpointConflictError)) throw error;
+      // A backend may repeat a write whose answer was lost, and then meet it.
+      const stored = await checkpoints.load(id);
+      if (!stored || parseRecord(id, stored).writeId !== record.writeId) throw error;
+      this.#revision = stored.revision;
+    }
+    this.#record = record;
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Where checkpoints are kept: compare-and-set on one small record a projection, and, where the read model lies in the same
+ * database, a transaction over both.
+ *
+ * @module
+ */
+
+import type { LeaseStore } from "../cluster/lease.ts";
+import type { ProjectionId } from "./errors.ts";
+
+/** A stored checkpoint. */
+export interface StoredCheckpoint {
+  /** The record, as JSON. */
+  readonly value: string;
+  /** Changes with every write; never comes again. */
+  readonly revision: string;
+}
+
+/**
+ * The writes of one event's handler.
+ *
+ * @typeParam Tx What the handler writes with.
+ */
+export interface HandlerScope<Tx> {
+  /** What the handler writes with. */
+  readonly transaction: Tx;
+  /**
+   * Adds the writes to the unit of work; answers `"full"`, and adds nothing, where the unit must be committed first.
+   *
+   * @throws {TransactionTooLargeError} If they are too many for any unit.
+   */
+  keep(): "kept" | "full";
+  /** Forgets the writes; whatever the handler still writes is refused. */
+  drop(): void;
+}
+
+/**
+ * The writes of several events in order, which are committed together with the checkpoint.
+ *
+ * @typeParam Tx What handlers write with.
+ */
+export interface UnitOfWork<Tx> {
+  /** Begins the writes of the next event. The scope before it must have been kept or dropped. */
+  enter(): HandlerScope<Tx>;
+  /**
+   * Commits what was kept, and the record, if the checkpoint is still at `expected`; the unit is then empty again.
+   *
+   * @returns The checkpoint's new revision.
+   * @throws {CheckpointConflictError} If it is not. Nothing was written, and the unit is empty again.
+   */
+  commit(value: string, expected: string | undefined): Promise<string>;
+  /** Forgets everything. */
+  discard(): void;
+}
+
+/**
+ * Where checkpoints are kept.
+ *
+ * @typeParam Tx What handlers write a read model with that commits together with the checkpoint; `undefined` where there
+ * is no such thing, and handlers are called at least once.
+ */
+export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
+  /** Reads a checkpoint; never a stale one. */
+  load(id: ProjectionId): Promise<StoredCheckpoint | undefined>;
+  /**
+   * Replaces a checkpoint.
+   *
+   * @param value The record, as JSON.
+   * @param expected The revision that it must be at; `undefined` if there must be none.
+   * @returns The new revision.
+   * @throws {CheckpointConflictError} If it is at another revision. Nothing was stored.
+   */
+  save(id: ProjectionId, value: string, expected: string | undefined): Promise<string>;
+  /** All checkpoints. */
+  list(): Promise<readonly StoredCheckpoint[]>;
+  /** Begins a unit of work, where the store has such. */
+  begin?(id: ProjectionId): UnitOfWork<Tx>;
+  /** The leases of those who work with these checkpoints; without it there is no waiting for one another. */
+  leases?(): Promise<LeaseStore>;
+  /** Closes what it opened. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,229 @@
+/**
+ * Checkpoints in Deno KV.
+ *
+ * ```text
+ * [prefix, namespace, "projection", name, version]          the revision, and the record's text as far as one value takes it
+ * [prefix, namespace, "projection piece", name, version, n]  the rest of it
+ * ```
+ *
+ * @module
+ */
+
+import { DenoKvLeases } from "../cluster/deno_kv_leases.ts";
+import type { LeaseStore } from "../cluster/lease.ts";
+import { validateUserNamespace } from "../event/namespace.ts";
+import { nameFault, utf8 } from "../event/text.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { backoff, sleep } from "../sleep.ts";
+import {
+  backendError,
+  commitFailure,
+  FIRST_BUSY_WAIT,
+  LONGEST_BUSY_WAIT,
+  openError,
+  whileBusy,
+} from "../store/deno_kv/failures.ts";
+import { StoreOpenError } from "../store/errors.ts";
+import type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
+import { CheckpointConflictError, DamagedCheckpointError, type ProjectionId } from "./errors.ts";
+import { KvScope, type KvTransaction, KvWrites } from "./kv_transaction.ts";
+
+/** Where in the database the checkpoints lie. */
+export interface DenoKvCheckpointsOptions {
+  /** The first part of every key. @default {"aether"} */
+  readonly prefix?: string;
+  /** The namespace, as that of the store. @default {"default"} */
+  readonly namespace?: string;
+}
+
+/** The head of a checkpoint. */
+interface Head {
+  /** How many pieces follow. */
+  readonly pieces: number;
+  /** The beginning of the record, or all of it. */
+  readonly text: Uint8Array;
+}
+
+const PIECE_BYTES = 60_000;
+/** With the pieces in one atomic operation beside a read model. */
+const MOST_PIECES = 3;
+const BUSY_TRIES = 1000;
+const MAX_PREFIX_BYTES = 256;
+
+/**
+ * Checkpoints in Deno KV. What a handler writes with `context.transaction` is committed together with the checkpoint:
+ * exactly once. A handler that does not use it is called at least once.
+ */
+export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
+  readonly #kv: Deno.Kv;
+  readonly #owned: boolean;
+  readonly #base: readonly [string, string];
+  #leases: Promise<DenoKvLeases> | undefined;
+  #isClosed = false;
+
+  private constructor(kv: Deno.Kv, owned: boolean, base: readonly [string, string]) {
+    this.#kv = kv;
+    this.#owned = owned;
+    this.#base = base;
+  }
+
+  /**
+   * Keeps checkpoints in an open database, which stays the caller's to close, or in the one at a path or URL. It need not be
+   * the one that the events are in.
+   *
+   * @throws {StoreOpenError} If Deno KV is not enabled, or the database cannot be opened.
+   */
+  static async open(
+    target?: string | Deno.Kv,
+    options: DenoKvCheckpointsOptions = {},
+  ): Promise<DenoKvCheckpoints> {
+    const { prefix = "aether", namespace = "default" } = options;
+    const fault = nameFault(prefix, MAX_PREFIX_BYTES);
+    if (fault) throw new InvalidArgumentError("options.prefix", fault);
+    const base = [prefix, validateUserNamespace(namespace)] as const;
+    if (typeof target === "object") return new DenoKvCheckpoints(target, false, base);
+    if (typeof Deno.openKv !== "function") {
+      throw new StoreOpenError(
+        'Deno KV is not enabled: add "unstable": ["kv"] to deno.json, or run with --unstable-kv',
+      );
+    }
+    try {
+      return new DenoKvCheckpoints(await Deno.openKv(target), true, base);
+    } catch (error) {
+      throw openError(target, error);
+    }
+  }
+
+  /** Reads a checkpoint. */
+  async load(id: ProjectionId): Promise<StoredCheckpoint | undefined> {
+    const key = this.#key(id);
+    for (;;) {
+      const entry = await this.#reading(() => this.#kv.get<Head>(key));
+      if (entry.versionstamp === null) return undefined;
+      const value = await this.#join(id, entry.value);
+      // Pieces of another write than the head's are noticed by the head that has changed since.
+      if (entry.value.pieces > 0) {
+        const again = await this.#reading(() => this.#kv.get<Head>(key));
+        if (again.versionstamp !== entry.versionstamp) continue;
+      }
+      if (value === undefined) throw new DamagedCheckpointError(id, "a part of it is missing");
+      return { value, revision: entry.versionstamp };
+    }
+  }
+
+  /** Replaces a checkpoint. */
+  async save(id: ProjectionId, value: string, expected: string | undefined): Promise<string> {
+    return await this.#commit(id, value, expected, new KvWrites());
+  }
+
+  /** Replaces a checkpoint together with the writes of handlers. */
+  async #commit(
+    id: ProjectionId,
+    value: string,
+    expected: string | undefined,
+    writes: KvWrites,
+  ): Promise<string> {
+    const text = utf8(value);
+    const pieces = Math.ceil(text.length / PIECE_BYTES) - 1;
+    if (pieces > MOST_PIECES) throw new DamagedCheckpointError(id, `it has grown to ${text.length} bytes`);
+    for (let attempt = 1;; attempt++) {
+      let operation = this.#kv.atomic().check({ key: this.#key(id), versionstamp: expected ?? null });
+      for (const { key, value } of writes.values()) {
+        operation = value ? operation.set(key, value.of) : operation.delete(key);
+      }
+      operation = operation.set(this.#key(id), { pieces, text: text.slice(0, PIECE_BYTES) } satisfies Head);
+      for (let piece = 1; piece <= pieces; piece++) {
+        operation = operation.set(
+          this.#piece(id, piece),
+          text.slice(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES),
+        );
+      }
+      try {
+        const result = await operation.commit();
+        if (!result.ok) throw new CheckpointConflictError(id);
+        return result.versionstamp;
+      } catch (error) {
+        if (error instanceof CheckpointConflictError) throw error;
+        if (commitFailure(error) !== "busy" || attempt === BUSY_TRIES) {
+          throw backendError("checkpoint", error);
+        }
+      }
+      await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
+    }
+  }
+
+  /** All checkpoints. */
+  async list(): Promise<readonly StoredCheckpoint[]> {
+    const found: StoredCheckpoint[] = [];
+    const entries = await this.#reading(() =>
+      Array.fromAsync(this.#kv.list({ prefix: [...this.#base, "projection"] }))
+    );
+    for (const { key } of entries) {
+      const [name, version] = key.slice(-2) as [string, number];
+      const stored = await this.load({ name, version });
+      if (stored) found.push(stored);
+    }
+    return found;
+  }
+
+  /** Begins a unit of work. */
+  begin(id: ProjectionId): UnitOfWork<KvTransaction> {
+    const writes = new KvWrites();
+    return {
+      enter: (): HandlerScope<KvTransaction> => new KvScope(this.#kv, writes),
+      commit: async (value, expected) => {
+        try {
+          return await this.#commit(id, value, expected, writes);
+        } finally {
+          writes.clear();
+        }
+      },
+      discard: () => writes.clear(),
+    };
+  }
+
+  /** Leases in the same database. */
+  leases(): Promise<LeaseStore> {
+    const [prefix, namespace] = this.#base;
+    return this.#leases ??= DenoKvLeases.open(this.#kv, { prefix, namespace });
+  }
+
+  /** Releases its leases, and closes the database if it was opened here. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await (await this.#leases)?.close();
+    if (this.#owned) this.#kv.close();
+  }
+
+  /** The same as {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #join(id: ProjectionId, head: Head): Promise<string | undefined> {
+    const parts = [head.text];
+    for (let piece = 1; piece <= head.pieces; piece++) {
+      const { value } = await this.#reading(() => this.#kv.get<Uint8Array>(this.#piece(id, piece)));
+      if (value === null) return undefined;
+      parts.push(value);
+    }
+    return await new Blob(parts as Uint8Array<ArrayBuffer>[]).text();
+  }
+
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await whileBusy(read);
+    } catch (error) {
+      throw backendError("checkpoint", error);
+    }
+  }
+
+  #key({ name, version }: ProjectionId): Deno.KvKey {
+    return [...this.#base, "projection", name, version];
+  }
+
+  #piece({ name, version }: ProjectionId, piece: number): Deno.KvKey {
+    return [...this.#base, "projection piece", name, version, piece];
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * The conditions of projections that a caller would handle.
+ *
+ * @module
+ */
+
+import { AetherError } from "../errors.ts";
+
+/** Names one version of a projection. */
+export interface ProjectionId {
+  /** The projection's name. */
+  readonly name: string;
+  /** Its version. */
+  readonly version: number;
+}
+
+/** The event that a projection could not handle. */
+export interface FailedEvent {
+  /** Its position in the global log. */
+  readonly position: string;
+  /** Its id. */
+  readonly eventId: string;
+  /** Its type. */
+  readonly eventType: string;
+  /** Its actor. */
+  readonly actorId: string;
+  /** Its version among the actor's events. */
+  readonly eventVersion: number;
+}
+
+/** A checkpoint was changed by somebody else since it was read. Nothing was stored. */
+export class CheckpointConflictError extends AetherError {
+  /** Always `"CheckpointConflictError"`. */
+  override readonly name = "CheckpointConflictError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+
+  /** Names the projection. */
+  constructor(projection: ProjectionId, options?: ErrorOptions) {
+    super(`The checkpoint of ${show(projection)} was changed by somebody else: read it again`, options);
+    this.projection = projection;
+  }
+}
+
+/** A stored checkpoint cannot be read. It was left as it is. */
+export class DamagedCheckpointError extends AetherError {
+  /** Always `"DamagedCheckpointError"`. */
+  override readonly name = "DamagedCheckpointError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+
+  /** Names the projection and what is wrong. */
+  constructor(projection: ProjectionId, reason: string, options?: ErrorOptions) {
+    super(
+      `The checkpoint of ${
+        show(projection)
+      } cannot be read (${reason}): restore it, or run the projection under ` +
+        "the next version",
+      options,
+    );
+    this.projection = projection;
+  }
+}
+
+/** Another worker has taken the projection over. What this one had not committed is not part of the checkpoint. */
+export class ProjectionFencedError extends AetherError {
+  /** Always `"ProjectionFencedError"`. */
+  override readonly name = "ProjectionFencedError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+
+  /** Names the projection. */
+  constructor(projection: ProjectionId, options?: ErrorOptions) {
+    super(`Another worker has taken ${show(projection)} over: stop this one`, options);
+    this.projection = projection;
+  }
+}
+
+/** The name and version of a projection are taken by one with another filter. Nothing was handled. */
+export class ProjectionNameTakenError extends AetherError {
+  /** Always `"ProjectionNameTakenError"`. */
+  override readonly name = "ProjectionNameTakenError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+  /** The filter of the checkpoint, as JSON. */
+  readonly storedFilter: string;
+  /** The filter of the projection that was to run, as JSON. */
+  readonly filter: string;
+
+  /** Names the projection and both filters. */
+  constructor(projection: ProjectionId, storedFilter: string, filter: string) {
+    super(
+      `The checkpoint of ${
+        show(projection)
+      } is that of the filter ${storedFilter}, and not of ${filter}: events would ` +
+        "be missed. Give the projection its next version, or another name",
+    );
+    this.projection = projection;
+    this.storedFilter = storedFilter;
+    this.filter = filter;
+  }
+}
+
+/** A handler did not return in time. */
+export class HandlerTimeoutError extends AetherError {
+  /** Always `"HandlerTimeoutError"`. */
+  override readonly name = "HandlerTimeoutError";
+  /** How long it was given, in milliseconds. */
+  readonly timeout: number;
+
+  /** Names the time. */
+  constructor(timeout: number) {
+    super(
+      `The handler did not return within ${timeout} ms: end its work when context.signal fires, or raise handlerTimeout`,
+    );
+    this.timeout = timeout;
+  }
+}
+
+/** A handler used its transaction after its turn was over. Nothing was written. */
+export class TransactionOverError extends AetherError {
+  /** Always `"TransactionOverError"`. */
+  override readonly name = "TransactionOverError";
+
+  /** Says so. */
+  constructor() {
+    super("The handler's turn is over, and its transaction with it: await all that the handler begins");
+  }
+}
+
+/** One event's writes are more than one transaction takes. Nothing of them was written. */
+export class TransactionTooLargeError extends AetherError {
+  /** Always `"TransactionTooLargeError"`. */
+  override readonly name = "TransactionTooLargeError";
+  /** What there is too much of. */
+  readonly unit: "writes" | "bytes";
+  /** The most that a transaction takes. */
+  readonly limit: number;
+  /** How much there was. */
+  readonly size: number;
+
+  /** Names the unit, the size and the limit. */
+  constructor(unit: "writes" | "bytes", size: number, limit: number) {
+    super(
+      `The handler wrote ${size} ${unit} for one event, and a transaction takes ${limit}: write less an event`,
+    );
+    this.unit = unit;
+    this.limit = limit;
+    this.size = size;
+  }
+}
+
+/** A handler failed as often as its projection allows, and the projection stopped before that event. */
+export class ProjectionStoppedError extends AetherError {
+  /** Always `"ProjectionStoppedError"`. */
+  override readonly name = "ProjectionStoppedError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+  /** The event. */
+  readonly event: FailedEvent;
+  /** How often it was tried. */
+  readonly attempts: number;
+
+  /** Names the projection, the event and what to do. */
+  constructor(projection: ProjectionId, event: FailedEvent, attempts: number, options?: ErrorOptions) {
+    super(
+      `${show(projection)} stopped before version ${event.eventVersion} ("${event.eventType}") of actor ` +
+        `${
+          JSON.stringify(event.actorId)
+        } after ${attempts} attempt(s): correct the handler and run it again, or declare ` +
+        'failure: { then: "park" }',
+      options,
+    );
+    this.projection = projection;
+    this.event = event;
+    this.attempts = attempts;
+  }
+}
+
+/** There is no room for another parked event, and the projection stopped. */
+export class ParkedListFullError extends AetherError {
+  /** Always `"ParkedListFullError"`. */
+  override readonly name = "ParkedListFullError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+  /** The most events that may be parked. */
+  readonly limit: number;
+
+  /** Names the projection and the limit. */
+  constructor(projection: ProjectionId, limit: number, options?: ErrorOptions) {
+    super(`${show(projection)} has ${limit} parked events and stopped: retry or discard them first`, options);
+    this.projection = projection;
+    this.limit = limit;
+  }
+}
+
+/** No event of the projection is parked at a position. */
+export class NotParkedError extends AetherError {
+  /** Always `"NotParkedError"`. */
+  override readonly name = "NotParkedError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+  /** The position. */
+  readonly position: string;
+
+  /** Names the projection and the position. */
+  constructor(projection: ProjectionId, position: string) {
+    super(`${show(projection)} has no parked event at ${JSON.stringify(position)}: list them with parked()`);
+    this.projection = projection;
+    this.position = position;
+  }
+}
+
+/** A projection did not come to a position in time. It may still. */
+export class ProjectionBehindError extends AetherError {
+  /** Always `"ProjectionBehindError"`. */
+  override readonly name = "ProjectionBehindError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+  /** The position that was waited for. */
+  readonly position: string;
+  /** Where the projection is; nothing if it has not begun. */
+  readonly reached: string | undefined;
+
+  /** Names the projection and both positions. */
+  constructor(projection: ProjectionId, position: string, reached: string | undefined, timeout: number) {
+    super(
+      `${show(projection)} did not come to position ${position} within ${timeout} ms; it is at ${
+        reached ?? "the start"
+      }: ` +
+        "see that a worker runs it, and what projectionStatuses() says",
+    );
+    this.projection = projection;
+    this.position = position;
+    this.reached = reached;
+  }
+}
+
+function show({ name, version }: ProjectionId): string {
+  return `projection ${JSON.stringify(name)} version ${version}`;
+}

@@ -1,0 +1,62 @@
+/**
+ * What a handler is given for one attempt at one event.
+ *
+ * @module
+ */
+
+import type { HandlerScope, UnitOfWork } from "./checkpoints.ts";
+import { TransactionOverError } from "./errors.ts";
+import type { HandlerContext } from "./projection.ts";
+
+/** A handler's turn. What it does not ask for is not made. */
+export class HandlerTurn<Tx> implements HandlerContext<Tx> {
+  readonly version: number;
+  readonly attempt: number;
+  /** Whether the handler has ended by itself. */
+  hasReturned = false;
+  /** Why there was no transaction, which is not the handler's fault. */
+  broken: { readonly error: unknown } | undefined;
+  readonly #unit: UnitOfWork<Tx> | undefined;
+  #scope: HandlerScope<Tx> | undefined;
+  #ending: AbortController | undefined;
+  #over: { readonly reason: unknown } | undefined;
+
+  /** Begins a turn. */
+  constructor(unit: UnitOfWork<Tx> | undefined, version: number, attempt: number) {
+    this.#unit = unit;
+    this.version = version;
+    this.attempt = attempt;
+  }
+
+  get transaction(): Tx {
+    if (this.#over) throw new TransactionOverError();
+    if (!this.#unit) return undefined as Tx;
+    try {
+      this.#scope ??= this.#unit.enter();
+    } catch (error) {
+      this.broken = { error };
+      throw error;
+    }
+    return this.#scope.transaction;
+  }
+
+  get signal(): AbortSignal {
+    this.#ending ??= new AbortController();
+    if (this.#over) this.#ending.abort(this.#over.reason);
+    return this.#ending.signal;
+  }
+
+  /** What it wrote with, if it did. */
+  get scope(): HandlerScope<Tx> | undefined {
+    return this.#scope;
+  }
+
+  /** Ends the turn; the writes of one that failed are forgotten. */
+  end(outcome: "done" | { readonly reason: unknown }): void {
+    if (this.#over) return;
+    this.#over = { reason: outcome === "done" ? undefined : outcome.reason };
+    if (outcome === "done") return;
+    this.#scope?.drop();
+    this.#ending?.abort(outcome.reason);
+  }
+}

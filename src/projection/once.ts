@@ -1,0 +1,110 @@
+/**
+ * Projections where nothing runs in the background: progress within a time budget.
+ *
+ * @module
+ */
+
+import type { Event } from "../event/types.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { sleep } from "../sleep.ts";
+import type { EventStore } from "../store/types.ts";
+import { CheckpointConflictError } from "./errors.ts";
+import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
+import { type Guard, Worker } from "./worker.ts";
+
+/** How much is to be done. */
+export interface ProjectOnceOptions {
+  /** The time to work in, in ms. The event in hand when it is over is finished. @default {1000} */
+  readonly budgetMs?: number;
+  /** Ends the work with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What was done. */
+export interface ProjectedOnce {
+  /** Where the checkpoint is now. */
+  readonly position: string | undefined;
+  /** How many events were handled and committed by this call. */
+  readonly handled: number;
+  /** Whether the end of the log, as it was when the call began its last round, was reached. */
+  readonly caughtUp: boolean;
+}
+
+/** The budget is spent: nothing is wrong. */
+class BudgetSpent extends Error {}
+
+/**
+ * Works a projection off for a while and returns: for `Deno.cron`, a request or a queue handler on Deno Deploy. It takes no
+ * lease: of calls that overlap, with one another or with a run, the first to write the checkpoint goes on, and the others read
+ * it again. They may handle an event twice where handlers are called at least once, and never where the read model commits
+ * together with the checkpoint.
+ *
+ * @param store Where the events are.
+ * @param projection What is done with them.
+ * @param options The budget.
+ * @throws {ProjectionStoppedError} If a handler has failed as often as its policy allows. Attempts are counted over calls.
+ */
+export async function projectOnce<E extends Event, Tx = undefined>(
+  store: EventStore<E>,
+  projection: Projection<E, Tx>,
+  options: ProjectOnceOptions = {},
+): Promise<ProjectedOnce> {
+  const { budgetMs = 1000, signal = new AbortController().signal } = options;
+  if (!(budgetMs > 0)) {
+    throw new InvalidArgumentError("options.budgetMs", "must be a number of milliseconds above 0");
+  }
+  const deadline = performance.now() + budgetMs;
+  const guard: Guard = {
+    signal,
+    check: () => signal.throwIfAborted(),
+    sleep: async (milliseconds) => {
+      if (performance.now() + milliseconds >= deadline) throw new BudgetSpent();
+      await sleep(milliseconds, signal);
+    },
+  };
+  const compiled = compileProjection(projection);
+  for (let handled = 0;;) {
+    const worker = await Worker.load(store as unknown as EventStore, compiled, guard);
+    const before = worker.record.handled;
+    try {
+      const caughtUp = await work(store as unknown as EventStore, compiled, worker, deadline);
+      handled += worker.record.handled - before;
+      return { position: worker.record.position, handled, caughtUp };
+    } catch (error) {
+      if (error instanceof BudgetSpent) {
+        handled += worker.record.handled - before;
+        return { position: worker.record.position, handled, caughtUp: false };
+      }
+      if (!(error instanceof CheckpointConflictError)) throw error;
+      if (performance.now() >= deadline) {
+        const { record } = await Worker.load(store as unknown as EventStore, compiled, guard);
+        return { position: record.position, handled, caughtUp: false };
+      }
+    } finally {
+      worker.discard();
+    }
+  }
+}
+
+/** Works off what there is; answers whether it came to the end. */
+async function work<Tx>(
+  store: EventStore,
+  projection: CompiledProjection<Tx>,
+  worker: Worker<Tx>,
+  deadline: number,
+): Promise<boolean> {
+  await worker.finishIntent();
+  const end = await store.getLastPosition();
+  const after = worker.record.position ?? projection.from;
+  for await (const event of store.readAll({ ...projection.filter, after })) {
+    const handling = worker.handle(event);
+    if (handling) await handling;
+    if (performance.now() >= deadline) {
+      await worker.flush();
+      return worker.record.position === end;
+    }
+  }
+  worker.skipTo(end);
+  await worker.flush();
+  return true;
+}

@@ -1,0 +1,225 @@
+/**
+ * Projections: named handlers of the events of the global log.
+ *
+ * @module
+ */
+
+import { nameFault } from "../event/text.ts";
+import { isVersion } from "../event/draft.ts";
+import type { Event, EventFilter, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { compileFilter } from "../event/filter.ts";
+import type { CheckpointStore } from "./checkpoints.ts";
+
+/**
+ * What a handler is given beside its event.
+ *
+ * @typeParam Tx What it writes a read model with that commits together with the checkpoint.
+ */
+export interface HandlerContext<Tx = undefined> {
+  /**
+   * Writes to the read model. They are committed together with the checkpoint: an event's writes are there exactly once,
+   * whatever was killed, suspended or repeated. Without such a store it is `undefined`.
+   */
+  readonly transaction: Tx;
+  /** The version of the projection: keep the read models of versions apart by it. */
+  readonly version: number;
+  /** The how-manieth attempt it is, from 1. */
+  readonly attempt: number;
+  /** Fires when the handler's work is in vain: its time is over, the lease is lost, or the run was aborted. */
+  readonly signal: AbortSignal;
+}
+
+/** Events that a handler wants appended to an actor. */
+export interface Reaction {
+  /** The actor. */
+  readonly actorId: string;
+  /** The events. Ids, and the causation and correlation ids of their metadata, are filled in where they are missing. */
+  readonly events: readonly NewEvent[];
+}
+
+/** What a handler may return: nothing, or events to append to other actors. */
+export type HandlerResult = void | readonly Reaction[];
+
+/**
+ * Handles an event. Where it throws, the projection's failure policy applies.
+ *
+ * @typeParam S The stored event.
+ * @typeParam Tx What it writes with.
+ */
+export type Handler<S, Tx = undefined> = (
+  event: S,
+  context: HandlerContext<Tx>,
+) => HandlerResult | Promise<HandlerResult>;
+
+/** Handlers by event type. */
+export type Handlers<E extends Event, Tx = undefined> = {
+  readonly [T in E["eventType"]]?: Handler<StoredEvent<EventOf<E, T>>, Tx>;
+};
+
+/** What happens when a handler fails. */
+export interface FailurePolicy {
+  /** How often a failed event is tried again. @default {5} */
+  readonly retries?: number;
+  /** The bound of the random wait before the first retry, in ms; it doubles with each. @default {100} */
+  readonly firstDelay?: number;
+  /** The bound after many retries, in ms. @default {10000} */
+  readonly longestDelay?: number;
+  /** Then: stop before the event with an error, or set it aside in a durable list and go on. @default {"stop"} */
+  readonly then?: "stop" | "park";
+  /** Whether later events of a parked event's actor wait until it is retried or discarded. @default {"wait"} */
+  readonly laterEvents?: "wait" | "go-on";
+  /** How many events may be parked before the projection stops all the same. @default {100} */
+  readonly mostParked?: number;
+}
+
+/**
+ * A named handler with a durable checkpoint.
+ *
+ * @typeParam E The union of the store's events.
+ * @typeParam Tx What handlers write with; it comes with the checkpoints.
+ */
+export interface Projection<E extends Event = Event, Tx = undefined> {
+  /** Its name, 1 to 128 UTF-8 bytes. */
+  readonly name: string;
+  /** Its version: raise it to build the read model anew from the start, beside the old one. @default {1} */
+  readonly version?: number;
+  /** Where its checkpoint is kept. */
+  readonly checkpoints: CheckpointStore<Tx>;
+  /** Only events of this actor, or of actors whose id begins with a string. @default {all} */
+  readonly filter?: EventFilter<E["eventType"]>;
+  /** One handler for all events, or one for each type; types without one are left out. */
+  readonly handle: Handler<StoredEvent<E>, Tx> | Handlers<E, Tx>;
+  /** Where it begins: at the `"start"`, which is refused where retention has removed it, or with the first kept event. @default {"start"} */
+  readonly from?: "start" | "first-kept";
+  /** What happens when a handler fails. */
+  readonly failure?: FailurePolicy;
+  /** How long a handler may take, in ms. @default {30000} */
+  readonly handlerTimeout?: number;
+  /** The most events between two writes of the checkpoint. @default {1000} */
+  readonly checkpointEvents?: number;
+  /** The most time between an event's handling and the write of the checkpoint, in ms. @default {200} */
+  readonly checkpointInterval?: number;
+}
+
+/** Any handler, once its event was chosen. */
+export type AnyHandler<Tx> = Handler<StoredEvent, Tx>;
+
+/** A projection with every default filled in. */
+export interface CompiledProjection<Tx> {
+  readonly id: { readonly name: string; readonly version: number };
+  readonly checkpoints: CheckpointStore<Tx>;
+  readonly filter: EventFilter;
+  /** Whether the filter chooses an event. */
+  readonly chooses: (event: StoredEvent) => boolean;
+  readonly handlerOf: (eventType: string) => AnyHandler<Tx>;
+  readonly from: "start" | "first-kept";
+  readonly failure: Required<FailurePolicy>;
+  readonly handlerTimeout: number;
+  readonly checkpointEvents: number;
+  readonly checkpointInterval: number;
+}
+
+const MAX_NAME_BYTES = 128;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * Checks a projection and fills in the defaults.
+ *
+ * @throws {InvalidArgumentError} If something is out of range.
+ */
+export function compileProjection<E extends Event, Tx>(
+  projection: Projection<E, Tx>,
+): CompiledProjection<Tx> {
+  const { name, version = 1, checkpoints, handle, from = "start", filter: given = {} } = projection;
+  const fault = nameFault(name, MAX_NAME_BYTES);
+  if (fault) throw new InvalidArgumentError("projection.name", fault);
+  if (!isVersion(version)) throw new InvalidArgumentError("projection.version", "must be a positive integer");
+  if (typeof checkpoints?.load !== "function") {
+    throw new InvalidArgumentError(
+      "projection.checkpoints",
+      "must be a place for checkpoints, such as InMemoryCheckpoints",
+    );
+  }
+  if (from !== "start" && from !== "first-kept") {
+    throw new InvalidArgumentError("projection.from", 'must be "start" or "first-kept"');
+  }
+  const filter = filterOf(given, handle as AnyHandler<Tx> | Handlers<Event, Tx>);
+  const { failure = {} } = projection;
+  const policy: Required<FailurePolicy> = {
+    retries: checkCount("failure.retries", failure.retries ?? 5, 0),
+    firstDelay: checkTime("failure.firstDelay", failure.firstDelay ?? 100, 0),
+    longestDelay: checkTime("failure.longestDelay", failure.longestDelay ?? 10_000, 0),
+    then: failure.then ?? "stop",
+    laterEvents: failure.laterEvents ?? "wait",
+    mostParked: checkCount("failure.mostParked", failure.mostParked ?? 100, 1),
+  };
+  if (policy.then !== "stop" && policy.then !== "park") {
+    throw new InvalidArgumentError("projection.failure.then", 'must be "stop" or "park"');
+  }
+  if (policy.laterEvents !== "wait" && policy.laterEvents !== "go-on") {
+    throw new InvalidArgumentError("projection.failure.laterEvents", 'must be "wait" or "go-on"');
+  }
+  const table = typeof handle === "function" ? undefined : new Map<string, AnyHandler<Tx>>(
+    Object.entries(handle).filter(([, handler]) => handler !== undefined) as [string, AnyHandler<Tx>][],
+  );
+  return {
+    id: { name, version },
+    checkpoints,
+    filter,
+    chooses: compileFilter(filter) ?? ((): boolean => true),
+    handlerOf: table ? (eventType) => table.get(eventType)! : () => handle as unknown as AnyHandler<Tx>,
+    from,
+    failure: policy,
+    handlerTimeout: checkTime("handlerTimeout", projection.handlerTimeout ?? 30_000, 1),
+    checkpointEvents: checkCount("checkpointEvents", projection.checkpointEvents ?? 1000, 1),
+    checkpointInterval: checkTime("checkpointInterval", projection.checkpointInterval ?? 200, 1),
+  };
+}
+
+/** The filter as it is recorded: conditions in one order, types sorted. */
+function filterOf<Tx>(given: EventFilter, handle: AnyHandler<Tx> | Handlers<Event, Tx>): EventFilter {
+  let { eventTypes } = given;
+  if (typeof handle !== "function") {
+    if (typeof handle !== "object" || handle === null) {
+      throw new InvalidArgumentError(
+        "projection.handle",
+        "must be a function, or an object of functions by event type",
+      );
+    }
+    const handled = Object.entries(handle).filter(([, handler]) => handler !== undefined);
+    for (const [eventType, handler] of handled) {
+      if (typeof handler !== "function") {
+        throw new InvalidArgumentError(`projection.handle.${eventType}`, "must be a function");
+      }
+    }
+    eventTypes ??= handled.map(([eventType]) => eventType);
+    const without = eventTypes.find((eventType) => !handled.some(([own]) => own === eventType));
+    if (without !== undefined) {
+      throw new InvalidArgumentError(
+        `projection.handle.${without}`,
+        "is missing, and the filter chooses its events",
+      );
+    }
+  }
+  const filter: EventFilter = {
+    ...(eventTypes && { eventTypes: [...new Set(eventTypes)].sort() }),
+    ...(given.actorId !== undefined && { actorId: given.actorId }),
+    ...(given.actorPrefix !== undefined && { actorPrefix: given.actorPrefix }),
+  };
+  compileFilter(filter);
+  return filter;
+}
+
+function checkCount(argument: string, value: number, least: number): number {
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new InvalidArgumentError(`projection.${argument}`, `must be an integer of at least ${least}`);
+}
+
+function checkTime(argument: string, value: number, least: number): number {
+  if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) return value;
+  throw new InvalidArgumentError(
+    `projection.${argument}`,
+    `must be a number of milliseconds from ${least} to ${MAX_TIMER_MS}`,
+  );
+}

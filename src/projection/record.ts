@@ -1,0 +1,101 @@
+/**
+ * What a checkpoint records.
+ *
+ * @module
+ */
+
+import type { EventFilter, NewEvent } from "../event/types.ts";
+import type { StoredCheckpoint } from "./checkpoints.ts";
+import { DamagedCheckpointError, type FailedEvent, type ProjectionId } from "./errors.ts";
+
+/** An event whose handler has failed. */
+export interface FailingEvent extends FailedEvent {
+  /** The text of the last error. */
+  readonly error: string;
+  /** How often it was tried. */
+  readonly attempts: number;
+}
+
+/** An event that was set aside after its handler had failed as often as allowed. */
+export interface ParkedEvent extends FailingEvent {
+  /** When it was set aside, RFC 3339. */
+  readonly parkedAt: string;
+  /** Whether later events of its actor wait behind it. */
+  readonly blocksActor: boolean;
+}
+
+/** What became of a parked event. */
+export interface Resolution {
+  /** Its position. */
+  readonly position: string;
+  /** What was done. */
+  readonly action: "retried" | "discarded";
+  /** When, RFC 3339. */
+  readonly at: string;
+}
+
+/** Events that a reaction is about to append to one actor: the same ones on every attempt. */
+export interface IntendedAppend {
+  /** The actor. */
+  readonly actorId: string;
+  /** The version that the append expects. */
+  readonly expectedVersion: number;
+  /** The events, with their ids. */
+  readonly events: readonly NewEvent[];
+}
+
+/** The record of a projection. */
+export interface ProjectionRecord extends ProjectionId {
+  /** The format of the record. */
+  readonly format: 1;
+  /** Which events the projection is of. */
+  readonly filter: EventFilter;
+  /** The place up to which every event was handled, left out or parked; nothing at the start. */
+  readonly position?: string;
+  /** How many events were handled. */
+  readonly handled: number;
+  /** When the record was written, RFC 3339. */
+  readonly savedAt: string;
+  /** Names the write, so that a writer recognises its own. */
+  readonly writeId: string;
+  /** Whose turn it is: the worker, and the token of its lease, 0 without one. */
+  readonly owner?: { readonly id: string; readonly fencingToken: number };
+  /** Whether the projection gave up before the event that is failing. */
+  readonly stopped: boolean;
+  /** The event that is being tried again. */
+  readonly failing?: FailingEvent;
+  /** What was set aside. */
+  readonly parked: readonly ParkedEvent[];
+  /** What became of parked events, the latest hundred. */
+  readonly resolved: readonly Resolution[];
+  /** What a reaction is about to append. */
+  readonly intent?: readonly IntendedAppend[];
+}
+
+/** Reads a record. */
+export function parseRecord(id: ProjectionId | undefined, stored: StoredCheckpoint): ProjectionRecord {
+  const shown = id ?? { name: "?", version: 0 };
+  let record: ProjectionRecord;
+  try {
+    record = JSON.parse(stored.value);
+  } catch (cause) {
+    throw new DamagedCheckpointError(shown, "it is not JSON", { cause });
+  }
+  if (record?.format !== 1) throw new DamagedCheckpointError(shown, `its format is ${record?.format}`);
+  if (id && (record.name !== id.name || record.version !== id.version)) {
+    throw new DamagedCheckpointError(shown, `it is that of ${record.name} version ${record.version}`);
+  }
+  if (record.position !== undefined && typeof record.position !== "string") {
+    throw new DamagedCheckpointError(shown, "its position is not a string");
+  }
+  if (!Array.isArray(record.parked) || !Array.isArray(record.resolved)) {
+    throw new DamagedCheckpointError(shown, "its lists are missing");
+  }
+  return record;
+}
+
+/** The text of an error, short enough for a record. */
+export function shortError(error: unknown): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return (text.length > 300 ? text.slice(0, 300) + "..." : text).toWellFormed();
+}

@@ -1,0 +1,121 @@
+/**
+ * Waiting until a projection has handled an event: read-your-writes.
+ *
+ * @module
+ */
+
+import { BucketUnreachableError } from "../cluster/errors.ts";
+import type { Event } from "../event/types.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { BackendError, InvalidPositionError } from "../store/errors.ts";
+import type { EventStore } from "../store/types.ts";
+import type { CheckpointStore } from "./checkpoints.ts";
+import { ProjectionBehindError, type ProjectionId } from "./errors.ts";
+import { parseRecord } from "./record.ts";
+
+/** How long to wait. */
+export interface WaitForOptions {
+  /** The most time, in ms. @default {10000} */
+  readonly timeout?: number;
+  /** How often the checkpoint is looked at, in ms: another process may move it. @default {20} */
+  readonly pollInterval?: number;
+  /** Ends the wait with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a worker in the same process adds. */
+interface Nearby {
+  /** Tells every position that has been handled; answers with what ends the telling. */
+  readonly listen?: (listener: (position: string) => void) => () => void;
+  /** Settles when the worker has ended. */
+  readonly ended?: Promise<void>;
+}
+
+/** The form of positions: the log's id, and a body of fixed width. */
+const POSITION = /^[0-9a-f]{12}-[0-9a-f]+$/;
+
+/**
+ * Waits, from any process, until a projection has handled the event at a position.
+ *
+ * @param store Where the events are.
+ * @param projection Its name, version and checkpoints; the projection itself will do.
+ * @param position The position that a save returned.
+ * @throws {ProjectionBehindError} If it takes too long.
+ * @throws {InvalidPositionError} If it is no position of this log, or one that it has not reached.
+ */
+export async function waitFor<E extends Event, Tx>(
+  store: EventStore<E>,
+  projection: { readonly name: string; readonly version?: number; readonly checkpoints: CheckpointStore<Tx> },
+  position: string,
+  options: WaitForOptions = {},
+): Promise<void> {
+  const { name, version = 1, checkpoints } = projection;
+  await waitForPosition(store, checkpoints, { name, version }, position, options);
+}
+
+/** Waits, helped by a worker in the same process if there is one. */
+export async function waitForPosition(
+  store: Pick<EventStore, "getLastPosition">,
+  checkpoints: Pick<CheckpointStore<unknown>, "load">,
+  id: ProjectionId,
+  position: string,
+  options: WaitForOptions & Nearby,
+): Promise<void> {
+  const { timeout = 10_000, pollInterval = 20, signal, listen, ended } = options;
+  if (!(timeout >= 0)) throw new InvalidArgumentError("options.timeout", "must be a number of milliseconds");
+  if (!(pollInterval >= 1)) throw new InvalidArgumentError("options.pollInterval", "must be at least 1 ms");
+  checkPosition(position, await store.getLastPosition());
+  const deadline = performance.now() + timeout;
+  let failure: { readonly error: unknown } | undefined;
+  let wake = (): void => {};
+  ended?.catch((error: unknown) => {
+    failure = { error };
+    wake();
+  });
+  let isReached = false;
+  let reached: string | undefined;
+  const unlisten = listen?.((handled) => {
+    if (handled < position) return;
+    isReached = true;
+    wake();
+  });
+  const abort = (): void => wake();
+  signal?.addEventListener("abort", abort);
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      if (isReached) return;
+      try {
+        const stored = await checkpoints.load(id);
+        if (stored) reached = parseRecord(id, stored).position;
+      } catch (error) {
+        // What cannot be reached now may be in time.
+        const mayPass = error instanceof BackendError || error instanceof BucketUnreachableError;
+        if (!mayPass || performance.now() >= deadline) throw error;
+      }
+      if (reached !== undefined && reached >= position || isReached) return;
+      if (failure) throw failure.error;
+      const left = deadline - performance.now();
+      if (left <= 0) throw new ProjectionBehindError(id, position, reached, timeout);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      wake = resolve;
+      const timer = setTimeout(resolve, Math.min(pollInterval, left));
+      if (!isReached) await promise;
+      clearTimeout(timer);
+    }
+  } finally {
+    unlisten?.();
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** Refuses what is no position of the log with this last position. */
+function checkPosition(position: unknown, last: string | undefined): asserts position is string {
+  if (typeof position !== "string" || !POSITION.test(position)) {
+    throw new InvalidPositionError(position, "malformed");
+  }
+  if (last === undefined) throw new InvalidPositionError(position, "ahead");
+  if (position.slice(0, 12) !== last.slice(0, 12)) throw new InvalidPositionError(position, "foreign");
+  if (position.length !== last.length) throw new InvalidPositionError(position, "malformed");
+  if (position > last) throw new InvalidPositionError(position, "ahead");
+}

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import {
+  InMemoryCheckpoints,
+  InMemoryEventStore,
+  InvalidPositionError,
+  type Projection,
+  ProjectionBehindError,
+  projectionStatuses,
+  runProjection,
+  type StoredEvent,
+  waitFor,
+} from "../../mod.ts";
+import { add, type Counted, kvPlace, PLACES, until } from "./support.ts";
+
+for (const [name, open] of Object.entries(PLACES)) {
+  Deno.test(`${name}: history and then what comes, in order, each once; another run goes on behind it`, async () => {
+    await using place = await open();
+    const { store, checkpoints } = place;
+    const seen: string[] = [];
+    const projection: Projection<Counted, unknown> = {
+      name: "seen",
+      checkpoints,
+      handle: async ({ position }) => {
+        if (seen.length % 7 === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+        seen.push(position);
+      },
+    };
+    await add(store, 50);
+    await using run = runProjection(store, projection);
+    const live = await add(store, 30);
+    await run.waitFor(live.at(-1)!.position);
+    await run.close();
+    await run.finished;
+    assert.equal(run.state, "closed");
+    const later = await add(store, 20);
+    await using again = runProjection(store, projection);
+    await again.waitFor(later.at(-1)!.position);
+    await again.close();
+    assert.deepEqual(seen, (await Array.fromAsync(store.readAll())).map(({ position }) => position));
+  });
+
+  Deno.test(`${name}: handlers by type, and a checkpoint that moves past what they leave out`, async () => {
+    await using place = await open();
+    const { store, checkpoints } = place;
+    let removed = 0;
+    const handle = (event: StoredEvent<Counted> & { eventType: "Removed" }): void => {
+      assert.equal(event.eventType, "Removed");
+      removed += event.data.by;
+    };
+    const projection: Projection<Counted, unknown> = {
+      name: "removed",
+      checkpoints,
+      handle: { Removed: handle },
+    };
+    const history = await add(store, 14);
+    await using run = runProjection(store, projection);
+    await waitFor(store, projection, history.at(-1)!.position);
+    assert.equal(removed, 4 + 9);
+    // Nothing that it handles: the checkpoint must follow all the same, also for those who only look from outside.
+    const live = await add(store, 3);
+    await waitFor(store, projection, live.at(-1)!.position);
+    assert.equal((await projectionStatuses(store, checkpoints))[0]!.handled, 2);
+    await add(store, 5);
+    await until("the live one is handled", () => removed === 4 + 9 + 4);
+    await run.close();
+  });
+
+  Deno.test(`${name}: the next version is built from the start while the old one serves, interrupted or not`, async () => {
+    await using place = await open();
+    const { store, checkpoints } = place;
+    const handled = new Map<number, string[]>([[1, []], [2, []]]);
+    const old: Projection<Counted, unknown> = {
+      name: "rebuilt",
+      checkpoints,
+      checkpointEvents: 1,
+      handle: async ({ position }, { version }) => {
+        await Promise.resolve();
+        handled.get(version)!.push(position);
+      },
+    };
+    const next = { ...old, version: 2 };
+    const history = await add(store, 40);
+    await using serving = runProjection(store, old);
+    await serving.waitFor(history.at(-1)!.position);
+    for (let end = 5; end < 40; end += 9) {
+      await using building = runProjection(store, next);
+      await until("it is in the middle", () => handled.get(2)!.length >= end);
+      await building.close();
+    }
+    const last = (await add(store, 1))[0]!.position;
+    await using building = runProjection(store, next);
+    await Promise.all([serving.waitFor(last), building.waitFor(last)]);
+    const all = (await Array.fromAsync(store.readAll())).map(({ position }) => position);
+    assert.deepEqual(handled.get(1), all);
+    assert.deepEqual(handled.get(2), all);
+  });
+
+  Deno.test(`${name}: lag and status of every projection in one call`, async () => {
+    await using place = await open();
+    const { store, checkpoints } = place;
+    const counting = (version: number, handle: () => void): Projection<Counted, unknown> => ({
+      name: "counting",
+      version,
+      checkpoints,
+      failure: { retries: 0 },
+      handle,
+    });
+    const [first] = await add(store, 6);
+    await using good = runProjection(store, counting(1, () => {}));
+    await using bad = runProjection(
+      store,
+      counting(2, () => {
+        throw new Error("never");
+      }),
+    );
+    await assert.rejects(bad.finished, { name: "ProjectionStoppedError", attempts: 1 });
+    await waitFor(store, counting(1, () => {}), (await store.getLastPosition())!);
+    await good.close();
+    const [one, two, ...rest] = await projectionStatuses(store, checkpoints);
+    assert.deepEqual(rest, []);
+    assert.deepEqual(
+      { ...one!.lag, handled: one!.handled, stopped: one!.stopped, position: one!.position },
+      {
+        events: 0,
+        isMore: false,
+        time: 0,
+        handled: 6,
+        stopped: false,
+        position: await store.getLastPosition(),
+      },
+    );
+    assert.equal(two!.lag.events, 6);
+    assert.ok(two!.lag.time >= 0 && two!.lag.time < 60_000);
+    assert.equal(two!.stopped, true);
+    assert.equal(two!.failing!.eventId, first!.id);
+    assert.match(two!.failing!.error, /never/);
+    assert.deepEqual(
+      (await projectionStatuses(store, checkpoints, { countLimit: 2 }))[1]!.lag.isMore,
+      true,
+    );
+  });
+}
+
+Deno.test("waitFor() refuses what is no position of the log, and gives up in time", async () => {
+  await using store = new InMemoryEventStore<Counted>();
+  await using other = new InMemoryEventStore<Counted>();
+  await using checkpoints = new InMemoryCheckpoints();
+  const projection: Projection<Counted> = { name: "idle", checkpoints, handle: () => {} };
+  const [mine] = await add(store, 1);
+  const [foreign] = await add(other, 1);
+  for (
+    const [position, reason] of [
+      ["", "malformed"],
+      ["nonsense", "malformed"],
+      [mine!.position + "0", "malformed"],
+      [foreign!.position, "foreign"],
+      [mine!.position.slice(0, -1) + "f", "ahead"],
+    ] as const
+  ) {
+    await assert.rejects(
+      waitFor(store, projection, position),
+      (error) => error instanceof InvalidPositionError && error.reason === reason,
+      position,
+    );
+  }
+  await assert.rejects(waitFor(store, projection, mine!.position, { timeout: 30 }), ProjectionBehindError);
+  const reason = new Error("enough");
+  await assert.rejects(
+    waitFor(store, projection, mine!.position, { signal: AbortSignal.abort(reason) }),
+    reason,
+  );
+});
+
+Deno.test("back-pressure: while a handler is busy nothing is read ahead without bound", async () => {
+  await using place = await kvPlace();
+  const { store, checkpoints } = place;
+  await add(store, 10);
+  let inside = 0;
+  let most = 0;
+  await using run = runProjection(store, {
+    name: "busy",
+    checkpoints,
+    handle: async () => {
+      most = Math.max(most, ++inside);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      inside--;
+    },
+  });
+  await run.waitFor((await store.getLastPosition())!);
+  assert.equal(most, 1);
+});
+
+Deno.test("a signal ends a run with its reason, a closed store ends it normally", async () => {
+  const store = new InMemoryEventStore<Counted>();
+  await using checkpoints = new InMemoryCheckpoints();
+  const ending = new AbortController();
+  const aborted = runProjection(store, { name: "aborted", checkpoints, handle: () => {} }, {
+    signal: ending.signal,
+  });
+  const closed = runProjection(store, { name: "closed", checkpoints, handle: () => {} });
+  await until("both are live", () => aborted.state === "live" && closed.state === "live");
+  const reason = new Error("enough");
+  ending.abort(reason);
+  await assert.rejects(aborted.finished, reason);
+  await store.close();
+  await closed.finished;
+  assert.equal(closed.state, "closed");
+});
