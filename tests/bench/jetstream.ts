@@ -232,6 +232,37 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         }),
       measureBaseline: () => rate(dense, () => pushAll(url, "aether_dense", dense)),
     },
+    {
+      name: "live-delivery-p50",
+      unit: "ms",
+      goal: { op: "<=", value: 2 },
+      baseline: "a core subscription on a message that is published after the acknowledgement of another",
+      measureOurs: async () => {
+        await using subscription = reader.subscribe({ after: "end" });
+        await subscription.ready;
+        const delivered = subscription[Symbol.asyncIterator]();
+        const actorId = `live-${++run}`;
+        return await medianTime(quick ? 300 : 2_000, async (version) => {
+          const next = delivered.next();
+          await store.append(actorId, [event(version)], { expectedVersion: version });
+          assert.equal((await next).value?.actorId, actorId);
+        });
+      },
+      measureBaseline: async () => {
+        let arrived = Promise.withResolvers<void>();
+        const subscription = raw.connection.subscribe("bench.live", { callback: () => arrived.resolve() });
+        const subject = `live-${++run}`;
+        let last = 0;
+        const time = await medianTime(quick ? 300 : 2_000, async (version) => {
+          arrived = Promise.withResolvers();
+          last = await raw.publish(subject, version, last);
+          raw.connection.publish("bench.live");
+          await arrived.promise;
+        });
+        subscription.unsubscribe();
+        return time;
+      },
+    },
   ];
   return {
     rows,

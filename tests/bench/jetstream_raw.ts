@@ -29,7 +29,8 @@ const FILLER = "1 0123456789abcdef01234a0 1 1 0 - - 01234567";
 
 /** Raw access to one stream, append-only as the store's. */
 export class Raw implements AsyncDisposable {
-  readonly #connection: NatsConnection;
+  /** The connection. */
+  readonly connection: NatsConnection;
   readonly #state: ConnectionState;
   readonly #publisher: Publisher;
   /** The API. */
@@ -38,7 +39,7 @@ export class Raw implements AsyncDisposable {
   readonly stream: string;
 
   private constructor(connection: NatsConnection, stream: string) {
-    this.#connection = connection;
+    this.connection = connection;
     this.#state = new ConnectionState(connection);
     this.#publisher = new Publisher(this.#state);
     this.requests = new JetStreamRequests(this.#state);
@@ -85,7 +86,7 @@ export class Raw implements AsyncDisposable {
     this.#publisher.close();
     this.requests.close();
     this.#state.close();
-    await this.#connection.close();
+    await this.connection.close();
   }
 }
 

@@ -13,6 +13,7 @@ import { OrderedConsumer, type OrderedConsumerOptions } from "./ordered_consumer
 import {
   type JetStreamRequests,
   type MessageQuery,
+  type StreamConfig,
   type StreamInfo,
   StreamNotFoundError,
 } from "./requests.ts";
@@ -67,6 +68,7 @@ export class EventLog {
   /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
   #soundUntil = 0;
   #lookedAt = -Infinity;
+  #replaced = false;
 
   constructor({ state, requests, layout, logId, expires, patience }: EventLogSetup) {
     this.#state = state;
@@ -97,14 +99,18 @@ export class EventLog {
    * it is looked up for the next time.
    */
   get nothingExpired(): boolean {
-    if (!this.expires) return true;
     const now = performance.now();
-    if (now < this.#soundUntil) return true;
-    if (now > this.#lookedAt + LOOK_INTERVAL) {
+    const isSound = now < this.#soundUntil;
+    if (!isSound && now > this.#lookedAt + LOOK_INTERVAL) {
       this.#lookedAt = now;
-      this.#lookForFirst(now).catch(() => {}); // it stays unknown, and costs a read
+      this.#look(now).catch(() => {}); // it stays unknown, and costs a read
     }
-    return false;
+    return isSound || !this.expires;
+  }
+
+  /** Whether the stream was another log when it was last looked at, as it is now and then while new actors are saved. */
+  get isReplaced(): boolean {
+    return this.#replaced;
   }
 
   /**
@@ -183,8 +189,8 @@ export class EventLog {
    */
   async assertSame(): Promise<void> {
     const { config } = await this.requests.streamInfo(this.layout.stream);
-    const metadata = config.metadata as Readonly<Record<string, string>> | undefined;
-    if (metadata?.[LOG_ID] !== this.logId) throw new StreamReplacedError(this.layout.stream);
+    this.#replaced = logIdOf(config) !== this.logId;
+    if (this.#replaced) throw new StreamReplacedError(this.layout.stream);
   }
 
   /** Checks that the stream exists where nobody took a message: an election passes, a deletion does not. */
@@ -196,9 +202,12 @@ export class EventLog {
     }
   }
 
-  async #lookForFirst(now: number): Promise<void> {
-    const first = await this.at(1);
+  async #look(now: number): Promise<void> {
+    const first = this.expires ? await this.at(1) : undefined;
     const { ts, config } = await this.requests.streamInfo(this.layout.stream);
+    this.#replaced = logIdOf(config) !== this.logId;
+    if (this.#replaced) return;
+    if (!this.expires) this.#soundUntil = now + LOOK_VALIDITY;
     if (!first || ts === undefined) return;
     const left = retentionOf(config) - (Date.parse(ts) - Date.parse(first.time));
     if (left > LONG_TO_LIVE) this.#soundUntil = now + LOOK_VALIDITY;
@@ -212,4 +221,8 @@ export class EventLog {
     const patience = Math.min(this.#patience, deadline - performance.now());
     return patiently(patience, read, () => this.isClosed);
   }
+}
+
+function logIdOf({ metadata }: StreamConfig): string | undefined {
+  return (metadata as Readonly<Record<string, string>> | undefined)?.[LOG_ID];
 }

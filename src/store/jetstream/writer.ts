@@ -91,6 +91,7 @@ export class Writer {
     let sent = false;
     try {
       write.begin();
+      if (this.#setup.log.isReplaced) await this.#setup.log.assertSame();
       const fresh = new Map<string, Head>();
       for (let attempt = 1;; attempt++) {
         if (uncertain === undefined && !this.#numberAtOnce(write)) await this.#number(write, fresh);

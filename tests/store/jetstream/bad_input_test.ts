@@ -216,6 +216,22 @@ Deno.test("a stream that is deleted under a store is a typed error, and so is an
     const read = await refusal(() => store.getEvents("order"));
     assert(read instanceof BackendError && read.cause instanceof StreamReplacedError, String(read));
   }
+  // Also where the new log has grown beyond the old one, new actors are not saved into it for long.
+  {
+    await using other = await JetStreamEventStore.open(server.url);
+    for (let index = 0; index < 5; index++) {
+      await other.append(`filler-${index}`, [event(1)], { expectedVersion: 0 });
+    }
+    let saves = 0;
+    await until(
+      () =>
+        store.append(`late-${saves++}`, [event(1)], { expectedVersion: 0 }).then(
+          () => false,
+          (error) => error.cause instanceof StreamReplacedError,
+        ),
+      "the store to notice",
+    );
+  }
   // The first log comes back, as from a backup, without its messages: what this store has seen is missing, loudly.
   await nats.requests.request("STREAM.DELETE.aether_default");
   await nats.requests.createStream(config);
