@@ -10,7 +10,26 @@ export {
   type InMemoryEventStoreOptions,
   InMemoryStorage,
 } from "./src/store/memory/mod.ts";
-export { JetStreamEventStore, type JetStreamEventStoreOptions } from "./src/store/jetstream/mod.ts";
+export {
+  type ConnectOptions,
+  CredentialsRejectedError,
+  JetStreamApiError,
+  JetStreamDisabledError,
+  JetStreamEventStore,
+  type JetStreamEventStoreOptions,
+  NoAnswerError,
+  NotConnectedError,
+  PayloadTooLargeError,
+  type Retention,
+  ServerTooOldError,
+  ServerUnreachableError,
+  type StreamDifference,
+  StreamMismatchError,
+  StreamNotFoundError,
+  StreamReplacedError,
+  SweepEndedError,
+  type SweepReport,
+} from "./src/store/jetstream/mod.ts";
 export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno_kv/mod.ts";
 export {
   type BucketDifference,

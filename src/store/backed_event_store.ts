@@ -5,14 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
-import {
-  actorIdFault,
-  type Draft,
-  type DraftContext,
-  draftEvent,
-  isVersion,
-  MAX_NAME_BYTES,
-} from "../event/draft.ts";
+import { actorIdFault, type DraftContext, draftEvent, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import type { EventRegistry } from "../event/registry.ts";
 import type { Subscription } from "../event/subscription.ts";
@@ -21,6 +14,8 @@ import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event
 import type { TelemetrySource } from "../telemetry.ts";
 import type { AnnouncementCounts, Announcer } from "./announcer.ts";
 import type { StorageBackend } from "./backend.ts";
+import { checkActorId, checkExpectedVersion, checkHistoryRead, checkLimit, checkToken } from "./arguments.ts";
+import { checkGivenVersions, divideByActor, draftAll } from "./drafts.ts";
 import { flatten, type Restore } from "./batches.ts";
 import { checkCounts, type Commit, type CommitPart } from "./commit.ts";
 import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
@@ -113,31 +108,9 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** Saves events of one or several actors in one commit: all, or none. */
   async saveEvents(events: readonly EventInput<E>[], options: SaveOptions = {}): Promise<StoredEvent<E>[]> {
     this.#assertOpen();
-    const drafts = this.#draftAll(events, undefined);
+    const drafts = draftAll(events, undefined, this.#drafting);
     if (drafts.length === 0) return [];
-    const byActor = new Map<string, Draft[]>();
-    for (const draft of drafts) {
-      const { actorId } = draft.event;
-      const own = byActor.get(actorId);
-      const previous = own?.at(-1)?.givenVersion ?? 0;
-      if (draft.givenVersion! <= previous) {
-        throw new InvalidEventError(
-          "version",
-          `does not rise inside the batch: it follows version ${previous}`,
-          {
-            actorId,
-            version: draft.givenVersion,
-          },
-        );
-      }
-      if (own) own.push(draft);
-      else byActor.set(actorId, [draft]);
-    }
-    const parts = Array.from(
-      byActor,
-      ([actorId, own]): CommitPart => ({ actorId, drafts: own, expected: "given" }),
-    );
-    return await this.#save("saveEvents", parts, options);
+    return await this.#save("saveEvents", divideByActor(drafts), options);
   }
 
   /** Appends events to an actor's history in one commit, numbered on from its latest version. */
@@ -149,14 +122,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     const fault = actorIdFault(actorId);
     if (fault) throw new InvalidEventError("actorId", fault);
-    const expected: unknown = options?.expectedVersion;
-    if (expected !== "any" && expected !== 0 && !isVersion(expected)) {
-      throw new InvalidArgumentError(
-        "options.expectedVersion",
-        'is required: a version, 0 for a new actor, or "any"',
-      );
-    }
-    const drafts = this.#draftAll(events, actorId);
+    const expected = checkExpectedVersion(options);
+    const drafts = draftAll(events, actorId, this.#drafting);
     if (drafts.length === 0) return [];
     if (expected !== "any") checkGivenVersions(drafts, expected);
     return await this.#save("append", [{ actorId, drafts, expected }], options);
@@ -165,7 +132,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** Stores a fencing token for an actor, alone. */
   async takeOver(actorId: string, token: number): Promise<void> {
     this.#assertOpen();
-    assertActorId(actorId);
+    checkActorId(actorId);
     checkToken("token", token);
     await this.#track(() => this.#backend.takeOver(actorId, token));
   }
@@ -173,7 +140,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** An actor's events from a version on, in order. */
   async getEvents(actorId: string, fromVersion = 1): Promise<StoredEvent<E>[]> {
     this.#assertOpen();
-    assertActorId(actorId);
+    checkActorId(actorId);
     if (!isVersion(fromVersion)) throw new InvalidArgumentError("fromVersion", "must be a positive integer");
     const read = this.#read(
       { operation: "getEvents", actorId },
@@ -186,27 +153,21 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** An actor's events in bounded memory, in either direction. */
   readEvents(actorId: string, options: ReadEventsOptions = {}): AsyncIterable<StoredEvent<E>> {
-    const { fromVersion = 1, toVersion = Number.MAX_SAFE_INTEGER, direction = "forward", onDamage } = options;
-    assertActorId(actorId);
-    if (!isVersion(fromVersion)) {
-      throw new InvalidArgumentError("options.fromVersion", "must be a positive integer");
-    }
-    if (!isVersion(toVersion)) {
-      throw new InvalidArgumentError("options.toVersion", "must be a positive integer");
-    }
-    if (direction !== "forward" && direction !== "backward") {
-      throw new InvalidArgumentError("options.direction", 'must be "forward" or "backward"');
-    }
-    const limit = checkLimit(options.limit);
-    const read = { fromVersion, toVersion, direction, limit, onDamage };
+    checkActorId(actorId);
+    const read = checkHistoryRead(options);
     const observed = { operation: "readEvents", actorId } as const;
-    return this.#iterate(observed, () => this.#backend.readHistory(actorId, read), limit, options.signal);
+    return this.#iterate(
+      observed,
+      () => this.#backend.readHistory(actorId, read),
+      read.limit,
+      options.signal,
+    );
   }
 
   /** The version of an actor's latest event; 0 if it never had one. */
   async getLatestVersion(actorId: string): Promise<number> {
     this.#assertOpen();
-    assertActorId(actorId);
+    checkActorId(actorId);
     const read = (): number | Promise<number> => this.#backend.getLatestVersion(actorId);
     return await this.#track(() => this.#read({ operation: "getLatestVersion", actorId }, read));
   }
@@ -298,7 +259,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** The snapshot of an actor and kind. */
   async getLatestSnapshot<S = unknown>(actorId: string, kind: string): Promise<Snapshot<S> | undefined> {
     this.#assertOpen();
-    assertActorId(actorId);
+    checkActorId(actorId);
     const fault = nameFault(kind, MAX_NAME_BYTES);
     if (fault) throw new InvalidArgumentError("kind", fault);
     return await this.#track(() => this.#backend.getLatestSnapshot(actorId, kind)) as Snapshot<S> | undefined;
@@ -338,24 +299,6 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   #leave(): void {
     if (--this.#inFlight === 0 && this.#closed) this.#idle.resolve();
-  }
-
-  #draftAll(events: readonly unknown[], actorId: string | undefined): Draft[] {
-    if (!Array.isArray(events)) throw new InvalidArgumentError("events", "must be an array");
-    // Array.from visits holes too, which `map` would hand on.
-    const drafts = Array.from(events, (event) => draftEvent(event, actorId, this.#drafting));
-    if (drafts.length > 1) {
-      const ids = new Set<string>();
-      for (const { event } of drafts) {
-        if (ids.has(event.id)) {
-          throw new InvalidEventError("id", `"${event.id}" stands twice in one batch`, {
-            actorId: event.actorId,
-          });
-        }
-        ids.add(event.id);
-      }
-    }
-    return drafts;
   }
 
   /** Saves at once where the backend does: a promise costs as much as the rest of a save in memory. */
@@ -445,35 +388,4 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       },
     };
   }
-}
-
-function assertActorId(actorId: unknown): void {
-  const fault = actorIdFault(actorId);
-  if (fault) throw new InvalidArgumentError("actorId", fault);
-}
-
-function checkToken(argument: string, token: unknown): void {
-  if (!isVersion(token)) throw new InvalidArgumentError(argument, "must be an integer from 1 to 2^53 - 1");
-}
-
-function checkLimit(limit: number | undefined): number {
-  if (limit === undefined) return Infinity;
-  if (Number.isSafeInteger(limit) && limit >= 0) return limit;
-  throw new InvalidArgumentError("options.limit", "must be a non-negative integer");
-}
-
-/** `append` accepts versions where they are those that it will stamp. */
-function checkGivenVersions(drafts: readonly Draft[], expected: number): void {
-  drafts.forEach(({ event, givenVersion }, index) => {
-    const version = expected + 1 + index;
-    if (givenVersion === undefined || givenVersion === version) return;
-    throw new InvalidEventError(
-      "version",
-      `is ${givenVersion}, and append gives it ${version}: leave it out`,
-      {
-        actorId: event.actorId,
-        version: givenVersion,
-      },
-    );
-  });
 }
