@@ -10,6 +10,7 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
   memory: () => import("./memory.ts"),
   kv: () => import("./kv.ts"),
   cluster: () => import("./cluster.ts"),
+  projection: () => import("./projection.ts"),
 };
 
 const quick = Deno.args.includes("--quick");
