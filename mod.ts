@@ -10,6 +10,7 @@ export {
   type InMemoryEventStoreOptions,
   InMemoryStorage,
 } from "./src/store/memory/mod.ts";
+export { JetStreamEventStore, type JetStreamEventStoreOptions } from "./src/store/jetstream/mod.ts";
 export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno_kv/mod.ts";
 export {
   type BucketDifference,
@@ -44,6 +45,30 @@ export {
   ShardCountMismatchError,
   shardOf,
 } from "./src/cluster/mod.ts";
+export {
+  BusClosedError,
+  type BusConnection,
+  type BusConnectionStatus,
+  type BusConnectionStatuses,
+  type BusConnectionSubscribeOptions,
+  type BusConnectionSubscription,
+  BusDisconnectedError,
+  type BusMessage,
+  type BusMessageHeaders,
+  type BusPublishOptions,
+  type BusServerInfo,
+  type BusSubscribeOptions,
+  type BusSubscription,
+  type EventBus,
+  type EventBusOptions,
+  LocalEventBus,
+  type Loss,
+  type NamespacedEvent,
+  NatsEventBus,
+  type NatsEventBusOptions,
+  type OverflowPolicy,
+  SubscriptionOverflowError,
+} from "./src/bus/mod.ts";
 export {
   CheckpointConflictError,
   type CheckpointStore,

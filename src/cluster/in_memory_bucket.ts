@@ -11,6 +11,9 @@ import { matchesKey } from "./names.ts";
 const TOMBSTONE_TTL_MS = 60_000;
 const MICROSECONDS_PER_MS = 1000;
 
+/** The last revision of all buckets that live by a clock: a bucket that is made anew may meet the same millisecond. */
+const lastRevisions = new WeakMap<Clock, number>();
+
 /**
  * A bucket in the memory of one process, for tests and applications on a single machine. Whoever shares the object
  * shares the cluster.
@@ -22,10 +25,14 @@ export class InMemoryBucket implements Bucket {
   #cancelTimer: (() => void) | undefined;
   #timerAt = Infinity;
 
-  /** Starts empty. Its revisions start at the wall clock in microseconds: above those of an earlier process. */
+  /**
+   * Starts empty. Its revisions start at the wall clock in microseconds: above those of an earlier process; and above
+   * those of every bucket that was made earlier in this one.
+   */
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
-    this.#state = new BucketState(Math.floor(clock.wall()) * MICROSECONDS_PER_MS, TOMBSTONE_TTL_MS);
+    const time = Math.floor(clock.wall()) * MICROSECONDS_PER_MS;
+    this.#state = new BucketState(Math.max(time, lastRevisions.get(clock) ?? 0), TOMBSTONE_TTL_MS);
   }
 
   /** The entry under a key. */
@@ -48,6 +55,7 @@ export class InMemoryBucket implements Bucket {
   async #write(write: () => Entry): Promise<number> {
     this.#expire();
     const entry = write();
+    lastRevisions.set(this.#clock, Math.max(entry.revision, lastRevisions.get(this.#clock) ?? 0));
     this.#announce(entry);
     this.#arm();
     return entry.revision;

@@ -25,5 +25,12 @@ export type {
   StandardSchemaProps,
   Upcaster,
 } from "./registry.ts";
+export {
+  type EventPublisher,
+  type EventStored,
+  type EventStoredData,
+  INTERNAL_NAMESPACE,
+} from "./event_stored.ts";
+export type { Subscription } from "./subscription.ts";
 export type { EventReference, StoredEventReference } from "./errors.ts";
 export { EventSchemaError, EventTooLargeError, InvalidEventError, SchemaVersionError } from "./errors.ts";

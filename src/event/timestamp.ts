@@ -39,6 +39,9 @@ export function toTimestamp(input: unknown): string | undefined {
   return Number.isNaN(milliseconds) || !inRange(milliseconds) ? undefined : format(milliseconds);
 }
 
+/** The days of each month, outside a leap year. */
+const DAYS: readonly number[] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
 /** The number that two digits stand for; NaN where they are none. */
 function twoDigits(text: string, at: number): number {
   const tens = text.charCodeAt(at) - 48;
@@ -48,7 +51,7 @@ function twoDigits(text: string, at: number): number {
 
 /**
  * Whether a text is already what is stored: most are, and taking one apart with a pattern costs as much as a whole save.
- * The last days of a month are left to the pattern.
+ * The 29th of February is left to the pattern.
  */
 function isCanonical(text: string): boolean {
   if (
@@ -57,7 +60,7 @@ function isCanonical(text: string): boolean {
   ) return false;
   const month = twoDigits(text, 5);
   const day = twoDigits(text, 8);
-  return month >= 1 && month <= 12 && day >= 1 && day <= 28 && twoDigits(text, 11) <= 23 &&
+  return month >= 1 && month <= 12 && day >= 1 && day <= DAYS[month - 1]! && twoDigits(text, 11) <= 23 &&
     twoDigits(text, 14) <= 59 && twoDigits(text, 17) <= 59 &&
     twoDigits(text, 0) >= 0 && twoDigits(text, 2) >= 0 && twoDigits(text, 20) >= 0 &&
     twoDigits(text, 21) >= 0;

@@ -8,7 +8,7 @@ import { nameFault } from "../event/text.ts";
 import { isVersion } from "../event/draft.ts";
 import type { Event, EventFilter, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { compileFilter } from "../store/filter.ts";
+import { compileFilter } from "../event/filter.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 
 /**

@@ -15,13 +15,24 @@ import {
 } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import type { EventRegistry } from "../event/registry.ts";
+import type { Subscription } from "../event/subscription.ts";
 import { nameFault } from "../event/text.ts";
 import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
+import type { TelemetrySource } from "../telemetry.ts";
+import type { AnnouncementCounts, Announcer } from "./announcer.ts";
 import type { StorageBackend } from "./backend.ts";
 import { flatten, type Restore } from "./batches.ts";
 import { checkCounts, type Commit, type CommitPart } from "./commit.ts";
 import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
-import { compileFilter } from "./filter.ts";
+import { compileFilter } from "../event/filter.ts";
+import {
+  type ObservedRead,
+  observeIteration,
+  observeLag,
+  observeRead,
+  observeSave,
+  type SaveOperation,
+} from "./observation.ts";
 import type { StoreSetup } from "./options.ts";
 import { explainConflict } from "./repetition.ts";
 import { type Snapshot, validateSnapshot } from "./snapshot.ts";
@@ -38,7 +49,6 @@ import type {
   SnapshotStore,
   StoreLimits,
   SubscribeOptions,
-  Subscription,
   VerificationReport,
   VerifyOptions,
 } from "./types.ts";
@@ -54,6 +64,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   readonly namespace: string;
   readonly #backend: StorageBackend;
   readonly #registry: EventRegistry;
+  readonly #announcer: Announcer | undefined;
+  readonly #telemetry: TelemetrySource;
   readonly #drafting: DraftContext;
   readonly #subscriptions = new Set<{ close(): Promise<void> }>();
   readonly #idle: PromiseWithResolvers<void> = Promise.withResolvers<void>();
@@ -69,6 +81,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.namespace = setup.namespace;
     this.#backend = backend;
     this.#registry = setup.registry;
+    this.#announcer = setup.announcer;
+    this.#telemetry = setup.telemetry;
     this.#drafting = {
       newId: setup.newId,
       now: setup.now,
@@ -82,12 +96,17 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     return this.#backend.limits;
   }
 
+  /** What has become of the `EventStored` that this object published; nothing where it has no bus. */
+  get announcements(): AnnouncementCounts | undefined {
+    return this.#announcer?.counts;
+  }
+
   /** Saves one event under a version of the caller's choice. */
   async saveEvent(event: EventInput<E>, options: SaveOptions = {}): Promise<StoredEvent<E>> {
     this.#assertOpen();
     const draft = draftEvent(event, undefined, this.#drafting);
     const part: CommitPart = { actorId: draft.event.actorId, drafts: [draft], expected: "given" };
-    const stored = this.#save([part], options);
+    const stored = this.#save("saveEvent", [part], options);
     return (stored instanceof Promise ? await stored : stored)[0]!;
   }
 
@@ -118,7 +137,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       byActor,
       ([actorId, own]): CommitPart => ({ actorId, drafts: own, expected: "given" }),
     );
-    return await this.#save(parts, options);
+    return await this.#save("saveEvents", parts, options);
   }
 
   /** Appends events to an actor's history in one commit, numbered on from its latest version. */
@@ -140,7 +159,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const drafts = this.#draftAll(events, actorId);
     if (drafts.length === 0) return [];
     if (expected !== "any") checkGivenVersions(drafts, expected);
-    return await this.#save([{ actorId, drafts, expected }], options);
+    return await this.#save("append", [{ actorId, drafts, expected }], options);
   }
 
   /** Stores a fencing token for an actor, alone. */
@@ -156,7 +175,11 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     assertActorId(actorId);
     if (!isVersion(fromVersion)) throw new InvalidArgumentError("fromVersion", "must be a positive integer");
-    const events = await this.#track(() => this.#backend.getEvents(actorId, fromVersion));
+    const read = this.#read(
+      { operation: "getEvents", actorId },
+      () => this.#backend.getEvents(actorId, fromVersion),
+    );
+    const events = read instanceof Promise ? await this.#track(() => read) : read;
     const restored = this.#registry.restoreAll(events);
     return (restored instanceof Promise ? await restored : restored) as StoredEvent<E>[];
   }
@@ -176,14 +199,16 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     }
     const limit = checkLimit(options.limit);
     const read = { fromVersion, toVersion, direction, limit, onDamage };
-    return this.#iterate(() => this.#backend.readHistory(actorId, read), limit, options.signal);
+    const observed = { operation: "readEvents", actorId } as const;
+    return this.#iterate(observed, () => this.#backend.readHistory(actorId, read), limit, options.signal);
   }
 
   /** The version of an actor's latest event; 0 if it never had one. */
   async getLatestVersion(actorId: string): Promise<number> {
     this.#assertOpen();
     assertActorId(actorId);
-    return await this.#track(() => this.#backend.getLatestVersion(actorId));
+    const read = (): number | Promise<number> => this.#backend.getLatestVersion(actorId);
+    return await this.#track(() => this.#read({ operation: "getLatestVersion", actorId }, read));
   }
 
   /** The global log in commit order, up to its end at the time of the call. */
@@ -197,7 +222,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         yield chosen ? events.filter(chosen) : events;
       }
     };
-    return this.#iterate(() => read(this.#backend), checkLimit(limit), signal);
+    return this.#iterate({ operation: "readAll" }, () => read(this.#backend), checkLimit(limit), signal);
   }
 
   /** The position of the last event of the global log. */
@@ -216,7 +241,12 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     type Delivered = StoredEvent<EventOf<E, T>>;
     const subscription = new LogSubscription<Delivered>({
       follow: (controls) => this.#backend.followLog({ after, filter, onDamage: undefined, ...controls }),
-      select: ({ events }) => (chosen ? events.filter(chosen) : events) as readonly Delivered[],
+      select: ({ events }) => {
+        const selected = chosen ? events.filter(chosen) : events;
+        const telemetry = this.#telemetry();
+        if (telemetry) observeLag(telemetry, this.namespace, selected.at(-1));
+        return selected as readonly Delivered[];
+      },
       restore: this.#restore as () => Restore<Delivered> | undefined,
       positionOf: (event) => event.position,
       position: after === "start" || after === "first-kept" || after === "end" ? undefined : after,
@@ -288,6 +318,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   async #finish(): Promise<void> {
     await Promise.all(Array.from(this.#subscriptions, (subscription) => subscription.close()));
     if (this.#inFlight > 0) await this.#idle.promise;
+    await this.#announcer?.close();
     await this.#backend.close();
   }
 
@@ -328,29 +359,50 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   }
 
   /** Saves at once where the backend does: a promise costs as much as the rest of a save in memory. */
-  #save(parts: readonly CommitPart[], options: SaveOptions): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
+  #save(
+    operation: SaveOperation,
+    parts: readonly CommitPart[],
+    options: SaveOptions,
+  ): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
     const { fencingToken, unfenced = false, signal } = options;
     if (fencingToken !== undefined) checkToken("options.fencingToken", fencingToken);
     signal?.throwIfAborted();
     checkCounts(parts, this.limits);
-    const commit: Commit = { parts, fencingToken, unfenced, signal };
+    const telemetry = this.#telemetry();
+    if (!telemetry) return this.#store({ parts, fencingToken, unfenced, signal });
+    return observeSave(
+      telemetry,
+      { namespace: this.namespace, operation, parts },
+      (traced) => this.#store({ parts: traced, fencingToken, unfenced, signal }),
+    );
+  }
+
+  #store(commit: Commit): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
     const checked = this.#registry.isEmpty
       ? undefined
-      : this.#registry.check(parts.flatMap(({ drafts }) => drafts));
+      : this.#registry.check(commit.parts.flatMap(({ drafts }) => drafts));
     if (checked) {
       const send = (): readonly StoredEvent[] | Promise<readonly StoredEvent[]> => {
-        signal?.throwIfAborted();
-        return this.#backend.commit(commit);
+        commit.signal?.throwIfAborted();
+        return this.#commit(commit);
       };
       return this.#settle(commit, checked.then(send));
     }
     let stored: readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
     try {
-      stored = this.#backend.commit(commit);
+      stored = this.#commit(commit);
     } catch (error) {
       stored = Promise.reject(error);
     }
     return stored instanceof Promise ? this.#settle(commit, stored) : stored as StoredEvent<E>[];
+  }
+
+  /** Commits, and announces in the same breath, so that announcements stand in the order of commits. */
+  #commit(commit: Commit): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+    const stored = this.#backend.commit(commit);
+    if (!this.#announcer) return stored;
+    const { announce } = this.#announcer;
+    return stored instanceof Promise ? stored.then(announce) : announce(stored);
   }
 
   #settle(commit: Commit, stored: Promise<readonly StoredEvent[]>): Promise<StoredEvent<E>[]> {
@@ -368,8 +420,14 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   readonly #restore = (): Restore<StoredEvent> | undefined =>
     this.#registry.isIdle ? undefined : (event) => this.#registry.restore(event);
 
+  #read<T>(observed: Omit<ObservedRead, "namespace">, read: () => T | Promise<T>): T | Promise<T> {
+    const telemetry = this.#telemetry();
+    return telemetry ? observeRead(telemetry, { ...observed, namespace: this.namespace }, read) : read();
+  }
+
   /** Iterates over batches for as long as the store is open. */
   #iterate<T>(
+    observed: Omit<ObservedRead, "namespace">,
     begin: () => AsyncIterable<readonly StoredEvent[]>,
     limit: number,
     signal: AbortSignal | undefined,
@@ -378,7 +436,12 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       [Symbol.asyncIterator]: (): AsyncIterator<T> => {
         this.#assertOpen();
         const check = (): void => this.#assertOpen();
-        return flatten(begin(), { limit, signal, check, restore: this.#restore }) as AsyncIterator<T>;
+        const options = { limit, signal, check, restore: this.#restore };
+        const items = flatten(begin(), options) as AsyncIterator<T>;
+        const telemetry = this.#telemetry();
+        return telemetry
+          ? observeIteration(telemetry, { ...observed, namespace: this.namespace }, items)
+          : items;
       },
     };
   }

@@ -7,6 +7,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { Event, EventMetadata, NewEvent, StoredEvent } from "../event/types.ts";
 import { backoff, sleep } from "../sleep.ts";
+import { telemetry } from "../telemetry.ts";
 import { warner, type Warning } from "../warning.ts";
 import type { Decider } from "./decider.ts";
 import { VersionConflictError } from "./errors.ts";
@@ -113,6 +114,7 @@ export async function execute<S, C, E extends Event>(
     } catch (error) {
       if (!(error instanceof VersionConflictError) || attempt > retries) throw error;
     }
+    telemetry()?.count("aether.execute.retries", 1, {});
     await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), signal);
     current = await resume(store, actorId, decider, current, signal);
   }

@@ -20,12 +20,12 @@ export type {
   SnapshotStore,
   StoreLimits,
   SubscribeOptions,
-  Subscription,
   VerificationProgress,
   VerificationReport,
   VerifyOptions,
 } from "./types.ts";
 export type { EventStoreOptions } from "./options.ts";
+export type { AnnouncementCounts } from "./announcer.ts";
 export type { Snapshot } from "./snapshot.ts";
 export {
   type AttemptedEvent,

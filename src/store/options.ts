@@ -4,16 +4,28 @@
  * @module
  */
 
+import { InvalidArgumentError } from "../errors.ts";
+import type { EventPublisher } from "../event/event_stored.ts";
 import { newEventId } from "../event/id.ts";
 import { validateUserNamespace } from "../event/namespace.ts";
 import { type EventDefinitions, EventRegistry } from "../event/registry.ts";
 import type { Event } from "../event/types.ts";
+import { telemetry, type TelemetrySource } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
+import { Announcer } from "./announcer.ts";
 
 /** What every event store can be opened with. */
 export interface EventStoreOptions<E extends Event = Event> {
   /** The namespace that the events lie in: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. @default {"default"} */
   readonly namespace?: string;
+  /**
+   * Where to announce what was stored: a bus, such as `LocalEventBus` or `NatsEventBus`. `EventStored` is published to
+   * `INTERNAL_NAMESPACE` for each event, at most once; a bus that fails neither fails nor delays a save. The bus stays
+   * the caller's to close.
+   *
+   * @default {nothing is announced}
+   */
+  readonly bus?: EventPublisher;
   /** Schema versions, validators and upcasters of event types. */
   readonly events?: EventDefinitions<E>;
   /** Tells the time of events that carry no timestamp. @default {the machine's clock} */
@@ -28,6 +40,10 @@ export interface EventStoreOptions<E extends Event = Event> {
 export interface StoreSetup {
   /** The namespace. */
   readonly namespace: string;
+  /** Announces what was stored. */
+  readonly announcer: Announcer | undefined;
+  /** Gives the telemetry. */
+  readonly telemetry: TelemetrySource;
   /** The registered event types. */
   readonly registry: EventRegistry;
   /** Tells the time, where the user wants to. */
@@ -44,11 +60,19 @@ export interface StoreSetup {
  * @throws {InvalidArgumentError} If an option is out of range.
  */
 export function setUpStore<E extends Event>(options: EventStoreOptions<E>): StoreSetup {
+  const namespace = validateUserNamespace(options.namespace ?? "default");
+  const warn = warner(options.onWarning);
+  const { bus } = options;
+  if (bus !== undefined && typeof bus?.publish !== "function") {
+    throw new InvalidArgumentError("options.bus", "must be a bus: an object with a publish method");
+  }
   return {
-    namespace: validateUserNamespace(options.namespace ?? "default"),
+    namespace,
+    announcer: bus && new Announcer(bus, namespace, warn),
+    telemetry,
     registry: new EventRegistry(options.events),
     now: options.now,
     newId: options.newId ?? newEventId,
-    warn: warner(options.onWarning),
+    warn,
   };
 }

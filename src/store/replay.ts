@@ -8,6 +8,7 @@ import { isVersion } from "../event/draft.ts";
 import { toTimestamp } from "../event/timestamp.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { telemetry } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import type { View } from "./decider.ts";
 import { DamagedHistoryError } from "./errors.ts";
@@ -93,11 +94,14 @@ export async function replay<S, E extends Event>(
   const snapshot = atTime === undefined
     ? await usableSnapshot(store, actorId, view, atVersion, warn)
     : undefined;
+  const hit = { "aether.snapshot.hit": snapshot !== undefined };
+  if (view.snapshot) telemetry()?.count("aether.snapshot.lookups", 1, hit);
   const begin: Replayed<S> = snapshot
     ? { state: snapshot.state, version: snapshot.version, events: 0, snapshotVersion: snapshot.version }
     : { state: view.initialState(), version: 0, events: 0, snapshotVersion: 0 };
   if (atVersion !== undefined && begin.version >= atVersion) return begin;
   const replayed = await fold(store, actorId, view, begin, { atVersion, atTime, signal });
+  telemetry()?.record("aether.replay.events", replayed.events, hit);
   if (snapshot && replayed.events === 0) await assertReached(store, actorId, snapshot);
   return replayed;
 }

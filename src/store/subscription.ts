@@ -7,7 +7,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { LogBatch, LogFollow } from "./backend.ts";
 import { flatten, type Restore } from "./batches.ts";
-import type { Subscription } from "./types.ts";
+import type { Subscription } from "../event/subscription.ts";
 
 /** What a subscription needs. */
 export interface LogSubscriptionOptions<T> {

@@ -5,6 +5,7 @@
  */
 
 import type { Event, EventFilter, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
+import type { Subscription } from "../event/subscription.ts";
 import type { HistoryFault } from "./errors.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -70,20 +71,6 @@ export interface SubscribeOptions<T extends string = string> extends EventFilter
   readonly after?: LogStart;
   /** Ends the subscription: its loop throws the signal's reason. */
   readonly signal?: AbortSignal;
-}
-
-/**
- * Events as they come. It is iterated once; `close()`, disposal and a `break` end it.
- *
- * @typeParam T What it delivers.
- */
-export interface Subscription<T> extends AsyncIterable<T>, AsyncDisposable {
-  /** Resolves when nothing that is stored from then on can be missed; rejects where the subscription cannot begin. */
-  readonly ready: Promise<void>;
-  /** The place behind the last event that was delivered or that the filter left out; resume with `after`. */
-  readonly position: string | undefined;
-  /** Ends the loop normally. */
-  close(): Promise<void>;
 }
 
 /** An actor, and how far its history goes. */

@@ -1,6 +1,6 @@
 /**
- * Testing kit: specifications of deciders and projections, and the conformance suite that every event store of this library
- * passes, for stores of your own too.
+ * Testing kit: specifications of deciders and projections, and the conformance suites that every event store and every event
+ * bus of this library passes, for your own too.
  *
  * It loads `node:assert` and `fast-check`; nothing else of the library does.
  *
@@ -9,6 +9,22 @@
 
 export * from "../store/mod.ts";
 export { eventStoreConformance, testEventStore } from "./conformance.ts";
+export { eventBusConformance, testEventBus } from "./bus/conformance.ts";
+export type {
+  BusConformanceCase,
+  BusConformanceOptions,
+  EventBusHarness,
+  TransportUnderTest,
+} from "./bus/harness.ts";
+export type {
+  BusSubscribeOptions,
+  BusSubscription,
+  EventBus,
+  EventBusOptions,
+  Loss,
+  NamespacedEvent,
+  OverflowPolicy,
+} from "../bus/types.ts";
 export type {
   BackendUnderTest,
   Capability,

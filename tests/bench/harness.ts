@@ -26,6 +26,8 @@ export interface Row {
   readonly measureOurs: () => Promise<number>;
   /** Takes one measurement of the baseline. */
   readonly measureBaseline: () => Promise<number>;
+  /** Whether both are measured once before it counts, so that the code is compiled. @default {true} */
+  readonly warmUp?: boolean;
   /** How many rounds. @default {5} */
   readonly rounds?: number;
 }
@@ -60,6 +62,10 @@ export async function run(group: string, row: Row, { quick }: GroupOptions): Pro
   const rounds = quick ? Math.min(3, row.rounds ?? 5) : row.rounds ?? 5;
   const ours: number[] = [];
   const baseline: number[] = [];
+  if (row.warmUp !== false) {
+    await row.measureOurs();
+    await row.measureBaseline();
+  }
   for (let round = 0; round < rounds; round++) {
     // Whoever goes first in a round may find the machine in another state: they take turns.
     if (round % 2 === 0) baseline.push(await row.measureBaseline());

@@ -86,6 +86,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
       measureOurs: () => slowFlushRate("store", quick ? 20 : 60),
       measureBaseline: () => slowFlushRate("raw", quick ? 5 : 15),
       rounds: 3,
+      warmUp: false,
     },
     {
       name: "append-alone-p50",
@@ -146,6 +147,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
       measureOurs: () => loadTime([import.meta.resolve("../../src/store/deno_kv/mod.ts")], quick ? 7 : 15),
       measureBaseline: () => Promise.resolve(25),
       rounds: 3,
+      warmUp: false,
     },
   ];
   return {

@@ -9,8 +9,10 @@ import { type Group, type GroupOptions, run } from "./harness.ts";
 const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promise<Group> }>> = {
   memory: () => import("./memory.ts"),
   kv: () => import("./kv.ts"),
+  jetstream: () => import("./jetstream.ts"),
   cluster: () => import("./cluster.ts"),
   projection: () => import("./projection.ts"),
+  bus: () => import("./bus.ts"),
 };
 
 const quick = Deno.args.includes("--quick");

@@ -81,7 +81,11 @@ export async function openKvBackend(
     });
     const { pollInterval } = settings;
     const snapshots = new Snapshots(handles.read, layout, checksum, setup.warn);
-    const { findings, close } = handles;
+    const { findings } = handles;
+    const close = (): void => {
+      writer.close();
+      handles.close();
+    };
     return new KvBackend({
       positions,
       records,

@@ -25,8 +25,12 @@ export interface ScanOptions {
 
 /** What a batch should hold at the most, in bytes, so that large values do not fill the memory. */
 const BATCH_BYTES = 8 * 1024 * 1024;
-/** The size of the first batch, before the size of the values is known: most histories are read in one. */
-const FIRST_BATCH = MAX_LIST_BATCH;
+/**
+ * How many entries a batch has at first, and at the most. A quarter of what the backend gives at once: while one batch is
+ * decoded here, the next one is read there.
+ */
+const FIRST_BATCH = 100;
+const LARGEST_BATCH = MAX_LIST_BATCH / 4;
 
 /** Reads a range in batches. While a batch is worked on, the next one is read. */
 export async function* scan(
@@ -79,7 +83,7 @@ function following(key: Deno.KvKey): Deno.KvKey {
 function batchSize(batch: readonly Deno.KvEntry<unknown>[]): number {
   let bytes = 1;
   for (const { value } of batch) if (value instanceof Uint8Array) bytes += value.length;
-  return Math.max(1, Math.min(MAX_LIST_BATCH, Math.floor(BATCH_BYTES * batch.length / bytes)));
+  return Math.max(1, Math.min(LARGEST_BATCH, Math.floor(BATCH_BYTES * batch.length / bytes)));
 }
 
 /** The first entry of a range, or its last one. */

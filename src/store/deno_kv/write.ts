@@ -50,6 +50,10 @@ export class Write {
   readonly keyBytes: number;
   /** The least room that it takes in a record of the log, in bytes. */
   readonly namedBytes: number;
+  /** Whether it is on its way, so that it may be stored. */
+  isSent = false;
+  /** Whether it has its answer. */
+  isAnswered = false;
   /** The answer. */
   readonly answer: Promise<readonly StoredEvent[]>;
   readonly #resolve: (events: readonly StoredEvent[]) => void;
@@ -120,16 +124,26 @@ export class Write {
         events.push(Object.freeze(event));
       }
     }
+    this.isAnswered = true;
     this.#resolve(events);
   }
 
   /** Answers that it was not stored. */
   fail(error: unknown): void {
+    this.isAnswered = true;
     this.#reject(error);
+  }
+
+  /** Answers that its time is over. */
+  expire(cause: unknown): void {
+    if (this.isSent) this.giveUp(cause);
+    else this.fail(cause);
   }
 
   /** Answers that nobody could learn whether it was stored. */
   giveUp(cause: unknown): void {
+    if (this.isAnswered) return;
+    this.isAnswered = true;
     this.#reject(
       new OutcomeUnknownError(attemptedEvents(this.commit), this.parts[0]!.head.version, { cause }),
     );

@@ -9,6 +9,7 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import { backoff, sleep } from "../../sleep.ts";
+import { countSettled } from "../observation.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
@@ -66,7 +67,7 @@ export class GroupWriter {
   #maxChecks: number;
   #queue: Write[] = [];
   readonly #busy = new Set<string>();
-  #inFlight = 0;
+  readonly #inFlight = new Set<readonly Write[]>();
   #scheduled = false;
   #watch: ReturnType<typeof setTimeout> | undefined;
 
@@ -90,14 +91,14 @@ export class GroupWriter {
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      while (this.#inFlight < this.#setup.maxInFlight) {
+      while (this.#inFlight.size < this.#setup.maxInFlight) {
         const group = this.#nextGroup();
         if (group.length === 0) break;
-        this.#inFlight++;
+        this.#inFlight.add(group);
         for (const write of group) for (const actorId of write.actorIds) this.#busy.add(actorId);
         this.#run(group);
       }
-      this.#watchQueue();
+      this.#watchDeadlines();
     });
   }
 
@@ -105,25 +106,37 @@ export class GroupWriter {
   async #run(group: readonly Write[]): Promise<void> {
     await this.#store(group);
     for (const write of group) for (const actorId of write.actorIds) this.#busy.delete(actorId);
-    this.#inFlight--;
+    this.#inFlight.delete(group);
     this.#schedule();
   }
 
-  /** Sees to it that what waits behind an operation that is not answered does not wait for ever. */
-  #watchQueue(): void {
-    if (this.#queue.length === 0) {
-      clearTimeout(this.#watch);
-      this.#watch = undefined;
-      return;
-    }
-    this.#watch ??= setTimeout(() => {
+  /** Lets go of its timer; nothing is on its way any more. */
+  close(): void {
+    clearTimeout(this.#watch);
+  }
+
+  /**
+   * Sees to it that nobody waits for ever. The timer outlives the writes that it was set for, since setting one costs
+   * more than a look at nothing; it keeps no process alive.
+   */
+  #watchDeadlines(): void {
+    if (this.#watch !== undefined) return;
+    const earliest = Math.min(...this.#unanswered().map(({ deadline }) => deadline));
+    if (earliest === Infinity) return;
+    const watch = setTimeout(() => {
       this.#watch = undefined;
       const now = performance.now();
       const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
-      for (const write of this.#queue) if (write.deadline <= now) write.fail(cause);
-      this.#queue = this.#queue.filter((write) => write.deadline > now);
-      this.#watchQueue();
-    }, Math.max(1, this.#queue[0]!.deadline - performance.now()));
+      for (const write of this.#unanswered()) if (write.deadline <= now) write.expire(cause);
+      this.#queue = this.#queue.filter((write) => !write.isAnswered);
+      this.#watchDeadlines();
+    }, Math.max(1, earliest - performance.now()));
+    Deno.unrefTimer(watch);
+    this.#watch = watch;
+  }
+
+  #unanswered(): Write[] {
+    return [...this.#inFlight, this.#queue].flat().filter((write) => !write.isAnswered);
   }
 
   /** Takes from the queue what fits one atomic operation, none of an actor that is busy or has an earlier one waiting. */
@@ -162,7 +175,7 @@ export class GroupWriter {
   async #store(group: readonly Write[]): Promise<void> {
     let ready: Write[] = [];
     try {
-      ready = (await this.#number(group)).filter((write) => !failIfAborted(write));
+      ready = (await this.#number(group)).filter((write) => !write.isAnswered && !failIfAborted(write));
       if (ready.length > 0) await this.#commit(ready);
     } catch (error) {
       for (const write of ready) write.giveUp(error);
@@ -209,13 +222,14 @@ export class GroupWriter {
 
   /** Commits a group as one atomic operation, until it is known what became of it. */
   async #commit(group: readonly Write[]): Promise<void> {
-    const deadline = Math.min(...group.map((write) => write.deadline));
+    const deadline = Math.max(...group.map((write) => write.deadline));
     const operation = this.#build(group);
     let uncertain: unknown;
     for (let attempt = 1;; attempt++) {
       let result: Deno.KvCommitResult | Deno.KvCommitError;
       try {
-        result = await this.#send(operation, group, deadline);
+        for (const write of group) write.isSent = true;
+        result = await operation.commit();
       } catch (error) {
         const failure = commitFailure(error);
         if (failure === "unknown" || failure === "closed") uncertain = error;
@@ -227,7 +241,7 @@ export class GroupWriter {
         const checks = group.reduce((sum, { parts }) => sum + parts.length, 0);
         if (failure === "too-many-checks" && checks > MAX_CHECKS_REMOTE) {
           this.#maxChecks = MAX_CHECKS_REMOTE;
-          this.#queue.unshift(...group);
+          this.#tryAgain(group);
         } else if (uncertain !== undefined) {
           for (const write of group) write.giveUp(error);
         } else {
@@ -237,9 +251,13 @@ export class GroupWriter {
       }
       if (result.ok) {
         for (const write of group) this.#succeed(write, result.versionstamp);
+        if (uncertain !== undefined) countSettled("deno-kv", group.length);
         return;
       }
-      if (await this.#explain(group, deadline)) return;
+      if (await this.#explain(group, deadline)) {
+        if (uncertain !== undefined) countSettled("deno-kv", group.length);
+        return;
+      }
       if (attempt > MAX_UNEXPLAINED) {
         const error = new BackendError(
           "append",
@@ -248,23 +266,6 @@ export class GroupWriter {
         for (const write of group) write.fail(error);
         return;
       }
-    }
-  }
-
-  /** Sends an atomic operation. One that takes too long is given up by its writers, but goes on until it is settled. */
-  async #send(
-    operation: Deno.AtomicOperation,
-    group: readonly Write[],
-    deadline: number,
-  ): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
-    const timer = setTimeout(() => {
-      const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
-      for (const write of group) write.giveUp(cause);
-    }, Math.max(0, deadline - performance.now()));
-    try {
-      return await operation.commit();
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -301,8 +302,14 @@ export class GroupWriter {
         write.fail(new BackendError("append", "other writers came first for too long: try again"));
       } else again.push(write);
     }
-    this.#queue.unshift(...again);
+    this.#tryAgain(again);
     return true;
+  }
+
+  /** Puts writes that are certainly not stored back to the head of the queue. */
+  #tryAgain(writes: readonly Write[]): void {
+    for (const write of writes) write.isSent = false;
+    this.#queue.unshift(...writes.filter((write) => !write.isAnswered));
   }
 
   /** Answers a write that is stored, and keeps the heads that it leaves behind. */

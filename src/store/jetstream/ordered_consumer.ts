@@ -14,7 +14,7 @@ import {
 } from "./connection.ts";
 import type { ConnectionListener, ConnectionState } from "./connection_state.ts";
 import { type Delivery, readDelivery } from "./delivery.ts";
-import { JetStreamApiError, type JetStreamRequests, NoAnswerError, StreamNotFoundError } from "./requests.ts";
+import { isTransient, type JetStreamRequests } from "./requests.ts";
 
 /** Where and how an {@linkcode OrderedConsumer} reads. */
 export interface OrderedConsumerOptions {
@@ -33,6 +33,13 @@ export interface OrderedConsumerOptions {
   readonly maxBufferedBytes?: number;
   /** Called with the reason each time the consumer is created anew. */
   readonly onReset?: (reason: string) => void;
+  /** Whether only the last message of each subject is delivered. @default {false} */
+  readonly lastOfEach?: boolean;
+  /**
+   * Whether a read also returns, with nothing, when the position has moved past messages that the filter left out; the
+   * server says so once a heartbeat. @default {false}
+   */
+  readonly reportProgress?: boolean;
   /** Called before the consumer is created anew, to see that the stream is still the same one; what it throws ends the reading. */
   readonly check?: () => Promise<void>;
 }
@@ -62,6 +69,8 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
 
   /** The last stream sequence that the server has passed, delivered or filtered out. */
   #passed: number;
+  /** What the reader knows of that. */
+  #reported: number;
   #consumerSequence = 0;
   /** Tells the messages of an older consumer from those of the present one. */
   #generation = 0;
@@ -92,6 +101,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#heartbeat = options.heartbeat ?? DEFAULT_HEARTBEAT_MS;
     this.#maxBufferedBytes = options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES;
     this.#passed = (options.startSequence ?? 1) - 1;
+    this.#reported = this.#passed;
   }
 
   /**
@@ -101,6 +111,11 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   get position(): number {
     const next = this.#buffer[0];
     return next ? next.sequence - 1 : this.#passed;
+  }
+
+  /** Whether it was closed. */
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   /** How many bytes wait for the reader, or are with it, estimated. */
@@ -120,7 +135,8 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   }
 
   /**
-   * Takes everything that has arrived, at least one message; an empty array after `close()`.
+   * Takes everything that has arrived, at least one message unless progress is reported; an empty array after
+   * `close()`.
    *
    * @throws {StreamNotFoundError} if the stream does not exist any more.
    * @throws {NotConnectedError} if the connection was closed.
@@ -129,14 +145,16 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     await this.start();
     this.#takenBytes = 0;
     this.#answerFlowControl();
+    const { reportProgress = false } = this.#options;
     while (this.#buffer.length === 0) {
       if (this.#failure) throw this.#failure.error;
-      if (this.#closed) return [];
+      if (this.#closed || (reportProgress && this.#passed > this.#reported)) break;
       this.#reader ??= Promise.withResolvers();
       await this.#reader.promise;
     }
     const messages = this.#buffer;
     this.#buffer = [];
+    this.#reported = this.#passed;
     this.#takenBytes = this.#bufferedBytes;
     this.#bufferedBytes = 0;
     this.#answerFlowControl();
@@ -148,7 +166,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     try {
       while (true) {
         const messages = await this.read();
-        if (messages.length === 0) return;
+        if (messages.length === 0 && this.#closed) return;
         yield* messages;
       }
     } finally {
@@ -234,7 +252,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   }
 
   async #create(generation: number): Promise<void> {
-    const { stream, filterSubjects = [] } = this.#options;
+    const { stream, filterSubjects = [], lastOfEach = false } = this.#options;
     const inbox = createInbox(this.#state.connection);
     this.#consumerSequence = 0;
     this.#seen = performance.now();
@@ -251,8 +269,9 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
       name: this.#name,
       deliver_subject: inbox,
       ack_policy: "none",
-      deliver_policy: "by_start_sequence",
-      opt_start_seq: this.#passed + 1,
+      ...(lastOfEach
+        ? { deliver_policy: "last_per_subject" }
+        : { deliver_policy: "by_start_sequence", opt_start_seq: this.#passed + 1 }),
       max_deliver: 1,
       mem_storage: true,
       num_replicas: 1,
@@ -276,6 +295,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
       return this.#reset(`skipped from ${this.#consumerSequence} to ${delivery.consumerSequence}`);
     }
     this.#consumerSequence = delivery.consumerSequence;
+    if (delivery.sequence <= this.#passed) return; // of last messages, a new consumer begins with the first one again
     this.#passed = delivery.sequence;
     this.#buffer.push(delivery);
     this.#bufferedBytes += message.data.length + OVERHEAD_BYTES;
@@ -303,6 +323,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     // Everything that matches up to here has arrived: the filter left out the rest.
     if (this.#buffer.length === 0) {
       this.#passed = Math.max(this.#passed, Number(headers.get("Nats-Last-Stream") || 0));
+      if (this.#options.reportProgress && this.#passed > this.#reported) this.#wake();
     }
   }
 
@@ -344,22 +365,3 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     connection.publish(`${this.#requests.apiPrefix}.CONSUMER.DELETE.${this.#options.stream}.${this.#name}`);
   }
 }
-
-/** An election, a lost connection or a lost answer pass; a stream that is gone or a denial do not. */
-function isTransient(error: unknown): boolean {
-  if (error instanceof StreamNotFoundError) return false;
-  if (error instanceof JetStreamApiError) return error.code === 0 || TRANSIENT_CODES.has(error.code);
-  return error instanceof NoAnswerError && error.why !== "denied";
-}
-
-/** No leader or peer at the moment, limits of the moment, or a server that is just starting. */
-const TRANSIENT_CODES: ReadonlySet<number> = new Set([
-  10_004, // JSClusterIncompleteErr
-  10_005, // JSClusterNoPeersErr
-  10_007, // JSClusterPeerNotMemberErr
-  10_008, // JSClusterNotAvailErr
-  10_009, // JSClusterNotLeaderErr
-  10_023, // JSInsufficientResourcesErr
-  10_028, // JSMemoryResourcesExceededErr
-  10_118, // JSStreamOfflineErr
-]);

@@ -92,6 +92,8 @@ export interface StreamInfo {
   readonly config: StreamConfig;
   /** When the stream was created, RFC 3339: another stream of the same name has another time. */
   readonly created: string;
+  /** The time by the server's clock, RFC 3339. */
+  readonly ts?: string;
   /** Counts and sequences. */
   readonly state: {
     readonly messages: number;
@@ -106,6 +108,7 @@ export interface StreamInfo {
       readonly name: string;
       readonly current: boolean;
       readonly offline?: boolean;
+      readonly lag?: number;
     }[];
   };
 }
@@ -347,3 +350,22 @@ function readDirect(subject: string, message: NatsMessage): StoredMessage | unde
   if (code !== 0) throw new JetStreamApiError(subject, code, message.headers?.description ?? "");
   return readDirectMessage(message);
 }
+
+/** Whether a request that failed may succeed later: an election, a lost connection or a lost answer pass; a stream that is gone or a denial do not. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof StreamNotFoundError) return false;
+  if (error instanceof JetStreamApiError) return error.code === 0 || TRANSIENT_CODES.has(error.code);
+  return error instanceof NoAnswerError && error.why !== "denied";
+}
+
+/** No leader or peer at the moment, limits of the moment, or a server that is just starting. */
+const TRANSIENT_CODES: ReadonlySet<number> = new Set([
+  10_004, // JSClusterIncompleteErr
+  10_005, // JSClusterNoPeersErr
+  10_007, // JSClusterPeerNotMemberErr
+  10_008, // JSClusterNotAvailErr
+  10_009, // JSClusterNotLeaderErr
+  10_023, // JSInsufficientResourcesErr
+  10_028, // JSMemoryResourcesExceededErr
+  10_118, // JSStreamOfflineErr
+]);

@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../errors.ts";
 import type { StoredEvent } from "../../event/types.ts";
-import type { Subscription } from "../../store/types.ts";
+import type { Subscription } from "../../event/subscription.ts";
 import type { CaseContext, Theme } from "../context.ts";
 import type { StoreUnderTest } from "../harness.ts";
 import {

@@ -128,13 +128,12 @@ Deno.test("Streams and consumers can be created, described, changed, and refused
   await c.requests.createConsumer("S", { name: "C", ack_policy: "none", filter_subject: "s.1" });
   await c.requests.deleteConsumer("S", "C");
   await c.requests.deleteConsumer("S", "C");
-  for (
-    const call of [
-      c.requests.streamInfo("NONE"),
-      c.requests.createConsumer("NONE", { name: "C", ack_policy: "none" }),
-      c.requests.deleteConsumer("NONE", "C"),
-    ]
-  ) await assert.rejects(call, StreamNotFoundError);
+  const calls = [
+    () => c.requests.streamInfo("NONE"),
+    () => c.requests.createConsumer("NONE", { name: "C", ack_policy: "none" }),
+    () => c.requests.deleteConsumer("NONE", "C"),
+  ];
+  for (const call of calls) await assert.rejects(call, StreamNotFoundError);
 });
 
 Deno.test("Requests: a server without JetStream, a silent and a lost one are told apart", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { connectTo } from "../../../src/store/jetstream/connection.ts";
+import { connectTo } from "../../src/store/jetstream/connection.ts";
 import {
   actorPrefixFilter,
   decodeActorId,
@@ -8,9 +8,9 @@ import {
   encodeNamespace,
   MAX_ACTOR_ID_BYTES,
   requireSubjectPrefix,
-} from "../../../src/store/jetstream/subject.ts";
-import { InvalidArgumentError } from "../../../src/errors.ts";
-import { startNatsServer } from "../../support/nats_server.ts";
+} from "../../src/event/subject.ts";
+import { InvalidArgumentError } from "../../src/errors.ts";
+import { startNatsServer } from "../support/nats_server.ts";
 
 // deno-fmt-ignore
 const HOSTILE: readonly string[] = [

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "../../errors.ts";
+import { InvalidArgumentError } from "../errors.ts";
 
 /** The longest actor id, in UTF-8 bytes. Escaped it stays below the server's protocol line of 4,096 bytes. */
 export const MAX_ACTOR_ID_BYTES = 512;
@@ -83,6 +83,15 @@ export function actorPrefixFilter(base: string, actorPrefix: string): string {
 export function encodeNamespace(namespace: string): string {
   requireName("namespace", namespace, MAX_NAMESPACE_BYTES);
   return encodeLevel(namespace);
+}
+
+/**
+ * Encodes any well-formed name as one token: a dot in it does not separate levels.
+ *
+ * @param name A name that was validated, such as an event's type.
+ */
+export function encodeToken(name: string): string {
+  return encodeLevel(name);
 }
 
 /**

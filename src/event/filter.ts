@@ -4,8 +4,8 @@
  * @module
  */
 
-import { actorIdFault } from "../event/draft.ts";
-import type { EventFilter } from "../event/types.ts";
+import { actorIdFault } from "./draft.ts";
+import type { EventFilter } from "./types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 
 /** What a filter is asked about. */

@@ -1,0 +1,48 @@
+/**
+ * The event bus: events for those who listen now, kept apart by namespace, within one process or over NATS.
+ *
+ * @example React to what is stored
+ * ```ts
+ * import { INTERNAL_NAMESPACE, LocalEventBus } from "@flowmade-one/aether/bus";
+ * import { InMemoryEventStore } from "@flowmade-one/aether/memory";
+ * import assert from "node:assert/strict";
+ *
+ * await using bus = new LocalEventBus();
+ * await using store = new InMemoryEventStore({ bus });
+ * const stored = bus.subscribe(INTERNAL_NAMESPACE);
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+ * for await (const { data } of stored) {
+ *   assert.equal(data.eventType, "OrderPlaced");
+ *   break;
+ * }
+ * ```
+ *
+ * @module
+ */
+
+export * from "../event/mod.ts";
+export { AetherError, InvalidArgumentError } from "../errors.ts";
+export type { Warning } from "../warning.ts";
+export type {
+  BusSubscribeOptions,
+  BusSubscription,
+  EventBus,
+  EventBusOptions,
+  Loss,
+  NamespacedEvent,
+  OverflowPolicy,
+} from "./types.ts";
+export { BusClosedError, BusDisconnectedError, SubscriptionOverflowError } from "./errors.ts";
+export { LocalEventBus } from "./local.ts";
+export { NatsEventBus, type NatsEventBusOptions } from "./nats.ts";
+export type {
+  BusConnection,
+  BusConnectionStatus,
+  BusConnectionStatuses,
+  BusConnectionSubscribeOptions,
+  BusConnectionSubscription,
+  BusMessage,
+  BusMessageHeaders,
+  BusPublishOptions,
+  BusServerInfo,
+} from "./nats_connection.ts";

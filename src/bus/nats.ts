@@ -1,0 +1,351 @@
+/**
+ * The bus over NATS.
+ *
+ * @module
+ */
+
+import { EventTooLargeError } from "../event/errors.ts";
+import { type EventStored, type INTERNAL_NAMESPACE, publishInternally } from "../event/event_stored.ts";
+import { validateNamespace, validateUserNamespace } from "../event/namespace.ts";
+import { requireSubjectPrefix } from "../event/subject.ts";
+import type { Event, EventInput, EventOf } from "../event/types.ts";
+import { telemetry } from "../telemetry.ts";
+import { type Warn, warner } from "../warning.ts";
+import { BusClosedError, BusDisconnectedError } from "./errors.ts";
+import { compilePattern } from "./namespaces.ts";
+import type { BusConnection, BusConnectionSubscription, BusMessage } from "./nats_connection.ts";
+import {
+  decodePayload,
+  encodePayload,
+  namespaceOf,
+  subjectOf,
+  subjectsOf,
+  traceHeaders,
+  traceparentOf,
+} from "./nats_message.ts";
+import { prepareEvent } from "./publication.ts";
+import { BufferedSubscription, type Delivery } from "./subscription.ts";
+import type {
+  BusSubscribeOptions,
+  BusSubscription,
+  EventBus,
+  EventBusOptions,
+  NamespacedEvent,
+} from "./types.ts";
+
+/** What a bus over NATS can be made with. */
+export interface NatsEventBusOptions extends EventBusOptions {
+  /**
+   * The first levels of every subject: letters, digits, `_` and `-`, levels separated by dots. It must not lie under
+   * the subjects of a stream, which would store what is published.
+   *
+   * @default {"aether-bus"}
+   */
+  readonly prefix?: string;
+}
+
+/** How long `close()` waits for the server to send what it has, in milliseconds. */
+const CLOSE_WAIT = 2_000;
+/** What a header block with a trace context takes, in bytes, with room to spare. */
+const HEADER_BYTES = 256;
+
+/** What the bus does to a subscription beside offering events. */
+type Subscriber = Pick<BufferedSubscription<unknown>, "drain" | "fail" | "interrupt" | "recover">;
+
+/**
+ * A bus between processes: core NATS publish and subscribe, on a connection that stays the caller's to close.
+ *
+ * Core NATS delivers at most once. While the connection is away, while a server restarts, or when a server cuts off a
+ * client that reads too slowly, events are missed: the subscription counts an interruption and calls `onLoss`; and
+ * `publish` rejects, though what was handed to the connection in the instant before it broke may be lost unnoticed.
+ * What must not be missed is read by `store.subscribe` or a projection.
+ *
+ * `ready` counts for the server that the bus is connected to: in a cluster the others learn of a subscription some
+ * milliseconds later.
+ *
+ * Every client of a NATS account can publish and subscribe to every subject that its permissions allow: a namespace
+ * keeps apart those who behave. Give each tenant an account of its own.
+ *
+ * @typeParam E The union of the events that users publish.
+ *
+ * @example Publish and subscribe
+ * ```ts ignore
+ * import { connect } from "@nats-io/transport-node";
+ * import { NatsEventBus } from "@flowmade-one/aether/bus";
+ *
+ * const connection = await connect({ servers: "nats://127.0.0.1:4222" });
+ * await using bus = new NatsEventBus(connection);
+ * const orders = bus.subscribe("orders", { actorPrefix: "order-" });
+ * await orders.ready;
+ * await bus.publish("orders", { eventType: "OrderPlaced", actorId: "order-1", version: 1, data: { total: 5 } });
+ * for await (const event of orders) {
+ *   console.log(event.actorId);
+ *   break;
+ * }
+ * await connection.close();
+ * ```
+ */
+export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
+  readonly #connection: BusConnection;
+  readonly #prefix: string;
+  readonly #warn: Warn;
+  /** The subscriptions, and what each consists of on the connection. */
+  readonly #attached = new Map<Subscriber, readonly BusConnectionSubscription[]>();
+  readonly #statuses: ReturnType<BusConnection["status"]>;
+  #reconnected = Promise.withResolvers<void>();
+  #away = false;
+  #closed: Promise<void> | undefined;
+  #ready: Promise<void> | undefined;
+
+  /**
+   * Makes a bus on a connection that is open.
+   *
+   * @throws {InvalidArgumentError} If an option is out of range.
+   */
+  constructor(connection: BusConnection, options: NatsEventBusOptions = {}) {
+    const { prefix = "aether-bus", onWarning } = options;
+    requireSubjectPrefix(prefix);
+    this.#connection = connection;
+    this.#prefix = prefix;
+    this.#warn = warner(onWarning);
+    this.#reconnected.promise.catch(() => {});
+    this.#statuses = connection.status();
+    this.#away = connection.info === undefined;
+    void this.#watch();
+  }
+
+  /** Resolves once the server has answered; rejects where the connection is closed. */
+  get ready(): Promise<void> {
+    if (!this.#ready) {
+      this.#ready = this.#confirm();
+      this.#ready.catch(() => {});
+    }
+    return this.#ready;
+  }
+
+  /** Publishes an event: hands it to the connection. */
+  publish(namespace: string, event: EventInput<E>): Promise<void> {
+    try {
+      this.#publish(validateUserNamespace(namespace), prepareEvent(event));
+      return Promise.resolve();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Publishes the library's own events.
+   *
+   * @internal
+   */
+  [publishInternally]<T>(namespace: string, source: T, make: (source: T) => Event): void {
+    this.#publish(namespace, make(source));
+  }
+
+  /** The library's own events. */
+  subscribe(
+    namespace: typeof INTERNAL_NAMESPACE,
+    options?: BusSubscribeOptions,
+  ): BusSubscription<EventStored>;
+  /** The events of one namespace. */
+  subscribe<T extends E["eventType"] = E["eventType"]>(
+    namespace: string,
+    options?: BusSubscribeOptions<T>,
+  ): BusSubscription<EventOf<E, T>>;
+  subscribe(namespace: string, options: BusSubscribeOptions = {}): unknown {
+    const name = validateNamespace(namespace);
+    return this.#subscribe(name, name, options, () => true, ({ event }) => event);
+  }
+
+  /** The events of every namespace that fits a pattern. The server sends those of all; we choose among them. */
+  subscribePattern<T extends E["eventType"] = E["eventType"]>(
+    pattern: string,
+    options: BusSubscribeOptions<T> = {},
+  ): BusSubscription<NamespacedEvent<EventOf<E, T>>> {
+    const matches = compilePattern(pattern);
+    return this.#subscribe(pattern, "*", options, matches, ({ namespace, event }) => {
+      return { namespace, event: event as EventOf<E, T> };
+    });
+  }
+
+  /**
+   * Refuses what comes after, and waits, for a bounded time, for what was published to be sent and for what the server
+   * has sent to arrive. Loops end once they have taken that.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#finish();
+    return this.#closed;
+  }
+
+  /** Closes it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #finish(): Promise<void> {
+    const subscribers = [...this.#attached.keys()];
+    if (!this.#away && !this.#connection.isClosed()) {
+      const draining = [...this.#attached.values()].flat().map((source) => source.drain());
+      await within(CLOSE_WAIT, Promise.allSettled([...draining, this.#connection.flush()]));
+    }
+    for (const subscriber of subscribers) subscriber.drain();
+    this.#statuses.stop?.();
+    this.#reconnected.reject(new BusClosedError());
+  }
+
+  #publish(namespace: string, event: Event): void {
+    if (this.#closed) throw new BusClosedError();
+    if (this.#connection.isClosed()) throw connectionClosed();
+    // The client would take it, and throw it away when it dials again (measured, @nats-io/nats-core 3.4.0).
+    if (this.#away) throw new BusDisconnectedError("the NATS connection is away: the event was not sent");
+    const observed = telemetry();
+    if (!observed) {
+      this.#send(namespace, event, undefined);
+      return;
+    }
+    observed.count("aether.bus.published", 1, { "aether.namespace": namespace, "aether.bus": "nats" });
+    const attributes = {
+      "aether.namespace": namespace,
+      "aether.bus": "nats",
+      "aether.event_type": event.eventType,
+      "aether.actor_id": event.actorId,
+    };
+    observed.inSpan(
+      "aether.publish",
+      { attributes },
+      ({ traceparent }) => this.#send(namespace, event, traceparent),
+    );
+  }
+
+  #send(namespace: string, event: Event, traceparent: string | undefined): void {
+    const payload = encodePayload(event);
+    const limit = this.#connection.info?.max_payload;
+    if (limit !== undefined && payload.length + HEADER_BYTES > limit) {
+      throw new EventTooLargeError(payload.length, limit - HEADER_BYTES, event.actorId);
+    }
+    const subject = subjectOf(this.#prefix, namespace, event);
+    try {
+      if (traceparent === undefined) this.#connection.publish(subject, payload);
+      else this.#connection.publish(subject, payload, { headers: traceHeaders(traceparent) });
+    } catch (cause) {
+      throw new BusDisconnectedError("the NATS connection did not take the event", { cause });
+    }
+  }
+
+  #subscribe<T>(
+    name: string,
+    token: string,
+    options: BusSubscribeOptions,
+    matches: (namespace: string) => boolean,
+    select: (delivery: Delivery) => T,
+  ): BufferedSubscription<T> {
+    if (this.#closed) throw new BusClosedError();
+    if (this.#connection.isClosed()) throw connectionClosed();
+    const subscription = new BufferedSubscription<T>({
+      namespace: name,
+      bus: "nats",
+      options,
+      select,
+      warn: this.#warn,
+      onEnd: (ended) => this.#detach(ended),
+    });
+    if (subscription.hasEnded) return subscription;
+    const receive = (error: Error | null, message: BusMessage): void => {
+      if (error) subscription.fail(refused(name, error));
+      else this.#receive(subscription, matches, message);
+    };
+    const sources = subjectsOf(this.#prefix, token, options)
+      .map((subject) => this.#connection.subscribe(subject, { callback: receive }));
+    this.#attached.set(subscription, sources);
+    this.#confirm().then(() => subscription.begin(), (error) => subscription.fail(error));
+    return subscription;
+  }
+
+  #receive<T>(
+    subscription: BufferedSubscription<T>,
+    matches: (namespace: string) => boolean,
+    message: BusMessage,
+  ): void {
+    const namespace = namespaceOf(this.#prefix, message.subject);
+    if (!matches(namespace)) return;
+    let event: Event;
+    try {
+      event = decodePayload(message.data);
+    } catch (error) {
+      subscription.reject(error);
+      return;
+    }
+    const traceparent = message.headers && traceparentOf(message);
+    subscription.offer({ namespace, event, traceparent });
+  }
+
+  #detach(subscriber: Subscriber): void {
+    const sources = this.#attached.get(subscriber) ?? [];
+    this.#attached.delete(subscriber);
+    if (this.#connection.isClosed()) return;
+    for (const source of sources) source.unsubscribe();
+  }
+
+  /** Waits until the server has seen all that was sent, over as many connections as that takes. */
+  async #confirm(): Promise<void> {
+    for (;;) {
+      const { promise } = this.#reconnected;
+      try {
+        await this.#connection.flush();
+        return;
+      } catch (cause) {
+        if (this.#connection.isClosed()) throw connectionClosed(cause);
+      }
+      await promise;
+    }
+  }
+
+  async #watch(): Promise<void> {
+    for await (const { type } of this.#statuses) {
+      if (type === "disconnect" && !this.#away) {
+        this.#away = true;
+        for (const subscription of this.#attached.keys()) subscription.interrupt();
+      } else if (type === "reconnect") {
+        this.#away = false;
+        void this.#recover();
+        this.#reconnected.resolve();
+        this.#reconnected = Promise.withResolvers();
+        this.#reconnected.promise.catch(() => {});
+      } else if (type === "close") break;
+    }
+    if (this.#closed || !this.#connection.isClosed()) return;
+    this.#reconnected.reject(connectionClosed());
+    for (const subscription of [...this.#attached.keys()]) subscription.fail(connectionClosed());
+  }
+
+  /** Tells of the interruption once the server has the subscriptions again: what was built anew before would age. */
+  async #recover(): Promise<void> {
+    const interrupted = [...this.#attached.keys()];
+    await this.#confirm().catch(() => {}); // the subscriptions end with the same error
+    for (const subscription of interrupted) subscription.recover();
+  }
+}
+
+function connectionClosed(cause?: unknown): BusDisconnectedError {
+  return new BusDisconnectedError(
+    "the NATS connection under the bus is closed: connect again and make a new bus",
+    { cause },
+  );
+}
+
+function refused(namespace: string, cause: Error): BusDisconnectedError {
+  return new BusDisconnectedError(
+    `the NATS server ended the subscription to "${namespace}": check the permissions of its user`,
+    { cause },
+  );
+}
+
+async function within(milliseconds: number, promise: Promise<unknown>): Promise<void> {
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  try {
+    await Promise.race([promise, over]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,328 @@
+/**
+ * A subscription to a bus: a bounded buffer between those who publish and one who takes.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../errors.ts";
+import { compileFilter } from "../event/filter.ts";
+import type { Event } from "../event/types.ts";
+import { type Telemetry, telemetry } from "../telemetry.ts";
+import type { Warn } from "../warning.ts";
+import { RingBuffer } from "./buffer.ts";
+import { SubscriptionOverflowError } from "./errors.ts";
+import type { BusSubscribeOptions, BusSubscription, Loss, OverflowPolicy } from "./types.ts";
+
+/** The most events that a buffer may be asked to hold. */
+const MAX_BUFFER = 1_000_000;
+const POLICIES: readonly string[] = ["drop-oldest", "drop-newest", "error"] satisfies OverflowPolicy[];
+
+/** An event on its way to subscribers. */
+export interface Delivery {
+  /** The namespace it was published to. */
+  readonly namespace: string;
+  /** The event, deeply frozen. */
+  readonly event: Event;
+  /** The trace context of its publication. */
+  readonly traceparent: string | undefined;
+}
+
+/** What a bus makes a subscription of. */
+export interface SubscriptionSetup<T> {
+  /** The namespace or the pattern, for messages. */
+  readonly namespace: string;
+  /** The kind of bus, for telemetry. */
+  readonly bus: "local" | "nats";
+  /** What the user asked for. */
+  readonly options: BusSubscribeOptions;
+  /** What is delivered of a delivery. */
+  readonly select: (delivery: Delivery) => T;
+  /** Passes warnings on. */
+  readonly warn: Warn;
+  /** Called once, when it takes nothing in any more. */
+  readonly onEnd: (subscription: BufferedSubscription<T>) => void;
+}
+
+/** How a subscription has ended: normally, or with what its loop throws. */
+type End = { readonly error?: unknown; readonly fails: boolean };
+
+/** The subscription of every bus. */
+export class BufferedSubscription<T> implements BusSubscription<T> {
+  readonly position = undefined;
+  readonly #setup: SubscriptionSetup<T>;
+  readonly #chosen: ((event: Event) => boolean) | undefined;
+  readonly #bound: number;
+  readonly #overflow: OverflowPolicy;
+  readonly #buffer: RingBuffer<Delivery>;
+  readonly #ready = Promise.withResolvers<void>();
+  #arrival: PromiseWithResolvers<void> | undefined;
+  #end: End | undefined;
+  #lost = 0;
+  #interruptions = 0;
+  #failures = 0;
+  #taken = false;
+
+  /**
+   * Takes in what is offered from now on.
+   *
+   * @throws {InvalidArgumentError} If an option is out of range.
+   */
+  constructor(setup: SubscriptionSetup<T>) {
+    const { buffer = 1_000, overflow = "drop-oldest", signal, onLoss, ...filter } = setup.options;
+    if (!Number.isSafeInteger(buffer) || buffer < 1 || buffer > MAX_BUFFER) {
+      throw new InvalidArgumentError("options.buffer", `must be an integer from 1 to ${MAX_BUFFER}`);
+    }
+    if (!POLICIES.includes(overflow)) {
+      throw new InvalidArgumentError("options.overflow", `must be one of ${POLICIES.join(", ")}`);
+    }
+    if (onLoss !== undefined && typeof onLoss !== "function") {
+      throw new InvalidArgumentError("options.onLoss", "must be a function");
+    }
+    this.#setup = setup;
+    this.#chosen = compileFilter(filter);
+    this.#bound = buffer;
+    this.#overflow = overflow;
+    this.#buffer = new RingBuffer(buffer);
+    this.#ready.promise.catch(() => {}); // the loop throws the same error; whoever does not ask must not be punished
+    signal?.addEventListener("abort", this.#abort, { once: true });
+    if (signal?.aborted) this.#abort();
+  }
+
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get lost(): number {
+    return this.#lost;
+  }
+
+  get interruptions(): number {
+    return this.#interruptions;
+  }
+
+  get failures(): number {
+    return this.#failures;
+  }
+
+  get pending(): number {
+    return this.#buffer.length;
+  }
+
+  /** Whether it takes nothing in any more. */
+  get hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** To be called when nothing is missed any more. */
+  begin(): void {
+    this.#ready.resolve();
+  }
+
+  /** Takes in a delivery, unless the filter leaves it out. Never throws. */
+  offer(delivery: Delivery): void {
+    if (this.#end || (this.#chosen && !this.#chosen(delivery.event))) return;
+    if (this.#buffer.isFull) {
+      if (this.#overflow !== "drop-oldest") {
+        if (this.#overflow === "error") {
+          this.fail(new SubscriptionOverflowError(this.#setup.namespace, this.#bound));
+        }
+        this.#lose("overflow");
+        return;
+      }
+      this.#buffer.shift();
+      this.#buffer.push(delivery);
+      this.#lose("overflow");
+    } else this.#buffer.push(delivery);
+    if (this.#arrival) this.#wake();
+  }
+
+  /** Counts something that came and is no event. */
+  reject(cause: unknown): void {
+    if (!this.#end) this.#lose("undecodable", cause);
+  }
+
+  /** Counts an interruption, which begins. */
+  interrupt(): void {
+    if (!this.#end) this.#interruptions++;
+  }
+
+  /** Tells of an interruption, which is over. */
+  recover(): void {
+    if (!this.#end) this.#tell("interrupted");
+  }
+
+  /** Ends it once what has arrived is taken: normally. */
+  drain(): void {
+    this.#finish({ fails: false });
+  }
+
+  /** Ends it once what has arrived is taken: with an error. */
+  fail(error: unknown): void {
+    this.#ready.reject(error);
+    this.#finish({ fails: true, error });
+  }
+
+  close(): Promise<void> {
+    this.#end = { fails: false }; // also in place of an error that nobody has taken
+    this.#buffer.clear();
+    this.#finish(this.#end, true);
+    return Promise.resolve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<T> {
+    this.#take();
+    return {
+      next: (): Promise<IteratorResult<T, undefined>> => {
+        const delivery = this.#buffer.shift();
+        return delivery
+          ? Promise.resolve({ done: false, value: this.#deliver(delivery) })
+          : this.#nextArrival();
+      },
+      return: async (): Promise<IteratorReturnResult<undefined>> => {
+        await this.close();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  async forEach(handler: (delivered: T) => void | PromiseLike<void>): Promise<void> {
+    if (typeof handler !== "function") throw new InvalidArgumentError("handler", "must be a function");
+    this.#take();
+    for (;;) {
+      const delivery = this.#buffer.shift();
+      if (!delivery) {
+        if (await this.#ended()) return;
+        continue;
+      }
+      const observed = telemetry();
+      try {
+        const handled = observed
+          ? this.#handleObserved(observed, delivery, handler)
+          : handler(this.#setup.select(delivery));
+        if (handled !== undefined) await handled;
+      } catch (cause) {
+        this.#failures++;
+        this.#setup.warn({
+          code: "handler-failed",
+          message:
+            `a handler of "${this.#setup.namespace}" failed on event ${delivery.event.id}; it goes on with the next`,
+          cause,
+        });
+      }
+    }
+  }
+
+  #handleObserved(
+    observed: Telemetry,
+    delivery: Delivery,
+    handler: (delivered: T) => void | PromiseLike<void>,
+  ): Promise<void> {
+    this.#observeLag(observed, delivery);
+    const { namespace, event } = delivery;
+    const attributes = {
+      "aether.namespace": namespace,
+      "aether.bus": this.#setup.bus,
+      "aether.event_type": event.eventType,
+      "aether.actor_id": event.actorId,
+    };
+    const traceparent = delivery.traceparent ?? event.metadata?.traceparent;
+    return observed.inSpan(
+      "aether.handle",
+      { attributes, traceparent },
+      async () => await handler(this.#setup.select(delivery)),
+    );
+  }
+
+  #deliver(delivery: Delivery): T {
+    const observed = telemetry();
+    if (observed) this.#observeLag(observed, delivery);
+    return this.#setup.select(delivery);
+  }
+
+  #observeLag(observed: Telemetry, { namespace, event }: Delivery): void {
+    const lag = Math.max(0, Date.now() - Date.parse(event.timestamp)) / 1_000;
+    observed.record("aether.subscription.lag", lag, {
+      "aether.namespace": namespace,
+      "aether.source": "bus",
+    });
+  }
+
+  async #nextArrival(): Promise<IteratorResult<T, undefined>> {
+    for (;;) {
+      const delivery = this.#buffer.shift();
+      if (delivery) return { done: false, value: this.#deliver(delivery) };
+      if (await this.#ended()) return { done: true, value: undefined };
+    }
+  }
+
+  /** Waits for the next arrival; whether there will be none. Throws, once, what has ended it. */
+  async #ended(): Promise<boolean> {
+    const end = this.#end;
+    if (!end) {
+      await (this.#arrival ??= Promise.withResolvers<void>()).promise;
+      return false;
+    }
+    if (!end.fails) return true;
+    this.#end = { fails: false };
+    throw end.error;
+  }
+
+  #take(): void {
+    if (this.#taken) {
+      throw new InvalidArgumentError("subscription", "is taken from already: subscribe once for each loop");
+    }
+    this.#taken = true;
+  }
+
+  #wake(): void {
+    const arrival = this.#arrival;
+    this.#arrival = undefined;
+    arrival?.resolve();
+  }
+
+  readonly #abort = (): void => {
+    if (this.#end) return;
+    this.#buffer.clear();
+    this.#ready.reject(this.#setup.options.signal?.reason);
+    this.#finish({ fails: true, error: this.#setup.options.signal?.reason });
+  };
+
+  #finish(end: End, again = false): void {
+    if (this.#end && !again) return;
+    this.#end = end;
+    this.#ready.resolve();
+    this.#setup.options.signal?.removeEventListener("abort", this.#abort);
+    this.#wake();
+    this.#setup.onEnd(this);
+  }
+
+  #lose(reason: Loss["reason"], cause?: unknown): void {
+    this.#lost++;
+    this.#tell(reason, cause);
+  }
+
+  #tell(reason: Loss["reason"], cause?: unknown): void {
+    const { namespace, bus, options, warn } = this.#setup;
+    telemetry()?.count("aether.bus.lost", 1, {
+      "aether.namespace": namespace,
+      "aether.bus": bus,
+      "aether.reason": reason,
+    });
+    warn({ code: `bus-${reason}`, message: `${LOSSES[reason]} (a subscription to "${namespace}")`, cause });
+    try {
+      options.onLoss?.({ reason, namespace });
+    } catch (error) {
+      warn({ code: "on-loss-failed", message: `onLoss of "${namespace}" threw`, cause: error });
+    }
+  }
+}
+
+const LOSSES: Readonly<Record<Loss["reason"], string>> = {
+  overflow: "an event was lost, for the subscriber takes them too slowly",
+  interrupted: "the connection was away: events may have been missed",
+  undecodable: "a message was left out, for it is no event",
+};

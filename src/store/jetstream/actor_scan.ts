@@ -1,0 +1,81 @@
+/**
+ * Searching for an actor's commits: for long or dense histories, which a consumer delivers faster than they can be
+ * fetched one by one, and where there is no trail.
+ *
+ * @module
+ */
+
+import { DamagedHistoryError } from "../errors.ts";
+import type { EventLog } from "./event_log.ts";
+import type { OrFault, Records, StoredCommit } from "./record.ts";
+
+/** What to search for, and in what. */
+export interface ActorMessages {
+  /** The stream. */
+  readonly log: EventLog;
+  /** Reads messages. */
+  readonly records: Records;
+  /** The actor. */
+  readonly actorId: string;
+}
+
+/** How many commits are fetched at once when they are read backward. */
+const BACKWARD_BATCH = 256;
+
+/**
+ * An actor's commits from a stream sequence on.
+ *
+ * @param to The sequence of the last one, which is known to be there.
+ */
+export async function* scanForward(
+  { log, records, actorId }: ActorMessages,
+  from: number,
+  to: number,
+): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
+  if (from > to) return;
+  const filterSubjects = [log.layout.subject(actorId)];
+  using consumer = disposable(log.consumer({ startSequence: from, filterSubjects, reportProgress: true }));
+  for (let last = 0; last < to;) {
+    const deliveries = await consumer.reader.read();
+    const commits: OrFault<StoredCommit>[] = [];
+    for (const delivery of deliveries) {
+      last = delivery.sequence;
+      if (last > to) break;
+      commits.push(records.read(delivery));
+    }
+    yield commits;
+    if (last < to && consumer.reader.position >= to) {
+      throw new DamagedHistoryError("the latest commit is gone while it is read", {
+        actorId,
+        position: records.position(to, 0),
+      });
+    }
+  }
+}
+
+/** An actor's commits up to a stream sequence, from the last one to the first. */
+export async function* scanBackward(
+  { log, records, actorId }: ActorMessages,
+  to: number,
+): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
+  const sequences: number[] = [];
+  const filterSubjects = [log.layout.subject(actorId)];
+  {
+    using consumer = disposable(log.consumer({ filterSubjects, reportProgress: true }));
+    while (consumer.reader.position < to) {
+      for (const { sequence } of await consumer.reader.read()) if (sequence <= to) sequences.push(sequence);
+    }
+  }
+  for (let end = sequences.length; end > 0; end -= BACKWARD_BATCH) {
+    const wanted = sequences.slice(Math.max(0, end - BACKWARD_BATCH), end).reverse();
+    const commits: OrFault<StoredCommit>[] = [];
+    for (const message of await log.all(wanted)) {
+      if (message) commits.push(records.read(message)); // where one is gone, the chain says so
+    }
+    yield commits;
+  }
+}
+
+function disposable<T extends { close(): void }>(reader: T): Disposable & { readonly reader: T } {
+  return { reader, [Symbol.dispose]: () => reader.close() };
+}

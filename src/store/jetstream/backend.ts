@@ -1,0 +1,147 @@
+/**
+ * Storage in a JetStream stream.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../../event/types.ts";
+import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend } from "../backend.ts";
+import { type Commit, encodeParts } from "../commit.ts";
+import type { Checksum } from "../checksum.ts";
+import type { Snapshot } from "../snapshot.ts";
+import type {
+  ActorSummary,
+  Finding,
+  ListActorsOptions,
+  StoreLimits,
+  VerificationReport,
+  VerifyOptions,
+} from "../types.ts";
+import { reportVerification } from "../verification.ts";
+import { listActors } from "./actors.ts";
+import type { NatsConnection } from "./connection.ts";
+import { diagnose } from "./diagnose.ts";
+import type { EventLog } from "./event_log.ts";
+import { iterating, reading } from "./failures.ts";
+import type { Heads } from "./heads.ts";
+import { readHistory } from "./history.ts";
+import { followLog, lastPosition, readLog } from "./log.ts";
+import type { Records } from "./record.ts";
+import type { Snapshots } from "./snapshots.ts";
+import type { Sweeper, SweepReport } from "./sweep.ts";
+import { verifyLog } from "./verify.ts";
+import type { Writer } from "./writer.ts";
+
+/** What a backend is put together from. */
+export interface JetStreamParts {
+  /** The most that a commit may hold. */
+  readonly limits: StoreLimits;
+  /** The connection. */
+  readonly connection: NatsConnection;
+  /** The stream. */
+  readonly log: EventLog;
+  /** Reads and writes messages. */
+  readonly records: Records;
+  /** The heads of actors. */
+  readonly heads: Heads;
+  /** Writes commits. */
+  readonly writer: Writer;
+  /** Keeps snapshots. */
+  readonly snapshots: Snapshots;
+  /** Remembers actors before their events expire. */
+  readonly sweeper: Sweeper;
+  /** Checks bytes. */
+  readonly checksum: Checksum;
+  /** How often the server reports that there is nothing to deliver, in milliseconds. */
+  readonly heartbeat: number;
+  /** Lets go of everything, and closes the connection if the store opened it. */
+  readonly close: () => Promise<void>;
+}
+
+/** The backend of a store on JetStream. */
+export class JetStreamBackend implements StorageBackend {
+  readonly limits: StoreLimits;
+  readonly #parts: JetStreamParts;
+
+  constructor(parts: JetStreamParts) {
+    this.limits = parts.limits;
+    this.#parts = parts;
+  }
+
+  readonly #check = (): Promise<void> => this.#parts.log.assertSame();
+
+  commit(commit: Commit): Promise<readonly StoredEvent[]> {
+    return this.#parts.writer.write(commit, encodeParts(commit.parts, this.limits));
+  }
+
+  async takeOver(actorId: string, token: number): Promise<void> {
+    const part = { actorId, drafts: [], expected: "any" } as const;
+    const commit = { parts: [part], fencingToken: token, unfenced: false, signal: undefined };
+    await this.#parts.writer.write(commit, ["[]"]);
+  }
+
+  async getEvents(actorId: string, fromVersion: number): Promise<readonly StoredEvent[]> {
+    const read: HistoryRead = {
+      fromVersion,
+      toVersion: Number.MAX_SAFE_INTEGER,
+      direction: "forward",
+      limit: Infinity,
+      onDamage: undefined,
+    };
+    const batches: (readonly StoredEvent[])[] = [];
+    for await (const batch of this.readHistory(actorId, read)) batches.push(batch);
+    return batches.length === 1 ? batches[0]! : batches.flat();
+  }
+
+  readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
+    return iterating("readEvents", this.#check, readHistory(this.#parts, actorId, read));
+  }
+
+  async getLatestVersion(actorId: string): Promise<number> {
+    return (await reading("getLatestVersion", this.#check, () => this.#parts.heads.read(actorId))).version;
+  }
+
+  readLog(read: LogRead): AsyncIterable<LogBatch> {
+    return iterating("readAll", this.#check, readLog(this.#parts, read));
+  }
+
+  followLog(follow: LogFollow): AsyncIterable<LogBatch> {
+    return iterating("subscribe", this.#check, followLog(this.#parts, follow));
+  }
+
+  getLastPosition(): Promise<string | undefined> {
+    return reading("getLastPosition", this.#check, () => lastPosition(this.#parts));
+  }
+
+  listActors({ actorPrefix = "" }: ListActorsOptions): AsyncIterable<ActorSummary> {
+    return iterating("listActors", this.#check, listActors(this.#parts, actorPrefix));
+  }
+
+  async verify(options: VerifyOptions): Promise<VerificationReport> {
+    const { positions } = this.#parts.records;
+    const found = await reading("verify", this.#check, () => verifyLog(this.#parts, options));
+    return reportVerification(found, options.expectedPosition, positions);
+  }
+
+  diagnose(): Promise<Finding[]> {
+    const { connection, log } = this.#parts;
+    return reading("diagnose", this.#check, () => diagnose({ connection, log, layout: log.layout }));
+  }
+
+  saveSnapshot(snapshot: Snapshot): Promise<void> {
+    return reading("saveSnapshot", this.#check, () => this.#parts.snapshots.save(snapshot));
+  }
+
+  getLatestSnapshot(actorId: string, kind: string): Promise<Snapshot | undefined> {
+    return reading("getLatestSnapshot", this.#check, () => this.#parts.snapshots.latest(actorId, kind));
+  }
+
+  /** Remembers the actors whose last events expire soon. */
+  sweep(): Promise<SweepReport> {
+    return reading("sweep", this.#check, () => this.#parts.sweeper.sweep());
+  }
+
+  close(): Promise<void> {
+    return this.#parts.close();
+  }
+}

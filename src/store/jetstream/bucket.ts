@@ -1,0 +1,125 @@
+/**
+ * The key-value bucket beside a stream of events: what is kept there is read from its leader and changed by
+ * compare-and-set.
+ *
+ * @module
+ */
+
+import { backoff, sleep } from "../../sleep.ts";
+import { BackendError } from "../errors.ts";
+import { FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT, patiently } from "./failures.ts";
+import { encodeHeaders } from "./headers.ts";
+import type { Layout } from "./layout.ts";
+import type { Publisher } from "./publisher.ts";
+import { EXPECTED_SEQUENCE } from "./record.ts";
+import { JetStreamApiError, type JetStreamRequests, StreamNotFoundError } from "./requests.ts";
+import type { StoredMessage } from "./stored_message.ts";
+
+/** The server answers so to the creation of a stream that exists with other settings. */
+const STREAM_NAME_IN_USE = 10_058;
+
+/** How often a record is tried against other writers, and against a server that does not answer. */
+const MAX_TRIES = 50;
+
+/** What is to be stored in place of a record; undefined leaves it as it is. */
+export type Replacement = Uint8Array | undefined;
+
+/** Reads and changes records. */
+export class Bucket {
+  readonly #layout: Layout;
+  readonly #requests: JetStreamRequests;
+  readonly #publisher: Publisher;
+  readonly #replicas: number;
+  readonly #patience: number;
+  #created: Promise<void> | undefined;
+
+  constructor(
+    layout: Layout,
+    requests: JetStreamRequests,
+    publisher: Publisher,
+    replicas: number,
+    patience: number,
+  ) {
+    this.#layout = layout;
+    this.#requests = requests;
+    this.#publisher = publisher;
+    this.#replicas = replicas;
+    this.#patience = patience;
+  }
+
+  /** The record of a key, from the leader. A bucket that was never written to has none. */
+  async get(key: string): Promise<StoredMessage | undefined> {
+    try {
+      return await patiently(
+        this.#patience,
+        () => this.#requests.getMessage(this.#layout.bucketStream, { last_by_subj: key }),
+      );
+    } catch (error) {
+      if (error instanceof StreamNotFoundError) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Changes the record of a key by compare-and-set.
+   *
+   * @param replace What to store, given what is there. It is called again where another writer came first, and where it
+   * is unknown whether what it had said was stored.
+   */
+  async change(key: string, replace: (stored: StoredMessage | undefined) => Replacement): Promise<void> {
+    await this.#create();
+    let failure: unknown;
+    for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
+      const stored = await this.get(key);
+      const data = replace(stored);
+      if (!data) return;
+      const headers = encodeHeaders([[EXPECTED_SEQUENCE, String(stored?.sequence ?? 0)]]);
+      const outcome = await this.#publisher.publish({ subject: key, data, headers });
+      if (outcome.status === "stored") return;
+      if (outcome.status === "refused" && !isConflict(outcome.code) && !isMomentary(outcome.code)) {
+        throw new JetStreamApiError(key, outcome.code, outcome.description);
+      }
+      failure = outcome;
+      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
+    }
+    throw new BackendError("bucket", `the record "${key}" could not be changed: ${JSON.stringify(failure)}`);
+  }
+
+  /** Creates the bucket before the first change. */
+  #create(): Promise<void> {
+    return this.#created ??= this.#createOnce().catch((error) => {
+      this.#created = undefined;
+      throw error;
+    });
+  }
+
+  /** A user who may not create streams finds the bucket that an operator has made. */
+  async #createOnce(): Promise<void> {
+    try {
+      await patiently(this.#patience, () => this.#requests.streamInfo(this.#layout.bucketStream));
+      return;
+    } catch (error) {
+      if (!(error instanceof StreamNotFoundError)) throw error;
+    }
+    try {
+      await patiently(this.#patience, () =>
+        this.#requests.createStream({
+          name: this.#layout.bucketStream,
+          description: "Snapshots of Aether, and what it remembers of actors whose events have expired",
+          subjects: [this.#layout.records],
+          retention: "limits",
+          storage: "file",
+          discard: "new",
+          num_replicas: this.#replicas,
+          max_msgs_per_subject: 1,
+          max_age: 0,
+          deny_delete: true,
+          allow_rollup_hdrs: true,
+          allow_direct: true,
+        }));
+    } catch (error) {
+      // It is there, and perhaps an operator has changed its limits, which are theirs to choose.
+      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;
+    }
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * What weakens the promises of a store on JetStream, in words.
+ *
+ * @module
+ */
+
+import type { Finding } from "../types.ts";
+import type { NatsConnection } from "./connection.ts";
+import type { EventLog } from "./event_log.ts";
+import type { Layout } from "./layout.ts";
+import type { StreamInfo } from "./requests.ts";
+import { ONE_YEAR, retentionOf } from "./retention.ts";
+import { streamDifferences } from "./stream_config.ts";
+
+/** Clocks that are further apart than this are named, in milliseconds. */
+const CLOCK_TOLERANCE = 1_000;
+/** A replica that is so many operations behind is named. */
+const LAG_TOLERANCE = 10_000;
+
+/** What is asked about. */
+export interface DiagnoseSources {
+  /** The connection. */
+  readonly connection: NatsConnection;
+  /** The stream. */
+  readonly log: EventLog;
+  /** Where things lie. */
+  readonly layout: Layout;
+}
+
+/** Everything that an operator should know. */
+export async function diagnose({ connection, log, layout }: DiagnoseSources): Promise<Finding[]> {
+  const before = Date.now();
+  const info = await log.info();
+  const after = Date.now();
+  return [
+    ...settings(layout, info),
+    ...replicas(info),
+    ...durability(info),
+    ...retention(info),
+    ...limits(info),
+    ...server(connection),
+    ...clocks(info, before, after),
+  ];
+}
+
+function settings(layout: Layout, { config }: StreamInfo): Finding[] {
+  const differences = streamDifferences(layout, config, { retention: undefined, replicas: undefined });
+  return differences.map(({ setting, expected, actual }): Finding => ({
+    code: "stream-changed",
+    severity: "critical",
+    message:
+      `The stream's ${setting} was changed to ${JSON.stringify(actual)}: the log may not be append-only, ` +
+      "and events can be lost or refused",
+    advice: `Set ${setting} to ${JSON.stringify(expected)} again, and find out who changed it`,
+  }));
+}
+
+function replicas({ config, cluster }: StreamInfo): Finding[] {
+  const findings: Finding[] = [];
+  const count = Number(config.num_replicas ?? 1);
+  if (count === 1) {
+    findings.push({
+      code: "one-replica",
+      severity: "warning",
+      message: "Events lie on one server: they are away while it is down, and lost with its disk",
+      advice: "Open the store with { replicas: 3 } on a cluster of three servers, on three machines",
+    });
+  }
+  if (count > 1 && !cluster?.leader) {
+    findings.push({
+      code: "no-leader",
+      severity: "critical",
+      message: "The stream has no leader at the moment: nothing can be saved, and reads are refused",
+      advice: "Bring back servers until a majority of the replicas runs",
+    });
+  }
+  for (const { name, offline, current, lag = 0 } of cluster?.replicas ?? []) {
+    if (!offline && current && lag < LAG_TOLERANCE) continue;
+    findings.push({
+      code: offline ? "replica-offline" : "replica-behind",
+      severity: offline ? "critical" : "warning",
+      message: offline
+        ? `The replica on "${name}" is offline: one more failure may stop the stream`
+        : `The replica on "${name}" is ${lag} operations behind its leader`,
+      advice: offline
+        ? "Bring the server back, or replace the peer"
+        : "Look at the server's disk and network",
+    });
+  }
+  return findings;
+}
+
+function durability({ config }: StreamInfo): Finding[] {
+  const count = Number(config.num_replicas ?? 1);
+  return [{
+    code: "sync-unknown",
+    severity: count === 1 ? "warning" : "info",
+    message:
+      "How often the server flushes to the disk cannot be seen from here; by default every two minutes. " +
+      (count === 1
+        ? "What was saved since is lost if the machine, not only the server, goes down"
+        : "What was saved since is lost if the machines of a majority go down together"),
+    advice: 'Set "sync_interval: always" in the jetstream block of every server',
+  }];
+}
+
+function retention({ config, state }: StreamInfo): Finding[] {
+  const kept = retentionOf(config);
+  if (kept === Infinity) return [];
+  const days = (kept / (ONE_YEAR / 365)).toFixed(kept < ONE_YEAR / 365 ? 3 : 0);
+  const findings: Finding[] = [{
+    code: "retention",
+    severity: "info",
+    message:
+      `Events are removed after ${days} days. Actors that lose all their events are remembered only if a ` +
+      "store is open now and then before that, or an operator calls sweep()",
+    advice: 'Open the store with { retention: "forever" } if history must be kept, or take snapshots in time',
+  }];
+  if (state.first_seq > 1) {
+    findings.push({
+      code: "history-removed",
+      severity: "info",
+      message: `Retention has removed ${state.first_seq - 1} commits from the beginning of the log`,
+      advice: 'Read the log after "first-kept", and replay actors from snapshots',
+    });
+  }
+  return findings;
+}
+
+function limits({ config, state }: StreamInfo): Finding[] {
+  const most = Number(config.max_bytes ?? -1);
+  if (most <= 0) return [];
+  const used = Math.round(state.bytes / most * 100);
+  return [{
+    code: "size-limit",
+    severity: used >= 80 ? "warning" : "info",
+    message:
+      `The stream may hold ${most} bytes, of which ${used} % are used: when it is full, saves are refused`,
+    advice: "Raise max_bytes in time",
+  }];
+}
+
+function server({ info }: NatsConnection): Finding[] {
+  if (!info) return [];
+  return [{
+    code: "server-version",
+    severity: "info",
+    message: `The server "${info.server_name}" runs version ${info.version}`,
+    advice: "Follow the releases of nats-server: several have mended losses of data",
+  }];
+}
+
+function clocks({ ts }: StreamInfo, before: number, after: number): Finding[] {
+  const theirs = Date.parse(ts ?? "");
+  if (Number.isNaN(theirs)) return [];
+  const apart = theirs < before ? before - theirs : theirs > after ? theirs - after : 0;
+  if (apart <= CLOCK_TOLERANCE) return [];
+  return [{
+    code: "clocks-apart",
+    severity: "warning",
+    message:
+      `The server's clock and this machine's are ${
+        (apart / 1_000).toFixed(1)
+      } s apart: timestamps of events, ` +
+      "made here, and their retention, counted there, do not agree",
+    advice: "Run NTP on every machine",
+  }];
+}

@@ -1,0 +1,82 @@
+/**
+ * What can be wrong with a server or a stream, beside what every store's errors say.
+ *
+ * @module
+ */
+
+import { AetherError } from "../../errors.ts";
+
+/** The server has no JetStream, or the account may not use it. */
+export class JetStreamDisabledError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "JetStreamDisabledError";
+
+  /** Names the server. */
+  constructor(readonly server: string, options?: ErrorOptions) {
+    super(
+      `The NATS server "${server}" does not run JetStream for this account: start it with --jetstream, and enable ` +
+        "JetStream for the account",
+      options,
+    );
+  }
+}
+
+/** The server is older than what the store needs: commits over several actors are atomic from 2.12 on. */
+export class ServerTooOldError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "ServerTooOldError";
+
+  /** Names both versions. */
+  constructor(readonly version: string, readonly required: string) {
+    super(
+      `The NATS server is of version ${version}, and the event store needs ${required} or newer: update it`,
+    );
+  }
+}
+
+/** A setting of a stream that is other than the store needs it. */
+export interface StreamDifference {
+  /** The setting, in the server's own terms, such as `deny_delete`. */
+  readonly setting: string;
+  /** What the store needs, or was asked for. */
+  readonly expected: unknown;
+  /** What the stream has. */
+  readonly actual: unknown;
+}
+
+/** There is a stream already, and it is set up in another way. Nothing was changed. */
+export class StreamMismatchError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "StreamMismatchError";
+
+  /** Lists the differences. */
+  constructor(readonly stream: string, readonly differences: readonly StreamDifference[]) {
+    const list = differences.map(({ setting, expected, actual }) =>
+      `${setting} is ${shown(actual)}, and must be ${shown(expected)}`
+    );
+    super(
+      `The stream "${stream}" exists and is set up in another way: ${
+        list.join("; ")
+      }. Open the store with the ` +
+        "options that it was created with, have the operator change the stream, or choose another namespace",
+    );
+  }
+}
+
+/** The stream was deleted and created anew while a store was open on it: it is another log. */
+export class StreamReplacedError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "StreamReplacedError";
+
+  /** Names the stream. */
+  constructor(readonly stream: string) {
+    super(
+      `The stream "${stream}" was deleted and created anew: it is another log. Restore it from a backup, or close this ` +
+        "store, and open it again on the new log",
+    );
+  }
+}
+
+function shown(value: unknown): string {
+  return JSON.stringify(value) ?? "unset";
+}

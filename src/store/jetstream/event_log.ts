@@ -1,0 +1,228 @@
+/**
+ * The stream of one namespace as the store reads it: from its leader where it must be fresh, by sequence where it is
+ * known what is wanted.
+ *
+ * @module
+ */
+
+import type { ConnectionState } from "./connection_state.ts";
+import { StreamReplacedError } from "./errors.ts";
+import { patiently } from "./failures.ts";
+import type { Layout } from "./layout.ts";
+import { OrderedConsumer, type OrderedConsumerOptions } from "./ordered_consumer.ts";
+import {
+  type JetStreamRequests,
+  type MessageQuery,
+  type StreamConfig,
+  type StreamInfo,
+  StreamNotFoundError,
+} from "./requests.ts";
+import { retentionOf } from "./retention.ts";
+import type { StoredMessage } from "./stored_message.ts";
+
+/** Every subject, as a query. */
+const ANY = ">";
+
+/** The stream's metadata that names the log. */
+export const LOG_ID = "aether-log";
+/** The stream's metadata that names the format of what it holds. */
+export const LOG_FORMAT = "aether-format";
+
+/** How often to look whether the first message is still there, in milliseconds. */
+const LOOK_INTERVAL = 500;
+/** For how long that is believed, in milliseconds, if the message has long to live. */
+const LOOK_VALIDITY = 5_000;
+/** What counts as long to live, in milliseconds: clocks may be set, and retention shortened, meanwhile. */
+const LONG_TO_LIVE = 60 * 60 * 1_000;
+
+/** What an event log is made of. */
+export interface EventLogSetup {
+  /** The connection's state. */
+  readonly state: ConnectionState;
+  /** The API. */
+  readonly requests: JetStreamRequests;
+  /** Where things lie. */
+  readonly layout: Layout;
+  /** The log's id. */
+  readonly logId: string;
+  /** Whether messages expire. */
+  readonly expires: boolean;
+  /** How long a read may wait for a leader or a connection, in milliseconds. */
+  readonly patience: number;
+}
+
+/** Reads the stream. */
+export class EventLog {
+  /** The log's id. */
+  readonly logId: string;
+  /** Where things lie. */
+  readonly layout: Layout;
+  /** The API. */
+  readonly requests: JetStreamRequests;
+  /** Whether messages expire. */
+  readonly expires: boolean;
+  readonly #state: ConnectionState;
+  readonly #patience: number;
+  /** The greatest sequence that this store has seen. */
+  #highest = 0;
+  /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
+  #soundUntil = 0;
+  #lookedAt = -Infinity;
+  #replaced = false;
+
+  constructor({ state, requests, layout, logId, expires, patience }: EventLogSetup) {
+    this.#state = state;
+    this.requests = requests;
+    this.layout = layout;
+    this.logId = logId;
+    this.expires = expires;
+    this.#patience = patience;
+  }
+
+  /** Whether the connection is closed for good. */
+  get isClosed(): boolean {
+    return this.#state.isClosed;
+  }
+
+  /** The greatest sequence that this store has seen. */
+  get highest(): number {
+    return this.#highest;
+  }
+
+  /** Keeps in mind that a sequence was seen. */
+  saw(sequence: number): void {
+    if (sequence > this.#highest) this.#highest = sequence;
+  }
+
+  /**
+   * Whether it is known that no message has expired: the first one was there a moment ago, and has long to live. Else
+   * it is looked up for the next time.
+   */
+  get nothingExpired(): boolean {
+    const now = performance.now();
+    const isSound = now < this.#soundUntil;
+    if (!isSound && now > this.#lookedAt + LOOK_INTERVAL) {
+      this.#lookedAt = now;
+      this.#look(now).catch(() => {}); // it stays unknown, and costs a read
+    }
+    return isSound || !this.expires;
+  }
+
+  /** Whether the stream was another log when it was last looked at, as it is now and then while new actors are saved. */
+  get isReplaced(): boolean {
+    return this.#replaced;
+  }
+
+  /**
+   * The last message of a subject, from the leader.
+   *
+   * @param deadline When to give up, on the clock of `performance.now()`.
+   */
+  lastOf(subject: string, deadline?: number): Promise<StoredMessage | undefined> {
+    return this.#get({ last_by_subj: subject }, deadline);
+  }
+
+  /** The first message of a subject from a sequence on, from the leader. It scans; use it where that is rare. */
+  nextOf(subject: string, sequence: number): Promise<StoredMessage | undefined> {
+    return this.#get({ next_by_subj: subject, seq: sequence });
+  }
+
+  /** The last message, of all or of those that a filter chooses, from the leader. */
+  last(filter = ANY): Promise<StoredMessage | undefined> {
+    return this.#get({ last_by_subj: filter });
+  }
+
+  /** The first message that is kept, from the leader. */
+  first(): Promise<StoredMessage | undefined> {
+    return this.#get({ next_by_subj: ANY, seq: 1 });
+  }
+
+  /** The sequence of the first message that is kept, from the leader; infinite where none is. */
+  async firstSequence(): Promise<number> {
+    return (await this.first())?.sequence ?? Infinity;
+  }
+
+  /** The sequence of the last message, also of one that has expired. */
+  async lastSequence(): Promise<number> {
+    return (await this.last())?.sequence ?? (await this.info()).state.last_seq;
+  }
+
+  /** The message at a sequence, from the leader. */
+  at(sequence: number): Promise<StoredMessage | undefined> {
+    return this.#get({ seq: sequence });
+  }
+
+  /**
+   * Messages by sequence, pipelined, from any replica; one that a replica does not have is asked for again from the
+   * leader. Undefined stands for one that the leader does not have.
+   */
+  async all(sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
+    const messages = await this.#patiently(() => this.requests.getDirect(this.layout.stream, sequences));
+    const missing: Promise<void>[] = [];
+    for (let index = 0; index < sequences.length; index++) {
+      if (messages[index]) continue;
+      missing.push(this.at(sequences[index]!).then((message) => void (messages[index] = message)));
+    }
+    await Promise.all(missing);
+    return messages;
+  }
+
+  /** What the server tells about the stream. Its counts may be stale. */
+  info(): Promise<StreamInfo> {
+    return this.#patiently(() => this.requests.streamInfo(this.layout.stream));
+  }
+
+  /** A reader of the stream in order. It ends with an error when the stream is gone or another one. */
+  consumer(options: Omit<OrderedConsumerOptions, "stream" | "check">): OrderedConsumer {
+    return new OrderedConsumer(this.#state, this.requests, {
+      ...options,
+      stream: this.layout.stream,
+      check: () => this.assertSame(),
+    });
+  }
+
+  /**
+   * Checks that the stream is still the log that was opened.
+   *
+   * @throws {StreamReplacedError} If it is another one.
+   * @throws {StreamNotFoundError} If it does not exist.
+   */
+  async assertSame(): Promise<void> {
+    const { config } = await this.requests.streamInfo(this.layout.stream);
+    this.#replaced = logIdOf(config) !== this.logId;
+    if (this.#replaced) throw new StreamReplacedError(this.layout.stream);
+  }
+
+  /** Checks that the stream exists where nobody took a message: an election passes, a deletion does not. */
+  async assertThere(): Promise<void> {
+    try {
+      await this.requests.streamInfo(this.layout.stream);
+    } catch (error) {
+      if (error instanceof StreamNotFoundError) throw error;
+    }
+  }
+
+  async #look(now: number): Promise<void> {
+    const first = this.expires ? await this.at(1) : undefined;
+    const { ts, config } = await this.requests.streamInfo(this.layout.stream);
+    this.#replaced = logIdOf(config) !== this.logId;
+    if (this.#replaced) return;
+    if (!this.expires) this.#soundUntil = now + LOOK_VALIDITY;
+    if (!first || ts === undefined) return;
+    const left = retentionOf(config) - (Date.parse(ts) - Date.parse(first.time));
+    if (left > LONG_TO_LIVE) this.#soundUntil = now + LOOK_VALIDITY;
+  }
+
+  #get(query: MessageQuery, deadline?: number): Promise<StoredMessage | undefined> {
+    return this.#patiently(() => this.requests.getMessage(this.layout.stream, query), deadline);
+  }
+
+  #patiently<T>(read: () => Promise<T>, deadline = Infinity): Promise<T> {
+    const patience = Math.min(this.#patience, deadline - performance.now());
+    return patiently(patience, read, () => this.isClosed);
+  }
+}
+
+function logIdOf({ metadata }: StreamConfig): string | undefined {
+  return (metadata as Readonly<Record<string, string>> | undefined)?.[LOG_ID];
+}

@@ -1,0 +1,134 @@
+/**
+ * How far actors are: what the next commit must be guarded with.
+ *
+ * @module
+ */
+
+import { lostTail } from "../chain.ts";
+import { type ActorHead, NEW_ACTOR } from "../commit.ts";
+import { DamagedHistoryError } from "../errors.ts";
+import type { EventLog } from "./event_log.ts";
+import type { ExpiredActors } from "./expired_actors.ts";
+import { type CommitHeader, type Records, versionAfter } from "./record.ts";
+import type { StoredMessage } from "./stored_message.ts";
+import { Trail } from "./trail.ts";
+
+/** An actor's head, and its last commit in the stream. */
+export interface Head extends ActorHead {
+  /** The stream sequence of the actor's last commit; 0 where the stream has none. */
+  readonly sequence: number;
+  /** The trail of the commit that comes next. */
+  readonly trail: Trail;
+}
+
+/** The head of an actor that was never heard of. */
+export const NEW_HEAD: Head = { ...NEW_ACTOR, sequence: 0, trail: Trail.EMPTY };
+
+/** An actor's latest commit, and its head. */
+export interface Latest {
+  /** The message of the latest commit; nothing where the stream has none. */
+  readonly message: StoredMessage | undefined;
+  /** How far the actor is. */
+  readonly head: Head;
+  /** Says that this store has seen more of the actor. */
+  readonly fault: DamagedHistoryError | undefined;
+}
+
+/** Keeps the heads of recently used actors, and reads the others. A stale head costs a refused commit, never more. */
+export class Heads {
+  readonly #log: EventLog;
+  readonly #records: Records;
+  readonly #expired: ExpiredActors;
+  readonly #size: number;
+  readonly #cache = new Map<string, Head>();
+
+  /** @param size How many heads to keep. */
+  constructor(log: EventLog, records: Records, expired: ExpiredActors, size: number) {
+    this.#log = log;
+    this.#records = records;
+    this.#expired = expired;
+    this.#size = size;
+  }
+
+  /** The head as it was last seen. */
+  cached(actorId: string): Head | undefined {
+    return this.#cache.get(actorId);
+  }
+
+  /** All heads as they were last seen. */
+  entries(): Iterable<[string, Head]> {
+    return this.#cache;
+  }
+
+  /** Keeps a head that was just seen. */
+  set(actorId: string, head: Head): void {
+    this.#cache.delete(actorId);
+    this.#cache.set(actorId, head);
+    this.#log.saw(head.sequence);
+    if (this.#cache.size <= this.#size) return;
+    for (const oldest of this.#cache.keys()) {
+      this.#cache.delete(oldest);
+      break;
+    }
+  }
+
+  /**
+   * Reads a head from the leader.
+   *
+   * @param deadline When to give up, on the clock of `performance.now()`.
+   * @throws {DamagedHistoryError} If the actor's latest commit cannot be read, or is behind what this store has seen.
+   */
+  async read(actorId: string, deadline?: number): Promise<Head> {
+    const { head, fault } = await this.latest(actorId, deadline);
+    if (fault) throw fault;
+    return head;
+  }
+
+  /**
+   * Reads an actor's latest commit from the leader.
+   *
+   * @throws {DamagedHistoryError} If it cannot be read.
+   */
+  async latest(actorId: string, deadline?: number): Promise<Latest> {
+    const known = this.#cache.get(actorId);
+    const message = await this.#log.lastOf(this.#log.layout.subject(actorId), deadline);
+    const head = message ? headAfter(this.#header(message)) : await this.#withoutMessage(actorId, known);
+    if (known && head.version < known.version) {
+      await this.#log.assertSame();
+      return { message, head, fault: lostTail(actorId, head.version, known.version) };
+    }
+    // What this store has saved while it read is newer than what it read.
+    const current = this.#cache.get(actorId);
+    if (current === known || head.sequence >= current!.sequence) this.set(actorId, head);
+    return { message, head, fault: undefined };
+  }
+
+  #header(message: StoredMessage): CommitHeader {
+    const header = this.#records.header(message);
+    if (header instanceof DamagedHistoryError) throw header;
+    return header;
+  }
+
+  /** The stream has nothing of the actor: it is new, or all of it has expired. */
+  async #withoutMessage(actorId: string, known: Head | undefined): Promise<Head> {
+    if (!this.#log.expires) return NEW_HEAD;
+    // Made after the miss: while the very first message is there, nothing has expired.
+    if (await this.#log.at(1)) return NEW_HEAD;
+    // Of an actor that had commits, none is left: expired, or the stream is another one.
+    if (known && known.sequence > 0) {
+      await this.#log.assertSame();
+      if (known.sequence > await this.#log.lastSequence()) return NEW_HEAD; // nor did it ever hold them
+    }
+    const recorded = await this.#expired.find(actorId);
+    const remembered = known && known.sequence < await this.#log.firstSequence() ? known : undefined;
+    const version = Math.max(recorded?.version ?? 0, remembered?.version ?? 0);
+    const fence = Math.max(recorded?.fence ?? 0, remembered?.fence ?? 0);
+    return { version, fence, sequence: 0, trail: Trail.EMPTY };
+  }
+}
+
+/** The head that a commit leaves behind. */
+export function headAfter(header: CommitHeader): Head {
+  const { fence, sequence, trail = Trail.EMPTY } = header;
+  return { version: versionAfter(header), fence, sequence, trail: trail.after(sequence) };
+}

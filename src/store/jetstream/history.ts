@@ -1,0 +1,185 @@
+/**
+ * Reading one actor's history from JetStream, its chain checked.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../../event/types.ts";
+import type { HistoryRead } from "../backend.ts";
+import { follows, lastVersion, missingVersions } from "../chain.ts";
+import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "../errors.ts";
+import { type ActorMessages, scanBackward, scanForward } from "./actor_scan.ts";
+import type { EventLog } from "./event_log.ts";
+import type { Heads } from "./heads.ts";
+import { missingBefore } from "./missing.ts";
+import type { OrFault, Records, StoredCommit } from "./record.ts";
+import { BrokenTrail, walkTrail } from "./trail_walk.ts";
+
+/** What a history is read with. */
+export interface HistorySources {
+  /** The stream. */
+  readonly log: EventLog;
+  /** Reads messages. */
+  readonly records: Records;
+  /** The heads of actors. */
+  readonly heads: Heads;
+}
+
+/** An actor's events, in batches. */
+export function readHistory(
+  sources: HistorySources,
+  actorId: string,
+  read: HistoryRead,
+): AsyncIterable<readonly StoredEvent[]> {
+  return new HistoryReading(sources, actorId, read).run();
+}
+
+/*
+ * What a history costs, in microseconds (facts, and `trail.ts` in the prototypes): a commit fetched by its sequence; a
+ * consumer; a commit that the consumer delivers; a message that the server looks at on the way.
+ */
+const FETCH_COST = 18;
+const CONSUMER_COST = 1_500;
+const DELIVERY_COST = 4;
+const SCAN_COST = 0.08;
+
+/** One read under way. */
+class HistoryReading {
+  readonly #sources: HistorySources;
+  readonly #actorId: string;
+  readonly #read: HistoryRead;
+  /** The last commit that was taken. */
+  #last: StoredCommit | undefined;
+  /** Whether something was read that is not what was written. */
+  #interrupted = false;
+
+  constructor(sources: HistorySources, actorId: string, read: HistoryRead) {
+    this.#sources = sources;
+    this.#actorId = actorId;
+    this.#read = read;
+  }
+
+  async *run(): AsyncGenerator<readonly StoredEvent[]> {
+    const { heads, records } = this.#sources;
+    const { fromVersion, toVersion } = this.#read;
+    const { message, head, fault } = await heads.latest(this.#actorId);
+    const lostTail = fault && fault.version! > fromVersion - 1 && toVersion > head.version
+      ? fault
+      : undefined;
+    if (!message) {
+      if (head.version >= fromVersion) this.#report(new HistoryTruncatedError({ actorId: this.#actorId }));
+    } else if (head.version >= fromVersion) {
+      const latest = records.read(message);
+      if (latest instanceof DamagedHistoryError) throw latest;
+      if (this.#read.direction === "backward" && lostTail) this.#report(lostTail);
+      for await (const commits of this.#commits(latest, message.data.length)) {
+        const events: StoredEvent[] = [];
+        let done = false;
+        for (const commit of commits) {
+          const found = await this.#check(commit);
+          if (found) {
+            if (events.length > 0) yield events.splice(0);
+            this.#report(found);
+          }
+          if (!(commit instanceof DamagedHistoryError)) {
+            this.#add(commit.events.filter(this.#isChosen), events);
+          }
+          done = this.#isLast(commit);
+          if (done) break;
+        }
+        if (events.length > 0) yield events;
+        if (done) return;
+      }
+      await this.#checkBeginning();
+      if (this.#read.direction === "backward") return;
+    }
+    if (lostTail) this.#report(lostTail);
+  }
+
+  /** The commits in the order of the read, by the way that costs least; a trail that is broken is left. */
+  async *#commits(latest: StoredCommit, bytes: number): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
+    const { log, records } = this.#sources;
+    const { direction, fromVersion, toVersion, limit } = this.#read;
+    if (latest.trail && this.#trailIsCheaper(latest)) {
+      try {
+        const walk = { fromVersion, toVersion, direction, expected: limit + 2 };
+        yield* walkTrail(log, records, latest, bytes, walk);
+        return;
+      } catch (error) {
+        if (!(error instanceof BrokenTrail)) throw error;
+      }
+    }
+    const messages: ActorMessages = { log, records, actorId: this.#actorId };
+    if (direction === "forward") {
+      yield* scanForward(messages, (this.#last?.sequence ?? 0) + 1, latest.sequence);
+    } else yield* scanBackward(messages, (this.#last?.sequence ?? latest.sequence + 1) - 1);
+  }
+
+  #trailIsCheaper({ trail, sequence }: StoredCommit): boolean {
+    const { direction, fromVersion, toVersion, limit } = this.#read;
+    const named = trail!.entries();
+    const count = trail!.count + 1;
+    if (direction === "backward" || fromVersion > 1 || toVersion < Number.MAX_SAFE_INTEGER || limit < count) {
+      return true;
+    }
+    const span = sequence - (named[0]?.sequence ?? sequence);
+    return count * FETCH_COST <= CONSUMER_COST + count * DELIVERY_COST + span * SCAN_COST;
+  }
+
+  /** Holds a commit against the one that was read before it. */
+  async #check(commit: OrFault<StoredCommit>): Promise<HistoryFault | undefined> {
+    const last = this.#last;
+    const interrupted = this.#interrupted;
+    if (commit instanceof DamagedHistoryError) {
+      this.#interrupted = true;
+      return commit;
+    }
+    this.#last = commit;
+    this.#interrupted = false;
+    if (interrupted) return undefined;
+    if (this.#read.direction === "forward") {
+      if (!last) return await this.#begins(commit);
+      const fault = follows(commit, lastVersion(last));
+      return fault && await missingBefore(this.#sources.log, commit, fault);
+    }
+    if (!last || lastVersion(commit) === last.previousVersion) return undefined;
+    const lost = missingVersions(this.#actorId, lastVersion(commit) + 1, last.previousVersion);
+    return await missingBefore(this.#sources.log, last, lost);
+  }
+
+  /** The first commit must begin at the first version that was asked for, or before it. */
+  async #begins(commit: StoredCommit): Promise<HistoryFault | undefined> {
+    const { fromVersion } = this.#read;
+    const { previousVersion, events } = commit;
+    if (previousVersion < fromVersion) return undefined;
+    const lost = missingVersions(this.#actorId, fromVersion, previousVersion, events[0]?.position);
+    return await missingBefore(this.#sources.log, commit, lost);
+  }
+
+  /** A backward read must have come to the first version that was asked for. */
+  async #checkBeginning(): Promise<void> {
+    if (this.#read.direction === "forward" || !this.#last || this.#interrupted) return;
+    const fault = await this.#begins(this.#last);
+    if (fault) this.#report(fault);
+  }
+
+  #isLast(commit: OrFault<StoredCommit>): boolean {
+    if (commit instanceof DamagedHistoryError) return false;
+    const { direction, fromVersion, toVersion } = this.#read;
+    return direction === "forward" ? lastVersion(commit) >= toVersion : commit.previousVersion < fromVersion;
+  }
+
+  readonly #isChosen = ({ version }: StoredEvent): boolean => {
+    return version >= this.#read.fromVersion && version <= this.#read.toVersion;
+  };
+
+  #add(chosen: readonly StoredEvent[], events: StoredEvent[]): void {
+    if (this.#read.direction === "forward") { for (const event of chosen) events.push(event); }
+    else for (let index = chosen.length - 1; index >= 0; index--) events.push(chosen[index]!);
+  }
+
+  #report(fault: HistoryFault): void {
+    if (!this.#read.onDamage) throw fault;
+    this.#read.onDamage(fault);
+  }
+}

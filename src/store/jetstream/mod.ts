@@ -1,0 +1,212 @@
+/**
+ * The event store on NATS JetStream: for production, on one server or on a cluster of three.
+ *
+ * It needs nats-server 2.12 or newer. **Events are kept for one year unless you say otherwise**: open the store with
+ * `{ retention: "forever" }` to keep them all.
+ *
+ * @example Save and read
+ * ```ts ignore
+ * import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+ *
+ * await using store = await JetStreamEventStore.open("nats://localhost:4222", { replicas: 3, retention: "forever" });
+ * await store.append("order.123", [{ eventType: "OrderPlaced", data: { total: 99.99 } }], { expectedVersion: 0 });
+ * const history = await store.getEvents("order.123");
+ * ```
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../../errors.ts";
+import type { Event } from "../../event/types.ts";
+import { BackedEventStore } from "../backed_event_store.ts";
+import { StoreClosedError } from "../errors.ts";
+import { type EventStoreOptions, setUpStore, type StoreSetup } from "../options.ts";
+import type { JetStreamBackend } from "./backend.ts";
+import type { ConnectOptions, NatsConnection } from "./connection.ts";
+import { type JetStreamSettings, openJetStreamBackend } from "./open.ts";
+import { type Retention, SHORTEST_RETENTION } from "./retention.ts";
+import { requireSubjectPrefix } from "../../event/subject.ts";
+import type { SweepReport } from "./sweep.ts";
+
+export * from "../mod.ts";
+export {
+  type ConnectOptions,
+  CredentialsRejectedError,
+  type NatsConnection,
+  type NatsMessage,
+  type NatsMessageHeaders,
+  type NatsPublishOptions,
+  type NatsServerInfo,
+  type NatsStatus,
+  type NatsStatusIterable,
+  type NatsSubscription,
+  type NatsSubscriptionOptions,
+  NotConnectedError,
+  PayloadTooLargeError,
+  ServerUnreachableError,
+} from "./connection.ts";
+export {
+  JetStreamDisabledError,
+  ServerTooOldError,
+  type StreamDifference,
+  StreamMismatchError,
+  StreamReplacedError,
+} from "./errors.ts";
+export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./requests.ts";
+export type { NoAnswer } from "./reply_inbox.ts";
+export type { Retention } from "./retention.ts";
+export { SweepEndedError, type SweepReport } from "./sweep.ts";
+
+/** What a store on JetStream can be opened with. */
+export interface JetStreamEventStoreOptions<E extends Event = Event> extends EventStoreOptions<E> {
+  /**
+   * The first levels of every subject and the first part of the stream's name: letters, digits, `_`, `-`, and dots
+   * between levels.
+   *
+   * @default {"aether"}
+   */
+  readonly prefix?: string;
+  /**
+   * How long events are kept, in milliseconds, at least 100; or `"forever"`. An existing stream that keeps them
+   * differently is refused; left out, it is taken as it is.
+   *
+   * @default {one year}
+   */
+  readonly retention?: Retention;
+  /**
+   * How many servers keep each event, 1 to 5. An existing stream with another number is refused; left out, it is taken
+   * as it is.
+   *
+   * @default {1}
+   */
+  readonly replicas?: number;
+  /** The JetStream domain, where the server belongs to another one. @default {the server's own} */
+  readonly domain?: string;
+  /** How long a save may take before it is given up, in milliseconds. @default {30_000} */
+  readonly saveTimeout?: number;
+  /** How long a read waits for a connection or for the election of a leader, in milliseconds. @default {15_000} */
+  readonly readTimeout?: number;
+  /** How long a single answer of the server may take before it is asked again, in milliseconds. @default {5_000} */
+  readonly answerTimeout?: number;
+  /**
+   * How often the server reports to a subscription that it has nothing to deliver, in milliseconds, at least 100: a
+   * subscription begins anew after two and a half silent ones.
+   *
+   * @default {1_000}
+   */
+  readonly heartbeat?: number;
+  /** How many actors' latest versions are kept in memory, at least 1. @default {100_000} */
+  readonly cachedActors?: number;
+  /** How many saves may be under way; more wait for their turn. @default {1_024} */
+  readonly maxInFlight?: number;
+  /** How to connect, where a URL is given. */
+  readonly connect?: ConnectOptions;
+}
+
+/**
+ * An event store on NATS JetStream. It keeps the whole contract of {@linkcode EventStore}.
+ *
+ * A namespace is a stream; a commit is one message an actor, so that a save is one round trip, and atomic on every
+ * number of replicas. Events of several actors are saved as one atomic batch.
+ *
+ * @typeParam E The union of the events it holds.
+ */
+export class JetStreamEventStore<E extends Event = Event> extends BackedEventStore<E> {
+  readonly #backend: JetStreamBackend;
+  #ended = false;
+
+  private constructor(backend: JetStreamBackend, setup: StoreSetup) {
+    super(backend, setup);
+    this.#backend = backend;
+  }
+
+  /**
+   * Opens a store, and creates its stream if there is none.
+   *
+   * @param urlOrConnection A server's URL, several of them, or a connection of any transport of nats.js, which stays the
+   * caller's to close.
+   * @param options The namespace and the rest.
+   * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
+   * @throws {JetStreamDisabledError | ServerTooOldError} If the server cannot hold a store.
+   * @throws {StreamMismatchError} If the stream exists and is set up in another way.
+   * @throws {StoreOpenError} If the server refuses, or does not answer.
+   * @throws {InvalidArgumentError} If an option is out of range.
+   */
+  static async open<E extends Event = Event>(
+    urlOrConnection: string | readonly string[] | NatsConnection,
+    options: JetStreamEventStoreOptions<E> = {},
+  ): Promise<JetStreamEventStore<E>> {
+    const settings = settingsOf(options);
+    const setup = setUpStore(options);
+    return new JetStreamEventStore<E>(await openJetStreamBackend(urlOrConnection, setup, settings), setup);
+  }
+
+  /**
+   * Remembers the actors whose last events expire soon, so that their versions are not used again. Every open store does
+   * it now and then; an operator may call it where no store is open for long.
+   */
+  async sweep(): Promise<SweepReport> {
+    if (this.#ended) throw new StoreClosedError();
+    return await this.#backend.sweep();
+  }
+
+  /** Finishes what is in flight and refuses what comes after; subscriptions end. */
+  override close(): Promise<void> {
+    this.#ended = true;
+    return super.close();
+  }
+}
+
+function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): JetStreamSettings {
+  const {
+    prefix = "aether",
+    retention,
+    replicas,
+    domain,
+    saveTimeout = 30_000,
+    readTimeout = 15_000,
+    answerTimeout = 5_000,
+    heartbeat = 1_000,
+    cachedActors = 100_000,
+    maxInFlight = 1_024,
+    connect = {},
+  } = options;
+  if (typeof prefix !== "string") throw new InvalidArgumentError("prefix", "must be a string");
+  requireSubjectPrefix(prefix);
+  if (domain !== undefined && !/^[A-Za-z0-9_-]+$/.test(domain)) {
+    throw new InvalidArgumentError("options.domain", 'must be letters, digits, "_" and "-"');
+  }
+  if (retention !== undefined && retention !== "forever") {
+    checkAtLeast("retention", retention, SHORTEST_RETENTION);
+  }
+  if (replicas !== undefined && !(Number.isInteger(replicas) && replicas >= 1 && replicas <= 5)) {
+    throw new InvalidArgumentError("options.replicas", "must be an integer from 1 to 5");
+  }
+  checkAtLeast("saveTimeout", saveTimeout, 1);
+  checkAtLeast("readTimeout", readTimeout, 0);
+  checkAtLeast("answerTimeout", answerTimeout, 1);
+  checkAtLeast("heartbeat", heartbeat, 100);
+  checkAtLeast("cachedActors", cachedActors, 1);
+  checkAtLeast("maxInFlight", maxInFlight, 1);
+  return {
+    prefix,
+    retention,
+    replicas,
+    domain,
+    saveTimeout,
+    readTimeout,
+    answerTimeout,
+    heartbeat,
+    cachedActors,
+    maxInFlight,
+    connect,
+  };
+}
+
+function checkAtLeast(option: string, value: number, least: number): void {
+  if (Number.isFinite(value) && value >= least) return;
+  throw new InvalidArgumentError(
+    `options.${option}`,
+    `must be a number of at least ${least}, and is ${value}`,
+  );
+}

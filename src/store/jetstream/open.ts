@@ -1,0 +1,226 @@
+/**
+ * Opening a stream and the log in it.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../../errors.ts";
+import { sleep } from "../../sleep.ts";
+import { loadChecksum } from "../checksum.ts";
+import { StoreOpenError } from "../errors.ts";
+import type { StoreSetup } from "../options.ts";
+import { newLogId } from "../position.ts";
+import type { StoreLimits } from "../types.ts";
+import { JetStreamBackend } from "./backend.ts";
+import { Bucket } from "./bucket.ts";
+import { type ConnectOptions, connectTo, type NatsConnection } from "./connection.ts";
+import { ConnectionState } from "./connection_state.ts";
+import { JetStreamDisabledError, ServerTooOldError, StreamMismatchError } from "./errors.ts";
+import { EventLog, LOG_ID } from "./event_log.ts";
+import { ExpiredActors } from "./expired_actors.ts";
+import { isDisabled, openError, patiently } from "./failures.ts";
+import { Heads } from "./heads.ts";
+import { Layout } from "./layout.ts";
+import { Publisher } from "./publisher.ts";
+import { Records } from "./record.ts";
+import {
+  JetStreamApiError,
+  JetStreamRequests,
+  NoAnswerError,
+  type StreamInfo,
+  StreamNotFoundError,
+} from "./requests.ts";
+import { retentionOf } from "./retention.ts";
+import { Snapshots } from "./snapshots.ts";
+import { type StreamChoices, streamConfig, streamDifferences } from "./stream_config.ts";
+import { Sweeper } from "./sweep.ts";
+import { Writer } from "./writer.ts";
+
+/** What a stream is opened with, every default filled in. */
+export interface JetStreamSettings extends StreamChoices {
+  /** The first levels of every subject. */
+  readonly prefix: string;
+  /** The JetStream domain. */
+  readonly domain: string | undefined;
+  /** How long a save may take, in milliseconds. */
+  readonly saveTimeout: number;
+  /** How long a read may wait for a leader or a connection, in milliseconds. */
+  readonly readTimeout: number;
+  /** How long a single answer may take, in milliseconds. */
+  readonly answerTimeout: number;
+  /** How often the server reports while it has nothing to deliver, in milliseconds. */
+  readonly heartbeat: number;
+  /** How many actors' heads are kept. */
+  readonly cachedActors: number;
+  /** How many publications may be under way. */
+  readonly maxInFlight: number;
+  /** How to connect, where a URL is given. */
+  readonly connect: ConnectOptions;
+}
+
+/** The first version whose atomic batches can be relied on. */
+const REQUIRED_VERSION = "2.12.0";
+
+/** The most that the headers of a message take: a thousand versions that are not in a row, the trail, the rest. */
+const HEADER_BYTES = 24 * 1024;
+/** The least that every store must take. */
+const LEAST_COMMIT_BYTES = 256 * 1024;
+const MOST_EVENT_BYTES = 512 * 1024;
+const MOST_COMMIT_BYTES = 8 * 1024 * 1024;
+
+/** How long opening may wait for a cluster that is about to elect its leaders, in milliseconds. */
+const OPEN_PATIENCE = 15_000;
+/** How long to wait for the server to take what was sent, when the connection is closed, in milliseconds. */
+const CLOSE_PATIENCE = 500;
+/** The server answers so to the creation of a stream that exists with other settings. */
+const STREAM_NAME_IN_USE = 10_058;
+
+/** Opens a backend. */
+export async function openJetStreamBackend(
+  target: string | readonly string[] | NatsConnection,
+  setup: StoreSetup,
+  settings: JetStreamSettings,
+): Promise<JetStreamBackend> {
+  const layout = new Layout(settings.prefix, setup.namespace);
+  const isUrl = typeof target === "string" || Array.isArray(target);
+  const connection = isUrl
+    ? await connectTo(target as string | readonly string[], settings.connect)
+    : checkConnection(target);
+  const state = new ConnectionState(connection);
+  const closing: (() => void | Promise<void>)[] = [() => state.close()];
+  const close = async (): Promise<void> => {
+    for (const step of closing.splice(0).reverse()) await step();
+  };
+  closing.unshift(() => finish(connection, isUrl));
+  try {
+    checkServer(connection);
+    const apiPrefix = settings.domain === undefined ? {} : { apiPrefix: `$JS.${settings.domain}.API` };
+    const { answerTimeout: timeout, readTimeout: patience } = settings;
+    const requests = new JetStreamRequests(state, { timeout, ...apiPrefix });
+    closing.push(() => requests.close());
+    const { config } = await openStream(requests, layout, settings, connection.info?.server_name ?? "");
+    const logId = (config.metadata as Readonly<Record<string, string>>)[LOG_ID]!;
+    const publisher = new Publisher(state, { timeout, maxInFlight: settings.maxInFlight });
+    closing.push(() => publisher.close());
+    const retention = retentionOf(config);
+    const checksum = await loadChecksum();
+    const expires = retention < Infinity;
+    const log = new EventLog({ state, requests, layout, logId, expires, patience });
+    const records = new Records(logId, layout, checksum);
+    const bucket = new Bucket(layout, requests, publisher, Number(config.num_replicas ?? 1), patience);
+    const expired = new ExpiredActors(bucket, layout, logId, checksum);
+    const heads = new Heads(log, records, expired, settings.cachedActors);
+    const { warn } = setup;
+    const writer = new Writer({ log, records, heads, publisher, timeout: settings.saveTimeout, warn });
+    const snapshots = new Snapshots(bucket, log, checksum, warn);
+    const limits = limitsOf(state.maxPayload);
+    const sweeper = new Sweeper({ log, records, expired, retention, warn: warn });
+    closing.push(() => sweeper.close());
+    const { heartbeat } = settings;
+    return new JetStreamBackend({
+      limits,
+      connection,
+      log,
+      records,
+      heads,
+      writer,
+      snapshots,
+      sweeper,
+      checksum,
+      heartbeat,
+      close,
+    });
+  } catch (error) {
+    await close();
+    throw openError(layout.stream, error);
+  }
+}
+
+/** Lets the server take what was sent, and closes a connection that the store opened. */
+async function finish(connection: NatsConnection, opened: boolean): Promise<void> {
+  if (connection.isClosed()) return;
+  const sent = new AbortController();
+  const flushed = connection.flush().catch(() => {}).finally(() => sent.abort());
+  await Promise.race([flushed, sleep(CLOSE_PATIENCE, sent.signal).catch(() => {})]);
+  if (opened) await connection.close();
+}
+
+function checkConnection(target: unknown): NatsConnection {
+  const connection = target as NatsConnection | null;
+  const methods = ["publish", "subscribe", "flush", "status", "isClosed"] as const;
+  if (
+    typeof connection === "object" && connection &&
+    methods.every((name) => typeof connection[name] === "function")
+  ) {
+    return connection;
+  }
+  throw new InvalidArgumentError("urlOrConnection", "must be the URL of a NATS server, or a NATS connection");
+}
+
+function checkServer({ info }: NatsConnection): void {
+  if (!info) throw new StoreOpenError("The NATS connection is closed or down: hand over one that is open");
+  if (isOlder(info.version, REQUIRED_VERSION)) throw new ServerTooOldError(info.version, REQUIRED_VERSION);
+  if (!info.jetstream) throw new JetStreamDisabledError(info.server_name);
+  const least = LEAST_COMMIT_BYTES + HEADER_BYTES;
+  if (info.max_payload < least) {
+    throw new StoreOpenError(
+      `The NATS server takes messages of ${info.max_payload} bytes, and the event store needs ${least}: raise ` +
+        "max_payload on every server",
+    );
+  }
+}
+
+function isOlder(version: string, required: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map((part) => parseInt(part));
+  const [requiredMajor = 0, requiredMinor = 0] = required.split(".").map(Number);
+  return major < requiredMajor || (major === requiredMajor && minor < requiredMinor);
+}
+
+function limitsOf(maxPayload: number): StoreLimits {
+  const bytesPerCommit = Math.min(MOST_COMMIT_BYTES, maxPayload - HEADER_BYTES);
+  const bytesPerEvent = Math.min(MOST_EVENT_BYTES, bytesPerCommit - "[]".length);
+  return Object.freeze({ actorsPerCommit: 100, eventsPerCommit: 1_000, bytesPerCommit, bytesPerEvent });
+}
+
+/** The stream of the namespace, which whoever comes first creates. */
+async function openStream(
+  requests: JetStreamRequests,
+  layout: Layout,
+  choices: StreamChoices,
+  server: string,
+): Promise<StreamInfo> {
+  try {
+    const info = await findOrCreate(requests, layout, choices);
+    const differences = streamDifferences(layout, info.config, choices);
+    if (differences.length > 0) throw new StreamMismatchError(layout.stream, differences);
+    return info;
+  } catch (error) {
+    if (isDisabled(error) || (error instanceof NoAnswerError && error.why === "no responders")) {
+      throw new JetStreamDisabledError(server, { cause: error });
+    }
+    throw error;
+  }
+}
+
+async function findOrCreate(
+  requests: JetStreamRequests,
+  layout: Layout,
+  choices: StreamChoices,
+): Promise<StreamInfo> {
+  for (;;) {
+    try {
+      return await patiently(OPEN_PATIENCE, () => requests.streamInfo(layout.stream));
+    } catch (error) {
+      if (!(error instanceof StreamNotFoundError)) throw error;
+    }
+    try {
+      return await patiently(
+        OPEN_PATIENCE,
+        () => requests.createStream(streamConfig(layout, newLogId(), choices)),
+      );
+    } catch (error) {
+      // Another store has created it meanwhile.
+      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;
+    }
+  }
+}

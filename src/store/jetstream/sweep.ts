@@ -1,0 +1,170 @@
+/**
+ * Remembering actors before their last events expire. Any open store does it now and then, off the path of saves.
+ *
+ * @module
+ */
+
+import { AetherError } from "../../errors.ts";
+import type { Warn } from "../../warning.ts";
+import { DamagedHistoryError } from "../errors.ts";
+import type { EventLog } from "./event_log.ts";
+import type { ExpiredActor, ExpiredActors } from "./expired_actors.ts";
+import { type Records, versionAfter } from "./record.ts";
+import { retentionOf } from "./retention.ts";
+
+/** How a sweep went. */
+export interface SweepReport {
+  /** Commits that were looked at. */
+  readonly commits: number;
+  /** Actors that will have lost all their events soon, and are remembered now. */
+  readonly remembered: number;
+}
+
+/** The part of the retention that is left to those who are remembered: the oldest tenth of it. */
+const OLDEST_PART = 0.9;
+/** How often to sweep: many times while a commit passes through the oldest tenth. */
+const SWEEPS_IN_RETENTION = 50;
+/** The shortest and the longest time between sweeps, in milliseconds; a store that is opened sweeps after the first. */
+const SHORTEST_INTERVAL = 200;
+const LONGEST_INTERVAL = 60 * 60 * 1_000;
+const FIRST_SWEEP = 10_000;
+/** How many actors are remembered at once. */
+const ACTORS_AT_ONCE = 64;
+/** How many commits are collected before their actors are looked at. */
+const COMMITS_AT_ONCE = 10_000;
+
+/** What a sweeper works with. */
+export interface SweeperSetup {
+  /** The stream. */
+  readonly log: EventLog;
+  /** Reads messages. */
+  readonly records: Records;
+  /** Where actors are remembered. */
+  readonly expired: ExpiredActors;
+  /** How long events are kept, in milliseconds. */
+  readonly retention: number;
+  /** Takes failures. */
+  readonly warn: Warn;
+}
+
+/** Sweeps the oldest tenth of the retention. */
+export class Sweeper {
+  readonly #setup: SweeperSetup;
+  readonly #ending = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #running: Promise<SweepReport> | undefined;
+
+  constructor(setup: SweeperSetup) {
+    this.#setup = setup;
+    this.#schedule(Math.min(FIRST_SWEEP, this.#interval));
+  }
+
+  /** Sweeps now, or waits for the sweep that is under way. */
+  sweep(): Promise<SweepReport> {
+    return this.#running ??= this.#sweep().finally(() => this.#running = undefined);
+  }
+
+  /** Ends it; a sweep that is under way stops soon. */
+  async close(): Promise<void> {
+    this.#ending.abort();
+    clearTimeout(this.#timer);
+    await this.#running?.catch(() => {});
+  }
+
+  get #interval(): number {
+    const interval = this.#setup.retention / SWEEPS_IN_RETENTION;
+    return Math.min(LONGEST_INTERVAL, Math.max(SHORTEST_INTERVAL, interval));
+  }
+
+  #schedule(delay: number): void {
+    if (this.#setup.retention === Infinity || this.#ending.signal.aborted) return;
+    this.#timer = setTimeout(async () => {
+      try {
+        await this.sweep();
+      } catch (cause) {
+        if (!this.#ending.signal.aborted) {
+          const message = "a sweep for expiring actors failed; it is repeated later";
+          this.#setup.warn({ code: "sweep-failed", message, cause });
+        }
+      }
+      this.#schedule(this.#interval);
+    }, delay);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  async #sweep(): Promise<SweepReport> {
+    const { log, expired } = this.#setup;
+    const report = { commits: 0, remembered: 0 };
+    const { ts, config } = await log.info();
+    const first = await log.first();
+    const last = await log.last();
+    const retention = retentionOf(config);
+    if (!first || !last || ts === undefined || retention === Infinity) return report;
+    const horizon = Date.parse(ts) - retention * OLDEST_PART;
+    if (Date.parse(first.time) > horizon) return report;
+    const start = Math.max(first.sequence, await expired.sweptTo() + 1);
+    if (start > last.sequence) return report;
+    const consumer = log.consumer({ startSequence: start });
+    const stop = (): void => consumer.close();
+    this.#ending.signal.addEventListener("abort", stop, { once: true });
+    try {
+      let actors = new Map<string, ExpiredActor>();
+      let sequence = start - 1;
+      let done = false;
+      while (!done && !consumer.isClosed) {
+        for (const delivery of await consumer.read()) {
+          if (nanosecondsToMilliseconds(delivery.timestamp) > horizon) {
+            done = true;
+            break;
+          }
+          ({ sequence } = delivery);
+          report.commits++;
+          const header = this.#setup.records.header(delivery);
+          if (!(header instanceof DamagedHistoryError)) {
+            actors.set(header.actorId, { version: versionAfter(header), fence: header.fence, sequence });
+          }
+          done = sequence >= last.sequence;
+          if (done) break;
+        }
+        if (done || actors.size >= COMMITS_AT_ONCE) {
+          report.remembered += await this.#remember(actors);
+          if (sequence >= start) await expired.swept(sequence);
+          actors = new Map();
+        }
+      }
+      return report;
+    } finally {
+      this.#ending.signal.removeEventListener("abort", stop);
+      consumer.close();
+    }
+  }
+
+  /** Remembers those actors that have nothing newer. */
+  async #remember(actors: ReadonlyMap<string, ExpiredActor>): Promise<number> {
+    const { log, expired } = this.#setup;
+    let remembered = 0;
+    const queue = [...actors];
+    const lane = async (): Promise<void> => {
+      for (let next = queue.pop(); next; next = queue.pop()) {
+        if (this.#ending.signal.aborted) throw new SweepEndedError("The store was closed while it swept");
+        const [actorId, actor] = next;
+        const latest = await log.lastOf(log.layout.subject(actorId));
+        if (latest && latest.sequence > actor.sequence) continue;
+        await expired.remember(actorId, actor);
+        remembered++;
+      }
+    };
+    await Promise.all(Array.from({ length: ACTORS_AT_ONCE }, lane));
+    return remembered;
+  }
+}
+
+/** A sweep was ended by `close()`. The next store to sweep goes on where it was. */
+export class SweepEndedError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "SweepEndedError";
+}
+
+function nanosecondsToMilliseconds(timestamp: string): number {
+  return Number(timestamp.slice(0, -6));
+}

@@ -1,0 +1,162 @@
+/**
+ * Checking everything that is stored in a namespace's stream.
+ *
+ * @module
+ */
+
+import { utf8 } from "../../event/text.ts";
+import { follows, lastVersion, lostTail } from "../chain.ts";
+import type { Checksum } from "../checksum.ts";
+import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
+import type { VerificationReport, VerifyOptions } from "../types.ts";
+import type { EventLog } from "./event_log.ts";
+import type { Heads } from "./heads.ts";
+import type { Records, StoredCommit } from "./record.ts";
+
+/** What a verification has found so far. */
+type Found = Omit<VerificationReport, "ok">;
+
+/** What a verification works with. */
+export interface VerifySources {
+  /** The stream. */
+  readonly log: EventLog;
+  /** Reads messages. */
+  readonly records: Records;
+  /** What this store has seen. */
+  readonly heads: Heads;
+  /** Tells trails apart. */
+  readonly checksum: Checksum;
+}
+
+/** What is kept in mind of an actor: its last commit, and the checksum of the trail that the next one must have. */
+interface Followed {
+  readonly version: number;
+  readonly sequence: number;
+  readonly trail: number | undefined;
+  readonly hasEvents: boolean;
+}
+
+/** Reads the whole log up to its present end: sequences, checksums, chains, and trails. */
+export async function verifyLog(sources: VerifySources, options: VerifyOptions): Promise<Found> {
+  return await new Verification(sources, options).run();
+}
+
+class Verification {
+  readonly #sources: VerifySources;
+  readonly #options: VerifyOptions;
+  readonly #faults: HistoryFault[] = [];
+  readonly #actors = new Map<string, Followed>();
+  #commits = 0;
+  #events = 0;
+  #firstSequence = 1;
+  #lastPosition: string | undefined;
+
+  constructor(sources: VerifySources, options: VerifyOptions) {
+    this.#sources = sources;
+    this.#options = options;
+  }
+
+  async run(): Promise<Found> {
+    const { log } = this.#sources;
+    // What this store has seen before must be there, but for what expires.
+    const seen = { highest: log.highest, heads: [...this.#sources.heads.entries()] };
+    const last = await log.last();
+    const first = await log.first();
+    this.#firstSequence = first?.sequence ?? Infinity;
+    if (first && first.sequence > 1 && !log.expires) this.#gap(1, first.sequence);
+    if (first && last) await this.#read(first.sequence, last.sequence);
+    const end = last?.sequence ?? 0;
+    if (end < seen.highest && !(log.expires && !last)) {
+      this.#faults.push(
+        new DamagedHistoryError("the log ends before a commit that this store has seen", {
+          position: this.#sources.records.position(seen.highest, 0),
+        }),
+      );
+    }
+    for (const [actorId, head] of seen.heads) {
+      const reached = this.#actors.get(actorId)?.version ?? 0;
+      const expired = log.expires && head.sequence < this.#firstSequence;
+      if (reached < head.version && !expired) this.#faults.push(lostTail(actorId, reached, head.version));
+    }
+    let actors = 0;
+    for (const { hasEvents } of this.#actors.values()) if (hasEvents) actors++;
+    return {
+      commits: this.#commits,
+      events: this.#events,
+      actors,
+      lastPosition: this.#lastPosition,
+      faults: this.#faults,
+    };
+  }
+
+  async #read(from: number, to: number): Promise<void> {
+    const { log, records } = this.#sources;
+    const { signal, onProgress } = this.#options;
+    const consumer = log.consumer({ startSequence: from });
+    try {
+      for (let sequence = from - 1; sequence < to;) {
+        const deliveries = await consumer.read();
+        for (const delivery of deliveries) {
+          if (delivery.sequence !== sequence + 1) {
+            this.#gap(sequence + 1, Math.min(delivery.sequence, to + 1));
+          }
+          ({ sequence } = delivery);
+          if (sequence > to) break;
+          this.#commits++;
+          const commit = records.read(delivery);
+          if (commit instanceof DamagedHistoryError) this.#faults.push(commit);
+          else this.#accept(commit);
+        }
+        signal?.throwIfAborted();
+        onProgress?.({ commits: this.#commits, events: this.#events });
+      }
+    } finally {
+      consumer.close();
+    }
+  }
+
+  #accept(commit: StoredCommit): void {
+    const { actorId, sequence, previousSequence, events, trail } = commit;
+    const known = this.#actors.get(actorId);
+    const fault = known ? follows(commit, known.version) : this.#begins(commit);
+    if (fault) this.#faults.push(fault);
+    else if (known && previousSequence !== known.sequence && previousSequence !== 0) {
+      this.#fault(commit, `it was stored behind sequence ${previousSequence}, and follows ${known.sequence}`);
+    } else if (!trail || (known?.trail !== undefined && this.#trailChecksum(trail) !== known.trail)) {
+      this.#fault(commit, "its trail does not lead to the commits before it; they are searched for instead");
+    }
+    this.#events += events.length;
+    this.#lastPosition = events.at(-1)?.position ?? this.#lastPosition;
+    this.#actors.set(actorId, {
+      version: lastVersion(commit),
+      sequence,
+      trail: trail && this.#trailChecksum(trail.after(sequence)),
+      hasEvents: events.length > 0 || known?.hasEvents === true,
+    });
+  }
+
+  /** The first commit of an actor that is kept. */
+  #begins(commit: StoredCommit): DamagedHistoryError | undefined {
+    const { previousSequence } = commit;
+    if (this.#sources.log.expires && previousSequence < this.#firstSequence) return undefined;
+    return follows(commit, 0);
+  }
+
+  #fault({ actorId, previousVersion, events }: StoredCommit, reason: string): void {
+    const place = { actorId, version: previousVersion + 1, position: events[0]?.position };
+    this.#faults.push(new DamagedHistoryError(reason, place));
+  }
+
+  #gap(from: number, to: number): void {
+    const { records } = this.#sources;
+    this.#faults.push(
+      new DamagedHistoryError(`${to - from} commit(s) are missing from the log`, {
+        position: records.position(from, 0),
+      }),
+    );
+  }
+
+  #trailChecksum(trail: NonNullable<StoredCommit["trail"]>): number {
+    return this.#sources.checksum(utf8(trail.encode()));
+  }
+}

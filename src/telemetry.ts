@@ -1,0 +1,355 @@
+/**
+ * Telemetry: the one place that knows OpenTelemetry.
+ *
+ * Nothing of OpenTelemetry is loaded, and nothing is measured, until somebody has registered a provider: by
+ * `OTEL_DENO=true`, or by an SDK of the program's own. Every name is in {@linkcode METRICS} and {@linkcode SPANS}, and
+ * in `src/telemetry.md`.
+ *
+ * @module
+ */
+
+import type * as OpenTelemetry from "@opentelemetry/api";
+import type { Context, Counter, Histogram, MeterProvider, Span, Tracer } from "@opentelemetry/api";
+
+/** The instrumentation scope of everything that the library reports. */
+export const SCOPE = "@flowmade-one/aether";
+
+/** One instrument. */
+interface MetricDefinition {
+  readonly kind: "counter" | "histogram";
+  readonly unit: string;
+  readonly description: string;
+  readonly attributes: readonly string[];
+  /** The upper bounds of a histogram's buckets. */
+  readonly boundaries?: readonly number[];
+}
+
+/** Seconds, from what a save in memory takes up to the deadline of one over the network. */
+const SECONDS: readonly number[] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60];
+/** Events, by powers of ten and halves of them. */
+const EVENTS: readonly number[] = [0, 1, 10, 50, 100, 500, 1_000, 5_000, 10_000, 100_000];
+
+/** Every instrument: its kind, unit and attributes. */
+export const METRICS = {
+  "aether.store.saves": {
+    kind: "counter",
+    unit: "{save}",
+    description: "Saves, by what became of them",
+    attributes: ["aether.namespace", "aether.operation", "aether.outcome"],
+  },
+  "aether.store.save.duration": {
+    kind: "histogram",
+    unit: "s",
+    description: "How long saves took",
+    attributes: ["aether.namespace", "aether.operation", "aether.outcome"],
+    boundaries: SECONDS,
+  },
+  "aether.store.events": {
+    kind: "counter",
+    unit: "{event}",
+    description: "Events that saves have stored",
+    attributes: ["aether.namespace"],
+  },
+  "aether.store.conflicts": {
+    kind: "counter",
+    unit: "{conflict}",
+    description: "Saves refused because another writer came first",
+    attributes: ["aether.namespace"],
+  },
+  "aether.store.outcomes.settled": {
+    kind: "counter",
+    unit: "{save}",
+    description: "Saves whose outcome was unknown at first, and which the store found out about",
+    attributes: ["aether.backend"],
+  },
+  "aether.execute.retries": {
+    kind: "counter",
+    unit: "{retry}",
+    description: "Commands that were decided anew after a conflict",
+    attributes: [],
+  },
+  "aether.replay.events": {
+    kind: "histogram",
+    unit: "{event}",
+    description: "Events folded in a replay",
+    attributes: ["aether.snapshot.hit"],
+    boundaries: EVENTS,
+  },
+  "aether.snapshot.lookups": {
+    kind: "counter",
+    unit: "{lookup}",
+    description: "Replays that asked for a snapshot, by whether one could be used",
+    attributes: ["aether.snapshot.hit"],
+  },
+  "aether.event_stored": {
+    kind: "counter",
+    unit: "{event}",
+    description: "EventStored announcements, by what became of them",
+    attributes: ["aether.namespace", "aether.outcome"],
+  },
+  "aether.bus.published": {
+    kind: "counter",
+    unit: "{event}",
+    description: "Events published to a bus",
+    attributes: ["aether.namespace", "aether.bus"],
+  },
+  "aether.bus.lost": {
+    kind: "counter",
+    unit: "{event}",
+    description: "Events that a subscriber of a bus did not get, by reason; an interruption counts as one",
+    attributes: ["aether.namespace", "aether.bus", "aether.reason"],
+  },
+  "aether.subscription.lag": {
+    kind: "histogram",
+    unit: "s",
+    description: "From an event's timestamp, or its publication, until a subscriber took it",
+    attributes: ["aether.namespace", "aether.source"],
+    boundaries: SECONDS,
+  },
+} as const satisfies Readonly<Record<string, MetricDefinition>>;
+
+/** Every span and its attributes. */
+export const SPANS = {
+  "aether.save": {
+    kind: "client",
+    description: "`saveEvent`, `saveEvents` and `append`, until the store has answered",
+    attributes: ["aether.namespace", "aether.operation", "aether.actor_id", "aether.events"],
+  },
+  "aether.read": {
+    kind: "client",
+    description: "`getEvents`, `getLatestVersion`, and each iteration over `readEvents` and `readAll`",
+    attributes: ["aether.namespace", "aether.operation", "aether.actor_id", "aether.events"],
+  },
+  "aether.publish": {
+    kind: "producer",
+    description: "The publication of an event to a bus",
+    attributes: ["aether.namespace", "aether.bus", "aether.event_type", "aether.actor_id"],
+  },
+  "aether.handle": {
+    kind: "consumer",
+    description: "A handler of `forEach` at work on an event; its parent is the publication",
+    attributes: ["aether.namespace", "aether.bus", "aether.event_type", "aether.actor_id"],
+  },
+} as const;
+
+/** The name of an instrument. */
+export type MetricName = keyof typeof METRICS;
+/** The name of a span. */
+export type SpanName = keyof typeof SPANS;
+type NamesOf<Kind> = { [N in MetricName]: (typeof METRICS)[N]["kind"] extends Kind ? N : never }[MetricName];
+type AttributesOf<Names extends readonly string[]> = Readonly<
+  Record<Names[number], string | number | boolean>
+>;
+/** The attributes of an instrument. */
+export type MetricAttributes<N extends MetricName> = AttributesOf<(typeof METRICS)[N]["attributes"]>;
+/** The attributes of a span; some are known only at its end, or not at all. */
+export type SpanAttributes<N extends SpanName> = Partial<AttributesOf<(typeof SPANS)[N]["attributes"]>>;
+
+/** How a span is begun. */
+export interface SpanBeginning<N extends SpanName> {
+  /** What is known of it. */
+  readonly attributes: SpanAttributes<N>;
+  /** The W3C trace context of the span that caused it. @default {the span that is current} */
+  readonly traceparent?: string | undefined;
+}
+
+/** The library's telemetry while a provider is registered. */
+export class Telemetry {
+  readonly #api: typeof OpenTelemetry;
+  readonly #tracer: Tracer;
+  readonly #counters = new Map<string, Counter>();
+  readonly #histograms = new Map<string, Histogram>();
+
+  /** Creates every instrument. */
+  constructor(api: typeof OpenTelemetry, meters: MeterProvider) {
+    this.#api = api;
+    this.#tracer = api.trace.getTracer(SCOPE);
+    const meter = meters.getMeter(SCOPE);
+    for (const [name, metric] of Object.entries<MetricDefinition>(METRICS)) {
+      const { kind, unit, description, boundaries } = metric;
+      if (kind === "counter") this.#counters.set(name, meter.createCounter(name, { unit, description }));
+      else {
+        const advice = boundaries && { explicitBucketBoundaries: [...boundaries] };
+        this.#histograms.set(
+          name,
+          meter.createHistogram(name, { unit, description, ...(advice && { advice }) }),
+        );
+      }
+    }
+  }
+
+  /** Adds to a counter. */
+  count<N extends NamesOf<"counter">>(name: N, value: number, attributes: MetricAttributes<N>): void {
+    this.#counters.get(name)!.add(value, attributes);
+  }
+
+  /** Records a value in a histogram. */
+  record<N extends NamesOf<"histogram">>(name: N, value: number, attributes: MetricAttributes<N>): void {
+    this.#histograms.get(name)!.record(value, attributes);
+  }
+
+  /**
+   * Runs an operation within a span, which is current while it runs. What it throws is recorded on the span.
+   *
+   * @param operation Returns a value, or a promise at whose end the span ends.
+   */
+  inSpan<N extends SpanName, T>(
+    name: N,
+    beginning: SpanBeginning<N>,
+    operation: (span: OpenSpan<N>) => T,
+  ): T {
+    const { span, context } = this.#begin(name, beginning);
+    const open = new OpenSpan<N>(this.#api, span);
+    let result: T;
+    try {
+      result = this.#api.context.with(context, () => operation(open));
+    } catch (error) {
+      open.end(error);
+      throw error;
+    }
+    if (!(result instanceof Promise)) {
+      open.end();
+      return result;
+    }
+    return result.then((value) => {
+      open.end();
+      return value;
+    }, (error) => {
+      open.end(error);
+      throw error;
+    }) as T;
+  }
+
+  /** Begins a span that its user ends, and that is never current. */
+  begin<N extends SpanName>(name: N, beginning: SpanBeginning<N>): OpenSpan<N> {
+    return new OpenSpan<N>(this.#api, this.#begin(name, beginning).span);
+  }
+
+  /** The W3C trace context of the span that is current. */
+  traceparent(): string | undefined {
+    const span = this.#api.trace.getActiveSpan();
+    return span && formatTraceparent(this.#api, span);
+  }
+
+  #begin<N extends SpanName>(
+    name: N,
+    { attributes, traceparent }: SpanBeginning<N>,
+  ): { span: Span; context: Context } {
+    const { SpanKind, trace, context } = this.#api;
+    const kinds = { client: SpanKind.CLIENT, producer: SpanKind.PRODUCER, consumer: SpanKind.CONSUMER };
+    const parent = this.#remote(traceparent) ?? context.active();
+    const span = this.#tracer.startSpan(name, { kind: kinds[SPANS[name].kind], attributes }, parent);
+    return { span, context: trace.setSpan(parent, span) };
+  }
+
+  #remote(traceparent: string | undefined): Context | undefined {
+    const match = traceparent === undefined ? undefined : TRACEPARENT.exec(traceparent);
+    if (!match) return undefined;
+    const [, traceId, spanId, flags] = match;
+    const spanContext = {
+      traceId: traceId!,
+      spanId: spanId!,
+      traceFlags: parseInt(flags!, 16),
+      isRemote: true,
+    };
+    if (!this.#api.isSpanContextValid(spanContext)) return undefined;
+    return this.#api.trace.setSpanContext(this.#api.ROOT_CONTEXT, spanContext);
+  }
+}
+
+/** A span that has begun. */
+export class OpenSpan<N extends SpanName> {
+  readonly #api: typeof OpenTelemetry;
+  readonly #span: Span;
+  #ended = false;
+
+  /** Wraps a span of the tracer. */
+  constructor(api: typeof OpenTelemetry, span: Span) {
+    this.#api = api;
+    this.#span = span;
+  }
+
+  /** Its W3C trace context. */
+  get traceparent(): string | undefined {
+    return formatTraceparent(this.#api, this.#span);
+  }
+
+  /** Adds what became known. */
+  set(attributes: SpanAttributes<N>): void {
+    this.#span.setAttributes(attributes);
+  }
+
+  /** Ends it, once. */
+  end(error?: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (error !== undefined) {
+      this.#span.recordException(error instanceof Error ? error : String(error));
+      const message = error instanceof Error ? error.message : String(error);
+      this.#span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message });
+    }
+    this.#span.end();
+  }
+}
+
+/** https://www.w3.org/TR/trace-context/#traceparent-header */
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+
+/** Whether a text is a W3C trace context. */
+export function isTraceparent(text: unknown): text is string {
+  return typeof text === "string" && TRACEPARENT.test(text);
+}
+
+function formatTraceparent(api: typeof OpenTelemetry, span: Span): string | undefined {
+  const context = span.spanContext();
+  if (!api.isSpanContextValid(context)) return undefined;
+  return `00-${context.traceId}-${context.spanId}-${context.traceFlags.toString(16).padStart(2, "0")}`;
+}
+
+/** Where `@opentelemetry/api`, in every copy and version 1.x of it, keeps what was registered. */
+const REGISTRY = Symbol.for("opentelemetry.js.api.1");
+const registry = globalThis as { readonly [REGISTRY]?: unknown };
+
+/** Loads the API; a program goes on without telemetry where that fails. */
+async function load(): Promise<typeof OpenTelemetry | undefined> {
+  try {
+    return await import("@opentelemetry/api");
+  } catch (error) {
+    console.warn("aether: OpenTelemetry's API could not be loaded, nothing is reported", error);
+    return undefined;
+  }
+}
+
+// It takes 5 to 10 ms to load, which a program without telemetry is spared; OTEL_DENO registers before any module runs.
+let loading = registry[REGISTRY] !== undefined;
+let api: typeof OpenTelemetry | undefined = loading ? await load() : undefined;
+let current: Telemetry | undefined;
+let currentMeters: MeterProvider | undefined;
+
+/** Gives the telemetry, or nothing. */
+export type TelemetrySource = () => Telemetry | undefined;
+
+/**
+ * The telemetry; nothing where no provider is registered. Where one is registered after this module was loaded,
+ * OpenTelemetry's API is loaded then, and what happens until it is there is not reported.
+ */
+export function telemetry(): Telemetry | undefined {
+  if (registry[REGISTRY] === undefined) return undefined;
+  return registered();
+}
+
+function registered(): Telemetry | undefined {
+  if (!api) {
+    if (!loading) {
+      loading = true;
+      load().then((loaded) => api = loaded);
+    }
+    return undefined;
+  }
+  const meters = api.metrics.getMeterProvider();
+  if (!current || meters !== currentMeters) {
+    currentMeters = meters;
+    current = new Telemetry(api, meters);
+  }
+  return current;
+}

@@ -1,0 +1,144 @@
+/** Damage to what a server has stored: it is found, and never a silently shorter history. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import {
+  BackendError,
+  DamagedHistoryError,
+  type HistoryFault,
+  JetStreamEventStore,
+} from "@flowmade-one/aether/jetstream";
+import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
+
+const EVENTS = 60;
+
+const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
+
+/** The files of the stream, by name. */
+async function files(server: NatsServer): Promise<{ blocks: string[]; index: string }> {
+  const folder = await find(server.storageFolder, (path) => path.endsWith(join("aether_default", "msgs")));
+  const blocks: string[] = [];
+  for await (const { name } of Deno.readDir(folder)) {
+    if (name.endsWith(".blk")) blocks.push(join(folder, name));
+  }
+  return { blocks: blocks.sort(), index: join(folder, "index.db") };
+}
+
+async function find(folder: string, matches: (path: string) => boolean): Promise<string> {
+  const folders = [folder];
+  for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
+    if (matches(next)) return next;
+    for await (const entry of Deno.readDir(next)) if (entry.isDirectory) folders.push(join(next, entry.name));
+  }
+  throw new Error("the stream has no folder");
+}
+
+/** Stores events with a marker each, does something to the files while the server is down, and opens a store anew. */
+async function damaged(
+  damage: (files: { blocks: string[]; index: string }) => Promise<void>,
+  check: (store: JetStreamEventStore, witness: string, warned: unknown[]) => Promise<void>,
+): Promise<void> {
+  await using server = await startNatsServer();
+  let last = "";
+  {
+    await using store = await JetStreamEventStore.open(server.url);
+    for (let version = 0; version < EVENTS; version++) {
+      const [saved] = await store.append("order", [event(`marker-${version + 1}-`)], {
+        expectedVersion: version,
+      });
+      last = saved!.position;
+    }
+  }
+  await server.shutdown();
+  await damage(await files(server));
+  await server.restart();
+  const warned: unknown[] = [];
+  await using store = await JetStreamEventStore.open(server.url, {
+    onWarning: (warning) => warned.push(warning),
+  });
+  await check(store, last, warned);
+}
+
+/** Changes the byte behind a marker in a block. */
+async function flip(block: string, marker: string): Promise<void> {
+  const bytes = await Deno.readFile(block);
+  const text = new TextDecoder("latin1").decode(bytes);
+  const at = text.indexOf(marker);
+  assert(at > 0, "the marker is not there");
+  bytes[at] = bytes[at]! ^ 1;
+  await Deno.writeFile(block, bytes);
+}
+
+/** Reads what can be read; every event that is handed out is one that was saved, and what is missing is said so. */
+async function readAround(
+  store: JetStreamEventStore,
+): Promise<{ versions: number[]; faults: HistoryFault[] }> {
+  const faults: HistoryFault[] = [];
+  const events = await Array.fromAsync(
+    store.readEvents("order", { onDamage: (fault) => faults.push(fault) }),
+  );
+  for (const { version, data } of events) assert.equal(data, `marker-${version}-`);
+  return { versions: events.map(({ version }) => version), faults };
+}
+
+async function assertLoud(store: JetStreamEventStore, witness: string): Promise<void> {
+  const isLoud = (error: unknown): boolean =>
+    error instanceof DamagedHistoryError || error instanceof BackendError;
+  const report = await store.verify({ expectedPosition: witness });
+  assert.equal(report.ok, false, "verify finds nothing");
+  const outcomes = await Promise.allSettled([
+    store.getEvents("order"),
+    Array.fromAsync(store.readAll()),
+    Array.fromAsync(store.readEvents("order", { direction: "backward" })),
+  ]);
+  for (const outcome of outcomes) {
+    if (outcome.status === "rejected") assert(isLoud(outcome.reason), String(outcome.reason));
+    else assert.equal(outcome.value.length, EVENTS, "a shorter history is handed out in silence");
+  }
+}
+
+Deno.test("a byte that is flipped in the middle of a block is damage, with the index and without it", async () => {
+  for (const withIndex of [true, false]) {
+    await damaged(async ({ blocks, index }) => {
+      await flip(blocks[0]!, "marker-30-");
+      if (!withIndex) await Deno.remove(index);
+    }, async (store, witness) => {
+      const { versions } = await readAround(store).catch((error) => {
+        assert(error instanceof DamagedHistoryError || error instanceof BackendError, String(error));
+        return { versions: [] as number[] };
+      });
+      assert(!versions.includes(30));
+      const latest = await store.getLatestVersion("order");
+      if (latest === EVENTS) await assertLoud(store, witness);
+      else {
+        // The server has cut its log off at the damage: nothing in the log remembers the tail, but the position does.
+        const report = await store.verify({ expectedPosition: witness });
+        assert.equal(report.ok, false);
+        await assert.rejects(Array.fromAsync(store.readAll({ after: witness })), { reason: "ahead" });
+      }
+    });
+  }
+});
+
+Deno.test("a block that is cut off has lost its tail, which whoever remembers a position finds", async () => {
+  await damaged(async ({ blocks, index }) => {
+    const { size } = await Deno.stat(blocks[0]!);
+    await Deno.truncate(blocks[0]!, Math.floor(size / 2));
+    await Deno.remove(index).catch(() => {});
+  }, async (store, witness) => {
+    assert(await store.getLatestVersion("order").catch(() => 0) < EVENTS);
+    assert.equal((await store.verify({ expectedPosition: witness })).ok, false);
+    await assert.rejects(Array.fromAsync(store.readAll({ after: witness })), { reason: "ahead" });
+    const subscription = store.subscribe({ after: witness });
+    await assert.rejects(subscription.ready, { reason: "ahead" });
+    await subscription.close();
+  });
+});
+
+Deno.test("an index that is deleted is made anew by the server, and nothing is lost", async () => {
+  await damaged(async ({ index }) => await Deno.remove(index), async (store, witness) => {
+    assert.equal((await store.verify({ expectedPosition: witness })).ok, true);
+    assert.equal((await readAround(store)).versions.length, EVENTS);
+    await store.append("order", [event("on")], { expectedVersion: EVENTS });
+  });
+});

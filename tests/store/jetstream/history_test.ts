@@ -1,0 +1,183 @@
+/** Histories along their trail, and where the trail cannot be trusted. */
+
+import assert from "node:assert/strict";
+import { crc32 } from "node:zlib";
+import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+import { LOG_ID } from "../../../src/store/jetstream/event_log.ts";
+import { Layout } from "../../../src/store/jetstream/layout.ts";
+import { Publisher } from "../../../src/store/jetstream/publisher.ts";
+import { commitHeaders, Records } from "../../../src/store/jetstream/record.ts";
+import { Trail } from "../../../src/store/jetstream/trail.ts";
+import { startNatsServer } from "../../support/nats_server.ts";
+import { bytes, type Client, client } from "./support.ts";
+
+/** Publishes commits as the store does, but with a trail of the test's choice. */
+class Forger {
+  readonly #layout = new Layout("aether", "default");
+  readonly #publisher: Publisher;
+  readonly #records: Records;
+
+  private constructor(publisher: Publisher, logId: string) {
+    this.#publisher = publisher;
+    this.#records = new Records(logId, this.#layout, crc32);
+  }
+
+  static async of({ state, requests }: Client): Promise<Forger> {
+    const { config } = await requests.streamInfo("aether_default");
+    return new Forger(new Publisher(state), (config.metadata as Record<string, string>)[LOG_ID]!);
+  }
+
+  async commit(actorId: string, version: number, expected: number, trail: Trail): Promise<number> {
+    const subject = this.#layout.subject(actorId);
+    const body =
+      `[{"id":"${actorId}-${version}","eventType":"Forged","timestamp":"2026-01-01T00:00:00.000Z","data":${version}}]`;
+    const data = bytes(body);
+    const fields = { commitId: `c${version}`, previousVersion: version - 1, versions: [version], fence: 0 };
+    const value = this.#records.encode(subject, data, {
+      ...fields,
+      unfenced: true,
+      previousSequence: expected,
+      trail,
+    });
+    const outcome = await this.#publisher.publish({ subject, data, headers: commitHeaders(expected, value) });
+    assert.equal(outcome.status, "stored");
+    return outcome.status === "stored" ? outcome.sequence : 0;
+  }
+
+  close(): void {
+    this.#publisher.close();
+  }
+}
+
+function trailOf(...sequences: number[]): Trail {
+  return sequences.reduce((trail, sequence) => trail.after(sequence), Trail.EMPTY);
+}
+
+Deno.test("a sparse history is read whole and in any part, in both directions", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url, { namespace: "sparse" });
+  const count = 600;
+  let version = 0;
+  const expected: number[] = [];
+  for (let commit = 0; commit < count; commit++) {
+    const size = commit % 50 === 7 ? 3 : 1;
+    const events = Array.from(
+      { length: size },
+      (_, index) => ({ eventType: "Happened", data: version + index + 1 }),
+    );
+    const others = Array.from(
+      { length: 10 },
+      (_, other) =>
+        store.append(`other-${other}`, [{ eventType: "Noise", data: null }], { expectedVersion: "any" }),
+    );
+    await Promise.all([...others, store.append("sparse", events, { expectedVersion: version })]);
+    for (let index = 0; index < size; index++) expected.push(++version);
+    if (commit % 100 === 50) {
+      await store.takeOver("sparse", commit),
+        await store.append("sparse", [{ eventType: "Owned", data: ++version }], {
+          expectedVersion: version - 1,
+          fencingToken: commit,
+        }),
+        expected.push(version);
+    }
+    if (commit % 100 === 50) break;
+  }
+  // From here on under the token; in parallel, so that it is quick.
+  const token = 50;
+  while (version < count) {
+    await Promise.all([
+      store.append("sparse", [{ eventType: "Happened", data: ++version }], {
+        expectedVersion: version - 1,
+        fencingToken: token,
+      }),
+      ...Array.from(
+        { length: 10 },
+        (_, other) =>
+          store.append(`other-${other}`, [{ eventType: "Noise", data: null }], { expectedVersion: "any" }),
+      ),
+    ]);
+    expected.push(version);
+  }
+  // Read by another store, which has nothing in mind.
+  await using reader = await JetStreamEventStore.open(server.url, { namespace: "sparse" });
+  const dataOf = async (options: Parameters<typeof reader.readEvents>[1]): Promise<unknown[]> =>
+    (await Array.fromAsync(reader.readEvents("sparse", options))).map(({ data }) => data);
+  assert.deepEqual((await reader.getEvents("sparse")).map(({ data }) => data), expected);
+  assert.deepEqual(await dataOf({ direction: "backward" }), expected.toReversed());
+  for (
+    const [from, to] of [[1, 1], [1, 20], [55, 55], [100, 140], [255, 258], [590, 600], [600, 600], [
+      599,
+      9_999,
+    ]] as const
+  ) {
+    const part = expected.filter((value) => value >= from && value <= to);
+    assert.deepEqual(await dataOf({ fromVersion: from, toVersion: to }), part, `${from} to ${to}`);
+    assert.deepEqual(
+      await dataOf({ fromVersion: from, toVersion: to, direction: "backward" }),
+      part.toReversed(),
+    );
+    assert.deepEqual(
+      await dataOf({ fromVersion: from, limit: 3 }),
+      expected.filter((value) => value >= from).slice(0, 3),
+    );
+  }
+  assert.deepEqual(await dataOf({ fromVersion: 601 }), []);
+  assert.equal((await reader.verify()).ok, true);
+});
+
+Deno.test("a trail that leads astray is left for a search, which finds every commit", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url);
+  await using nats = await client(server.url);
+  const forger = await Forger.of(nats);
+  const noise = (await store.append("noise", [{ eventType: "Noise", data: 0 }], { expectedVersion: 0 }))[0]!;
+  assert(noise);
+  const cases: Record<string, (sequences: number[]) => Trail> = {
+    "to another actor": ([, second]) => trailOf(1, 1, second!), // sequence 1 is the noise
+    "past a commit": ([, second]) => trailOf(second!),
+    "to nothing": ([, second]) => trailOf(999_999_000, second!),
+    "nowhere": () => Trail.EMPTY,
+  };
+  for (const [name, trail] of Object.entries(cases)) {
+    const actorId = name.replaceAll(" ", "-");
+    const first = await forger.commit(actorId, 1, 0, Trail.EMPTY);
+    const second = await forger.commit(actorId, 2, first, trailOf(first));
+    await forger.commit(actorId, 3, second, trail([first, second]));
+    const read = await store.getEvents(actorId);
+    assert.deepEqual(read.map(({ data }) => data), [1, 2, 3], name);
+    const backward = await Array.fromAsync(store.readEvents(actorId, { direction: "backward" }));
+    assert.deepEqual(backward.map(({ data }) => data), [3, 2, 1], name);
+    // And what is saved on top of it can be read, too.
+    await store.append(actorId, [{ eventType: "On", data: 4 }], { expectedVersion: 3 });
+    assert.deepEqual((await store.getEvents(actorId)).map(({ data }) => data), [1, 2, 3, 4], name);
+  }
+  // A commit in the middle is left out.
+  const sequences: number[] = [];
+  for (let version = 1; version <= 4; version++) {
+    const trail = version === 4 ? trailOf(sequences[0]!, sequences[2]!) : trailOf(...sequences);
+    sequences.push(await forger.commit("middle", version, sequences.at(-1) ?? 0, trail));
+  }
+  for (const direction of ["forward", "backward"] as const) {
+    const read = await Array.fromAsync(store.readEvents("middle", { direction }));
+    assert.deepEqual(read.map(({ data }) => data).sort(), [1, 2, 3, 4], direction);
+  }
+  const { ok, faults } = await store.verify();
+  assert.equal(ok, false);
+  assert(faults.every(({ message }) => /trail/.test(message)), String(faults));
+  forger.close();
+});
+
+Deno.test("a dense history goes through a consumer, and is the same", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url);
+  let version = 0;
+  for (; version < 1_500; version++) {
+    await store.append("dense", [{ eventType: "Happened", data: version + 1 }], { expectedVersion: version });
+  }
+  const events = await store.getEvents("dense");
+  assert.deepEqual(events.map((event) => event.data), Array.from({ length: 1_500 }, (_, index) => index + 1));
+  assert.deepEqual(
+    await Array.fromAsync(store.readEvents("dense", { direction: "backward" })),
+    events.toReversed(),
+  );
+});

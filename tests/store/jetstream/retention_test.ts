@@ -1,0 +1,185 @@
+/** Retention: what expires is said to be gone, and is never taken for something that never was. */
+
+import assert from "node:assert/strict";
+import {
+  HistoryTruncatedError,
+  JetStreamEventStore,
+  replay,
+  StreamMismatchError,
+  VersionConflictError,
+} from "@flowmade-one/aether/jetstream";
+import { startNatsServer } from "../../support/nats_server.ts";
+import { client, sleep, until } from "./support.ts";
+
+const RETENTION = 2_000;
+
+const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
+
+Deno.test("a stream is created with one year of retention, and as append-only", async () => {
+  await using server = await startNatsServer();
+  await using _store = await JetStreamEventStore.open(server.url);
+  await using nats = await client(server.url);
+  const { config } = await nats.requests.streamInfo("aether_default");
+  assert.equal(config.max_age, 365 * 24 * 60 * 60 * 1_000_000_000);
+  const { deny_delete, deny_purge, allow_rollup_hdrs, discard, storage, compression } = config;
+  assert.deepEqual(
+    { deny_delete, deny_purge, allow_rollup_hdrs, discard, storage, compression },
+    {
+      deny_delete: true,
+      deny_purge: true,
+      allow_rollup_hdrs: false,
+      discard: "new",
+      storage: "file",
+      compression: "none",
+    },
+  );
+  await using _forever = await JetStreamEventStore.open(server.url, {
+    namespace: "kept",
+    retention: "forever",
+  });
+  assert.equal((await nats.requests.streamInfo("aether_kept")).config.max_age ?? 0, 0);
+  await assert.rejects(
+    JetStreamEventStore.open(server.url, { namespace: "kept", retention: 5_000 }),
+    (error) => {
+      assert(error instanceof StreamMismatchError);
+      assert.deepEqual(error.differences, [{ setting: "max_age", expected: 5_000_000_000, actual: 0 }]);
+      return true;
+    },
+  );
+});
+
+Deno.test("an actor whose beginning has expired reads as truncated, and from the first kept version on", async () => {
+  await using server = await startNatsServer();
+  const retention = 6_000;
+  await using store = await JetStreamEventStore.open(server.url, { retention });
+  for (let version = 0; version < 40; version++) {
+    await store.append("order", [event(version + 1)], { expectedVersion: version });
+  }
+  const log = await Array.fromAsync(store.readAll());
+  await sleep(retention / 2);
+  for (let version = 40; version < 45; version++) {
+    await store.append("order", [event(version + 1)], { expectedVersion: version });
+  }
+  const kept = (await store.getEvents("order", 41)).map(({ data }) => data);
+  assert.deepEqual(kept, [41, 42, 43, 44, 45]);
+  const isTruncated = (error: unknown): boolean =>
+    error instanceof HistoryTruncatedError && error.actorId === "order" && error.firstVersion === 41;
+  await until(() => store.getEvents("order").then(() => false, isTruncated), "the first 40 events to expire");
+
+  assert.equal(await store.getLatestVersion("order"), 45);
+  assert.deepEqual((await store.getEvents("order", 41)).map(({ data }) => data), kept);
+  await assert.rejects(store.getEvents("order", 40), HistoryTruncatedError);
+  await assert.rejects(
+    Array.fromAsync(store.readEvents("order", { direction: "backward" })),
+    (error) => error instanceof HistoryTruncatedError && error.firstVersion === 41,
+  );
+  const faults: unknown[] = [];
+  const rest = await Array.fromAsync(store.readEvents("order", { onDamage: (fault) => faults.push(fault) }));
+  assert.deepEqual(rest.map(({ data }) => data), kept);
+  assert.equal(faults.length, 1);
+
+  // The log: from its start it is refused; from an expired position too; from the first kept one it goes.
+  const [first] = await Array.fromAsync(store.readAll({ after: "first-kept", limit: 1 }));
+  assert.equal(first?.version, 41);
+  for (const after of ["start", log[10]!.position]) {
+    const refused = (error: unknown): boolean =>
+      error instanceof HistoryTruncatedError && error.firstPosition === first.position;
+    await assert.rejects(Array.fromAsync(store.readAll({ after })), refused);
+    const subscription = store.subscribe({ after });
+    await assert.rejects(subscription.ready, refused);
+    await assert.rejects(Array.fromAsync(subscription), refused);
+    await assert.rejects(Array.fromAsync(store.readAll({ after, actorId: "order" })), refused);
+  }
+  assert.equal((await store.verify()).ok, true);
+
+  // A snapshot that covers what is missing keeps the actor readable.
+  await store.saveSnapshot({
+    actorId: "order",
+    kind: "last",
+    schemaVersion: 1,
+    version: 42,
+    state: 42,
+    timestamp: "2026-01-01T00:00:00Z",
+  });
+  const view = {
+    initialState: () => 0,
+    evolve: (_: number, { data }: { data: unknown }) => data as number,
+    snapshot: { kind: "last", schemaVersion: 1 },
+  };
+  assert.equal((await replay(store, "order", view)).state, 45);
+});
+
+Deno.test("an actor that lost all its events keeps its version and its token, after restarts too", async () => {
+  await using server = await startNatsServer();
+  {
+    await using store = await JetStreamEventStore.open(server.url, { retention: RETENTION });
+    await store.saveEvent({ actorId: "gone", version: 7, ...event("only") }, { fencingToken: 3 });
+    await store.takeOver("owned", 9);
+    await sleep(RETENTION * 1.3); // the store sweeps by itself
+    await store.append("alive", [event(1)], { expectedVersion: 0 });
+  }
+  await server.restart();
+  await using store = await JetStreamEventStore.open(server.url);
+  assert.equal(await store.getLatestVersion("gone"), 7);
+  assert.equal(await store.getLatestVersion("never"), 0);
+  await assert.rejects(store.getEvents("gone"), HistoryTruncatedError);
+  assert.deepEqual(await store.getEvents("gone", 8), []);
+  await assert.rejects(
+    store.append("gone", [event(1)], { expectedVersion: 0, fencingToken: 3 }),
+    (error) => error instanceof VersionConflictError && error.currentVersion === 7,
+  );
+  await assert.rejects(store.append("gone", [event(1)], { expectedVersion: 7 }), { name: "FencedError" });
+  await assert.rejects(store.append("owned", [event(1)], { expectedVersion: 0 }), { name: "FencedError" });
+  await store.append("gone", [event("again")], { expectedVersion: 7, fencingToken: 3 });
+  assert.deepEqual((await store.getEvents("gone", 8)).map(({ version }) => version), [8]);
+  await assert.rejects(
+    store.getEvents("gone"),
+    (error) => error instanceof HistoryTruncatedError && error.firstVersion === 8,
+  );
+  await store.append("never", [event(1)], { expectedVersion: 0 });
+});
+
+Deno.test("where no store was open in time nothing is known of an actor, but a store that was open knows it", async () => {
+  await using server = await startNatsServer();
+  await using witness = await JetStreamEventStore.open(server.url, { retention: 60_000 });
+  await witness.append("order", [event(1), event(2)], { expectedVersion: 0 });
+  await witness.append("pictured", [event(1), event(2)], { expectedVersion: 0 });
+  const timestamp = "2026-01-01T00:00:00Z";
+  await witness.saveSnapshot({
+    actorId: "pictured",
+    kind: "k",
+    schemaVersion: 1,
+    version: 2,
+    state: 0,
+    timestamp,
+  });
+  await using nats = await client(server.url);
+  // An operator shortens the retention: everything expires at once, without a sweep.
+  const { config } = await nats.requests.streamInfo("aether_default");
+  await nats.requests.updateStream({ ...config, max_age: 100_000_000 });
+  await until(async () => (await nats.requests.streamInfo("aether_default")).state.messages === 0);
+  assert.equal(await witness.getLatestVersion("order"), 2);
+  await assert.rejects(witness.append("order", [event(1)], { expectedVersion: 0 }), VersionConflictError);
+  await using other = await JetStreamEventStore.open(server.url);
+  assert.equal(await other.getLatestVersion("order"), 0); // as the documentation says
+  assert.equal(await other.getLatestVersion("pictured"), 2); // its snapshot says so
+});
+
+Deno.test("an operator's sweep remembers each actor in the oldest tenth of the retention once", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url, { retention: RETENTION });
+  assert.deepEqual(await store.sweep(), { commits: 0, remembered: 0 });
+  for (let index = 0; index < 20; index++) {
+    await store.append(`a-${index}`, [event(1)], { expectedVersion: 0 });
+  }
+  let remembered = 0;
+  await until(
+    async () => (remembered += (await store.sweep()).remembered) > 0,
+    "the oldest tenth to be reached",
+  );
+  await sleep(RETENTION / 5);
+  await store.sweep();
+  await until(async () => (await Array.fromAsync(store.readAll({ after: "first-kept" }))).length === 0);
+  await using other = await JetStreamEventStore.open(server.url);
+  for (let index = 0; index < 20; index++) assert.equal(await other.getLatestVersion(`a-${index}`), 1);
+});

@@ -1,0 +1,88 @@
+/**
+ * A program whose telemetry is read back: one request's trace from the saver over NATS to a handler, and every metric.
+ *
+ * Arguments: the URL of a NATS server.
+ *
+ * @module
+ */
+
+import { trace } from "@opentelemetry/api";
+import { connect } from "@nats-io/transport-node";
+import {
+  DenoKvEventStore,
+  type Event,
+  execute,
+  InMemoryEventStore,
+  INTERNAL_NAMESPACE,
+  LocalEventBus,
+  NatsEventBus,
+  replay,
+  VersionConflictError,
+} from "../../mod.ts";
+import { loseAnswers } from "../bus/lost_answers.ts";
+
+const [url] = Deno.args;
+const tracer = trace.getTracer("program");
+const HAPPENED = { eventType: "Happened", data: 1 };
+
+// One trace: request -> save -> publication -> handler, over two connections.
+const connections = await Promise.all([connect({ servers: url! }), connect({ servers: url! })]);
+const [publishing, listening] = connections.map((connection) => new NatsEventBus(connection));
+const stored = listening!.subscribe(INTERNAL_NAMESPACE);
+await stored.ready;
+const handled = Promise.withResolvers<void>();
+const handling = stored.forEach(() => {
+  tracer.startSpan("work of the handler").end();
+  handled.resolve();
+});
+const store = new InMemoryEventStore({ bus: publishing!, namespace: "traced", onWarning: () => {} });
+await tracer.startActiveSpan("request", async (span) => {
+  const [event] = await store.append("order-1", [HAPPENED], { expectedVersion: 0 });
+  console.log(JSON.stringify({ request: span.spanContext().traceId, metadata: event!.metadata }));
+  span.end();
+});
+await handled.promise;
+await listening!.close();
+await publishing!.close();
+await handling;
+await Promise.all(connections.map((connection) => connection.close()));
+
+// The rest of the names.
+await store.getEvents("order-1");
+await store.getLatestVersion("order-1");
+for await (const _event of store.readEvents("order-1"));
+for await (const _event of store.readAll()) break;
+for await (const _event of store.subscribe()) break;
+await store.append("order-1", [HAPPENED], { expectedVersion: 9 }).catch((error) => {
+  if (!(error instanceof VersionConflictError)) throw error;
+});
+let decisions = 0;
+const counter = {
+  initialState: (): number => 0,
+  evolve: (state: number, _event: Event): number => state + 1,
+  decide: (): (typeof HAPPENED)[] => {
+    // Another writer comes first, once.
+    if (decisions++ === 0) store.append("order-1", [HAPPENED], { expectedVersion: "any" });
+    return [HAPPENED];
+  },
+  snapshot: { kind: "count", schemaVersion: 1, every: 1 },
+};
+await execute(store, "order-1", counter, {});
+await replay(store, "order-1", counter);
+
+const bus = new LocalEventBus({ onWarning: () => {} });
+const slow = bus.subscribe("slow", { buffer: 1 });
+for (let version = 1; version <= 3; version++) {
+  await bus.publish("slow", { ...HAPPENED, actorId: "a", version });
+}
+for await (const _event of slow) break;
+await store.close();
+await bus.close();
+
+const kv = await Deno.openKv(":memory:");
+const lost = { count: 0 };
+const unsure = await DenoKvEventStore.open(loseAnswers(kv, lost));
+lost.count = 1;
+await unsure.append("order-2", [HAPPENED], { expectedVersion: 0 });
+await unsure.close();
+kv.close();
