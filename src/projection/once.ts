@@ -7,6 +7,7 @@
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { sleep } from "../sleep.ts";
+import { DamagedHistoryError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
@@ -75,6 +76,8 @@ export async function projectOnce<E extends Event, Tx = undefined>(
         handled += worker.record.handled - before;
         return { position: worker.record.position, handled, caughtUp: false };
       }
+      // Damage ends the log before it, and what was handled of it is done.
+      if (error instanceof DamagedHistoryError) await worker.flush();
       if (!(error instanceof CheckpointConflictError)) throw error;
       if (performance.now() >= deadline) {
         const { record } = await Worker.load(store as unknown as EventStore, compiled, guard);

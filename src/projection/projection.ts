@@ -96,7 +96,7 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
   readonly failure?: FailurePolicy;
   /** How long a handler may take, in ms. @default {30000} */
   readonly handlerTimeout?: number;
-  /** The most events between two writes of the checkpoint. @default {1000} */
+  /** The most events between two writes of the checkpoint. @default {10000} */
   readonly checkpointEvents?: number;
   /** The most time between an event's handling and the write of the checkpoint, in ms. @default {200} */
   readonly checkpointInterval?: number;
@@ -172,7 +172,7 @@ export function compileProjection<E extends Event, Tx>(
     from,
     failure: policy,
     handlerTimeout: checkTime("handlerTimeout", projection.handlerTimeout ?? 30_000, 1),
-    checkpointEvents: checkCount("checkpointEvents", projection.checkpointEvents ?? 1000, 1),
+    checkpointEvents: checkCount("checkpointEvents", projection.checkpointEvents ?? 10_000, 1),
     checkpointInterval: checkTime("checkpointInterval", projection.checkpointInterval ?? 200, 1),
   };
 }

@@ -10,7 +10,7 @@ import { nameFault } from "../event/text.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { backoff, sleep } from "../sleep.ts";
-import { BackendError } from "../store/errors.ts";
+import { BackendError, DamagedHistoryError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { CheckpointConflictError, ProjectionFencedError } from "./errors.ts";
@@ -228,6 +228,8 @@ class Run<Tx> implements ProjectionRun {
     } catch (error) {
       // A clean end in the middle of a wait for another attempt: what was done before it is committed.
       if (this.#closing.signal.aborted && isAbortOf(error, ending)) await worker.flush();
+      // Damage ends the log before it, and what was handled of it is done.
+      if (error instanceof DamagedHistoryError) await worker.flush();
       throw error;
     } finally {
       worker.discard();

@@ -11,6 +11,7 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
   kv: () => import("./kv.ts"),
   jetstream: () => import("./jetstream.ts"),
   cluster: () => import("./cluster.ts"),
+  projection: () => import("./projection.ts"),
   bus: () => import("./bus.ts"),
 };
 

@@ -5,6 +5,7 @@ import {
   CheckpointConflictError,
   InMemoryEventStore,
   JetStreamCheckpoints,
+  JetStreamEventStore,
   type Projection,
   projectionStatuses,
   runProjection,
@@ -55,4 +56,39 @@ Deno.test("JetStream: one works, the other takes over, through a server that is 
   // At least once: in order, where repetitions are left out.
   assert.deepEqual([...new Set(seen)], log);
   assert.equal((await projectionStatuses(store, two))[0]!.position, log.at(-1));
+});
+
+Deno.test("JetStream: a projection and a reaction over a JetStream store, through a server that is killed and started again", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open<Counted>(server.url);
+  await using checkpoints = await JetStreamCheckpoints.open(server.url);
+  const seen: string[] = [];
+  const counting: Projection<Counted> = {
+    name: "seen",
+    checkpoints,
+    handle: ({ position }) => void seen.push(position),
+  };
+  const answering: Projection<Counted> = {
+    name: "answering",
+    checkpoints,
+    filter: { actorPrefix: "a" },
+    handle: ({ data }) => [{ actorId: "sum", events: [{ eventType: "Added", data }] }],
+  };
+  const options = { leaseTtl: 5000, onWarning: () => {} };
+  await using first = runProjection(store, counting, options);
+  await using second = runProjection(store, answering, options);
+  await add(store, 12);
+  await first.waitFor((await add(store, 3)).at(-1)!.position);
+  await server.kill();
+  await server.restart();
+  const last = (await add(store, 6)).at(-1)!.position;
+  await first.waitFor(last, { timeout: 60_000 });
+  await second.waitFor(last, { timeout: 60_000 });
+  await second.close();
+  await first.waitFor((await store.getLastPosition())!, { timeout: 60_000 });
+  await first.close();
+  const log = await Array.fromAsync(store.readAll());
+  assert.deepEqual([...new Set(seen)], log.map(({ position }) => position));
+  const causes = log.filter(({ actorId }) => actorId === "sum").map(({ metadata }) => metadata?.causationId);
+  assert.deepEqual(causes, log.filter(({ actorId }) => actorId === "a").map(({ id }) => id));
 });
