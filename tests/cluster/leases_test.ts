@@ -1,4 +1,5 @@
 /** One suite for the three lease stores. */
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import { DenoKvLeases, InMemoryBucket, InMemoryLeases, JetStreamLeases } from "../../src/cluster/mod.ts";
@@ -61,7 +62,7 @@ Deno.test("DenoKvLeases frees the lease of a holder that died", async () => {
         "run",
         "-A",
         "--unstable-kv",
-        new URL("./conformance/holder.ts", import.meta.url).pathname,
+        fileURLToPath(new URL("./conformance/holder.ts", import.meta.url)),
         `${folder}/kv`,
       ],
       stdout: "piped",

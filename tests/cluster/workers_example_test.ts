@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { startNatsServer } from "../support/nats_server.ts";
 import { until } from "./conformance/until.ts";
@@ -10,7 +11,7 @@ class Worker {
 
   constructor(name: string, url: string) {
     this.name = name;
-    const script = new URL("../../examples/workers.ts", import.meta.url).pathname;
+    const script = fileURLToPath(new URL("../../examples/workers.ts", import.meta.url));
     // The permissions that the example tells its reader to give.
     const args = ["run", "--no-prompt", `--allow-net=${new URL(url).host}`, script, url, name];
     this.#process = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();

@@ -44,7 +44,17 @@ export class Workplace implements AsyncDisposable {
   /** Starts the program with the permissions that `deno task start` gives it. */
   spawn(...args: string[]): Deno.ChildProcess {
     return new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--config", CONFIG, "--allow-read", "--allow-write", MAIN, ...args],
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--config",
+        CONFIG,
+        "--allow-read",
+        "--allow-write",
+        MAIN,
+        ...args,
+      ],
       cwd: this.path,
       env: { NO_COLOR: "1" },
       stdin: "null",

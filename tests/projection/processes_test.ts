@@ -1,5 +1,6 @@
 /** Real processes that share a projection on Deno KV, killed, suspended and woken up. */
 
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { waitFor } from "../../mod.ts";
 import { add, kvPlace, sumsIn, sumsOf, until } from "./support.ts";
@@ -14,7 +15,7 @@ class WorkerProcess {
   readonly #reading: Promise<void>;
 
   constructor(file: string) {
-    const program = new URL("../support/programs/projection_worker.ts", import.meta.url).pathname;
+    const program = fileURLToPath(new URL("../support/programs/projection_worker.ts", import.meta.url));
     const args = ["run", "--allow-all", "--no-check", program, file];
     this.#process = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "inherit" }).spawn();
     this.#reading = this.#read();

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { connect } from "@nats-io/transport-node";
@@ -129,7 +130,7 @@ for (const end of ["is killed", "exits"]) {
           "--no-lock",
           "--allow-all",
           "--config",
-          new URL("../../deno.json", import.meta.url).pathname,
+          fileURLToPath(new URL("../../deno.json", import.meta.url)),
           file,
         ],
         stdout: "piped",

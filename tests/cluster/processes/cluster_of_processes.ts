@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { Coordinator } from "../../../src/cluster/mod.ts";
 import { until } from "../conformance/until.ts";
@@ -44,7 +45,7 @@ export class ClusterOfProcesses implements AsyncDisposable {
   /** Starts a process with one node, or with several. */
   start(name: string, url: string, nodes = 1): void {
     const log = `${this.#folder}/${name}-${this.#started++}.log`;
-    const script = new URL("./node.ts", import.meta.url).pathname;
+    const script = fileURLToPath(new URL("./node.ts", import.meta.url));
     const args = ["run", "-A", script, url, this.#cluster, name, String(nodes), log, String(this.#replicas)];
     this.#processes.set(name, new Deno.Command(Deno.execPath(), { args }).spawn());
   }

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { DenoKvEventStore, type StoredEvent } from "../../../mod.ts";
 import { kvFolder } from "../../support/kv_file.ts";
@@ -13,7 +14,7 @@ class Writer {
   readonly #errors: Promise<string>;
 
   constructor(file: string, name: string, actors: number, mode: "own" | "shared") {
-    const program = new URL("../../support/programs/kv_writer.ts", import.meta.url).pathname;
+    const program = fileURLToPath(new URL("../../support/programs/kv_writer.ts", import.meta.url));
     const args = ["run", "--allow-all", "--no-check", program, file, name, String(actors), mode];
     this.#process = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "piped" }).spawn();
     this.#lines = this.#read();
