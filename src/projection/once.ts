@@ -12,6 +12,7 @@ import type { EventStore } from "../store/types.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
 import { type Guard, Worker } from "./worker.ts";
+import { untyped } from "./untyped_store.ts";
 
 /** How much is to be done. */
 export interface ProjectOnceOptions {
@@ -65,10 +66,10 @@ export async function projectOnce<E extends Event, Tx = undefined>(
   };
   const compiled = compileProjection(projection);
   for (let handled = 0;;) {
-    const worker = await Worker.load(store as unknown as EventStore, compiled, guard);
+    const worker = await Worker.load(untyped(store), compiled, guard);
     const before = worker.record.handled;
     try {
-      const caughtUp = await work(store as unknown as EventStore, compiled, worker, deadline);
+      const caughtUp = await work(untyped(store), compiled, worker, deadline);
       handled += worker.record.handled - before;
       return { position: worker.record.position, handled, caughtUp };
     } catch (error) {
@@ -80,7 +81,7 @@ export async function projectOnce<E extends Event, Tx = undefined>(
       if (error instanceof DamagedHistoryError) await worker.flush();
       if (!(error instanceof CheckpointConflictError)) throw error;
       if (performance.now() >= deadline) {
-        const { record } = await Worker.load(store as unknown as EventStore, compiled, guard);
+        const { record } = await Worker.load(untyped(store), compiled, guard);
         return { position: record.position, handled, caughtUp: false };
       }
     } finally {

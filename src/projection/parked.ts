@@ -18,6 +18,7 @@ import {
   shortError,
 } from "./record.ts";
 import { type Guard, Worker } from "./worker.ts";
+import { untyped } from "./untyped_store.ts";
 
 /** How a parked event is dealt with. */
 export interface ParkedOptions {
@@ -53,7 +54,7 @@ export async function retryParked<E extends Event, Tx = undefined>(
   position: string,
   options: ParkedOptions = {},
 ): Promise<void> {
-  const log = store as unknown as EventStore;
+  const log = untyped(store);
   const compiled = compileProjection({ ...projection, failure: { ...projection.failure, retries: 0 } });
   await repeated(log, compiled, options, async (worker) => {
     const entry = findParked(worker.record, position);
@@ -110,7 +111,7 @@ export async function discardParked<E extends Event, Tx = undefined>(
   position: string,
   options: ParkedOptions = {},
 ): Promise<void> {
-  const log = store as unknown as EventStore;
+  const log = untyped(store);
   const compiled = compileProjection(projection);
   let successor: string | undefined;
   await repeated(log, compiled, options, async (worker) => {

@@ -18,6 +18,7 @@ import { type CompiledProjection, compileProjection, type Projection } from "./p
 import { parseRecord } from "./record.ts";
 import { type WaitForOptions, waitForPosition } from "./wait_for.ts";
 import { type Guard, Worker } from "./worker.ts";
+import { untyped } from "./untyped_store.ts";
 
 /** How a projection is run. */
 export interface RunOptions {
@@ -73,7 +74,7 @@ export function runProjection<E extends Event, Tx = undefined>(
   projection: Projection<E, Tx>,
   options: RunOptions = {},
 ): ProjectionRun {
-  return new Run(store as unknown as EventStore, compileProjection(projection), options);
+  return new Run(untyped(store), compileProjection(projection), options);
 }
 
 const FIRST_WAIT = 100;

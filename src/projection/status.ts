@@ -10,6 +10,7 @@ import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";
 import { type FailingEvent, type ParkedEvent, parseRecord, type Resolution } from "./record.ts";
+import { untyped } from "./untyped_store.ts";
 
 /** How far a projection is behind. */
 export interface ProjectionLag {
@@ -71,7 +72,7 @@ export async function projectionStatuses<E extends Event, Tx>(
       parseRecord(undefined, stored);
     let events = 0;
     let oldest: string | undefined;
-    const log = (store as unknown as EventStore).readAll({
+    const log = untyped(store).readAll({
       ...filter,
       after: position ?? "first-kept",
       limit: countLimit + 1,

@@ -13,6 +13,7 @@ import { ProjectionStoppedError } from "../projection/errors.ts";
 import type { Decider } from "../store/decider.ts";
 import { InMemoryEventStore } from "../store/memory/mod.ts";
 import type { EventStore } from "../store/types.ts";
+import { untyped } from "../projection/untyped_store.ts";
 
 /** What followed when a command came to an actor with a history. */
 export interface DeciderOutcome<S, E extends Event> {
@@ -175,7 +176,7 @@ export function specifyProjection<E extends Event, Tx = undefined>(
           name: `specified ${newEventId()}`,
           failure: { retries: 0, then: "stop" },
         };
-        const log = store as unknown as EventStore;
+        const log = untyped(store);
         await fill(log, history as readonly ActorEvent<Event>[]);
         await project(store, specified);
         await fill(log, events as readonly ActorEvent<Event>[]);
