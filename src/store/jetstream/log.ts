@@ -69,7 +69,14 @@ export async function* readLog(sources: LogSources, read: LogRead): AsyncGenerat
   try {
     const reading = new LogReading(sources, read, start, subject !== undefined);
     while (reading.sequence < end) {
-      const messages = await consumer.read();
+      const messages = await arrival(consumer.read(), heartbeat, async () => {
+        // What was still to come may expire while it is waited for, and then never comes.
+        return log.expires && await log.firstSequence() > end;
+      });
+      if (!messages) {
+        if (after !== "first-kept") reading.report(truncated(records, await log.first()));
+        return;
+      }
       const behind = messages.findIndex(({ sequence }) => sequence > end);
       yield* reading.take(behind < 0 ? messages : messages.slice(0, behind));
       if (behind >= 0) {
@@ -79,6 +86,21 @@ export async function* readLog(sources: LogSources, read: LogRead): AsyncGenerat
     }
   } finally {
     consumer.close();
+  }
+}
+
+/** What arrives; nothing once it is certain, which is asked now and then, that nothing will. */
+async function arrival<T>(
+  arriving: Promise<T>,
+  interval: number,
+  isVain: () => Promise<boolean>,
+): Promise<T | undefined> {
+  for (;;) {
+    const { promise, resolve } = Promise.withResolvers<"late">();
+    const timer = setTimeout(resolve, interval, "late");
+    const first = await Promise.race([arriving, promise]).finally(() => clearTimeout(timer));
+    if (first !== "late") return first as T;
+    if (await isVain()) return undefined;
   }
 }
 
