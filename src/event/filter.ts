@@ -19,16 +19,11 @@ export interface Filterable {
 /**
  * The predicate of a filter; nothing where the filter chooses every event.
  *
- * @throws {InvalidArgumentError} If a condition could never hold: no types, or an actor id that cannot be one.
+ * @throws {InvalidArgumentError} If a condition could never hold: no list of types, or an actor id that cannot be one.
  */
 export function compileFilter(filter: EventFilter): ((event: Filterable) => boolean) | undefined {
   const { eventTypes, actorId, actorPrefix } = filter;
-  if (eventTypes?.length === 0) {
-    throw new InvalidArgumentError(
-      "eventTypes",
-      "is empty and would choose nothing: leave it out to choose all",
-    );
-  }
+  if (eventTypes !== undefined) checkTypes(eventTypes);
   if (actorId !== undefined) {
     const fault = actorIdFault(actorId);
     if (fault) throw new InvalidArgumentError("actorId", fault);
@@ -42,4 +37,16 @@ export function compileFilter(filter: EventFilter): ((event: Filterable) => bool
     (actorId === undefined || event.actorId === actorId) &&
     (actorPrefix === undefined || event.actorId.startsWith(actorPrefix)) &&
     (types === undefined || types.has(event.eventType));
+}
+
+/** A string would pass for a list of letters, and choose nothing. */
+function checkTypes(eventTypes: unknown): void {
+  if (!Array.isArray(eventTypes) || eventTypes.some((type) => typeof type !== "string" || type === "")) {
+    throw new InvalidArgumentError("eventTypes", 'must be a list of event types, such as ["OrderPlaced"]');
+  }
+  if (eventTypes.length > 0) return;
+  throw new InvalidArgumentError(
+    "eventTypes",
+    "is empty and would choose nothing: leave it out to choose all",
+  );
 }

@@ -5,7 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
-import { actorIdFault, type DraftContext, draftEvent, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
+import { actorIdFault, type DraftContext, draftEvent, MAX_NAME_BYTES } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import type { EventRegistry } from "../event/registry.ts";
 import type { Subscription } from "../event/subscription.ts";
@@ -14,7 +14,14 @@ import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event
 import type { TelemetrySource } from "../telemetry.ts";
 import type { AnnouncementCounts, Announcer } from "./announcer.ts";
 import type { StorageBackend } from "./backend.ts";
-import { checkActorId, checkExpectedVersion, checkHistoryRead, checkLimit, checkToken } from "./arguments.ts";
+import {
+  checkActorId,
+  checkExpectedVersion,
+  checkHistoryRead,
+  checkLimit,
+  checkToken,
+  checkVersion,
+} from "./arguments.ts";
 import { checkGivenVersions, divideByActor, draftAll } from "./drafts.ts";
 import { flatten, type Restore } from "./batches.ts";
 import { checkCounts, type Commit, type CommitPart } from "./commit.ts";
@@ -141,7 +148,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   async getEvents(actorId: string, fromVersion = 1): Promise<StoredEvent<E>[]> {
     this.#assertOpen();
     checkActorId(actorId);
-    if (!isVersion(fromVersion)) throw new InvalidArgumentError("fromVersion", "must be a positive integer");
+    checkVersion("fromVersion", fromVersion);
     // Without telemetry not even a closure: in memory, reading a hundred events takes no longer than that.
     const read = this.#telemetry()
       ? this.#read(

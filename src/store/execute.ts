@@ -9,6 +9,7 @@ import type { Event, EventMetadata, NewEvent, StoredEvent } from "../event/types
 import { backoff, sleep } from "../sleep.ts";
 import { telemetry } from "../telemetry.ts";
 import { warner, type Warning } from "../warning.ts";
+import { checkDecision, checkView } from "./arguments.ts";
 import type { Decider } from "./decider.ts";
 import { VersionConflictError } from "./errors.ts";
 import { replay, type ReplayStore, resume } from "./replay.ts";
@@ -80,6 +81,7 @@ const warnOnConsole = warner(undefined);
  * @param command What is to happen.
  * @param options How it is executed.
  * @throws {VersionConflictError} If other writers came first on every try.
+ * @throws {InvalidArgumentError} If the decider lacks a function, decides no array, or an option is out of range.
  * @throws What `decide` throws, and what the store's reads and `append` throw.
  */
 export async function execute<S, C, E extends Event>(
@@ -93,11 +95,16 @@ export async function execute<S, C, E extends Event>(
   if (!Number.isSafeInteger(retries) || retries < 0) {
     throw new InvalidArgumentError("options.retries", "must be a non-negative integer");
   }
+  checkView("decider", decider);
+  if (typeof decider.decide !== "function") {
+    throw new InvalidArgumentError("decider.decide", "must be a function of a command and a state");
+  }
   const warn = onWarning ? warner(onWarning) : warnOnConsole;
   const { signal } = options;
   let current = await replay(store, actorId, decider, { ...(signal && { signal }), onWarning: warn });
   for (let attempt = 1;; attempt++) {
     const decided = decider.decide(command, current.state);
+    checkDecision(decided);
     if (decided.length === 0) return { state: current.state, version: current.version, events: [] };
     try {
       const events = await store.append(actorId, withMetadata(decided, metadata), {

@@ -10,6 +10,7 @@ import type { Event, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
+import { checkView } from "./arguments.ts";
 import type { View } from "./decider.ts";
 import { DamagedHistoryError } from "./errors.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -74,6 +75,7 @@ const warnOnConsole = warner(undefined);
  * @param options How far to replay.
  * @throws {DamagedHistoryError | HistoryTruncatedError} If a part of the history is damaged or gone, or a snapshot is
  * ahead of the history.
+ * @throws {InvalidArgumentError} If the view cannot be folded with, or an option is out of range.
  */
 export async function replay<S, E extends Event>(
   store: ReplayStore<E>,
@@ -81,6 +83,7 @@ export async function replay<S, E extends Event>(
   view: View<S, E>,
   options: ReplayOptions = {},
 ): Promise<Replayed<S>> {
+  checkView("view", view);
   const { atVersion, signal } = options;
   if (atVersion !== undefined && atVersion !== 0 && !isVersion(atVersion)) {
     throw new InvalidArgumentError("options.atVersion", "must be a version, or 0");

@@ -210,6 +210,22 @@ function overtaken(
   return { decider: { ...counter, decide }, tries: () => tries };
 }
 
+Deno.test("replay() and execute() refuse what is no view or decider, and a decision that is no list", async () => {
+  await using store = new InMemoryEventStore<Counted>();
+  const refused = (call: () => Promise<unknown>, argument: string): Promise<void> =>
+    assert.rejects(call, (error) => error instanceof InvalidArgumentError && error.argument === argument);
+  const broken = [undefined, null, {}, { ...counter, evolve: undefined }, { ...counter, initialState: 0 }];
+  for (const decider of broken as unknown as Decider<Count, number, Counted>[]) {
+    await refused(() => replay(store, "counter", decider), "view");
+    await refused(() => execute(store, "counter", decider, 1), "decider");
+  }
+  for (const decide of [undefined, () => undefined, () => ({}), () => Promise.resolve([])]) {
+    const decider = { ...counter, decide } as unknown as Decider<Count, number, Counted>;
+    await refused(() => execute(store, "counter", decider, 1), "decider.decide");
+  }
+  assert.equal(await store.getLatestVersion("counter"), 0);
+});
+
 Deno.test("execute() folds in what came between, and gives up after its retries", async () => {
   await using store = new InMemoryEventStore<Counted>();
   const twice = overtaken(store, 2);

@@ -151,7 +151,9 @@ export const globalOrder: Theme = {
       name: "filters that could never hold are refused",
       async run({ open }): Promise<void> {
         const store = await open();
-        const filters = [{ eventTypes: [] }, { actorId: "" }, { actorPrefix: "\ud800" }];
+        const noList = { eventTypes: "A" as unknown as readonly string[] };
+        const noType = { eventTypes: [1] as unknown as readonly string[] };
+        const filters = [{ eventTypes: [] }, noList, noType, { actorId: "" }, { actorPrefix: "\ud800" }];
         for (const filter of filters) {
           await refused(() => all(() => store.readAll(filter)), InvalidArgumentError);
           await refused(() => all(() => store.subscribe(filter)), InvalidArgumentError);
