@@ -36,13 +36,14 @@ export { BusClosedError, BusDisconnectedError, SubscriptionOverflowError } from 
 export { LocalEventBus } from "./local.ts";
 export { NatsEventBus, type NatsEventBusOptions } from "./nats.ts";
 export type {
-  BusConnection,
-  BusConnectionStatus,
-  BusConnectionStatuses,
-  BusConnectionSubscribeOptions,
-  BusConnectionSubscription,
-  BusMessage,
-  BusMessageHeaders,
-  BusPublishOptions,
-  BusServerInfo,
-} from "./nats_connection.ts";
+  NatsConnection,
+  NatsMessage,
+  NatsMessageHeaders,
+  NatsPublishOptions,
+  NatsRequestOptions,
+  NatsServerInfo,
+  NatsStatus,
+  NatsStatusIterable,
+  NatsSubscription,
+  NatsSubscriptionOptions,
+} from "../nats/connection.ts";

@@ -13,7 +13,12 @@ import { telemetry } from "../telemetry.ts";
 import { type Warn, warner } from "../warning.ts";
 import { BusClosedError, BusDisconnectedError } from "./errors.ts";
 import { compilePattern } from "./namespaces.ts";
-import type { BusConnection, BusConnectionSubscription, BusMessage } from "./nats_connection.ts";
+import {
+  type NatsConnection,
+  type NatsMessage,
+  type NatsSubscription,
+  requireConnection,
+} from "../nats/connection.ts";
 import {
   decodePayload,
   encodePayload,
@@ -86,12 +91,12 @@ type Subscriber = Pick<BufferedSubscription<unknown>, "drain" | "fail" | "interr
  * ```
  */
 export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
-  readonly #connection: BusConnection;
+  readonly #connection: NatsConnection;
   readonly #prefix: string;
   readonly #warn: Warn;
   /** The subscriptions, and what each consists of on the connection. */
-  readonly #attached = new Map<Subscriber, readonly BusConnectionSubscription[]>();
-  readonly #statuses: ReturnType<BusConnection["status"]>;
+  readonly #attached = new Map<Subscriber, readonly NatsSubscription[]>();
+  readonly #statuses: ReturnType<NatsConnection["status"]>;
   #reconnected = Promise.withResolvers<void>();
   #away = false;
   #closed: Promise<void> | undefined;
@@ -100,12 +105,12 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   /**
    * Makes a bus on a connection that is open.
    *
-   * @throws {InvalidArgumentError} If an option is out of range.
+   * @throws {InvalidArgumentError} If it is no connection, or an option is out of range.
    */
-  constructor(connection: BusConnection, options: NatsEventBusOptions = {}) {
+  constructor(connection: NatsConnection, options: NatsEventBusOptions = {}) {
     const { prefix = "aether-bus", onWarning } = options;
     requireSubjectPrefix(prefix);
-    this.#connection = connection;
+    this.#connection = requireConnection("connection", connection);
     this.#prefix = prefix;
     this.#warn = warner(onWarning);
     this.#reconnected.promise.catch(() => {});
@@ -250,7 +255,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
       onEnd: (ended) => this.#detach(ended),
     });
     if (subscription.hasEnded) return subscription;
-    const receive = (error: Error | null, message: BusMessage): void => {
+    const receive = (error: Error | null, message: NatsMessage): void => {
       if (error) subscription.fail(refused(name, error));
       else this.#receive(subscription, matches, message);
     };
@@ -264,7 +269,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   #receive<T>(
     subscription: BufferedSubscription<T>,
     matches: (namespace: string) => boolean,
-    message: BusMessage,
+    message: NatsMessage,
   ): void {
     const namespace = namespaceOf(this.#prefix, message.subject);
     if (!matches(namespace)) return;

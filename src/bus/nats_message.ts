@@ -13,7 +13,7 @@ import { actorPrefixFilter, encodeActorId, encodeToken } from "../event/subject.
 import { utf8 } from "../event/text.ts";
 import type { Event, EventFilter } from "../event/types.ts";
 import { isTraceparent } from "../telemetry.ts";
-import type { BusMessage } from "./nats_connection.ts";
+import type { NatsMessage } from "../nats/connection.ts";
 
 /** More types than that are chosen among on our side: each takes a subscription of the server's. */
 const MAX_TYPE_SUBJECTS = 16;
@@ -57,7 +57,7 @@ export function traceHeaders(traceparent: string): object {
 }
 
 /** The trace context that a message carries. */
-export function traceparentOf({ headers }: BusMessage): string | undefined {
+export function traceparentOf({ headers }: NatsMessage): string | undefined {
   const value = headers?.get(TRACEPARENT);
   return isTraceparent(value) ? value : undefined;
 }

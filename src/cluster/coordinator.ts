@@ -7,7 +7,7 @@ import type { ChangesOptions } from "./broadcast.ts";
 import type { Bucket } from "./bucket.ts";
 import { checkOptions, type CoordinatorOptions } from "./coordinator_options.ts";
 import { type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
-import type { NatsConnection } from "./jetstream/connection.ts";
+import type { NatsConnection } from "../nats/connection.ts";
 import type { LeaseEnvironment } from "./lease.ts";
 import { type Leader, type LeaderChange, Member } from "./member.ts";
 import type { ClusterNode, NodeChange } from "./membership.ts";
@@ -55,10 +55,11 @@ export class Coordinator implements AsyncDisposable {
   }
 
   /**
-   * Joins a cluster. All nodes that were given the same NATS system (an open connection, or URLs separated by commas) and
+   * Joins a cluster. All nodes that were given the same NATS system (an open connection, or a URL or several) and
    * `cluster` name, or the same `InMemoryBucket`, are one cluster.
    *
    * @throws {InvalidArgumentError} If an option is out of range.
+   * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
    * @throws {NodeNameTakenError} If a living process has the name.
    * @throws {ShardCountMismatchError} If the cluster has another number of shards.
    * @throws {BucketMismatchError} If the cluster's bucket has settings that cannot work.
@@ -67,13 +68,13 @@ export class Coordinator implements AsyncDisposable {
    * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
    */
   static async join(
-    cluster: string | NatsConnection | Bucket,
+    cluster: string | readonly string[] | NatsConnection | Bucket,
     options: JoinOptions = {},
   ): Promise<Coordinator> {
     const newId = (): string => crypto.randomUUID();
     const checked = checkOptions(options, newId);
     options.signal?.throwIfAborted();
-    if (typeof cluster !== "string" && "watch" in cluster) {
+    if (isBucket(cluster)) {
       return await joinBucket(
         new Member(cluster, checked, { newId }),
         () => Promise.resolve(),
@@ -236,4 +237,8 @@ export class Coordinator implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.leave();
   }
+}
+
+function isBucket(target: unknown): target is Bucket {
+  return typeof target === "object" && target !== null && "watch" in target;
 }

@@ -24,8 +24,21 @@ export { JetStreamLeases, type JetStreamLeasesOptions } from "./jetstream/leases
 export type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "./bucket.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { InMemoryBucket } from "./in_memory_bucket.ts";
-export type { ClusterBucketOptions } from "./jetstream/open.ts";
-export type { NatsConnection, NatsHeaders, NatsMessage, NatsSubscription } from "./jetstream/connection.ts";
+export type { BucketOptions, ClusterBucketOptions, NamedBucketOptions } from "./jetstream/open.ts";
+export type { ConnectOptions } from "../nats/connect.ts";
+export type {
+  NatsConnection,
+  NatsMessage,
+  NatsMessageHeaders,
+  NatsPublishOptions,
+  NatsRequestOptions,
+  NatsServerInfo,
+  NatsStatus,
+  NatsStatusIterable,
+  NatsSubscription,
+  NatsSubscriptionOptions,
+} from "../nats/connection.ts";
+export { CredentialsRejectedError, ServerUnreachableError } from "../nats/errors.ts";
 
 export {
   type BucketDifference,

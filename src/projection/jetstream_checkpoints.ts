@@ -7,21 +7,13 @@
 import { RevisionConflictError } from "../cluster/errors.ts";
 import { BucketLeaseStore, type LeaseStore } from "../cluster/lease.ts";
 import { escapeName } from "../cluster/names.ts";
-import { InvalidArgumentError } from "../errors.ts";
-import type { NatsConnection } from "../cluster/jetstream/connection.ts";
-import type { OpenBucket } from "../cluster/jetstream/open.ts";
+import type { NatsConnection } from "../nats/connection.ts";
+import type { NamedBucketOptions, OpenBucket } from "../cluster/jetstream/open.ts";
 import type { CheckpointStore, StoredCheckpoint } from "./checkpoints.ts";
 import { CheckpointConflictError, type ProjectionId } from "./errors.ts";
 
-/** Which bucket the checkpoints are kept in. */
-export interface JetStreamCheckpointsOptions {
-  /** The name of the bucket: letters, digits, `_` and `-`. @default {"aether_projections"} */
-  readonly bucket?: string;
-  /** The number of NATS servers that keep the bucket, when it is made: 1, 3 or 5. @default {1} */
-  readonly replicas?: number;
-  /** Where the bucket is kept, when it is made. @default {"file"} */
-  readonly storage?: "file" | "memory";
-}
+/** Which bucket the checkpoints are kept in, `aether_projections` unless it is named, and how it is reached. */
+export type JetStreamCheckpointsOptions = NamedBucketOptions;
 
 /**
  * Checkpoints in a JetStream key-value bucket, by compare-and-set on the leader of its stream. Handlers are called at least once:
@@ -39,22 +31,20 @@ export class JetStreamCheckpoints implements CheckpointStore {
   /**
    * Opens the bucket, or makes it.
    *
-   * @param connection A URL, or a connection, which stays the caller's to close.
+   * @param urlOrConnection A server's URL, several of them, or a connection, which stays the caller's to close.
+   * @param options Which bucket, and how it is reached.
+   * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
    * @throws {BucketMismatchError} If it exists with settings that cannot work.
    * @throws {BucketUnreachableError} If there is no answer.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
    * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
    */
   static async open(
-    connection: string | NatsConnection,
+    urlOrConnection: string | readonly string[] | NatsConnection,
     options: JetStreamCheckpointsOptions = {},
   ): Promise<JetStreamCheckpoints> {
-    const { bucket = "aether_projections", replicas = 1, storage = "file" } = options;
-    if (typeof bucket !== "string" || !/^[A-Za-z0-9_-]{1,128}$/.test(bucket)) {
-      throw new InvalidArgumentError("options.bucket", "must be 1 to 128 letters, digits, _ and -");
-    }
-    const { openBucket } = await import("../cluster/jetstream/open.ts");
-    return new JetStreamCheckpoints(await openBucket(connection, { bucket, replicas, storage }));
+    const { openNamedBucket } = await import("../cluster/jetstream/open.ts");
+    return new JetStreamCheckpoints(await openNamedBucket(urlOrConnection, options, "aether_projections"));
   }
 
   /** Reads a checkpoint, from the leader. */

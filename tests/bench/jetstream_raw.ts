@@ -7,7 +7,8 @@
 import assert from "node:assert/strict";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { connectTo, type NatsConnection } from "../../src/store/jetstream/connection.ts";
+import { connectTo } from "../../src/nats/connect.ts";
+import type { NatsConnection } from "../../src/nats/connection.ts";
 import { ConnectionState } from "../../src/store/jetstream/connection_state.ts";
 import { EXPECTED_SEQUENCE } from "../../src/store/jetstream/record.ts";
 import { Publisher } from "../../src/store/jetstream/publisher.ts";

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import {
   BucketMismatchError,
-  BucketUnreachableError,
   Coordinator,
   InMemoryBucket,
   JetStreamUnavailableError,
   PermissionDeniedError,
+  ServerUnreachableError,
 } from "../../src/cluster/mod.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import { startNatsServer } from "../support/nats_server.ts";
@@ -75,7 +75,7 @@ Deno.test("Coordinator.join() says which permission is missing", async () => {
 });
 
 Deno.test("Coordinator.join() rejects when nothing listens, and for bad names of clusters", async () => {
-  await assert.rejects(Coordinator.join("nats://127.0.0.1:1"), BucketUnreachableError);
+  await assert.rejects(Coordinator.join("nats://127.0.0.1:1"), ServerUnreachableError);
   for (const cluster of ["", "a.b", "*", ">", "x".repeat(300), "a b"]) {
     await assert.rejects(Coordinator.join("nats://127.0.0.1:1", { cluster }), (error) => {
       assert(error instanceof InvalidArgumentError);

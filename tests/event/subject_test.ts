@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { connectTo } from "../../src/store/jetstream/connection.ts";
+import { connectTo } from "../../src/nats/connect.ts";
 import {
   actorPrefixFilter,
   decodeActorId,

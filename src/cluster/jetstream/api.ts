@@ -4,7 +4,8 @@
  * @module
  */
 import { BucketUnreachableError, JetStreamUnavailableError, PermissionDeniedError } from "../errors.ts";
-import { type NatsConnection, OutgoingHeaders } from "./connection.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
+import { encodeHeaders } from "../../nats/headers.ts";
 
 /** An error answer of JetStream. */
 export interface ApiError {
@@ -51,7 +52,7 @@ export async function request<T>(
   try {
     const message = await connection.request(subject, payload, {
       timeout: options.timeout,
-      ...(options.headers === undefined ? {} : { headers: new OutgoingHeaders(options.headers) }),
+      ...(options.headers === undefined ? {} : { headers: encodeHeaders(Object.entries(options.headers)) }),
     });
     answer = new TextDecoder().decode(message.data);
   } catch (error) {

@@ -9,7 +9,7 @@ import type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "../buc
 import { RevisionConflictError } from "../errors.ts";
 import { ErrorCode, request, unexpected } from "./api.ts";
 import { type BucketConfig, openStream, streamName, TOMBSTONE_TTL_MS } from "./bucket_config.ts";
-import type { NatsConnection } from "./connection.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
 import { StreamWatch } from "./watch.ts";
 
 const MS_PER_SECOND = 1000;

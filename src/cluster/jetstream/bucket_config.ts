@@ -6,7 +6,7 @@
 import type { Clock } from "../clock.ts";
 import { type BucketDifference, BucketMismatchError, JetStreamUnavailableError } from "../errors.ts";
 import { type ApiError, ErrorCode, request, unexpected } from "./api.ts";
-import type { NatsConnection } from "./connection.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
 const MICROSECONDS_PER_MS = 1000;

@@ -4,19 +4,11 @@
  * @module
  */
 import { BucketLeaseStore } from "../lease.ts";
-import type { NatsConnection } from "./connection.ts";
-import { type OpenBucket, openBucket } from "./open.ts";
-import { InvalidArgumentError } from "../../errors.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
+import { type NamedBucketOptions, type OpenBucket, openNamedBucket } from "./open.ts";
 
-/** Which bucket the leases are kept in. */
-export interface JetStreamLeasesOptions {
-  /** The name of the bucket: letters, digits, `_` and `-`. @default {"aether_leases"} */
-  readonly bucket?: string;
-  /** The number of NATS servers that keep the bucket, when it is made: 1, 3 or 5. @default {1} */
-  readonly replicas?: number;
-  /** Where the bucket is kept, when it is made. @default {"file"} */
-  readonly storage?: "file" | "memory";
-}
+/** Which bucket the leases are kept in, `aether_leases` unless it is named, and how it is reached. */
+export type JetStreamLeasesOptions = NamedBucketOptions;
 
 /** Leases in a JetStream key-value bucket. */
 export class JetStreamLeases extends BucketLeaseStore {
@@ -30,20 +22,19 @@ export class JetStreamLeases extends BucketLeaseStore {
   /**
    * Opens the bucket, or makes it.
    *
+   * @param urlOrConnection A server's URL, several of them, or a connection, which stays the caller's to close.
+   * @param options Which bucket, and how it is reached.
+   * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
    * @throws {BucketMismatchError} If it exists with settings that cannot work.
    * @throws {BucketUnreachableError} If there is no answer.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
    * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
    */
   static async open(
-    connection: string | NatsConnection,
+    urlOrConnection: string | readonly string[] | NatsConnection,
     options: JetStreamLeasesOptions = {},
   ): Promise<JetStreamLeases> {
-    const { bucket = "aether_leases", replicas = 1, storage = "file" } = options;
-    if (typeof bucket !== "string" || !/^[A-Za-z0-9_-]{1,128}$/.test(bucket)) {
-      throw new InvalidArgumentError("options.bucket", "must be 1 to 128 letters, digits, _ and -");
-    }
-    return new JetStreamLeases(await openBucket(connection, { bucket, replicas, storage }));
+    return new JetStreamLeases(await openNamedBucket(urlOrConnection, options, "aether_leases"));
   }
 
   /** Releases all leases that were acquired here, and closes the connection if it was opened here. */

@@ -4,27 +4,38 @@
  * @module
  */
 import { InvalidArgumentError } from "../../errors.ts";
-import { BucketUnreachableError } from "../errors.ts";
+import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
 import { JetStreamBucket } from "./bucket.ts";
-import type { NatsConnection } from "./connection.ts";
 
-/** With this a server that stands still silences the client for 5 s, without it for 23 s. */
-const CONNECT_TIMEOUT_MS = 2000;
-const RECONNECT_WAIT_MS = 200;
+/** Leases want to learn soon that a server stands still. */
+const LIVELINESS = { pingInterval: 2_000, maxPingOut: 2 };
 const REPLICAS: readonly number[] = [1, 3, 5];
 
+/** How a bucket in NATS is made, and reached. */
+export interface BucketOptions {
+  /** The number of NATS servers that keep the bucket, when it is made: 1, 3 or 5. @default {1} */
+  readonly replicas?: number;
+  /** Where the bucket is kept, when it is made. @default {"file"} */
+  readonly storage?: "file" | "memory";
+  /** How to connect, where a URL is given: credentials, for one. */
+  readonly connect?: ConnectOptions;
+}
+
 /** Which bucket of the NATS system a cluster is kept in. */
-export interface ClusterBucketOptions {
+export interface ClusterBucketOptions extends BucketOptions {
   /**
    * The name of the cluster: letters, digits, `_` and `-`. Its bucket is `aether_cluster_<name>`.
    *
    * @default {"default"}
    */
   readonly cluster?: string;
-  /** The number of NATS servers that keep the bucket, when it is made: 1, 3 or 5. @default {1} */
-  readonly replicas?: number;
-  /** Where the bucket is kept, when it is made. @default {"file"} */
-  readonly storage?: "file" | "memory";
+}
+
+/** Which bucket of the NATS system is meant, by its name. */
+export interface NamedBucketOptions extends BucketOptions {
+  /** The name of the bucket: letters, digits, `_` and `-`. */
+  readonly bucket?: string;
 }
 
 /** An open bucket. */
@@ -37,51 +48,50 @@ export interface OpenBucket {
 
 /** Opens the bucket of a cluster, or makes it. */
 export async function openClusterBucket(
-  connection: string | NatsConnection,
-  options: ClusterBucketOptions,
+  target: string | readonly string[] | NatsConnection,
+  { cluster = "default", ...options }: ClusterBucketOptions,
 ): Promise<OpenBucket> {
-  const { cluster = "default", replicas = 1, storage = "file" } = options;
-  if (typeof cluster !== "string" || !/^[A-Za-z0-9_-]{1,128}$/.test(cluster)) {
-    throw new InvalidArgumentError("options.cluster", "must be 1 to 128 letters, digits, _ and -");
-  }
-  return await openBucket(connection, { bucket: `aether_cluster_${cluster}`, replicas, storage });
+  checkName("options.cluster", cluster);
+  return await open("cluster", target, `aether_cluster_${cluster}`, options);
 }
 
-/** Opens any bucket, or makes it. */
-export async function openBucket(
-  target: string | NatsConnection,
-  config: { readonly bucket: string; readonly replicas: number; readonly storage: "file" | "memory" },
+/** Opens a bucket by its name, or makes it. */
+export async function openNamedBucket(
+  target: string | readonly string[] | NatsConnection,
+  { bucket, ...options }: NamedBucketOptions,
+  defaultName: string,
 ): Promise<OpenBucket> {
-  if (!REPLICAS.includes(config.replicas)) {
+  const name = bucket ?? defaultName;
+  checkName("options.bucket", name);
+  return await open("urlOrConnection", target, name, options);
+}
+
+async function open(
+  argument: string,
+  target: string | readonly string[] | NatsConnection,
+  bucket: string,
+  { replicas = 1, storage = "file", connect = {} }: BucketOptions,
+): Promise<OpenBucket> {
+  if (!REPLICAS.includes(replicas)) {
     throw new InvalidArgumentError("options.replicas", "must be 1, 3 or 5");
   }
-  if (config.storage !== "file" && config.storage !== "memory") {
+  if (storage !== "file" && storage !== "memory") {
     throw new InvalidArgumentError("options.storage", 'must be "file" or "memory"');
   }
-  const opened = typeof target === "string" ? await connectTo(target) : undefined;
-  const connection = opened ?? target as NatsConnection;
-  const close = async (): Promise<void> => await opened?.close();
+  const client = { ...LIVELINESS, ...connect.client };
+  const { connection, opened } = await openConnection(argument, target, { ...connect, client });
+  const close = async (): Promise<void> => {
+    if (opened) await connection.close();
+  };
   try {
-    return { bucket: await JetStreamBucket.open(connection, config), close };
+    return { bucket: await JetStreamBucket.open(connection, { bucket, replicas, storage }), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function connectTo(url: string): Promise<NatsConnection> {
-  const { connect } = await import("@nats-io/transport-node");
-  try {
-    return await connect({
-      servers: url.split(","),
-      timeout: CONNECT_TIMEOUT_MS,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: RECONNECT_WAIT_MS,
-      pingInterval: 2000,
-      maxPingOut: 2,
-      noAsyncTraces: true,
-    });
-  } catch (error) {
-    throw new BucketUnreachableError(`connect to ${url}`, { cause: error });
-  }
+function checkName(argument: string, name: unknown): void {
+  if (typeof name === "string" && /^[A-Za-z0-9_-]{1,128}$/.test(name)) return;
+  throw new InvalidArgumentError(argument, "must be 1 to 128 letters, digits, _ and -");
 }

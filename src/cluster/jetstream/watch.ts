@@ -7,7 +7,12 @@
 import type { BucketWatch, Entry, WatchUpdate } from "../bucket.ts";
 import type { Clock } from "../clock.ts";
 import { request } from "./api.ts";
-import type { NatsConnection, NatsMessage, NatsSubscription } from "./connection.ts";
+import {
+  createInbox,
+  type NatsConnection,
+  type NatsMessage,
+  type NatsSubscription,
+} from "../../nats/connection.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
 /** After how many missed heartbeats the consumer is taken for dead. */
@@ -80,7 +85,7 @@ export class StreamWatch implements BucketWatch {
     if (this.#closed || this.#connection.isClosed()) return;
     const { clock, heartbeat, stream, subjects, timeout } = this.#options;
     const name = `aether-${crypto.randomUUID()}`;
-    const inbox = `${this.#connection.options?.inboxPrefix ?? "_INBOX"}.${name}`;
+    const inbox = createInbox(this.#connection);
     const consumer: Consumer = {
       name,
       subscription: this.#connection.subscribe(inbox, {

@@ -19,7 +19,7 @@ import type {
 } from "../types.ts";
 import { reportVerification } from "../verification.ts";
 import { listActors } from "./actors.ts";
-import type { NatsConnection } from "./connection.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
 import { diagnose } from "./diagnose.ts";
 import type { EventLog } from "./event_log.ts";
 import { iterating, reading } from "./failures.ts";

@@ -5,8 +5,8 @@
  * @module
  */
 import { InvalidArgumentError } from "../../errors.ts";
-import { randomToken } from "./connection.ts";
-import { encodeHeaders, type HeaderField } from "./headers.ts";
+import { randomToken } from "../../nats/connection.ts";
+import { encodeHeaders, type HeaderField } from "../../nats/headers.ts";
 import type { Publisher, PublishOptions, PublishOutcome } from "./publisher.ts";
 
 /** The most messages of a batch with the server's default limits (error 10199 beyond). */

@@ -8,7 +8,7 @@
 import { backoff, sleep } from "../../sleep.ts";
 import { BackendError } from "../errors.ts";
 import { FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT, patiently } from "./failures.ts";
-import { encodeHeaders } from "./headers.ts";
+import { encodeHeaders } from "../../nats/headers.ts";
 import type { Layout } from "./layout.ts";
 import type { Publisher } from "./publisher.ts";
 import { EXPECTED_SEQUENCE } from "./record.ts";

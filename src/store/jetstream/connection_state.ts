@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NatsConnection, NatsStatus, NatsStatusIterable } from "./connection.ts";
+import type { NatsConnection, NatsStatus, NatsStatusIterable } from "../../nats/connection.ts";
 
 /** What a part of the store is told about its connection. */
 export interface ConnectionListener {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NatsMessage } from "./connection.ts";
+import type { NatsMessage } from "../../nats/connection.ts";
 
 const DOT = 46;
 const DIGIT_0 = 48;

@@ -5,7 +5,7 @@
  */
 
 import type { Finding } from "../types.ts";
-import type { NatsConnection } from "./connection.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Layout } from "./layout.ts";
 import type { StreamInfo } from "./requests.ts";

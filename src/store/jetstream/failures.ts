@@ -7,7 +7,7 @@
 import { AetherError } from "../../errors.ts";
 import { backoff, sleep } from "../../sleep.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
-import { PayloadTooLargeError } from "./connection.ts";
+import { PayloadTooLargeError } from "../../nats/errors.ts";
 import { isTransient, JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./requests.ts";
 
 /** JetStream's error codes that the store has an answer to (server/errors.json of nats-server). */

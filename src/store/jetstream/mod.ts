@@ -22,29 +22,33 @@ import { BackedEventStore } from "../backed_event_store.ts";
 import { StoreClosedError } from "../errors.ts";
 import { type EventStoreOptions, setUpStore, type StoreSetup } from "../options.ts";
 import type { JetStreamBackend } from "./backend.ts";
-import type { ConnectOptions, NatsConnection } from "./connection.ts";
+import type { ConnectOptions } from "../../nats/connect.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
 import { type JetStreamSettings, openJetStreamBackend } from "./open.ts";
 import { type Retention, SHORTEST_RETENTION } from "./retention.ts";
 import { requireSubjectPrefix } from "../../event/subject.ts";
 import type { SweepReport } from "./sweep.ts";
 
 export * from "../mod.ts";
+export type { ConnectOptions } from "../../nats/connect.ts";
+export type {
+  NatsConnection,
+  NatsMessage,
+  NatsMessageHeaders,
+  NatsPublishOptions,
+  NatsRequestOptions,
+  NatsServerInfo,
+  NatsStatus,
+  NatsStatusIterable,
+  NatsSubscription,
+  NatsSubscriptionOptions,
+} from "../../nats/connection.ts";
 export {
-  type ConnectOptions,
   CredentialsRejectedError,
-  type NatsConnection,
-  type NatsMessage,
-  type NatsMessageHeaders,
-  type NatsPublishOptions,
-  type NatsServerInfo,
-  type NatsStatus,
-  type NatsStatusIterable,
-  type NatsSubscription,
-  type NatsSubscriptionOptions,
   NotConnectedError,
   PayloadTooLargeError,
   ServerUnreachableError,
-} from "./connection.ts";
+} from "../../nats/errors.ts";
 export {
   JetStreamDisabledError,
   ServerTooOldError,

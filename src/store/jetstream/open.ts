@@ -4,7 +4,6 @@
  * @module
  */
 
-import { InvalidArgumentError } from "../../errors.ts";
 import { sleep } from "../../sleep.ts";
 import { loadChecksum } from "../checksum.ts";
 import { StoreOpenError } from "../errors.ts";
@@ -13,7 +12,8 @@ import { newLogId } from "../position.ts";
 import type { StoreLimits } from "../types.ts";
 import { JetStreamBackend } from "./backend.ts";
 import { Bucket } from "./bucket.ts";
-import { type ConnectOptions, connectTo, type NatsConnection } from "./connection.ts";
+import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
 import { ConnectionState } from "./connection_state.ts";
 import { JetStreamDisabledError, ServerTooOldError, StreamMismatchError } from "./errors.ts";
 import { EventLog, LOG_ID } from "./event_log.ts";
@@ -82,16 +82,13 @@ export async function openJetStreamBackend(
   settings: JetStreamSettings,
 ): Promise<JetStreamBackend> {
   const layout = new Layout(settings.prefix, setup.namespace);
-  const isUrl = typeof target === "string" || Array.isArray(target);
-  const connection = isUrl
-    ? await connectTo(target as string | readonly string[], settings.connect)
-    : checkConnection(target);
+  const { connection, opened } = await openConnection("urlOrConnection", target, settings.connect);
   const state = new ConnectionState(connection);
   const closing: (() => void | Promise<void>)[] = [() => state.close()];
   const close = async (): Promise<void> => {
     for (const step of closing.splice(0).reverse()) await step();
   };
-  closing.unshift(() => finish(connection, isUrl));
+  closing.unshift(() => finish(connection, opened));
   try {
     checkServer(connection);
     const apiPrefix = settings.domain === undefined ? {} : { apiPrefix: `$JS.${settings.domain}.API` };
@@ -143,18 +140,6 @@ async function finish(connection: NatsConnection, opened: boolean): Promise<void
   const flushed = connection.flush().catch(() => {}).finally(() => sent.abort());
   await Promise.race([flushed, sleep(CLOSE_PATIENCE, sent.signal).catch(() => {})]);
   if (opened) await connection.close();
-}
-
-function checkConnection(target: unknown): NatsConnection {
-  const connection = target as NatsConnection | null;
-  const methods = ["publish", "subscribe", "flush", "status", "isClosed"] as const;
-  if (
-    typeof connection === "object" && connection &&
-    methods.every((name) => typeof connection[name] === "function")
-  ) {
-    return connection;
-  }
-  throw new InvalidArgumentError("urlOrConnection", "must be the URL of a NATS server, or a NATS connection");
 }
 
 function checkServer({ info }: NatsConnection): void {

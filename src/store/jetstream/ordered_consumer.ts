@@ -5,13 +5,8 @@
  *
  * @module
  */
-import {
-  createInbox,
-  type NatsMessage,
-  type NatsSubscription,
-  NotConnectedError,
-  randomToken,
-} from "./connection.ts";
+import { createInbox, type NatsMessage, type NatsSubscription, randomToken } from "../../nats/connection.ts";
+import { NotConnectedError } from "../../nats/errors.ts";
 import type { ConnectionListener, ConnectionState } from "./connection_state.ts";
 import { type Delivery, readDelivery } from "./delivery.ts";
 import { isTransient, type JetStreamRequests } from "./requests.ts";

@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { type NatsMessage, NotConnectedError, PayloadTooLargeError } from "./connection.ts";
+import type { NatsMessage } from "../../nats/connection.ts";
+import { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { ConnectionListener, ConnectionState } from "./connection_state.ts";
-import type { EncodedHeaders } from "./headers.ts";
+import type { EncodedHeaders } from "../../nats/headers.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
 
 /** A message on its way to the stream. */

@@ -18,7 +18,7 @@ import type { CommitRecord } from "../chain.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import { LogPositions } from "../position.ts";
-import type { EncodedHeaders } from "./headers.ts";
+import type { EncodedHeaders } from "../../nats/headers.ts";
 import type { Layout } from "./layout.ts";
 import { Trail } from "./trail.ts";
 

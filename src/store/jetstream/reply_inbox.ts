@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { createInbox, type NatsMessage, type NatsSubscription } from "./connection.ts";
+import { createInbox, type NatsMessage, type NatsSubscription } from "../../nats/connection.ts";
 import type { ConnectionListener, ConnectionState } from "./connection_state.ts";
 
 /** Why no answer will come. */

@@ -5,7 +5,8 @@
  * @module
  */
 import { AetherError } from "../../errors.ts";
-import { type NatsMessage, PayloadTooLargeError } from "./connection.ts";
+import type { NatsMessage } from "../../nats/connection.ts";
+import { PayloadTooLargeError } from "../../nats/errors.ts";
 import type { ConnectionState } from "./connection_state.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
 import { readDirectMessage, readLeaderMessage, type StoredMessage } from "./stored_message.ts";

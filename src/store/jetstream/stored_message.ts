@@ -4,8 +4,8 @@
  * @module
  */
 import { AetherError } from "../../errors.ts";
-import type { NatsMessage } from "./connection.ts";
-import { decodeHeaders } from "./headers.ts";
+import type { NatsMessage } from "../../nats/connection.ts";
+import { decodeHeaders } from "../../nats/headers.ts";
 
 /** A message of a stream. */
 export interface StoredMessage {

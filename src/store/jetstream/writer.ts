@@ -12,7 +12,7 @@ import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
 import { countSettled } from "../observation.ts";
 import { publishBatch } from "./batch.ts";
-import { NotConnectedError } from "./connection.ts";
+import { NotConnectedError } from "../../nats/errors.ts";
 import type { EventLog } from "./event_log.ts";
 import { backendError, FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT } from "./failures.ts";
 import { type Head, headAfter, type Heads, NEW_HEAD } from "./heads.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { NotConnectedError } from "../../../src/store/jetstream/connection.ts";
+import { NotConnectedError } from "../../../src/nats/errors.ts";
 import { readDelivery } from "../../../src/store/jetstream/delivery.ts";
 import { OrderedConsumer } from "../../../src/store/jetstream/ordered_consumer.ts";
 import { Publisher } from "../../../src/store/jetstream/publisher.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type EventInput, JetStreamEventStore, StoreOpenError } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
-import { connectTo } from "../../../src/store/jetstream/connection.ts";
+import { connectTo } from "../../../src/nats/connect.ts";
 import { ConnectionState } from "../../../src/store/jetstream/connection_state.ts";
 import { JetStreamRequests } from "../../../src/store/jetstream/requests.ts";
 

@@ -2,13 +2,10 @@ import assert from "node:assert/strict";
 import { wsconnect } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { MAX_BATCH_MESSAGES, publishBatch } from "../../../src/store/jetstream/batch.ts";
-import {
-  type NatsConnection,
-  NotConnectedError,
-  PayloadTooLargeError,
-} from "../../../src/store/jetstream/connection.ts";
+import type { NatsConnection } from "../../../src/nats/connection.ts";
+import { NotConnectedError, PayloadTooLargeError } from "../../../src/nats/errors.ts";
 import { ConnectionState } from "../../../src/store/jetstream/connection_state.ts";
-import { encodeHeaders } from "../../../src/store/jetstream/headers.ts";
+import { encodeHeaders } from "../../../src/nats/headers.ts";
 import {
   Publisher,
   type PublishOutcome,

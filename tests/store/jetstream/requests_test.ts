@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { encodeHeaders } from "../../../src/store/jetstream/headers.ts";
+import { encodeHeaders } from "../../../src/nats/headers.ts";
 import { Publisher } from "../../../src/store/jetstream/publisher.ts";
 import {
   JetStreamApiError,

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { connectTo, type NatsConnection } from "../../../src/store/jetstream/connection.ts";
+import { connectTo } from "../../../src/nats/connect.ts";
+import type { NatsConnection } from "../../../src/nats/connection.ts";
 import { ConnectionState } from "../../../src/store/jetstream/connection_state.ts";
 import { JetStreamRequests, type StreamConfig } from "../../../src/store/jetstream/requests.ts";
 

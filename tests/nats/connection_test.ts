@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
-import { InvalidArgumentError } from "../../../src/errors.ts";
-import {
-  connectTo,
-  createInbox,
-  CredentialsRejectedError,
-  ServerUnreachableError,
-} from "../../../src/store/jetstream/connection.ts";
-import { startNatsServer } from "../../support/nats_server.ts";
+import { InvalidArgumentError } from "../../src/errors.ts";
+import { connectTo } from "../../src/nats/connect.ts";
+import { createInbox } from "../../src/nats/connection.ts";
+import { CredentialsRejectedError, ServerUnreachableError } from "../../src/nats/errors.ts";
+import { startNatsServer } from "../support/nats_server.ts";
 
 Deno.test("connectTo() takes nats: and ws: URLs, lists, and servers without a scheme", async () => {
   await using server = await startNatsServer({ websocket: true });

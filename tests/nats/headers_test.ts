@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { headers as clientHeaders } from "@nats-io/nats-core";
-import { InvalidArgumentError } from "../../../src/errors.ts";
-import { decodeHeaders, encodeHeaders } from "../../../src/store/jetstream/headers.ts";
+import { InvalidArgumentError } from "../../src/errors.ts";
+import { decodeHeaders, encodeHeaders } from "../../src/nats/headers.ts";
 
 const name = fc.string({ unit: fc.constantFrom(..."AZaz09-_.!~"), minLength: 1, maxLength: 20 });
 const value = fc.string({ unit: "grapheme", maxLength: 20 })

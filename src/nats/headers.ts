@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "../../errors.ts";
+import { InvalidArgumentError } from "../errors.ts";
 
 /** One header: its name and its value. */
 export type HeaderField = readonly [name: string, value: string];

@@ -1,0 +1,54 @@
+/**
+ * What can be wrong with a connection to NATS.
+ *
+ * @module
+ */
+
+import { AetherError } from "../errors.ts";
+
+/** No NATS server could be reached, or none took the connection. Check the URL and whether the server runs. */
+export class ServerUnreachableError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "ServerUnreachableError";
+
+  /** Names the servers that were tried. */
+  constructor(readonly servers: readonly string[], options?: ErrorOptions) {
+    super(
+      `No NATS server answers at ${servers.join(", ")}. Check the URL, and that the server runs.`,
+      options,
+    );
+  }
+}
+
+/** The server refused the credentials. Check user, password, token or credentials file. */
+export class CredentialsRejectedError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "CredentialsRejectedError";
+
+  /** Names the servers that were tried. */
+  constructor(readonly servers: readonly string[], options?: ErrorOptions) {
+    super(`The NATS server at ${servers.join(", ")} refused the credentials.`, options);
+  }
+}
+
+/** The connection was down for too long, or is closed: the message was not sent. */
+export class NotConnectedError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "NotConnectedError";
+
+  /** Says what became of the connection. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(`${message} Nothing was sent.`, options);
+  }
+}
+
+/** A message is larger than the server takes: it was not sent. */
+export class PayloadTooLargeError extends AetherError {
+  /** The name of the error's class. */
+  override readonly name = "PayloadTooLargeError";
+
+  /** Names the message's size and the limit, headers included, in bytes. */
+  constructor(readonly size: number, readonly limit: number) {
+    super(`The message has ${size} bytes, more than the server's max_payload of ${limit}. Nothing was sent.`);
+  }
+}
