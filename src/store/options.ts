@@ -9,6 +9,7 @@ import type { EventPublisher } from "../event/event_stored.ts";
 import { newEventId } from "../event/id.ts";
 import { validateUserNamespace } from "../event/namespace.ts";
 import { type EventDefinitions, EventRegistry } from "../event/registry.ts";
+import { describe } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
 import { telemetry, type TelemetrySource } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
@@ -75,4 +76,17 @@ export function setUpStore<E extends Event>(options: EventStoreOptions<E>): Stor
     newId: options.newId ?? newEventId,
     warn,
   };
+}
+
+/**
+ * Refuses an option that is no number, or too small.
+ *
+ * @throws {InvalidArgumentError} Naming the option.
+ */
+export function checkAtLeast(option: string, value: unknown, least: number): void {
+  if (typeof value === "number" && Number.isFinite(value) && value >= least) return;
+  throw new InvalidArgumentError(
+    `options.${option}`,
+    `must be a number of at least ${least}, and is ${describe(value)}`,
+  );
 }

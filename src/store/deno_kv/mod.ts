@@ -27,7 +27,7 @@ import { InvalidArgumentError } from "../../errors.ts";
 import { nameFault } from "../../event/text.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
-import { type EventStoreOptions, setUpStore } from "../options.ts";
+import { checkAtLeast, type EventStoreOptions, setUpStore } from "../options.ts";
 import { openKvBackend } from "./open.ts";
 
 export * from "../mod.ts";
@@ -90,12 +90,4 @@ export class DenoKvEventStore<E extends Event = Event> extends BackedEventStore<
     const settings = { prefix, pollInterval, saveTimeout, cachedActors };
     return new DenoKvEventStore<E>(await openKvBackend(pathOrKv, setup, settings), setup);
   }
-}
-
-function checkAtLeast(option: string, value: number, least: number): void {
-  if (Number.isFinite(value) && value >= least) return;
-  throw new InvalidArgumentError(
-    `options.${option}`,
-    `must be a number of at least ${least}, and is ${value}`,
-  );
 }

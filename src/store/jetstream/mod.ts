@@ -20,7 +20,7 @@ import { InvalidArgumentError } from "../../errors.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
 import { StoreClosedError } from "../errors.ts";
-import { type EventStoreOptions, setUpStore, type StoreSetup } from "../options.ts";
+import { checkAtLeast, type EventStoreOptions, setUpStore, type StoreSetup } from "../options.ts";
 import type { JetStreamBackend } from "./backend.ts";
 import type { ConnectOptions } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
@@ -205,12 +205,4 @@ function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): Je
     maxInFlight,
     connect,
   };
-}
-
-function checkAtLeast(option: string, value: number, least: number): void {
-  if (Number.isFinite(value) && value >= least) return;
-  throw new InvalidArgumentError(
-    `options.${option}`,
-    `must be a number of at least ${least}, and is ${value}`,
-  );
 }
