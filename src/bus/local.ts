@@ -11,6 +11,7 @@ import { telemetry } from "../telemetry.ts";
 import { type Warn, warner } from "../warning.ts";
 import { BusClosedError } from "./errors.ts";
 import { compilePattern } from "./namespaces.ts";
+import { observePublication } from "./observation.ts";
 import { prepareEvent } from "./publication.ts";
 import { BufferedSubscription, type Delivery } from "./subscription.ts";
 import type {
@@ -164,18 +165,8 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
       this.#offer({ namespace, event, traceparent: undefined });
       return;
     }
-    observed.count("aether.bus.published", 1, { "aether.namespace": namespace, "aether.bus": "local" });
-    const attributes = {
-      "aether.namespace": namespace,
-      "aether.bus": "local",
-      "aether.event_type": event.eventType,
-      "aether.actor_id": event.actorId,
-    };
-    observed.inSpan(
-      "aether.publish",
-      { attributes },
-      ({ traceparent }) => this.#offer({ namespace, event, traceparent }),
-    );
+    const offer = (traceparent: string | undefined): void => this.#offer({ namespace, event, traceparent });
+    observePublication(observed, "local", namespace, event, offer);
   }
 
   #offer(delivery: Delivery): void {

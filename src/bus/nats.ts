@@ -19,6 +19,7 @@ import {
   type NatsSubscription,
   requireConnection,
 } from "../nats/connection.ts";
+import { connectionClosed, type Interruptible, NatsLink } from "./nats_link.ts";
 import {
   decodePayload,
   encodePayload,
@@ -28,6 +29,7 @@ import {
   traceHeaders,
   traceparentOf,
 } from "./nats_message.ts";
+import { observePublication } from "./observation.ts";
 import { prepareEvent } from "./publication.ts";
 import { BufferedSubscription, type Delivery } from "./subscription.ts";
 import type {
@@ -49,13 +51,11 @@ export interface NatsEventBusOptions extends EventBusOptions {
   readonly prefix?: string;
 }
 
-/** How long `close()` waits for the server to send what it has, in milliseconds. */
-const CLOSE_WAIT = 2_000;
 /** What a header block with a trace context takes, in bytes, with room to spare. */
 const HEADER_BYTES = 256;
 
 /** What the bus does to a subscription beside offering events. */
-type Subscriber = Pick<BufferedSubscription<unknown>, "drain" | "fail" | "interrupt" | "recover">;
+type Subscriber = Interruptible & Pick<BufferedSubscription<unknown>, "drain">;
 
 /**
  * A bus between processes: core NATS publish and subscribe, on a connection that stays the caller's to close.
@@ -96,9 +96,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   readonly #warn: Warn;
   /** The subscriptions, and what each consists of on the connection. */
   readonly #attached = new Map<Subscriber, readonly NatsSubscription[]>();
-  readonly #statuses: ReturnType<NatsConnection["status"]>;
-  #reconnected = Promise.withResolvers<void>();
-  #away = false;
+  readonly #link: NatsLink;
   #closed: Promise<void> | undefined;
   #ready: Promise<void> | undefined;
 
@@ -113,16 +111,16 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
     this.#connection = requireConnection("connection", connection);
     this.#prefix = prefix;
     this.#warn = warner(onWarning);
-    this.#reconnected.promise.catch(() => {});
-    this.#statuses = connection.status();
-    this.#away = connection.info === undefined;
-    void this.#watch();
+    this.#link = new NatsLink(connection, {
+      subscribers: () => [...this.#attached.keys()],
+      isClosed: () => this.#closed !== undefined,
+    });
   }
 
   /** Resolves once the server has answered; rejects where the connection is closed. */
   get ready(): Promise<void> {
     if (!this.#ready) {
-      this.#ready = this.#confirm();
+      this.#ready = this.#link.confirm();
       this.#ready.catch(() => {});
     }
     return this.#ready;
@@ -189,37 +187,25 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
 
   async #finish(): Promise<void> {
     const subscribers = [...this.#attached.keys()];
-    if (!this.#away && !this.#connection.isClosed()) {
-      const draining = [...this.#attached.values()].flat().map((source) => source.drain());
-      await within(CLOSE_WAIT, Promise.allSettled([...draining, this.#connection.flush()]));
-    }
+    await this.#link.settle([...this.#attached.values()].flat());
     for (const subscriber of subscribers) subscriber.drain();
-    this.#statuses.stop?.();
-    this.#reconnected.reject(new BusClosedError());
+    this.#link.close();
   }
 
   #publish(namespace: string, event: Event): void {
     if (this.#closed) throw new BusClosedError();
     if (this.#connection.isClosed()) throw connectionClosed();
     // The client would take it, and throw it away when it dials again (measured, @nats-io/nats-core 3.4.0).
-    if (this.#away) throw new BusDisconnectedError("the NATS connection is away: the event was not sent");
+    if (this.#link.isAway) {
+      throw new BusDisconnectedError("the NATS connection is away: the event was not sent");
+    }
     const observed = telemetry();
     if (!observed) {
       this.#send(namespace, event, undefined);
       return;
     }
-    observed.count("aether.bus.published", 1, { "aether.namespace": namespace, "aether.bus": "nats" });
-    const attributes = {
-      "aether.namespace": namespace,
-      "aether.bus": "nats",
-      "aether.event_type": event.eventType,
-      "aether.actor_id": event.actorId,
-    };
-    observed.inSpan(
-      "aether.publish",
-      { attributes },
-      ({ traceparent }) => this.#send(namespace, event, traceparent),
-    );
+    const send = (traceparent: string | undefined): void => this.#send(namespace, event, traceparent);
+    observePublication(observed, "nats", namespace, event, send);
   }
 
   #send(namespace: string, event: Event, traceparent: string | undefined): void {
@@ -262,7 +248,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
     const sources = subjectsOf(this.#prefix, token, options)
       .map((subject) => this.#connection.subscribe(subject, { callback: receive }));
     this.#attached.set(subscription, sources);
-    this.#confirm().then(() => subscription.begin(), (error) => subscription.fail(error));
+    this.#link.confirm().then(() => subscription.begin(), (error) => subscription.fail(error));
     return subscription;
   }
 
@@ -290,52 +276,6 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
     if (this.#connection.isClosed()) return;
     for (const source of sources) source.unsubscribe();
   }
-
-  /** Waits until the server has seen all that was sent, over as many connections as that takes. */
-  async #confirm(): Promise<void> {
-    for (;;) {
-      const { promise } = this.#reconnected;
-      try {
-        await this.#connection.flush();
-        return;
-      } catch (cause) {
-        if (this.#connection.isClosed()) throw connectionClosed(cause);
-      }
-      await promise;
-    }
-  }
-
-  async #watch(): Promise<void> {
-    for await (const { type } of this.#statuses) {
-      if (type === "disconnect" && !this.#away) {
-        this.#away = true;
-        for (const subscription of this.#attached.keys()) subscription.interrupt();
-      } else if (type === "reconnect") {
-        this.#away = false;
-        void this.#recover();
-        this.#reconnected.resolve();
-        this.#reconnected = Promise.withResolvers();
-        this.#reconnected.promise.catch(() => {});
-      } else if (type === "close") break;
-    }
-    if (this.#closed || !this.#connection.isClosed()) return;
-    this.#reconnected.reject(connectionClosed());
-    for (const subscription of [...this.#attached.keys()]) subscription.fail(connectionClosed());
-  }
-
-  /** Tells of the interruption once the server has the subscriptions again: what was built anew before would age. */
-  async #recover(): Promise<void> {
-    const interrupted = [...this.#attached.keys()];
-    await this.#confirm().catch(() => {}); // the subscriptions end with the same error
-    for (const subscription of interrupted) subscription.recover();
-  }
-}
-
-function connectionClosed(cause?: unknown): BusDisconnectedError {
-  return new BusDisconnectedError(
-    "the NATS connection under the bus is closed: connect again and make a new bus",
-    { cause },
-  );
 }
 
 function refused(namespace: string, cause: Error): BusDisconnectedError {
@@ -343,14 +283,4 @@ function refused(namespace: string, cause: Error): BusDisconnectedError {
     `the NATS server ended the subscription to "${namespace}": check the permissions of its user`,
     { cause },
   );
-}
-
-async function within(milliseconds: number, promise: Promise<unknown>): Promise<void> {
-  const { promise: over, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  try {
-    await Promise.race([promise, over]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -7,10 +7,11 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import type { Event } from "../event/types.ts";
-import { type Telemetry, telemetry } from "../telemetry.ts";
+import { telemetry } from "../telemetry.ts";
 import type { Warn } from "../warning.ts";
 import { RingBuffer } from "./buffer.ts";
 import { SubscriptionOverflowError } from "./errors.ts";
+import { countLoss, observeHandler, observeLag } from "./observation.ts";
 import type { BusSubscribeOptions, BusSubscription, Loss, OverflowPolicy } from "./types.ts";
 
 /** The most events that a buffer may be asked to hold. */
@@ -200,9 +201,8 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
       }
       const observed = telemetry();
       try {
-        const handled = observed
-          ? this.#handleObserved(observed, delivery, handler)
-          : handler(this.#setup.select(delivery));
+        const handle = (): void | PromiseLike<void> => handler(this.#setup.select(delivery));
+        const handled = observed ? observeHandler(observed, this.#setup.bus, delivery, handle) : handle();
         if (handled !== undefined) await handled;
       } catch (cause) {
         this.#failures++;
@@ -216,39 +216,10 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
     }
   }
 
-  #handleObserved(
-    observed: Telemetry,
-    delivery: Delivery,
-    handler: (delivered: T) => void | PromiseLike<void>,
-  ): Promise<void> {
-    this.#observeLag(observed, delivery);
-    const { namespace, event } = delivery;
-    const attributes = {
-      "aether.namespace": namespace,
-      "aether.bus": this.#setup.bus,
-      "aether.event_type": event.eventType,
-      "aether.actor_id": event.actorId,
-    };
-    const traceparent = delivery.traceparent ?? event.metadata?.traceparent;
-    return observed.inSpan(
-      "aether.handle",
-      { attributes, traceparent },
-      async () => await handler(this.#setup.select(delivery)),
-    );
-  }
-
   #deliver(delivery: Delivery): T {
     const observed = telemetry();
-    if (observed) this.#observeLag(observed, delivery);
+    if (observed) observeLag(observed, delivery);
     return this.#setup.select(delivery);
-  }
-
-  #observeLag(observed: Telemetry, { namespace, event }: Delivery): void {
-    const lag = Math.max(0, Date.now() - Date.parse(event.timestamp)) / 1_000;
-    observed.record("aether.subscription.lag", lag, {
-      "aether.namespace": namespace,
-      "aether.source": "bus",
-    });
   }
 
   async #nextArrival(): Promise<IteratorResult<T, undefined>> {
@@ -307,11 +278,7 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
 
   #tell(reason: Loss["reason"], cause?: unknown): void {
     const { namespace, bus, options, warn } = this.#setup;
-    telemetry()?.count("aether.bus.lost", 1, {
-      "aether.namespace": namespace,
-      "aether.bus": bus,
-      "aether.reason": reason,
-    });
+    countLoss(bus, namespace, reason);
     warn({ code: `bus-${reason}`, message: `${LOSSES[reason]} (a subscription to "${namespace}")`, cause });
     try {
       options.onLoss?.({ reason, namespace });

@@ -1,0 +1,123 @@
+/**
+ * How the connection under a bus fares: away and back again, or closed.
+ *
+ * @module
+ */
+
+import type { NatsConnection, NatsStatusIterable, NatsSubscription } from "../nats/connection.ts";
+import { BusClosedError, BusDisconnectedError } from "./errors.ts";
+
+/** How long `settle()` waits for the server to send what it has, in milliseconds. */
+const CLOSE_WAIT = 2_000;
+
+/** What learns of the connection's fate. */
+export interface Interruptible {
+  /** An interruption begins. */
+  interrupt(): void;
+  /** It is over, and events arrive again. */
+  recover(): void;
+  /** The connection is closed for good. */
+  fail(error: unknown): void;
+}
+
+/** The bus that the connection is under. */
+export interface LinkedBus {
+  /** Its subscribers now. */
+  subscribers(): readonly Interruptible[];
+  /** Whether it was closed. */
+  isClosed(): boolean;
+}
+
+/** Watches the connection. */
+export class NatsLink {
+  readonly #connection: NatsConnection;
+  readonly #bus: LinkedBus;
+  readonly #statuses: NatsStatusIterable;
+  #reconnected = Promise.withResolvers<void>();
+  #away: boolean;
+
+  /** Watches from now on, until `close()`. */
+  constructor(connection: NatsConnection, bus: LinkedBus) {
+    this.#connection = connection;
+    this.#bus = bus;
+    this.#reconnected.promise.catch(() => {});
+    this.#statuses = connection.status();
+    this.#away = connection.info === undefined;
+    void this.#watch();
+  }
+
+  /** Whether the connection is away, for now or for good. */
+  get isAway(): boolean {
+    return this.#away;
+  }
+
+  /** Waits until the server has seen all that was sent, over as many connections as that takes. */
+  async confirm(): Promise<void> {
+    for (;;) {
+      const { promise } = this.#reconnected;
+      try {
+        await this.#connection.flush();
+        return;
+      } catch (cause) {
+        if (this.#connection.isClosed()) throw connectionClosed(cause);
+      }
+      await promise;
+    }
+  }
+
+  /** Waits, for a bounded time, for what was published to be sent and for what the server has sent to arrive. */
+  async settle(sources: readonly NatsSubscription[]): Promise<void> {
+    if (this.#away || this.#connection.isClosed()) return;
+    const draining = sources.map((source) => source.drain());
+    await within(CLOSE_WAIT, Promise.allSettled([...draining, this.#connection.flush()]));
+  }
+
+  /** Watches no more; whoever waits for a connection is refused. */
+  close(): void {
+    this.#statuses.stop?.();
+    this.#reconnected.reject(new BusClosedError());
+  }
+
+  async #watch(): Promise<void> {
+    for await (const { type } of this.#statuses) {
+      if (type === "disconnect" && !this.#away) {
+        this.#away = true;
+        for (const subscriber of this.#bus.subscribers()) subscriber.interrupt();
+      } else if (type === "reconnect") {
+        this.#away = false;
+        void this.#recover();
+        this.#reconnected.resolve();
+        this.#reconnected = Promise.withResolvers();
+        this.#reconnected.promise.catch(() => {});
+      } else if (type === "close") break;
+    }
+    if (this.#bus.isClosed() || !this.#connection.isClosed()) return;
+    this.#reconnected.reject(connectionClosed());
+    for (const subscriber of this.#bus.subscribers()) subscriber.fail(connectionClosed());
+  }
+
+  /** Tells of the interruption once the server has the subscriptions again: what was built anew before would age. */
+  async #recover(): Promise<void> {
+    const interrupted = this.#bus.subscribers();
+    await this.confirm().catch(() => {}); // the subscriptions end with the same error
+    for (const subscriber of interrupted) subscriber.recover();
+  }
+}
+
+/** The error of everything that needs a connection which is closed. */
+export function connectionClosed(cause?: unknown): BusDisconnectedError {
+  return new BusDisconnectedError(
+    "the NATS connection under the bus is closed: connect again and make a new bus",
+    { cause },
+  );
+}
+
+async function within(milliseconds: number, promise: Promise<unknown>): Promise<void> {
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  try {
+    await Promise.race([promise, over]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
