@@ -9,7 +9,8 @@ import { checkOptions, type CoordinatorOptions } from "./coordinator_options.ts"
 import { type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import type { LeaseEnvironment } from "./lease.ts";
-import { type Leader, type LeaderChange, Member } from "./member.ts";
+import type { Leader, LeaderChange } from "./leadership.ts";
+import { Member } from "./member.ts";
 import type { ClusterNode, NodeChange } from "./membership.ts";
 import type { OwnedShard, ShardChange } from "./owned_shards.ts";
 import { hash } from "./shard_of.ts";

@@ -15,6 +15,22 @@ import { decodeNode } from "./node_record.ts";
 import { aliveKey, provesOver } from "./registration.ts";
 import { decodeShardMap, encodeShardMap, type Session, type ShardMap } from "./shard_map.ts";
 
+/** The holder of the leader's lease. */
+export interface Leader {
+  /** The name of the node. */
+  readonly name: string;
+  /** The fencing token of the leader's lease. */
+  readonly fencingToken: number;
+}
+
+/** The leadership went to another node, or was given up. */
+export interface LeaderChange {
+  /** The leader now, if there is one. */
+  readonly leader: Leader | undefined;
+  /** Whether this node leads. */
+  readonly isLeader: boolean;
+}
+
 /** The key of the leader's lease. */
 export const LEADER_KEY = "leader";
 /** The key of the shard map. */

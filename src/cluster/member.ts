@@ -7,40 +7,19 @@ import { Broadcast } from "./broadcast.ts";
 import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
 import { type Clock, systemClock, Wakeup } from "./clock.ts";
 import type { CheckedOptions } from "./coordinator_options.ts";
-import {
-  BucketUnreachableError,
-  CoordinationClosedError,
-  RevisionConflictError,
-  ShardCountMismatchError,
-} from "./errors.ts";
+import { BucketUnreachableError, CoordinationClosedError, RevisionConflictError } from "./errors.ts";
+import { agreeOnShardCount } from "./cluster_config.ts";
 import type { HeldLease } from "./held_lease.ts";
 import { type LeaseTerms, readLease } from "./lease_record.ts";
 import type { LeaseEnvironment } from "./lease.ts";
-import { LEADER_KEY, Leadership, MAP_KEY } from "./leadership.ts";
+import { type Leader, LEADER_KEY, type LeaderChange, Leadership, MAP_KEY } from "./leadership.ts";
 import { Membership, type NodeChange } from "./membership.ts";
 import { type OwnedShard, OwnedShards, type ShardChange } from "./owned_shards.ts";
 import { aliveKey, claimName, nodeKey, Registration } from "./registration.ts";
 import { decodeShardMap, type ShardMap } from "./shard_map.ts";
 
-const CONFIG_KEY = "config";
 /** How soon a node that lost its session tries to join again when that failed, in ms. */
 const RETRY_MS = 250;
-
-/** The holder of the leader's lease. */
-export interface Leader {
-  /** The name of the node. */
-  readonly name: string;
-  /** The fencing token of the leader's lease. */
-  readonly fencingToken: number;
-}
-
-/** The leadership went to another node, or was given up. */
-export interface LeaderChange {
-  /** The leader now, if there is one. */
-  readonly leader: Leader | undefined;
-  /** Whether this node leads. */
-  readonly isLeader: boolean;
-}
 
 /** One incarnation of the node. */
 interface Incarnation {
@@ -133,7 +112,7 @@ export class Member {
   /** Joins. Nothing is left behind if that fails. */
   async join(signal?: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([this.#stopJoining.signal, ...(signal ? [signal] : [])]);
-    await this.#checkShardCount();
+    await agreeOnShardCount(this.#bucket, this.options.shardCount);
     this.#watch = this.#bucket.watch(
       ["node.>", MAP_KEY, LEADER_KEY],
       (update) => this.#take(update),
@@ -147,28 +126,6 @@ export class Member {
     }
     this.#living = this.#live();
     if (this.options.candidate) this.#leadership.start();
-  }
-
-  /** The first node decides how many shards the cluster has. */
-  async #checkShardCount(): Promise<void> {
-    const { shardCount } = this.options;
-    for (;;) {
-      const entry = await this.#bucket.get(CONFIG_KEY);
-      if (entry?.value !== undefined) {
-        const config = JSON.parse(entry.value) as { readonly shardCount: number };
-        if (config.shardCount !== shardCount) {
-          throw new ShardCountMismatchError(config.shardCount, shardCount);
-        }
-        return;
-      }
-      try {
-        await this.#bucket.put(CONFIG_KEY, JSON.stringify({ shardCount }), {
-          expected: entry?.revision ?? 0,
-        });
-      } catch (error) {
-        if (!(error instanceof RevisionConflictError)) throw error;
-      }
-    }
   }
 
   async #incarnate(signal: AbortSignal): Promise<void> {

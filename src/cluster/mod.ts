@@ -7,7 +7,7 @@
 export { Coordinator } from "./coordinator.ts";
 export type { CoordinatorStatus, JoinOptions } from "./coordinator.ts";
 export type { CoordinatorOptions } from "./coordinator_options.ts";
-export type { Leader, LeaderChange } from "./member.ts";
+export type { Leader, LeaderChange } from "./leadership.ts";
 export type { ClusterNode, NodeChange } from "./membership.ts";
 export type { OwnedShard, ShardChange } from "./owned_shards.ts";
 export type { ChangesOptions } from "./broadcast.ts";
