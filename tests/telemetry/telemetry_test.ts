@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { type MetricName, METRICS, SCOPE, type SpanName, SPANS } from "../../src/telemetry.ts";
+import { SCOPE } from "../../src/telemetry.ts";
+import { type MetricName, METRICS, type SpanName, SPANS } from "../../src/telemetry_names.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { type ReceivedSpan, startReceiver } from "./receiver.ts";
 
