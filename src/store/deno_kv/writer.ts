@@ -17,20 +17,11 @@ import type { Wakeups } from "../follow.ts";
 import type { LogPositions } from "../position.ts";
 import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "./failures.ts";
 import type { Heads } from "./heads.ts";
-import {
-  type Layout,
-  MAX_ATOMIC_BYTES,
-  MAX_ATOMIC_KEY_BYTES,
-  MAX_CHECKS_REMOTE,
-  MAX_VALUE_BYTES,
-} from "./layout.ts";
-import { encodeValue } from "./record.ts";
+import { buildOperation, divideQueue } from "./group.ts";
+import { type Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
 import type { Records } from "./records.ts";
 import { getAll } from "./scan.ts";
-import { encodePart, guardKey, Write } from "./write.ts";
-
-/** The room for shares in a record of the log: a value without its head and brackets. */
-const LOG_RECORD_BYTES = MAX_VALUE_BYTES - 64;
+import { guardKey, Write } from "./write.ts";
 
 /** How often an atomic operation may be refused although nothing that it checks has changed. */
 const MAX_UNEXPLAINED = 20;
@@ -92,7 +83,10 @@ export class GroupWriter {
     queueMicrotask(() => {
       this.#scheduled = false;
       while (this.#inFlight.size < this.#setup.maxInFlight) {
-        const group = this.#nextGroup();
+        if (this.#queue.length === 0) break;
+        const alive = this.#queue.filter((write) => !failIfAborted(write));
+        const { group, rest } = divideQueue(alive, this.#busy, this.#setup.layout, this.#maxChecks);
+        this.#queue = rest;
         if (group.length === 0) break;
         this.#inFlight.add(group);
         for (const write of group) for (const actorId of write.actorIds) this.#busy.add(actorId);
@@ -137,38 +131,6 @@ export class GroupWriter {
 
   #unanswered(): Write[] {
     return [...this.#inFlight, this.#queue].flat().filter((write) => !write.isAnswered);
-  }
-
-  /** Takes from the queue what fits one atomic operation, none of an actor that is busy or has an earlier one waiting. */
-  #nextGroup(): Write[] {
-    const group: Write[] = [];
-    if (this.#queue.length === 0) return group;
-    const blocked = new Set(this.#busy);
-    const rest: Write[] = [];
-    let checks = 0;
-    let bytes = this.#setup.layout.commitKeyBytes * 2;
-    let keyBytes = this.#setup.layout.commitKeyBytes;
-    let namedBytes = 0;
-    for (const write of this.#queue) {
-      const actors = write.actorIds;
-      const fits = checks + actors.length <= this.#maxChecks && bytes + write.bytes <= MAX_ATOMIC_BYTES &&
-        keyBytes + write.keyBytes <= MAX_ATOMIC_KEY_BYTES &&
-        namedBytes + write.namedBytes <= LOG_RECORD_BYTES;
-      if (failIfAborted(write)) continue;
-      if ((fits || group.length === 0) && !actors.some((actorId) => blocked.has(actorId))) {
-        group.push(write);
-        checks += actors.length;
-        bytes += write.bytes;
-        keyBytes += write.keyBytes;
-        namedBytes += write.namedBytes;
-        for (const actorId of actors) blocked.add(actorId);
-      } else {
-        rest.push(write);
-        for (const actorId of actors) blocked.add(actorId);
-      }
-    }
-    this.#queue = rest;
-    return group;
   }
 
   /** Stores a group; never rejects. What another writer came before goes back to the head of the queue. */
@@ -223,7 +185,7 @@ export class GroupWriter {
   /** Commits a group as one atomic operation, until it is known what became of it. */
   async #commit(group: readonly Write[]): Promise<void> {
     const deadline = Math.max(...group.map((write) => write.deadline));
-    const operation = this.#build(group);
+    const operation = buildOperation(group, this.#setup);
     let uncertain: unknown;
     for (let attempt = 1;; attempt++) {
       let result: Deno.KvCommitResult | Deno.KvCommitError;
@@ -321,32 +283,6 @@ export class GroupWriter {
     }
     write.succeed((index) => positions.of(versionstamp + index));
     wakeups.notify();
-  }
-
-  #build(group: readonly Write[]): Deno.AtomicOperation {
-    const { kv, layout, checksum } = this.#setup;
-    let operation = kv.atomic();
-    let offset = 0;
-    // Every share has its place in the log's record, at least by name; events fill what is left.
-    let room = LOG_RECORD_BYTES - group.reduce((sum, { namedBytes }) => sum + namedBytes, 0);
-    const logged: string[] = [];
-    for (const write of group) {
-      for (const part of write.parts) {
-        part.offset = offset;
-        offset += part.part.drafts.length;
-        const key = guardKey(part, layout);
-        const encoded = encodePart(write, part, checksum, room);
-        operation = operation.check({ key, versionstamp: part.head.guard }).set(key, encoded.value.value);
-        for (const [index, chunk] of encoded.value.chunks.entries()) {
-          operation = operation.set(layout.chunk(part.part.actorId, part.head.version + 1, index), chunk);
-        }
-        if (write.isTakeOver) continue;
-        logged.push(encoded.logged);
-        if (encoded.inLog) room -= encoded.value.value.length;
-      }
-    }
-    if (logged.length === 0) return operation;
-    return operation.set(layout.nextCommit(kv), encodeValue(`[${logged.join(",")}]`, checksum).value);
   }
 }
 
