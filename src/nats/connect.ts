@@ -61,20 +61,29 @@ export async function connectTo(
     ...withCredentials?.credentials,
     ...options.client,
   };
+  const dial = kinds.has(true) ? await webSocketDialer() : await socketDialer();
   try {
-    if (kinds.has(true)) {
-      const { wsconnect } = await import("@nats-io/nats-core");
-      return await wsconnect(client);
-    }
-    const { connect, ProtocolHandler } = await import("@nats-io/transport-node");
-    guardSockets(ProtocolHandler.prototype);
-    return await connect(client);
+    return await dial(client);
   } catch (error) {
     const refused = error instanceof Error &&
       (error.name === "AuthorizationError" || error.name === "UserAuthenticationExpiredError");
     if (refused) throw new CredentialsRejectedError(servers, { cause: error });
     throw new ServerUnreachableError(servers, { cause: error });
   }
+}
+
+type Dialer = (client: Readonly<Record<string, unknown>>) => Promise<NatsConnection>;
+
+// The transports are loaded when a URL is given: not by a program that hands in a connection, or has no use for NATS.
+async function webSocketDialer(): Promise<Dialer> {
+  const { wsconnect } = await import("@nats-io/nats-core");
+  return wsconnect;
+}
+
+async function socketDialer(): Promise<Dialer> {
+  const { connect, ProtocolHandler } = await import("@nats-io/transport-node");
+  guardSockets(ProtocolHandler.prototype);
+  return connect;
 }
 
 /** A connection that was handed in, or opened for the purpose. */

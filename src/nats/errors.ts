@@ -6,7 +6,10 @@
 
 import { AetherError } from "../errors.ts";
 
-/** No NATS server could be reached, or none took the connection. Check the URL and whether the server runs. */
+/**
+ * No NATS server could be reached, or none took the connection. Check the URL, whether the server runs, and whether the
+ * program has the permission `--allow-net`.
+ */
 export class ServerUnreachableError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "ServerUnreachableError";
@@ -14,7 +17,9 @@ export class ServerUnreachableError extends AetherError {
   /** Names the servers that were tried. */
   constructor(readonly servers: readonly string[], options?: ErrorOptions) {
     super(
-      `No NATS server answers at ${servers.join(", ")}. Check the URL, and that the server runs.`,
+      options?.cause instanceof Deno.errors.NotCapable
+        ? `Deno has no permission to reach ${servers.join(", ")}: run with --allow-net=${servers.join(",")}`
+        : `No NATS server answers at ${servers.join(", ")}. Check the URL, and that the server runs.`,
       options,
     );
   }
