@@ -22,7 +22,7 @@ import {
   checkToken,
   checkVersion,
 } from "./arguments.ts";
-import { checkGivenVersions, divideByActor, draftAll } from "./drafts.ts";
+import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
 import { flatten, type Restore } from "./batches.ts";
 import { checkCounts, type Commit, type CommitPart } from "./commit.ts";
 import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
@@ -37,6 +37,7 @@ import {
 } from "./observation.ts";
 import type { StoreSetup } from "./options.ts";
 import { explainConflict } from "./repetition.ts";
+import { eventsOf, offerRawLog } from "./raw_log.ts";
 import { type Snapshot, validateSnapshot } from "./snapshot.ts";
 import { LogSubscription } from "./subscription.ts";
 import type {
@@ -91,6 +92,19 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       bytesPerEvent: backend.limits.bytesPerEvent,
       schemaVersionOf: setup.registry.versionOf,
     };
+    offerRawLog(this, {
+      read: (after, signal) => {
+        const batches = eventsOf(backend.readLog({ after, filter: {}, onDamage: undefined }));
+        return flatten(batches, { signal, check: () => this.#assertOpen() });
+      },
+      save: async (events, signal) => {
+        this.#assertOpen();
+        const parts = divideByActor(draftStored(events, this.#drafting));
+        checkCounts(parts, this.limits);
+        const commit = { parts, fencingToken: undefined, unfenced: false, signal };
+        return await this.#track(() => backend.commit(commit));
+      },
+    });
   }
 
   /** The most that one commit may hold. */

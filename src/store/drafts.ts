@@ -7,6 +7,8 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { type Draft, type DraftContext, draftEvent } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
+import { schemaVersionOf } from "../event/registry.ts";
+import type { StoredEvent } from "../event/types.ts";
 import type { CommitPart } from "./commit.ts";
 
 /**
@@ -31,6 +33,12 @@ export function draftAll(
     }
   }
   return drafts;
+}
+
+/** Drafts events of another store: their schema versions are those that they were stored under there. */
+export function draftStored(events: readonly StoredEvent[], context: DraftContext): Draft[] {
+  return draftAll(events, undefined, context)
+    .map((draft, index) => ({ ...draft, schemaVersion: schemaVersionOf(events[index]!) }));
 }
 
 /**

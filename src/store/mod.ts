@@ -48,4 +48,6 @@ export {
 export type { Decider, SnapshotPolicy, View } from "./decider.ts";
 export { replay, type Replayed, type ReplayOptions, type ReplayStore } from "./replay.ts";
 export { execute, type Executed, type ExecuteOptions, type ExecuteStore } from "./execute.ts";
+export { copyEvents, type CopyOptions, type CopyProgress, type CopyReport } from "./copy.ts";
+export { CopyIncompleteError, type CopyPlace, CopyTargetDiffersError } from "./copy_errors.ts";
 export { BackedEventStore } from "./backed_event_store.ts";

@@ -1,0 +1,254 @@
+/**
+ * From one store to another, events and all.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../errors.ts";
+import { sameJson } from "../event/json.ts";
+import { schemaVersionOf } from "../event/registry.ts";
+import type { Event, StoredEvent } from "../event/types.ts";
+import { CopyIncompleteError, CopyTargetDiffersError } from "./copy_errors.ts";
+import { CommitTooLargeError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
+import { type RawLog, rawLogOf } from "./raw_log.ts";
+import type { EventStore, StoreLimits } from "./types.ts";
+
+/** How far a copy has come. */
+export interface CopyProgress {
+  /** What is being done: comparing what an earlier run left, copying the rest, verifying it. */
+  readonly phase: "comparing" | "copying" | "verifying";
+  /** How many events of the log have come through this phase; what an earlier phase did before counts. */
+  readonly events: number;
+}
+
+/** What can be asked of a copy. */
+export interface CopyOptions {
+  /** Called now and then, at least every 1,000 events. */
+  readonly onProgress?: (progress: CopyProgress) => void;
+  /** Ends the copy with the signal's reason. Run it again to go on. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a copy did. */
+export interface CopyReport {
+  /** How many events are in both stores. */
+  readonly events: number;
+  /** How many of them this run copied; the rest was there. */
+  readonly copied: number;
+  /** The position of the last event in the source; nothing if it is empty. */
+  readonly fromPosition: string | undefined;
+  /** The position of the last event in the target: positions belong to their log, and are not carried over. */
+  readonly toPosition: string | undefined;
+}
+
+/**
+ * Copies every event of a store into another one: from Deno KV to JetStream, say, when an application outgrows one
+ * machine, or back. Ids, types, data, versions with their gaps, timestamps, metadata, schema versions and the order of
+ * the global log stay as they are; neither store needs to know the schemas, and nothing is announced on a bus.
+ *
+ * It can be killed at any moment and run again. At every moment the target's log is the beginning of the source's, so
+ * that the target itself says how far the copy came: a run compares what is there, event by event, and goes on behind
+ * it. For that promise commits follow one another, each as large as the target's limits and the order allow. In the end
+ * everything is read again and compared, and the target verifies itself.
+ *
+ * Not carried over: which events came in one commit, snapshots, fencing tokens, projections' checkpoints, and positions.
+ * On JetStream the retention of an event counts from when it was copied.
+ *
+ * @example From memory to Deno KV
+ * ```ts
+ * import { copyEvents, DenoKvEventStore, InMemoryEventStore } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using from = new InMemoryEventStore();
+ * await from.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+ *
+ * await using to = await DenoKvEventStore.open(":memory:");
+ * assert.equal((await copyEvents(from, to)).copied, 1);
+ * assert.equal((await copyEvents(from, to)).copied, 0); // once more: all was there
+ * assert.equal((await to.getEvents("order-1"))[0]!.id, (await from.getEvents("order-1"))[0]!.id);
+ * ```
+ *
+ * @param from Where the events are. Nothing should write to it any more.
+ * @param to Where they go: empty, or with what an earlier copy left.
+ * @param options Progress and abort.
+ * @throws {CopyIncompleteError} If the source grew meanwhile. Run it again.
+ * @throws {CopyTargetDiffersError} If the target holds something else.
+ * @throws {DamagedHistoryError} If either store is damaged.
+ * @throws {HistoryTruncatedError} If retention has removed the beginning of the source.
+ * @throws {EventTooLargeError} If an event is larger than the target takes.
+ * @throws {OutcomeUnknownError | BackendError} If a store could not be reached. Run it again.
+ * @throws {InvalidArgumentError} If both are the same store.
+ */
+export async function copyEvents<E extends Event>(
+  from: EventStore<E>,
+  to: EventStore<E>,
+  options: CopyOptions = {},
+): Promise<CopyReport> {
+  // What a copy does to events does not depend on their types.
+  const [source, target] = [from, to] as unknown as [EventStore, EventStore];
+  const copy = new Copy(rawLogOf(source), rawLogOf(target), to.limits, options);
+  await copy.compare("comparing");
+  const before = copy.reached;
+  await copy.fill();
+  await copy.verify(before);
+  const { events, from: fromPosition, to: toPosition } = copy.reached;
+  const { signal } = options;
+  const { faults } = await to.verify({
+    ...(toPosition !== undefined && { expectedPosition: toPosition }),
+    ...(signal && { signal }),
+  });
+  if (faults[0]) throw faults[0];
+  // All that took a while: what has come to either store meanwhile?
+  await copy.verify(copy.reached);
+  return { events, copied: events - before.events, fromPosition, toPosition };
+}
+
+/** A place that both logs have come to. */
+interface Reached {
+  readonly events: number;
+  readonly from: string | undefined;
+  readonly to: string | undefined;
+}
+
+/** Events between two reports of progress. */
+const REPORT_EVERY = 1_000;
+
+class Copy {
+  readonly #from: RawLog;
+  readonly #to: RawLog;
+  readonly #limits: StoreLimits;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onProgress: CopyOptions["onProgress"];
+  #reported = 0;
+  /** Up to here the logs are known to be the same. */
+  reached: Reached = { events: 0, from: undefined, to: undefined };
+
+  constructor(from: RawLog, to: RawLog, limits: StoreLimits, options: CopyOptions) {
+    this.#from = from;
+    this.#to = to;
+    this.#limits = limits;
+    this.#signal = options.signal;
+    this.#onProgress = options.onProgress;
+  }
+
+  /** Holds what the target has against the source, up to the target's end; returns what the source has next. */
+  async compare(phase: CopyProgress["phase"]): Promise<StoredEvent | undefined> {
+    const expected = this.#from.read(this.reached.from ?? "start", this.#signal)[Symbol.asyncIterator]();
+    try {
+      for await (const found of this.#to.read(this.reached.to ?? "start", this.#signal)) {
+        const { done, value } = await expected.next();
+        if (done) throw new CopyTargetDiffersError(this.reached.events, found, undefined);
+        if (found.position === value.position) {
+          throw new InvalidArgumentError("to", "is the store that is copied from: open another one");
+        }
+        if (!isSame(found, value)) throw new CopyTargetDiffersError(this.reached.events, found, value);
+        this.#advance(phase, 1, value, found);
+      }
+      const next = await expected.next();
+      return next.done ? undefined : next.value;
+    } finally {
+      await expected.return?.();
+    }
+  }
+
+  /** Copies what the source has behind this place. */
+  async fill(): Promise<void> {
+    for (;;) {
+      const { events } = this.reached;
+      try {
+        return await this.#copy();
+      } catch (error) {
+        if (!(error instanceof VersionConflictError || error instanceof OutcomeUnknownError)) throw error;
+        // A write of our own came late, or another process copies too: what is there counts, whoever wrote it.
+        await this.compare("copying");
+        if (this.reached.events === events) throw error;
+      }
+    }
+  }
+
+  /** Reads again what was copied since a place, and whether the source has more by now. */
+  async verify(since: Reached): Promise<void> {
+    const { events } = this.reached;
+    this.reached = since;
+    this.#reported = since.events;
+    const next = await this.compare("verifying");
+    if (this.reached.events < events) throw new CopyTargetDiffersError(this.reached.events, undefined, next);
+    if (next) throw new CopyIncompleteError(this.reached.events, this.reached.from);
+  }
+
+  async #copy(): Promise<void> {
+    const events = this.#from.read(this.reached.from ?? "start", this.#signal);
+    const batches = inBatches(events, this.#limits);
+    try {
+      for (let batch = await batches.next(); !batch.done;) {
+        // The next batch is read while this one is being saved.
+        [batch] = await Promise.all([batches.next(), this.#save(batch.value)]);
+      }
+    } finally {
+      await batches.return();
+    }
+  }
+
+  async #save(batch: readonly StoredEvent[]): Promise<void> {
+    try {
+      const stored = await this.#to.save(batch, this.#signal);
+      this.#advance("copying", batch.length, batch.at(-1)!, stored.at(-1)!);
+    } catch (error) {
+      if (!(error instanceof CommitTooLargeError) || batch.length === 1) throw error;
+      const half = batch.length >> 1;
+      await this.#save(batch.slice(0, half));
+      await this.#save(batch.slice(half));
+    }
+  }
+
+  #advance(phase: CopyProgress["phase"], by: number, from: StoredEvent, to: StoredEvent): void {
+    const events = this.reached.events + by;
+    this.reached = { events, from: from.position, to: to.position };
+    if (events - this.#reported < REPORT_EVERY) return;
+    this.#reported = events;
+    this.#onProgress?.({ phase, events });
+  }
+}
+
+/** Whether an event is the copy of another: all that was stored counts. */
+function isSame(copy: StoredEvent, original: StoredEvent): boolean {
+  return copy.id === original.id && copy.actorId === original.actorId &&
+    copy.version === original.version && copy.eventType === original.eventType &&
+    copy.timestamp === original.timestamp && schemaVersionOf(copy) === schemaVersionOf(original) &&
+    sameJson(copy.data, original.data) && sameJson(copy.metadata, original.metadata);
+}
+
+/**
+ * Divides events into commits that keep their order. A commit is stored grouped by actor, so that one ends where an actor
+ * comes again after another; an event id can stand in it once.
+ */
+async function* inBatches(
+  events: AsyncIterable<StoredEvent>,
+  limits: StoreLimits,
+): AsyncGenerator<readonly StoredEvent[], void, void> {
+  let batch: StoredEvent[] = [];
+  const actors = new Set<string>();
+  const ids = new Set<string>();
+  let bytes = 0;
+  for await (const event of events) {
+    const { id, actorId } = event;
+    // Below what is stored, where text is not ASCII: the store has the last word, and a batch is then halved.
+    const size = JSON.stringify(event).length;
+    const again = batch.at(-1)?.actorId !== actorId;
+    const fits = batch.length < limits.eventsPerCommit && bytes + size <= limits.bytesPerCommit &&
+      !ids.has(id) &&
+      (!again || (!actors.has(actorId) && actors.size < limits.actorsPerCommit));
+    if (!fits && batch.length > 0) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+      actors.clear();
+      ids.clear();
+    }
+    batch.push(event);
+    bytes += size;
+    actors.add(actorId);
+    ids.add(id);
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -1,0 +1,37 @@
+/**
+ * A store's global log as it is stored: for what carries events from one store to another.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../event/types.ts";
+import type { LogBatch } from "./backend.ts";
+import type { EventStore, LogStart } from "./types.ts";
+
+/** Reads and saves past the registered schemas: events keep the schema versions that they were stored under. */
+export interface RawLog {
+  /** The global log after a place, up to its present end. */
+  read(after: LogStart, signal: AbortSignal | undefined): AsyncIterable<StoredEvent>;
+  /** Saves events of another store in one commit, as they are. */
+  save(events: readonly StoredEvent[], signal: AbortSignal | undefined): Promise<readonly StoredEvent[]>;
+}
+
+const offered = new WeakMap<object, RawLog>();
+
+/** Offers a store's raw log to the rest of the library, and to nobody else. */
+export function offerRawLog(store: object, log: RawLog): void {
+  offered.set(store, log);
+}
+
+/** The raw log of a store; of one that is not ours, what its contract has: events at their registered versions. */
+export function rawLogOf(store: EventStore): RawLog {
+  return offered.get(store) ?? {
+    read: (after, signal) => store.readAll({ after, ...(signal && { signal }) }),
+    save: (events, signal) => store.saveEvents(events, signal && { signal }),
+  };
+}
+
+/** The events of a log's batches. */
+export async function* eventsOf(batches: AsyncIterable<LogBatch>): AsyncIterable<readonly StoredEvent[]> {
+  for await (const { events } of batches) yield events;
+}
