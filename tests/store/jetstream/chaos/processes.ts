@@ -49,20 +49,22 @@ export class ProgramInPlace {
     this.signal("SIGKILL");
     const { signal } = await this.#process!.status;
     assert.equal(signal, "SIGKILL", `${this.name} had ended by itself: ${await this.#errors}`);
+    await this.#errors;
     await this.start();
   }
 
+  /** Sends it a signal. One that has ended by itself is asked for the reason by who waits for its end. */
   signal(signal: Deno.Signal): void {
-    this.#process?.kill(signal);
+    try {
+      this.#process?.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
   }
 
   /** Asks it to finish what it has begun, and waits for that. */
   async finish(): Promise<void> {
-    try {
-      this.signal("SIGTERM");
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // it has ended, and is asked why below
-    }
+    this.signal("SIGTERM");
     const { success } = await this.#process!.status;
     assert(success, `${this.name}: ${await this.#errors}`);
     await this.#errors;
@@ -70,11 +72,7 @@ export class ProgramInPlace {
 
   /** Ends it, whatever it does. */
   async end(): Promise<void> {
-    try {
-      this.signal("SIGKILL");
-    } catch {
-      // it has ended
-    }
+    this.signal("SIGKILL");
     await this.#process?.status;
     await this.#errors;
   }
