@@ -6,7 +6,7 @@ import { startNatsCluster, startNatsServer } from "../support/nats_server.ts";
 import { startProxy } from "../support/proxy.ts";
 import { ClusterOfProcesses } from "./processes/cluster_of_processes.ts";
 import { assertExclusive } from "./processes/merged_log.ts";
-import { openSharedClock } from "./processes/monotonic.ts";
+import { openSharedClock } from "../support/monotonic.ts";
 
 const ROUNDS = Number(Deno.env.get("AETHER_CHAOS_ROUNDS") ?? 1);
 const CHAOS = ROUNDS > 1;
@@ -26,7 +26,7 @@ function inSomeOrder<T>(faults: readonly T[]): T[] {
 
 Deno.test("openSharedClock() compares between processes", async () => {
   using clock = openSharedClock();
-  const module = new URL("./processes/monotonic.ts", import.meta.url).href;
+  const module = new URL("../support/monotonic.ts", import.meta.url).href;
   const before = clock.now();
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: [

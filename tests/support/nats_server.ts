@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { NatsServerProcess } from "./nats_server_process.ts";
 import { natsServerBinary } from "./nats_server_binary.ts";
+import { NatsRoutes } from "./nats_routes.ts";
 
 /** How long a server may take until JetStream answers; a cluster's first election takes a few seconds of it. */
 const READY_TIMEOUT_MS = 60_000;
@@ -25,6 +26,8 @@ export interface NatsServerOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Text in NATS's configuration language, put at the end of the configuration file. */
   readonly configText?: string;
+  /** Puts proxies between the servers of a cluster, for {@linkcode NatsCluster.isolate}. @default {false} */
+  readonly isolable?: boolean;
 }
 
 /** What `/jsz` of the server's monitoring port tells, as far as tests need it. */
@@ -97,27 +100,38 @@ export interface NatsCluster extends AsyncDisposable {
   metaLeader(): Promise<NatsServer | undefined>;
   /** The server that leads the stream now, in any account; undefined during an election. */
   streamLeader(stream: string): Promise<NatsServer | undefined>;
+  /**
+   * Cuts a server off from the others; its clients still reach it.
+   *
+   * @throws {Error} if the cluster was started without `isolable`
+   */
+  isolate(server: NatsServer): Promise<void>;
+  /** Ends what {@linkcode NatsCluster.isolate} began. */
+  rejoin(server: NatsServer): void;
   /** Stops all servers and removes their folders. */
   stop(): Promise<void>;
 }
 
 /** Starts one server on free loopback ports and waits until JetStream answers. */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const [server] = await start(1, options);
+  const { servers: [server] } = await start(1, options);
   if (!server) throw new Error("unreachable: one server was asked for");
   return server;
 }
 
 /** Starts a cluster on free loopback ports and waits until all its servers see one another and one meta leader. */
 export async function startNatsCluster(size = 3, options: NatsServerOptions = {}): Promise<NatsCluster> {
-  return new Cluster(await start(size, options));
+  const { servers, routes } = await start(size, options);
+  return new Cluster(servers, routes);
 }
 
 class Cluster implements NatsCluster {
   readonly servers: readonly NatsServer[];
+  readonly #routes: NatsRoutes | undefined;
 
-  constructor(servers: readonly NatsServer[]) {
+  constructor(servers: readonly NatsServer[], routes: NatsRoutes | undefined) {
     this.servers = servers;
+    this.#routes = routes;
   }
 
   get urls(): string[] {
@@ -139,8 +153,22 @@ class Cluster implements NatsCluster {
     }, "accounts=true&streams=true");
   }
 
+  async isolate(server: NatsServer): Promise<void> {
+    await this.#isolable.cut(this.servers.indexOf(server));
+  }
+
+  rejoin(server: NatsServer): void {
+    this.#isolable.resume(this.servers.indexOf(server));
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.stop()));
+    await this.#routes?.[Symbol.asyncDispose]();
+  }
+
+  get #isolable(): NatsRoutes {
+    if (!this.#routes) throw new Error("the cluster was started without isolable: true");
+    return this.#routes;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -160,27 +188,33 @@ class Cluster implements NatsCluster {
   }
 }
 
-async function start(size: number, options: NatsServerOptions): Promise<NatsServer[]> {
+async function start(
+  size: number,
+  options: NatsServerOptions,
+): Promise<{ servers: NatsServer[]; routes: NatsRoutes | undefined }> {
   const binary = await binaryOnce();
   const deadline = performance.now() + READY_TIMEOUT_MS;
   while (true) {
     const id = crypto.randomUUID().slice(0, 8);
     const ports = Array.from({ length: size }, () => new Ports());
+    const isolable = size > 1 && options.isolable === true;
+    const proxied = isolable ? new NatsRoutes(ports.map((own) => own.cluster)) : undefined;
+    const direct = ports.map((own) => `nats://127.0.0.1:${own.cluster}`);
     const servers = await Promise.all(ports.map(async (own, index) => {
       const folder = await Deno.makeTempDir({ prefix: "aether-nats-" });
       const name = `n${index + 1}-${id}`;
-      const routes = size > 1
-        ? { cluster: `c-${id}`, ports: ports.map((other) => other.cluster) }
-        : undefined;
+      const urls = proxied?.of(index) ?? direct;
+      const routes = size > 1 ? { cluster: `c-${id}`, urls, isolable } : undefined;
       await Deno.writeTextFile(join(folder, "nats.conf"), configuration(name, folder, own, routes, options));
       return new NatsServerProcess({ name, folder, binary, size, ...own });
     }));
     try {
       await Promise.all(servers.map((server) => server.launch()));
       await Promise.all(servers.map((server) => server.ready(deadline, true)));
-      return servers;
+      return { servers, routes: proxied };
     } catch (error) {
       await Promise.all(servers.map((server) => server.stop()));
+      await proxied?.[Symbol.asyncDispose]();
       // Another process took a port between our look and the server's bind: once more, with other ports.
       const collision = error instanceof Error && error.message.includes("address already in use");
       if (!collision || performance.now() > deadline) throw error;
@@ -223,7 +257,7 @@ function configuration(
   name: string,
   folder: string,
   ports: Ports,
-  routes: { cluster: string; ports: number[] } | undefined,
+  routes: { cluster: string; urls: string[]; isolable: boolean } | undefined,
   options: NatsServerOptions,
 ): string {
   const fields: Record<string, unknown> = {
@@ -243,8 +277,10 @@ function configuration(
         cluster: {
           name: routes.cluster,
           listen: `127.0.0.1:${ports.cluster}`,
-          routes: routes.ports.map((port) => `nats://127.0.0.1:${port}`),
+          routes: routes.urls,
           no_advertise: true, // a client behind a proxy must not learn the way around it
+          // Nor must a server that hears of another one from a third: where it is sent nobody listens.
+          ...(routes.isolable ? { advertise: "127.0.0.1:1" } : {}),
         },
       }
       : {}),

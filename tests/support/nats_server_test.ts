@@ -192,3 +192,26 @@ Deno.test("Servers started at once do not collide", async () => {
   for (const server of servers) stack.use(server);
   assert.equal(new Set(servers.map((server) => server.url)).size, 6);
 });
+
+Deno.test("NatsCluster.isolate() cuts a leader off from the others, and from nobody else", async () => {
+  await using cluster = await startNatsCluster(3, { isolable: true });
+  const leader = await cluster.metaLeader();
+  assert(leader !== undefined);
+  await using connection = await connect({ servers: leader.url });
+  await cluster.isolate(leader);
+  const others = cluster.servers.filter((server) => server !== leader);
+  for (let deadline = performance.now() + 60_000;;) {
+    const claims = await Promise.all(
+      others.map(async (server) => (await server.jetStream()).meta_cluster?.leader),
+    );
+    if (others.some((server, index) => claims[index] === server.name)) break;
+    assert(performance.now() < deadline, "the others elected no leader");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await connection.flush(); // its clients still reach it
+  cluster.rejoin(leader);
+  await leader.ready();
+  const unprepared = await startNatsCluster(2);
+  await assert.rejects(unprepared.isolate(unprepared.servers[0]!), /isolable/);
+  await unprepared.stop();
+});

@@ -99,7 +99,7 @@ export class Heads {
     }
     // What this store has saved while it read is newer than what it read.
     const current = this.#cache.get(actorId);
-    if (current === known || head.sequence >= current!.sequence) this.set(actorId, head);
+    if (!current || current === known || head.sequence >= current.sequence) this.set(actorId, head);
     return { message, head, fault: undefined };
   }
 

@@ -150,7 +150,11 @@ export class Writer {
         fresh.set(actorId, await heads.read(actorId, write.deadline));
       }));
     };
-    const headOf = (actorId: string): Head | undefined => heads.cached(actorId) ?? fresh.get(actorId);
+    // What is in mind now may have made room for others when it is needed.
+    const known = new Map<string, Head | undefined>();
+    for (const { part: { actorId } } of write.parts) known.set(actorId, heads.cached(actorId));
+    const headOf = (actorId: string): Head | undefined =>
+      heads.cached(actorId) ?? fresh.get(actorId) ?? known.get(actorId);
     const cold = write.parts.filter(({ part }) => !headOf(part.actorId));
     if (cold.length > 0) await read(cold);
     for (;;) {

@@ -5,7 +5,7 @@
  * Arguments: URL, cluster, name, number of nodes, log file, replicas.
  */
 import { Coordinator } from "../../../src/cluster/mod.ts";
-import { openSharedClock } from "./monotonic.ts";
+import { openSharedClock } from "../../support/monotonic.ts";
 
 const ACT_EVERY_MS = 15;
 const [url = "", cluster = "", name = "", count = "1", path = "", replicas = "1"] = Deno.args;

@@ -1,0 +1,172 @@
+/**
+ * What is done to the servers, and to the ways to them, in an order that a seed decides.
+ *
+ * @module
+ */
+import type { NatsCluster, NatsServer } from "../../../support/nats_server.ts";
+import type { NatsFrame } from "../../../support/nats_frames.ts";
+import type { Proxy } from "../../../support/proxy.ts";
+import { sleep, until } from "../support.ts";
+import type { Span } from "./history.ts";
+
+const STREAM = "aether_default";
+
+/** After a fault is over the servers may need so long to elect leaders and to catch up (4 to 9 s by their source). */
+const RECOVERY_MS = 15_000;
+
+/** The part of the acknowledgements, and of the commits, that is lost at all times. */
+const LOST_ACKNOWLEDGEMENTS = 0.05;
+const LOST_COMMITS = 0.02;
+
+/** What faults are done to. */
+export interface FaultSetup {
+  readonly cluster: NatsCluster;
+  /** The ways of all clients, one a server. */
+  readonly proxies: readonly Proxy[];
+  /** Gives numbers from 0 to 1. */
+  readonly random: () => number;
+  /** The clock that all processes share, in milliseconds. */
+  readonly now: () => number;
+}
+
+const decoder = new TextDecoder();
+
+/** Whether a frame says that a publication was stored. */
+export function isAcknowledgement({ payload }: NatsFrame): boolean {
+  return /^\{"stream":"aether_\w+",.*"seq":[1-9]/.test(decoder.decode(payload));
+}
+
+/** Whether a frame is a commit on its way to the stream. */
+export function isCommit({ subject }: NatsFrame): boolean {
+  return subject?.startsWith("aether.") === true;
+}
+
+/** Does one thing after the other. */
+export class Faults {
+  /** When somebody could not be served. */
+  readonly outages: Span[] = [];
+  /** When a leader may have answered reads that had been deposed. */
+  readonly stale: Span[] = [];
+  /** What was done, for who has to find out what went wrong. */
+  readonly done: string[] = [];
+  readonly #setup: FaultSetup;
+
+  constructor(setup: FaultSetup) {
+    this.#setup = setup;
+    this.#loseSome();
+  }
+
+  /** All of them once, in an order of its own. */
+  async round(): Promise<void> {
+    const faults: (() => Promise<void>)[] = [
+      () => this.#onLeader("killed", 1_000, 3_000, (leader) => this.#killed(leader)),
+      () => this.#onLeader("suspended", 1_000, 7_000, (leader) => this.#suspended(leader)),
+      () => this.#onLeader("cut off from the others", 2_000, 9_000, (leader) => this.#isolated(leader)),
+      () => this.#onFollower("killed", 500, 1_500, (follower) => this.#killed(follower)),
+      () => this.#onFollower("suspended", 500, 3_000, (follower) => this.#suspended(follower)),
+      () => this.#onFollower("cut off from the others", 500, 3_000, (follower) => this.#isolated(follower)),
+      () => this.#onWay("cut", 300, 1_500, (proxy) => proxy.cut()),
+      () => this.#onWay("stalled", 300, 2_500, (proxy) => Promise.resolve(proxy.stall())),
+      () =>
+        this.#onWay("without acknowledgements", 500, 1_500, (proxy) => {
+          proxy.filter({ toClient: isAcknowledgement });
+          return Promise.resolve();
+        }),
+    ];
+    const { random } = this.#setup;
+    const order = faults.map((fault) => ({ fault, rank: random() })).sort((a, b) => a.rank - b.rank);
+    for (const { fault } of order) {
+      await fault();
+      await sleep(300 + random() * 700);
+    }
+  }
+
+  /** Nothing is done any more. */
+  end(): void {
+    for (const proxy of this.#setup.proxies) proxy.resume();
+  }
+
+  async #onLeader(...[what, least, most, begin]: Fault): Promise<void> {
+    let leader: NatsServer | undefined;
+    await until(
+      async () => (leader = await this.#setup.cluster.streamLeader(STREAM)) !== undefined,
+      "a leader",
+    );
+    const from = this.#setup.now();
+    await this.#for(`leader ${leader!.name} ${what}`, least, most, () => begin(leader!));
+    this.stale.push({ from, to: this.#setup.now() + RECOVERY_MS });
+  }
+
+  async #onFollower(...[what, least, most, begin]: Fault): Promise<void> {
+    const { cluster, random } = this.#setup;
+    const leader = await cluster.streamLeader(STREAM);
+    const followers = cluster.servers.filter((server) => server !== leader);
+    const follower = followers[Math.floor(random() * followers.length)]!;
+    const from = this.#setup.now();
+    await this.#for(`follower ${follower.name} ${what}`, least, most, () => begin(follower));
+    // It may have become the leader before it was touched.
+    if (leader === undefined) this.stale.push({ from, to: this.#setup.now() + RECOVERY_MS });
+  }
+
+  async #onWay(
+    what: string,
+    least: number,
+    most: number,
+    begin: (proxy: Proxy) => Promise<void>,
+  ): Promise<void> {
+    const { proxies, random } = this.#setup;
+    const index = Math.floor(random() * proxies.length);
+    await this.#for(`way to ${index + 1} ${what}`, least, most, async () => {
+      await begin(proxies[index]!);
+      return () => {
+        proxies[index]!.resume();
+        this.#loseSome();
+        return Promise.resolve();
+      };
+    });
+  }
+
+  async #for(what: string, least: number, most: number, begin: () => Promise<End>): Promise<void> {
+    const { random, now } = this.#setup;
+    const duration = least + random() * (most - least);
+    const from = now();
+    const end = await begin();
+    await sleep(duration);
+    await end();
+    this.outages.push({ from, to: now() + RECOVERY_MS });
+    this.done.push(`${what} for ${Math.round(duration)} ms, over after ${Math.round(now() - from)} ms`);
+  }
+
+  async #killed(server: NatsServer): Promise<End> {
+    await server.kill();
+    return () => server.restart();
+  }
+
+  async #suspended(server: NatsServer): Promise<End> {
+    await server.suspend();
+    return () => Promise.resolve(server.resume());
+  }
+
+  async #isolated(server: NatsServer): Promise<End> {
+    await this.#setup.cluster.isolate(server);
+    return () => Promise.resolve(this.#setup.cluster.rejoin(server));
+  }
+
+  #loseSome(): void {
+    const { proxies, random } = this.#setup;
+    for (const proxy of proxies) {
+      proxy.filter({
+        toClient: (frame) => isAcknowledgement(frame) && random() < LOST_ACKNOWLEDGEMENTS,
+        toServer: (frame) => isCommit(frame) && random() < LOST_COMMITS,
+      });
+    }
+  }
+}
+
+type End = () => Promise<void>;
+type Fault = readonly [
+  what: string,
+  least: number,
+  most: number,
+  begin: (server: NatsServer) => Promise<End>,
+];

@@ -1,0 +1,75 @@
+/**
+ * A process that follows the log by a subscription, and reads pieces of it again and again, until SIGTERM, or until it
+ * is killed. The next one in its place goes on behind the last event that it has written down.
+ *
+ * Argument: a {@linkcode ReaderArguments} as JSON.
+ */
+import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+import { seededRandom } from "../../../support/event_log.ts";
+import { openSharedClock } from "../../../support/monotonic.ts";
+import { Journal, readJournals } from "./history.ts";
+
+/** What the process is told. */
+export interface ReaderArguments {
+  readonly urls: readonly string[];
+  readonly folder: string;
+  readonly name: string;
+  /** How often it was started before. */
+  readonly incarnation: number;
+  readonly seed: number;
+}
+
+const { urls, folder, name, incarnation, seed } = JSON.parse(Deno.args[0]!) as ReaderArguments;
+const PIECE = 300;
+using clock = openSharedClock();
+const mine = readJournals(folder).readings.filter(({ process, how }) =>
+  process.startsWith(`${name}.`) && how === "subscription"
+).sort((a, b) => a.begun - b.begun).at(-1);
+const journal = new Journal(`${folder}/${name}.${incarnation}.journal`, clock);
+const pieces = new Journal(`${folder}/${name}-pieces.${incarnation}.journal`, clock);
+const random = seededRandom(seed + incarnation);
+const store = await JetStreamEventStore.open(urls, {
+  replicas: 3,
+  heartbeat: 300,
+  answerTimeout: 1_000,
+  readTimeout: 60_000,
+  connect: { client: { timeout: 1_000, pingInterval: 1_000, maxPingOut: 2, reconnectTimeWait: 50 } },
+});
+const after = mine?.events.at(-1)?.[0] ?? mine?.after;
+const places: string[] = [];
+let stopped = false;
+
+async function follow(): Promise<void> {
+  journal.reading({ how: "subscription", after, limit: 0, begun: journal.now() });
+  for await (const { position, id } of subscription) {
+    journal.event(position, id);
+    places.push(position);
+  }
+}
+
+async function readPieces(): Promise<void> {
+  while (!stopped) {
+    const from = random() < 0.2 ? undefined : places[Math.floor(random() * places.length)];
+    const begun = pieces.now();
+    const events: (readonly [string, string])[] = [];
+    const options = { limit: PIECE, ...(from === undefined ? {} : { after: from }) };
+    try {
+      for await (const { position, id } of store.readAll(options)) events.push([position, id]);
+      pieces.reading({ how: "read", after: from, limit: PIECE, begun }, events);
+    } catch (error) {
+      // Nobody could be reached; that is no answer, and nothing else may be said.
+      if (!(error instanceof Error) || error.name !== "BackendError") throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+const subscription = store.subscribe(after === undefined ? {} : { after });
+Deno.addSignalListener("SIGTERM", () => {
+  stopped = true;
+  void subscription.close();
+});
+console.log("ready");
+await Promise.all([follow(), readPieces()]);
+await store.close();
+Deno.exit(0); // the signal's listener would keep it alive

@@ -1,0 +1,15 @@
+/**
+ * A process that has a store on JetStream open, and does nothing: what the store does by itself goes on until it is
+ * killed.
+ *
+ * Arguments: the server's URL, the namespace.
+ *
+ * @module
+ */
+
+import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+
+const [url = "", namespace = ""] = Deno.args;
+await JetStreamEventStore.open(url, { namespace });
+console.log("open");
+setInterval(() => {}, 60_000);
