@@ -7,11 +7,12 @@
  * @module
  */
 
-import type { Draft, DraftEvent } from "./draft.ts";
+import type { Draft } from "./draft.ts";
 import { EventTooLargeError } from "./errors.ts";
 import { freezeJson } from "./json.ts";
+import { noteSchemaVersion } from "./registry.ts";
 import { utf8Length } from "./text.ts";
-import type { EventMetadata } from "./types.ts";
+import type { EventMetadata, StoredEvent } from "./types.ts";
 
 /** An event's JSON. */
 interface EventJson {
@@ -22,14 +23,6 @@ interface EventJson {
   readonly metadata?: EventMetadata | undefined;
   /** Absent for 1. */
   readonly schemaVersion?: number | undefined;
-}
-
-/** An event as it was stored, before upcasting. */
-export interface DecodedEvent {
-  /** The event, not yet frozen itself; its data and metadata are. */
-  readonly event: DraftEvent;
-  /** The schema version it was stored under. */
-  readonly schemaVersion: number;
 }
 
 /**
@@ -50,33 +43,44 @@ export function encodeEvent(draft: Draft, bytesPerEvent: number): string {
 }
 
 /**
- * The events of a commit from their JSON.
+ * The events of a commit from their JSON: frozen, as they were stored, their schema versions noted.
  *
  * @param list What was parsed from a JSON array of events; its parts are taken over and frozen.
  * @param actorId Their actor.
  * @param versions Their versions; as many as events.
+ * @param positionOf The position of each, by its place in the list.
  * @throws {SyntaxError} If it is not such an array.
  */
-export function decodeEvents(list: unknown, actorId: string, versions: readonly number[]): DecodedEvent[] {
+export function decodeEvents(
+  list: unknown,
+  actorId: string,
+  versions: readonly number[],
+  positionOf: (index: number) => string,
+): StoredEvent[] {
   if (!Array.isArray(list) || list.length !== versions.length) {
     throw new SyntaxError(`not a list of ${versions.length} events`);
   }
-  return (list as readonly EventJson[]).map((json, index) => {
+  const events: StoredEvent[] = [];
+  for (let index = 0; index < list.length; index++) {
+    const json = list[index] as EventJson;
     if (
       typeof json?.id !== "string" || typeof json.eventType !== "string" || typeof json.timestamp !== "string"
     ) {
       throw new SyntaxError(`element ${index} is not an event`);
     }
-    const event: DraftEvent = {
-      id: json.id,
-      eventType: json.eventType,
+    const { id, eventType, data, timestamp, metadata, schemaVersion = 1 } = json;
+    const event: StoredEvent = {
+      id,
+      eventType,
       actorId,
       version: versions[index]!,
-      data: freezeJson(json.data),
-      timestamp: json.timestamp,
-      position: "",
+      data: freezeJson(data),
+      timestamp,
+      position: positionOf(index),
     };
-    if (json.metadata) (event as { metadata?: EventMetadata }).metadata = freezeJson(json.metadata);
-    return { event, schemaVersion: json.schemaVersion ?? 1 };
-  });
+    if (metadata) (event as { metadata?: EventMetadata }).metadata = freezeJson(metadata);
+    noteSchemaVersion(event, schemaVersion);
+    events.push(Object.freeze(event));
+  }
+  return events;
 }

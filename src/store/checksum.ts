@@ -13,7 +13,27 @@ export async function loadChecksum(): Promise<Checksum> {
   return crc32;
 }
 
+/** How many digits a checksum has. */
+export const CHECKSUM_DIGITS = 8;
+
 /** A checksum as eight hexadecimal digits. */
 export function checksumText(checksum: number): string {
-  return checksum.toString(16).padStart(8, "0");
+  return checksum.toString(16).padStart(CHECKSUM_DIGITS, "0");
 }
+
+/** Reads a checksum back from its text; not a number where it is none. */
+export function readChecksum(bytes: Uint8Array, at: number): number {
+  let checksum = 0;
+  for (let index = at; index < at + CHECKSUM_DIGITS; index++) {
+    const code = bytes[index]!;
+    if (code >= DIGIT_0 && code <= DIGIT_9) checksum = checksum << 4 | code - DIGIT_0;
+    else if (code >= DIGIT_A && code <= DIGIT_F) checksum = checksum << 4 | code - DIGIT_A + 10;
+    else return NaN;
+  }
+  return checksum >>> 0;
+}
+
+const DIGIT_0 = 48;
+const DIGIT_9 = 57;
+const DIGIT_A = 97;
+const DIGIT_F = 102;

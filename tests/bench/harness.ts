@@ -22,6 +22,8 @@ export interface Row {
   readonly goal?: Goal;
   /** What the figures are of, where the name does not say. */
   readonly baseline: string;
+  /** Run once before the row is measured: it fills what the row reads, unless an earlier row has. */
+  readonly prepare?: () => Promise<void>;
   /** Takes one measurement of ours. It verifies what it measured. */
   readonly measureOurs: () => Promise<number>;
   /** Takes one measurement of the baseline. */
@@ -44,6 +46,12 @@ export interface GroupOptions {
   readonly quick: boolean;
 }
 
+/** Something that is done at its first call, and never again. */
+export function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => done ??= work();
+}
+
 /** The median of figures. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -62,6 +70,7 @@ export async function run(group: string, row: Row, { quick }: GroupOptions): Pro
   const rounds = quick ? Math.min(3, row.rounds ?? 5) : row.rounds ?? 5;
   const ours: number[] = [];
   const baseline: number[] = [];
+  await row.prepare?.();
   if (row.warmUp !== false) {
     await row.measureOurs();
     await row.measureBaseline();
@@ -82,6 +91,18 @@ export async function run(group: string, row: Row, { quick }: GroupOptions): Pro
     `(baseline: ${row.baseline}; ${rounds} rounds, ratios ${Math.min(...ratios).toFixed(2)} to ${
       Math.max(...ratios).toFixed(2)
     })`;
+}
+
+/** Does something `count` times, so many at once. */
+export async function concurrently(
+  count: number,
+  inFlight: number,
+  work: (index: number) => Promise<unknown>,
+): Promise<void> {
+  let next = 0;
+  await Promise.all(Array.from({ length: inFlight }, async () => {
+    while (next < count) await work(next++);
+  }));
 }
 
 /** Runs something many times and returns how often a second it ran. */

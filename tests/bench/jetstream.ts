@@ -7,25 +7,9 @@
 import assert from "node:assert/strict";
 import { JetStreamEventStore } from "../../src/store/jetstream/mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
-import { type Group, type GroupOptions, medianTime, rate, type Row } from "./harness.ts";
-import { eventData, Raw, stockRate, stockReplay } from "./jetstream_raw.ts";
-
-const event = (number: number): { eventType: string; data: unknown } => ({
-  eventType: "OrderPlaced",
-  data: eventData(number),
-});
-
-/** Does something `count` times, so many at once. */
-async function concurrently(
-  count: number,
-  inFlight: number,
-  work: (index: number) => Promise<unknown>,
-): Promise<void> {
-  let next = 0;
-  await Promise.all(Array.from({ length: inFlight }, async () => {
-    while (next < count) await work(next++);
-  }));
-}
+import { concurrently, type Group, type GroupOptions, medianTime, once, rate, type Row } from "./harness.ts";
+import { event, Raw, stockReplay } from "./jetstream_raw.ts";
+import { writeRows } from "./jetstream_write.ts";
 
 /** The rows of the store on JetStream. */
 export async function open({ quick }: GroupOptions): Promise<Group> {
@@ -35,23 +19,11 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   const perActor = 100;
   const actors = total / perActor;
   const dense = quick ? 10_000 : 100_000;
-  const appends = quick ? 10_000 : 50_000;
   const store = await JetStreamEventStore.open(url, { maxInFlight: 4_096 });
+  const writer = await JetStreamEventStore.open(url, { namespace: "write" });
   const raw = await Raw.open(url, "raw");
   let run = 0;
-
-  // A log of many sparse actors, each of their events as far from the one before as can be.
-  for (let version = 0; version < perActor; version++) {
-    await concurrently(
-      actors,
-      512,
-      (actor) => store.append(`sparse-${actor}`, [event(version)], { expectedVersion: version }),
-    );
-  }
   const denseStore = await JetStreamEventStore.open(url, { namespace: "dense" });
-  for (let version = 0; version < dense;) {
-    await denseStore.append("dense", [event(version)], { expectedVersion: version++ });
-  }
   // Another store reads, which has no head in mind.
   const reader = await JetStreamEventStore.open(url);
   const sequences = new Map<number, number[]>();
@@ -77,113 +49,28 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   };
   const pick = (): number => Math.floor(Math.random() * Math.min(actors, 500));
   const replays = quick ? 30 : 100;
-  for (let actor = 0; actor < Math.min(actors, 500); actor++) await sequencesOf(actor);
-
-  const appendRow = (
-    name: string,
-    goal: number,
-    baseline: string,
-    measureBaseline: () => Promise<number>,
-  ): Row => ({
-    name,
-    unit: "events/s",
-    goal: { op: ">=", value: goal },
-    baseline,
-    measureOurs: async () => {
-      const prefix = `new-${++run}`;
-      const before = (await raw.requests.getMessage("aether_default", { last_by_subj: ">" }))!.sequence;
-      const speed = await rate(
-        appends,
-        () =>
-          concurrently(
-            appends,
-            256,
-            (index) => store.append(`${prefix}-${index}`, [event(index)], { expectedVersion: 0 }),
-          ),
+  const fillSparse = once(async () => {
+    // A log of many sparse actors, each of their events as far from the one before as can be.
+    for (let version = 0; version < perActor; version++) {
+      await concurrently(
+        actors,
+        512,
+        (actor) => store.append(`sparse-${actor}`, [event(version)], { expectedVersion: version }),
       );
-      const after = (await raw.requests.getMessage("aether_default", { last_by_subj: ">" }))!.sequence;
-      assert.equal(after - before, appends);
-      return speed;
-    },
-    measureBaseline,
+    }
+    for (let actor = 0; actor < Math.min(actors, 500); actor++) await sequencesOf(actor);
   });
-  const lean = async (): Promise<number> => {
-    const prefix = `lean-${++run}`;
-    const before = await raw.count();
-    const speed = await rate(
-      appends,
-      () => concurrently(appends, 256, (index) => raw.publish(`${prefix}-${index}`, index, 0)),
-    );
-    assert.equal(await raw.count() - before, appends);
-    return speed;
-  };
+  const fillDense = once(async () => {
+    for (let version = 0; version < dense;) {
+      await denseStore.append("dense", [event(version)], { expectedVersion: version++ });
+    }
+  });
 
   const rows: Row[] = [
-    appendRow(
-      "append-256-in-flight",
-      0.9,
-      "the lean publisher with an expectation and a header of the same size",
-      lean,
-    ),
-    appendRow(
-      "append-256-in-flight-stock",
-      2,
-      "js.publish with an expectation",
-      () => stockRate(url, "raw", quick ? 5_000 : 20_000, 256),
-    ),
-    {
-      name: "append-alone-p50",
-      unit: "ms",
-      goal: { op: "<=", value: 1.15 },
-      baseline: "the lean publisher with an expectation",
-      measureOurs: () => {
-        const actorId = `alone-${++run}`;
-        return medianTime(
-          quick ? 1_000 : 3_000,
-          (version) => store.append(actorId, [event(version)], { expectedVersion: version }),
-        );
-      },
-      measureBaseline: () => {
-        const subject = `alone-${++run}`;
-        let last = 0;
-        return medianTime(quick ? 1_000 : 3_000, async (version) => {
-          last = await raw.publish(subject, version, last);
-        });
-      },
-    },
-    {
-      name: "commit-of-5-32-in-flight",
-      unit: "commits/s",
-      goal: { op: ">=", value: 20 },
-      baseline: "atomic batches of 5 messages",
-      measureOurs: () => {
-        const prefix = `five-${++run}`;
-        const count = quick ? 5_000 : 20_000;
-        return rate(count, () =>
-          concurrently(count, 32, async (index) => {
-            const five = Array.from({ length: 5 }, (_, place) => event(place));
-            assert.equal((await store.append(`${prefix}-${index}`, five, { expectedVersion: 0 })).length, 5);
-          }));
-      },
-      measureBaseline: async () => {
-        const count = quick ? 200 : 1_000;
-        await using batches = await JetStreamEventStore.open(url, { namespace: "batches" });
-        const prefix = `five-${++run}`;
-        // Five actors: the store sends them as one atomic batch of five messages.
-        return await rate(
-          count,
-          () =>
-            concurrently(count, 32, (index) =>
-              batches.saveEvents(Array.from({ length: 5 }, (_, place) => ({
-                actorId: `${prefix}-${index}-${place}`,
-                version: 1,
-                ...event(place),
-              })))),
-        );
-      },
-    },
+    ...writeRows({ url, store: writer, raw, quick }),
     {
       name: `replay-100-of-${total}`,
+      prepare: fillSparse,
       unit: "ms",
       goal: { op: "<=", value: 2 },
       baseline: "fetching and parsing the same 100 messages by known sequence, pipelined",
@@ -192,6 +79,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
     },
     {
       name: "replay-100-16-at-once",
+      prepare: fillSparse,
       unit: "actors/s",
       goal: { op: ">=", value: 20 },
       baseline: "an ordered consumer a replay",
@@ -212,6 +100,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
     },
     {
       name: `replay-dense-${dense}`,
+      prepare: fillDense,
       unit: "ms",
       goal: { op: "<=", value: 1.1 },
       baseline: "the stock ordered consumer, every message parsed",
@@ -221,6 +110,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
     },
     {
       name: `read-whole-log-${dense}`,
+      prepare: fillDense,
       unit: "events/s",
       goal: { op: ">=", value: 0.6 },
       baseline: "a push consumer whose messages are not decoded",
@@ -267,7 +157,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   return {
     rows,
     async [Symbol.asyncDispose](): Promise<void> {
-      await Promise.all([store.close(), denseStore.close(), reader.close()]);
+      await Promise.all([store.close(), writer.close(), denseStore.close(), reader.close()]);
       await raw[Symbol.asyncDispose]();
       await server.stop();
     },

@@ -16,8 +16,13 @@ import { JetStreamRequests } from "../../src/store/jetstream/requests.ts";
 import { utf8 } from "../../src/event/text.ts";
 
 /** The data of an event that takes about 256 bytes as JSON. */
-export function eventData(number: number): unknown {
+function eventData(number: number): unknown {
   return { number, pad: "x".repeat(110) };
+}
+
+/** An event of that size. */
+export function event(number: number): { eventType: string; data: unknown } {
+  return { eventType: "OrderPlaced", data: eventData(number) };
 }
 
 /** A body of 256 bytes. */

@@ -1,5 +1,6 @@
 /**
- * `deno task bench [group ...] [--quick]`: prints one line a row and exits 0 all the same.
+ * `deno task bench [group ...] [--quick] [--only=NAME,...]`: prints one line a row and exits 0 all the same. `--only`
+ * leaves out the rows whose name has none of the given parts.
  *
  * @module
  */
@@ -16,16 +17,17 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
 };
 
 const quick = Deno.args.includes("--quick");
+const only = Deno.args.find((arg) => arg.startsWith("--only="))?.slice("--only=".length).split(",");
 const names = Deno.args.filter((arg) => !arg.startsWith("--"));
 const unknown = [
   ...names.filter((name) => !(name in GROUPS)),
-  ...Deno.args.filter((arg) => /^--(?!quick$)/.test(arg)),
+  ...Deno.args.filter((arg) => /^--(?!quick$|only=.)/.test(arg)),
 ];
 if (unknown.length > 0) {
   console.error(
     `unknown: ${unknown.join(" ")}. Usage: deno task bench [${
       Object.keys(GROUPS).join(" | ")
-    } ...] [--quick]`,
+    } ...] [--quick] [--only=NAME,...]`,
   );
   Deno.exit(2);
 }
@@ -33,5 +35,6 @@ console.log(`# Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores
 for (const name of names.length > 0 ? names : Object.keys(GROUPS)) {
   const { open } = await GROUPS[name]!();
   await using group = await open({ quick });
-  for (const row of group.rows) console.log(await run(name, row, { quick }));
+  const rows = group.rows.filter((row) => only?.some((part) => row.name.includes(part)) ?? true);
+  for (const row of rows) console.log(await run(name, row, { quick }));
 }

@@ -2,15 +2,21 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { headers as clientHeaders } from "@nats-io/nats-core";
 import { InvalidArgumentError } from "../../src/errors.ts";
-import { decodeHeaders, encodeHeaders } from "../../src/nats/headers.ts";
+import { encodeHeaders } from "../../src/nats/headers.ts";
+import { headerIn, headerLine, headerText } from "../../src/nats/wire.ts";
 
 const name = fc.string({ unit: fc.constantFrom(..."AZaz09-_.!~"), minLength: 1, maxLength: 20 });
 const value = fc.string({ unit: "grapheme", maxLength: 20 })
   .map((text) => text.trim()).filter((text) => !/[\r\n]/.test(text));
 
-Deno.test("encodeHeaders() and decodeHeaders() are inverse", () => {
+Deno.test("headerIn() finds what encodeHeaders() has written, and nothing else", () => {
   fc.assert(fc.property(fc.uniqueArray(fc.tuple(name, value), { selector: ([key]) => key }), (fields) => {
-    assert.deepEqual(Array.from(decodeHeaders(encodeHeaders(fields).encode())), fields);
+    const bytes = encodeHeaders(fields).encode();
+    const text = headerText({ bytes, headerLength: bytes.length });
+    for (const [key, value] of fields) assert.equal(headerIn(text, text.length, headerLine(key)), value);
+    assert.equal(headerIn(text, text.length, headerLine("None")), undefined);
+    // What comes behind the block is no header.
+    assert.equal(headerIn(`${text}\r\nNone: x\r\n`, text.length, headerLine("None")), undefined);
   }));
 });
 

@@ -9,7 +9,6 @@
  */
 
 import { decodeEvents } from "../../event/codec.ts";
-import { noteSchemaVersion } from "../../event/registry.ts";
 import { utf8 } from "../../event/text.ts";
 import type { CommitRecord } from "../chain.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
@@ -159,10 +158,8 @@ export function decodeShare(
   if (!Array.isArray(share?.events)) throw new UnreadableRecord("it is no share of a commit");
   const { commit: commitId, previous: previousVersion, fence = 0, offset = 0 } = share;
   const versions = share.versions ?? share.events.map((_, index) => previousVersion + 1 + index);
-  const events = decodeEvents(share.events, actorId, versions).map(({ event, schemaVersion }, index) => {
-    event.position = positions.of(versionstamp + (offset + index).toString(16).padStart(INDEX_WIDTH, "0"));
-    noteSchemaVersion(event, schemaVersion);
-    return Object.freeze(event);
-  });
+  const positionOf = (index: number): string =>
+    positions.of(versionstamp + (offset + index).toString(16).padStart(INDEX_WIDTH, "0"));
+  const events = decodeEvents(share.events, actorId, versions, positionOf);
   return { commitId, actorId, previousVersion, fence, events };
 }

@@ -3,48 +3,54 @@
  *
  * @module
  */
-import type { NatsMessage } from "../../nats/connection.ts";
+import type { WireMessage } from "../../nats/wire.ts";
+import { headerOf, type MessageBytes, payloadOf } from "./stored_message.ts";
 
 const DOT = 46;
 const DIGIT_0 = 48;
 const DIGIT_9 = 57;
+const NANOSECONDS = 1_000_000;
 
-/** A message that a consumer delivered. What costs time to decode is decoded when it is asked for. */
-export class Delivery {
-  readonly #message: NatsMessage;
-  /** Its sequence in the stream. */
+/** A message that a consumer delivered. Many of them wait for a reader: it holds nothing that can be read from its bytes. */
+export class Delivery implements MessageBytes {
+  readonly subject: string;
   readonly sequence: number;
+  readonly bytes: Uint8Array;
+  readonly headerLength: number;
   /** Its sequence among the consumer's deliveries, from 1 on without gaps. */
   readonly consumerSequence: number;
+  /** When the stream's leader took it, in milliseconds since 1970. */
+  readonly time: number;
   /** How many more matching messages the stream had when this one was sent: 0 is the end of the history. */
   readonly pending: number;
 
   /** See {@linkcode readDelivery}. */
-  constructor(message: NatsMessage, sequence: number, consumerSequence: number, pending: number) {
-    this.#message = message;
+  constructor(
+    subject: string,
+    sequence: number,
+    bytes: Uint8Array,
+    headerLength: number,
+    consumerSequence: number,
+    time: number,
+    pending: number,
+  ) {
+    this.subject = subject;
     this.sequence = sequence;
+    this.bytes = bytes;
+    this.headerLength = headerLength;
     this.consumerSequence = consumerSequence;
+    this.time = time;
     this.pending = pending;
-  }
-
-  /** Its subject, encoded. */
-  get subject(): string {
-    return this.#message.subject;
   }
 
   /** Its payload. */
   get data(): Uint8Array {
-    return this.#message.data;
-  }
-
-  /** When the stream's leader took it, in nanoseconds since 1970: as text, being too large for a number. */
-  get timestamp(): string {
-    return (this.#message.reply ?? "").split(".").at(-2) ?? "";
+    return payloadOf(this);
   }
 
   /** The value of a header; undefined if it is absent. */
   header(name: string): string | undefined {
-    return this.#message.headers?.get(name) || undefined;
+    return headerOf(this, name);
   }
 }
 
@@ -52,24 +58,61 @@ export class Delivery {
  * Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<timestamp>.<pending>` from its right end,
  * since the opt-in v2 format of server 2.14 has more levels on the left. Undefined if it is something else.
  */
-export function readDelivery(message: NatsMessage): Delivery | undefined {
-  const { reply } = message;
-  if (!reply) return undefined;
-  let index = reply.length - 1;
+export function readDelivery(message: WireMessage, subjects: Subjects): Delivery | undefined {
+  const { subject, reply, bytes, headerLength } = message;
+  let index = reply.length;
+  let valid = true;
+  /** The number before the place, and then the place of the dot before it. */
   const number = (): number => {
     let value = 0;
-    const last = index;
+    const last = --index;
     for (let scale = 1; index >= 0; index--, scale *= 10) {
-      const digit = reply.charCodeAt(index);
+      const digit = reply[index]!;
       if (digit < DIGIT_0 || digit > DIGIT_9) break;
       value += (digit - DIGIT_0) * scale;
     }
-    return index === last || reply.charCodeAt(index--) !== DOT ? NaN : value;
+    valid &&= index < last && reply[index] === DOT;
+    return value;
   };
   const pending = number();
   const timestamp = number();
   const consumerSequence = number();
   const sequence = number();
-  if (!(pending >= 0 && timestamp >= 0 && consumerSequence > 0 && sequence > 0)) return undefined;
-  return new Delivery(message, sequence, consumerSequence, pending);
+  if (!valid || consumerSequence === 0 || sequence === 0) return undefined;
+  const time = timestamp / NANOSECONDS;
+  const text = subjects.of(subject);
+  return new Delivery(text, sequence, bytes, headerLength, consumerSequence, time, pending);
 }
+
+/** How many subjects are kept. */
+const SLOTS = 4_096;
+
+/**
+ * Turns subjects into strings, those that come again and again into the same ones: comparing bytes costs a fraction of
+ * decoding them, and a string that was seen before is found faster wherever it is a key.
+ */
+export class Subjects {
+  readonly #slots = new Array<string | undefined>(SLOTS).fill(undefined);
+
+  /** The string of a subject. */
+  of(bytes: Uint8Array): string {
+    let hash = 0;
+    for (let index = 0; index < bytes.length; index++) hash = Math.imul(hash, 31) + bytes[index]! | 0;
+    const slot = (hash ^ hash >>> 15) & SLOTS - 1;
+    const kept = this.#slots[slot];
+    if (kept !== undefined && isSame(kept, bytes)) return kept;
+    return this.#slots[slot] = decoder.decode(bytes);
+  }
+}
+
+/** Whether a string has these bytes; subjects of ours are ASCII, and others are never found to be the same. */
+function isSame(text: string, bytes: Uint8Array): boolean {
+  if (text.length !== bytes.length) return false;
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index]!;
+    if (byte > 0x7f || text.charCodeAt(index) !== byte) return false;
+  }
+  return true;
+}
+
+const decoder = new TextDecoder();

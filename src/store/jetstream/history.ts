@@ -72,7 +72,7 @@ class HistoryReading {
       const latest = records.read(message);
       if (latest instanceof DamagedHistoryError) throw latest;
       if (this.#read.direction === "backward" && lostTail) this.#report(lostTail);
-      for await (const commits of this.#commits(latest, message.data.length)) {
+      for await (const commits of this.#commits(latest, message.bytes.length)) {
         const events: StoredEvent[] = [];
         let done = false;
         for (const commit of commits) {

@@ -17,8 +17,9 @@ import {
 import type { EventLog } from "./event_log.ts";
 import { missingBefore } from "./missing.ts";
 import type { OrderedConsumer } from "./ordered_consumer.ts";
-import { LAST_INDEX, type LoggedMessage, type Records } from "./record.ts";
-import type { StoredMessage } from "./stored_message.ts";
+import { LAST_INDEX, type Records } from "./record.ts";
+import type { MessageBytes, StoredMessage } from "./stored_message.ts";
+import { TextRuns } from "./text_run.ts";
 
 /** What the log is read with. */
 export interface LogSources {
@@ -32,6 +33,9 @@ export interface LogSources {
 
 /** How many sequences back at once the last event is searched for behind commits that have none. */
 const BACKWARD_BATCH = 128;
+
+/** How many events are handed out together, while more have arrived. */
+const EVENTS_AT_ONCE = 128;
 
 /** The position of the log's last event. */
 export async function lastPosition({ log, records }: LogSources): Promise<string | undefined> {
@@ -251,31 +255,42 @@ class LogReading {
     return this.#after === undefined || position > this.#after;
   };
 
-  async *take(messages: readonly LoggedMessage[]): AsyncGenerator<LogBatch> {
+  async *take(messages: readonly MessageBytes[]): AsyncGenerator<LogBatch> {
     const { log, records } = this.#sources;
+    const runs = new TextRuns(messages);
     let events: StoredEvent[] = [];
-    for (const message of messages) {
-      const faults: HistoryFault[] = [];
-      if (!this.#filtered && message.sequence !== this.sequence + 1) {
-        faults.push(await this.#missing(message));
-      }
+    for (const [index, message] of messages.entries()) {
+      let missing: HistoryFault | undefined;
+      if (message.sequence !== this.sequence + 1 && !this.#filtered) missing = await this.#missing(message);
       this.sequence = message.sequence;
-      const commit = records.read(message);
-      if (commit instanceof DamagedHistoryError) faults.push(commit);
+      const commit = records.read(message, runs.of(index));
+      let fault: HistoryFault | undefined;
+      if (commit instanceof DamagedHistoryError) fault = commit;
       else {
         const broken = this.#chains.accept(commit);
-        if (broken && faults.length === 0) faults.push(await missingBefore(log, commit, broken));
+        if (broken && !missing) fault = await missingBefore(log, commit, broken);
       }
-      for (const fault of faults) {
-        if (fault instanceof DamagedHistoryError && this.#isBefore(fault)) continue;
+      if (missing || fault) {
         if (events.length > 0) yield this.#batch(events);
         events = [];
-        this.report(fault);
+        this.#reportUnlessBefore(missing);
+        this.#reportUnlessBefore(fault);
       }
       if (commit instanceof DamagedHistoryError) continue;
       for (const event of commit.events) if (this.#choose(event)) events.push(event);
+      // What waits to be handed out lives long enough to cost the garbage collector as much as it cost to read.
+      if (events.length >= EVENTS_AT_ONCE) {
+        yield this.#batch(events);
+        events = [];
+      }
     }
     if (messages.length > 0) yield this.#batch(events);
+  }
+
+  /** Reports a fault that does not lie in what was read before the position to begin behind. */
+  #reportUnlessBefore(fault: HistoryFault | undefined): void {
+    if (!fault || (fault instanceof DamagedHistoryError && this.#isBefore(fault))) return;
+    this.report(fault);
   }
 
   /** Whether it lies in what was read before the position to begin behind. */
@@ -290,7 +305,7 @@ class LogReading {
   }
 
   /** Sequences are missing before a message. */
-  async #missing(message: LoggedMessage): Promise<HistoryFault> {
+  async #missing(message: MessageBytes): Promise<HistoryFault> {
     const { log, records } = this.#sources;
     const first = await log.first();
     const lost = this.sequence + 1;

@@ -11,15 +11,16 @@
  */
 
 import { decodeEvents } from "../../event/codec.ts";
-import { noteSchemaVersion } from "../../event/registry.ts";
 import { utf8 } from "../../event/text.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { CommitRecord } from "../chain.ts";
-import { type Checksum, checksumText } from "../checksum.ts";
+import { type Checksum, CHECKSUM_DIGITS, checksumText, readChecksum } from "../checksum.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import { LogPositions } from "../position.ts";
 import type { EncodedHeaders } from "../../nats/headers.ts";
 import type { Layout } from "./layout.ts";
+import { type MessageBytes, payloadOf } from "./stored_message.ts";
+import type { TextRun } from "./text_run.ts";
 import { Trail } from "./trail.ts";
 
 /** The header that makes a message a commit. */
@@ -28,30 +29,43 @@ export const COMMIT_HEADER = "Aether";
 export const EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence";
 
 const FORMAT = "1";
-const FIELDS = 8;
-const CHECKSUM = /^[0-9a-f]{8}$/;
+const FORMAT_NUMBER = Number(FORMAT);
+
+/** The places of fields in the header. */
+const COMMIT_ID = 1;
+const TRAIL = 6;
+
+/** How the headers' lines begin. */
+const COMMIT_LINE = `\r\n${COMMIT_HEADER}: `;
+const EXPECTED_LINE = `\r\n${EXPECTED_SEQUENCE}: `;
+
+/** How many actors are kept, for those subjects that come again and again. */
+const MOST_ACTORS = 10_000;
+
+const DIGIT_0 = 48;
+const DASH = 45;
+const BLANK = 32;
+const CARRIAGE_RETURN = 13;
+
+/** Memory for the bytes of a message of usual size, and those of its header once more. */
+const SCRATCH_BYTES = 64 * 1024;
+
 /** Hexadecimal digits of a stream sequence (2^53), and of an event's place in its message: together, a position. */
 const SEQUENCE_WIDTH = 14;
 const INDEX_WIDTH = 4;
+/** The last digits of a sequence, so many of which follow one another that they are written in advance. */
+const LOW_WIDTH = 3;
+const LOW_SEQUENCES = 16 ** LOW_WIDTH;
+const LOW_DIGITS: readonly string[] = Array.from(
+  { length: LOW_SEQUENCES },
+  (_, low) => low.toString(16).padStart(LOW_WIDTH, "0"),
+);
+const FIRST_INDEX = "0".repeat(INDEX_WIDTH);
 /** The place behind every event of a message. */
 export const LAST_INDEX = 0xffff;
 
-/** A message that may be a commit, however it was read. */
-export interface LoggedMessage {
-  /** Its subject. */
-  readonly subject: string;
-  /** Its stream sequence. */
-  readonly sequence: number;
-  /** Its body. */
-  readonly data: Uint8Array;
-  /** The value of a header. */
-  header(name: string): string | undefined;
-}
-
-/** What the header of a commit says. */
-export interface CommitHeader {
-  /** The commit's random id. */
-  readonly commitId: string;
+/** What the header of a commit says, and where it stands. */
+export class CommitHeader {
   /** The actor. */
   readonly actorId: string;
   /** The stream sequence. */
@@ -64,18 +78,52 @@ export interface CommitHeader {
   readonly fence: number;
   /** The stream sequence of the commit before, as the server checked it; 0 where it had none. */
   readonly previousSequence: number;
+  readonly #value: string;
+
+  constructor(
+    { actorId, sequence, previousVersion, versions, fence, previousSequence, value }: HeaderFields,
+  ) {
+    this.actorId = actorId;
+    this.sequence = sequence;
+    this.previousVersion = previousVersion;
+    this.versions = versions;
+    this.fence = fence;
+    this.previousSequence = previousSequence;
+    this.#value = value;
+  }
+
+  /** The commit's random id. */
+  get commitId(): string {
+    return this.#value.split(" ", COMMIT_ID + 1)[COMMIT_ID]!;
+  }
+
   /** The earlier commits of the actor; undefined where it does not check out, and they have to be searched for. */
-  readonly trail: Trail | undefined;
+  get trail(): Trail | undefined {
+    const text = this.#value.split(" ", TRAIL + 1)[TRAIL]!; // whoever reads the log has no use for it
+    const trail = text === "-" ? Trail.EMPTY : Trail.decode(text);
+    return trail?.previous === this.previousSequence ? trail : undefined;
+  }
 }
 
-/** A commit as it was read back, with its place in the stream. */
-export interface StoredCommit extends CommitRecord {
-  /** Its stream sequence. */
-  readonly sequence: number;
-  /** The stream sequence of the commit before, as the server checked it; 0 where it had none. */
-  readonly previousSequence: number;
-  /** The earlier commits of the actor; undefined where it does not check out, and they have to be searched for. */
-  readonly trail: Trail | undefined;
+/** A commit as it was read back. */
+export class StoredCommit extends CommitHeader implements CommitRecord {
+  readonly events: readonly StoredEvent[];
+
+  /**
+   * @param list What its body holds.
+   * @param positionOf The position of each event, by its place.
+   * @throws {SyntaxError} If that are not the events that the header says.
+   */
+  constructor(header: HeaderFields, list: unknown, positionOf: (index: number) => string) {
+    super(header);
+    this.events = decodeEvents(list, this.actorId, this.versions, positionOf);
+  }
+}
+
+/** What a header says whose checksum matches. */
+interface HeaderFields extends Omit<CommitHeader, "commitId" | "trail"> {
+  /** The text of it all. */
+  readonly value: string;
 }
 
 /** What was to be read, or why it cannot be. */
@@ -109,7 +157,11 @@ export class Records {
   readonly #layout: Layout;
   readonly #checksum: Checksum;
   readonly #seed: number;
-  #scratch: Uint8Array<ArrayBuffer> = new Uint8Array(4_096);
+  readonly #scratch = new Uint8Array(SCRATCH_BYTES);
+  readonly #actors = new Map<string, Actor>();
+  /** What the sequence of the last position began with, and its text. */
+  #high = -1;
+  #highText = "";
 
   constructor(logId: string, layout: Layout, checksum: Checksum) {
     this.positions = new LogPositions(logId, SEQUENCE_WIDTH + INDEX_WIDTH);
@@ -125,7 +177,8 @@ export class Records {
     const text = `${FORMAT} ${commitId} ${previousVersion} ${versions.length} ${fence}${
       fence > 0 && unfenced ? "u" : ""
     } ${gapped ? versions.join(",") : "-"} ${trail.encode() || "-"}`;
-    return `${text} ${checksumText(this.#checksumOf(subject, previousSequence, body, text))}`;
+    const covered = utf8(`${subject} ${previousSequence} ${text}`);
+    return `${text} ${checksumText(this.#checksum(covered, this.#checksum(body, this.#seed)))}`;
   }
 
   /**
@@ -133,9 +186,9 @@ export class Records {
    *
    * @returns The fault, where it is no commit, or not what was written.
    */
-  header(message: LoggedMessage): OrFault<CommitHeader> {
+  header(message: MessageBytes): OrFault<CommitHeader> {
     try {
-      return this.#header(message);
+      return new CommitHeader(this.#fields(message, blockText(message), 0));
     } catch (error) {
       return this.#fault(message, error);
     }
@@ -144,30 +197,29 @@ export class Records {
   /**
    * Reads a commit; its events are as they were stored, their schema versions noted.
    *
+   * @param run The text of this message and others, where it was decoded already.
    * @returns The fault, where it is no commit, or not what was written.
    */
-  read(message: LoggedMessage): OrFault<StoredCommit> {
+  read(message: MessageBytes, run?: TextRun): OrFault<StoredCommit> {
     try {
-      const header = this.#header(message);
-      const { commitId, actorId, previousVersion, fence, sequence, previousSequence } = header;
-      const decoded = decodeEvents(JSON.parse(decoder.decode(message.data)), actorId, header.versions);
-      const events = decoded.map(({ event, schemaVersion }, index): StoredEvent => {
-        event.position = this.position(sequence, index);
-        noteSchemaVersion(event, schemaVersion);
-        return Object.freeze(event);
-      });
-      return {
-        commitId,
-        actorId,
-        previousVersion,
-        fence,
-        sequence,
-        previousSequence,
-        get trail(): Trail | undefined {
-          return header.trail;
-        },
-        events,
-      };
+      const { bytes, headerLength, sequence } = message;
+      let text: string;
+      let start = 0;
+      let body: string;
+      if (run) {
+        ({ text } = run);
+        start = bytes.byteOffset - run.start;
+        body = text.slice(start + headerLength, start + bytes.length);
+      } else {
+        text = decoder.decode(bytes);
+        if (text.length === bytes.length) body = text.slice(headerLength);
+        else {
+          text = blockText(message);
+          body = decoder.decode(payloadOf(message));
+        }
+      }
+      const fields = this.#fields(message, text, start);
+      return new StoredCommit(fields, JSON.parse(body), (index) => this.position(sequence, index));
     } catch (error) {
       return this.#fault(message, error);
     }
@@ -175,9 +227,15 @@ export class Records {
 
   /** The position of an event of a message. */
   position(sequence: number, index: number): string {
-    return this.positions.of(
-      sequence.toString(16).padStart(SEQUENCE_WIDTH, "0") + index.toString(16).padStart(INDEX_WIDTH, "0"),
-    );
+    const low = sequence % LOW_SEQUENCES;
+    const high = sequence - low;
+    if (high !== this.#high) {
+      this.#high = high;
+      const digits = (high / LOW_SEQUENCES).toString(16).padStart(SEQUENCE_WIDTH - LOW_WIDTH, "0");
+      this.#highText = this.positions.of(digits);
+    }
+    return this.#highText + LOW_DIGITS[low]! +
+      (index === 0 ? FIRST_INDEX : index.toString(16).padStart(INDEX_WIDTH, "0"));
   }
 
   /**
@@ -193,67 +251,146 @@ export class Records {
     };
   }
 
-  #header(message: LoggedMessage): CommitHeader {
-    const { subject, sequence, data } = message;
-    const value = message.header(COMMIT_HEADER);
-    if (value === undefined) throw new Unreadable("it is no commit");
-    const fields = value.split(" ");
-    const [format, commitId, previous, count, fenced, versionList, trailText, checksum = ""] = fields;
-    if (format !== FORMAT) {
-      throw new Unreadable(`its format is ${JSON.stringify(format)}, and this version reads ${FORMAT}`);
+  /**
+   * Reads the header of a message, and holds it against its checksum.
+   *
+   * @param text A text with one character for each byte of the header block.
+   * @param start Where the block begins in it.
+   */
+  #fields(message: MessageBytes, text: string, start: number): HeaderFields {
+    const { subject, sequence, bytes, headerLength } = message;
+    const from = text.indexOf(COMMIT_LINE, start) + COMMIT_LINE.length;
+    const to = text.indexOf("\r", from);
+    if (from < COMMIT_LINE.length || from >= start + headerLength) throw new Unreadable("it is no commit");
+    const cursor = new Cursor(bytes, from - start);
+    const format = cursor.number();
+    if (format !== FORMAT_NUMBER) {
+      const value = JSON.stringify(text.slice(from, text.indexOf(" ", from)));
+      throw new Unreadable(`its format is ${value}, and this version reads ${FORMAT}`);
     }
-    const text = value.slice(0, value.length - checksum.length - 1);
-    const previousSequence = Number(message.header(EXPECTED_SEQUENCE));
-    if (
-      fields.length !== FIELDS || !CHECKSUM.test(checksum) ||
-      parseInt(checksum, 16) !== this.#checksumOf(subject, previousSequence, data, text)
-    ) {
+    const expected = text.indexOf(EXPECTED_LINE, start) + EXPECTED_LINE.length - start;
+    const guard = new Cursor(bytes, expected);
+    const previousSequence = guard.number();
+    const checksumAt = to - start - CHECKSUM_DIGITS;
+    const actor = this.#actorOf(subject);
+    const covered = [expected, guard.at - 1, from - start, checksumAt - 1] as const;
+    const checksum = this.#checksumOf(message, actor, covered);
+    if (checksum !== readChecksum(bytes, checksumAt)) {
       throw new Unreadable("its checksum does not match its bytes");
     }
-    const actorId = this.#actorOf(subject);
+    const { actorId } = actor;
     if (actorId === undefined) {
       throw new Unreadable(`${JSON.stringify(subject)} is the subject of no actor`);
     }
-    const previousVersion = Number(previous);
-    return {
-      commitId: commitId!,
-      actorId,
-      sequence,
-      previousVersion,
-      versions: versionsOf(previousVersion, Number(count), versionList!),
-      fence: parseInt(fenced!),
-      previousSequence,
-      // Whoever reads the log has no use for it.
-      get trail(): Trail | undefined {
-        const trail = trailText === "-" ? Trail.EMPTY : Trail.decode(trailText!);
-        return trail?.previous === previousSequence ? trail : undefined;
-      },
-    };
+    cursor.skip(); // the commit's id
+    const previousVersion = cursor.number();
+    const count = cursor.number();
+    const fence = cursor.number();
+    const versionsAt = cursor.at;
+    const versions = bytes[versionsAt] === DASH
+      ? following(previousVersion, count)
+      : text.slice(start + versionsAt, text.indexOf(" ", start + versionsAt)).split(",").map(Number);
+    const value = text.slice(from, to);
+    return { actorId, sequence, previousVersion, versions, fence, previousSequence, value };
   }
 
-  #checksumOf(subject: string, expected: number, body: Uint8Array, text: string): number {
-    const rest = `${subject} ${expected} ${text}`; // all of it is ASCII
-    if (rest.length > this.#scratch.length) this.#scratch = new Uint8Array(rest.length * 2);
-    const { written } = encoder.encodeInto(rest, this.#scratch);
-    return this.#checksum(this.#scratch.subarray(0, written), this.#checksum(body, this.#seed));
+  /**
+   * The checksum that a message should have. What it covers is copied into one piece: a second call into the runtime
+   * costs more.
+   *
+   * @param covered Where the expected sequence begins and ends, and where the fields of the header do.
+   */
+  #checksumOf(
+    { bytes, headerLength }: MessageBytes,
+    { subject }: Actor,
+    [guard, guardEnd, fields, fieldsEnd]: readonly [number, number, number, number],
+  ): number {
+    const most = bytes.length * 2 + subject.length;
+    const scratch = most <= this.#scratch.length ? this.#scratch : new Uint8Array(most);
+    scratch.set(bytes);
+    let length = bytes.length;
+    scratch.set(subject, length);
+    length += subject.length;
+    for (let index = guard; index < guardEnd; index++) scratch[length++] = bytes[index]!;
+    scratch[length++] = BLANK;
+    for (let index = fields; index < fieldsEnd; index++) scratch[length++] = bytes[index]!;
+    return this.#checksum(scratch.subarray(headerLength, length), this.#seed);
   }
 
-  #fault(message: LoggedMessage, error: unknown): DamagedHistoryError {
+  #fault(message: MessageBytes, error: unknown): DamagedHistoryError {
     if (!(error instanceof Unreadable) && !(error instanceof SyntaxError)) throw error;
-    const place = { actorId: this.#actorOf(message.subject), position: this.position(message.sequence, 0) };
+    const place = {
+      actorId: this.#actorOf(message.subject).actorId,
+      position: this.position(message.sequence, 0),
+    };
     return new DamagedHistoryError(`a commit cannot be read: ${error.message}`, place, { cause: error });
   }
 
-  #actorOf(subject: string): string | undefined {
+  #actorOf(subject: string): Actor {
+    let actor = this.#actors.get(subject);
+    if (actor) return actor;
+    let actorId: string | undefined;
     try {
-      return this.#layout.actorId(subject);
+      actorId = this.#layout.actorId(subject);
     } catch {
-      return undefined;
+      // nobody's
     }
+    actor = { actorId, subject: utf8(`${subject} `) };
+    if (this.#actors.size >= MOST_ACTORS) this.#actors.clear();
+    this.#actors.set(subject, actor);
+    return actor;
   }
 }
 
-const encoder = new TextEncoder();
+/** What is kept of a subject. */
+interface Actor {
+  /** The actor's id; undefined if it is the subject of none. */
+  readonly actorId: string | undefined;
+  /** The subject and a space, in bytes. */
+  readonly subject: Uint8Array;
+}
+
+/** Reads fields that end with a space or a line break. */
+class Cursor {
+  readonly #bytes: Uint8Array;
+  /** Where the next field begins. */
+  at: number;
+
+  constructor(bytes: Uint8Array, at: number) {
+    this.#bytes = bytes;
+    this.at = at;
+  }
+
+  /** The digits that a field begins with. */
+  number(): number {
+    let value = 0;
+    for (;; this.at++) {
+      const digit = this.#bytes[this.at]! - DIGIT_0;
+      if (!(digit >= 0 && digit <= 9)) break;
+      value = value * 10 + digit;
+    }
+    this.skip();
+    return value;
+  }
+
+  /** Goes to the next field. */
+  skip(): void {
+    const bytes = this.#bytes;
+    let { at } = this;
+    while (at < bytes.length && bytes[at] !== BLANK && bytes[at] !== CARRIAGE_RETURN) at++;
+    this.at = at + 1;
+  }
+}
+
+/** The text of the header block, one character a byte: what is not ASCII is none of ours. */
+function blockText({ bytes, headerLength }: MessageBytes): string {
+  const block = bytes.subarray(0, headerLength);
+  const text = decoder.decode(block);
+  return text.length === headerLength
+    ? text
+    : Array.from(block, (byte) => String.fromCharCode(byte)).join("");
+}
+
 const decoder = new TextDecoder();
 
 /** The header block of a commit that follows the message at a sequence, 0 if none. */
@@ -269,8 +406,7 @@ export function versionAfter({ previousVersion, versions }: CommitHeader): numbe
   return versions.at(-1) ?? previousVersion;
 }
 
-function versionsOf(previousVersion: number, count: number, list: string): number[] {
-  if (list !== "-") return list.split(",").map(Number);
+function following(previousVersion: number, count: number): number[] {
   const versions: number[] = [];
   for (let index = 1; index <= count; index++) versions.push(previousVersion + index);
   return versions;

@@ -1,15 +1,23 @@
 /**
- * The JetStream API as the store uses it: reads from the stream's leader, pipelined direct reads by sequence, batch
- * reads, and the administration of streams and consumers.
+ * The JetStream API as the store uses it: reads from the stream's leader, pipelined direct reads by sequence, and the
+ * administration of streams and consumers.
  *
  * @module
  */
 import { AetherError } from "../../errors.ts";
 import type { NatsMessage } from "../../nats/connection.ts";
 import { PayloadTooLargeError } from "../../nats/errors.ts";
+import { statusOf, wireMessage } from "../../nats/wire.ts";
+import { utf8 } from "../../event/text.ts";
 import type { ConnectionState } from "./connection_state.ts";
+import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "./record.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
-import { readDirectMessage, readLeaderMessage, type StoredMessage } from "./stored_message.ts";
+import {
+  DIRECT_HEADERS,
+  readDirectMessage,
+  readLeaderMessage,
+  type StoredMessage,
+} from "./stored_message.ts";
 
 /** The server answered a request with an error that has no class of its own. */
 export class JetStreamApiError extends AetherError {
@@ -55,32 +63,6 @@ export type MessageQuery =
   /** The first one from this sequence on whose subject matches the filter. */
   | { readonly next_by_subj: string; readonly seq?: number };
 
-/** What a batch read asks for, in the server's own terms (ADR-31). */
-export interface BatchQuery {
-  /** The first stream sequence to look at. */
-  readonly seq?: number;
-  /** The filter that subjects must match. */
-  readonly next_by_subj?: string;
-  /** The last message of each of these subjects, 1,024 at most. */
-  readonly multi_last?: readonly string[];
-  /** With `multi_last`: nothing after this sequence. */
-  readonly up_to_seq?: number;
-  /** The most messages. */
-  readonly batch: number;
-  /** The most bytes; the server's own limit is 64 MiB. */
-  readonly max_bytes?: number;
-}
-
-/** How a batch read ended. */
-export interface BatchEnd {
-  /** How many messages were delivered. */
-  readonly count: number;
-  /** The stream sequence of the last one; 0 if there was none. */
-  readonly lastSequence: number;
-  /** How many more match. */
-  readonly pending: number;
-}
-
 /** A stream's configuration, in the server's own terms. */
 export type StreamConfig = Readonly<Record<string, unknown>> & {
   /** The stream's name. */
@@ -118,7 +100,7 @@ export interface StreamInfo {
 export interface RequestsOptions {
   /** The first levels of the API's subjects; `$JS.<domain>.API` for a domain. @default {"$JS.API"} */
   readonly apiPrefix?: string;
-  /** How long an answer may take, in milliseconds; of a batch read, each further message. @default {5000} */
+  /** How long an answer may take, in milliseconds. @default {5000} */
   readonly timeout?: number;
   /** How many direct reads may be in flight at once. @default {256} */
   readonly maxDirectReads?: number;
@@ -129,11 +111,12 @@ const DEFAULT_API_PREFIX = "$JS.API";
 const DEFAULT_MAX_DIRECT_READS = 256;
 const STREAM_NOT_FOUND = 10_059;
 const NO_MESSAGE_FOUND = 10_037;
-const STATUS_END_OF_BATCH = 204;
 const STATUS_NOT_FOUND = 404;
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+
+/** The headers of direct reads that are looked at: the server's, and those of a commit. */
+const HEADERS = [...DIRECT_HEADERS, EXPECTED_SEQUENCE, COMMIT_HEADER];
 
 /** Asks until `close()`. */
 export class JetStreamRequests {
@@ -196,66 +179,8 @@ export class JetStreamRequests {
    */
   async getDirect(stream: string, sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
     const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
-    const messages = new Array<StoredMessage | undefined>(sequences.length);
-    let next = 0;
-    const lane = async (): Promise<void> => {
-      while (next < sequences.length) {
-        const index = next++;
-        const answer = await this.#one(subject, `{"seq":${sequences[index]}}`);
-        messages[index] = readDirect(subject, answer);
-      }
-    };
-    if (sequences.length <= this.#maxDirectReads) {
-      const answers = sequences.map((sequence) => this.#one(subject, `{"seq":${sequence}}`));
-      for (const [index, answer] of (await Promise.all(answers)).entries()) {
-        messages[index] = readDirect(subject, answer);
-      }
-      return messages;
-    }
-    await Promise.all(Array.from({ length: this.#maxDirectReads }, lane));
-    return messages;
-  }
-
-  /**
-   * Reads many messages with one request from one replica, which may be behind the leader. `onMessage` gets each as it
-   * arrives. Nothing that matches is no error.
-   *
-   * @throws {JetStreamApiError} if the server refuses the query.
-   * @throws {NoAnswerError} if the answer stops before its end.
-   */
-  async getBatch(
-    stream: string,
-    query: BatchQuery,
-    onMessage: (message: StoredMessage) => void,
-  ): Promise<BatchEnd> {
-    const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
-    return await new Promise<BatchEnd>((resolve, reject) => {
-      let count = 0;
-      let lastSequence = 0;
-      this.#ask(JSON.stringify(query), {
-        subject,
-        onAnswer(message): boolean {
-          const code = message.headers?.code ?? 0;
-          if (code === STATUS_END_OF_BATCH || code === STATUS_NOT_FOUND) {
-            resolve({ count, lastSequence, pending: Number(message.headers?.get("Nats-Num-Pending") || 0) });
-            return true;
-          }
-          try {
-            const stored = readDirect(subject, message);
-            if (stored) {
-              count++;
-              lastSequence = stored.sequence;
-              onMessage(stored);
-            }
-            return false;
-          } catch (error) {
-            reject(error);
-            return true;
-          }
-        },
-        onNoAnswer: (why, description) => reject(new NoAnswerError(subject, why, description)),
-      }, reject);
-    });
+    const ask: Ask = (body, waiter, reject) => this.#ask(body, waiter, reject);
+    return await new DirectReads(subject, sequences, ask).run(this.#maxDirectReads);
   }
 
   /** The stream's configuration and state. @throws {StreamNotFoundError} if it does not exist. */
@@ -311,7 +236,7 @@ export class JetStreamRequests {
     if (this.#state.isClosed || !this.#state.isConnected) {
       return reject(new NoAnswerError(subject, "disconnected"));
     }
-    const data = encoder.encode(body);
+    const data = utf8(body);
     if (data.length > this.#state.maxPayload) {
       return reject(new PayloadTooLargeError(data.length, this.#state.maxPayload));
     }
@@ -345,11 +270,82 @@ function apiError(subject: string, error: NonNullable<ErrorAnswer["error"]>): Je
   return new ErrorClass(subject, code, error.description ?? "");
 }
 
-function readDirect(subject: string, message: NatsMessage): StoredMessage | undefined {
-  const code = message.headers?.code ?? 0;
-  if (code === STATUS_NOT_FOUND) return undefined;
-  if (code !== 0) throw new JetStreamApiError(subject, code, message.headers?.description ?? "");
-  return readDirectMessage(message);
+/** Sends a request; `reject` is called if it cannot be sent. */
+type Ask = (body: string, waiter: Waiter, reject: (error: unknown) => void) => void;
+
+/** Messages that are read by sequence together: one promise for all of them. */
+class DirectReads {
+  readonly #subject: string;
+  readonly #sequences: readonly number[];
+  readonly #ask: Ask;
+  readonly #messages: (StoredMessage | undefined)[];
+  readonly #done: PromiseWithResolvers<(StoredMessage | undefined)[]> = Promise.withResolvers();
+  #sent = 0;
+  #missing: number;
+
+  constructor(subject: string, sequences: readonly number[], ask: Ask) {
+    this.#subject = subject;
+    this.#sequences = sequences;
+    this.#ask = ask;
+    this.#messages = new Array(sequences.length);
+    this.#missing = sequences.length;
+  }
+
+  /** Reads them, so many at once. */
+  run(inFlight: number): Promise<(StoredMessage | undefined)[]> {
+    if (this.#missing === 0) return Promise.resolve([]);
+    const first = Math.min(inFlight, this.#sequences.length);
+    while (this.#sent < first) this.#send();
+    return this.#done.promise;
+  }
+
+  #send(): void {
+    const index = this.#sent++;
+    this.#ask(`{"seq":${this.#sequences[index]}}`, new DirectRead(this.#subject, index, this), this.fail);
+  }
+
+  /** Takes an answer, and sends the next request. */
+  take(index: number, message: NatsMessage): void {
+    const wire = wireMessage(message, HEADERS);
+    const code = statusOf(wire);
+    if (code === 0) {
+      try {
+        this.#messages[index] = readDirectMessage(wire);
+      } catch (error) {
+        return this.fail(error);
+      }
+    } else if (code !== STATUS_NOT_FOUND) {
+      return this.fail(new JetStreamApiError(this.#subject, code, message.headers?.description ?? ""));
+    }
+    if (--this.#missing === 0) this.#done.resolve(this.#messages);
+    else if (this.#sent < this.#sequences.length) this.#send();
+  }
+
+  /** Gives up: the others are not waited for. */
+  readonly fail = (error: unknown): void => {
+    this.#sent = this.#sequences.length;
+    this.#done.reject(error);
+  };
+}
+
+/** One of them. */
+class DirectRead implements Waiter {
+  readonly #index: number;
+  readonly #reads: DirectReads;
+
+  constructor(readonly subject: string, index: number, reads: DirectReads) {
+    this.#index = index;
+    this.#reads = reads;
+  }
+
+  onAnswer(message: NatsMessage): true {
+    this.#reads.take(this.#index, message);
+    return true;
+  }
+
+  onNoAnswer(why: NoAnswer, description?: string): void {
+    this.#reads.fail(new NoAnswerError(this.subject, why, description));
+  }
 }
 
 /** Whether a request that failed may succeed later: an election, a lost connection or a lost answer pass; a stream that is gone or a denial do not. */

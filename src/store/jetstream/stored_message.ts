@@ -4,21 +4,63 @@
  * @module
  */
 import { AetherError } from "../../errors.ts";
-import type { NatsMessage } from "../../nats/connection.ts";
-import { decodeHeaders } from "../../nats/headers.ts";
+import { headerIn, headerLine, headerText, type WireMessage } from "../../nats/wire.ts";
 
-/** A message of a stream. */
-export interface StoredMessage {
+/** A message of a stream, as the bytes that the server sent. */
+export interface MessageBytes {
   /** Its subject, encoded. */
   readonly subject: string;
   /** Its stream sequence. */
   readonly sequence: number;
+  /** Its header block, if it has one, and behind it its payload. */
+  readonly bytes: Uint8Array;
+  /** How many of the bytes are the header block; 0 without one. */
+  readonly headerLength: number;
+}
+
+/** A message of a stream. */
+export class StoredMessage implements MessageBytes {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+  readonly headerLength: number;
+  readonly #time: string | undefined;
+
+  /** @param time When it was taken; without it, its own header says so. */
+  constructor({ subject, sequence, bytes, headerLength }: MessageBytes, time?: string) {
+    this.subject = subject;
+    this.sequence = sequence;
+    this.bytes = bytes;
+    this.headerLength = headerLength;
+    this.#time = time;
+  }
+
   /** When the stream's leader took it, RFC 3339 with nanoseconds. */
-  readonly time: string;
+  get time(): string {
+    return this.#time ?? this.header("Nats-Time-Stamp") ?? "";
+  }
+
   /** Its payload. */
-  readonly data: Uint8Array;
+  get data(): Uint8Array {
+    return payloadOf(this);
+  }
+
   /** The value of a header; undefined if it is absent. */
-  header(name: string): string | undefined;
+  header(name: string): string | undefined {
+    return headerOf(this, name);
+  }
+}
+
+/** The payload of a message. */
+export function payloadOf({ bytes, headerLength }: Pick<MessageBytes, "bytes" | "headerLength">): Uint8Array {
+  // A plain view: `subarray` of what a socket delivers makes a Buffer of Node's, at several times the cost.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset + headerLength, bytes.length - headerLength);
+}
+
+/** The value of a header of a message; undefined if it is absent. */
+export function headerOf(message: MessageBytes, name: string): string | undefined {
+  const text = headerText(message);
+  return headerIn(text, text.length, headerLine(name));
 }
 
 /** The server's answer is not what the protocol promises. */
@@ -42,31 +84,32 @@ export interface LeaderMessage {
 /** Reads the leader's answer. @throws {UnreadableAnswerError} if it holds no message. */
 export function readLeaderMessage({ message }: LeaderMessage): StoredMessage {
   if (!message) throw new UnreadableAnswerError("The answer of STREAM.MSG.GET holds no message");
-  let headers: ReadonlyMap<string, string> | undefined;
-  return {
-    subject: message.subject,
-    sequence: message.seq,
-    time: message.time,
-    data: Uint8Array.fromBase64(message.data ?? ""),
-    header(name): string | undefined {
-      headers ??= decodeHeaders(Uint8Array.fromBase64(message.hdrs ?? ""));
-      return headers.get(name);
-    },
-  };
+  const { subject, seq: sequence, time, hdrs = "", data = "" } = message;
+  const bytes = new Uint8Array(base64Length(hdrs) + base64Length(data));
+  const { written: headerLength } = bytes.setFromBase64(hdrs);
+  bytes.subarray(headerLength).setFromBase64(data);
+  return new StoredMessage({ subject, sequence, bytes, headerLength }, time);
 }
 
+function base64Length(text: string): number {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  return text.length / 4 * 3 - padding;
+}
+
+const SUBJECT = headerLine("Nats-Subject");
+const SEQUENCE = headerLine("Nats-Sequence");
+
+/** The headers that {@linkcode readDirectMessage} reads, and {@linkcode StoredMessage.time}. */
+export const DIRECT_HEADERS: readonly string[] = ["Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"];
+
 /** Reads the answer of a direct get. @throws {UnreadableAnswerError} if it lacks the stream's own headers. */
-export function readDirectMessage({ headers, data }: NatsMessage): StoredMessage {
-  const sequence = Number(headers?.get("Nats-Sequence"));
-  const subject = headers?.get("Nats-Subject");
-  if (!headers || !subject || !Number.isSafeInteger(sequence) || sequence < 1) {
+export function readDirectMessage(wire: WireMessage): StoredMessage {
+  const { bytes, headerLength } = wire;
+  const text = headerText(wire);
+  const sequence = Number(headerIn(text, text.length, SEQUENCE));
+  const subject = headerIn(text, text.length, SUBJECT);
+  if (!subject || !Number.isSafeInteger(sequence) || sequence < 1) {
     throw new UnreadableAnswerError("The answer of DIRECT.GET lacks Nats-Sequence or Nats-Subject");
   }
-  return {
-    subject,
-    sequence,
-    time: headers.get("Nats-Time-Stamp"),
-    data,
-    header: (name) => headers.get(name) || undefined,
-  };
+  return new StoredMessage({ subject, sequence, bytes, headerLength });
 }

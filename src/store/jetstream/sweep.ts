@@ -113,7 +113,7 @@ export class Sweeper {
       let done = false;
       while (!done && !consumer.isClosed) {
         for (const delivery of await consumer.read()) {
-          if (nanosecondsToMilliseconds(delivery.timestamp) > horizon) {
+          if (delivery.time > horizon) {
             done = true;
             break;
           }
@@ -163,8 +163,4 @@ export class Sweeper {
 export class SweepEndedError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "SweepEndedError";
-}
-
-function nanosecondsToMilliseconds(timestamp: string): number {
-  return Number(timestamp.slice(0, -6));
 }

@@ -210,7 +210,7 @@ class Walker {
       if (message.subject !== this.#log.layout.subject(this.#actorId)) {
         throw new BrokenTrail(`sequence ${node.sequence} is of another actor`);
       }
-      this.#bytes += message.data.length;
+      this.#bytes += message.bytes.length;
       this.#commits++;
       node.read = this.#records.read(message);
     }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { NotConnectedError } from "../../../src/nats/errors.ts";
-import { readDelivery } from "../../../src/store/jetstream/delivery.ts";
+import { wireMessage } from "../../../src/nats/wire.ts";
+import { readDelivery, Subjects } from "../../../src/store/jetstream/delivery.ts";
 import { OrderedConsumer } from "../../../src/store/jetstream/ordered_consumer.ts";
 import { Publisher } from "../../../src/store/jetstream/publisher.ts";
 import { StreamNotFoundError } from "../../../src/store/jetstream/requests.ts";
@@ -41,20 +42,22 @@ async function consumerNames(c: Client): Promise<string[]> {
 
 Deno.test("readDelivery() reads both formats from the right, and nothing else", () => {
   const read = (reply: string | undefined): unknown => {
-    const delivery = readDelivery({
-      subject: "s",
-      data: bytes(""),
-      ...(reply === undefined ? {} : { reply }),
-    });
-    return delivery && [delivery.sequence, delivery.consumerSequence, delivery.timestamp, delivery.pending];
+    const message = { subject: "s.1", data: bytes("payload"), ...(reply === undefined ? {} : { reply }) };
+    const delivery = readDelivery(wireMessage(message, []), new Subjects());
+    return delivery && [
+      delivery.subject,
+      delivery.sequence,
+      delivery.consumerSequence,
+      delivery.time,
+      delivery.pending,
+      text(delivery.data),
+    ];
   };
-  assert.deepEqual(read("$JS.ACK.S.C.1.20.3.1763850000123456789.4"), [20, 3, "1763850000123456789", 4]);
-  assert.deepEqual(read("$JS.ACK._.hash.S.C.1.20.3.1763850000123456789.0"), [
-    20,
-    3,
-    "1763850000123456789",
-    0,
-  ]);
+  const time = 1_763_850_000_123.5;
+  const delivered = (reply: string, pending: number): void =>
+    assert.deepEqual(read(reply), ["s.1", 20, 3, time, pending, "payload"]);
+  delivered("$JS.ACK.S.C.1.20.3.1763850000123500000.4", 4);
+  delivered("$JS.ACK._.hash.S.C.1.20.3.1763850000123500000.0", 0);
   for (
     const reply of [
       undefined,
@@ -63,10 +66,23 @@ Deno.test("readDelivery() reads both formats from the right, and nothing else", 
       "1.2.3",
       "_INBOX.x.y",
       "$JS.ACK.S.C.1.0.3.1.4",
+      "$JS.ACK.S.C.1.20.3.1763850000123500000.",
       "a.1.2..4",
     ]
   ) {
     assert.equal(read(reply), undefined, reply);
+  }
+});
+
+Deno.test("Subjects gives the string of a subject, the same one each time, whatever its bytes", () => {
+  const subjects = new Subjects();
+  const encoder = new TextEncoder();
+  // Many more than are kept, some of them of the same length, so that they take each other's place.
+  for (let round = 0; round < 2; round++) {
+    for (let number = 0; number < 20_000; number++) {
+      const subject = number % 7 === 0 ? `s.\u00e9${number}` : `s.${number}`;
+      assert.equal(subjects.of(encoder.encode(subject)), subject);
+    }
   }
 });
 

@@ -71,43 +71,6 @@ Deno.test("getDirect() reads by sequence, in the order asked for, more than may 
   requests.close();
 });
 
-Deno.test("getBatch() delivers what matches, tells how many are left, and takes nothing for no error", async () => {
-  await using server = await startNatsServer();
-  await using c = await client(server.url);
-  await fill(c, 100);
-  const sequences: number[] = [];
-  const collect = (message: StoredMessage): void => void sequences.push(message.sequence);
-  const end = await c.requests.getBatch("S", { next_by_subj: "s.3", seq: 10, batch: 4 }, collect);
-  assert.deepEqual(sequences.splice(0), [14, 24, 34, 44]);
-  assert.deepEqual(end, { count: 4, lastSequence: 44, pending: 5 });
-  const rest = await c.requests.getBatch("S", { next_by_subj: "s.3", seq: 45, batch: 100 }, collect);
-  assert.deepEqual(sequences.splice(0), [54, 64, 74, 84, 94]);
-  assert.deepEqual(rest, { count: 5, lastSequence: 94, pending: 0 });
-  const last = await c.requests.getBatch("S", { multi_last: ["s.1", "s.2"], batch: 10 }, collect);
-  assert.deepEqual(sequences.splice(0), [92, 93]);
-  assert.equal(last.count, 2);
-  const none = await c.requests.getBatch("S", { next_by_subj: "s.none", seq: 1, batch: 10 }, collect);
-  assert.deepEqual(none, { count: 0, lastSequence: 0, pending: 0 });
-  const publisher = new Publisher(c.state);
-  const many = Array.from({ length: 1_030 }, (_, i) => ({ subject: `s.many.${i}`, data: bytes("") }));
-  await Promise.all(many.map((message) => publisher.publish(message)));
-  publisher.close();
-  await assert.rejects(
-    c.requests.getBatch("S", { multi_last: ["s.many.*"], batch: 2_000 }, collect),
-    (error) => {
-      assert(error instanceof JetStreamApiError);
-      assert.equal(error.code, 413);
-      return true;
-    },
-  );
-  await assert.rejects(
-    c.requests.getBatch("S", { seq: 1, batch: 1 }, () => {
-      throw new Error("the reader's own");
-    }),
-    /the reader's own/,
-  );
-});
-
 Deno.test("Streams and consumers can be created, described, changed, and refused", async () => {
   await using server = await startNatsServer();
   await using c = await client(server.url);
@@ -188,15 +151,4 @@ Deno.test("Requests: a denied inbox is told, instead of a timeout", async () => 
       return true;
     });
   }
-});
-
-Deno.test("getBatch() that stops before its end is an error, not a short answer", async () => {
-  await using server = await startNatsServer();
-  await using proxy = startProxy(server.url);
-  await using c = await client(proxy.url, 200);
-  await fill(c, 20);
-  proxy.filter({ toClient: (frame) => frame.headers.startsWith("NATS/1.0 204") });
-  let count = 0;
-  await assert.rejects(c.requests.getBatch("S", { seq: 1, batch: 10 }, () => count++), NoAnswerError);
-  assert.equal(count, 10);
 });
