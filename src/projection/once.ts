@@ -10,8 +10,10 @@ import { sleep } from "../sleep.ts";
 import { DamagedHistoryError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
 import { CheckpointConflictError } from "./errors.ts";
-import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
-import { type Guard, Worker } from "./worker.ts";
+import { workOff } from "./log.ts";
+import type { Guard } from "./progress.ts";
+import { compileProjection, type Projection } from "./projection.ts";
+import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
 
 /** How much is to be done. */
@@ -58,6 +60,7 @@ export async function projectOnce<E extends Event, Tx = undefined>(
   const deadline = performance.now() + budgetMs;
   const guard: Guard = {
     signal,
+    isOver: () => performance.now() >= deadline,
     check: () => signal.throwIfAborted(),
     sleep: async (milliseconds) => {
       if (performance.now() + milliseconds >= deadline) throw new BudgetSpent();
@@ -69,7 +72,8 @@ export async function projectOnce<E extends Event, Tx = undefined>(
     const worker = await Worker.load(untyped(store), compiled, guard);
     const before = worker.record.handled;
     try {
-      const caughtUp = await work(untyped(store), compiled, worker, deadline);
+      await worker.finishIntent();
+      const caughtUp = await workOff(untyped(store), compiled, worker, guard);
       handled += worker.record.handled - before;
       return { position: worker.record.position, handled, caughtUp };
     } catch (error) {
@@ -88,27 +92,4 @@ export async function projectOnce<E extends Event, Tx = undefined>(
       worker.discard();
     }
   }
-}
-
-/** Works off what there is; answers whether it came to the end. */
-async function work<Tx>(
-  store: EventStore,
-  projection: CompiledProjection<Tx>,
-  worker: Worker<Tx>,
-  deadline: number,
-): Promise<boolean> {
-  await worker.finishIntent();
-  const end = await store.getLastPosition();
-  const after = worker.record.position ?? projection.from;
-  for await (const event of store.readAll({ ...projection.filter, after })) {
-    const handling = worker.handle(event);
-    if (handling) await handling;
-    if (performance.now() >= deadline) {
-      await worker.flush();
-      return worker.record.position === end;
-    }
-  }
-  worker.skipTo(end);
-  await worker.flush();
-  return true;
 }

@@ -9,6 +9,7 @@ import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import { CheckpointConflictError, NotParkedError, ProjectionStoppedError } from "./errors.ts";
+import type { Guard } from "./progress.ts";
 import { compileProjection, type Projection } from "./projection.ts";
 import {
   type ParkedEvent,
@@ -17,7 +18,7 @@ import {
   type Resolution,
   shortError,
 } from "./record.ts";
-import { type Guard, Worker } from "./worker.ts";
+import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
 
 /** How a parked event is dealt with. */
@@ -81,7 +82,7 @@ export async function retryParked<E extends Event, Tx = undefined>(
         };
         worker.amend((draft) => {
           draft.parked = draft.parked.map((other) => other.position === next!.position ? failed : other);
-          delete draft.failing;
+          draft.failing = undefined;
           if (failed.position !== position) draft.resolved = noted(draft.resolved, position, "retried");
         });
         await worker.flush();
@@ -149,6 +150,7 @@ async function repeated<Tx>(
   const guard: Guard = {
     signal,
     check: () => signal.throwIfAborted(),
+    isOver: () => false,
     sleep: (milliseconds) => sleep(milliseconds, signal),
   };
   for (;;) {

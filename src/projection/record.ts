@@ -63,13 +63,13 @@ export interface ProjectionRecord extends ProjectionId {
   /** Whether the projection gave up before the event that is failing. */
   readonly stopped: boolean;
   /** The event that is being tried again. */
-  readonly failing?: FailingEvent;
+  readonly failing?: FailingEvent | undefined;
   /** What was set aside. */
   readonly parked: readonly ParkedEvent[];
   /** What became of parked events, the latest hundred. */
   readonly resolved: readonly Resolution[];
   /** What a reaction is about to append. */
-  readonly intent?: readonly IntendedAppend[];
+  readonly intent?: readonly IntendedAppend[] | undefined;
 }
 
 /** Reads a record. */

@@ -7,18 +7,21 @@
 import { BucketUnreachableError, LeaseLostError } from "../cluster/errors.ts";
 import type { Lease, LeaseOptions, LeaseStore } from "../cluster/lease.ts";
 import { nameFault } from "../event/text.ts";
-import type { Event, StoredEvent } from "../event/types.ts";
+import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { backoff, sleep } from "../sleep.ts";
 import { BackendError, DamagedHistoryError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { CheckpointConflictError, ProjectionFencedError } from "./errors.ts";
+import { workOff } from "./log.ts";
+import type { Guard } from "./progress.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
 import { parseRecord } from "./record.ts";
-import { type WaitForOptions, waitForPosition } from "./wait_for.ts";
-import { type Guard, Worker } from "./worker.ts";
+import { follow } from "./follow.ts";
 import { untyped } from "./untyped_store.ts";
+import { type WaitForOptions, waitForPosition } from "./wait_for.ts";
+import { Worker } from "./worker.ts";
 
 /** How a projection is run. */
 export interface RunOptions {
@@ -207,6 +210,7 @@ class Run<Tx> implements ProjectionRun {
     const signal = AbortSignal.any(ends);
     const guard: Guard = {
       signal,
+      isOver: () => ending.aborted,
       check: () => {
         if (lease && !lease.isHeld) {
           throw lease.signal.reason ?? new LeaseLostError(lease.key, lease.fencingToken, "expired");
@@ -223,9 +227,11 @@ class Run<Tx> implements ProjectionRun {
       onProgress();
       await worker.finishIntent();
       this.#state = "catching-up";
-      if (!await this.#catchUp(worker, ending)) return;
+      if (!await workOff(this.#store, this.#projection, worker, guard)) return;
       this.#state = "live";
-      await this.#follow(worker, AbortSignal.any([signal, ending]));
+      const over = AbortSignal.any([signal, ending]);
+      // Where the store was closed, the projection ends with it.
+      if (await follow(this.#store, this.#projection, worker, guard, over)) this.#closing.abort();
     } catch (error) {
       // A clean end in the middle of a wait for another attempt: what was done before it is committed.
       if (this.#closing.signal.aborted && isAbortOf(error, ending)) await worker.flush();
@@ -235,92 +241,6 @@ class Run<Tx> implements ProjectionRun {
     } finally {
       worker.discard();
     }
-  }
-
-  /** Works the history off; answers whether it came to its end. */
-  async #catchUp(worker: Worker<Tx>, ending: AbortSignal): Promise<boolean> {
-    const end = await this.#store.getLastPosition();
-    const after = worker.record.position ?? this.#projection.from;
-    for await (const event of this.#store.readAll({ ...this.#projection.filter, after })) {
-      const handling = worker.handle(event);
-      if (handling) await handling;
-      if (ending.aborted) {
-        await worker.flush();
-        return false;
-      }
-    }
-    worker.skipTo(end);
-    await worker.flush();
-    return true;
-  }
-
-  /** Works off what comes. */
-  async #follow(worker: Worker<Tx>, ending: AbortSignal): Promise<void> {
-    const after = worker.record.position ?? this.#projection.from;
-    await using subscription = this.#store.subscribe({ ...this.#projection.filter, after });
-    const events = subscription[Symbol.asyncIterator]();
-    let leftOut: string | undefined;
-    let next = watch(events.next());
-    for (;;) {
-      const wait = worker.isUrgent
-        ? 0
-        : worker.isDirty
-        ? worker.patience
-        : this.#projection.checkpointInterval;
-      if (!await settles(next.promise, wait, ending)) {
-        // What the subscription had left out by the last look, and nothing has come since, can come no more.
-        if (!next.isSettled) worker.skipTo(leftOut);
-        leftOut = subscription.position;
-        await worker.flush();
-        if (ending.aborted) break;
-        continue;
-      }
-      leftOut = undefined;
-      const { done, value } = await next.promise as IteratorResult<StoredEvent, undefined>;
-      if (done) {
-        this.#closing.abort(); // the store was closed, and the projection ends with it
-        break;
-      }
-      await worker.handle(value);
-      if (ending.aborted) break;
-      next = watch(events.next());
-    }
-    await worker.flush();
-  }
-}
-
-/** A promise, and whether it has settled. */
-interface Watched<T> {
-  readonly promise: Promise<T>;
-  isSettled: boolean;
-}
-
-function watch<T>(promise: Promise<T>): Watched<T> {
-  const watched = { promise, isSettled: false };
-  const settle = (): void => {
-    watched.isSettled = true;
-  };
-  promise.then(settle, settle);
-  return watched;
-}
-
-/** Waits for a promise, a time or a signal; answers whether it was the promise. */
-async function settles(
-  promise: Promise<unknown>,
-  milliseconds: number,
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (signal.aborted) return false;
-  const { promise: over, resolve } = Promise.withResolvers<boolean>();
-  const end = (): void => resolve(false);
-  const timer = setTimeout(end, milliseconds);
-  signal.addEventListener("abort", end, { once: true });
-  const settled = (): boolean => true;
-  try {
-    return await Promise.race([promise.then(settled, settled), over]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", end);
   }
 }
 

@@ -9,77 +9,34 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
-import { BucketUnreachableError } from "../cluster/errors.ts";
 import { backoff } from "../sleep.ts";
-import { BackendError, StoreClosedError } from "../store/errors.ts";
-import { Checkpointer } from "./checkpointer.ts";
-import type { UnitOfWork } from "./checkpoints.ts";
-import {
-  CheckpointConflictError,
-  type FailedEvent,
-  HandlerTimeoutError,
-  ParkedListFullError,
-  ProjectionFencedError,
-  ProjectionStoppedError,
-} from "./errors.ts";
+import { blame, HandlerFailure, inTime, isPending, referenceOf } from "./attempt.ts";
+import { ParkedListFullError, ProjectionFencedError, ProjectionStoppedError } from "./errors.ts";
 import { HandlerTurn } from "./handler_context.ts";
-import type { CompiledProjection, HandlerResult } from "./projection.ts";
+import { type Advance, type Draft, type Guard, moveOn, Progress } from "./progress.ts";
+import type { AnyHandler, CompiledProjection, HandlerResult } from "./projection.ts";
 import { intend, type ReactionStore, settleAppend } from "./reaction.ts";
 import { type ProjectionRecord, shortError } from "./record.ts";
-
-/** The limits of a worker's right to work. */
-export interface Guard {
-  /** Throws where the right to work is over. */
-  check(): void;
-  /** Fires when it is over, or the run is aborted. */
-  readonly signal: AbortSignal;
-  /** Waits before a further attempt. */
-  sleep(milliseconds: number): Promise<void>;
-}
-
-/** A record that is being worked on. */
-type Draft = { -readonly [K in keyof ProjectionRecord]: ProjectionRecord[K] };
-
-/** How many events without waiting go by between two looks at the clock. */
-const EVENTS_PER_LOOK = 32;
-
-/** Notes in the record that an event is done with. */
-export type Advance = (draft: Draft, event: StoredEvent) => void;
-
-const moveOn: Advance = (draft, event) => {
-  draft.position = event.position;
-};
 
 /** The worker of a projection. */
 export class Worker<Tx> {
   readonly #projection: CompiledProjection<Tx>;
+  readonly #handlerOf: (eventType: string) => AnyHandler<Tx>;
   readonly #store: ReactionStore;
-  readonly #checkpointer: Checkpointer<Tx>;
   readonly #guard: Guard;
-  readonly #unit: UnitOfWork<Tx> | undefined;
-  readonly #onProgress: ((position: string) => void) | undefined;
-  readonly #draft: Draft;
-  readonly #blocked = new Set<string>();
-  #unitUsed = false;
-  #dirty = false;
-  #uncommitted = 0;
-  #committedAt = performance.now();
+  readonly #progress: Progress<Tx>;
 
   private constructor(
     store: ReactionStore,
     projection: CompiledProjection<Tx>,
-    checkpointer: Checkpointer<Tx>,
     guard: Guard,
-    onProgress?: (position: string) => void,
+    progress: Progress<Tx>,
   ) {
     this.#store = store;
     this.#projection = projection;
-    this.#checkpointer = checkpointer;
+    this.#handlerOf = projection.handlerOf;
     this.#guard = guard;
-    this.#onProgress = onProgress;
-    this.#unit = projection.checkpoints.begin?.(projection.id);
-    this.#draft = { ...checkpointer.record };
-    this.#noteBlocked();
+    this.#progress = progress;
   }
 
   /** Reads the checkpoint. */
@@ -89,27 +46,18 @@ export class Worker<Tx> {
     guard: Guard,
     onProgress?: (position: string) => void,
   ): Promise<Worker<Tx>> {
-    return new Worker(store, projection, await Checkpointer.load(projection), guard, onProgress);
+    return new Worker(store, projection, guard, await Progress.load(projection, guard, onProgress));
   }
 
   /** The record as it is being worked on. */
   get record(): ProjectionRecord {
-    return this.#draft;
+    return this.#progress.draft;
   }
 
-  /** Whether something is not committed yet. */
-  get isDirty(): boolean {
-    return this.#dirty;
-  }
-
-  /** Whether it should be committed as soon as no further event is at hand. */
-  get isUrgent(): boolean {
-    return this.#unitUsed;
-  }
-
-  /** How long what was handled may wait for its checkpoint, in ms. */
-  get patience(): number {
-    return Math.max(0, this.#committedAt + this.#projection.checkpointInterval - performance.now());
+  /** How long it may wait for the next event before it should commit what it has done, in ms; nothing if it has. */
+  get patience(): number | undefined {
+    const { isDirty, isUrgent, patience } = this.#progress;
+    return isUrgent ? 0 : isDirty ? patience : undefined;
   }
 
   /**
@@ -120,54 +68,53 @@ export class Worker<Tx> {
    * @throws {ProjectionFencedError} If the holder of a newer lease has taken it over.
    */
   async claim(id: string, fencingToken: number | undefined): Promise<void> {
-    const { owner, stopped } = this.#draft;
+    const { draft } = this.#progress;
+    const { owner, stopped } = draft;
     const newest = owner?.fencingToken ?? 0;
     if (fencingToken !== undefined && newest > fencingToken) {
       throw new ProjectionFencedError(this.#projection.id);
     }
-    this.#draft.owner = { id, fencingToken: fencingToken ?? newest };
-    this.#draft.stopped = false;
+    draft.owner = { id, fencingToken: fencingToken ?? newest };
+    draft.stopped = false;
     // Somebody has looked at it since: the attempts begin anew.
-    if (stopped) delete this.#draft.failing;
-    await this.#commit();
+    if (stopped) draft.failing = undefined;
+    await this.#progress.commit();
   }
 
   /** Finishes the appends that a worker before had recorded. */
   async finishIntent(): Promise<void> {
-    while (this.#draft.intent?.[0]) {
-      await settleAppend(this.#store, this.#draft.intent[0], this.#guard, async (again) => {
-        this.#draft.intent = [again, ...this.#draft.intent!.slice(1)];
-        await this.#commit();
+    const { draft } = this.#progress;
+    while (draft.intent?.[0]) {
+      const [first, ...others] = draft.intent;
+      await settleAppend(this.#store, first, this.#guard, async (again) => {
+        draft.intent = [again, ...others];
+        await this.#progress.commit();
       });
-      this.#draft.intent = this.#draft.intent.slice(1);
-      this.#dirty = true;
+      this.#progress.amend(() => draft.intent = others.length > 0 ? others : undefined);
     }
-    delete this.#draft.intent;
   }
 
-  /** Handles the next event. It answers at once where the handler does: a promise an event costs more than the rest. */
+  /**
+   * Handles the next event. It answers at once where the handler does: a promise an event costs more than the rest. Whoever
+   * has waited for anything since the event before looks at the guard first.
+   */
   handle(event: StoredEvent, advance: Advance = moveOn): Promise<void> | undefined {
-    this.#guard.check();
-    if (advance === moveOn && this.#blocked.size > 0 && this.#blocked.has(event.actorId)) {
-      this.#draft.handled--; // it waits behind a parked event of its actor
-      return this.#pass(event, advance, false);
-    }
-    const { failing } = this.#draft;
+    const progress = this.#progress;
+    if (advance === moveOn && progress.isBlocked(event.actorId)) return progress.leave(event);
+    const { failing } = progress.draft;
     const attempt = failing?.position === event.position ? failing.attempts + 1 : 1;
-    const turn = new HandlerTurn(this.#unit, this.#projection.id.version, attempt);
+    const turn = new HandlerTurn(progress.unit, this.#projection.id.version, attempt);
     let result: HandlerResult | Promise<HandlerResult>;
     try {
-      result = this.#projection.handlerOf(event.eventType)(event, turn);
-      if (result === undefined && !turn.scope) {
-        turn.end("done");
-        return this.#pass(event, advance, false);
-      }
+      result = this.#handlerOf(event.eventType)(event, turn);
     } catch (error) {
       turn.end({ reason: error });
       if (turn.broken) throw turn.broken.error;
       return this.#retry(event, advance, error, attempt);
     }
-    return this.#handleSlowly(event, advance, turn, result);
+    if (result !== undefined || turn.scope) return this.#handleSlowly(event, advance, turn, result);
+    turn.end("done");
+    return progress.pass(event, advance, false);
   }
 
   async #handleSlowly(
@@ -176,14 +123,14 @@ export class Worker<Tx> {
     turn: HandlerTurn<Tx>,
     result: HandlerResult | Promise<HandlerResult>,
   ): Promise<void> {
-    let failure: { readonly error: unknown } | undefined;
+    let failure: HandlerFailure;
     try {
-      await this.#finish(event, advance, turn, result);
+      return await this.#finish(event, advance, turn, result);
     } catch (error) {
       if (!(error instanceof HandlerFailure)) throw error;
-      failure = { error: error.cause };
+      failure = error;
     }
-    if (failure) await this.#retry(event, advance, failure.error, turn.attempt);
+    await this.#retry(event, advance, failure.cause, turn.attempt);
   }
 
   /** Waits for a handler, keeps its writes and appends what it asked for. */
@@ -193,85 +140,53 @@ export class Worker<Tx> {
     turn: HandlerTurn<Tx>,
     result: HandlerResult | Promise<HandlerResult>,
   ): Promise<void> {
+    const progress = this.#progress;
+    const isWaitedFor = isPending(result);
     let intent: ProjectionRecord["intent"];
     try {
-      turn.hasReturned = !(result instanceof Promise);
-      const reactions = result instanceof Promise ? await this.#inTime(result, turn) : result;
-      intent = reactions && reactions.length > 0 ? await intend(this.#store, event, reactions) : undefined;
+      turn.hasReturned = !isWaitedFor;
+      const reactions = isWaitedFor
+        ? await inTime(result, turn, this.#projection.handlerTimeout, this.#guard.signal)
+        : result;
+      if (reactions !== undefined) intent = await intend(this.#store, event, reactions);
       this.#guard.check();
       if (turn.scope?.keep() === "full") {
-        await this.flush();
+        await progress.flush();
         turn.scope.keep();
       }
     } catch (cause) {
       turn.end({ reason: cause });
-      throw this.#blame(turn, cause);
+      throw blame(turn, cause, this.#guard);
     }
-    if (turn.scope) this.#unitUsed = true;
+    if (turn.scope) progress.useUnit();
     turn.end("done");
-    if (!intent) return await this.#pass(event, advance, result instanceof Promise);
-    advance(this.#draft, event);
-    this.#draft.handled++;
-    delete this.#draft.failing;
-    this.#draft.intent = intent;
-    await this.#commit();
+    if (!intent?.length) return await progress.pass(event, advance, isWaitedFor);
+    progress.amend((draft) => {
+      advance(draft, event);
+      draft.handled++;
+      draft.failing = undefined;
+      draft.intent = intent;
+    });
+    await progress.commit();
     await this.finishIntent();
-    this.#onProgress?.(event.position);
-  }
-
-  /** Tells a handler's failure from that of the machinery around it, which says nothing of the handler. */
-  #blame(turn: HandlerTurn<Tx>, cause: unknown): unknown {
-    this.#guard.check();
-    if (turn.broken) return turn.broken.error;
-    const isMachinery = cause instanceof CheckpointConflictError || cause instanceof BackendError ||
-      cause instanceof BucketUnreachableError || cause instanceof StoreClosedError;
-    return isMachinery && turn.hasReturned ? cause : new HandlerFailure(cause);
-  }
-
-  /** Waits for a handler for as long as it may take. */
-  async #inTime<T>(result: Promise<T>, turn: HandlerTurn<Tx>): Promise<T> {
-    const { handlerTimeout } = this.#projection;
-    const { promise, reject } = Promise.withResolvers<never>();
-    const { signal } = this.#guard;
-    const end = (reason: unknown): void => {
-      turn.end({ reason });
-      reject(reason);
-    };
-    const timer = setTimeout(() => end(new HandlerTimeoutError(handlerTimeout)), handlerTimeout);
-    const abort = (): void => end(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      const value = await Promise.race([result, promise]);
-      turn.hasReturned = true;
-      return value;
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
-    }
   }
 
   /** Tries an event again and again, and gives it up in the end. */
   async #retry(event: StoredEvent, advance: Advance, error: unknown, failed: number): Promise<void> {
     const { failure, id } = this.#projection;
+    const progress = this.#progress;
     for (let attempts = failed;; attempts++) {
       this.#guard.check();
-      this.#draft.failing = { ...referenceOf(event), error: shortError(error), attempts };
-      this.#dirty = true;
+      const failing = { ...referenceOf(event), error: shortError(error), attempts };
+      progress.amend((draft) => draft.failing = failing);
       if (attempts > failure.retries) return await this.#giveUp(event, advance, error, attempts);
       // What was handled before must not wait, and the attempts are remembered.
-      await this.flush();
+      await progress.flush();
       await this.#guard.sleep(backoff(attempts, failure.firstDelay, failure.longestDelay));
       this.#guard.check();
-      const turn = new HandlerTurn(this.#unit, id.version, attempts + 1);
+      const turn = new HandlerTurn(progress.unit, id.version, attempts + 1);
       try {
-        let result: HandlerResult | Promise<HandlerResult>;
-        try {
-          result = this.#projection.handlerOf(event.eventType)(event, turn);
-        } catch (cause) {
-          turn.end({ reason: cause });
-          throw this.#blame(turn, cause);
-        }
-        return await this.#finish(event, advance, turn, result);
+        return await this.#finish(event, advance, turn, this.#call(event, turn));
       } catch (cause) {
         if (!(cause instanceof HandlerFailure)) throw cause;
         error = cause.cause;
@@ -279,90 +194,60 @@ export class Worker<Tx> {
     }
   }
 
+  #call(event: StoredEvent, turn: HandlerTurn<Tx>): HandlerResult | Promise<HandlerResult> {
+    try {
+      return this.#handlerOf(event.eventType)(event, turn);
+    } catch (cause) {
+      turn.end({ reason: cause });
+      throw blame(turn, cause, this.#guard);
+    }
+  }
+
   /** Stops before the event, or sets it aside. */
   async #giveUp(event: StoredEvent, advance: Advance, cause: unknown, attempts: number): Promise<void> {
     const { failure: { then, laterEvents, mostParked }, id } = this.#projection;
-    if (advance !== moveOn || then === "stop" || this.#draft.parked.length >= mostParked) {
-      if (advance === moveOn) this.#draft.stopped = true;
-      await this.#commit();
-      if (advance === moveOn && then === "park") throw new ParkedListFullError(id, mostParked, { cause });
+    const progress = this.#progress;
+    const mayPark = advance === moveOn && then === "park";
+    const isFull = this.record.parked.length >= mostParked;
+    if (!mayPark || isFull) {
+      if (advance === moveOn) progress.amend((draft) => draft.stopped = true);
+      await progress.commit();
+      if (mayPark) throw new ParkedListFullError(id, mostParked, { cause });
       throw new ProjectionStoppedError(id, referenceOf(event), attempts, { cause });
     }
     const parkedAt = new Date().toISOString();
     const error = shortError(cause);
     const blocksActor = laterEvents === "wait";
-    const parked = { ...referenceOf(event), error, attempts, parkedAt, blocksActor };
-    this.#draft.parked = [...this.#draft.parked, parked];
-    delete this.#draft.failing;
-    advance(this.#draft, event);
-    this.#noteBlocked();
-    await this.#commit();
-    this.#onProgress?.(event.position);
+    progress.amend((draft) => {
+      draft.parked = [...draft.parked, { ...referenceOf(event), error, attempts, parkedAt, blocksActor }];
+      draft.failing = undefined;
+      advance(draft, event);
+    });
+    await progress.commit();
   }
 
-  /** Goes past an event that is done with. */
-  #pass(event: StoredEvent, advance: Advance, waited: boolean): Promise<void> | undefined {
-    advance(this.#draft, event);
-    this.#draft.handled++;
-    if (this.#draft.failing) delete this.#draft.failing;
-    this.#dirty = true;
-    // While an actor waits, somebody else may have freed it: only a commit tells that nobody has.
-    if (!this.#unitUsed && this.#blocked.size === 0) this.#onProgress?.(event.position);
-    const count = ++this.#uncommitted;
-    if (count >= this.#projection.checkpointEvents) return this.flush();
-    if ((waited || count % EVENTS_PER_LOOK === 0) && this.patience === 0) return this.flush();
-    return undefined;
+  /** Tells those who wait here what has been handled. */
+  tell(): void {
+    this.#progress.tell();
   }
 
   /** Moves the checkpoint past events that the filter left out. */
   skipTo(position: string | undefined): void {
-    if (position === undefined || position <= (this.#draft.position ?? "")) return;
-    this.#draft.position = position;
-    this.#dirty = true;
+    this.#progress.skipTo(position);
   }
 
   /** Changes the record; `flush()` commits it. */
   amend(change: (draft: Draft) => void): void {
-    change(this.#draft);
-    this.#dirty = true;
+    this.#progress.amend(change);
   }
 
   /** Commits what is not committed yet. */
   async flush(): Promise<void> {
-    if (this.#dirty) await this.#commit();
+    await this.#progress.flush();
   }
 
   /** Forgets what was not committed. */
   discard(): void {
-    this.#unit?.discard();
+    this.#progress.discard();
   }
-
-  async #commit(): Promise<void> {
-    this.#guard.check();
-    await this.#checkpointer.commit(this.#draft, this.#unitUsed ? this.#unit : undefined);
-    this.#unitUsed = false;
-    this.#dirty = false;
-    this.#uncommitted = 0;
-    this.#committedAt = performance.now();
-    if (this.#draft.position !== undefined) this.#onProgress?.(this.#draft.position);
-  }
-
-  #noteBlocked(): void {
-    this.#blocked.clear();
-    for (const { actorId, blocksActor } of this.#draft.parked) if (blocksActor) this.#blocked.add(actorId);
-  }
-}
-
-/** Marks what the handler, and not the machinery around it, has failed with. */
-class HandlerFailure extends Error {
-  constructor(cause: unknown) {
-    super("", { cause });
-  }
-}
-
-/** Names an event. */
-function referenceOf(
-  { position, id: eventId, eventType, actorId, version: eventVersion }: StoredEvent,
-): FailedEvent {
-  return { position, eventId, eventType, actorId, eventVersion };
 }

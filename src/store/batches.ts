@@ -4,6 +4,30 @@
  * @module
  */
 
+/** Where an iterator keeps what hands out its items without a promise. */
+const AT_HAND: unique symbol = Symbol("items at hand");
+
+/** An iterator whose next items may be at hand. */
+interface WithItemsAtHand<T> {
+  readonly [AT_HAND]?: () => T | undefined;
+}
+
+/**
+ * What hands out the next item of an iterator where it is at hand, and `undefined` where it must be waited for with
+ * `next()`: a promise an item costs more than handling it. An iterator that is not ours never has any at hand.
+ */
+export function itemsAtHand<T>(iterator: AsyncIterator<T>): () => T | undefined {
+  return (iterator as WithItemsAtHand<T>)[AT_HAND] ?? ((): undefined => undefined);
+}
+
+/** Gives an iterator what {@linkcode itemsAtHand} finds. */
+export function withItemsAtHand<I extends AsyncIterator<unknown>, T>(
+  iterator: I,
+  take: () => T | undefined,
+): I {
+  return Object.defineProperty(iterator, AT_HAND, { value: take });
+}
+
 /** Turns an item that was read into one that can be handed out. */
 export type Restore<T> = (item: T) => T | Promise<T>;
 
@@ -47,9 +71,9 @@ export function flatten<T>(
     return { done: true, value: undefined };
   };
 
-  const take = (): IteratorYieldResult<T> => {
+  const take = (): T => {
     if (--left === 0) done = true;
-    return { done: false, value: batch[next++]! };
+    return batch[next++]!;
   };
 
   const advance = async (): Promise<IteratorResult<T, undefined>> => {
@@ -66,7 +90,7 @@ export function flatten<T>(
         restoring = restore?.();
         signal?.throwIfAborted();
       }
-      const { value } = take();
+      const value = take();
       return { done: false, value: restoring ? await restoring(value) : value };
     } catch (error) {
       await finish();
@@ -75,11 +99,12 @@ export function flatten<T>(
   };
 
   let advancing: Promise<unknown> | undefined;
-  return {
+  const isAtHand = (): boolean => next < batch.length && !done && !restoring && !signal?.aborted;
+  const iterator: AsyncIterableIterator<T> = {
     next(): Promise<IteratorResult<T, undefined>> {
       // Calls that are not awaited one by one take their turns, as they would with a generator.
       if (advancing) return advancing.then(() => this.next(), () => this.next());
-      if (next < batch.length && !done && !restoring && !signal?.aborted) return Promise.resolve(take());
+      if (isAtHand()) return Promise.resolve({ done: false, value: take() });
       const result = advance();
       const settled = (): void => void (advancing = undefined);
       advancing = result.then(settled, settled);
@@ -92,6 +117,7 @@ export function flatten<T>(
       return this;
     },
   };
+  return withItemsAtHand(iterator, () => !advancing && isAtHand() ? take() : undefined);
 }
 
 /** A promise that also rejects, with the signal's reason, when the signal fires. */

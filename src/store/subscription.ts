@@ -6,7 +6,7 @@
 
 import { InvalidArgumentError } from "../errors.ts";
 import type { LogBatch, LogFollow } from "./backend.ts";
-import { flatten, type Restore } from "./batches.ts";
+import { flatten, itemsAtHand, type Restore, withItemsAtHand } from "./batches.ts";
 import type { Subscription } from "../event/subscription.ts";
 
 /** What a subscription needs. */
@@ -85,7 +85,8 @@ export class LogSubscription<T> implements Subscription<T> {
     this.#iterated = true;
     const { signal, restore } = this.#options;
     const items = flatten(this.#deliver(), { signal, restore });
-    return {
+    const take = itemsAtHand(items);
+    const iterator: AsyncIterator<T> = {
       next: async (): Promise<IteratorResult<T, undefined>> => {
         if (this.#ended) return { done: true, value: undefined };
         const result = await this.#next(items);
@@ -98,6 +99,11 @@ export class LogSubscription<T> implements Subscription<T> {
         return { done: true, value: undefined };
       },
     };
+    return withItemsAtHand(iterator, () => {
+      const item = this.#ended ? undefined : take();
+      if (item !== undefined) this.#position = this.#options.positionOf(item);
+      return item;
+    });
   }
 
   /** The next item; a failure ends the subscription. */

@@ -1,0 +1,69 @@
+/**
+ * One attempt at one event: calling the handler, waiting for it within its time, and telling whose failure a failure is.
+ *
+ * @module
+ */
+
+import { BucketUnreachableError } from "../cluster/errors.ts";
+import type { StoredEvent } from "../event/types.ts";
+import { BackendError, StoreClosedError } from "../store/errors.ts";
+import { CheckpointConflictError, type FailedEvent, HandlerTimeoutError } from "./errors.ts";
+import type { HandlerTurn } from "./handler_context.ts";
+import type { HandlerResult } from "./projection.ts";
+import type { Guard } from "./progress.ts";
+
+/** Marks what the handler, and not the machinery around it, has failed with. */
+export class HandlerFailure extends Error {
+  /** Keeps the cause. */
+  constructor(cause: unknown) {
+    super("", { cause });
+  }
+}
+
+/** Tells a handler's failure from that of the machinery around it, which says nothing of the handler. */
+export function blame<Tx>(turn: HandlerTurn<Tx>, cause: unknown, guard: Guard): unknown {
+  guard.check();
+  if (turn.broken) return turn.broken.error;
+  const isMachinery = cause instanceof CheckpointConflictError || cause instanceof BackendError ||
+    cause instanceof BucketUnreachableError || cause instanceof StoreClosedError;
+  return isMachinery && turn.hasReturned ? cause : new HandlerFailure(cause);
+}
+
+/** Whether a handler's answer must be waited for. */
+export function isPending(
+  result: HandlerResult | PromiseLike<HandlerResult>,
+): result is PromiseLike<HandlerResult> {
+  return typeof (result as PromiseLike<HandlerResult> | undefined)?.then === "function";
+}
+
+/** Waits for a handler for as long as it may take. */
+export async function inTime<T, Tx>(
+  result: PromiseLike<T>,
+  turn: HandlerTurn<Tx>,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const end = (reason: unknown): void => {
+    turn.end({ reason });
+    reject(reason);
+  };
+  const timer = setTimeout(() => end(new HandlerTimeoutError(timeout)), timeout);
+  const abort = (): void => end(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    const value = await Promise.race([result, promise]);
+    turn.hasReturned = true;
+    return value;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** Names an event. */
+export function referenceOf(
+  { position, id: eventId, eventType, actorId, version: eventVersion }: StoredEvent,
+): FailedEvent {
+  return { position, eventId, eventType, actorId, eventVersion };
+}

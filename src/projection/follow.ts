@@ -1,0 +1,89 @@
+/**
+ * Following a log: what comes, as it comes.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../event/types.ts";
+import { itemsAtHand } from "../store/batches.ts";
+import type { EventStore } from "../store/types.ts";
+import { handleAll } from "./log.ts";
+import type { CompiledProjection } from "./projection.ts";
+import type { Guard } from "./progress.ts";
+import type { Worker } from "./worker.ts";
+
+/**
+ * Hands what comes to the worker.
+ *
+ * @param ending Ends it: what was handled is committed.
+ * @returns Whether the log itself has ended, because the store was closed.
+ */
+export async function follow<Tx>(
+  store: EventStore,
+  { filter, from, checkpointInterval }: CompiledProjection<Tx>,
+  worker: Worker<Tx>,
+  guard: Guard,
+  ending: AbortSignal,
+): Promise<boolean> {
+  const after = worker.record.position ?? from;
+  await using subscription = store.subscribe({ ...filter, after });
+  const events = subscription[Symbol.asyncIterator]();
+  const take = itemsAtHand(events);
+  let leftOut: string | undefined;
+  let isClosed = false;
+  let next = watch(events.next());
+  for (;;) {
+    if (!await settles(next.promise, worker.patience ?? checkpointInterval, ending)) {
+      // What the subscription had left out by the last look, and nothing has come since, can come no more.
+      if (!next.isSettled) worker.skipTo(leftOut);
+      leftOut = subscription.position;
+      await worker.flush();
+      if (ending.aborted) break;
+      continue;
+    }
+    leftOut = undefined;
+    const { done, value } = await next.promise as IteratorResult<StoredEvent, undefined>;
+    isClosed = done === true;
+    if (isClosed) break;
+    await handleAll(worker, value!, take, guard);
+    if (ending.aborted) break;
+    next = watch(events.next());
+  }
+  await worker.flush();
+  return isClosed;
+}
+
+/** A promise, and whether it has settled. */
+interface Watched<T> {
+  readonly promise: Promise<T>;
+  isSettled: boolean;
+}
+
+function watch<T>(promise: Promise<T>): Watched<T> {
+  const watched = { promise, isSettled: false };
+  const settle = (): void => {
+    watched.isSettled = true;
+  };
+  promise.then(settle, settle);
+  return watched;
+}
+
+/** Waits for a promise, a time or a signal; answers whether it was the promise. */
+async function settles(
+  promise: Promise<unknown>,
+  milliseconds: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (signal.aborted) return false;
+  const { promise: over, resolve } = Promise.withResolvers<boolean>();
+  const end = (): void => resolve(false);
+  const timer = setTimeout(end, milliseconds);
+  signal.addEventListener("abort", end, { once: true });
+  const settled = (): boolean => true;
+  try {
+    return await Promise.race([promise.then(settled, settled), over]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", end);
+  }
+}

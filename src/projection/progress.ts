@@ -1,0 +1,207 @@
+/**
+ * How far a worker has come: the record that it works on, and when it is committed.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../event/types.ts";
+import { Checkpointer } from "./checkpointer.ts";
+import type { UnitOfWork } from "./checkpoints.ts";
+import type { CompiledProjection } from "./projection.ts";
+import type { ProjectionRecord } from "./record.ts";
+
+/** The limits of a worker's right to work. */
+export interface Guard {
+  /** Throws where the right to work is over. */
+  check(): void;
+  /** Whether the work is to end behind the event in hand. */
+  isOver(): boolean;
+  /** Fires when the right to work is over, or the run is aborted. */
+  readonly signal: AbortSignal;
+  /** Waits before a further attempt. */
+  sleep(milliseconds: number): Promise<void>;
+}
+
+/** A record that is being worked on. */
+export type Draft = { -readonly [K in keyof ProjectionRecord]: ProjectionRecord[K] };
+
+/** Notes in the record that an event is done with. */
+export type Advance = (draft: Draft, event: StoredEvent) => void;
+
+/** The way of a worker through the log. */
+export function moveOn(draft: Draft, event: StoredEvent): void {
+  draft.position = event.position;
+}
+
+/** The most events that go by between two looks at the clock. */
+const MOST_EVENTS_PER_LOOK = 64;
+/** The clock is looked at about this often, in ms, as long as handlers do not take longer. */
+const LOOK_INTERVAL = 2;
+/** How long handlers that do not wait for anything may keep the process from everything else, in ms. */
+const LONGEST_TURN = 50;
+
+/** The record of a projection in the hands of its worker. */
+export class Progress<Tx> {
+  /** The record as it is being worked on. */
+  readonly draft: Draft;
+  /** What handlers write with, where there is such. */
+  readonly unit: UnitOfWork<Tx> | undefined;
+  readonly #projection: CompiledProjection<Tx>;
+  readonly #checkpointer: Checkpointer<Tx>;
+  readonly #guard: Guard;
+  readonly #onProgress: ((position: string) => void) | undefined;
+  readonly #blocked = new Set<string>();
+  #isUnitUsed = false;
+  #isDirty = false;
+  #uncommitted = 0;
+  #committedAt = performance.now();
+  #lookedAt = this.#committedAt;
+  #turnedAt = this.#committedAt;
+  #eventsPerLook = 1;
+  #untilLook = 1;
+
+  private constructor(
+    projection: CompiledProjection<Tx>,
+    checkpointer: Checkpointer<Tx>,
+    guard: Guard,
+    onProgress?: (position: string) => void,
+  ) {
+    this.#projection = projection;
+    this.#checkpointer = checkpointer;
+    this.#guard = guard;
+    this.#onProgress = onProgress;
+    this.unit = projection.checkpoints.begin?.(projection.id);
+    this.draft = { ...checkpointer.record };
+    this.#noteBlocked();
+  }
+
+  /** Reads the checkpoint. */
+  static async load<Tx>(
+    projection: CompiledProjection<Tx>,
+    guard: Guard,
+    onProgress?: (position: string) => void,
+  ): Promise<Progress<Tx>> {
+    return new Progress(projection, await Checkpointer.load(projection), guard, onProgress);
+  }
+
+  /** Whether something is not committed yet. */
+  get isDirty(): boolean {
+    return this.#isDirty;
+  }
+
+  /** Whether it should be committed as soon as no further event is at hand. */
+  get isUrgent(): boolean {
+    return this.#isUnitUsed;
+  }
+
+  /** How long what was handled may wait for its checkpoint, in ms. */
+  get patience(): number {
+    return Math.max(0, this.#committedAt + this.#projection.checkpointInterval - performance.now());
+  }
+
+  /** Whether events of an actor wait behind a parked one. */
+  isBlocked(actorId: string): boolean {
+    return this.#blocked.size > 0 && this.#blocked.has(actorId);
+  }
+
+  /** Notes that the unit of work holds writes. */
+  useUnit(): void {
+    this.#isUnitUsed = true;
+  }
+
+  /**
+   * Goes past an event that is done with. It answers at once as long as there is nothing to be waited for.
+   *
+   * @param waited Whether its handler was waited for, so that time may have passed.
+   */
+  pass(event: StoredEvent, advance: Advance, waited: boolean): Promise<void> | undefined {
+    const { draft } = this;
+    advance(draft, event);
+    draft.handled++;
+    if (draft.failing) draft.failing = undefined;
+    return this.#moved(waited);
+  }
+
+  /** Goes past an event that waits behind a parked one. */
+  leave(event: StoredEvent): Promise<void> | undefined {
+    moveOn(this.draft, event);
+    return this.#moved(false);
+  }
+
+  #moved(waited: boolean): Promise<void> | undefined {
+    this.#isDirty = true;
+    if (++this.#uncommitted >= this.#projection.checkpointEvents) return this.flush();
+    return waited || --this.#untilLook <= 0 ? this.#look() : undefined;
+  }
+
+  /** Looks at the clock: is the right to work over, a commit due, or somebody else's turn? */
+  #look(): Promise<void> | undefined {
+    this.#guard.check();
+    const now = performance.now();
+    const isSlow = now - this.#lookedAt > LOOK_INTERVAL;
+    this.#eventsPerLook = isSlow
+      ? Math.max(1, this.#eventsPerLook >> 2)
+      : Math.min(MOST_EVENTS_PER_LOOK, this.#eventsPerLook * 2);
+    this.#untilLook = this.#eventsPerLook;
+    this.#lookedAt = now;
+    if (now - this.#committedAt >= this.#projection.checkpointInterval) return this.flush();
+    if (now - this.#turnedAt >= LONGEST_TURN) return this.#yieldTurn();
+    return this.#guard.isOver() ? Promise.resolve() : undefined;
+  }
+
+  /** Lets timers, sockets and signals have their turn: leases are renewed by timers. */
+  async #yieldTurn(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#turnedAt = performance.now();
+    this.#guard.check();
+  }
+
+  /**
+   * Tells those who wait here what has been handled. While an actor waits, somebody else may have freed it, and what was
+   * written in the unit of work is not there yet: then only a commit tells.
+   */
+  tell(): void {
+    const { position } = this.draft;
+    if (position !== undefined && !this.#isUnitUsed && this.#blocked.size === 0) this.#onProgress?.(position);
+  }
+
+  /** Moves the checkpoint past events that the filter left out. */
+  skipTo(position: string | undefined): void {
+    if (position === undefined || position <= (this.draft.position ?? "")) return;
+    this.draft.position = position;
+    this.#isDirty = true;
+  }
+
+  /** Changes the record; `flush()` commits it. */
+  amend(change: (draft: Draft) => void): void {
+    change(this.draft);
+    this.#noteBlocked();
+    this.#isDirty = true;
+  }
+
+  /** Commits what is not committed yet. */
+  async flush(): Promise<void> {
+    if (this.#isDirty) await this.commit();
+  }
+
+  /** Commits the record, together with what handlers wrote. */
+  async commit(): Promise<void> {
+    this.#guard.check();
+    await this.#checkpointer.commit(this.draft, this.#isUnitUsed ? this.unit : undefined);
+    this.#isUnitUsed = false;
+    this.#isDirty = false;
+    this.#uncommitted = 0;
+    this.#committedAt = performance.now();
+    if (this.draft.position !== undefined) this.#onProgress?.(this.draft.position);
+  }
+
+  /** Forgets what was not committed. */
+  discard(): void {
+    this.unit?.discard();
+  }
+
+  #noteBlocked(): void {
+    this.#blocked.clear();
+    for (const { actorId, blocksActor } of this.draft.parked) if (blocksActor) this.#blocked.add(actorId);
+  }
+}
