@@ -8,6 +8,16 @@
 import type { LeaseStore } from "../cluster/lease.ts";
 import type { ProjectionId } from "./errors.ts";
 
+/** Names a projection where its checkpoints are; the projection itself will do. */
+export interface ProjectionReference {
+  /** Its name. */
+  readonly name: string;
+  /** Its version. @default {1} */
+  readonly version?: number;
+  /** Where its checkpoint is kept. */
+  readonly checkpoints: Pick<CheckpointStore<unknown>, "load">;
+}
+
 /** A stored checkpoint. */
 export interface StoredCheckpoint {
   /** The record, as JSON. */

@@ -4,7 +4,13 @@
  * @module
  */
 
-export type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
+export type {
+  CheckpointStore,
+  HandlerScope,
+  ProjectionReference,
+  StoredCheckpoint,
+  UnitOfWork,
+} from "./checkpoints.ts";
 export { InMemoryCheckpoints } from "./memory_checkpoints.ts";
 export { DenoKvCheckpoints, type DenoKvCheckpointsOptions } from "./deno_kv_checkpoints.ts";
 export type { KvTransaction } from "./kv_transaction.ts";

@@ -7,7 +7,7 @@
 import type { Event } from "../event/types.ts";
 import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
-import type { CheckpointStore } from "./checkpoints.ts";
+import type { ProjectionReference } from "./checkpoints.ts";
 import { CheckpointConflictError, NotParkedError, ProjectionStoppedError } from "./errors.ts";
 import type { Guard } from "./progress.ts";
 import { compileProjection, type Projection } from "./projection.ts";
@@ -31,9 +31,7 @@ export interface ParkedOptions {
 const MOST_RESOLUTIONS = 100;
 
 /** The events that a projection has set aside, oldest first. */
-export async function parked<Tx>(
-  projection: { readonly name: string; readonly version?: number; readonly checkpoints: CheckpointStore<Tx> },
-): Promise<readonly ParkedEvent[]> {
+export async function parked(projection: ProjectionReference): Promise<readonly ParkedEvent[]> {
   const { name, version = 1, checkpoints } = projection;
   const stored = await checkpoints.load({ name, version });
   return stored ? parseRecord({ name, version }, stored).parked : [];

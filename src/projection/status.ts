@@ -57,9 +57,9 @@ export interface StatusOptions {
  * @param checkpoints Where their checkpoints are.
  * @throws {InvalidPositionError} If a checkpoint is of another log, or ahead of this one.
  */
-export async function projectionStatuses<E extends Event, Tx>(
+export async function projectionStatuses<E extends Event>(
   store: EventStore<E>,
-  checkpoints: CheckpointStore<Tx>,
+  checkpoints: Pick<CheckpointStore<unknown>, "list">,
   options: StatusOptions = {},
 ): Promise<readonly ProjectionStatus[]> {
   const { countLimit = 10_000, signal } = options;

@@ -9,7 +9,7 @@ import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { BackendError, InvalidPositionError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
-import type { CheckpointStore } from "./checkpoints.ts";
+import type { CheckpointStore, ProjectionReference } from "./checkpoints.ts";
 import { ProjectionBehindError, type ProjectionId } from "./errors.ts";
 import { parseRecord } from "./record.ts";
 
@@ -43,9 +43,9 @@ const POSITION = /^[0-9a-f]{12}-[0-9a-f]+$/;
  * @throws {ProjectionBehindError} If it takes too long.
  * @throws {InvalidPositionError} If it is no position of this log, or one that it has not reached.
  */
-export async function waitFor<E extends Event, Tx>(
+export async function waitFor<E extends Event>(
   store: EventStore<E>,
-  projection: { readonly name: string; readonly version?: number; readonly checkpoints: CheckpointStore<Tx> },
+  projection: ProjectionReference,
   position: string,
   options: WaitForOptions = {},
 ): Promise<void> {

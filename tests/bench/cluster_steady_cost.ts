@@ -8,7 +8,7 @@ import { InMemoryBucket } from "../../src/cluster/in_memory_bucket.ts";
 import { Member } from "../../src/cluster/member.ts";
 import type { Bucket } from "../../src/cluster/bucket.ts";
 import { Process } from "../cluster/simulation/process.ts";
-import { Random } from "../cluster/simulation/random.ts";
+import { Random } from "../support/random.ts";
 import { World } from "../cluster/simulation/world.ts";
 
 /** A watch on JetStream gets a heartbeat every 2 s. */

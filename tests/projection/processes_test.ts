@@ -1,121 +1,129 @@
-/** Real processes that share a projection on Deno KV, killed, suspended and woken up. */
+/** Real processes that share projections: one works, and another takes over. */
 
-import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { waitFor } from "../../mod.ts";
-import { add, kvPlace, sumsIn, sumsOf, until } from "./support.ts";
+import { assertDone, type Job, SLOW_ACTOR } from "./processes/jobs.ts";
+import { type Stage, STAGES } from "./processes/stages.ts";
+import { type WorkerProcess, Workers } from "./processes/worker_process.ts";
+import { add, until } from "./support.ts";
 
-/** How many times a worker is killed: a handful, and hundreds in `deno task test:chaos`. */
-const KILLS = 3 * Number(Deno.env.get("AETHER_CHAOS_ROUNDS") ?? 1);
+/** A short lease, which a machine under load does not lose by chance. */
+const SHORT_LEASE = 5000;
+/** A lease that no test waits for. */
+const LONG_LEASE = 3_600_000;
+const PATIENCE = { timeout: 120_000 };
 
-/** A process that runs the projection. */
-class WorkerProcess {
-  readonly lines: string[] = [];
-  readonly #process: Deno.ChildProcess;
-  readonly #reading: Promise<void>;
+/** Workers of projections, and what is asked of them. */
+class Scene implements AsyncDisposable {
+  readonly stage: Stage;
+  readonly workers: Workers;
+  readonly #jobs: readonly Job[];
 
-  constructor(file: string) {
-    const program = fileURLToPath(new URL("../support/programs/projection_worker.ts", import.meta.url));
-    const args = ["run", "--allow-all", "--no-check", program, file];
-    this.#process = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "inherit" }).spawn();
-    this.#reading = this.#read();
+  constructor(stage: Stage, jobs: readonly Job[], leaseTtl: number) {
+    this.stage = stage;
+    this.workers = new Workers({ ...stage.order, jobs, leaseTtl });
+    this.#jobs = jobs;
   }
 
-  async #read(): Promise<void> {
-    let rest = "";
-    for await (const text of this.#process.stdout.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop()!;
-      this.lines.push(...lines);
+  /** Starts a worker, and waits until it works or waits. */
+  async start(): Promise<WorkerProcess> {
+    const worker = this.workers.start();
+    await until("it has started", () => this.#jobs.every((job) => worker.stateOf(job) !== undefined));
+    return worker;
+  }
+
+  /** Whether a worker does all of the work, and the other one none. */
+  isShared(working: WorkerProcess, waiting: WorkerProcess): boolean {
+    return this.#jobs.every((job) => working.works(job) && waiting.stateOf(job) === "waiting");
+  }
+
+  /** Waits, from this process, until everything is handled. */
+  async caughtUp(): Promise<void> {
+    const last = (await this.stage.store.getLastPosition())!;
+    for (const name of this.#jobs) {
+      await waitFor(this.stage.store, { name, checkpoints: this.#checkpointsOf(name) }, last, PATIENCE);
     }
   }
 
-  /** Sends a signal. */
-  signal(signal: Deno.Signal): void {
-    this.#process.kill(signal);
+  /** Whom the checkpoints belong to. */
+  async owners(): Promise<string[]> {
+    return await Promise.all(this.#jobs.map(async (name) => {
+      const { value } = (await this.#checkpointsOf(name).load({ name, version: 1 }))!;
+      return JSON.parse(value).owner.id;
+    }));
   }
 
-  /** Sends a signal that ends it, and waits until it has ended. */
-  async end(signal: Deno.Signal): Promise<Deno.CommandStatus> {
-    this.#process.kill(signal);
-    const status = await this.#process.status;
-    await this.#reading;
-    return status;
+  /** Holds the read models against the log. */
+  async assertDone(): Promise<void> {
+    await this.caughtUp();
+    await assertDone(this.stage, this.#jobs);
   }
 
-  /** Whether it has begun to handle an event. */
-  get works(): boolean {
-    return this.lines.some((line) => line.startsWith("dwells"));
+  #checkpointsOf(job: Job): Stage["beside"] | Stage["withModel"] {
+    return job === "sums" ? this.stage.withModel : this.stage.beside;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.workers[Symbol.asyncDispose]();
   }
 }
 
-Deno.test("Deno KV: workers killed at random moments leave every event counted once", async () => {
-  await using place = await kvPlace();
-  const { store, checkpoints, kv, file } = place;
-  const workers = [new WorkerProcess(file), new WorkerProcess(file)];
-  try {
-    for (let kill = 0; kill < KILLS; kill++) {
-      await add(store, 10);
-      await until("one of them works", () => workers.some(({ works }) => works));
-      const working = workers.findIndex(({ works }) => works);
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));
-      await workers[working]!.end("SIGKILL");
-      workers[working] = new WorkerProcess(file);
-    }
-    await add(store, 10);
-    const last = (await store.getLastPosition())!;
-    await waitFor(store, { name: "sums", checkpoints }, last, { timeout: 60_000 });
-    assert.deepEqual(await sumsIn(kv), await sumsOf(store));
-  } finally {
-    await Promise.all(workers.map((worker) => worker.end("SIGKILL")));
-  }
-});
-
-Deno.test("Deno KV: one works; the other takes over at once after a clean stop, and within the lease after a suspension; woken up, the first writes nothing", async () => {
-  await using place = await kvPlace();
-  const { store, checkpoints, kv, file } = place;
-  const workers: WorkerProcess[] = [];
-  const start = async (): Promise<WorkerProcess> => {
-    const worker = new WorkerProcess(file);
-    workers.push(worker);
-    await until("it has started", () => worker.lines.includes("started"));
-    return worker;
-  };
-  const projection = { name: "sums", checkpoints };
-  const caughtUp = async (): Promise<void> => {
-    await waitFor(store, projection, (await store.getLastPosition())!, { timeout: 60_000 });
-  };
-  try {
-    const first = await start();
-    await add(store, 5);
-    await caughtUp();
-    const second = await start();
-    await add(store, 5);
-    await caughtUp();
-    assert.deepEqual([first.works, second.works], [true, false]);
-
-    // Suspended in the middle of a handler, whose writes wait for their commit.
-    const removed = (await add(store, 5)).at(-1)!;
-    await until("it is in the middle", () => first.lines.includes(`dwells ${removed.position}`));
+for (const [name, open] of Object.entries(STAGES)) {
+  Deno.test(`${name}: a worker that is suspended in the middle is taken over, and woken up moves no checkpoint and writes nothing`, async () => {
+    await using stage = await open();
+    // In both forms at once: exactly once, and at least once.
+    await using scene = new Scene(stage, ["sums", "copies"], SHORT_LEASE);
+    const first = await scene.start();
+    await add(stage.store, 5);
+    await scene.caughtUp();
+    const second = await scene.start();
+    await until("one works, the other one waits", () => scene.isShared(first, second));
+    const { position } = (await add(stage.store, 1, [SLOW_ACTOR]))[0]!;
+    await until("it is in the middle of both", () => first.count("dwells", position) === 2);
+    const owners = await scene.owners();
     first.signal("SIGSTOP");
-    await caughtUp();
-    assert.ok(second.lines.includes(`dwelt ${removed.position}`), "the other one has done it");
-    const third = await start();
+    await scene.caughtUp();
+    assert.equal(second.count("dwelt", position), 2, "the other one has done it");
+    const successors = await scene.owners();
+    assert.ok(owners.every((owner) => !successors.includes(owner)));
     first.signal("SIGCONT");
-    await until("the first one has gone on", () => first.lines.includes(`dwelt ${removed.position}`));
-    await add(store, 10);
-    await caughtUp();
-    assert.deepEqual(await sumsIn(kv), await sumsOf(store));
+    await until("it has gone on", () => first.count("dwelt", position) === 2);
+    await until("it has noticed", () => scene.isShared(second, first));
+    await add(stage.store, 5);
+    await scene.assertDone();
+    assert.deepEqual(await scene.owners(), successors);
+  });
 
-    const stopping = performance.now();
-    const { code } = await second.end("SIGTERM");
-    assert.equal(code, 0);
-    await add(store, 5);
-    await caughtUp();
-    assert.ok(performance.now() - stopping < 20_000);
-    assert.ok(first.lines.length > 0 && third.lines.length > 0);
-    assert.deepEqual(await sumsIn(kv), await sumsOf(store));
-  } finally {
-    await Promise.all(workers.map((worker) => worker.end("SIGKILL").catch(() => {})));
-  }
-});
+  Deno.test(`${name}: a worker that is killed is taken over within its lease, and one that ends in order at once`, async () => {
+    await using stage = await open();
+    {
+      await using scene = new Scene(stage, ["sums"], SHORT_LEASE);
+      const first = await scene.start();
+      await until("it works", () => first.works("sums"));
+      const second = await scene.start();
+      await add(stage.store, 5);
+      await scene.caughtUp();
+      assert.ok(scene.isShared(first, second));
+      await scene.workers.end(first, "SIGKILL");
+      const killed = performance.now();
+      await add(stage.store, 5);
+      await scene.assertDone();
+      assert.ok(performance.now() - killed < 10 * SHORT_LEASE);
+      assert.equal((await scene.workers.end(second, "SIGTERM")).code, 0);
+    }
+    // Who waited for this lease to expire would wait for an hour.
+    await using scene = new Scene(stage, ["sums"], LONG_LEASE);
+    let working = await scene.start();
+    await until("it works", () => working.works("sums"));
+    for (let handOver = 0; handOver < 2; handOver++) {
+      const waiting = await scene.start();
+      assert.ok(scene.isShared(working, waiting));
+      await add(stage.store, 3);
+      assert.equal((await scene.workers.end(working, "SIGTERM")).code, 0);
+      await add(stage.store, 3);
+      await until("the other one works", () => waiting.works("sums"));
+      await scene.assertDone();
+      working = waiting;
+    }
+  });
+}

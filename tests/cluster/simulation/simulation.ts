@@ -7,7 +7,7 @@ import { EventStore } from "./event_store.ts";
 import { Invariants, Violation } from "./invariants.ts";
 import { MAX_CLOCK_SKEW, Node, SHARDS, type Surroundings, TTL } from "./node.ts";
 import { Process } from "./process.ts";
-import { Random } from "./random.ts";
+import { Random } from "../../support/random.ts";
 import { type Faults, Servers } from "./server.ts";
 import type { Subject } from "./subject.ts";
 import { World } from "./world.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Random } from "./random.ts";
+import type { Random } from "../../support/random.ts";
 
 /** How many turns of the microtask queue follow an event: more than the longest chain of awaits. */
 const TURNS = 24;

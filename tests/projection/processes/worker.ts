@@ -1,0 +1,114 @@
+/**
+ * A process that runs projections until it is killed, and says what it is doing.
+ *
+ * One argument: a {@linkcode WorkerOrder} as JSON. It ends by itself when its standard input ends.
+ *
+ * @module
+ */
+
+import {
+  BackendError,
+  BucketUnreachableError,
+  DenoKvCheckpoints,
+  DenoKvEventStore,
+  JetStreamCheckpoints,
+  JetStreamEventStore,
+  JetStreamLeases,
+  type LeaseStore,
+  runProjection,
+  type RunState,
+  ServerUnreachableError,
+  StoreOpenError,
+} from "../../../mod.ts";
+import type { Counted } from "../support.ts";
+import { type Job, JOBS, type Say, type Site } from "./jobs.ts";
+
+/** What a worker is to do. */
+export interface WorkerOrder {
+  /** The servers that the events are on; where there are none, they are in the database of the read models. */
+  readonly servers?: readonly string[];
+  /** The database of the read models. */
+  readonly file: string;
+  readonly jobs: readonly Job[];
+  readonly leaseTtl: number;
+}
+
+/** A line that a worker says. */
+export type WorkerLine =
+  | { readonly say: "closed" }
+  | { readonly say: "state"; readonly job: Job; readonly state: RunState }
+  | { readonly say: "dwells" | "dwelt"; readonly job: Job; readonly position: string };
+
+if (import.meta.main) await work(JSON.parse(Deno.args[0]!));
+
+async function work({ servers, file, jobs, leaseTtl }: WorkerOrder): Promise<void> {
+  const encoder = new TextEncoder();
+  const say = (line: WorkerLine): void => {
+    Deno.stdout.writeSync(encoder.encode(JSON.stringify(line) + "\n"));
+  };
+  void endWithInput();
+  const model = await Deno.openKv(file);
+  const withModel = await DenoKvCheckpoints.open(model);
+  const onServers = servers && await reached(() => openOnServers(servers));
+  const site: Site = {
+    store: onServers?.store ?? await DenoKvEventStore.open<Counted>(file, { pollInterval: 5 }),
+    beside: onServers?.beside ?? withModel,
+    withModel,
+    model,
+  };
+  const options = {
+    leaseTtl,
+    ...(onServers && { leases: onServers.leases }),
+    onWarning: (): void => {}, // faults are what it is here for
+  };
+  const runs = jobs.map((job) => {
+    const told: Say = (what, position) => say({ say: what, job, position });
+    const run = job === "sums"
+      ? runProjection(site.store, JOBS.sums(site, told), options)
+      : runProjection(site.store, JOBS[job](site, told), options);
+    let last: RunState | undefined;
+    const look = (): void => {
+      if (run.state !== last) say({ say: "state", job, state: last = run.state });
+    };
+    setInterval(look, 2);
+    return run;
+  });
+  Deno.addSignalListener("SIGTERM", () => void Promise.all(runs.map((run) => run.close())));
+  await Promise.all(runs.map(({ finished }) => finished));
+  say({ say: "closed" });
+  Deno.exit();
+}
+
+interface OnServers {
+  readonly store: JetStreamEventStore<Counted>;
+  readonly beside: JetStreamCheckpoints;
+  readonly leases: LeaseStore;
+}
+
+async function openOnServers(servers: readonly string[]): Promise<OnServers> {
+  return {
+    store: await JetStreamEventStore.open<Counted>(servers, { answerTimeout: 1000 }),
+    beside: await JetStreamCheckpoints.open(servers, { replicas: servers.length }),
+    leases: await JetStreamLeases.open(servers, { replicas: servers.length }),
+  };
+}
+
+/** Tries until the servers can be reached: one may just be down. */
+async function reached<T>(open: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      const mayPass = error instanceof ServerUnreachableError || error instanceof StoreOpenError ||
+        error instanceof BackendError || error instanceof BucketUnreachableError;
+      if (!mayPass) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+/** The process that started this one may be killed: then this one must not stay. */
+async function endWithInput(): Promise<void> {
+  for await (const _ of Deno.stdin.readable);
+  Deno.exit(1);
+}
