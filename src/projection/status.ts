@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { Event } from "../event/types.ts";
+import type { Event, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { DamagedHistoryError, HistoryTruncatedError, InvalidPositionError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";
@@ -30,8 +31,13 @@ export interface ProjectionStatus extends ProjectionId {
   readonly handled: number;
   /** When the checkpoint was written, RFC 3339. */
   readonly savedAt: string;
-  /** How far it is behind. */
-  readonly lag: ProjectionLag;
+  /** How far it is behind; nothing where that cannot be told, see `problem`. */
+  readonly lag: ProjectionLag | undefined;
+  /**
+   * Why the log cannot be read on from its position: it is of another log or ahead of this one, what follows it has
+   * expired or is damaged. Running the projection ends with the same error.
+   */
+  readonly problem: InvalidPositionError | HistoryTruncatedError | DamagedHistoryError | undefined;
   /** Whether it gave up before the event that is failing. */
   readonly stopped: boolean;
   /** The event that fails. */
@@ -55,7 +61,22 @@ export interface StatusOptions {
  *
  * @param store The store that they are of.
  * @param checkpoints Where their checkpoints are.
- * @throws {InvalidPositionError} If a checkpoint is of another log, or ahead of this one.
+ * @throws {DamagedCheckpointError} If a checkpoint cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { InMemoryEventStore } from "@flowmade-one/aether/memory";
+ * import { InMemoryCheckpoints, projectionStatuses, projectOnce } from "@flowmade-one/aether/projection";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await using checkpoints = new InMemoryCheckpoints();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: {} }], { expectedVersion: 0 });
+ * await projectOnce(store, { name: "totals", checkpoints, handle: () => {} });
+ * await store.append("order-1", [{ eventType: "OrderPaid", data: {} }], { expectedVersion: 1 });
+ * const [totals] = await projectionStatuses(store, checkpoints);
+ * assert.equal(totals?.lag?.events, 1);
+ * ```
  */
 export async function projectionStatuses<E extends Event>(
   store: EventStore<E>,
@@ -70,24 +91,40 @@ export async function projectionStatuses<E extends Event>(
   for (const stored of await checkpoints.list()) {
     const { name, version, position, handled, savedAt, stopped, failing, parked, resolved, filter } =
       parseRecord(undefined, stored);
-    let events = 0;
-    let oldest: string | undefined;
     const log = untyped(store).readAll({
       ...filter,
       after: position ?? "first-kept",
       limit: countLimit + 1,
       ...(signal && { signal }),
     });
-    for await (const { timestamp } of log) {
-      oldest ??= timestamp;
-      events++;
+    let lag: ProjectionStatus["lag"];
+    let problem: ProjectionStatus["problem"];
+    try {
+      lag = await count(log, countLimit);
+    } catch (error) {
+      // It is this projection's, and those who ask want to hear of the others too.
+      const isItsOwn = error instanceof InvalidPositionError || error instanceof HistoryTruncatedError ||
+        error instanceof DamagedHistoryError;
+      if (!isItsOwn) throw error;
+      problem = error;
     }
-    const lag = {
-      events: Math.min(events, countLimit),
-      isMore: events > countLimit,
-      time: oldest === undefined ? 0 : Math.max(0, Date.now() - Date.parse(oldest)),
-    };
-    statuses.push({ name, version, position, handled, savedAt, lag, stopped, failing, parked, resolved });
+    const known = { name, version, position, handled, savedAt, stopped, failing, parked, resolved };
+    statuses.push({ ...known, lag, problem });
   }
   return statuses.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.version - b.version);
+}
+
+/** Counts what has not been handled. */
+async function count(log: AsyncIterable<StoredEvent>, limit: number): Promise<ProjectionLag> {
+  let events = 0;
+  let oldest: string | undefined;
+  for await (const { timestamp } of log) {
+    oldest ??= timestamp;
+    events++;
+  }
+  return {
+    events: Math.min(events, limit),
+    isMore: events > limit,
+    time: oldest === undefined ? 0 : Math.max(0, Date.now() - Date.parse(oldest)),
+  };
 }
