@@ -4,148 +4,24 @@
  * @module
  */
 
-import type { Event, EventFilter, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
+import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import type { Subscription } from "../event/subscription.ts";
-import type { HistoryFault } from "./errors.ts";
+import type {
+  ActorSummary,
+  AppendOptions,
+  Finding,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadEventsOptions,
+  SaveOptions,
+  StoreLimits,
+  SubscribeOptions,
+  VerificationReport,
+  VerifyOptions,
+} from "./calls.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** What every save takes. */
-export interface SaveOptions {
-  /**
-   * The token of the lease under which the caller owns the actor, a positive safe integer. It is stored with the
-   * commit; from then on a lower token, or none, is refused with {@linkcode FencedError}.
-   */
-  readonly fencingToken?: number;
-  /** Saves without a token also where the actor has one. @default {false} */
-  readonly unfenced?: boolean;
-  /** Gives up the save. It counts until the write is sent; after that the save runs to its answer. */
-  readonly signal?: AbortSignal;
-}
-
-/** What `append` takes. */
-export interface AppendOptions extends SaveOptions {
-  /**
-   * The version that the actor must be at, 0 for a new actor; or `"any"` to append after whatever is there. A number
-   * makes the append safe against other writers, and, where the events carry ids, safe to repeat.
-   */
-  readonly expectedVersion: number | "any";
-}
-
-/** What can be asked of a read of one actor's history. */
-export interface ReadEventsOptions {
-  /** The lowest version to read. @default {1} */
-  readonly fromVersion?: number;
-  /** The highest version to read. @default {the latest} */
-  readonly toVersion?: number;
-  /** The order of the events. @default {"forward"} */
-  readonly direction?: "forward" | "backward";
-  /** The most events to read. @default {all} */
-  readonly limit?: number;
-  /** Called for each damaged place, after which the read goes on behind it. Without it damage is thrown. */
-  readonly onDamage?: (fault: HistoryFault) => void;
-  /** Ends the read with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/**
- * Where a read of the global log begins: after a position; at its `"start"`, which is refused where retention has
- * removed the beginning; with the `"first-kept"` event, whatever was removed; or at its present `"end"`.
- */
-export type LogStart = string & Record<never, never> | "start" | "first-kept" | "end";
-
-/** What can be asked of a read of the global log. */
-export interface ReadAllOptions<T extends string = string> extends EventFilter<T> {
-  /** Where to begin. @default {"start"} */
-  readonly after?: LogStart;
-  /** The most events to read. @default {all} */
-  readonly limit?: number;
-  /** Called for each damaged place, after which the read goes on behind it. Without it damage is thrown. */
-  readonly onDamage?: (fault: HistoryFault) => void;
-  /** Ends the read with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** What can be asked of a subscription. */
-export interface SubscribeOptions<T extends string = string> extends EventFilter<T> {
-  /** Where to begin. @default {"start"} */
-  readonly after?: LogStart;
-  /** Ends the subscription: its loop throws the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** An actor, and how far its history goes. */
-export interface ActorSummary {
-  /** The actor's id. */
-  readonly actorId: string;
-  /** The version of its latest event. */
-  readonly latestVersion: number;
-}
-
-/** Which actors to list. */
-export interface ListActorsOptions {
-  /** Only actors whose id begins with this string. */
-  readonly actorPrefix?: string;
-  /** Ends the listing with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** The most that one commit may hold. A store refuses beyond it before anything is sent. */
-export interface StoreLimits {
-  /** Actors a commit; at least 10. */
-  readonly actorsPerCommit: number;
-  /** Events a commit; at least 100. */
-  readonly eventsPerCommit: number;
-  /** UTF-8 bytes of a commit's events as JSON; at least 256 KiB. */
-  readonly bytesPerCommit: number;
-  /** UTF-8 bytes of one event as JSON. */
-  readonly bytesPerEvent: number;
-}
-
-/** How far a verification has come. */
-export interface VerificationProgress {
-  /** Commits read so far. */
-  readonly commits: number;
-  /** Events read so far. */
-  readonly events: number;
-}
-
-/** What can be asked of a verification. */
-export interface VerifyOptions {
-  /** A position that the log must reach, remembered outside it: how a lost tail is found. */
-  readonly expectedPosition?: string;
-  /** Called now and then while it reads. */
-  readonly onProgress?: (progress: VerificationProgress) => void;
-  /** Ends the verification with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** What a verification read, and what it found. */
-export interface VerificationReport {
-  /** Whether nothing was found. */
-  readonly ok: boolean;
-  /** Commits read. */
-  readonly commits: number;
-  /** Events read. */
-  readonly events: number;
-  /** Actors read. */
-  readonly actors: number;
-  /** The log's last position. */
-  readonly lastPosition: string | undefined;
-  /** Every damaged or truncated place. */
-  readonly faults: readonly HistoryFault[];
-}
-
-/** Something that an operator should know of a store. */
-export interface Finding {
-  /** A stable name to filter by, such as `"one-replica"`. */
-  readonly code: string;
-  /** How much it matters. */
-  readonly severity: "info" | "warning" | "critical";
-  /** What is so, and what can be lost by it. */
-  readonly message: string;
-  /** What to do. */
-  readonly advice: string;
-}
+export type * from "./calls.ts";
 
 /**
  * An append-only store of events: each actor's history in the order of its versions, and one global log of all.
@@ -166,6 +42,23 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    * @throws {InvalidEventError | EventTooLargeError} If the event cannot be stored as it is.
    * @throws {FencedError} If a newer fencing token is stored for the actor.
    * @throws {OutcomeUnknownError} If the store could not learn whether it was stored.
+   *
+   * @example Number events oneself
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * const { position } = await store.saveEvent({
+   *   id: "evt-1",
+   *   eventType: "OrderPlaced",
+   *   actorId: "order-1",
+   *   version: 1,
+   *   data: { total: 5 },
+   *   timestamp: new Date(),
+   * });
+   * assert.equal(position, await store.getLastPosition());
+   * ```
    */
   saveEvent(event: EventInput<E>, options?: SaveOptions): Promise<StoredEvent<E>>;
 
@@ -177,6 +70,19 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    * @throws {InvalidEventError | EventTooLargeError | CommitTooLargeError} If they cannot be stored as they are.
    * @throws {FencedError} If a newer fencing token is stored for one of the actors.
    * @throws {OutcomeUnknownError} If the store could not learn whether they were stored.
+   *
+   * @example Two actors in one commit
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.saveEvents([
+   *   { actorId: "account-1", version: 1, eventType: "Withdrawn", data: { amount: 5 } },
+   *   { actorId: "account-2", version: 1, eventType: "Deposited", data: { amount: 5 } },
+   * ]);
+   * assert.equal(await store.getLatestVersion("account-2"), 1);
+   * ```
    */
   saveEvents(events: readonly EventInput<E>[], options?: SaveOptions): Promise<StoredEvent<E>[]>;
 
@@ -190,6 +96,22 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    * @throws {InvalidEventError | EventTooLargeError | CommitTooLargeError} If they cannot be stored as they are.
    * @throws {FencedError} If a newer fencing token is stored for the actor.
    * @throws {OutcomeUnknownError} If the store could not learn whether they were stored.
+   *
+   * @example Say which version was seen
+   * ```ts
+   * import { InMemoryEventStore, VersionConflictError } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * const placed = [{ id: "request-17", eventType: "OrderPlaced", data: { total: 5 } }];
+   * const [event] = await store.append("order-1", placed, { expectedVersion: 0 });
+   * assert.equal(event?.version, 1);
+   *
+   * // The same again is no conflict, because the event has an id; another event at this version is one.
+   * assert.deepEqual(await store.append("order-1", placed, { expectedVersion: 0 }), [event]);
+   * const shipped = [{ eventType: "OrderShipped", data: null }];
+   * await assert.rejects(store.append("order-1", shipped, { expectedVersion: 0 }), VersionConflictError);
+   * ```
    */
   append(actorId: string, events: readonly NewEvent<E>[], options: AppendOptions): Promise<StoredEvent<E>[]>;
 
@@ -198,6 +120,20 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    * under a lower token, or none, are refused. The token that is already the newest is accepted again.
    *
    * @throws {FencedError} If a newer token is stored for the actor.
+   *
+   * @example Take over before reading
+   * ```ts
+   * import { FencedError, InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.takeOver("order-1", 8); // the fencing token of the lease that was just acquired
+   *
+   * const placed = [{ eventType: "OrderPlaced", data: { total: 5 } }];
+   * const late = store.append("order-1", placed, { expectedVersion: 0, fencingToken: 7 });
+   * await assert.rejects(late, FencedError);
+   * await store.append("order-1", placed, { expectedVersion: 0, fencingToken: 8 });
+   * ```
    */
   takeOver(actorId: string, token: number): Promise<void>;
 
@@ -205,6 +141,18 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    * An actor's events from a version on, in order. An actor without events has none.
    *
    * @throws {DamagedHistoryError | HistoryTruncatedError} If a part of the history is damaged or gone.
+   *
+   * @example Read what happened
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * await store.append("order-1", [{ eventType: "OrderShipped", data: null }], { expectedVersion: 1 });
+   * const [shipped] = await store.getEvents("order-1", 2);
+   * assert.equal(shipped?.eventType, "OrderShipped");
+   * ```
    */
   getEvents(actorId: string, fromVersion?: number): Promise<StoredEvent<E>[]>;
 
@@ -212,10 +160,38 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    * An actor's events in bounded memory, in either direction.
    *
    * @throws {DamagedHistoryError | HistoryTruncatedError} If a part of the history is damaged or gone.
+   *
+   * @example The latest event of a type
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "PriceSet", data: { price: 5 } }], { expectedVersion: 0 });
+   * await store.append("order-1", [{ eventType: "PriceSet", data: { price: 6 } }], { expectedVersion: 1 });
+   * let price: unknown;
+   * for await (const { eventType, data } of store.readEvents("order-1", { direction: "backward" })) {
+   *   if (eventType !== "PriceSet") continue;
+   *   price = data;
+   *   break;
+   * }
+   * assert.deepEqual(price, { price: 6 });
+   * ```
    */
   readEvents(actorId: string, options?: ReadEventsOptions): AsyncIterable<StoredEvent<E>>;
 
-  /** The version of an actor's latest event; 0 if it never had one. */
+  /**
+   * The version of an actor's latest event; 0 if it never had one.
+   *
+   * @example Whether an actor exists
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * assert.equal(await store.getLatestVersion("order-1"), 0);
+   * ```
+   */
   getLatestVersion(actorId: string): Promise<number>;
 
   /**
@@ -223,12 +199,41 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    *
    * @throws {InvalidPositionError} If `after` is no position of this log.
    * @throws {DamagedHistoryError | HistoryTruncatedError} If a part of the log is damaged or gone.
+   *
+   * @example Read a part of the log
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * await store.append("order-2", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * const page = [];
+   * for await (const event of store.readAll({ eventTypes: ["OrderPlaced"], limit: 1 })) page.push(event);
+   * const rest = await Array.fromAsync(store.readAll({ after: page[0]!.position }));
+   * assert.deepEqual(rest.map(({ actorId }) => actorId), ["order-2"]);
+   * ```
    */
   readAll<T extends E["eventType"] = E["eventType"]>(
     options?: ReadAllOptions<T>,
   ): AsyncIterable<StoredEvent<EventOf<E, T>>>;
 
-  /** The position of the last event of the global log; nothing while it is empty. */
+  /**
+   * The position of the last event of the global log; nothing while it is empty.
+   *
+   * @example Remember how far the log went
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * const expectedPosition = await store.getLastPosition();
+   * if (expectedPosition === undefined) throw new Error("the log is empty");
+   * // Kept outside the store, it finds a lost tail later.
+   * assert((await store.verify({ expectedPosition })).ok);
+   * ```
+   */
   getLastPosition(): Promise<string | undefined>;
 
   /**
@@ -236,18 +241,75 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    *
    * Its loop throws {@linkcode InvalidPositionError}, {@linkcode DamagedHistoryError} or
    * {@linkcode HistoryTruncatedError} as `readAll` does, and ends normally when the store is closed.
+   *
+   * @example Go on where the last run ended
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * let checkpoint: string | undefined; // loaded from where it was kept
+   * await using subscription = store.subscribe({ after: checkpoint ?? "start", actorPrefix: "order-" });
+   * for await (const { actorId } of subscription) {
+   *   checkpoint = subscription.position; // moves past events that the filter leaves out, too
+   *   assert.equal(actorId, "order-1");
+   *   break; // a real one goes on
+   * }
+   * ```
    */
   subscribe<T extends E["eventType"] = E["eventType"]>(
     options?: SubscribeOptions<T>,
   ): Subscription<StoredEvent<EventOf<E, T>>>;
 
-  /** Every actor that has events, once, in no particular order. */
+  /**
+   * Every actor that has events, once, in no particular order.
+   *
+   * @example Every order
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * for await (const { actorId, latestVersion } of store.listActors({ actorPrefix: "order-" })) {
+   *   assert.deepEqual([actorId, latestVersion], ["order-1", 1]);
+   * }
+   * ```
+   */
   listActors(options?: ListActorsOptions): AsyncIterable<ActorSummary>;
 
-  /** Reads everything and reports what is damaged, missing or out of order. */
+  /**
+   * Reads everything and reports what is damaged, missing or out of order.
+   *
+   * @example Check every night
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * const { ok, events, faults } = await store.verify();
+   * for (const { message } of faults) console.error(message);
+   * assert.deepEqual([ok, events], [true, 1]);
+   * ```
+   */
   verify(options?: VerifyOptions): Promise<VerificationReport>;
 
-  /** Says in words what weakens this store's promises as it is set up. */
+  /**
+   * Says in words what weakens this store's promises as it is set up.
+   *
+   * @example Look at a store when the program starts
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * for (const { severity, message, advice } of await store.diagnose()) {
+   *   console.log(`${severity}: ${message} ${advice}`);
+   * }
+   * ```
+   */
   diagnose(): Promise<Finding[]>;
 
   /** Finishes what is in flight and refuses what comes after; subscriptions end. It can be called again. */
@@ -260,9 +322,42 @@ export interface SnapshotStore {
    * Keeps a snapshot in place of an older one of the same actor and kind.
    *
    * @throws {InvalidSnapshotError} If it cannot be stored as it is, or the actor has not reached its version.
+   *
+   * @example Keep a state
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * await store.saveSnapshot({
+   *   actorId: "order-1",
+   *   kind: "total",
+   *   schemaVersion: 1, // of the state's shape
+   *   version: 1, // of the last event in it
+   *   state: { total: 5 },
+   *   timestamp: new Date().toISOString(),
+   * });
+   * const snapshot = await store.getLatestSnapshot<{ total: number }>("order-1", "total");
+   * assert.equal(snapshot?.state.total, 5);
+   * ```
    */
   saveSnapshot<S>(snapshot: Snapshot<S>): Promise<void>;
 
-  /** The snapshot of an actor and kind; nothing where there is none, or none that can be read. */
+  /**
+   * The snapshot of an actor and kind; nothing where there is none, or none that can be read.
+   *
+   * @example Read on from a snapshot
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * const snapshot = await store.getLatestSnapshot<number>("order-1", "total");
+   * const later = await store.getEvents("order-1", (snapshot?.version ?? 0) + 1);
+   * assert.equal(later.length, 1);
+   * ```
+   */
   getLatestSnapshot<S = unknown>(actorId: string, kind: string): Promise<Snapshot<S> | undefined>;
 }

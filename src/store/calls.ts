@@ -1,0 +1,146 @@
+/**
+ * What the methods of a store take and give.
+ *
+ * @module
+ */
+
+import type { EventFilter } from "../event/types.ts";
+import type { HistoryFault } from "./errors.ts";
+
+/** What every save takes. */
+export interface SaveOptions {
+  /**
+   * The token of the lease under which the caller owns the actor, a positive safe integer. It is stored with the
+   * commit; from then on a lower token, or none, is refused with {@linkcode FencedError}.
+   */
+  readonly fencingToken?: number;
+  /** Saves without a token also where the actor has one. @default {false} */
+  readonly unfenced?: boolean;
+  /** Gives up the save. It counts until the write is sent; after that the save runs to its answer. */
+  readonly signal?: AbortSignal;
+}
+
+/** What `append` takes. */
+export interface AppendOptions extends SaveOptions {
+  /**
+   * The version that the actor must be at, 0 for a new actor; or `"any"` to append after whatever is there. A number
+   * makes the append safe against other writers, and, where the events carry ids, safe to repeat.
+   */
+  readonly expectedVersion: number | "any";
+}
+
+/** What can be asked of a read of one actor's history. */
+export interface ReadEventsOptions {
+  /** The lowest version to read. @default {1} */
+  readonly fromVersion?: number;
+  /** The highest version to read. @default {the latest} */
+  readonly toVersion?: number;
+  /** The order of the events. @default {"forward"} */
+  readonly direction?: "forward" | "backward";
+  /** The most events to read. @default {all} */
+  readonly limit?: number;
+  /** Called for each damaged place, after which the read goes on behind it. Without it damage is thrown. */
+  readonly onDamage?: (fault: HistoryFault) => void;
+  /** Ends the read with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Where a read of the global log begins: after a position; at its `"start"`, which is refused where retention has
+ * removed the beginning; with the `"first-kept"` event, whatever was removed; or at its present `"end"`.
+ */
+export type LogStart = string & Record<never, never> | "start" | "first-kept" | "end";
+
+/** What can be asked of a read of the global log. */
+export interface ReadAllOptions<T extends string = string> extends EventFilter<T> {
+  /** Where to begin. @default {"start"} */
+  readonly after?: LogStart;
+  /** The most events to read. @default {all} */
+  readonly limit?: number;
+  /** Called for each damaged place, after which the read goes on behind it. Without it damage is thrown. */
+  readonly onDamage?: (fault: HistoryFault) => void;
+  /** Ends the read with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What can be asked of a subscription. */
+export interface SubscribeOptions<T extends string = string> extends EventFilter<T> {
+  /** Where to begin. @default {"start"} */
+  readonly after?: LogStart;
+  /** Ends the subscription: its loop throws the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** An actor, and how far its history goes. */
+export interface ActorSummary {
+  /** The actor's id. */
+  readonly actorId: string;
+  /** The version of its latest event. */
+  readonly latestVersion: number;
+}
+
+/** Which actors to list. */
+export interface ListActorsOptions {
+  /** Only actors whose id begins with this string. */
+  readonly actorPrefix?: string;
+  /** Ends the listing with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** The most that one commit may hold. A store refuses beyond it before anything is sent. */
+export interface StoreLimits {
+  /** Actors a commit; at least 10. */
+  readonly actorsPerCommit: number;
+  /** Events a commit; at least 100. */
+  readonly eventsPerCommit: number;
+  /** UTF-8 bytes of a commit's events as JSON; at least 256 KiB. */
+  readonly bytesPerCommit: number;
+  /** UTF-8 bytes of one event as JSON. */
+  readonly bytesPerEvent: number;
+}
+
+/** How far a verification has come. */
+export interface VerificationProgress {
+  /** Commits read so far. */
+  readonly commits: number;
+  /** Events read so far. */
+  readonly events: number;
+}
+
+/** What can be asked of a verification. */
+export interface VerifyOptions {
+  /** A position that the log must reach, remembered outside it: how a lost tail is found. */
+  readonly expectedPosition?: string;
+  /** Called now and then while it reads. */
+  readonly onProgress?: (progress: VerificationProgress) => void;
+  /** Ends the verification with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a verification read, and what it found. */
+export interface VerificationReport {
+  /** Whether nothing was found. */
+  readonly ok: boolean;
+  /** Commits read. */
+  readonly commits: number;
+  /** Events read. */
+  readonly events: number;
+  /** Actors read. */
+  readonly actors: number;
+  /** The log's last position. */
+  readonly lastPosition: string | undefined;
+  /** Every damaged or truncated place. */
+  readonly faults: readonly HistoryFault[];
+}
+
+/** Something that an operator should know of a store. */
+export interface Finding {
+  /** A stable name to filter by, such as `"one-replica"`. */
+  readonly code: string;
+  /** How much it matters. */
+  readonly severity: "info" | "warning" | "critical";
+  /** What is so, and what can be lost by it. */
+  readonly message: string;
+  /** What to do. */
+  readonly advice: string;
+}
