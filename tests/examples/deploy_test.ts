@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { kvFolder } from "../support/kv_file.ts";
+import { pathOf, PENS, placeOrder, Service } from "./service_process.ts";
+
+/** Starts the function as `deno serve` does it; without a file it may touch nothing at all. */
+async function startFunction(folder: string, file?: string): Promise<Service> {
+  const database: Record<string, string> = file === undefined
+    ? { DENO_KV_DB_MODE: "memory" }
+    : { DENO_KV_DEFAULT_PATH: file };
+  return await Service.start({
+    args: [
+      "serve",
+      "--unstable-cron",
+      "--host=127.0.0.1",
+      "--port=0",
+      ...(file === undefined ? [] : [`--allow-read=${file}`, `--allow-write=${file}`]),
+      pathOf("examples/deploy/main.ts"),
+    ],
+    cwd: folder,
+    env: database,
+  });
+}
+
+/** What the read model says once it has caught up. */
+async function demandOf(service: Service): Promise<unknown> {
+  for (;;) {
+    const { status, body } = await service.ask("GET", "/demand");
+    assert.equal(status, 200);
+    if (body?.caughtUp) return body.pieces;
+  }
+}
+
+Deno.test("examples/deploy needs no permission, and its read model is there when it is asked for", async () => {
+  await using folder = await kvFolder();
+  await using service = await startFunction(folder.path);
+  assert.deepEqual(await demandOf(service), {});
+  const path = await placeOrder(service, "one");
+  await placeOrder(service, "two", { ...PENS, items: [{ article: "paper", quantity: 2, price: 400 }] });
+  await placeOrder(service, "two", { ...PENS, items: [{ article: "paper", quantity: 2, price: 400 }] });
+  assert.deepEqual(await demandOf(service), { paper: 2, pen: 3 });
+  const paid = await service.ask("POST", `${path}/payment`, { amount: 450 }, { "if-match": '"1"' });
+  assert.deepEqual([paid.status, paid.etag], [200, '"2"']);
+  assert.deepEqual(await demandOf(service), { paper: 2, pen: 3 });
+});
+
+Deno.test("examples/deploy, many functions at once that come and are killed: each order counts once", async () => {
+  await using folder = await kvFolder();
+  let orders = 0;
+  for (let round = 0; round < 3; round++) {
+    await using survivor = await startFunction(folder.path, folder.file);
+    await using victim = await startFunction(folder.path, folder.file);
+    const place = async (service: Service): Promise<void> => {
+      for (let number = 0; number < 10; number++) await placeOrder(service, `order ${orders++}`);
+    };
+    await Promise.all([survivor, victim].map(place));
+    // Both work the read model off at once, and one of them does not come to its end.
+    const asked = Promise.all(
+      [survivor, victim, victim, survivor].map((service) => service.ask("GET", "/demand").catch(() => {})),
+    );
+    await victim.end("SIGKILL");
+    await asked;
+    assert.deepEqual(await demandOf(survivor), { pen: orders * 3 });
+  }
+});
