@@ -7,7 +7,8 @@
 
 import type { ConnectionState } from "./connection_state.ts";
 import { StreamReplacedError } from "./errors.ts";
-import { patiently } from "./failures.ts";
+import { backoff, sleep } from "../../sleep.ts";
+import { FIRST_WAIT, LONGEST_WAIT, patiently } from "./failures.ts";
 import type { Layout } from "./layout.ts";
 import { OrderedConsumer, type OrderedConsumerOptions } from "./ordered_consumer.ts";
 import {
@@ -17,7 +18,7 @@ import {
   type StreamInfo,
   StreamNotFoundError,
 } from "./requests.ts";
-import { retentionOf } from "./retention.ts";
+import { NANOSECONDS, retentionOf } from "./retention.ts";
 import type { StoredMessage } from "./stored_message.ts";
 
 /** Every subject, as a query. */
@@ -34,6 +35,16 @@ const LOOK_INTERVAL = 500;
 const LOOK_VALIDITY = 5_000;
 /** What counts as long to live, in milliseconds: clocks may be set, and retention shortened, meanwhile. */
 const LONG_TO_LIVE = 60 * 60 * 1_000;
+
+/**
+ * Nobody else is elected before a follower has heard nothing for this long, in milliseconds (4 to 9 s by the server's
+ * source): a leader that a majority has heard since then is the leader.
+ */
+const SHORTEST_ELECTION = 3_000;
+/** A new leader may answer before it has applied what it knows; so long it is asked again, in milliseconds. */
+const TIME_TO_CATCH_UP = 2_000;
+/** A leader that is cut off notices it after 10 s (by the server's source), in milliseconds. */
+const LONGEST_DELUSION = 15_000;
 
 /** What an event log is made of. */
 export interface EventLogSetup {
@@ -129,7 +140,27 @@ export class EventLog {
 
   /** The last message, of all or of those that a filter chooses, from the leader. */
   last(filter = ANY): Promise<StoredMessage | undefined> {
-    return this.#get({ last_by_subj: filter });
+    const read = (): Promise<StoredMessage | undefined> => this.#get({ last_by_subj: filter });
+    if (filter !== ANY) return read();
+    return this.upToDate(read, (last) => last !== undefined && last.sequence < this.#highest);
+  }
+
+  /**
+   * Repeats a read that shows less than is known to be there, for as long as it may come from a leader that has been
+   * deposed and has not noticed: only a leader in office may say that something is lost.
+   */
+  async upToDate<T>(read: () => Promise<T>, isBehind: (found: T) => boolean): Promise<T> {
+    const deadline = performance.now() + LONGEST_DELUSION;
+    let inOfficeSince = Infinity;
+    for (let attempt = 1;; attempt++) {
+      const found = await read();
+      if (!isBehind(found)) return found;
+      const { replicated, inOffice } = await this.#leadership();
+      const now = performance.now();
+      if (!replicated || now > deadline || now > inOfficeSince + TIME_TO_CATCH_UP) return found;
+      inOfficeSince = inOffice ? Math.min(now, inOfficeSince) : Infinity;
+      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
+    }
   }
 
   /** The first message that is kept, from the leader. */
@@ -200,6 +231,13 @@ export class EventLog {
     } catch (error) {
       if (error instanceof StreamNotFoundError) throw error;
     }
+  }
+
+  /** Whether the leader that answers has heard a majority of its replicas since anybody else can have been elected. */
+  async #leadership(): Promise<{ replicated: boolean; inOffice: boolean }> {
+    const replicas = (await this.info()).cluster?.replicas ?? [];
+    const heard = replicas.filter(({ active = Infinity }) => active / NANOSECONDS < SHORTEST_ELECTION);
+    return { replicated: replicas.length > 0, inOffice: heard.length + 1 > (replicas.length + 1) / 2 };
   }
 
   async #look(now: number): Promise<void> {

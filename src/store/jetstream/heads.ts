@@ -91,8 +91,11 @@ export class Heads {
    */
   async latest(actorId: string, deadline?: number): Promise<Latest> {
     const known = this.#cache.get(actorId);
-    const message = await this.#log.lastOf(this.#log.layout.subject(actorId), deadline);
-    const head = message ? headAfter(this.#header(message)) : await this.#withoutMessage(actorId, known);
+    const { message, head } = await this.#log.upToDate(async () => {
+      const message = await this.#log.lastOf(this.#log.layout.subject(actorId), deadline);
+      const head = message ? headAfter(this.#header(message)) : await this.#withoutMessage(actorId, known);
+      return { message, head };
+    }, ({ head }) => known !== undefined && head.version < known.version);
     if (known && head.version < known.version) {
       await this.#log.assertSame();
       return { message, head, fault: lostTail(actorId, head.version, known.version) };

@@ -174,9 +174,12 @@ interface Start {
 /** Checks where a read is to begin. */
 async function findStart({ log, records }: LogSources, { after }: Pick<LogRead, "after">): Promise<Start> {
   const place = after === "start" || after === "first-kept" ? undefined : records.place(after);
-  const last = await log.last();
-  // An empty stream is a new one, or all of it has expired. The first message is read last: others write meanwhile.
-  const lastSequence = last?.sequence ?? (await log.info()).state.last_seq;
+  const { last, lastSequence } = await log.upToDate(async () => {
+    const last = await log.last();
+    // An empty stream is a new one, or all of it has expired.
+    return { last, lastSequence: last?.sequence ?? (await log.info()).state.last_seq };
+  }, ({ lastSequence }) => place !== undefined && place.sequence > lastSequence);
+  // The first message is read last: others write meanwhile.
   const first = await log.first();
   if (last) log.saw(last.sequence);
   if (place) {

@@ -92,6 +92,8 @@ export interface StreamInfo {
       readonly current: boolean;
       readonly offline?: boolean;
       readonly lag?: number;
+      /** How long ago the leader has heard of it, in nanoseconds. */
+      readonly active?: number;
     }[];
   };
 }
