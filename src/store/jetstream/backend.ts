@@ -124,8 +124,8 @@ export class JetStreamBackend implements StorageBackend {
   }
 
   diagnose(): Promise<Finding[]> {
-    const { connection, log } = this.#parts;
-    return reading("diagnose", this.#check, () => diagnose({ connection, log, layout: log.layout }));
+    const { connection, log, sweeper } = this.#parts;
+    return reading("diagnose", this.#check, () => diagnose({ connection, log, layout: log.layout, sweeper }));
   }
 
   saveSnapshot(snapshot: Snapshot): Promise<void> {

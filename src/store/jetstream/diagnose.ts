@@ -8,9 +8,10 @@ import type { Finding } from "../types.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Layout } from "./layout.ts";
-import type { StreamInfo } from "./requests.ts";
+import { isTransient, type StreamInfo } from "./requests.ts";
 import { ONE_YEAR, retentionOf } from "./retention.ts";
 import { streamDifferences } from "./stream_config.ts";
+import type { Sweeper } from "./sweep.ts";
 
 /** Clocks that are further apart than this are named, in milliseconds. */
 const CLOCK_TOLERANCE = 1_000;
@@ -25,18 +26,29 @@ export interface DiagnoseSources {
   readonly log: EventLog;
   /** Where things lie. */
   readonly layout: Layout;
+  /** Remembers actors before their events expire. */
+  readonly sweeper: Sweeper;
 }
 
 /** Everything that an operator should know. */
-export async function diagnose({ connection, log, layout }: DiagnoseSources): Promise<Finding[]> {
+export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
+  const { connection, log, layout } = sources;
   const before = Date.now();
-  const info = await log.info();
+  let info: StreamInfo;
+  try {
+    info = await log.info();
+  } catch (error) {
+    // It is what an operator asks for, when nothing answers any more.
+    if (!isTransient(error) || log.isClosed) throw error;
+    return [withoutLeader(error instanceof Error ? error.message : String(error)), ...server(connection)];
+  }
   const after = Date.now();
   return [
     ...settings(layout, info),
     ...replicas(info),
     ...durability(info),
     ...retention(info),
+    ...await sweeps(sources),
     ...limits(info),
     ...server(connection),
     ...clocks(info, before, after),
@@ -66,14 +78,7 @@ function replicas({ config, cluster }: StreamInfo): Finding[] {
       advice: "Open the store with { replicas: 3 } on a cluster of three servers, on three machines",
     });
   }
-  if (count > 1 && !cluster?.leader) {
-    findings.push({
-      code: "no-leader",
-      severity: "critical",
-      message: "The stream has no leader at the moment: nothing can be saved, and reads are refused",
-      advice: "Bring back servers until a majority of the replicas runs",
-    });
-  }
+  if (count > 1 && !cluster?.leader) findings.push(withoutLeader("it names none"));
   for (const { name, offline, current, lag = 0 } of cluster?.replicas ?? []) {
     if (!offline && current && lag < LAG_TOLERANCE) continue;
     findings.push({
@@ -88,6 +93,16 @@ function replicas({ config, cluster }: StreamInfo): Finding[] {
     });
   }
   return findings;
+}
+
+function withoutLeader(reason: string): Finding {
+  return {
+    code: "no-leader",
+    severity: "critical",
+    message:
+      `The stream has no leader at the moment (${reason}): nothing can be saved, and reads are refused`,
+    advice: "Bring back servers until a majority of the replicas runs",
+  };
 }
 
 function durability({ config }: StreamInfo): Finding[] {
@@ -125,6 +140,18 @@ function retention({ config, state }: StreamInfo): Finding[] {
     });
   }
   return findings;
+}
+
+async function sweeps({ sweeper }: DiagnoseSources): Promise<Finding[]> {
+  if (!await sweeper.isLate()) return [];
+  return [{
+    code: "sweep-late",
+    severity: "warning",
+    message:
+      "Commits are about to expire that no sweep has looked at: of actors that lose all their events so, " +
+      "versions and fencing tokens are forgotten, and may be used again",
+    advice: "Call sweep() now, and look at the warnings of the stores that are open: their sweeps fail",
+  }];
 }
 
 function limits({ config, state }: StreamInfo): Finding[] {

@@ -21,6 +21,7 @@ const INSUFFICIENT_RESOURCES = 10_023;
 const STORAGE_EXCEEDED = 10_047;
 const MEMORY_EXCEEDED = 10_028;
 const ACCOUNT_EXCEEDED = 10_002;
+const TOO_MANY_STREAMS = 10_027;
 const NOT_ENABLED = 10_076;
 const NOT_ENABLED_FOR_ACCOUNT = 10_039;
 const BATCH_DISABLED = 10_174;
@@ -159,6 +160,7 @@ function adviceOn(code: number, description: string): string {
     case STORAGE_EXCEEDED:
     case MEMORY_EXCEEDED:
     case ACCOUNT_EXCEEDED:
+    case TOO_MANY_STREAMS:
       return `the server's or the account's JetStream limits are reached: ${description}. Raise them, or make room`;
     case BATCH_DISABLED:
       return "the stream takes no atomic batches: its settings were changed. Set allow_atomic again";

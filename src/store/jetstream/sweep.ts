@@ -22,6 +22,8 @@ export interface SweepReport {
 
 /** The part of the retention that is left to those who are remembered: the oldest tenth of it. */
 const OLDEST_PART = 0.9;
+/** A commit of this age should have been looked at long ago. */
+const LATE_PART = 0.95;
 /** How often to sweep: many times while a commit passes through the oldest tenth. */
 const SWEEPS_IN_RETENTION = 50;
 /** The shortest and the longest time between sweeps, in milliseconds; a store that is opened sweeps after the first. */
@@ -62,6 +64,17 @@ export class Sweeper {
   /** Sweeps now, or waits for the sweep that is under way. */
   sweep(): Promise<SweepReport> {
     return this.#running ??= this.#sweep().finally(() => this.#running = undefined);
+  }
+
+  /** Whether a commit expires soon that no sweep has looked at. */
+  async isLate(): Promise<boolean> {
+    const { log, expired } = this.#setup;
+    if (!log.expires) return false;
+    const { ts, config } = await log.info();
+    const first = await log.first();
+    if (!first || ts === undefined) return false;
+    const age = Date.parse(ts) - Date.parse(first.time);
+    return age > retentionOf(config) * LATE_PART && await expired.sweptTo() < first.sequence;
   }
 
   /** Ends it; a sweep that is under way stops soon. */
