@@ -26,6 +26,8 @@ export interface NatsServerOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Text in NATS's configuration language, put at the end of the configuration file. */
   readonly configText?: string;
+  /** The server's program. @default {the one that is found or obtained} */
+  readonly binary?: string;
   /** Puts proxies between the servers of a cluster, for {@linkcode NatsCluster.isolate}. @default {false} */
   readonly isolable?: boolean;
 }
@@ -192,7 +194,7 @@ async function start(
   size: number,
   options: NatsServerOptions,
 ): Promise<{ servers: NatsServer[]; routes: NatsRoutes | undefined }> {
-  const binary = await binaryOnce();
+  const binary = options.binary ?? await binaryOnce();
   const deadline = performance.now() + READY_TIMEOUT_MS;
   while (true) {
     const id = crypto.randomUUID().slice(0, 8);

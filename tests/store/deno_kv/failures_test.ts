@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { BackendError, DenoKvEventStore, InvalidArgumentError, StoreOpenError } from "../../../mod.ts";
 import { kvFolder } from "../../support/kv_file.ts";
+import { smallDisk } from "../../support/small_disk.ts";
 
 const EVENT = { eventType: "E", data: { note: "x".repeat(200) } };
 
@@ -119,25 +120,9 @@ Deno.test("close() lets saves in flight finish", async () => {
   assert.equal((await Array.fromAsync(again.readAll())).length, 300);
 });
 
-/** Mounts a small file system; nothing where this user may not. */
-async function smallDisk(path: string): Promise<AsyncDisposable | undefined> {
-  await Deno.mkdir(path);
-  const mount = new Deno.Command("mount", {
-    args: ["-t", "tmpfs", "-o", "size=1m", "tmpfs", path],
-    stderr: "null",
-  });
-  const mounted = await mount.output().catch(() => undefined);
-  if (!mounted?.success) return undefined;
-  return {
-    async [Symbol.asyncDispose](): Promise<void> {
-      await new Deno.Command("umount", { args: [path] }).output();
-    },
-  };
-}
-
 Deno.test("a full disk is a BackendError; what was stored stays, and the store goes on when there is room", async () => {
   await using folder = await kvFolder();
-  await using disk = await smallDisk(`${folder.path}/small`);
+  await using disk = await smallDisk(`${folder.path}/small`, "1m");
   if (!disk) return console.warn("NOT TESTED: a full disk; this user cannot mount a tmpfs");
   const filler = `${folder.path}/small/filler`;
   await Deno.writeFile(filler, new Uint8Array(300_000));

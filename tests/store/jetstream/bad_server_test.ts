@@ -1,0 +1,208 @@
+/** Servers that are old, full, limited or gone: typed errors, nothing lost, and the store goes on when the cause is gone. */
+
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import {
+  BackendError,
+  CommitTooLargeError,
+  EventTooLargeError,
+  HistoryTruncatedError,
+  JetStreamEventStore,
+  NoAnswerError,
+  OutcomeUnknownError,
+  PayloadTooLargeError,
+  ServerTooOldError,
+  StoreOpenError,
+} from "@flowmade-one/aether/jetstream";
+import { startNatsServer } from "../../support/nats_server.ts";
+import { natsServerBinary, NatsServerNotFoundError } from "../../support/nats_server_binary.ts";
+import { startProxy } from "../../support/proxy.ts";
+import { smallDisk } from "../../support/small_disk.ts";
+import { until } from "./support.ts";
+
+/** The last release before atomic batches. */
+const OLD_VERSION = "2.11.9";
+
+const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
+
+/** Appends events of a size until that is refused. The answers are how many were stored, and the refusal. */
+async function fill(store: JetStreamEventStore, size: number): Promise<{ stored: number; refusal: Error }> {
+  for (let stored = 0;; stored++) {
+    try {
+      await store.append("order", [event("x".repeat(size))], { expectedVersion: stored });
+    } catch (error) {
+      assert(error instanceof Error);
+      return { stored, refusal: error };
+    }
+  }
+}
+
+Deno.test("a real server older than 2.12 is refused, and told to be updated", async () => {
+  let binary: string;
+  try {
+    binary = await natsServerBinary({ version: OLD_VERSION });
+  } catch (error) {
+    if (!(error instanceof NatsServerNotFoundError)) throw error;
+    return console.warn(`NOT TESTED: nats-server ${OLD_VERSION} cannot be obtained: ${error.message}`);
+  }
+  await using server = await startNatsServer({ binary });
+  await assert.rejects(JetStreamEventStore.open(server.url), (error) => {
+    return error instanceof ServerTooOldError && error.version === OLD_VERSION && error.required === "2.12.0";
+  });
+});
+
+Deno.test("what is over max_payload is refused before it is sent, also where the server has lowered it since", async () => {
+  await using server = await startNatsServer({ maxPayload: 400_000 });
+  await using proxy = startProxy(server.url);
+  await using store = await JetStreamEventStore.open(proxy.url, {
+    saveTimeout: 5_000,
+    connect: { client: { reconnectTimeWait: 20 } },
+  });
+  await store.append("order", [event(1)], { expectedVersion: 0 });
+  let sent = 0;
+  proxy.filter({ toServer: ({ subject }) => subject?.startsWith("aether.") === true && sent++ < 0 });
+  await assert.rejects(
+    store.append("order", [event("x".repeat(400_000))], { expectedVersion: 1 }),
+    (error) => error instanceof EventTooLargeError && error.limit < 400_000,
+  );
+  const half = event("x".repeat(200_000));
+  await assert.rejects(store.append("order", [half, half], { expectedVersion: 1 }), CommitTooLargeError);
+  assert.equal(sent, 0);
+  assert.equal((await store.append("order", [half], { expectedVersion: 1 }))[0]?.version, 2);
+
+  // The operator lowers the limit under the open store.
+  const configuration = join(dirname(server.storageFolder), "nats.conf");
+  const text = await Deno.readTextFile(configuration);
+  await Deno.writeTextFile(configuration, text.replace("max_payload: 400000", "max_payload: 300000"));
+  await server.restart();
+  await until(() =>
+    store.append("order", [event(3)], { expectedVersion: "any" }).then(() => true, () => false)
+  );
+  const latest = await store.getLatestVersion("order");
+  await assert.rejects(
+    store.append("order", [event("x".repeat(350_000))], { expectedVersion: latest }),
+    (error) =>
+      error instanceof BackendError && error.cause instanceof PayloadTooLargeError &&
+      /raise max_payload/.test(error.message),
+  );
+  assert.equal((await store.append("order", [half], { expectedVersion: latest }))[0]?.version, latest + 1);
+  assert.equal((await store.getEvents("order")).length, latest + 1);
+
+  await using small = await startNatsServer({ maxPayload: 100_000 });
+  await assert.rejects(
+    JetStreamEventStore.open(small.url),
+    (error) => error instanceof StoreOpenError && /raise max_payload/.test(error.message),
+  );
+});
+
+Deno.test("256 saves whose connection dies in the middle, again and again, are stored once each", async () => {
+  await using server = await startNatsServer();
+  await using proxy = startProxy(server.url);
+  const connect = { client: { reconnectTimeWait: 20 } };
+  await using store = await JetStreamEventStore.open(proxy.url, {
+    saveTimeout: 60_000,
+    answerTimeout: 500,
+    connect,
+  });
+  const ids = Array.from({ length: 256 }, (_, index) => `event-${index}`);
+  for (let round = 0; round < 5; round++) {
+    let acknowledged = 0;
+    const dead = Promise.withResolvers<void>();
+    // It dies when some have their answer, some are stored and some are on their way.
+    proxy.filter({
+      toClient: ({ payload }) => {
+        const isAnswer = new TextDecoder().decode(payload).startsWith('{"stream":"aether_default"');
+        if (isAnswer && ++acknowledged === 20 + round * 40) void proxy.cut().then(dead.resolve);
+        return acknowledged >= 20 + round * 40;
+      },
+    });
+    const saves = Promise.all(
+      ids.map((id, index) =>
+        store.append(`order-${index}`, [{ id: `${id}-${round}`, ...event(round) }], {
+          expectedVersion: round,
+        })
+      ),
+    );
+    saves.catch(() => {}); // awaited below
+    await dead.promise;
+    proxy.resume();
+    assert.equal((await saves).length, 256);
+  }
+  const log = await Array.fromAsync(store.readAll());
+  assert.equal(log.length, 5 * 256);
+  assert.equal(new Set(log.map(({ id }) => id)).size, 5 * 256);
+  assert.equal((await store.verify()).ok, true);
+});
+
+Deno.test("an account's limits are typed errors that say which, and what was stored stays", async () => {
+  const user = { user: "ada", password: "p" };
+  await using server = await startNatsServer({
+    config: { accounts: { A: { jetstream: { max_file: 200_000, max_streams: 1 }, users: [user] } } },
+  });
+  const url = `nats://ada:p@127.0.0.1:${server.port}`;
+  await using store = await JetStreamEventStore.open(url);
+  const { stored, refusal } = await fill(store, 5_000);
+  assert(refusal instanceof BackendError && /limits are reached/.test(refusal.message), String(refusal));
+  assert.equal((await store.getEvents("order")).length, stored);
+  await assert.rejects(
+    JetStreamEventStore.open(url, { namespace: "second" }),
+    (error) => error instanceof StoreOpenError && /number of streams.*Raise/.test(error.message),
+  );
+  assert.equal((await store.verify()).ok, true);
+});
+
+Deno.test("a disk that is full loses nothing, and the store goes on when the server has room again", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "aether-full-" });
+  try {
+    await using disk = await smallDisk(`${folder}/small`, "4m");
+    if (!disk) return console.warn("NOT TESTED: a full disk; this user cannot mount a tmpfs");
+    await using server = await startNatsServer({
+      jetstream: { store_dir: `${folder}/small`, max_file_store: 1e9 },
+    });
+    await using store = await JetStreamEventStore.open(server.url, {
+      saveTimeout: 3_000,
+      answerTimeout: 500,
+    });
+    const { stored, refusal } = await fill(store, 50_000);
+    // nats-server 2.15.1 gives no answer at all to a write that it could not make, until it is started again.
+    assert(refusal instanceof OutcomeUnknownError && refusal.cause instanceof NoAnswerError, String(refusal));
+    assert.equal((await store.getEvents("order")).length, stored);
+    await disk.resize("64m");
+    await server.restart();
+    const again = { expectedVersion: refusal.expectedVersion };
+    await until(() => store.append("order", [...refusal.events], again).then(() => true, () => false));
+    assert.equal((await store.getEvents("order")).length, stored + 1);
+    assert.equal((await Array.fromAsync(store.readAll())).length, stored + 1);
+    assert.equal((await store.verify()).ok, true);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a clock that is set back changes timestamps, and neither order, versions, retention nor what is remembered", async () => {
+  await using server = await startNatsServer();
+  let now = Date.UTC(2026, 5, 1);
+  const options = { retention: 2_000, now: (): Date => new Date(now) };
+  await using store = await JetStreamEventStore.open(server.url, options);
+  const { now: real } = Date;
+  try {
+    for (let version = 0; version < 4; version++) {
+      await store.append("order", [event(version)], { expectedVersion: version });
+      now -= 24 * 60 * 60 * 1_000;
+    }
+    Date.now = (): number => real() - 60 * 60 * 1_000; // this machine's clock, for all that looks at it
+    await store.append("order", [event(4)], { expectedVersion: 4 });
+    const log = await Array.fromAsync(store.readAll());
+    assert.deepEqual(log.map(({ data }) => data), [0, 1, 2, 3, 4]);
+    assert(log[3]!.timestamp < log[0]!.timestamp);
+    assert.deepEqual(await store.getEvents("order"), log);
+    assert((await store.diagnose()).some(({ code }) => code === "clocks-apart"));
+    const isGone = (error: unknown): boolean => error instanceof HistoryTruncatedError;
+    await until(() => store.getEvents("order").then(() => false, isGone), "all events to expire");
+  } finally {
+    Date.now = real;
+  }
+  await using other = await JetStreamEventStore.open(server.url);
+  await until(async () => (await other.getLatestVersion("order")) === 5);
+  await other.append("order", [event("on")], { expectedVersion: 5 });
+});
