@@ -100,7 +100,7 @@ export class BucketView {
 
   #take(entry: Entry): boolean {
     const known = this.#entries.get(entry.key);
-    if (known !== undefined && entry.revision <= known.revision) return false;
+    if (known !== undefined && !supersedes(entry, known)) return false;
     this.#entries.set(entry.key, entry);
     return true;
   }
@@ -114,4 +114,10 @@ export class BucketView {
   *matching(pattern: string): Generator<Entry> {
     for (const entry of this.#entries.values()) if (matchesKey(pattern, entry.key)) yield entry;
   }
+}
+
+/** Whether an entry is news. A record that expires where it stands, without a tombstone of its own, keeps its revision. */
+function supersedes(entry: Entry, known: Entry): boolean {
+  if (entry.revision !== known.revision) return entry.revision > known.revision;
+  return entry.value === undefined && known.value !== undefined;
 }

@@ -28,7 +28,8 @@ interface Stored {
 /** A record and since when it has been seen unchanged. */
 interface Sighting {
   readonly revision: number;
-  readonly since: number;
+  /** When it will have been seen for its whole time to live. */
+  readonly over: number;
 }
 
 /** A bucket in Deno KV. */
@@ -55,9 +56,11 @@ export class DenoKvBucket implements Bucket {
     const now = this.#clock.monotonic();
     const { revision } = stored;
     let sighting = this.#sightings.get(key);
-    if (sighting?.revision !== revision) this.#sightings.set(key, sighting = { revision, since: now });
-    const over = stored.ttl !== undefined && now - sighting.since >= stored.ttl * CLOCK_RATE_ALLOWANCE;
-    return { key, revision, value: over ? undefined : stored.value };
+    if (sighting?.revision !== revision) {
+      sighting = { revision, over: now + (stored.ttl ?? Infinity) * CLOCK_RATE_ALLOWANCE };
+      this.#sightings.set(key, sighting);
+    }
+    return { key, revision, value: now >= sighting.over ? undefined : stored.value };
   }
 
   /** Replaces the entry whose revision is `expected`. */
@@ -113,6 +116,13 @@ export class DenoKvBucket implements Bucket {
     }
   }
 
+  /** How long until something may be there to see: at the latest when the next record is over. */
+  #untilLook(keys: readonly string[]): number {
+    const now = this.#clock.monotonic();
+    const overs = keys.map((key) => (this.#sightings.get(key)?.over ?? 0) - now).filter((left) => left > 0);
+    return Math.min(POLL_MS, ...overs);
+  }
+
   /** Looks now and then, at whole keys only. */
   watch(patterns: readonly string[], listener: (update: WatchUpdate) => void): BucketWatch {
     let open = true;
@@ -124,7 +134,7 @@ export class DenoKvBucket implements Bucket {
       } catch {
         // Not reachable, or closed: those who wait find out by their own calls.
       }
-      if (open) cancel = this.#clock.setTimer(look, POLL_MS);
+      if (open) cancel = this.#clock.setTimer(look, this.#untilLook(patterns));
     };
     look();
     return {

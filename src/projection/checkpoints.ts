@@ -70,6 +70,8 @@ export interface UnitOfWork<Tx> {
  * is no such thing, and handlers are called at least once.
  */
 export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
+  /** The most bytes that a record may have. @default {as many as it likes} */
+  readonly maxBytes?: number;
   /** Reads a checkpoint; never a stale one. */
   load(id: ProjectionId): Promise<StoredCheckpoint | undefined>;
   /**

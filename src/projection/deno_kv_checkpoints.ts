@@ -55,6 +55,8 @@ const MAX_PREFIX_BYTES = 256;
  * exactly once. A handler that does not use it is called at least once.
  */
 export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
+  /** A record and a read model's writes share one atomic operation. */
+  readonly maxBytes = PIECE_BYTES * (MOST_PIECES + 1);
   readonly #kv: Deno.Kv;
   readonly #owned: boolean;
   readonly #base: readonly [string, string];

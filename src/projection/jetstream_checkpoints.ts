@@ -20,11 +20,14 @@ export type JetStreamCheckpointsOptions = NamedBucketOptions;
  * NATS has no transaction over a checkpoint and a read model elsewhere.
  */
 export class JetStreamCheckpoints implements CheckpointStore {
+  /** The leader's answer to a read holds the record as base64, with its headers, and is itself a message. */
+  readonly maxBytes: number;
   readonly #open: OpenBucket;
   readonly #leases: BucketLeaseStore;
 
   private constructor(open: OpenBucket) {
     this.#open = open;
+    this.maxBytes = Math.floor(open.maxPayload * PAYLOAD_SHARE);
     this.#leases = new BucketLeaseStore(open.bucket);
   }
 
@@ -100,6 +103,8 @@ export class JetStreamCheckpoints implements CheckpointStore {
 }
 
 const PREFIX = "checkpoint.";
+/** A little less than three quarters. */
+const PAYLOAD_SHARE = 0.7;
 
 function keyOf({ name, version }: ProjectionId): string {
   return `${PREFIX}${escapeName(name)}.${version}`;

@@ -42,7 +42,7 @@ export {
   TransactionTooLargeError,
 } from "./errors.ts";
 export { discardParked, parked, type ParkedOptions, retryParked } from "./parked.ts";
-export type { FailingEvent, ParkedEvent, Resolution } from "./record.ts";
+export type { FailingEvent, IntendedAppend, ParkedEvent, Resolution } from "./record.ts";
 export {
   type ProjectionLag,
   type ProjectionStatus,

@@ -60,13 +60,25 @@ export async function retryParked<E extends Event, Tx = undefined>(
     const { actorId, eventVersion } = entry;
     const last = entry.blocksActor ? worker.record.position : entry.position;
     let next: ParkedEvent | undefined = entry;
-    for await (const event of log.readEvents(actorId, { fromVersion: eventVersion })) {
+    if (entry.refused) {
+      // Its handler was called, and must not be again.
+      next = { ...entry, refused: undefined, eventVersion: eventVersion + 1 };
+      await worker.repeatRefused(entry, next);
+    }
+    for await (const event of log.readEvents(actorId, { fromVersion: next.eventVersion })) {
       if (last === undefined || event.position > last) break;
       if (!compiled.chooses(event)) continue;
       try {
         // Each event is noted as it is done, so that a failure behind it repeats nothing.
         await worker.handle(event, (draft, { position: handled, id: eventId, eventType, version }) => {
-          const rest = { ...entry, position: handled, eventId, eventType, eventVersion: version + 1 };
+          const rest = {
+            ...entry,
+            refused: undefined,
+            position: handled,
+            eventId,
+            eventType,
+            eventVersion: version + 1,
+          };
           draft.parked = draft.parked.map((other) => other.position === next!.position ? rest : other);
           next = rest;
         });
@@ -79,7 +91,10 @@ export async function retryParked<E extends Event, Tx = undefined>(
           attempts: entry.attempts + 1,
         };
         worker.amend((draft) => {
-          draft.parked = draft.parked.map((other) => other.position === next!.position ? failed : other);
+          // What the store has refused is parked again already, with what it is.
+          draft.parked = draft.parked.map((other) =>
+            other.position === next!.position && !other.refused ? failed : other
+          );
           draft.failing = undefined;
           if (failed.position !== position) draft.resolved = noted(draft.resolved, position, "retried");
         });
@@ -122,7 +137,16 @@ export async function discardParked<E extends Event, Tx = undefined>(
         if (event.position > (worker.record.position ?? "")) break;
         if (!compiled.chooses(event)) continue;
         const { position, id: eventId, eventType, version: eventVersion } = event;
-        following = { ...entry, position, eventId, eventType, eventVersion, error: "waited", attempts: 0 };
+        following = {
+          ...entry,
+          refused: undefined,
+          position,
+          eventId,
+          eventType,
+          eventVersion,
+          error: "waited",
+          attempts: 0,
+        };
         successor = position;
         break;
       }

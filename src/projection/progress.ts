@@ -40,6 +40,9 @@ const LOOK_INTERVAL = 2;
 /** How long handlers that do not wait for anything may keep the process from everything else, in ms. */
 const LONGEST_TURN = 50;
 
+/** What the rest of a record takes at most: its names, its filter, what became of parked events. */
+const RECORD_BYTES = 40_000;
+
 /** The record of a projection in the hands of its worker. */
 export class Progress<Tx> {
   /** The record as it is being worked on. */
@@ -193,6 +196,12 @@ export class Progress<Tx> {
     this.#uncommitted = 0;
     this.#committedAt = performance.now();
     if (this.draft.position !== undefined) this.#onProgress?.(this.draft.position);
+  }
+
+  /** The most bytes that what a reaction appends, or what is parked, may take in the record: half of it each. */
+  get room(): number {
+    const { maxBytes = Infinity } = this.#projection.checkpoints;
+    return Math.floor((maxBytes - RECORD_BYTES) / 2);
   }
 
   /** Forgets what was not committed. */

@@ -9,13 +9,19 @@
  * @module
  */
 
-import { actorIdFault, draftEvent } from "../event/draft.ts";
-import { InvalidEventError } from "../event/errors.ts";
+import { actorIdFault, type Draft, draftEvent } from "../event/draft.ts";
+import { EventTooLargeError, InvalidEventError } from "../event/errors.ts";
 import { newEventId } from "../event/id.ts";
 import type { NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { backoff } from "../sleep.ts";
-import { OutcomeUnknownError, VersionConflictError } from "../store/errors.ts";
+import { checkCounts, checkSizes } from "../store/commit.ts";
+import {
+  CommitTooLargeError,
+  FencedError,
+  OutcomeUnknownError,
+  VersionConflictError,
+} from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
 import type { Reaction } from "./projection.ts";
 import type { IntendedAppend } from "./record.ts";
@@ -35,7 +41,7 @@ const LONGEST_WAIT = 2000;
 /**
  * Makes up what is to be appended: ids, causes, expected versions.
  *
- * @throws {InvalidEventError} If an event could not be stored as it is.
+ * @throws {InvalidEventError | EventTooLargeError | CommitTooLargeError} If the events could not be stored as they are.
  */
 export async function intend(
   store: ReactionStore,
@@ -45,26 +51,41 @@ export async function intend(
   if (!Array.isArray(reactions)) {
     throw new InvalidArgumentError("handle", "must return nothing, or an array of { actorId, events }");
   }
-  const byActor = new Map<string, NewEvent[]>();
+  const byActor = new Map<string, Draft[]>();
   const causes = { causationId: cause.id, correlationId: cause.metadata?.correlationId ?? cause.id };
   for (const { actorId, events } of reactions) {
     const fault = actorIdFault(actorId);
     if (fault) throw new InvalidEventError("actorId", fault);
     for (const event of events) {
       const metadata = { ...causes, ...event.metadata };
-      const { event: { id, eventType, data, timestamp } } = draftEvent({ ...event, metadata }, actorId, {
+      const draft = draftEvent({ ...event, metadata }, actorId, {
         newId: newEventId,
         now: undefined,
         bytesPerEvent: store.limits.bytesPerEvent,
         schemaVersionOf: () => 1,
       });
-      const own = byActor.get(actorId) ?? [];
-      byActor.set(actorId, [...own, { id, eventType, data, timestamp, metadata }]);
+      const own = byActor.get(actorId);
+      if (own) own.push(draft);
+      else byActor.set(actorId, [draft]);
     }
   }
-  return await Promise.all(Array.from(byActor, async ([actorId, events]): Promise<IntendedAppend> => {
+  for (const [actorId, drafts] of byActor) {
+    const parts = [{ actorId, drafts, expected: "any" }] as const;
+    checkCounts(parts, store.limits);
+    checkSizes(parts, store.limits);
+  }
+  return await Promise.all(Array.from(byActor, async ([actorId, drafts]): Promise<IntendedAppend> => {
+    const events = drafts.map(({ event: { id, eventType, data, timestamp, metadata } }): NewEvent => (
+      { id, eventType, data, timestamp, ...(metadata && { metadata }) }
+    ));
     return { actorId, expectedVersion: await store.getLatestVersion(actorId), events };
   }));
+}
+
+/** Whether a store has said that it will never take an append: nothing of it is stored, and repeating it is in vain. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof FencedError || error instanceof InvalidEventError ||
+    error instanceof EventTooLargeError || error instanceof CommitTooLargeError;
 }
 
 /**

@@ -22,6 +22,11 @@ export interface ParkedEvent extends FailingEvent {
   readonly parkedAt: string;
   /** Whether later events of its actor wait behind it. */
   readonly blocksActor: boolean;
+  /**
+   * What its handler wanted appended and the store refused, where that is why it was set aside. A retry appends exactly
+   * this, and does not call the handler again.
+   */
+  readonly refused?: readonly IntendedAppend[] | undefined;
 }
 
 /** What became of a parked event. */
@@ -70,6 +75,8 @@ export interface ProjectionRecord extends ProjectionId {
   readonly resolved: readonly Resolution[];
   /** What a reaction is about to append. */
   readonly intent?: readonly IntendedAppend[] | undefined;
+  /** The event that it is appended because of. */
+  readonly intendedFor?: FailedEvent | undefined;
 }
 
 /** Reads a record. */

@@ -11,12 +11,13 @@
 import type { StoredEvent } from "../event/types.ts";
 import { backoff } from "../sleep.ts";
 import { blame, HandlerFailure, inTime, isPending, referenceOf } from "./attempt.ts";
-import { ParkedListFullError, ProjectionFencedError, ProjectionStoppedError } from "./errors.ts";
+import { ProjectionFencedError } from "./errors.ts";
+import { checkRoom, eventOf, giveUp, giveUpIntent } from "./give_up.ts";
 import { HandlerTurn } from "./handler_context.ts";
 import { type Advance, type Draft, type Guard, moveOn, Progress } from "./progress.ts";
 import type { AnyHandler, CompiledProjection, HandlerResult } from "./projection.ts";
-import { intend, type ReactionStore, settleAppend } from "./reaction.ts";
-import { type ProjectionRecord, shortError } from "./record.ts";
+import { intend, isRefusal, type ReactionStore, settleAppend } from "./reaction.ts";
+import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
 
 /** The worker of a projection. */
 export class Worker<Tx> {
@@ -81,17 +82,38 @@ export class Worker<Tx> {
     await this.#progress.commit();
   }
 
-  /** Finishes the appends that a worker before had recorded. */
-  async finishIntent(): Promise<void> {
+  /**
+   * Finishes the appends that a worker before had recorded.
+   *
+   * @param isRetry Whether a parked event is being tried again: a refusal is told, whatever the policy.
+   */
+  async finishIntent(isRetry = false): Promise<void> {
     const { draft } = this.#progress;
     while (draft.intent?.[0]) {
       const [first, ...others] = draft.intent;
-      await settleAppend(this.#store, first, this.#guard, async (again) => {
-        draft.intent = [again, ...others];
-        await this.#progress.commit();
-      });
+      try {
+        await settleAppend(this.#store, first, this.#guard, async (again) => {
+          draft.intent = [again, ...others];
+          await this.#progress.commit();
+        });
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        return await giveUpIntent(this.#projection, this.#progress, error, isRetry);
+      }
       this.#progress.amend(() => draft.intent = others.length > 0 ? others : undefined);
     }
+    if (draft.intendedFor) this.#progress.amend(() => draft.intendedFor = undefined);
+  }
+
+  /** Tries what the store had refused again, in the place of the handler's call. */
+  async repeatRefused(entry: ParkedEvent, rest: ParkedEvent): Promise<void> {
+    this.#progress.amend((draft) => {
+      draft.parked = draft.parked.map((other) => other.position === entry.position ? rest : other);
+      draft.intent = entry.refused;
+      draft.intendedFor = eventOf(entry);
+    });
+    await this.#progress.commit();
+    await this.finishIntent(true);
   }
 
   /**
@@ -149,6 +171,7 @@ export class Worker<Tx> {
         ? await inTime(result, turn, this.#projection.handlerTimeout, this.#guard.signal)
         : result;
       if (reactions !== undefined) intent = await intend(this.#store, event, reactions);
+      if (intent) checkRoom(intent, progress.room);
       this.#guard.check();
       if (turn.scope?.keep() === "full") {
         await progress.flush();
@@ -166,9 +189,10 @@ export class Worker<Tx> {
       draft.handled++;
       draft.failing = undefined;
       draft.intent = intent;
+      draft.intendedFor = referenceOf(event);
     });
     await progress.commit();
-    await this.finishIntent();
+    await this.finishIntent(advance !== moveOn);
   }
 
   /** Tries an event again and again, and gives it up in the end. */
@@ -179,7 +203,9 @@ export class Worker<Tx> {
       this.#guard.check();
       const failing = { ...referenceOf(event), error: shortError(error), attempts };
       progress.amend((draft) => draft.failing = failing);
-      if (attempts > failure.retries) return await this.#giveUp(event, advance, error, attempts);
+      if (attempts > failure.retries) {
+        return await giveUp(this.#projection, progress, event, { advance, cause: error, attempts });
+      }
       // What was handled before must not wait, and the attempts are remembered.
       await progress.flush();
       await this.#guard.sleep(backoff(attempts, failure.firstDelay, failure.longestDelay));
@@ -201,29 +227,6 @@ export class Worker<Tx> {
       turn.end({ reason: cause });
       throw blame(turn, cause, this.#guard);
     }
-  }
-
-  /** Stops before the event, or sets it aside. */
-  async #giveUp(event: StoredEvent, advance: Advance, cause: unknown, attempts: number): Promise<void> {
-    const { failure: { then, laterEvents, mostParked }, id } = this.#projection;
-    const progress = this.#progress;
-    const mayPark = advance === moveOn && then === "park";
-    const isFull = this.record.parked.length >= mostParked;
-    if (!mayPark || isFull) {
-      if (advance === moveOn) progress.amend((draft) => draft.stopped = true);
-      await progress.commit();
-      if (mayPark) throw new ParkedListFullError(id, mostParked, { cause });
-      throw new ProjectionStoppedError(id, referenceOf(event), attempts, { cause });
-    }
-    const parkedAt = new Date().toISOString();
-    const error = shortError(cause);
-    const blocksActor = laterEvents === "wait";
-    progress.amend((draft) => {
-      draft.parked = [...draft.parked, { ...referenceOf(event), error, attempts, parkedAt, blocksActor }];
-      draft.failing = undefined;
-      advance(draft, event);
-    });
-    await progress.commit();
   }
 
   /** Tells those who wait here what has been handled. */

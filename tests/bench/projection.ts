@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import {
+  type CheckpointStore,
   DenoKvCheckpoints,
   DenoKvEventStore,
   type Event,
@@ -13,12 +14,15 @@ import {
   InMemoryCheckpoints,
   InMemoryEventStore,
   InMemoryLeases,
-  type KvTransaction,
+  JetStreamCheckpoints,
+  JetStreamEventStore,
   type Projection,
   projectOnce,
   runProjection,
 } from "../../mod.ts";
-import { type Group, type GroupOptions, median, rate } from "./harness.ts";
+import { startNatsServer } from "../support/nats_server.ts";
+import { type Group, type GroupOptions, median, rate, type Row } from "./harness.ts";
+import { lagBetweenProcesses, takeOverAfterCrash } from "./projection_processes.ts";
 
 /** Events a commit while filling. */
 const COMMIT = 100;
@@ -36,15 +40,6 @@ async function fill(store: EventStore, count: number): Promise<void> {
 
 let names = 0;
 
-async function catchUp(store: EventStore, count: number): Promise<number> {
-  await using checkpoints = new InMemoryCheckpoints();
-  let handled = 0;
-  const projection: Projection = { name: "empty", checkpoints, handle: () => void handled++ };
-  const result = await rate(count, () => projectOnce(store, projection, { budgetMs: 600_000 }));
-  assert.equal(handled, count);
-  return result;
-}
-
 async function readAll(store: EventStore, count: number): Promise<number> {
   let handled = 0;
   const result = await rate(count, async () => {
@@ -54,18 +49,39 @@ async function readAll(store: EventStore, count: number): Promise<number> {
   return result;
 }
 
-async function inKv(
+async function catchUpOnce<Tx>(
   store: EventStore,
-  checkpoints: DenoKvCheckpoints,
+  checkpoints: CheckpointStore<Tx>,
   count: number,
-  handle: Projection<Event, KvTransaction>["handle"],
+  handle: Projection<Event, Tx>["handle"],
 ): Promise<number> {
-  const projection: Projection<Event, KvTransaction> = { name: `bench ${names++}`, checkpoints, handle };
+  const projection: Projection<Event, Tx> = { name: `bench ${names++}`, checkpoints, handle };
   let handled = 0;
   const result = await rate(count, async () => {
     ({ handled } = await projectOnce(store, projection, { budgetMs: 600_000 }));
   });
   assert.equal(handled, count);
+  return result;
+}
+
+async function catchUp(store: EventStore, count: number): Promise<number> {
+  await using checkpoints = new InMemoryCheckpoints();
+  let called = 0;
+  const result = await catchUpOnce(store, checkpoints, count, () => void called++);
+  assert.equal(called, count);
+  return result;
+}
+
+/** The same as a run under a lease: until it is live. */
+async function catchUpRunning(store: EventStore, count: number): Promise<number> {
+  await using checkpoints = new InMemoryCheckpoints();
+  const last = (await store.getLastPosition())!;
+  let called = 0;
+  const result = await rate(count, async () => {
+    await using run = runProjection(store, { name: "run", checkpoints, handle: () => void called++ });
+    await run.waitFor(last, { timeout: 600_000 });
+  });
+  assert.equal(called, count);
   return result;
 }
 
@@ -134,10 +150,24 @@ async function takeOver(): Promise<number> {
   return performance.now() - begun;
 }
 
+/** A row whose baseline is the lease: the ratio is the part of it that another worker waited for. */
+function takeOverRow(name: string, stage: string): Row {
+  return {
+    name: `crash-take-over-${name}`,
+    unit: "ms",
+    goal: { op: "<=", value: 1 },
+    baseline: "the promise: within the lease; from kill -9 of a process to another one's working",
+    measureOurs: () => takeOverAfterCrash(stage, LEASE_TTL),
+    measureBaseline: () => Promise.resolve(LEASE_TTL),
+    warmUp: false,
+    rounds: 3,
+  };
+}
+
 /** The rows of projections. */
 export async function open({ quick }: GroupOptions): Promise<Group> {
-  const inMemory = quick ? 100_000 : 500_000;
-  const onFile = quick ? 5_000 : 20_000;
+  const inMemory = quick ? 400_000 : 1_000_000;
+  const onFile = quick ? 20_000 : 100_000;
   const memory = new InMemoryEventStore();
   await fill(memory, inMemory);
   const folder = await Deno.makeTempDir();
@@ -145,6 +175,11 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   const file = await DenoKvEventStore.open(`${folder}/bench.kv`);
   const checkpoints = await DenoKvCheckpoints.open(kv);
   await fill(file, onFile);
+  const server = await startNatsServer();
+  const onServer = await JetStreamEventStore.open(server.url);
+  const inBucket = await JetStreamCheckpoints.open(server.url);
+  await fill(onServer, onFile);
+  const lags = quick ? 100 : 500;
   return {
     rows: [
       {
@@ -156,12 +191,28 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         measureBaseline: () => readAll(memory, inMemory),
       },
       {
+        name: "catch-up-memory-leased",
+        unit: "events/s",
+        goal: { op: ">=", value: 0.8 },
+        baseline: "readAll of the same store; ours under a lease, by runProjection",
+        measureOurs: () => catchUpRunning(memory, inMemory),
+        measureBaseline: () => readAll(memory, inMemory),
+      },
+      {
         name: "catch-up-deno-kv",
         unit: "events/s",
         goal: { op: ">=", value: 0.8 },
         baseline: "readAll of the same store; checkpoints in the same file",
-        measureOurs: () => inKv(file, checkpoints, onFile, () => {}),
+        measureOurs: () => catchUpOnce(file, checkpoints, onFile, () => {}),
         measureBaseline: () => readAll(file, onFile),
+      },
+      {
+        name: "catch-up-jetstream",
+        unit: "events/s",
+        goal: { op: ">=", value: 0.8 },
+        baseline: "readAll of the same store; checkpoints in a bucket of the same server",
+        measureOurs: () => catchUpOnce(onServer, inBucket, onFile, () => {}),
+        measureBaseline: () => readAll(onServer, onFile),
       },
       {
         name: "live-lag-memory",
@@ -172,15 +223,25 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         measureBaseline: () => liveLag(quick ? 200 : 1_000, "subscription"),
       },
       {
+        name: "live-lag-jetstream-processes",
+        unit: "ms",
+        goal: { op: "<=", value: 2 },
+        baseline: "a bare subscribe in another process than the save, as ours",
+        measureOurs: () => lagBetweenProcesses(server.url, lags, "projection"),
+        measureBaseline: () => lagBetweenProcesses(server.url, lags, "subscription"),
+        warmUp: false,
+        rounds: 3,
+      },
+      {
         name: "exactly-once-deno-kv",
         unit: "events/s",
         baseline: "one set an event outside of the checkpoint's transaction, at least once",
         measureOurs: () =>
-          inKv(file, checkpoints, onFile, ({ actorId, version }, { transaction }) => {
+          catchUpOnce(file, checkpoints, onFile, ({ actorId, version }, { transaction }) => {
             transaction.set(["model", actorId], version);
           }),
         measureBaseline: () =>
-          inKv(file, checkpoints, onFile, async ({ actorId, version }) => {
+          catchUpOnce(file, checkpoints, onFile, async ({ actorId, version }) => {
             await kv.set(["model", actorId], version);
           }),
         rounds: 3,
@@ -202,8 +263,13 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         measureBaseline: () => Promise.resolve(LEASE_TTL / 10),
         rounds: 3,
       },
+      takeOverRow("deno-kv", "Deno KV"),
+      takeOverRow("jetstream", "JetStream"),
     ],
     async [Symbol.asyncDispose](): Promise<void> {
+      await inBucket.close();
+      await onServer.close();
+      await server.stop();
       await checkpoints.close();
       await file.close();
       await memory.close();

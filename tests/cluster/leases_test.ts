@@ -3,6 +3,8 @@ import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import { DenoKvLeases, InMemoryBucket, InMemoryLeases, JetStreamLeases } from "../../src/cluster/mod.ts";
+import { BucketView } from "../../src/cluster/bucket.ts";
+import { DenoKvBucket } from "../../src/cluster/deno_kv_bucket.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { startProxy } from "../support/proxy.ts";
 import { until } from "./conformance/until.ts";
@@ -81,6 +83,19 @@ Deno.test("DenoKvLeases frees the lease of a holder that died", async () => {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("a record in Deno KV that expires where it stands is noticed by those who watch", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const bucket = new DenoKvBucket(kv, ["leases"]);
+  const revision = await bucket.put("key", "held", { expected: 0, ttl: 300 });
+  const view = new BucketView();
+  let changes = 0;
+  const watch = bucket.watch(["key"], (update) => changes += view.apply(update).length);
+  await until("it is there", () => view.get("key")?.value === "held");
+  await until("it is over", () => view.get("key")?.value === undefined);
+  watch.close();
+  assert.deepEqual([view.get("key")?.revision, changes], [revision, 2]);
 });
 
 Deno.test("JetStreamLeases tells a server that cannot be reached from a lease that is lost", async () => {

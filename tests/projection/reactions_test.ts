@@ -4,18 +4,27 @@ import assert from "node:assert/strict";
 import {
   type AppendOptions,
   BackendError,
+  type CheckpointStore,
+  DenoKvCheckpoints,
   type Event,
+  FencedError,
   InMemoryCheckpoints,
   InMemoryEventStore,
   InMemoryStorage,
   InvalidEventError,
+  JetStreamCheckpoints,
   type NewEvent,
+  parked,
   type Projection,
+  projectionStatuses,
   ProjectionStoppedError,
   projectOnce,
+  retryParked,
   runProjection,
   type StoredEvent,
 } from "../../mod.ts";
+import { kvFolder } from "../support/kv_file.ts";
+import { startNatsServer } from "../support/nats_server.ts";
 
 type Shop =
   | Event<"OrderPlaced", { readonly item: string }>
@@ -158,4 +167,132 @@ Deno.test("a reaction that could not be stored is the handler's failure", async 
     projectOnce(store, bad),
     (error) => error instanceof ProjectionStoppedError && error.cause instanceof InvalidEventError,
   );
+});
+
+/** Three orders, and a reaction to the second that cannot be stored whole: the actor has been taken over by somebody with a token. */
+async function refusing(then: "stop" | "park"): Promise<{
+  readonly store: InMemoryEventStore<Shop>;
+  readonly checkpoints: InMemoryCheckpoints;
+  readonly projection: Projection<Shop>;
+  readonly calls: string[];
+}> {
+  const store = new InMemoryEventStore<Shop>();
+  const checkpoints = new InMemoryCheckpoints();
+  for (let order = 0; order < 3; order++) await place(store, order);
+  await store.takeOver("owned", 7);
+  const calls: string[] = [];
+  const projection: Projection<Shop> = {
+    name: "refused",
+    checkpoints,
+    failure: { then, retries: 0 },
+    handle: {
+      OrderPlaced: ({ actorId, data: { item } }) => {
+        calls.push(actorId);
+        return [
+          { actorId: `item-${item}`, events: [{ eventType: "ItemReserved", data: { order: actorId } }] },
+          { actorId: item === "1" ? "owned" : "counter", events: [{ eventType: "Counted", data: {} }] },
+        ];
+      },
+    },
+  };
+  return { store, checkpoints, projection, calls };
+}
+
+const isRefused = (error: unknown): boolean =>
+  error instanceof ProjectionStoppedError && error.cause instanceof FencedError &&
+  error.event.actorId === "order-1";
+
+async function reserved(store: InMemoryEventStore<Shop>): Promise<string[]> {
+  const log = await Array.fromAsync(store.readAll({ eventTypes: ["ItemReserved"] }));
+  return log.map(({ data }) => data.order);
+}
+
+Deno.test("an append that the store refuses stops a reaction with it in hand, and nothing is stored twice", async () => {
+  const { store, checkpoints, projection, calls } = await refusing("stop");
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await assert.rejects(projectOnce(store, projection), isRefused);
+    await using run = runProjection(store, projection);
+    await assert.rejects(run.finished, isRefused);
+  }
+  const [status] = await projectionStatuses(store, checkpoints);
+  assert.equal(status!.stopped, true);
+  assert.match(status!.failing!.error, /FencedError/);
+  assert.deepEqual(await reserved(store), ["order-0", "order-1"]);
+  assert.deepEqual(calls, ["order-0", "order-1"]);
+  await store.close();
+});
+
+Deno.test("an append that the store refuses is parked as it is: a retry repeats it and does not call the handler", async () => {
+  const { store, checkpoints, projection, calls } = await refusing("park");
+  await projectOnce(store, projection);
+  assert.deepEqual(await reserved(store), ["order-0", "order-1", "order-2"]);
+  const [entry, ...others] = await parked(projection);
+  assert.deepEqual(others, []);
+  assert.deepEqual([entry!.actorId, entry!.attempts, entry!.refused!.length], ["order-1", 1, 1]);
+  // Later events of its actor wait behind it, and are handled when it is done with.
+  await placeAgain(store, "order-1");
+  await projectOnce(store, projection);
+  await assert.rejects(retryParked(store, projection, entry!.position), isRefused);
+  assert.deepEqual((await parked(projection)).map(({ attempts }) => attempts), [2]);
+  assert.deepEqual(calls, ["order-0", "order-1", "order-2"]);
+  // What refused it is gone: the same events, with the ids that they were given when the handler was called.
+  const allowing = new Proxy(store, {
+    get: (target, name) => {
+      if (name === "append") {
+        return (actorId: string, events: readonly NewEvent<Shop>[], options: AppendOptions) =>
+          target.append(actorId, events, { ...options, unfenced: true });
+      }
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  await retryParked(allowing, projection, entry!.position);
+  assert.deepEqual(
+    (await store.getEvents("owned")).map(({ id }) => id),
+    entry!.refused![0]!.events.map(({ id }) => id),
+  );
+  assert.deepEqual(calls, ["order-0", "order-1", "order-2", "order-1"]);
+  assert.deepEqual(await parked(projection), []);
+  assert.deepEqual((await projectionStatuses(store, checkpoints))[0]!.resolved.map(({ action }) => action), [
+    "retried",
+  ]);
+  await store.close();
+});
+
+/** Another order of the same actor, of an item that is not refused. */
+async function placeAgain(store: InMemoryEventStore<Shop>, actorId: string): Promise<void> {
+  await store.append(actorId, [{ eventType: "OrderPlaced", data: { item: "2" } }], { expectedVersion: 1 });
+}
+
+Deno.test("a reaction of more events than a commit takes, or than can be recorded, is the handler's failure", async () => {
+  await using server = await startNatsServer();
+  await using inBucket = await JetStreamCheckpoints.open(server.url);
+  await using folder = await kvFolder();
+  await using inKv = await DenoKvCheckpoints.open(folder.file);
+  await using inMemory = new InMemoryCheckpoints();
+  const text = "x".repeat(100_000);
+  const cases: [CheckpointStore<unknown>, number, string, string][] = [
+    [inMemory, 2000, "", "CommitTooLargeError"],
+    [inKv, 2, text, "TransactionTooLargeError"],
+    [inBucket, 6, text, "TransactionTooLargeError"],
+  ];
+  for (const [checkpoints, count, order, name] of cases) {
+    await using store = new InMemoryEventStore<Shop>();
+    await place(store, 0);
+    const large: Projection<Shop, unknown> = {
+      name: "large",
+      checkpoints,
+      failure: { retries: 0, then: "park" },
+      handle: {
+        OrderPlaced: () => [{
+          actorId: "item",
+          events: Array.from({ length: count }, () => ({ eventType: "ItemReserved", data: { order } })),
+        }],
+      },
+    };
+    await projectOnce(store, large);
+    const [entry] = await parked(large);
+    assert.match(entry!.error, new RegExp(`^${name}: `));
+    assert.deepEqual(await store.getEvents("item"), []);
+  }
 });

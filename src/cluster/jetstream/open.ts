@@ -10,6 +10,8 @@ import { JetStreamBucket } from "./bucket.ts";
 
 /** Leases want to learn soon that a server stands still. */
 const LIVELINESS = { pingInterval: 2_000, maxPingOut: 2 };
+/** The server's default. */
+const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
 const REPLICAS: readonly number[] = [1, 3, 5];
 
 /** How a bucket in NATS is made, and reached. */
@@ -42,6 +44,8 @@ export interface NamedBucketOptions extends BucketOptions {
 export interface OpenBucket {
   /** The bucket. */
   readonly bucket: JetStreamBucket;
+  /** The most bytes that a message may have there. */
+  readonly maxPayload: number;
   /** Closes the connection, if it was opened here. */
   close(): Promise<void>;
 }
@@ -84,7 +88,11 @@ async function open(
     if (opened) await connection.close();
   };
   try {
-    return { bucket: await JetStreamBucket.open(connection, { bucket, replicas, storage }), close };
+    return {
+      bucket: await JetStreamBucket.open(connection, { bucket, replicas, storage }),
+      maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -114,7 +114,7 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "if (this.#closed) return;",
     and: {
       file: "bucket.ts",
-      find: "if (known !== undefined && entry.revision <= known.revision) return false;",
+      find: "if (known !== undefined && !supersedes(entry, known)) return false;",
       replace: "",
     },
   },

@@ -1,0 +1,136 @@
+/**
+ * The end of an event's attempts: the projection stops before it, or sets it aside.
+ *
+ * @module
+ */
+
+import { utf8Length } from "../event/text.ts";
+import type { StoredEvent } from "../event/types.ts";
+import { referenceOf } from "./attempt.ts";
+import {
+  type FailedEvent,
+  ParkedListFullError,
+  ProjectionStoppedError,
+  TransactionTooLargeError,
+} from "./errors.ts";
+import { type Advance, moveOn, type Progress } from "./progress.ts";
+import type { CompiledProjection } from "./projection.ts";
+import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
+
+/** How an event has failed. */
+export interface Failure {
+  /** How the record would go past it. */
+  readonly advance: Advance;
+  /** The error of the last attempt. */
+  readonly cause: unknown;
+  /** How often it was tried. */
+  readonly attempts: number;
+}
+
+/**
+ * Stops before the event, or sets it aside.
+ *
+ * @throws {ProjectionStoppedError | ParkedListFullError} Unless it was set aside.
+ */
+export async function giveUp<Tx>(
+  projection: CompiledProjection<Tx>,
+  progress: Progress<Tx>,
+  event: StoredEvent,
+  { advance, cause, attempts }: Failure,
+): Promise<void> {
+  const entry = parkedEntry(projection, referenceOf(event), cause, attempts);
+  const isRetry = advance !== moveOn;
+  if (isRetry || !canPark(projection, progress, entry)) {
+    if (!isRetry) progress.amend((draft) => draft.stopped = true);
+    await progress.commit();
+    throw ending(projection, progress, entry, { cause, isRetry });
+  }
+  progress.amend((draft) => {
+    draft.parked = [...draft.parked, entry];
+    draft.failing = undefined;
+    advance(draft, event);
+  });
+  await progress.commit();
+}
+
+/**
+ * Stops behind an event whose appends were refused, with them in hand, or sets it aside with them.
+ *
+ * @param isRetry Whether a parked event was being tried again: it is set aside again, and the refusal told.
+ * @throws {ProjectionStoppedError | ParkedListFullError} Unless it was set aside, and in a retry.
+ */
+export async function giveUpIntent<Tx>(
+  projection: CompiledProjection<Tx>,
+  progress: Progress<Tx>,
+  cause: unknown,
+  isRetry: boolean,
+): Promise<void> {
+  const { draft } = progress;
+  const event = draft.intendedFor!;
+  const known = draft.parked.find(({ position }) => position === event.position);
+  const attempts = (known?.attempts ?? 0) + 1;
+  const entry = { ...parkedEntry(projection, event, cause, attempts), refused: draft.intent };
+  const isParked = known !== undefined || canPark(projection, progress, entry);
+  progress.amend(() => {
+    if (isParked) {
+      draft.parked = [...draft.parked.filter((other) => other !== known), entry];
+      draft.intent = draft.intendedFor = undefined;
+    } else {
+      draft.stopped = true;
+      draft.failing = { ...event, error: entry.error, attempts };
+    }
+  });
+  await progress.commit();
+  if (isRetry || !isParked) throw ending(projection, progress, entry, { cause, isRetry });
+}
+
+function parkedEntry<Tx>(
+  { failure: { laterEvents } }: CompiledProjection<Tx>,
+  event: FailedEvent,
+  cause: unknown,
+  attempts: number,
+): ParkedEvent {
+  const parkedAt = new Date().toISOString();
+  return { ...event, error: shortError(cause), attempts, parkedAt, blocksActor: laterEvents === "wait" };
+}
+
+/** Whether the policy is to set events aside, and there is room for another one. */
+function canPark<Tx>(
+  { failure: { then, mostParked } }: CompiledProjection<Tx>,
+  { draft: { parked }, room }: Progress<Tx>,
+  entry: ParkedEvent,
+): boolean {
+  return then === "park" && parked.length < mostParked && sizeOf([...parked, entry]) <= room;
+}
+
+function ending<Tx>(
+  { failure: { then }, id }: CompiledProjection<Tx>,
+  { draft: { parked } }: Progress<Tx>,
+  entry: ParkedEvent,
+  { cause, isRetry }: { readonly cause: unknown; readonly isRetry: boolean },
+): Error {
+  if (then === "park" && !isRetry) return new ParkedListFullError(id, parked.length, { cause });
+  return new ProjectionStoppedError(id, eventOf(entry), entry.attempts, { cause });
+}
+
+/** The event of an entry. */
+export function eventOf(
+  { position, eventId, eventType, actorId, eventVersion }: ParkedEvent,
+): FailedEvent {
+  return { position, eventId, eventType, actorId, eventVersion };
+}
+
+/**
+ * Checks that what a reaction appends can be recorded.
+ *
+ * @throws {TransactionTooLargeError} If it cannot.
+ */
+export function checkRoom(intent: ProjectionRecord["intent"], room: number): void {
+  const size = sizeOf(intent);
+  if (size > room) throw new TransactionTooLargeError("bytes", size, room);
+}
+
+/** How many bytes something takes in a record. */
+function sizeOf(part: unknown): number {
+  return utf8Length(JSON.stringify(part));
+}

@@ -1,0 +1,85 @@
+/**
+ * Projections in processes of their own: how soon they see what another process saves, and how soon one takes over from
+ * another that was killed. Run as a program it is the reading process: its arguments are how it reads, and a server's URL.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+import { JetStreamCheckpoints, JetStreamEventStore, runProjection } from "../../mod.ts";
+import { STAGES } from "../projection/processes/stages.ts";
+import { Workers } from "../projection/processes/worker_process.ts";
+import { add, until } from "../projection/support.ts";
+import { median } from "./harness.ts";
+
+/** How the other process reads. */
+export type Reading = "projection" | "subscription";
+
+/** One clock for both processes, in ms. */
+const instant = (): number => performance.timeOrigin + performance.now();
+
+if (import.meta.main) await read(...Deno.args as [Reading, string]);
+
+async function read(reading: Reading, url: string): Promise<void> {
+  const encoder = new TextEncoder();
+  const handle = ({ position }: { readonly position: string }): void => {
+    const now = instant();
+    Deno.stdout.writeSync(encoder.encode(`${position} ${now}\n`));
+  };
+  await using store = await JetStreamEventStore.open(url);
+  if (reading === "subscription") { for await (const event of store.subscribe()) handle(event); }
+  else {
+    await using checkpoints = await JetStreamCheckpoints.open(url);
+    await using run = runProjection(store, { name: `lag ${crypto.randomUUID()}`, checkpoints, handle });
+    await run.finished;
+  }
+}
+
+/** The median time from a save to its being handled in another process, one at a time, in ms. */
+export async function lagBetweenProcesses(url: string, saves: number, reading: Reading): Promise<number> {
+  await using store = await JetStreamEventStore.open(url);
+  const program = fileURLToPath(import.meta.url);
+  const args = ["run", "--allow-all", "--no-check", program, reading, url];
+  const reader = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "inherit" }).spawn();
+  const handled = new Map<string, number>();
+  const reported = (async () => {
+    let rest = "";
+    for await (const text of reader.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const [position, at] of lines.map((line) => line.split(" "))) handled.set(position!, Number(at));
+    }
+  })();
+  const times: number[] = [];
+  const actorId = crypto.randomUUID();
+  for (let save = 0; save <= saves; save++) {
+    const begun = instant();
+    const [stored] = await store.append(actorId, [{ eventType: "Saved", data: {} }], {
+      expectedVersion: save,
+    });
+    await until("it is handled", () => handled.has(stored!.position));
+    // The first one waits until the reader has started.
+    if (save > 0) times.push(handled.get(stored!.position)! - begun);
+  }
+  reader.kill("SIGKILL");
+  await reader.status;
+  await reported;
+  return median(times);
+}
+
+/** From the death of a worker process with -9 until another one works in its place, in ms. */
+export async function takeOverAfterCrash(stage: string, leaseTtl: number): Promise<number> {
+  await using place = await STAGES[stage]!();
+  await using workers = new Workers({ ...place.order, jobs: ["sums"], leaseTtl });
+  const first = workers.start();
+  await until("it works", () => first.works());
+  const second = workers.start();
+  await until("the other one waits", () => second.stateOf("sums") === "waiting");
+  await add(place.store, 5);
+  // At any moment between two renewals of the lease.
+  await new Promise((resolve) => setTimeout(resolve, 500 + Math.random() * leaseTtl / 5));
+  await workers.end(first, "SIGKILL");
+  const begun = performance.now();
+  await until("the other one works", () => second.works());
+  return performance.now() - begun;
+}
