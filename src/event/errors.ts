@@ -14,7 +14,24 @@ export interface EventReference {
   readonly version?: number | undefined;
 }
 
-/** An event cannot be stored as it is. It names the field; nothing was stored. */
+/**
+ * An event cannot be stored as it is. It names the field; nothing was stored.
+ *
+ * @example What JSON cannot carry is refused
+ * ```ts
+ * import { InMemoryEventStore, InvalidEventError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * try {
+ *   const data = { items: [{ price: 5n }] };
+ *   await store.append("order-1", [{ eventType: "OrderPlaced", data }], { expectedVersion: 0 });
+ * } catch (error) {
+ *   if (!(error instanceof InvalidEventError)) throw error;
+ *   assert.equal(error.field, "data.items[0].price");
+ * }
+ * ```
+ */
 export class InvalidEventError extends AetherError {
   /** Always `"InvalidEventError"`. */
   override readonly name = "InvalidEventError";
@@ -67,7 +84,25 @@ export interface StoredEventReference {
   readonly position: string;
 }
 
-/** A stored event was written under a newer schema version than the one that is registered here. */
+/**
+ * A stored event was written under a newer schema version than the one that is registered here.
+ *
+ * @example A program that is older than its events
+ * ```ts
+ * import { InMemoryEventStore, InMemoryStorage, SchemaVersionError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * const storage = new InMemoryStorage();
+ * await using newer = new InMemoryEventStore({
+ *   storage,
+ *   events: { OrderPlaced: { version: 2, upcast: [(data) => data] } },
+ * });
+ * await newer.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+ *
+ * await using older = new InMemoryEventStore({ storage });
+ * await assert.rejects(older.getEvents("order-1"), SchemaVersionError);
+ * ```
+ */
 export class SchemaVersionError extends AetherError {
   /** Always `"SchemaVersionError"`. */
   override readonly name = "SchemaVersionError";
@@ -99,7 +134,35 @@ export class SchemaVersionError extends AetherError {
   }
 }
 
-/** A stored event does not fit the registered schema, or an upcaster failed on it. */
+/**
+ * A stored event does not fit the registered schema, or an upcaster failed on it.
+ *
+ * @example An old event that does not fit, and how to mend it
+ * ```ts
+ * import { type EventDefinition, EventSchemaError, InMemoryEventStore, InMemoryStorage } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * const storage = new InMemoryStorage();
+ * await using old = new InMemoryEventStore({ storage });
+ * await old.append("order-1", [{ eventType: "OrderPlaced", data: { amount: 5 } }], { expectedVersion: 0 });
+ *
+ * // Any Standard Schema will do, from zod or valibot for example; this one is written by hand.
+ * const schema: EventDefinition["schema"] = {
+ *   "~standard": {
+ *     version: 1,
+ *     vendor: "by hand",
+ *     validate: (value) =>
+ *       (value as { total?: number }).total ? { value } : { issues: [{ message: "is missing", path: ["total"] }] },
+ *   },
+ * };
+ * await using strict = new InMemoryEventStore({ storage, events: { OrderPlaced: { version: 1, schema } } });
+ * await assert.rejects(strict.getEvents("order-1"), EventSchemaError);
+ *
+ * const upcast = [(data: unknown) => ({ total: (data as { amount: number }).amount })];
+ * await using mended = new InMemoryEventStore({ storage, events: { OrderPlaced: { version: 2, schema, upcast } } });
+ * assert.deepEqual((await mended.getEvents("order-1"))[0]?.data, { total: 5 });
+ * ```
+ */
 export class EventSchemaError extends AetherError {
   /** Always `"EventSchemaError"`. */
   override readonly name = "EventSchemaError";

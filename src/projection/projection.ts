@@ -47,12 +47,31 @@ export type HandlerResult = void | readonly Reaction[];
  * @typeParam S The stored event.
  * @typeParam Tx What it writes with.
  */
-export type Handler<S, Tx = undefined> = (
-  event: S,
-  context: HandlerContext<Tx>,
-) => HandlerResult | Promise<HandlerResult>;
+export type Handler<S, Tx = undefined> = {
+  // The type of a method, whose parameters are compared both ways: in Handlers, where a store's event types are any
+  // strings, the compiler takes a handler's event to be of the very type that the handler stands under.
+  handle(event: S, context: HandlerContext<Tx>): HandlerResult | Promise<HandlerResult>;
+}["handle"];
 
-/** Handlers by event type. */
+/**
+ * Handlers by event type.
+ *
+ * @example With a store whose events have no types
+ * ```ts
+ * import { InMemoryCheckpoints, InMemoryEventStore, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * const placed: string[] = [];
+ * await projectOnce(store, {
+ *   name: "placed-orders",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle: { OrderPlaced: ({ actorId }) => void placed.push(actorId) },
+ * });
+ * assert.deepEqual(placed, ["order-1"]);
+ * ```
+ */
 export type Handlers<E extends Event, Tx = undefined> = {
   readonly [T in E["eventType"]]?: Handler<StoredEvent<EventOf<E, T>>, Tx>;
 };

@@ -20,7 +20,25 @@ export interface VersionConflict {
   readonly sameEvent?: boolean;
 }
 
-/** Another writer was there first, or the version is not above the latest. Nothing was stored. */
+/**
+ * Another writer was there first, or the version is not above the latest. Nothing was stored.
+ *
+ * @example Read again, and decide again
+ * ```ts
+ * import { InMemoryEventStore, VersionConflictError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * const placed = [{ eventType: "OrderPlaced", data: { total: 5 } }];
+ * await store.append("order-1", placed, { expectedVersion: 0 });
+ * try {
+ *   await store.append("order-1", placed, { expectedVersion: 0 });
+ * } catch (error) {
+ *   if (!(error instanceof VersionConflictError)) throw error;
+ *   assert.deepEqual([error.actorId, error.currentVersion], ["order-1", 1]); // HTTP 409, say
+ * }
+ * ```
+ */
 export class VersionConflictError extends AetherError {
   /** Always `"VersionConflictError"`. */
   override readonly name = "VersionConflictError";
@@ -50,7 +68,25 @@ export class VersionConflictError extends AetherError {
   }
 }
 
-/** A newer owner has taken the actor over. Nothing was stored. */
+/**
+ * A newer owner has taken the actor over. Nothing was stored.
+ *
+ * @example Stop when somebody else owns the actor
+ * ```ts
+ * import { FencedError, InMemoryEventStore } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.takeOver("order-1", 8); // by the new owner
+ * try {
+ *   const placed = [{ eventType: "OrderPlaced", data: { total: 5 } }];
+ *   await store.append("order-1", placed, { expectedVersion: 0, fencingToken: 7 });
+ * } catch (error) {
+ *   if (!(error instanceof FencedError)) throw error;
+ *   assert.equal(error.actorId, "order-1"); // leave it to the new owner
+ * }
+ * ```
+ */
 export class FencedError extends AetherError {
   /** Always `"FencedError"`. */
   override readonly name = "FencedError";
@@ -76,7 +112,23 @@ export class FencedError extends AetherError {
   }
 }
 
-/** A commit holds more than its store takes. Nothing was stored. */
+/**
+ * A commit holds more than its store takes. Nothing was stored.
+ *
+ * @example Split what one commit cannot hold
+ * ```ts
+ * import { CommitTooLargeError, InMemoryEventStore } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * const { eventsPerCommit } = store.limits;
+ * const tooMany = Array.from({ length: eventsPerCommit + 1 }, () => ({ eventType: "Ticked", data: null }));
+ * await assert.rejects(store.append("clock", tooMany, { expectedVersion: 0 }), CommitTooLargeError);
+ * for (let at = 0; at < tooMany.length; at += eventsPerCommit) {
+ *   await store.append("clock", tooMany.slice(at, at + eventsPerCommit), { expectedVersion: at });
+ * }
+ * ```
+ */
 export class CommitTooLargeError extends AetherError {
   /** Always `"CommitTooLargeError"`. */
   override readonly name = "CommitTooLargeError";
@@ -102,6 +154,21 @@ export type AttemptedEvent<E extends Event = Event> = E;
 /**
  * The store could not learn in time whether a commit was stored. Append the `events` again under `expectedVersion`:
  * that stores them once, whatever happened to the first attempt.
+ *
+ * @example Append the same events again
+ * ```ts
+ * import { type AppendOptions, type EventStore, type NewEvent, OutcomeUnknownError } from "@flowmade-one/aether";
+ * import type { Event } from "@flowmade-one/aether";
+ *
+ * async function appendSurely(store: EventStore, actorId: string, events: NewEvent<Event>[], options: AppendOptions) {
+ *   try {
+ *     return await store.append(actorId, events, options);
+ *   } catch (error) {
+ *     if (!(error instanceof OutcomeUnknownError)) throw error;
+ *     return await store.append(actorId, error.events, { ...options, expectedVersion: error.expectedVersion });
+ *   }
+ * }
+ * ```
  */
 export class OutcomeUnknownError extends AetherError {
   /** Always `"OutcomeUnknownError"`. */
@@ -125,7 +192,23 @@ export class OutcomeUnknownError extends AetherError {
   }
 }
 
-/** A position is not one of this log. */
+/**
+ * A position is not one of this log.
+ *
+ * @example Refuse a position from a request
+ * ```ts
+ * import { InMemoryEventStore, InvalidPositionError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * try {
+ *   for await (const _event of store.readAll({ after: "made up" }));
+ * } catch (error) {
+ *   if (!(error instanceof InvalidPositionError)) throw error;
+ *   assert.equal(error.position, "made up");
+ * }
+ * ```
+ */
 export class InvalidPositionError extends AetherError {
   /** Always `"InvalidPositionError"`. */
   override readonly name = "InvalidPositionError";
@@ -157,7 +240,26 @@ export interface DamagedPlace extends EventReference {
   readonly position?: string | undefined;
 }
 
-/** A stored history is not what was written: bytes changed, or a part is missing. */
+/**
+ * A stored history is not what was written: bytes changed, or a part is missing.
+ *
+ * @example Read around the damage, and report it
+ * ```ts
+ * import { DamagedHistoryError, type EventStore, type HistoryFault } from "@flowmade-one/aether";
+ *
+ * async function readWhatIsLeft(store: EventStore, actorId: string) {
+ *   try {
+ *     return await store.getEvents(actorId);
+ *   } catch (error) {
+ *     if (!(error instanceof DamagedHistoryError)) throw error;
+ *     const faults: HistoryFault[] = [];
+ *     const events = await Array.fromAsync(store.readEvents(actorId, { onDamage: (fault) => faults.push(fault) }));
+ *     for (const { message } of faults) console.error(message);
+ *     return events;
+ *   }
+ * }
+ * ```
+ */
 export class DamagedHistoryError extends AetherError {
   /** Always `"DamagedHistoryError"`. */
   override readonly name = "DamagedHistoryError";
@@ -198,7 +300,25 @@ export interface Truncation {
   readonly firstPosition?: string | undefined;
 }
 
-/** The beginning of a history was removed by the store's retention. */
+/**
+ * The beginning of a history was removed by the store's retention.
+ *
+ * @example Begin at the first event that is kept
+ * ```ts
+ * import { type EventStore, HistoryTruncatedError } from "@flowmade-one/aether";
+ *
+ * async function countEvents(store: EventStore): Promise<number> {
+ *   let count = 0;
+ *   try {
+ *     for await (const _event of store.readAll()) count++;
+ *   } catch (error) {
+ *     if (!(error instanceof HistoryTruncatedError)) throw error;
+ *     for await (const _event of store.readAll({ after: "first-kept" })) count++;
+ *   }
+ *   return count;
+ * }
+ * ```
+ */
 export class HistoryTruncatedError extends AetherError {
   /** Always `"HistoryTruncatedError"`. */
   override readonly name = "HistoryTruncatedError";
@@ -230,7 +350,19 @@ export class HistoryTruncatedError extends AetherError {
 /** Damage, or a beginning that is gone. */
 export type HistoryFault = DamagedHistoryError | HistoryTruncatedError;
 
-/** The store was closed before the call. */
+/**
+ * The store was closed before the call.
+ *
+ * @example A store that is closed
+ * ```ts
+ * import { InMemoryEventStore, StoreClosedError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * const store = new InMemoryEventStore();
+ * await store.close();
+ * await assert.rejects(store.getEvents("order-1"), StoreClosedError);
+ * ```
+ */
 export class StoreClosedError extends AetherError {
   /** Always `"StoreClosedError"`. */
   override readonly name = "StoreClosedError";
@@ -241,7 +373,22 @@ export class StoreClosedError extends AetherError {
   }
 }
 
-/** The store cannot be opened as asked. */
+/**
+ * The store cannot be opened as asked.
+ *
+ * @example Say what is to be done, and end
+ * ```ts
+ * import { AetherError, DenoKvEventStore, StoreOpenError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * try {
+ *   await using store = await DenoKvEventStore.open("/no/such/folder/events.kv");
+ * } catch (error) {
+ *   if (!(error instanceof StoreOpenError)) throw error;
+ *   assert(error instanceof AetherError && error.message.includes("/no/such/folder/events.kv"));
+ * }
+ * ```
+ */
 export class StoreOpenError extends AetherError {
   /** Always `"StoreOpenError"`. */
   override readonly name = "StoreOpenError";
