@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import {
+  BackendError,
   copyEvents,
   CopyIncompleteError,
   type CopyProgress,
@@ -16,6 +17,7 @@ import {
   InvalidArgumentError,
   JetStreamEventStore,
   LocalEventBus,
+  OutcomeUnknownError,
   type StoredEvent,
 } from "../../mod.ts";
 import { seededRandom } from "../support/event_log.ts";
@@ -178,6 +180,35 @@ for (const direction of ["from Deno KV to JetStream", "from JetStream to Deno KV
     await assertCopied(from, to);
   });
 }
+
+Deno.test("copyEvents() goes on when a server is killed and comes back", async () => {
+  const { from } = await sourceAndTarget();
+  await using server = await startNatsServer();
+  await using to = await JetStreamEventStore.open(server.url);
+  await using back = await JetStreamEventStore.open(server.url, { namespace: "back" });
+  for (const [source, target] of [[from, to], [to, back]] as const) {
+    let restarted: Promise<void> | undefined;
+    const restart = async (): Promise<void> => {
+      await server.kill();
+      await server.restart();
+    };
+    const onProgress = ({ phase }: CopyProgress): void => {
+      if (phase === "copying") restarted ??= restart();
+    };
+    for (;;) {
+      try {
+        await copyEvents(source, target, { onProgress });
+        break;
+      } catch (error) {
+        if (!(error instanceof OutcomeUnknownError || error instanceof BackendError)) throw error;
+      }
+      await restarted;
+    }
+    assert(restarted);
+    await restarted;
+    await assertCopied(source, target);
+  }
+});
 
 /** A source of 3,000 events in memory, and an empty target. */
 async function sourceAndTarget(): Promise<{ from: InMemoryEventStore; to: InMemoryEventStore }> {
