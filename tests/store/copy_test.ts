@@ -11,7 +11,9 @@ import {
   type Event,
   type EventInput,
   type EventStore,
+  EventTooLargeError,
   FencedError,
+  HistoryTruncatedError,
   InMemoryEventStore,
   INTERNAL_NAMESPACE,
   InvalidArgumentError,
@@ -375,6 +377,33 @@ Deno.test("copyEvents() splits what is one commit here and too large there", asy
       await assertCopied(from, to);
     }
   });
+});
+
+Deno.test("copyEvents() says which event is too large for the target", async () => {
+  await using server = await startNatsServer({ maxPayload: 400_000 });
+  await using from = new InMemoryEventStore();
+  await from.append("small", [{ eventType: "E", data: 1 }], { expectedVersion: 0 });
+  await from.append("large", [{ eventType: "E", data: "x".repeat(450_000) }], { expectedVersion: 0 });
+  await using to = await JetStreamEventStore.open(server.url);
+  await assert.rejects(copyEvents(from, to), (error) => {
+    assert(error instanceof EventTooLargeError);
+    assert.equal(error.actorId, "large");
+    return true;
+  });
+});
+
+Deno.test("copyEvents() does not pass off the rest of a history as all of it", async () => {
+  await using server = await startNatsServer();
+  await using from = await JetStreamEventStore.open(server.url, { retention: 200 });
+  await from.append("a", [{ eventType: "E", data: 1 }], { expectedVersion: 0 });
+  for (;;) {
+    const kept = await Array.fromAsync(from.readAll({ after: "first-kept" }));
+    if (kept.length === 0) break;
+  }
+  await from.append("a", [{ eventType: "E", data: 2 }], { expectedVersion: "any" });
+  await using to = new InMemoryEventStore();
+  await assert.rejects(copyEvents(from, to), HistoryTruncatedError);
+  assert.deepEqual(await log(to), []);
 });
 
 Deno.test("copyEvents() keeps the schema versions, and needs no schema", async () => {
