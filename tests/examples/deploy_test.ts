@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readDemand } from "../../examples/deploy/demand.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { startFunction } from "./function_process.ts";
 import { PENS, placeOrder, type Service } from "./service_process.ts";
@@ -42,5 +43,18 @@ Deno.test("examples/deploy, many functions at once that come and are killed: eac
     await victim.end("SIGKILL");
     await asked;
     assert.deepEqual(await demandOf(survivor), { pen: orders * 3 });
+  }
+});
+
+Deno.test("examples/deploy brings its read model up to date once a minute, whether anybody asks or not", async () => {
+  await using folder = await kvFolder();
+  await using service = await startFunction(folder.path, folder);
+  await placeOrder(service, "one");
+  using kv = await Deno.openKv(folder.file);
+  for (const deadline = performance.now() + 300_000;;) {
+    const demand = await readDemand(kv);
+    if (Object.keys(demand).length > 0) return assert.deepEqual(demand, { pen: 3 });
+    assert(performance.now() < deadline, "the clock has not called");
+    await new Promise((resolve) => setTimeout(resolve, 200));
   }
 });
