@@ -5,8 +5,8 @@
  * deno run --unstable-kv --allow-net=127.0.0.1:8000 --allow-read=orders.kv --allow-write=orders.kv \
  *   --allow-env=NATS_URL,PORT examples/web_service/main.ts
  *
- * NATS_URL=nats://127.0.0.1:4222 deno run --unstable-kv --allow-net=127.0.0.1:8000,127.0.0.1:4222 \
- *   --allow-env=NATS_URL,PORT examples/web_service/main.ts
+ * NATS_URL=nats://127.0.0.1:4222 deno run --allow-net=127.0.0.1:8000,127.0.0.1:4222 --allow-env=NATS_URL,PORT \
+ *   examples/web_service/main.ts
  * ```
  *
  * and order something, as often as you like: it is ordered once.

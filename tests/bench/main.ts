@@ -14,6 +14,8 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
   cluster: () => import("./cluster.ts"),
   projection: () => import("./projection.ts"),
   bus: () => import("./bus.ts"),
+  copy: () => import("./copy.ts"),
+  deploy: () => import("./deploy.ts"),
 };
 
 const quick = Deno.args.includes("--quick");

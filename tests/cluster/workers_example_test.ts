@@ -31,6 +31,10 @@ class Worker {
     return /partitions ([\d ]+)$/.exec(last)?.[1]?.split(" ") ?? [];
   }
 
+  signal(signal: Deno.Signal): void {
+    this.#process.kill(signal);
+  }
+
   async end(signal: Deno.Signal): Promise<void> {
     this.#process.kill(signal);
     await this.#process.status;
@@ -38,7 +42,7 @@ class Worker {
   }
 }
 
-Deno.test("examples/workers.ts: three share twelve partitions, and survivors take over those of the dead", async () => {
+Deno.test("examples/workers.ts: three share twelve partitions, and take over those of the suspended and the dead", async () => {
   await using server = await startNatsServer();
   const workers = ["alice", "bob", "carol"].map((name) => new Worker(name, server.url));
   const [alice, bob, carol] = workers as [Worker, Worker, Worker];
@@ -46,6 +50,10 @@ Deno.test("examples/workers.ts: three share twelve partitions, and survivors tak
     expected.every(([worker, count]) => worker.partitions.length === count) &&
     new Set(expected.flatMap(([worker]) => worker.partitions)).size === 12;
   await until("each has four", () => share([alice, 4], [bob, 4], [carol, 4]));
+  bob.signal("SIGSTOP");
+  await until("the others have those of the suspended one", () => share([alice, 6], [carol, 6]));
+  bob.signal("SIGCONT");
+  await until("it joins again", () => share([alice, 4], [bob, 4], [carol, 4]));
   await bob.end("SIGKILL");
   await until("the others have six", () => share([alice, 6], [carol, 6]));
   await carol.end("SIGINT");

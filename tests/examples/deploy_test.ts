@@ -1,25 +1,8 @@
 import assert from "node:assert/strict";
+import { readDemand } from "../../examples/deploy/demand.ts";
 import { kvFolder } from "../support/kv_file.ts";
-import { pathOf, PENS, placeOrder, Service } from "./service_process.ts";
-
-/** Starts the function as `deno serve` does it; without a file it may touch nothing at all. */
-async function startFunction(folder: string, file?: string): Promise<Service> {
-  const database: Record<string, string> = file === undefined
-    ? { DENO_KV_DB_MODE: "memory" }
-    : { DENO_KV_DEFAULT_PATH: file };
-  return await Service.start({
-    args: [
-      "serve",
-      "--unstable-cron",
-      "--host=127.0.0.1",
-      "--port=0",
-      ...(file === undefined ? [] : [`--allow-read=${file}`, `--allow-write=${file}`]),
-      pathOf("examples/deploy/main.ts"),
-    ],
-    cwd: folder,
-    env: database,
-  });
-}
+import { startFunction } from "./function_process.ts";
+import { PENS, placeOrder, type Service } from "./service_process.ts";
 
 /** What the read model says once it has caught up. */
 async function demandOf(service: Service): Promise<unknown> {
@@ -47,8 +30,8 @@ Deno.test("examples/deploy, many functions at once that come and are killed: eac
   await using folder = await kvFolder();
   let orders = 0;
   for (let round = 0; round < 3; round++) {
-    await using survivor = await startFunction(folder.path, folder.file);
-    await using victim = await startFunction(folder.path, folder.file);
+    await using survivor = await startFunction(folder.path, folder);
+    await using victim = await startFunction(folder.path, folder);
     const place = async (service: Service): Promise<void> => {
       for (let number = 0; number < 10; number++) await placeOrder(service, `order ${orders++}`);
     };
@@ -60,5 +43,18 @@ Deno.test("examples/deploy, many functions at once that come and are killed: eac
     await victim.end("SIGKILL");
     await asked;
     assert.deepEqual(await demandOf(survivor), { pen: orders * 3 });
+  }
+});
+
+Deno.test("examples/deploy brings its read model up to date once a minute, whether anybody asks or not", async () => {
+  await using folder = await kvFolder();
+  await using service = await startFunction(folder.path, folder);
+  await placeOrder(service, "one");
+  using kv = await Deno.openKv(folder.file);
+  for (const deadline = performance.now() + 300_000;;) {
+    const demand = await readDemand(kv);
+    if (Object.keys(demand).length > 0) return assert.deepEqual(demand, { pen: 3 });
+    assert(performance.now() < deadline, "the clock has not called");
+    await new Promise((resolve) => setTimeout(resolve, 200));
   }
 });

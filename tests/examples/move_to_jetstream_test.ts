@@ -98,6 +98,37 @@ Deno.test("examples/move_to_jetstream.ts: a service moves, killed on the way, an
   assert.match(again.stderr, /CopyTargetDiffersError/);
 });
 
+Deno.test("examples/move_to_jetstream.ts does not call it done while the service still writes", async () => {
+  await using folder = await kvFolder();
+  await using server = await startNatsServer();
+  await using store = await DenoKvEventStore.open(`${folder.path}/orders.kv`);
+  let writes = 0;
+  const write = async (): Promise<void> => {
+    const events = Array.from(
+      { length: 50 },
+      (_, part) => ({ eventType: "OrderPaid", data: { amount: part } }),
+    );
+    await store.append(`order.${writes++}`, events, { expectedVersion: 0 });
+  };
+  while (writes < 100) await write();
+  /** Moves while it writes; the machine may be so slow that nothing comes in between: then once more. */
+  const moveWhileWriting = async (attemptsLeft: number): Promise<ProgramOutput> => {
+    let isMoving = true;
+    const moving = move(folder.path, server.url).finally(() => isMoving = false);
+    const writing = async (): Promise<void> => {
+      while (isMoving) await write();
+    };
+    const [output] = await Promise.all([moving, writing()]);
+    return output.code === 0 && attemptsLeft > 0 ? await moveWhileWriting(attemptsLeft - 1) : output;
+  };
+  const { code, stderr } = await moveWhileWriting(10);
+  assert.equal(code, 1);
+  assert.match(stderr, /^The source grew while it was copied: \d+ events are in both stores/);
+  const again = await move(folder.path, server.url);
+  assert.equal(again.code, 0);
+  assert.match(again.stdout, new RegExp(`^${writes * 50} events are in JetStream`, "m"));
+});
+
 Deno.test("examples/move_to_jetstream.ts says how it is used", async () => {
   const args = [
     "run",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import {
+  BackendError,
   copyEvents,
   CopyIncompleteError,
   type CopyProgress,
@@ -10,12 +11,15 @@ import {
   type Event,
   type EventInput,
   type EventStore,
+  EventTooLargeError,
   FencedError,
+  HistoryTruncatedError,
   InMemoryEventStore,
   INTERNAL_NAMESPACE,
   InvalidArgumentError,
   JetStreamEventStore,
   LocalEventBus,
+  OutcomeUnknownError,
   type StoredEvent,
 } from "../../mod.ts";
 import { seededRandom } from "../support/event_log.ts";
@@ -178,6 +182,35 @@ for (const direction of ["from Deno KV to JetStream", "from JetStream to Deno KV
     await assertCopied(from, to);
   });
 }
+
+Deno.test("copyEvents() goes on when a server is killed and comes back", async () => {
+  const { from } = await sourceAndTarget();
+  await using server = await startNatsServer();
+  await using to = await JetStreamEventStore.open(server.url);
+  await using back = await JetStreamEventStore.open(server.url, { namespace: "back" });
+  for (const [source, target] of [[from, to], [to, back]] as const) {
+    let restarted: Promise<void> | undefined;
+    const restart = async (): Promise<void> => {
+      await server.kill();
+      await server.restart();
+    };
+    const onProgress = ({ phase }: CopyProgress): void => {
+      if (phase === "copying") restarted ??= restart();
+    };
+    for (;;) {
+      try {
+        await copyEvents(source, target, { onProgress });
+        break;
+      } catch (error) {
+        if (!(error instanceof OutcomeUnknownError || error instanceof BackendError)) throw error;
+      }
+      await restarted;
+    }
+    assert(restarted);
+    await restarted;
+    await assertCopied(source, target);
+  }
+});
 
 /** A source of 3,000 events in memory, and an empty target. */
 async function sourceAndTarget(): Promise<{ from: InMemoryEventStore; to: InMemoryEventStore }> {
@@ -344,6 +377,33 @@ Deno.test("copyEvents() splits what is one commit here and too large there", asy
       await assertCopied(from, to);
     }
   });
+});
+
+Deno.test("copyEvents() says which event is too large for the target", async () => {
+  await using server = await startNatsServer({ maxPayload: 400_000 });
+  await using from = new InMemoryEventStore();
+  await from.append("small", [{ eventType: "E", data: 1 }], { expectedVersion: 0 });
+  await from.append("large", [{ eventType: "E", data: "x".repeat(450_000) }], { expectedVersion: 0 });
+  await using to = await JetStreamEventStore.open(server.url);
+  await assert.rejects(copyEvents(from, to), (error) => {
+    assert(error instanceof EventTooLargeError);
+    assert.equal(error.actorId, "large");
+    return true;
+  });
+});
+
+Deno.test("copyEvents() does not pass off the rest of a history as all of it", async () => {
+  await using server = await startNatsServer();
+  await using from = await JetStreamEventStore.open(server.url, { retention: 200 });
+  await from.append("a", [{ eventType: "E", data: 1 }], { expectedVersion: 0 });
+  for (;;) {
+    const kept = await Array.fromAsync(from.readAll({ after: "first-kept" }));
+    if (kept.length === 0) break;
+  }
+  await from.append("a", [{ eventType: "E", data: 2 }], { expectedVersion: "any" });
+  await using to = new InMemoryEventStore();
+  await assert.rejects(copyEvents(from, to), HistoryTruncatedError);
+  assert.deepEqual(await log(to), []);
 });
 
 Deno.test("copyEvents() keeps the schema versions, and needs no schema", async () => {

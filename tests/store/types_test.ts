@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import {
+  copyEvents,
   type Decider,
   type Event,
   type EventInput,
@@ -121,6 +122,9 @@ Deno.test("types: helpers are generic over stores", async () => {
   await using numbers = new InMemoryEventStore<Event<"Counted", number>>();
   // @ts-expect-error: they hold other events
   await assert.rejects(copyAll(store, numbers, 5));
+  assert.equal((await copyEvents(store, new InMemoryEventStore<OrderEvent>())).copied, 2);
+  // @ts-expect-error: they hold other events
+  assert.equal((await copyEvents(store, numbers)).copied, 2);
 });
 
 Deno.test("types: what is saved must be an event of the store", async () => {
