@@ -187,6 +187,21 @@ function timestampOf(given: unknown, context: DraftContext): string {
   );
 }
 
+/**
+ * Returns a frozen copy of metadata that is to be given to events.
+ *
+ * @throws {InvalidEventError} Naming the string that is none.
+ */
+export function checkMetadata(metadata: unknown): EventMetadata {
+  try {
+    return copyMetadata(metadata, Number.MAX_SAFE_INTEGER).value as EventMetadata;
+  } catch (error) {
+    if (error instanceof JsonFault) throw new InvalidEventError(error.path, error.message, {}, error);
+    if (error instanceof Refusal) throw new InvalidEventError(error.field, error.message);
+    throw new InvalidEventError("metadata", "could not be read", {}, { cause: error });
+  }
+}
+
 function copyMetadata(metadata: unknown, limit: number): { value: unknown; most: number } {
   if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) {
     throw new Refusal("metadata", `must be an object of strings, and is ${describe(metadata)}`);

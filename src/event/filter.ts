@@ -23,7 +23,7 @@ export interface Filterable {
  */
 export function compileFilter(filter: EventFilter): ((event: Filterable) => boolean) | undefined {
   const { eventTypes, actorId, actorPrefix } = filter;
-  if (eventTypes !== undefined) checkTypes(eventTypes);
+  const types = eventTypes === undefined ? undefined : typesOf(eventTypes);
   if (actorId !== undefined) {
     const fault = actorIdFault(actorId);
     if (fault) throw new InvalidArgumentError("actorId", fault);
@@ -31,8 +31,7 @@ export function compileFilter(filter: EventFilter): ((event: Filterable) => bool
   if (actorPrefix !== undefined && (typeof actorPrefix !== "string" || !actorPrefix.isWellFormed())) {
     throw new InvalidArgumentError("actorPrefix", "must be a well-formed string");
   }
-  if (eventTypes === undefined && actorId === undefined && !actorPrefix) return undefined;
-  const types = eventTypes && new Set<string>(eventTypes);
+  if (types === undefined && actorId === undefined && !actorPrefix) return undefined;
   return (event) =>
     (actorId === undefined || event.actorId === actorId) &&
     (actorPrefix === undefined || event.actorId.startsWith(actorPrefix)) &&
@@ -40,13 +39,23 @@ export function compileFilter(filter: EventFilter): ((event: Filterable) => bool
 }
 
 /** A string would pass for a list of letters, and choose nothing. */
-function checkTypes(eventTypes: unknown): void {
-  if (!Array.isArray(eventTypes) || eventTypes.some((type) => typeof type !== "string" || type === "")) {
+function typesOf(eventTypes: unknown): ReadonlySet<string> {
+  if (!isListOfTypes(eventTypes)) {
     throw new InvalidArgumentError("eventTypes", 'must be a list of event types, such as ["OrderPlaced"]');
   }
-  if (eventTypes.length > 0) return;
+  if (eventTypes.length > 0) return new Set(Array.prototype.values.call(eventTypes));
   throw new InvalidArgumentError(
     "eventTypes",
     "is empty and would choose nothing: leave it out to choose all",
   );
+}
+
+/** Holes are no types either, and a proxy may throw whatever it is asked. */
+function isListOfTypes(eventTypes: unknown): eventTypes is readonly string[] {
+  try {
+    return Array.isArray(eventTypes) &&
+      !Array.prototype.values.call(eventTypes).some((type) => typeof type !== "string" || type === "");
+  } catch {
+    return false;
+  }
 }

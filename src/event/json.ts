@@ -115,6 +115,7 @@ class Copier {
       this.#enter(depth, index);
       result.push(this.copy(source[index], depth + 1));
     }
+    this.#refuseSymbols(source, depth);
     for (const key of Object.keys(source).slice(length)) {
       this.#enter(depth, key);
       this.#refuse(depth + 1, "is a named property of an array, which JSON would drop");
@@ -125,8 +126,7 @@ class Copier {
   #object(source: object, depth: number): object {
     const prototype = Object.getPrototypeOf(source);
     if (prototype !== Object.prototype && prototype !== null) this.#refuse(depth, classFault(source));
-    const [symbol] = Object.getOwnPropertySymbols(source);
-    if (symbol) this.#refuse(depth, `has the key ${String(symbol)}, which JSON would drop`);
+    this.#refuseSymbols(source, depth);
     const result: Record<string, unknown> = {};
     // The prototype is known to have nothing enumerable, unless somebody has tampered with it: own is asked for below.
     for (const key in source) {
@@ -142,6 +142,11 @@ class Copier {
       else result[key] = copied;
     }
     return Object.freeze(result);
+  }
+
+  #refuseSymbols(source: object, depth: number): void {
+    const [symbol] = Object.getOwnPropertySymbols(source);
+    if (symbol) this.#refuse(depth, `has the key ${String(symbol)}, which JSON would drop`);
   }
 
   #refuse(depth: number, reason: string): never {

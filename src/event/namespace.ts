@@ -5,6 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "./text.ts";
 
 /** Letters, digits, `_` and `-`: legal as it is in NATS subjects, stream names and KV buckets. */
 const NAMESPACE = /^[A-Za-z0-9_-]{1,64}$/;
@@ -28,9 +29,7 @@ export function validateNamespace(namespace: unknown): string {
   if (typeof namespace !== "string" || !NAMESPACE.test(namespace)) {
     throw new InvalidArgumentError(
       "namespace",
-      `${
-        JSON.stringify(namespace) ?? typeof namespace
-      } is not a name of 1 to 64 letters, digits, "_" and "-"`,
+      `${describe(namespace)} is not a name of 1 to 64 letters, digits, "_" and "-"`,
     );
   }
   return namespace;

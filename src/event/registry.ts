@@ -5,6 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
+import { readOptions } from "../options.ts";
 import { EventSchemaError, InvalidEventError, SchemaVersionError } from "./errors.ts";
 import { copyJson } from "./json.ts";
 import type { Draft } from "./draft.ts";
@@ -85,6 +86,28 @@ interface Entry {
 /** Upcast data may be of any size: what counts is what was stored. */
 const NO_LIMIT = Infinity;
 
+/** Refuses what cannot check data. */
+function checkSchema(eventType: string, schema: StandardSchema | undefined): void {
+  if (schema === undefined) return;
+  try {
+    if (typeof schema["~standard"].validate === "function") return;
+  } catch {
+    // refused below
+  }
+  throw new InvalidArgumentError(
+    `events.${eventType}.schema`,
+    'must be a Standard Schema: an object with "~standard"',
+  );
+}
+
+function isListOfFunctions(upcast: unknown): boolean {
+  try {
+    return Array.isArray(upcast) && upcast.every((step) => typeof step === "function");
+  } catch {
+    return false;
+  }
+}
+
 /** The event types that a store knows more about than their names. */
 export class EventRegistry {
   readonly #entries = new Map<string, Entry>();
@@ -95,9 +118,18 @@ export class EventRegistry {
    * @throws {InvalidArgumentError} If a version is not a positive integer, or upcasters are missing or too many.
    */
   constructor(definitions: Readonly<Record<string, EventDefinition | undefined>> = {}) {
-    for (const [eventType, definition] of Object.entries(definitions)) {
+    const listed = readOptions(definitions, (given) => Object.entries(given), "options.events");
+    for (const [eventType, definition] of listed) {
       if (!definition) continue;
-      const { version = 1, schema, upcast = [] } = definition;
+      const { version = 1, schema, upcast = [] } = readOptions(
+        definition,
+        ({ ...fields }) => fields,
+        `events.${eventType}`,
+      );
+      checkSchema(eventType, schema);
+      if (!isListOfFunctions(upcast)) {
+        throw new InvalidArgumentError(`events.${eventType}.upcast`, "must be a list of functions");
+      }
       if (!Number.isSafeInteger(version) || version < 1) {
         throw new InvalidArgumentError(
           `events.${eventType}.version`,

@@ -34,9 +34,17 @@ function inRange(milliseconds: number): boolean {
  */
 export function toTimestamp(input: unknown): string | undefined {
   if (typeof input === "string") return parse(input);
-  if (!(input instanceof Date)) return undefined;
-  const milliseconds = Date.prototype.getTime.call(input);
+  const milliseconds = timeOf(input);
   return Number.isNaN(milliseconds) || !inRange(milliseconds) ? undefined : format(milliseconds);
+}
+
+/** The instant of a date; NaN for an invalid one, and for what only claims to be one. */
+function timeOf(date: unknown): number {
+  try {
+    return Date.prototype.getTime.call(date as Date);
+  } catch {
+    return NaN;
+  }
 }
 
 /** The days of each month, outside a leap year. */

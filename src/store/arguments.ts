@@ -4,11 +4,117 @@
  * @module
  */
 
+import { isPromise } from "node:util/types";
 import { InvalidArgumentError } from "../errors.ts";
 import { actorIdFault, isVersion } from "../event/draft.ts";
+import { compileFilter, type Filterable } from "../event/filter.ts";
 import { describe } from "../event/text.ts";
+import type { EventFilter } from "../event/types.ts";
+import { checkFlag, checkFunction, checkSignal, readOptions } from "../options.ts";
 import type { HistoryRead } from "./backend.ts";
-import type { AppendOptions, ReadEventsOptions } from "./types.ts";
+import type { Commit } from "./commit.ts";
+import type {
+  AppendOptions,
+  ListActorsOptions,
+  LogStart,
+  ReadAllOptions,
+  ReadEventsOptions,
+  SaveOptions,
+  SubscribeOptions,
+  VerifyOptions,
+} from "./types.ts";
+
+/** The options of a save, checked. */
+export type CheckedSave = Pick<Commit, "fencingToken" | "unfenced" | "signal">;
+
+/** The options of an append, checked. */
+export interface CheckedAppend {
+  /** The version that the actor must be at. */
+  readonly expectedVersion: number | "any";
+  /** The rest. */
+  readonly save: CheckedSave;
+}
+
+const PLAIN_SAVE: CheckedSave = Object.freeze({
+  fencingToken: undefined,
+  unfenced: false,
+  signal: undefined,
+});
+
+/** Reads the options of a save. */
+export function readSave(options: SaveOptions | undefined): CheckedSave {
+  return options === undefined ? PLAIN_SAVE : readOptions(options, checkSave);
+}
+
+/** Reads the options of an append. */
+export function readAppend(options: AppendOptions | undefined): CheckedAppend {
+  return readOptions(options, checkAppend);
+}
+
+function checkSave({ fencingToken, unfenced, signal }: SaveOptions): CheckedSave {
+  if (fencingToken !== undefined) checkToken("options.fencingToken", fencingToken);
+  return {
+    fencingToken,
+    unfenced: checkFlag("options.unfenced", unfenced),
+    signal: checkSignal(signal),
+  };
+}
+
+function checkAppend(options: AppendOptions): CheckedAppend {
+  const { expectedVersion } = options;
+  checkExpectedVersion(expectedVersion);
+  return { expectedVersion, save: checkSave(options) };
+}
+
+/** A read of the log, every default filled in. */
+export interface CheckedLogRead extends Pick<ReadAllOptions, "onDamage" | "signal"> {
+  /** Where to begin. */
+  readonly after: LogStart;
+  /** What to choose. */
+  readonly filter: EventFilter;
+  /** Chooses it. */
+  readonly chosen: ((event: Filterable) => boolean) | undefined;
+  /** The most events. */
+  readonly limit: number;
+}
+
+/** Reads the options of a read of the log, or of a subscription to it. */
+export function readLogRead(options: ReadAllOptions & SubscribeOptions | undefined): CheckedLogRead {
+  return readOptions(options, ({ after = "start", limit, onDamage, signal, ...filter }) => {
+    checkFunction("options.onDamage", onDamage);
+    checkSignal(signal);
+    return {
+      after,
+      filter,
+      chosen: compileFilter(filter),
+      limit: checkLimit(limit),
+      ...(onDamage && { onDamage }),
+      ...(signal && { signal }),
+    };
+  });
+}
+
+/** Reads the options of a listing. */
+export function readListing(options: ListActorsOptions | undefined): ListActorsOptions {
+  return readOptions(options, ({ actorPrefix, signal }) => {
+    compileFilter(actorPrefix === undefined ? {} : { actorPrefix });
+    checkSignal(signal);
+    return { ...(actorPrefix !== undefined && { actorPrefix }), ...(signal && { signal }) };
+  });
+}
+
+/** Reads the options of a verification. */
+export function readVerification(options: VerifyOptions | undefined): VerifyOptions {
+  return readOptions(options, ({ expectedPosition, onProgress, signal }) => {
+    checkFunction("options.onProgress", onProgress);
+    checkSignal(signal);
+    return {
+      ...(expectedPosition !== undefined && { expectedPosition }),
+      ...(onProgress && { onProgress }),
+      ...(signal && { signal }),
+    };
+  });
+}
 
 /** Refuses what cannot be an actor id. */
 export function checkActorId(actorId: unknown): void {
@@ -41,45 +147,79 @@ export function checkLimit(limit: number | undefined): number {
   );
 }
 
-/** Returns the version that an append expects. */
-export function checkExpectedVersion(options: AppendOptions | undefined): number | "any" {
-  const expected: unknown = options?.expectedVersion;
-  if (expected === "any" || expected === 0 || isVersion(expected)) return expected;
+/** Refuses what an append cannot expect. */
+function checkExpectedVersion(expected: unknown): void {
+  if (expected === "any" || expected === 0 || isVersion(expected)) return;
   throw new InvalidArgumentError(
     "options.expectedVersion",
     `must be the version that the actor is at, 0 for a new one, or "any", and is ${describe(expected)}`,
   );
 }
 
-/** Returns the options of a read of a history, every default filled in. */
-export function checkHistoryRead(options: ReadEventsOptions): HistoryRead {
-  const { fromVersion = 1, toVersion = Number.MAX_SAFE_INTEGER, direction = "forward", onDamage } = options;
+/** Reads the options of a read of a history, every default filled in. */
+export function readHistoryRead(
+  options: ReadEventsOptions | undefined,
+): HistoryRead & Pick<ReadEventsOptions, "signal"> {
+  return readOptions(options, checkHistoryRead);
+}
+
+function checkHistoryRead(options: ReadEventsOptions): HistoryRead & Pick<ReadEventsOptions, "signal"> {
+  const {
+    fromVersion = 1,
+    toVersion = Number.MAX_SAFE_INTEGER,
+    direction = "forward",
+    limit,
+    onDamage,
+    signal,
+  } = options;
+  checkFunction("options.onDamage", onDamage);
+  checkSignal(signal);
   checkVersion("options.fromVersion", fromVersion);
   checkVersion("options.toVersion", toVersion);
   if (direction !== "forward" && direction !== "backward") {
     throw new InvalidArgumentError("options.direction", 'must be "forward" or "backward"');
   }
-  return { fromVersion, toVersion, direction, limit: checkLimit(options.limit), onDamage };
+  return {
+    fromVersion,
+    toVersion,
+    direction,
+    limit: checkLimit(limit),
+    onDamage,
+    ...(signal && { signal }),
+  };
 }
 
 /** Refuses what cannot be folded with. */
 export function checkView(argument: string, view: unknown): void {
-  const { initialState, evolve } = (view ?? {}) as { initialState?: unknown; evolve?: unknown };
-  if (typeof initialState === "function" && typeof evolve === "function") return;
+  const sound = readOptions(
+    (view ?? {}) as { initialState?: unknown; evolve?: unknown },
+    ({ initialState, evolve }) => typeof initialState === "function" && typeof evolve === "function",
+    argument,
+  );
+  if (sound) return;
   throw new InvalidArgumentError(
     argument,
     "must be an object with the functions initialState() and evolve(state, event)",
   );
 }
 
-/** Refuses what a decider cannot have decided. */
-export function checkDecision(decided: unknown): void {
-  if (Array.isArray(decided)) return;
-  const returned = decided instanceof Promise
+/** Refuses what a decider cannot have decided, and says how many events it has. */
+export function checkDecision(decided: unknown): number {
+  if (isArray(decided)) return readOptions(decided, ({ length }) => length, "decider.decide");
+  const returned = isPromise(decided)
     ? "a promise: load what it needs before, and pass it in with the command"
     : describe(decided);
   throw new InvalidArgumentError(
     "decider.decide",
     `must return an array of events, and returned ${returned}`,
   );
+}
+
+/** Whether a value is an array; a proxy that was revoked throws when it is asked. */
+export function isArray(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
 }

@@ -5,7 +5,13 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
-import { actorIdFault, type DraftContext, draftEvent, MAX_NAME_BYTES } from "../event/draft.ts";
+import {
+  actorIdFault,
+  type DraftContext,
+  draftEvent,
+  MAX_ACTOR_ID_BYTES,
+  MAX_NAME_BYTES,
+} from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import type { EventRegistry } from "../event/registry.ts";
 import type { Subscription } from "../event/subscription.ts";
@@ -16,17 +22,20 @@ import type { AnnouncementCounts, Announcer } from "./announcer.ts";
 import type { StorageBackend } from "./backend.ts";
 import {
   checkActorId,
-  checkExpectedVersion,
-  checkHistoryRead,
-  checkLimit,
+  type CheckedSave,
   checkToken,
   checkVersion,
+  readAppend,
+  readHistoryRead,
+  readListing,
+  readLogRead,
+  readSave,
+  readVerification,
 } from "./arguments.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
 import { flatten, type Restore } from "./batches.ts";
 import { checkCounts, type Commit, type CommitPart } from "./commit.ts";
 import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
-import { compileFilter } from "../event/filter.ts";
 import {
   type ObservedRead,
   observeIteration,
@@ -36,6 +45,7 @@ import {
   type SaveOperation,
 } from "./observation.ts";
 import type { StoreSetup } from "./options.ts";
+import { verifyFor } from "./verification.ts";
 import { explainConflict } from "./repetition.ts";
 import { eventsOf, offerRawLog } from "./raw_log.ts";
 import { type Snapshot, validateSnapshot } from "./snapshot.ts";
@@ -99,7 +109,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       },
       save: async (events, signal) => {
         this.#assertOpen();
-        const parts = divideByActor(draftStored(events, this.#drafting));
+        const parts = divideByActor(draftStored(events, this.#drafting, this.limits));
         checkCounts(parts, this.limits);
         const commit = { parts, fencingToken: undefined, unfenced: false, signal };
         return await this.#track(() => backend.commit(commit));
@@ -118,20 +128,22 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   }
 
   /** Saves one event under a version of the caller's choice. */
-  async saveEvent(event: EventInput<E>, options: SaveOptions = {}): Promise<StoredEvent<E>> {
+  async saveEvent(event: EventInput<E>, options?: SaveOptions): Promise<StoredEvent<E>> {
     this.#assertOpen();
+    const save = readSave(options);
     const draft = draftEvent(event, undefined, this.#drafting);
     const part: CommitPart = { actorId: draft.event.actorId, drafts: [draft], expected: "given" };
-    const stored = this.#save("saveEvent", [part], options);
+    const stored = this.#save("saveEvent", [part], save);
     return (stored instanceof Promise ? await stored : stored)[0]!;
   }
 
   /** Saves events of one or several actors in one commit: all, or none. */
-  async saveEvents(events: readonly EventInput<E>[], options: SaveOptions = {}): Promise<StoredEvent<E>[]> {
+  async saveEvents(events: readonly EventInput<E>[], options?: SaveOptions): Promise<StoredEvent<E>[]> {
     this.#assertOpen();
-    const drafts = draftAll(events, undefined, this.#drafting);
+    const save = readSave(options);
+    const drafts = draftAll(events, undefined, this.#drafting, this.limits);
     if (drafts.length === 0) return [];
-    return await this.#save("saveEvents", divideByActor(drafts), options);
+    return await this.#save("saveEvents", divideByActor(drafts), save);
   }
 
   /** Appends events to an actor's history in one commit, numbered on from its latest version. */
@@ -143,11 +155,11 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     const fault = actorIdFault(actorId);
     if (fault) throw new InvalidEventError("actorId", fault);
-    const expected = checkExpectedVersion(options);
-    const drafts = draftAll(events, actorId, this.#drafting);
+    const { expectedVersion: expected, save } = readAppend(options);
+    const drafts = draftAll(events, actorId, this.#drafting, this.limits);
     if (drafts.length === 0) return [];
     if (expected !== "any") checkGivenVersions(drafts, expected);
-    return await this.#save("append", [{ actorId, drafts, expected }], options);
+    return await this.#save("append", [{ actorId, drafts, expected }], save);
   }
 
   /** Stores a fencing token for an actor, alone. */
@@ -176,15 +188,15 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   }
 
   /** An actor's events in bounded memory, in either direction. */
-  readEvents(actorId: string, options: ReadEventsOptions = {}): AsyncIterable<StoredEvent<E>> {
+  readEvents(actorId: string, options?: ReadEventsOptions): AsyncIterable<StoredEvent<E>> {
     checkActorId(actorId);
-    const read = checkHistoryRead(options);
+    const { signal, ...read } = readHistoryRead(options);
     const observed = { operation: "readEvents", actorId } as const;
     return this.#iterate(
       observed,
       () => this.#backend.readHistory(actorId, read),
       read.limit,
-      options.signal,
+      signal,
     );
   }
 
@@ -198,16 +210,15 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** The global log in commit order, up to its end at the time of the call. */
   readAll<T extends E["eventType"] = E["eventType"]>(
-    options: ReadAllOptions<T> = {},
+    options?: ReadAllOptions<T>,
   ): AsyncIterable<StoredEvent<EventOf<E, T>>> {
-    const { after = "start", limit, onDamage, signal, ...filter } = options;
-    const chosen = compileFilter(filter);
+    const { after, filter, chosen, limit, onDamage, signal } = readLogRead(options);
     const read = async function* (backend: StorageBackend): AsyncIterable<readonly StoredEvent[]> {
       for await (const { events } of backend.readLog({ after, filter, onDamage })) {
         yield chosen ? events.filter(chosen) : events;
       }
     };
-    return this.#iterate({ operation: "readAll" }, () => read(this.#backend), checkLimit(limit), signal);
+    return this.#iterate({ operation: "readAll" }, () => read(this.#backend), limit, signal);
   }
 
   /** The position of the last event of the global log. */
@@ -218,11 +229,10 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** The global log from a position on, and then every event as it is stored. */
   subscribe<T extends E["eventType"] = E["eventType"]>(
-    options: SubscribeOptions<T> = {},
+    options?: SubscribeOptions<T>,
   ): Subscription<StoredEvent<EventOf<E, T>>> {
     this.#assertOpen();
-    const { after = "start", signal, ...filter } = options;
-    const chosen = compileFilter(filter);
+    const { after, filter, chosen, signal } = readLogRead(options);
     type Delivered = StoredEvent<EventOf<E, T>>;
     const subscription = new LogSubscription<Delivered>({
       follow: (controls) => this.#backend.followLog({ after, filter, onDamage: undefined, ...controls }),
@@ -243,18 +253,21 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   }
 
   /** Every actor that has events, once. */
-  listActors(options: ListActorsOptions = {}): AsyncIterable<ActorSummary> {
-    compileFilter(options.actorPrefix === undefined ? {} : { actorPrefix: options.actorPrefix });
+  listActors(options?: ListActorsOptions): AsyncIterable<ActorSummary> {
+    const listing = readListing(options);
     const list = async function* (backend: StorageBackend): AsyncIterable<readonly ActorSummary[]> {
-      for await (const actor of backend.listActors(options)) yield [actor];
+      if ((listing.actorPrefix?.length ?? 0) > MAX_ACTOR_ID_BYTES) return; // no actor's id is as long
+      for await (const actor of backend.listActors(listing)) yield [actor];
     };
-    return flatten(list(this.#backend), { signal: options.signal, check: () => this.#assertOpen() });
+    return flatten(list(this.#backend), { signal: listing.signal, check: () => this.#assertOpen() });
   }
 
   /** Reads everything and reports what is damaged, missing or out of order. */
-  async verify(options: VerifyOptions = {}): Promise<VerificationReport> {
+  async verify(options?: VerifyOptions): Promise<VerificationReport> {
     this.#assertOpen();
-    return await this.#track(() => this.#backend.verify(options));
+    const read = readVerification(options);
+    read.signal?.throwIfAborted();
+    return await this.#track(() => verifyFor(read, (options) => this.#backend.verify(options)));
   }
 
   /** Says in words what weakens this store's promises as it is set up. */
@@ -329,10 +342,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   #save(
     operation: SaveOperation,
     parts: readonly CommitPart[],
-    options: SaveOptions,
+    { fencingToken, unfenced, signal }: CheckedSave,
   ): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
-    const { fencingToken, unfenced = false, signal } = options;
-    if (fencingToken !== undefined) checkToken("options.fencingToken", fencingToken);
     signal?.throwIfAborted();
     checkCounts(parts, this.limits);
     const telemetry = this.#telemetry();

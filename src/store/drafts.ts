@@ -4,27 +4,31 @@
  * @module
  */
 
-import { InvalidArgumentError } from "../errors.ts";
+import { AetherError, InvalidArgumentError } from "../errors.ts";
 import { type Draft, type DraftContext, draftEvent } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import { schemaVersionOf } from "../event/registry.ts";
 import type { StoredEvent } from "../event/types.ts";
+import { isArray } from "./arguments.ts";
 import type { CommitPart } from "./commit.ts";
+import { CommitTooLargeError } from "./errors.ts";
+import type { StoreLimits } from "./types.ts";
 
 /**
  * Validates and copies the events of one save.
  *
  * @param actorId The actor that `append` was called with; without one each event carries its own, and a version.
  * @throws {InvalidEventError | EventTooLargeError} If one of them cannot be stored, or an id stands twice among them.
+ * @throws {CommitTooLargeError} If there are more than the store takes: then none is looked at.
  */
 export function draftAll(
   events: readonly unknown[],
   actorId: string | undefined,
   context: DraftContext,
+  { eventsPerCommit }: StoreLimits,
 ): Draft[] {
-  if (!Array.isArray(events)) throw new InvalidArgumentError("events", "must be an array");
-  // Array.from visits holes too, which `map` would hand on.
-  const drafts = Array.from(events, (event) => draftEvent(event, actorId, context));
+  if (!isArray(events)) throw new InvalidArgumentError("events", "must be an array");
+  const drafts = readList(events, eventsPerCommit, (event) => draftEvent(event, actorId, context));
   if (drafts.length > 1) {
     const ids = new Set<string>();
     for (const { event: { id, actorId } } of drafts) {
@@ -36,9 +40,31 @@ export function draftAll(
 }
 
 /** Drafts events of another store: their schema versions are those that they were stored under there. */
-export function draftStored(events: readonly StoredEvent[], context: DraftContext): Draft[] {
-  return draftAll(events, undefined, context)
+export function draftStored(
+  events: readonly StoredEvent[],
+  context: DraftContext,
+  limits: StoreLimits,
+): Draft[] {
+  return draftAll(events, undefined, context, limits)
     .map((draft, index) => ({ ...draft, schemaVersion: schemaVersionOf(events[index]!) }));
+}
+
+/** Every element, holes too, by its index: what a list says of its own iteration is not asked. */
+function readList(
+  events: readonly unknown[],
+  most: number,
+  read: (event: unknown) => Draft,
+): Draft[] {
+  try {
+    const { length } = events;
+    if (length > most) throw new CommitTooLargeError("events", length, most);
+    const drafts: Draft[] = [];
+    for (let index = 0; index < length; index++) drafts.push(read(events[index]));
+    return drafts;
+  } catch (error) {
+    if (error instanceof AetherError) throw error;
+    throw new InvalidArgumentError("events", "could not be read", { cause: error });
+  }
 }
 
 /**

@@ -417,12 +417,13 @@ export class InvalidSnapshotError extends AetherError {
   override readonly name = "InvalidSnapshotError";
   /** The path of the offending field, such as `state.items[3]`. */
   readonly field: string;
-  /** The snapshot's actor. */
-  readonly actorId: string;
+  /** The snapshot's actor, where it is known. */
+  readonly actorId: string | undefined;
 
   /** Names the field and says what it must be. */
-  constructor(field: string, message: string, actorId: string) {
-    super(`Invalid snapshot of actor ${JSON.stringify(actorId)}: ${field}: ${message}`);
+  constructor(field: string, message: string, actorId?: string) {
+    const whose = actorId === undefined ? "" : ` of actor ${JSON.stringify(actorId)}`;
+    super(`Invalid snapshot${whose}: ${field}: ${message}`);
     this.field = field;
     this.actorId = actorId;
   }

@@ -9,7 +9,9 @@ import type { Event, EventMetadata, NewEvent, StoredEvent } from "../event/types
 import { backoff, sleep } from "../sleep.ts";
 import { telemetry } from "../telemetry.ts";
 import { warner, type Warning } from "../warning.ts";
-import { checkDecision, checkView } from "./arguments.ts";
+import { checkMetadata } from "../event/draft.ts";
+import { checkFunction, readOptions } from "../options.ts";
+import { checkDecision, checkView, readSave } from "./arguments.ts";
 import type { Decider } from "./decider.ts";
 import { VersionConflictError } from "./errors.ts";
 import { replay, type ReplayStore, resume } from "./replay.ts";
@@ -89,23 +91,19 @@ export async function execute<S, C, E extends Event>(
   actorId: string,
   decider: Decider<S, C, E>,
   command: NoInfer<C>,
-  options: ExecuteOptions = {},
+  options?: ExecuteOptions,
 ): Promise<Executed<S, E>> {
-  const { retries = 10, metadata, onWarning, ...save } = options;
-  if (!Number.isSafeInteger(retries) || retries < 0) {
-    throw new InvalidArgumentError("options.retries", "must be a non-negative integer");
-  }
+  const { retries, metadata, onWarning, save } = readOptions(options, checkExecute);
   checkView("decider", decider);
   if (typeof decider.decide !== "function") {
     throw new InvalidArgumentError("decider.decide", "must be a function of a command and a state");
   }
   const warn = onWarning ? warner(onWarning) : warnOnConsole;
-  const { signal } = options;
+  const { signal } = save;
   let current = await replay(store, actorId, decider, { ...(signal && { signal }), onWarning: warn });
   for (let attempt = 1;; attempt++) {
     const decided = decider.decide(command, current.state);
-    checkDecision(decided);
-    if (decided.length === 0) return { state: current.state, version: current.version, events: [] };
+    if (checkDecision(decided) === 0) return { state: current.state, version: current.version, events: [] };
     try {
       const events = await store.append(actorId, withMetadata(decided, metadata), {
         ...save,
@@ -144,10 +142,33 @@ export async function execute<S, C, E extends Event>(
   }
 }
 
+/** Returns the options, those of the append apart. */
+function checkExecute({ retries = 10, metadata, onWarning, ...save }: ExecuteOptions): CheckedExecute {
+  if (!Number.isSafeInteger(retries) || retries < 0) {
+    throw new InvalidArgumentError("options.retries", "must be a non-negative integer");
+  }
+  checkFunction("options.onWarning", onWarning);
+  readSave(save);
+  return { retries, metadata: metadata === undefined ? undefined : checkMetadata(metadata), onWarning, save };
+}
+
+interface CheckedExecute {
+  readonly retries: number;
+  readonly metadata: EventMetadata | undefined;
+  readonly onWarning: ExecuteOptions["onWarning"];
+  readonly save: SaveOptions;
+}
+
 function withMetadata<E extends Event>(
   events: readonly NewEvent<E>[],
   metadata: EventMetadata | undefined,
 ): readonly NewEvent<E>[] {
   if (!metadata) return events;
-  return events.map((event) => ({ ...event, metadata: { ...metadata, ...event.metadata } }));
+  return events.map((event) => {
+    try {
+      return { ...event, metadata: { ...metadata, ...event.metadata } };
+    } catch {
+      return event; // no event, or one that cannot be read: append says so
+    }
+  });
 }

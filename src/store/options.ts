@@ -11,6 +11,7 @@ import { validateUserNamespace } from "../event/namespace.ts";
 import { type EventDefinitions, EventRegistry } from "../event/registry.ts";
 import { describe } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
+import { checkFunction, readOptions } from "../options.ts";
 import { telemetry, type TelemetrySource } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { Announcer } from "./announcer.ts";
@@ -60,22 +61,26 @@ export interface StoreSetup {
  *
  * @throws {InvalidArgumentError} If an option is out of range.
  */
-export function setUpStore<E extends Event>(options: EventStoreOptions<E>): StoreSetup {
-  const namespace = validateUserNamespace(options.namespace ?? "default");
-  const warn = warner(options.onWarning);
-  const { bus } = options;
-  if (bus !== undefined && typeof bus?.publish !== "function") {
-    throw new InvalidArgumentError("options.bus", "must be a bus: an object with a publish method");
-  }
-  return {
-    namespace,
-    announcer: bus && new Announcer(bus, namespace, warn),
-    telemetry,
-    registry: new EventRegistry(options.events),
-    now: options.now,
-    newId: options.newId ?? newEventId,
-    warn,
-  };
+export function setUpStore<E extends Event>(options: EventStoreOptions<E> | undefined): StoreSetup {
+  return readOptions(
+    options,
+    ({ namespace = "default", bus, events, now, newId = newEventId, onWarning }) => {
+      validateUserNamespace(namespace);
+      if (bus !== undefined && typeof bus?.publish !== "function") {
+        throw new InvalidArgumentError("options.bus", "must be a bus: an object with a publish method");
+      }
+      const warn = warner(checkFunction("options.onWarning", onWarning));
+      return {
+        namespace,
+        announcer: bus && new Announcer(bus, namespace, warn),
+        telemetry,
+        registry: new EventRegistry(events),
+        now: checkFunction("options.now", now),
+        newId: checkFunction("options.newId", newId),
+        warn,
+      };
+    },
+  );
 }
 
 /**

@@ -8,6 +8,7 @@ import { isVersion } from "../event/draft.ts";
 import { toTimestamp } from "../event/timestamp.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { checkFunction, checkSignal, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkView } from "./arguments.ts";
@@ -81,19 +82,12 @@ export async function replay<S, E extends Event>(
   store: ReplayStore<E>,
   actorId: string,
   view: View<S, E>,
-  options: ReplayOptions = {},
+  options?: ReplayOptions,
 ): Promise<Replayed<S>> {
   checkView("view", view);
-  const { atVersion, signal } = options;
-  if (atVersion !== undefined && atVersion !== 0 && !isVersion(atVersion)) {
-    throw new InvalidArgumentError("options.atVersion", "must be a version, or 0");
-  }
-  const atTime = options.atTime === undefined ? undefined : toTimestamp(options.atTime);
-  if (options.atTime !== undefined && atTime === undefined) {
-    throw new InvalidArgumentError("options.atTime", "must be a valid Date or RFC 3339 text");
-  }
+  const { atVersion, atTime, signal, onWarning } = readOptions(options, checkReplay);
   signal?.throwIfAborted();
-  const warn = options.onWarning ? warner(options.onWarning) : warnOnConsole;
+  const warn = onWarning ? warner(onWarning) : warnOnConsole;
   const snapshot = atTime === undefined
     ? await usableSnapshot(store, actorId, view, atVersion, warn)
     : undefined;
@@ -107,6 +101,26 @@ export async function replay<S, E extends Event>(
   telemetry()?.record("aether.replay.events", replayed.events, hit);
   if (snapshot && replayed.events === 0) await assertReached(store, actorId, snapshot);
   return replayed;
+}
+
+/** Returns the options with the time as it is compared. */
+function checkReplay(options: ReplayOptions): ReplayOptions & { readonly atTime?: string } {
+  const { atVersion, atTime, signal, onWarning } = options;
+  if (atVersion !== undefined && atVersion !== 0 && !isVersion(atVersion)) {
+    throw new InvalidArgumentError("options.atVersion", "must be a version, or 0");
+  }
+  const latest = atTime === undefined ? undefined : toTimestamp(atTime);
+  if (atTime !== undefined && latest === undefined) {
+    throw new InvalidArgumentError("options.atTime", "must be a valid Date or RFC 3339 text");
+  }
+  checkSignal(signal);
+  checkFunction("options.onWarning", onWarning);
+  return {
+    ...(atVersion !== undefined && { atVersion }),
+    ...(latest !== undefined && { atTime: latest }),
+    ...(signal && { signal }),
+    ...(onWarning && { onWarning }),
+  };
 }
 
 /** Folds what has come since an earlier replay. */

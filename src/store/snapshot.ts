@@ -8,6 +8,7 @@ import { actorIdFault, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
 import { copyJson, freezeJson, JsonFault, JsonTooLarge } from "../event/json.ts";
 import { nameFault, utf8Length } from "../event/text.ts";
 import { toTimestamp } from "../event/timestamp.ts";
+import { readOptions } from "../options.ts";
 import { InvalidSnapshotError } from "./errors.ts";
 
 /**
@@ -37,11 +38,16 @@ export const MAX_SNAPSHOT_BYTES = 512 * 1024;
  * Validates and copies a snapshot.
  *
  * @throws {InvalidSnapshotError} Naming the field that cannot be stored.
+ * @throws {InvalidArgumentError} If it is no object, or cannot be read.
  */
 export function validateSnapshot<S>(snapshot: Snapshot<S>): Snapshot<S> {
-  const { actorId, kind, schemaVersion, version, state, timestamp } = snapshot;
+  const { actorId, kind, schemaVersion, version, state, timestamp } = readOptions(
+    snapshot,
+    ({ ...fields }) => fields,
+    "snapshot",
+  );
   const refuse = (field: string, message: string): never => {
-    throw new InvalidSnapshotError(field, message, actorId);
+    throw new InvalidSnapshotError(field, message, typeof actorId === "string" ? actorId : undefined);
   };
   const actorFault = actorIdFault(actorId);
   if (actorFault) refuse("actorId", actorFault);

@@ -4,9 +4,35 @@
  * @module
  */
 
-import { DamagedHistoryError } from "./errors.ts";
+import { BackendError, DamagedHistoryError } from "./errors.ts";
 import type { LogPositions } from "./position.ts";
-import type { VerificationReport } from "./types.ts";
+import type { VerificationProgress, VerificationReport, VerifyOptions } from "./types.ts";
+
+/**
+ * Verifies with the caller's own signal and function: the signal's reason, and what the function throws, are no failure
+ * of the backend's and come as they are.
+ */
+export async function verifyFor(
+  { onProgress, ...options }: VerifyOptions,
+  verify: (options: VerifyOptions) => Promise<VerificationReport>,
+): Promise<VerificationReport> {
+  let thrown: unknown;
+  const report = (progress: VerificationProgress): void => {
+    try {
+      onProgress?.(progress);
+    } catch (error) {
+      thrown = error;
+      throw error;
+    }
+  };
+  try {
+    return await verify({ ...options, ...(onProgress && { onProgress: report }) });
+  } catch (error) {
+    if (!(error instanceof BackendError)) throw error;
+    const own = thrown ?? (options.signal?.aborted ? options.signal.reason : undefined);
+    throw error.cause !== undefined && error.cause === own ? own : error;
+  }
+}
 
 /**
  * Completes a report: a position that somebody outside remembers must not be ahead of the log.

@@ -9,6 +9,7 @@ import { answers } from "./cases/answers.ts";
 import { appendOnly } from "./cases/append_only.ts";
 import { atomicity } from "./cases/atomicity.ts";
 import { badInput } from "./cases/bad_input.ts";
+import { badOptions } from "./cases/bad_options.ts";
 import { closing } from "./cases/closing.ts";
 import { concurrency } from "./cases/concurrency.ts";
 import { data } from "./cases/data.ts";
@@ -43,6 +44,7 @@ const THEMES: readonly Theme[] = [
   reading,
   verification,
   badInput,
+  badOptions,
   actorIds,
   fencing,
   closing,

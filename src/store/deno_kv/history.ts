@@ -124,7 +124,7 @@ class HistoryReading {
   /** The key of the record that holds the first version, or of the last one before it. */
   async #firstKey(): Promise<number> {
     const { fromVersion } = this.#read;
-    if (fromVersion === 1 || fromVersion === Number.MAX_SAFE_INTEGER) return fromVersion;
+    if (fromVersion === 1) return 1;
     const { start } = this.#records.actorRange(this.#actorId);
     const end = this.#records.layout.event(this.#actorId, fromVersion + 1);
     const entry = await firstEntry(this.#records.kv, { start, end }, true);

@@ -24,6 +24,7 @@
  */
 
 import { InvalidArgumentError } from "../../errors.ts";
+import { readOptions } from "../../options.ts";
 import { nameFault } from "../../event/text.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
@@ -78,9 +79,10 @@ export class DenoKvEventStore<E extends Event = Event> extends BackedEventStore<
    */
   static async open<E extends Event = Event>(
     pathOrKv?: string | Deno.Kv,
-    options: DenoKvEventStoreOptions<E> = {},
+    options?: DenoKvEventStoreOptions<E>,
   ): Promise<DenoKvEventStore<E>> {
-    const { prefix = "aether", pollInterval = 100, saveTimeout = 30_000, cachedActors = 100_000 } = options;
+    const { prefix = "aether", pollInterval = 100, saveTimeout = 30_000, cachedActors = 100_000 } =
+      readOptions(options, ({ ...fields }) => fields);
     const fault = nameFault(prefix, MAX_PREFIX_BYTES);
     if (fault) throw new InvalidArgumentError("options.prefix", fault);
     checkAtLeast("pollInterval", pollInterval, 1);

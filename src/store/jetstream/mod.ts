@@ -20,6 +20,7 @@ import { InvalidArgumentError } from "../../errors.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
 import { StoreClosedError } from "../errors.ts";
+import { readOptions } from "../../options.ts";
 import { checkAtLeast, type EventStoreOptions, setUpStore, type StoreSetup } from "../options.ts";
 import type { JetStreamBackend } from "./backend.ts";
 import type { ConnectOptions } from "../../nats/connect.ts";
@@ -138,9 +139,9 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    */
   static async open<E extends Event = Event>(
     urlOrConnection: string | readonly string[] | NatsConnection,
-    options: JetStreamEventStoreOptions<E> = {},
+    options?: JetStreamEventStoreOptions<E>,
   ): Promise<JetStreamEventStore<E>> {
-    const settings = settingsOf(options);
+    const settings = readOptions(options, settingsOf);
     const setup = setUpStore(options);
     return new JetStreamEventStore<E>(await openJetStreamBackend(urlOrConnection, setup, settings), setup);
   }

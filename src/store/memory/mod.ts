@@ -16,6 +16,7 @@
  */
 
 import type { Event } from "../../event/types.ts";
+import { InvalidArgumentError } from "../../errors.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
 import { type EventStoreOptions, setUpStore } from "../options.ts";
 import { InMemoryStorage, MemoryBackend } from "./backend.ts";
@@ -40,9 +41,12 @@ export class InMemoryEventStore<E extends Event = Event> extends BackedEventStor
    *
    * @throws {InvalidArgumentError} If an option is out of range.
    */
-  constructor(options: InMemoryEventStoreOptions<E> = {}) {
+  constructor(options?: InMemoryEventStoreOptions<E>) {
     const setup = setUpStore(options);
-    const { storage = new InMemoryStorage() } = options;
+    const { storage = new InMemoryStorage() } = options ?? {};
+    if (!(storage instanceof InMemoryStorage)) {
+      throw new InvalidArgumentError("options.storage", "must be an InMemoryStorage");
+    }
     super(new MemoryBackend(storage.log(setup.namespace)), setup);
   }
 }

@@ -72,6 +72,11 @@ export class ReferenceStore {
     return this.events(actorId).at(-1)?.version ?? 0;
   }
 
+  /** The newest token stored for an actor, if any is. */
+  token(actorId: string): number | undefined {
+    return this.#actors.get(actorId)?.token || undefined;
+  }
+
   /** Appends. */
   append(
     actorId: string,

@@ -184,6 +184,10 @@ export const versions: Theme = {
         await store.saveEvent(happenedTo("order", Number.MAX_SAFE_INTEGER));
         assert.deepEqual(versionsOf(await store.getEvents("order")), [Number.MAX_SAFE_INTEGER]);
         assert.equal(await store.getLatestVersion("order"), Number.MAX_SAFE_INTEGER);
+        assert.deepEqual(
+          versionsOf(await store.getEvents("order", Number.MAX_SAFE_INTEGER)),
+          [Number.MAX_SAFE_INTEGER],
+        );
         for (const expectedVersion of ["any", Number.MAX_SAFE_INTEGER] as const) {
           await refused(() => store.append("order", [happened()], { expectedVersion }), InvalidEventError, {
             field: "version",

@@ -1,0 +1,75 @@
+/**
+ * Options as a caller may really pass them in: anything at all, which may throw when it is touched.
+ *
+ * @module
+ */
+
+import { AetherError, InvalidArgumentError } from "./errors.ts";
+
+const NONE: Readonly<Record<string, never>> = Object.freeze({});
+
+/**
+ * Reads an object of options. What a getter or a proxy throws meanwhile becomes an error of the argument; the library's
+ * own errors pass.
+ *
+ * @param options What the caller passed in; undefined reads as no options.
+ * @param read Reads the fields, each once, and checks them.
+ * @throws {InvalidArgumentError} If it is no object, or cannot be read.
+ */
+export function readOptions<O extends object, R>(
+  options: O | undefined,
+  read: (options: O) => R,
+  argument = "options",
+): R {
+  if (options !== undefined && (typeof options !== "object" || options === null)) {
+    throw new InvalidArgumentError(argument, `must be an object, and is ${kindOf(options)}`);
+  }
+  try {
+    return read(options ?? NONE as O);
+  } catch (error) {
+    if (error instanceof AetherError) throw error;
+    throw new InvalidArgumentError(argument, "could not be read", { cause: error });
+  }
+}
+
+/**
+ * Returns a signal that can be listened to.
+ *
+ * @throws {InvalidArgumentError} If it is none.
+ */
+export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined) return undefined;
+  try {
+    // What only looks like a signal throws when it is asked.
+    if (signal instanceof AbortSignal && typeof signal.aborted === "boolean") return signal;
+  } catch {
+    // refused below
+  }
+  throw new InvalidArgumentError("options.signal", "must be an AbortSignal");
+}
+
+/**
+ * Returns a function, or nothing where none is given.
+ *
+ * @throws {InvalidArgumentError} If it is something else.
+ */
+export function checkFunction<F>(argument: string, value: F): F {
+  if (value === undefined || typeof value === "function") return value;
+  throw new InvalidArgumentError(argument, `must be a function, and is ${kindOf(value)}`);
+}
+
+/**
+ * Returns a flag, false where none is given.
+ *
+ * @throws {InvalidArgumentError} If it is something else.
+ */
+export function checkFlag(argument: string, value: boolean | undefined): boolean {
+  if (value === undefined) return false;
+  if (typeof value === "boolean") return value;
+  throw new InvalidArgumentError(argument, `must be true or false, and is ${kindOf(value)}`);
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
