@@ -94,6 +94,19 @@ export const METRICS = {
     description: "Events that a subscriber of a bus did not get, by reason; an interruption counts as one",
     attributes: ["aether.namespace", "aether.bus", "aether.reason"],
   },
+  "aether.projection.events": {
+    kind: "counter",
+    unit: "{event}",
+    description: "Attempts of projections at events, by what became of them",
+    attributes: ["aether.projection", "aether.outcome"],
+  },
+  "aether.projection.lag": {
+    kind: "histogram",
+    unit: "s",
+    description: "From an event's timestamp until a projection has handled it",
+    attributes: ["aether.projection"],
+    boundaries: SECONDS,
+  },
   "aether.subscription.lag": {
     kind: "histogram",
     unit: "s",
@@ -119,6 +132,11 @@ export const SPANS = {
     kind: "producer",
     description: "The publication of an event to a bus",
     attributes: ["aether.namespace", "aether.bus", "aether.event_type", "aether.actor_id"],
+  },
+  "aether.project": {
+    kind: "consumer",
+    description: "A projection's handler at work on an event; its parent is the save",
+    attributes: ["aether.projection", "aether.event_type", "aether.actor_id"],
   },
   "aether.handle": {
     kind: "consumer",

@@ -13,6 +13,7 @@ import {
   ProjectionStoppedError,
   TransactionTooLargeError,
 } from "./errors.ts";
+import { countParked } from "./observation.ts";
 import { type Advance, moveOn, type Progress } from "./progress.ts";
 import type { CompiledProjection } from "./projection.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
@@ -51,6 +52,7 @@ export async function giveUp<Tx>(
     advance(draft, event);
   });
   await progress.commit();
+  countParked(projection.id.name);
 }
 
 /**
@@ -81,6 +83,7 @@ export async function giveUpIntent<Tx>(
     }
   });
   await progress.commit();
+  if (isParked && !known) countParked(projection.id.name);
   if (isRetry || !isParked) throw ending(projection, progress, entry, { cause, isRetry });
 }
 

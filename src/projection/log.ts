@@ -50,7 +50,7 @@ export async function handleAll<Tx>(
   take: () => StoredEvent | undefined,
   guard: Guard,
 ): Promise<void> {
-  guard.check();
+  worker.begin();
   for (let event: StoredEvent | undefined = first; event !== undefined; event = take()) {
     const handling = worker.handle(event);
     if (!handling) continue;

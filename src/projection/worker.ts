@@ -14,15 +14,16 @@ import { blame, HandlerFailure, inTime, isPending, referenceOf } from "./attempt
 import { ProjectionFencedError } from "./errors.ts";
 import { checkRoom, eventOf, giveUp, giveUpIntent } from "./give_up.ts";
 import { HandlerTurn } from "./handler_context.ts";
+import { type HandlerSource, observedHandlers } from "./observation.ts";
 import { type Advance, type Draft, type Guard, moveOn, Progress } from "./progress.ts";
-import type { AnyHandler, CompiledProjection, HandlerResult } from "./projection.ts";
+import type { CompiledProjection, HandlerResult } from "./projection.ts";
 import { intend, isRefusal, type ReactionStore, settleAppend } from "./reaction.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
 
 /** The worker of a projection. */
 export class Worker<Tx> {
   readonly #projection: CompiledProjection<Tx>;
-  readonly #handlerOf: (eventType: string) => AnyHandler<Tx>;
+  #handlerOf: HandlerSource<Tx>;
   readonly #store: ReactionStore;
   readonly #guard: Guard;
   readonly #progress: Progress<Tx>;
@@ -35,7 +36,7 @@ export class Worker<Tx> {
   ) {
     this.#store = store;
     this.#projection = projection;
-    this.#handlerOf = projection.handlerOf;
+    this.#handlerOf = observedHandlers(projection);
     this.#guard = guard;
     this.#progress = progress;
   }
@@ -227,6 +228,12 @@ export class Worker<Tx> {
       turn.end({ reason: cause });
       throw blame(turn, cause, this.#guard);
     }
+  }
+
+  /** Begins with events that are at hand. */
+  begin(): void {
+    this.#guard.check();
+    this.#handlerOf = observedHandlers(this.#projection);
   }
 
   /** Tells those who wait here what has been handled. */

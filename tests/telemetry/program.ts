@@ -12,10 +12,12 @@ import {
   DenoKvEventStore,
   type Event,
   execute,
+  InMemoryCheckpoints,
   InMemoryEventStore,
   INTERNAL_NAMESPACE,
   LocalEventBus,
   NatsEventBus,
+  projectOnce,
   replay,
   VersionConflictError,
 } from "../../mod.ts";
@@ -69,6 +71,19 @@ const counter = {
 };
 await execute(store, "order-1", counter, {});
 await replay(store, "order-1", counter);
+
+// A projection whose handler succeeds, fails, and is set aside.
+const checkpoints = new InMemoryCheckpoints();
+await projectOnce(store, {
+  name: "counts",
+  checkpoints,
+  failure: { retries: 0, then: "park", laterEvents: "go-on" },
+  handle: async ({ version }) => {
+    await Promise.resolve();
+    if (version === 2) throw new Error("not this one");
+  },
+});
+await projectOnce(store, { name: "synchronous", checkpoints, handle: () => {} });
 
 const bus = new LocalEventBus({ onWarning: () => {} });
 const slow = bus.subscribe("slow", { buffer: 1 });

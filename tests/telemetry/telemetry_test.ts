@@ -30,6 +30,11 @@ Deno.test("one trace shows the way from the saver over NATS to the handler, and 
     assert.equal(spans.length, 1, `${name}: ${trace.map((span) => span.name).join(", ")}`);
     return spans[0]!;
   };
+  const projected = trace.filter(({ name }) => name === "aether.project");
+  assert.deepEqual(projected.map(({ attributes }) => attributes["aether.projection"]), [
+    "counts",
+    "synchronous",
+  ]);
   const way = ["request", "aether.save", "aether.publish", "aether.handle", "work of the handler"].map(find);
   for (const [index, span] of way.entries()) {
     if (index > 0) assert.equal(span.parentSpanId, way[index - 1]!.spanId, `the parent of ${span.name}`);
@@ -42,6 +47,8 @@ Deno.test("one trace shows the way from the saver over NATS to the handler, and 
     "aether.events": 1,
   });
 
+  for (const span of projected) assert.equal(span.parentSpanId, way[1]!.spanId, "its parent is the save");
+
   const own = receiver.spans.filter(({ scope }) => scope === SCOPE);
   assert.deepEqual(new Set(own.map(({ name }) => name)), new Set(Object.keys(SPANS)), "every span is seen");
   for (const { name, kind, attributes } of own) {
@@ -53,6 +60,7 @@ Deno.test("one trace shows the way from the saver over NATS to the handler, and 
   }
   const failed = own.filter(({ status }) => status.code === ERROR);
   assert(failed.some(({ name }) => name === "aether.save"), "a conflict is an error of its span");
+  assert(failed.some(({ name }) => name === "aether.project"), "so is what a projection's handler throws");
 
   const metrics = receiver.metrics.filter(({ scope }) => scope === SCOPE);
   assert.deepEqual(
@@ -64,6 +72,10 @@ Deno.test("one trace shows the way from the saver over NATS to the handler, and 
     const documented = METRICS[name as MetricName];
     assert.deepEqual({ unit, kind }, { unit: documented.unit, kind: documented.kind }, name);
     assert(points.length > 0, name);
+    if (name === "aether.projection.events") {
+      const outcomes = points.map((attributes) => attributes["aether.outcome"]);
+      assert.deepEqual(new Set(outcomes), new Set(["handled", "failed", "parked"]));
+    }
     for (const attributes of points) {
       assert.deepEqual(new Set(Object.keys(attributes)), new Set(documented.attributes), name);
     }
