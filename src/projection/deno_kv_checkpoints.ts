@@ -53,6 +53,26 @@ const MAX_PREFIX_BYTES = 256;
 /**
  * Checkpoints in Deno KV. What a handler writes with `context.transaction` is committed together with the checkpoint:
  * exactly once. A handler that does not use it is called at least once.
+ *
+ * @example A read model in the same database, exactly once
+ * ```ts
+ * import { DenoKvCheckpoints, DenoKvEventStore, type Event, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * type OrderEvent = Event<"OrderPlaced", null>;
+ *
+ * using kv = await Deno.openKv(":memory:");
+ * await using store = await DenoKvEventStore.open<OrderEvent>(kv);
+ * await using checkpoints = await DenoKvCheckpoints.open(kv);
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ *
+ * await projectOnce(store, {
+ *   name: "placed-orders",
+ *   checkpoints,
+ *   handle: { OrderPlaced: ({ actorId }, { transaction }) => void transaction.set(["placed", actorId], true) },
+ * });
+ * assert.equal((await kv.get(["placed", "order-1"])).value, true);
+ * ```
  */
 export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
   /** A record and a read model's writes share one atomic operation. */

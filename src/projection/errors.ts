@@ -150,7 +150,31 @@ export class TransactionTooLargeError extends AetherError {
   }
 }
 
-/** A handler failed as often as its projection allows, and the projection stopped before that event. */
+/**
+ * A handler failed as often as its projection allows, and the projection stopped before that event.
+ *
+ * @example See which event a handler failed on
+ * ```ts
+ * import { InMemoryCheckpoints, InMemoryEventStore, ProjectionStoppedError, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * try {
+ *   await projectOnce(store, {
+ *     name: "receipts",
+ *     checkpoints: new InMemoryCheckpoints(),
+ *     handle() {
+ *       throw new Error("out of paper");
+ *     },
+ *     failure: { retries: 0 },
+ *   });
+ * } catch (error) {
+ *   if (!(error instanceof ProjectionStoppedError)) throw error;
+ *   assert.equal(error.event.actorId, "order-1");
+ * }
+ * ```
+ */
 export class ProjectionStoppedError extends AetherError {
   /** Always `"ProjectionStoppedError"`. */
   override readonly name = "ProjectionStoppedError";
@@ -211,7 +235,26 @@ export class NotParkedError extends AetherError {
   }
 }
 
-/** A projection did not come to a position in time. It may still. */
+/**
+ * A projection did not come to a position in time. It may still.
+ *
+ * @example Answer without waiting for ever
+ * ```ts
+ * import { InMemoryCheckpoints, InMemoryEventStore, ProjectionBehindError, waitFor } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * const position = await store.getLastPosition();
+ * const projection = { name: "orders", checkpoints: new InMemoryCheckpoints() };
+ * try {
+ *   await waitFor(store, projection, position!, { timeout: 10 });
+ * } catch (error) {
+ *   if (!(error instanceof ProjectionBehindError)) throw error;
+ *   assert.equal(error.reached, undefined); // HTTP 503 with Retry-After, say
+ * }
+ * ```
+ */
 export class ProjectionBehindError extends AetherError {
   /** Always `"ProjectionBehindError"`. */
   override readonly name = "ProjectionBehindError";

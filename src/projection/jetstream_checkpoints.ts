@@ -18,6 +18,25 @@ export type JetStreamCheckpointsOptions = NamedBucketOptions;
 /**
  * Checkpoints in a JetStream key-value bucket, by compare-and-set on the leader of its stream. Handlers are called at least once:
  * NATS has no transaction over a checkpoint and a read model elsewhere.
+ *
+ * @example Several processes, of which one works
+ * ```ts
+ * import { type Event, JetStreamCheckpoints, JetStreamEventStore, runProjection } from "@flowmade-one/aether";
+ *
+ * type OrderEvent = Event<"OrderShipped", { carrier: string }>;
+ *
+ * // With the URL of a NATS server, such as nats://127.0.0.1:4222.
+ * async function notify(url: string, signal: AbortSignal) {
+ *   await using store = await JetStreamEventStore.open<OrderEvent>(url);
+ *   await using checkpoints = await JetStreamCheckpoints.open(url);
+ *   await using run = runProjection(store, {
+ *     name: "notifications",
+ *     checkpoints,
+ *     handle: { OrderShipped: ({ actorId, data }) => console.log(`${actorId} is on its way with ${data.carrier}`) },
+ *   }, { signal });
+ *   await run.finished;
+ * }
+ * ```
  */
 export class JetStreamCheckpoints implements CheckpointStore {
   /** The leader's answer to a read holds the record as base64, with its headers, and is itself a message. */

@@ -47,6 +47,27 @@ class BudgetSpent extends Error {}
  * @param projection What is done with them.
  * @param options The budget.
  * @throws {ProjectionStoppedError} If a handler has failed as often as its policy allows. Attempts are counted over calls.
+ *
+ * @example A little at a time, as a function on Deno Deploy would
+ * ```ts
+ * import { DenoKvCheckpoints, DenoKvEventStore, type Event, type KvTransaction, type Projection, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * using kv = await Deno.openKv(":memory:");
+ * await using store = await DenoKvEventStore.open(kv);
+ * await using checkpoints = await DenoKvCheckpoints.open(kv);
+ * const placedOrders: Projection<Event, KvTransaction> = {
+ *   name: "placed-orders",
+ *   checkpoints,
+ *   handle: { OrderPlaced: ({ actorId }, { transaction }) => void transaction.set(["placed", actorId], true) },
+ * };
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ *
+ * // In `Deno.cron`, a request or a queue handler:
+ * const { caughtUp } = await projectOnce(store, placedOrders, { budgetMs: 500 });
+ * assert(caughtUp);
+ * assert.equal((await kv.get(["placed", "order-1"])).value, true);
+ * ```
  */
 export async function projectOnce<E extends Event, Tx = undefined>(
   store: EventStore<E>,

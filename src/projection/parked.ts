@@ -30,7 +30,33 @@ export interface ParkedOptions {
 /** Resolutions that are remembered. */
 const MOST_RESOLUTIONS = 100;
 
-/** The events that a projection has set aside, oldest first. */
+/**
+ * The events that a projection has set aside, oldest first.
+ *
+ * @example Look at what was set aside
+ * ```ts
+ * import { InMemoryCheckpoints, InMemoryEventStore, parked, type Projection, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ *
+ * let printerWorks = false;
+ * const receipts: Projection = {
+ *   name: "receipts",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle() {
+ *     if (!printerWorks) throw new Error("out of paper");
+ *   },
+ *   failure: { retries: 0, then: "park" },
+ * };
+ * await projectOnce(store, receipts);
+ * for (const { actorId, error, attempts } of await parked(receipts)) {
+ *   assert.deepEqual([actorId, attempts], ["order-1", 1]);
+ *   assert.match(error, /out of paper/);
+ * }
+ * ```
+ */
 export async function parked(projection: ProjectionReference): Promise<readonly ParkedEvent[]> {
   const { name, version = 1, checkpoints } = projection;
   const stored = await checkpoints.load({ name, version });
@@ -46,6 +72,29 @@ export async function parked(projection: ProjectionReference): Promise<readonly 
  * @param position The position of the parked event.
  * @throws {NotParkedError} If no event is parked there.
  * @throws {ProjectionStoppedError} If a handler failed again. What was handled before is no longer parked.
+ *
+ * @example Mend the cause, and try again
+ * ```ts
+ * import { InMemoryCheckpoints, InMemoryEventStore, parked, type Projection, projectOnce, retryParked } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ *
+ * let printerWorks = false;
+ * const receipts: Projection = {
+ *   name: "receipts",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle() {
+ *     if (!printerWorks) throw new Error("out of paper");
+ *   },
+ *   failure: { retries: 0, then: "park" },
+ * };
+ * await projectOnce(store, receipts);
+ * printerWorks = true;
+ * for (const { position } of await parked(receipts)) await retryParked(store, receipts, position);
+ * assert.deepEqual(await parked(receipts), []);
+ * ```
  */
 export async function retryParked<E extends Event, Tx = undefined>(
   store: EventStore<E>,
@@ -118,6 +167,28 @@ export async function retryParked<E extends Event, Tx = undefined>(
  * @param position The position of the parked event.
  * @throws {NotParkedError} If no event is parked there.
  * @throws {ProjectionStoppedError} If a handler failed on a later event, which is then parked in its place.
+ *
+ * @example Give an event up
+ * ```ts
+ * import { discardParked, InMemoryCheckpoints, InMemoryEventStore, parked, type Projection, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ *
+ * let printerWorks = false;
+ * const receipts: Projection = {
+ *   name: "receipts",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle() {
+ *     if (!printerWorks) throw new Error("out of paper");
+ *   },
+ *   failure: { retries: 0, then: "park" },
+ * };
+ * await projectOnce(store, receipts);
+ * for (const { position } of await parked(receipts)) await discardParked(store, receipts, position);
+ * assert.deepEqual(await parked(receipts), []);
+ * ```
  */
 export async function discardParked<E extends Event, Tx = undefined>(
   store: EventStore<E>,

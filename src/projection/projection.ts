@@ -97,6 +97,29 @@ export interface FailurePolicy {
  *
  * @typeParam E The union of the store's events.
  * @typeParam Tx What handlers write with; it comes with the checkpoints.
+ *
+ * @example A read model, and an event that follows from another
+ * ```ts
+ * import { type Event, InMemoryCheckpoints, InMemoryEventStore, type Projection, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * type ShopEvent = Event<"OrderPlaced", { total: number }> | Event<"InvoiceSent", { total: number }>;
+ *
+ * const invoicing: Projection<ShopEvent> = {
+ *   name: "invoicing",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle: {
+ *     OrderPlaced: ({ actorId, data }) => [
+ *       { actorId: `invoice-of-${actorId}`, events: [{ eventType: "InvoiceSent", data: { total: data.total } }] },
+ *     ],
+ *   },
+ *   failure: { then: "park" },
+ * };
+ * await using store = new InMemoryEventStore<ShopEvent>();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+ * await projectOnce(store, invoicing);
+ * assert.equal(await store.getLatestVersion("invoice-of-order-1"), 1);
+ * ```
  */
 export interface Projection<E extends Event = Event, Tx = undefined> {
   /** Its name, 1 to 128 UTF-8 bytes. */

@@ -71,6 +71,24 @@ export interface ProjectionRun extends AsyncDisposable {
  * @param projection What is done with them.
  * @param options How it is run.
  * @throws {InvalidArgumentError} If something is out of range.
+ *
+ * @example Work in the background, and read your writes
+ * ```ts
+ * import { InMemoryCheckpoints, InMemoryEventStore, runProjection } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ *
+ * let placed = 0;
+ * await using run = runProjection(store, {
+ *   name: "placed-orders",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle: { OrderPlaced: () => void placed++ },
+ * });
+ * const [event] = await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * await run.waitFor(event!.position);
+ * assert.equal(placed, 1);
+ * ```
  */
 export function runProjection<E extends Event, Tx = undefined>(
   store: EventStore<E>,

@@ -44,6 +44,31 @@ interface Row {
  * came last goes on and the others end with a {@linkcode ProjectionFencedError}.
  *
  * @typeParam D The database.
+ *
+ * @example A read model in the same database, exactly once
+ * ```ts
+ * import { type Event, InMemoryEventStore, projectOnce, SqliteCheckpoints } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ * import { DatabaseSync } from "node:sqlite";
+ *
+ * type OrderEvent = Event<"OrderPlaced", null>;
+ *
+ * await using store = new InMemoryEventStore<OrderEvent>();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ *
+ * using database = new DatabaseSync(":memory:");
+ * database.exec("CREATE TABLE placed (order_id TEXT PRIMARY KEY) STRICT");
+ * await projectOnce(store, {
+ *   name: "placed-orders",
+ *   checkpoints: new SqliteCheckpoints(database),
+ *   handle: {
+ *     OrderPlaced({ actorId }, { transaction }) {
+ *       transaction.prepare("INSERT INTO placed VALUES (?)").run(actorId);
+ *     },
+ *   },
+ * });
+ * assert.equal(database.prepare("SELECT * FROM placed").all().length, 1);
+ * ```
  */
 export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implements CheckpointStore<D> {
   readonly #database: D;

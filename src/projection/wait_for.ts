@@ -42,6 +42,21 @@ const POSITION = /^[0-9a-f]{12}-[0-9a-f]+$/;
  * @param position The position that a save returned.
  * @throws {ProjectionBehindError} If it takes too long.
  * @throws {InvalidPositionError} If it is no position of this log, or one that it has not reached.
+ *
+ * @example Read your writes, where another process does the work
+ * ```ts
+ * import { InMemoryCheckpoints, InMemoryEventStore, ProjectionBehindError, projectOnce, waitFor } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * const position = await store.getLastPosition();
+ * const projection = { name: "orders", checkpoints: new InMemoryCheckpoints(), handle: () => {} };
+ *
+ * await assert.rejects(waitFor(store, projection, position!, { timeout: 0 }), ProjectionBehindError);
+ * await projectOnce(store, projection); // by the other process
+ * await waitFor(store, projection, position!);
+ * ```
  */
 export async function waitFor<E extends Event>(
   store: EventStore<E>,
