@@ -17,7 +17,29 @@ export class BusClosedError extends AetherError {
   }
 }
 
-/** A subscription whose policy is `"error"` has fallen behind. What its buffer held was delivered before. */
+/**
+ * A subscription whose policy is `"error"` has fallen behind. What its buffer held was delivered before.
+ *
+ * @example Build a cache anew when events were lost
+ * ```ts
+ * import { LocalEventBus, SubscriptionOverflowError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using bus = new LocalEventBus();
+ * await using prices = bus.subscribe("prices", { buffer: 1, overflow: "error" });
+ * for (const version of [1, 2]) {
+ *   await bus.publish("prices", { eventType: "PriceSet", actorId: "apple", version, data: version });
+ * }
+ * let isStale = false;
+ * try {
+ *   for await (const _event of prices);
+ * } catch (error) {
+ *   if (!(error instanceof SubscriptionOverflowError)) throw error;
+ *   isStale = true;
+ * }
+ * assert(isStale);
+ * ```
+ */
 export class SubscriptionOverflowError extends AetherError {
   /** Always `"SubscriptionOverflowError"`. */
   override readonly name = "SubscriptionOverflowError";
@@ -37,7 +59,23 @@ export class SubscriptionOverflowError extends AetherError {
   }
 }
 
-/** The connection under a bus was closed, or has been away for too long. What was to be published was not sent. */
+/**
+ * The connection under a bus was closed, or has been away for too long. What was to be published was not sent.
+ *
+ * @example Publish what can be lost, and go on
+ * ```ts
+ * import { BusDisconnectedError, type EventBus } from "@flowmade-one/aether";
+ *
+ * async function announce(bus: EventBus, actorId: string, version: number) {
+ *   try {
+ *     await bus.publish("progress", { eventType: "Advanced", actorId, version, data: null });
+ *   } catch (error) {
+ *     if (!(error instanceof BusDisconnectedError)) throw error;
+ *     console.warn(error.message); // nobody hears of it: who must not miss it reads the store
+ *   }
+ * }
+ * ```
+ */
 export class BusDisconnectedError extends AetherError {
   /** Always `"BusDisconnectedError"`. */
   override readonly name = "BusDisconnectedError";

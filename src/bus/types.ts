@@ -116,6 +116,25 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    * @throws {InvalidEventError | EventTooLargeError} If the event cannot be published as it is.
    * @throws {BusClosedError | BusDisconnectedError} If nothing can be published any more, or for now: nothing is
    * kept for later.
+   *
+   * @example Tell those who listen
+   * ```ts
+   * import { LocalEventBus } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using bus = new LocalEventBus();
+   * const greetings = bus.subscribe("greetings");
+   * await bus.publish("greetings", {
+   *   eventType: "Greeted",
+   *   actorId: "world",
+   *   version: 1,
+   *   data: "hello",
+   * });
+   * for await (const { actorId, data } of greetings) {
+   *   assert.deepEqual([data, actorId], ["hello", "world"]);
+   *   break;
+   * }
+   * ```
    */
   publish(namespace: string, event: EventInput<E>): Promise<void>;
 
@@ -135,6 +154,29 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    *
    * @throws {InvalidArgumentError} If the namespace is no name, or an option is out of range.
    * @throws {BusClosedError} If the bus is closed.
+   *
+   * @example Lose the oldest events rather than memory, and know it
+   * ```ts
+   * import { LocalEventBus } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using bus = new LocalEventBus();
+   * let losses = 0;
+   * await using greetings = bus.subscribe("greetings", { buffer: 1, overflow: "drop-oldest", onLoss: () => losses++ });
+   * await bus.publish("greetings", {
+   *   eventType: "Greeted",
+   *   actorId: "world",
+   *   version: 1,
+   *   data: "hello",
+   * });
+   * await bus.publish("greetings", {
+   *   eventType: "Greeted",
+   *   actorId: "world",
+   *   version: 1,
+   *   data: "hello",
+   * });
+   * assert.deepEqual([greetings.pending, greetings.lost], [1, losses]);
+   * ```
    */
   subscribe<T extends E["eventType"] = E["eventType"]>(
     namespace: string,
@@ -149,6 +191,20 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    * namespaces fit too.
    * @throws {InvalidArgumentError} If it is no pattern, or an option is out of range.
    * @throws {BusClosedError} If the bus is closed.
+   *
+   * @example Log what all tenants do
+   * ```ts
+   * import { LocalEventBus } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using bus = new LocalEventBus();
+   * await using all = bus.subscribePattern("tenant-*");
+   * await bus.publish("tenant-7", { eventType: "OrderPlaced", actorId: "order-1", version: 1, data: null });
+   * for await (const { namespace, event } of all) {
+   *   assert.deepEqual([namespace, event.actorId], ["tenant-7", "order-1"]);
+   *   break;
+   * }
+   * ```
    */
   subscribePattern<T extends E["eventType"] = E["eventType"]>(
     pattern: string,

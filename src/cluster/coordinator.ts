@@ -67,6 +67,24 @@ export class Coordinator implements AsyncDisposable {
    * @throws {BucketUnreachableError} If there is no answer.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
    * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
+   *
+   * @example Join over NATS, and write with the shard's token
+   * ```ts
+   * import { Coordinator, JetStreamEventStore, shardOf } from "@flowmade-one/aether";
+   *
+   * // With the URL of a NATS server, such as nats://127.0.0.1:4222.
+   * async function work(url: string, signal: AbortSignal) {
+   *   await using store = await JetStreamEventStore.open(url);
+   *   await using coordinator = await Coordinator.join(url, { shardCount: 64, signal });
+   *   for await (const { type, shard } of coordinator.shardChanges()) {
+   *     if (type !== "gained") continue;
+   *     const { fencingToken } = shard;
+   *     for await (const { actorId } of store.listActors()) {
+   *       if (shardOf(actorId, 64) === shard.id) await store.takeOver(actorId, fencingToken);
+   *     }
+   *   }
+   * }
+   * ```
    */
   static async join(
     cluster: string | readonly string[] | NatsConnection | Bucket,

@@ -24,6 +24,16 @@ export class DenoKvUnavailableError extends AetherError {
 /**
  * Leases in Deno KV, for the processes that share a database. A lease whose holder has died is free once a rival has waited
  * for its whole time to live. Everybody's clock counts for himself, so that no clocks are compared.
+ *
+ * @example One of the processes on a machine works
+ * ```ts
+ * import { DenoKvLeases } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using leases = await DenoKvLeases.open(":memory:"); // the path of a file that all of them open
+ * await using lease = await leases.acquire("nightly-report");
+ * assert(lease.isHeld);
+ * ```
  */
 export class DenoKvLeases extends BucketLeaseStore {
   readonly #owned: Deno.Kv | undefined;

@@ -51,7 +51,25 @@ const LEASE_END: Record<LeaseEnd, string> = {
   released: "its holder released it",
 };
 
-/** A lease is over. This is the reason of the lease's abort signal. */
+/**
+ * A lease is over. This is the reason of the lease's abort signal.
+ *
+ * @example Stop when the lease is lost
+ * ```ts
+ * import { InMemoryLeases, LeaseLostError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using leases = new InMemoryLeases();
+ * const lease = await leases.acquire("nightly-report");
+ * await lease.release();
+ * try {
+ *   lease.signal.throwIfAborted();
+ * } catch (error) {
+ *   if (!(error instanceof LeaseLostError)) throw error;
+ *   assert.equal(error.reason, "released");
+ * }
+ * ```
+ */
 export class LeaseLostError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "LeaseLostError";
@@ -71,7 +89,23 @@ export class LeaseLostError extends AetherError {
   }
 }
 
-/** A live process already uses the node name. The live one is not disturbed. */
+/**
+ * A live process already uses the node name. The live one is not disturbed.
+ *
+ * @example Take another name
+ * ```ts
+ * import { Coordinator, InMemoryBucket, NodeNameTakenError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * const cluster = new InMemoryBucket();
+ * await using _other = await Coordinator.join(cluster, { name: "a" });
+ * const name = await Coordinator.join(cluster, { name: "a" }).then(() => "a", (error) => {
+ *   if (!(error instanceof NodeNameTakenError)) throw error;
+ *   return `${error.node}-2`;
+ * });
+ * assert.equal(name, "a-2");
+ * ```
+ */
 export class NodeNameTakenError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "NodeNameTakenError";
@@ -88,7 +122,24 @@ export class NodeNameTakenError extends AetherError {
   }
 }
 
-/** A node wanted to join with another number of shards than the cluster has. The cluster is not disturbed. */
+/**
+ * A node wanted to join with another number of shards than the cluster has. The cluster is not disturbed.
+ *
+ * @example A node that was configured otherwise
+ * ```ts
+ * import { Coordinator, InMemoryBucket, ShardCountMismatchError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * const cluster = new InMemoryBucket();
+ * await using _other = await Coordinator.join(cluster, { shardCount: 64 });
+ * try {
+ *   await using _late = await Coordinator.join(cluster, { shardCount: 128 });
+ * } catch (error) {
+ *   if (!(error instanceof ShardCountMismatchError)) throw error;
+ *   assert.equal(error.clusterShards, 64);
+ * }
+ * ```
+ */
 export class ShardCountMismatchError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "ShardCountMismatchError";

@@ -17,6 +17,17 @@ const lastRevisions = new WeakMap<Clock, number>();
 /**
  * A bucket in the memory of one process, for tests and applications on a single machine. Whoever shares the object
  * shares the cluster.
+ *
+ * @example Two nodes in one process
+ * ```ts
+ * import { Coordinator, InMemoryBucket } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * const cluster = new InMemoryBucket();
+ * await using first = await Coordinator.join(cluster, { name: "a", shardCount: 4 });
+ * await using second = await Coordinator.join(cluster, { name: "b", shardCount: 4 });
+ * assert.equal(first.shardCount, second.shardCount);
+ * ```
  */
 export class InMemoryBucket implements Bucket {
   readonly #clock: Clock;

@@ -85,6 +85,18 @@ export interface LeaseStore extends AsyncDisposable {
    * Waits until the lease can be had; while the store cannot be reached it goes on trying.
    *
    * @throws {InvalidArgumentError} If the key or an option is out of range.
+   *
+   * @example Work while the lease is held
+   * ```ts
+   * import { InMemoryLeases } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using leases = new InMemoryLeases();
+   * await using lease = await leases.acquire("nightly-report", { ttl: 15_000, holder: "node-1" });
+   * lease.signal.addEventListener("abort", () => console.warn("another node has it now"));
+   * assert(lease.isHeld); // asked right before each action
+   * console.log(lease.fencingToken); // for `append(..., { fencingToken })`
+   * ```
    */
   acquire(key: string, options?: LeaseOptions): Promise<Lease>;
   /**
@@ -92,6 +104,17 @@ export interface LeaseStore extends AsyncDisposable {
    *
    * @throws {InvalidArgumentError} If the key or an option is out of range.
    * @throws {BucketUnreachableError} If the store gave no answer.
+   *
+   * @example Leave it to whoever has it
+   * ```ts
+   * import { InMemoryLeases } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using leases = new InMemoryLeases();
+   * await using first = await leases.tryAcquire("nightly-report");
+   * await using second = await leases.tryAcquire("nightly-report");
+   * assert.deepEqual([first?.isHeld, second], [true, undefined]);
+   * ```
    */
   tryAcquire(key: string, options?: LeaseOptions): Promise<Lease | undefined>;
   /** Releases all leases that were acquired here. Closing twice is allowed. */
@@ -106,7 +129,21 @@ export interface LeaseEnvironment {
   readonly newId?: () => string;
 }
 
-/** Leases in any {@linkcode Bucket}. */
+/**
+ * Leases in any {
+ *
+ * @linkcode Bucket}.
+ *
+ * @example Leases beside a cluster, in its bucket
+ * ```ts
+ * import { BucketLeaseStore, InMemoryBucket } from "@flowmade-one/aether/cluster";
+ * import assert from "node:assert/strict";
+ *
+ * await using leases = new BucketLeaseStore(new InMemoryBucket());
+ * await using lease = await leases.acquire("nightly-report");
+ * assert(lease.isHeld);
+ * ```
+ */
 export class BucketLeaseStore implements LeaseStore {
   readonly #bucket: Bucket;
   readonly #clock: Clock;

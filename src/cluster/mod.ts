@@ -2,6 +2,18 @@
  * Cluster coordination: leases with fencing tokens, membership, leader election and a shard map, in one process or over
  * JetStream; leases also in Deno KV.
  *
+ * @example The shards of this node
+ * ```ts
+ * import { Coordinator, InMemoryBucket, shardOf } from "@flowmade-one/aether/cluster";
+ * import assert from "node:assert/strict";
+ *
+ * await using coordinator = await Coordinator.join(new InMemoryBucket(), { name: "node-1", shardCount: 8 });
+ * for await (const { type, shard } of coordinator.shardChanges()) {
+ *   if (type === "gained" && shard.id === shardOf("order-123", 8)) break; // this node works on order-123
+ * }
+ * assert.equal(coordinator.ownerOf("order-123")?.name, "node-1");
+ * ```
+ *
  * @module
  */
 export { Coordinator } from "./coordinator.ts";

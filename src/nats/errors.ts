@@ -9,6 +9,19 @@ import { AetherError } from "../errors.ts";
 /**
  * No NATS server could be reached, or none took the connection. Check the URL, whether the server runs, and whether the
  * program has the permission `--allow-net`.
+ *
+ * @example No server there
+ * ```ts
+ * import { JetStreamEventStore, ServerUnreachableError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * try {
+ *   await using _store = await JetStreamEventStore.open("nats://127.0.0.1:1");
+ * } catch (error) {
+ *   if (!(error instanceof ServerUnreachableError)) throw error;
+ *   assert.deepEqual(error.servers, ["127.0.0.1:1"]);
+ * }
+ * ```
  */
 export class ServerUnreachableError extends AetherError {
   /** The name of the error's class. */

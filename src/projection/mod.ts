@@ -1,6 +1,31 @@
 /**
  * Projections and reactions over the global log: read models, process managers, notifications.
  *
+ * @example A read model in Deno KV, exactly once
+ * ```ts
+ * import { DenoKvEventStore, type Event } from "@flowmade-one/aether/deno-kv";
+ * import { DenoKvCheckpoints, runProjection } from "@flowmade-one/aether/projection";
+ * import assert from "node:assert/strict";
+ *
+ * type OrderEvent = Event<"OrderPlaced", { total: number }>;
+ *
+ * using kv = await Deno.openKv(":memory:");
+ * await using store = await DenoKvEventStore.open<OrderEvent>(kv);
+ * await using checkpoints = await DenoKvCheckpoints.open(kv);
+ * await using run = runProjection(store, {
+ *   name: "totals",
+ *   checkpoints,
+ *   handle: {
+ *     OrderPlaced: ({ actorId, data }, { transaction }) => void transaction.set(["total", actorId], data.total),
+ *   },
+ * });
+ * const [placed] = await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], {
+ *   expectedVersion: 0,
+ * });
+ * await run.waitFor(placed!.position); // read your writes
+ * assert.equal((await kv.get(["total", "order-1"])).value, 5);
+ * ```
+ *
  * @module
  */
 

@@ -71,6 +71,16 @@ import type {
  * lie; the stores of this library are this class over their backends.
  *
  * @typeParam E The union of the events it holds.
+ *
+ * @example What every store offers
+ * ```ts
+ * import { type BackedEventStore, InMemoryEventStore } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * // An EventStore and a SnapshotStore in one.
+ * await using store: BackedEventStore = new InMemoryEventStore({ namespace: "tenant-7" });
+ * assert.equal(store.namespace, "tenant-7");
+ * ```
  */
 export class BackedEventStore<E extends Event = Event> implements EventStore<E>, SnapshotStore {
   /** The namespace that its events lie in. */

@@ -4,6 +4,24 @@
  *
  * It loads `node:assert` and `fast-check`; nothing else of the library does.
  *
+ * @example Specify a decider
+ * ```ts
+ * import { type Decider, type Event, specifyDecider } from "@flowmade-one/aether/testing";
+ *
+ * type LightEvent = Event<"SwitchedOn" | "SwitchedOff", null>;
+ * const light: Decider<boolean, "press", LightEvent> = {
+ *   initialState: () => false,
+ *   evolve: (_isOn, { eventType }) => eventType === "SwitchedOn",
+ *   decide: (_press, isOn) => [{ eventType: isOn ? "SwitchedOff" : "SwitchedOn", data: null }],
+ * };
+ *
+ * specifyDecider(light)
+ *   .given([{ eventType: "SwitchedOn", data: null }])
+ *   .when("press")
+ *   .thenEvents([{ eventType: "SwitchedOff", data: null }])
+ *   .thenState(false);
+ * ```
+ *
  * @module
  */
 

@@ -10,7 +10,23 @@ import { type NamedBucketOptions, type OpenBucket, openNamedBucket } from "./ope
 /** Which bucket the leases are kept in, `aether_leases` unless it is named, and how it is reached. */
 export type JetStreamLeasesOptions = NamedBucketOptions;
 
-/** Leases in a JetStream key-value bucket. */
+/**
+ * Leases in a JetStream key-value bucket.
+ *
+ * @example One of the processes on a network works
+ * ```ts
+ * import { JetStreamLeases } from "@flowmade-one/aether";
+ *
+ * // With the URL of a NATS server, such as nats://127.0.0.1:4222.
+ * async function report(url: string) {
+ *   await using leases = await JetStreamLeases.open(url);
+ *   await using lease = await leases.acquire("nightly-report");
+ *   while (lease.isHeld) {
+ *     // The next step, with `lease.fencingToken` in what it stores.
+ *   }
+ * }
+ * ```
+ */
 export class JetStreamLeases extends BucketLeaseStore {
   readonly #open: OpenBucket;
 

@@ -76,6 +76,18 @@ export class DenoKvEventStore<E extends Event = Event> extends BackedEventStore<
    * @param options The namespace and the rest.
    * @throws {StoreOpenError} If Deno KV is not enabled, or the database cannot be opened.
    * @throws {InvalidArgumentError} If an option is out of range.
+   *
+   * @example Beside the application's own data
+   * ```ts
+   * import { DenoKvEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * using kv = await Deno.openKv(":memory:");
+   * await kv.set(["settings", "theme"], "dark");
+   * await using store = await DenoKvEventStore.open(kv, { namespace: "tenant-7" });
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * assert.equal(await store.getLatestVersion("order-1"), 1);
+   * ```
    */
   static async open<E extends Event = Event>(
     pathOrKv?: string | Deno.Kv,

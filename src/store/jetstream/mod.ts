@@ -136,6 +136,23 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * @throws {StreamMismatchError} If the stream exists and is set up in another way.
    * @throws {StoreOpenError} If the server refuses, or does not answer.
    * @throws {InvalidArgumentError} If an option is out of range.
+   *
+   * @example For production
+   * ```ts
+   * import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+   *
+   * // With the URL of a NATS server, such as nats://127.0.0.1:4222.
+   * async function openOrders(url: string) {
+   *   const store = await JetStreamEventStore.open(url, {
+   *     namespace: "orders",
+   *     replicas: 3,
+   *     retention: "forever",
+   *     connect: { client: { user: "orders", pass: Deno.env.get("NATS_PASSWORD") } },
+   *   });
+   *   for (const { message, advice } of await store.diagnose()) console.warn(message, advice);
+   *   return store;
+   * }
+   * ```
    */
   static async open<E extends Event = Event>(
     urlOrConnection: string | readonly string[] | NatsConnection,
@@ -149,6 +166,17 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
   /**
    * Remembers the actors whose last events expire soon, so that their versions are not used again. Every open store does
    * it now and then; an operator may call it where no store is open for long.
+   *
+   * @example From a timer, where no store is open for long
+   * ```ts
+   * import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+   *
+   * // With the URL of a NATS server, such as nats://127.0.0.1:4222.
+   * async function sweepOrders(url: string) {
+   *   await using store = await JetStreamEventStore.open(url, { namespace: "orders" });
+   *   console.log(await store.sweep());
+   * }
+   * ```
    */
   async sweep(): Promise<SweepReport> {
     if (this.#ended) throw new StoreClosedError();

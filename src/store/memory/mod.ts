@@ -34,6 +34,21 @@ export interface InMemoryEventStoreOptions<E extends Event = Event> extends Even
  * An event store in memory. It keeps the whole contract of {@linkcode EventStore}, and nothing when the process ends.
  *
  * @typeParam E The union of the events it holds.
+ *
+ * @example Two stores on the same events, as two processes would be
+ * ```ts
+ * import { type Event, InMemoryEventStore, InMemoryStorage } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * type OrderEvent = Event<"OrderPlaced", { total: number }>;
+ *
+ * const storage = new InMemoryStorage();
+ * await using first = new InMemoryEventStore<OrderEvent>({ storage });
+ * await using second = new InMemoryEventStore<OrderEvent>({ storage, now: () => new Date("2026-01-01") });
+ * await second.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+ * const [placed] = await first.getEvents("order-1");
+ * assert.equal(placed?.timestamp, "2026-01-01T00:00:00.000Z");
+ * ```
  */
 export class InMemoryEventStore<E extends Event = Event> extends BackedEventStore<E> {
   /**
