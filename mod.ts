@@ -1,22 +1,330 @@
 /**
- * Aether: event sourcing primitives for Deno.
+ * Aether: event sourcing primitives for Deno. Everything that an application needs, from one door.
+ *
+ * Programs that start often take the door of the one thing they need, such as `@flowmade-one/aether/deno-kv`: it loads
+ * less. The testing kit has a door of its own, `@flowmade-one/aether/testing`.
+ *
+ * 1. **Events** say what happened to an actor: {@linkcode Event}.
+ * 2. **Stores** keep them, in the order of their versions: {@linkcode InMemoryEventStore},
+ *    {@linkcode DenoKvEventStore} and {@linkcode JetStreamEventStore} keep one contract, {@linkcode EventStore}.
+ * 3. **Deciders** turn commands into events, and events into state: {@linkcode execute}, {@linkcode replay}.
+ * 4. **Projections** make read models and reactions of the global log: {@linkcode runProjection},
+ *    {@linkcode projectOnce}.
+ * 5. **The bus** tells those who listen now: {@linkcode LocalEventBus}, {@linkcode NatsEventBus}.
+ * 6. **The cluster** shares work between processes: {@linkcode Coordinator}, {@linkcode JetStreamLeases}.
+ *
+ * All errors extend {@linkcode AetherError}, and say what to do.
+ *
+ * @example From a command to a read model
+ * ```ts
+ * import { type Decider, type Event, execute, InMemoryCheckpoints } from "@flowmade-one/aether";
+ * import { InMemoryEventStore, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * type OrderEvent = Event<"OrderPlaced", { total: number }> | Event<"OrderShipped", { carrier: string }>;
+ *
+ * const order: Decider<"new" | "placed" | "shipped", { place: number } | { ship: string }, OrderEvent> = {
+ *   initialState: () => "new",
+ *   evolve: (_status, { eventType }) => eventType === "OrderPlaced" ? "placed" : "shipped",
+ *   decide(command, status) {
+ *     if ("place" in command) return [{ eventType: "OrderPlaced", data: { total: command.place } }];
+ *     if (status !== "placed") throw new Error(`the order is ${status}`);
+ *     return [{ eventType: "OrderShipped", data: { carrier: command.ship } }];
+ *   },
+ * };
+ *
+ * await using store = new InMemoryEventStore<OrderEvent>();
+ * await execute(store, "order-123", order, { place: 99.99 });
+ * const { state, version } = await execute(store, "order-123", order, { ship: "FastShip" });
+ * assert.deepEqual([state, version], ["shipped", 2]);
+ *
+ * let turnover = 0;
+ * await projectOnce(store, {
+ *   name: "turnover",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle: { OrderPlaced: ({ data }) => void (turnover += data.total) },
+ * }, { budgetMs: 10_000 });
+ * assert.equal(turnover, 99.99);
+ * ```
  *
  * @module
  */
 
-export * from "./src/store/mod.ts";
+// What every chapter shares.
+export { AetherError, InvalidArgumentError, type Warning } from "./src/store/mod.ts";
+
+// 1. Events: what one is, and what is wrong with one that cannot be stored.
+export {
+  type Event,
+  type EventFilter,
+  type EventInput,
+  type EventMetadata,
+  type EventOf,
+  type EventReference,
+  EventTooLargeError,
+  InvalidEventError,
+  type NewEvent,
+  type StoredEvent,
+  type StoredEventReference,
+} from "./src/store/mod.ts";
+
+// Schema versions of events, validators and upcasters.
+export {
+  type EventDefinition,
+  type EventDefinitions,
+  EventSchemaError,
+  type SchemaFailure,
+  type SchemaIssue,
+  type SchemaPathSegment,
+  type SchemaResult,
+  type SchemaSuccess,
+  SchemaVersionError,
+  type StandardSchema,
+  type StandardSchemaProps,
+  type Upcaster,
+} from "./src/store/mod.ts";
+
+// 2. Stores: in memory,
 export {
   InMemoryEventStore,
   type InMemoryEventStoreOptions,
   InMemoryStorage,
 } from "./src/store/memory/mod.ts";
+
+// in Deno KV,
+export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno_kv/mod.ts";
+
+// and on NATS JetStream.
 export {
-  type ConnectOptions,
-  CredentialsRejectedError,
   JetStreamApiError,
   JetStreamDisabledError,
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
+  type NoAnswer,
+  NoAnswerError,
+  NotConnectedError,
+  PayloadTooLargeError,
+  type Retention,
+  ServerTooOldError,
+  type StreamDifference,
+  StreamMismatchError,
+  StreamNotFoundError,
+  StreamReplacedError,
+  SweepEndedError,
+  type SweepReport,
+} from "./src/store/jetstream/mod.ts";
+
+// What they have in common: the contract, and what its methods take and give.
+export {
+  type ActorSummary,
+  type AnnouncementCounts,
+  type AppendOptions,
+  BackedEventStore,
+  type EventStore,
+  type EventStoreOptions,
+  type Finding,
+  type ListActorsOptions,
+  type LogStart,
+  type ReadAllOptions,
+  type ReadEventsOptions,
+  type SaveOptions,
+  type Snapshot,
+  type SnapshotStore,
+  type StoreLimits,
+  type SubscribeOptions,
+  type Subscription,
+  type VerificationProgress,
+  type VerificationReport,
+  type VerifyOptions,
+} from "./src/store/mod.ts";
+
+// From one store to another: moving from Deno KV to NATS, for example.
+export {
+  copyEvents,
+  CopyIncompleteError,
+  type CopyOptions,
+  type CopyPlace,
+  type CopyProgress,
+  type CopyReport,
+  CopyTargetDiffersError,
+} from "./src/store/mod.ts";
+
+// Why a commit is refused, a history is not whole, or a store does not open.
+export {
+  type AttemptedEvent,
+  BackendError,
+  CommitTooLargeError,
+  DamagedHistoryError,
+  type DamagedPlace,
+  FencedError,
+  type HistoryFault,
+  HistoryTruncatedError,
+  InvalidPositionError,
+  InvalidSnapshotError,
+  OutcomeUnknownError,
+  StoreClosedError,
+  StoreOpenError,
+  type Truncation,
+  type VersionConflict,
+  VersionConflictError,
+} from "./src/store/mod.ts";
+
+// 3. Deciders: from a command to events, and from events to state.
+export {
+  type Decider,
+  execute,
+  type Executed,
+  type ExecuteOptions,
+  type ExecuteStore,
+  replay,
+  type Replayed,
+  type ReplayOptions,
+  type ReplayStore,
+  type SnapshotPolicy,
+  type View,
+} from "./src/store/mod.ts";
+
+// 4. Projections: what they are, and how they run.
+export {
+  type FailurePolicy,
+  type Handler,
+  type HandlerContext,
+  type HandlerResult,
+  type Handlers,
+  HandlerTimeoutError,
+  type IntendedAppend,
+  type ProjectedOnce,
+  type Projection,
+  ProjectionBehindError,
+  ProjectionFencedError,
+  type ProjectionId,
+  ProjectionNameTakenError,
+  type ProjectionReference,
+  type ProjectionRun,
+  ProjectionStoppedError,
+  projectOnce,
+  type ProjectOnceOptions,
+  type Reaction,
+  type RunOptions,
+  runProjection,
+  type RunState,
+  waitFor,
+  type WaitForOptions,
+} from "./src/projection/mod.ts";
+
+// Where they keep their checkpoints, with their read models or without.
+export {
+  CheckpointConflictError,
+  type CheckpointStore,
+  DamagedCheckpointError,
+  DenoKvCheckpoints,
+  type DenoKvCheckpointsOptions,
+  type HandlerScope,
+  InMemoryCheckpoints,
+  JetStreamCheckpoints,
+  type JetStreamCheckpointsOptions,
+  type KvTransaction,
+  SqliteCheckpoints,
+  type SqliteDatabase,
+  type SqliteStatement,
+  type StoredCheckpoint,
+  TransactionOverError,
+  TransactionTooLargeError,
+  type UnitOfWork,
+} from "./src/projection/mod.ts";
+
+// How they fare, and what becomes of events that could not be handled.
+export {
+  discardParked,
+  type FailedEvent,
+  type FailingEvent,
+  NotParkedError,
+  parked,
+  type ParkedEvent,
+  ParkedListFullError,
+  type ParkedOptions,
+  type ProjectionLag,
+  type ProjectionStatus,
+  projectionStatuses,
+  type Resolution,
+  retryParked,
+  type StatusOptions,
+} from "./src/projection/mod.ts";
+
+// 5. The bus: within a process, or over NATS; and what stores announce on it.
+export {
+  BusClosedError,
+  BusDisconnectedError,
+  type BusSubscribeOptions,
+  type BusSubscription,
+  type EventBus,
+  type EventBusOptions,
+  type EventPublisher,
+  type EventStored,
+  type EventStoredData,
+  INTERNAL_NAMESPACE,
+  LocalEventBus,
+  type Loss,
+  type NamespacedEvent,
+  NatsEventBus,
+  type NatsEventBusOptions,
+  type OverflowPolicy,
+  SubscriptionOverflowError,
+} from "./src/bus/mod.ts";
+
+// 6. The cluster: nodes, their leader, and the shards that they own.
+export {
+  type ChangesOptions,
+  type ClusterNode,
+  CoordinationClosedError,
+  Coordinator,
+  type CoordinatorOptions,
+  type CoordinatorStatus,
+  type JoinOptions,
+  type Leader,
+  type LeaderChange,
+  type NodeChange,
+  NodeNameTakenError,
+  type OwnedShard,
+  type ShardChange,
+  ShardCountMismatchError,
+  shardOf,
+} from "./src/cluster/mod.ts";
+
+// Leases: who may do a thing, and the token that fences off who may no longer.
+export {
+  DenoKvLeases,
+  type DenoKvLeasesOptions,
+  DenoKvUnavailableError,
+  InMemoryLeases,
+  JetStreamLeases,
+  type JetStreamLeasesOptions,
+  type Lease,
+  type LeaseEnd,
+  LeaseLostError,
+  type LeaseOptions,
+  type LeaseStatus,
+  type LeaseStore,
+} from "./src/cluster/mod.ts";
+
+// The buckets that both are kept in; to bring one of your own, see `./cluster`.
+export {
+  type Bucket,
+  type BucketDifference,
+  BucketMismatchError,
+  type BucketOptions,
+  BucketUnreachableError,
+  type ClusterBucketOptions,
+  InMemoryBucket,
+  JetStreamUnavailableError,
+  type NamedBucketOptions,
+  PermissionDeniedError,
+} from "./src/cluster/mod.ts";
+
+// The connection to NATS, for stores, buses and clusters alike.
+export {
+  type ConnectOptions,
+  CredentialsRejectedError,
   type NatsConnection,
   type NatsMessage,
   type NatsMessageHeaders,
@@ -27,120 +335,5 @@ export {
   type NatsStatusIterable,
   type NatsSubscription,
   type NatsSubscriptionOptions,
-  NoAnswerError,
-  NotConnectedError,
-  PayloadTooLargeError,
-  type Retention,
-  ServerTooOldError,
   ServerUnreachableError,
-  type StreamDifference,
-  StreamMismatchError,
-  StreamNotFoundError,
-  StreamReplacedError,
-  SweepEndedError,
-  type SweepReport,
 } from "./src/store/jetstream/mod.ts";
-export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno_kv/mod.ts";
-export {
-  type BucketDifference,
-  BucketMismatchError,
-  BucketUnreachableError,
-  type ChangesOptions,
-  type ClusterNode,
-  CoordinationClosedError,
-  Coordinator,
-  type CoordinatorOptions,
-  type CoordinatorStatus,
-  DenoKvLeases,
-  type DenoKvLeasesOptions,
-  InMemoryBucket,
-  InMemoryLeases,
-  JetStreamLeases,
-  type JetStreamLeasesOptions,
-  JetStreamUnavailableError,
-  type JoinOptions,
-  type Leader,
-  type LeaderChange,
-  type Lease,
-  LeaseLostError,
-  type LeaseOptions,
-  type LeaseStatus,
-  type LeaseStore,
-  type NodeChange,
-  NodeNameTakenError,
-  type OwnedShard,
-  PermissionDeniedError,
-  type ShardChange,
-  ShardCountMismatchError,
-  shardOf,
-} from "./src/cluster/mod.ts";
-export {
-  BusClosedError,
-  BusDisconnectedError,
-  type BusSubscribeOptions,
-  type BusSubscription,
-  type EventBus,
-  type EventBusOptions,
-  LocalEventBus,
-  type Loss,
-  type NamespacedEvent,
-  NatsEventBus,
-  type NatsEventBusOptions,
-  type OverflowPolicy,
-  SubscriptionOverflowError,
-} from "./src/bus/mod.ts";
-export {
-  CheckpointConflictError,
-  type CheckpointStore,
-  DamagedCheckpointError,
-  DenoKvCheckpoints,
-  type DenoKvCheckpointsOptions,
-  discardParked,
-  type FailedEvent,
-  type FailingEvent,
-  type FailurePolicy,
-  type Handler,
-  type HandlerContext,
-  type HandlerResult,
-  type Handlers,
-  type HandlerScope,
-  HandlerTimeoutError,
-  InMemoryCheckpoints,
-  JetStreamCheckpoints,
-  type JetStreamCheckpointsOptions,
-  type KvTransaction,
-  NotParkedError,
-  parked,
-  type ParkedEvent,
-  ParkedListFullError,
-  type ParkedOptions,
-  type ProjectedOnce,
-  type Projection,
-  ProjectionBehindError,
-  ProjectionFencedError,
-  type ProjectionId,
-  type ProjectionLag,
-  ProjectionNameTakenError,
-  type ProjectionRun,
-  type ProjectionStatus,
-  projectionStatuses,
-  ProjectionStoppedError,
-  projectOnce,
-  type ProjectOnceOptions,
-  type Reaction,
-  type Resolution,
-  retryParked,
-  type RunOptions,
-  runProjection,
-  type RunState,
-  SqliteCheckpoints,
-  type SqliteDatabase,
-  type SqliteStatement,
-  type StatusOptions,
-  type StoredCheckpoint,
-  TransactionOverError,
-  TransactionTooLargeError,
-  type UnitOfWork,
-  waitFor,
-  type WaitForOptions,
-} from "./src/projection/mod.ts";

@@ -1,0 +1,146 @@
+/** The documentation of the package: what JSR's score asks for, and that `mod.ts` leaves nothing out. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { denoOk, ROOT } from "./deno_program.ts";
+
+/** As much of `deno doc --json` as is looked at here. */
+interface Documentation {
+  readonly nodes: Readonly<Record<string, ModuleDocumentation>>;
+}
+interface ModuleDocumentation {
+  readonly module_doc?: Comment;
+  readonly symbols: readonly { readonly name: string; readonly declarations: readonly Declaration[] }[];
+}
+interface Declaration {
+  /** `reference` to what another entry declares; `class`, `interface`, `function` ... */
+  readonly kind: string;
+  readonly jsDoc?: Comment;
+  readonly def: {
+    readonly extends?: unknown;
+    readonly methods?: readonly { readonly name: string; readonly jsDoc?: Comment }[];
+  };
+}
+interface Comment {
+  readonly doc?: string;
+  readonly tags?: readonly { readonly kind: string; readonly doc?: string }[];
+}
+
+const { exports: EXPORTS } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`)) as {
+  exports: Readonly<Record<string, string>>;
+};
+/** What bringing a bucket of one's own takes, and the placement alone: for those who know that they want `./cluster`. */
+const ONLY_IN_CLUSTER = [
+  "BucketLeaseStore",
+  "BucketWatch",
+  "Candidate",
+  "Clock",
+  "Entry",
+  "LeaseEnvironment",
+  "MAX_LEASE_TTL",
+  "MAX_SHARD_COUNT",
+  "MIN_LEASE_TTL",
+  "PutOptions",
+  "RevisionConflictError",
+  "WatchUpdate",
+  "place",
+  "systemClock",
+];
+/** Contracts whose every method comes with an example: stores and buses of all kinds keep them. */
+const CONTRACTS = ["EventStore", "SnapshotStore", "EventBus", "LeaseStore"];
+
+/** What each export documents. */
+async function documentation(): Promise<Map<string, ModuleDocumentation>> {
+  const paths = Object.values(EXPORTS);
+  const { nodes } = JSON.parse(await denoOk(["doc", "--json", ...paths])) as Documentation;
+  return new Map(
+    Object.entries(EXPORTS).map(([entry, path]) => {
+      const module = nodes[new URL(`../../${path}`, import.meta.url).href];
+      assert(module, `${entry} is not documented`);
+      return [entry, module];
+    }),
+  );
+}
+
+Deno.test("every export says what it is for, with an example", async () => {
+  for (const [entry, { module_doc: comment }] of await documentation()) {
+    assert(comment?.doc, `${entry} has no module documentation`);
+    assert(hasExample(comment), `${entry} has no example`);
+  }
+});
+
+Deno.test("every exported symbol is documented", async () => {
+  for (const [entry, { symbols }] of await documentation()) {
+    assert(symbols.length > 10, `${entry} exports ${symbols.length} symbols`);
+    for (const { name, declarations } of symbols) {
+      const documented = declarations.some(({ kind, jsDoc }) => kind === "reference" || jsDoc?.doc);
+      assert(documented, `${name} of ${entry} is not documented`);
+    }
+  }
+});
+
+Deno.test("every function, every class that is not an error, and every method of a contract has an example", async () => {
+  const missing = new Set<string>();
+  let functions = 0;
+  for (const { symbols } of (await documentation()).values()) {
+    for (const { name, declarations } of symbols) {
+      for (const { kind, jsDoc, def } of declarations) {
+        const methods = (def.methods ?? []).filter((method) => !method.name.startsWith("["));
+        if (kind === "function") functions++;
+        if (kind === "function" || kind === "class" && !name.endsWith("Error")) {
+          if (![jsDoc, ...methods.map((method) => method.jsDoc)].some(hasExample)) missing.add(name);
+        }
+        if (!CONTRACTS.includes(name)) continue;
+        for (const method of new Set(methods.map(({ name }) => name))) {
+          const overloads = methods.filter((overload) => overload.name === method);
+          if (method !== "close" && !overloads.some(({ jsDoc }) => hasExample(jsDoc))) {
+            missing.add(`${name}.${method}`);
+          }
+        }
+      }
+    }
+  }
+  assert(functions > 0);
+  assert.deepEqual([...missing], []);
+});
+
+Deno.test("mod.ts exports all that the other exports do, but the testing kit and what is only for ./cluster", async () => {
+  const names = new Map<string, Set<string>>();
+  for (const [entry, { symbols }] of await documentation()) {
+    names.set(entry, new Set(symbols.map(({ name }) => name)));
+  }
+  const main = names.get(".")!;
+  const elsewhere = new Set<string>();
+  for (const [entry, exported] of names) {
+    if (entry === ".") continue;
+    for (const name of exported) elsewhere.add(name);
+    if (entry === "./testing") continue;
+    const missing = [...exported.difference(main)].sort();
+    assert.deepEqual(
+      missing,
+      entry === "./cluster" ? ONLY_IN_CLUSTER : [],
+      `mod.ts leaves out what ${entry} exports`,
+    );
+  }
+  assert.deepEqual([...main.difference(elsewhere)], [], "only mod.ts exports these");
+});
+
+Deno.test("deno doc --html builds for all exports", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "aether html " });
+  try {
+    await denoOk(["doc", "--html", "--name=aether", `--output=${folder}`, ...Object.values(EXPORTS)]);
+    await Deno.stat(join(folder, "index.html"));
+    const symbolsPage = await Deno.readTextFile(join(folder, "all_symbols.html"));
+    for (const [, { symbols }] of await documentation()) {
+      for (const { name } of symbols) {
+        assert(symbolsPage.includes(name), `${name} is not on the page of all symbols`);
+      }
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+function hasExample(comment: Comment | undefined): boolean {
+  return comment?.tags?.some(({ kind, doc }) => kind === "example" && doc?.includes("```ts")) ?? false;
+}
