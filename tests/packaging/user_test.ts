@@ -151,7 +151,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
       "./deno-kv": { atStart: [], later: [telemetry] },
       "./jetstream": { atStart: [], later: [...nats, telemetry] },
       "./memory": { atStart: [], later: [telemetry] },
-      "./projection": { atStart: [], later: nats },
+      "./projection": { atStart: [], later: [...nats, telemetry] },
       "./testing": { atStart: ["fast-check"], later: [telemetry] },
     };
     const packages: Record<string, Packages> = {};
