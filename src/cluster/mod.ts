@@ -1,6 +1,7 @@
 /**
  * Cluster coordination: leases with fencing tokens, membership, leader election and a shard map, in one process or over
- * JetStream; leases also in Deno KV.
+ * JetStream; leases also in Deno KV. Over NATS it needs the permission `--allow-net` for the servers' addresses, and no
+ * other.
  *
  * @example The shards of this node
  * ```ts

@@ -1,7 +1,8 @@
 /**
  * The event store in Deno KV: an embedded file on one machine, nothing to install; or the database of Deno Deploy.
  *
- * Deno KV is enabled by `"unstable": ["kv"]` in `deno.json`, or by `--unstable-kv`.
+ * Deno KV is enabled by `"unstable": ["kv"]` in `deno.json`, or by `--unstable-kv`. A program that keeps its events in
+ * `orders.kv` needs `--allow-read=orders.kv --allow-write=orders.kv`, and no other permission.
  *
  * @example Save, close, open again
  * ```ts

@@ -4,6 +4,9 @@
  * It needs nats-server 2.12 or newer. **Events are kept for one year unless you say otherwise**: open the store with
  * `{ retention: "forever" }` to keep them all.
  *
+ * A program that connects to `nats://127.0.0.1:4222` needs `--allow-net=127.0.0.1:4222`, and no other permission; with a
+ * cluster of servers, the address of each.
+ *
  * @example Save and read
  * ```ts ignore
  * import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
