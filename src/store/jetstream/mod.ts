@@ -7,6 +7,13 @@
  * A program that connects to `nats://127.0.0.1:4222` needs `--allow-net=127.0.0.1:4222`, and no other permission; with a
  * cluster of servers, the address of each.
  *
+ * **What it cannot see.** Stored bytes that change are found by checksums, chains and sequences, and a leader that was
+ * deposed and has not noticed is asked again before anything is called lost. But a server that has to rebuild its index
+ * cuts a stream's file off at the first message that its own checksum refuses, and says so nowhere (nats-server 2.15.1,
+ * one replica, `index.db` gone): to a store that is opened then, the log just ends there. Whoever remembers more finds
+ * it: a store that was open, a snapshot, a checkpoint, or `verify({ expectedPosition })` with the last position that your
+ * application has kept.
+ *
  * @example Save and read
  * ```ts ignore
  * import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";

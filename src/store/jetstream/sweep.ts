@@ -157,8 +157,9 @@ export class Sweeper {
     const { log, expired } = this.#setup;
     let remembered = 0;
     const queue = [...actors];
+    const failures: unknown[] = [];
     const lane = async (): Promise<void> => {
-      for (let next = queue.pop(); next; next = queue.pop()) {
+      for (let next = queue.pop(); next && failures.length === 0; next = queue.pop()) {
         if (this.#ending.signal.aborted) throw new SweepEndedError("The store was closed while it swept");
         const [actorId, actor] = next;
         const latest = await log.lastOf(log.layout.subject(actorId));
@@ -167,7 +168,10 @@ export class Sweeper {
         remembered++;
       }
     };
-    await Promise.all(Array.from({ length: ACTORS_AT_ONCE }, lane));
+    // The others end before this one fails: nothing of a sweep goes on behind it, nor behind close().
+    const lanes = Array.from({ length: ACTORS_AT_ONCE }, () => lane().catch((error) => failures.push(error)));
+    await Promise.all(lanes);
+    if (failures.length > 0) throw failures[0];
     return remembered;
   }
 }

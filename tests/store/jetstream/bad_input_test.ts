@@ -130,6 +130,7 @@ Deno.test("a user without permissions is told what is denied", async () => {
           { user: "all", password: "p" },
           { user: "none", password: "p", permissions: { publish: { deny: [">"] } } },
           { user: "reader", password: "p", permissions: { publish } },
+          { user: "streamless", password: "p", permissions: { publish: { deny: ["$JS.API.STREAM.>"] } } },
         ],
       },
     },
@@ -137,8 +138,10 @@ Deno.test("a user without permissions is told what is denied", async () => {
   const url = (user: string): string => `nats://${user}:p@127.0.0.1:${server.port}`;
   await using store = await JetStreamEventStore.open(url("all"));
   await store.append("order", [event(1)], { expectedVersion: 0 });
-  const none = await refusal(() => JetStreamEventStore.open(url("none")));
-  assert(none instanceof StoreOpenError && /permission/i.test(none.message), String(none));
+  for (const user of ["none", "streamless"]) {
+    const none = await refusal(() => JetStreamEventStore.open(url(user)));
+    assert(none instanceof StoreOpenError && /permission/i.test(none.message), String(none));
+  }
   await using reader = await JetStreamEventStore.open(url("reader"));
   assert.equal((await reader.getEvents("order")).length, 1);
   const denied = await refusal(() => reader.append("order", [event(2)], { expectedVersion: 1 }));

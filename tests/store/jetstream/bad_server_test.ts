@@ -14,7 +14,7 @@ import {
   ServerTooOldError,
   StoreOpenError,
 } from "@flowmade-one/aether/jetstream";
-import { startNatsServer } from "../../support/nats_server.ts";
+import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
 import { natsServerBinary, NatsServerNotFoundError } from "../../support/nats_server_binary.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { smallDisk } from "../../support/small_disk.ts";
@@ -24,6 +24,15 @@ import { until } from "./support.ts";
 const OLD_VERSION = "2.11.9";
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
+
+/** Starts a server again with another configuration. */
+async function reconfigure(server: NatsServer, before: string, after: string): Promise<void> {
+  const path = join(dirname(server.storageFolder), "nats.conf");
+  const text = await Deno.readTextFile(path);
+  assert(text.includes(before), text);
+  await Deno.writeTextFile(path, text.replace(before, after));
+  await server.restart();
+}
 
 /** Appends events of a size until that is refused. The answers are how many were stored, and the refusal. */
 async function fill(store: JetStreamEventStore, size: number): Promise<{ stored: number; refusal: Error }> {
@@ -71,10 +80,7 @@ Deno.test("what is over max_payload is refused before it is sent, also where the
   assert.equal((await store.append("order", [half], { expectedVersion: 1 }))[0]?.version, 2);
 
   // The operator lowers the limit under the open store.
-  const configuration = join(dirname(server.storageFolder), "nats.conf");
-  const text = await Deno.readTextFile(configuration);
-  await Deno.writeTextFile(configuration, text.replace("max_payload: 400000", "max_payload: 300000"));
-  await server.restart();
+  await reconfigure(server, "max_payload: 400000", "max_payload: 300000");
   await until(() =>
     store.append("order", [event(3)], { expectedVersion: "any" }).then(() => true, () => false)
   );
@@ -148,6 +154,12 @@ Deno.test("an account's limits are typed errors that say which, and what was sto
     JetStreamEventStore.open(url, { namespace: "second" }),
     (error) => error instanceof StoreOpenError && /number of streams.*Raise/.test(error.message),
   );
+  await reconfigure(server, '"max_file":200000,"max_streams":1', '"max_file":20000000,"max_streams":2');
+  const more = { expectedVersion: stored };
+  await until(() => store.append("order", [event("x".repeat(5_000))], more).then(() => true, () => false));
+  await using second = await JetStreamEventStore.open(url, { namespace: "second" });
+  await second.append("order", [event(1)], { expectedVersion: 0 });
+  assert.equal((await store.getEvents("order")).length, stored + 1);
   assert.equal((await store.verify()).ok, true);
 });
 

@@ -8,7 +8,9 @@ import {
   type HistoryFault,
   JetStreamEventStore,
 } from "@flowmade-one/aether/jetstream";
-import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
+import { type NatsServer, startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
+import { replica } from "./chaos/replicas.ts";
+import { until } from "./support.ts";
 
 const EVENTS = 60;
 
@@ -141,4 +143,30 @@ Deno.test("an index that is deleted is made anew by the server, and nothing is l
     assert.equal((await readAround(store)).versions.length, EVENTS);
     await store.append("order", [event("on")], { expectedVersion: EVENTS });
   });
+});
+
+Deno.test("a replica that was damaged while its server was down is healed by the others, and reads the same when it leads", async () => {
+  await using cluster = await startNatsCluster();
+  {
+    await using store = await JetStreamEventStore.open(cluster.urls, { replicas: 3 });
+    for (let version = 0; version < EVENTS; version++) {
+      await store.append("order", [event(`marker-${version + 1}-`)], { expectedVersion: version });
+    }
+  }
+  const leader = await cluster.streamLeader("aether_default");
+  const follower = cluster.servers.find((server) => server !== leader)!;
+  await follower.shutdown();
+  const { blocks, index } = await files(follower);
+  await flip(blocks[0]!, "marker-30-");
+  await Deno.remove(index);
+  await follower.restart();
+  const healthy = await replica(cluster, leader!, "aether_default");
+  assert.equal(healthy.length, EVENTS);
+  await until(async () => {
+    const healed = await replica(cluster, follower, "aether_default");
+    return JSON.stringify(healed) === JSON.stringify(healthy);
+  }, "the replica to be as the others");
+  await using store = await JetStreamEventStore.open(follower.url);
+  assert.equal((await readAround(store)).versions.length, EVENTS);
+  assert.equal((await store.verify()).ok, true);
 });
