@@ -7,10 +7,12 @@
 import { type EventStored, type INTERNAL_NAMESPACE, publishInternally } from "../event/event_stored.ts";
 import { validateNamespace, validateUserNamespace } from "../event/namespace.ts";
 import type { Event, EventInput, EventOf } from "../event/types.ts";
+import { checkFunction, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner } from "../warning.ts";
 import { BusClosedError } from "./errors.ts";
 import { compilePattern } from "./namespaces.ts";
+import { readSubscribe } from "./options.ts";
 import { observePublication } from "./observation.ts";
 import { prepareEvent } from "./publication.ts";
 import { BufferedSubscription, type Delivery } from "./subscription.ts";
@@ -59,8 +61,11 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
   #closed = false;
 
   /** Makes a bus. */
-  constructor(options: EventBusOptions = {}) {
-    this.#warn = warner(options.onWarning);
+  constructor(options?: EventBusOptions) {
+    this.#warn = readOptions(
+      options,
+      ({ onWarning }) => warner(checkFunction("options.onWarning", onWarning)),
+    );
   }
 
   /** Publishes an event. */
@@ -96,13 +101,14 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
     namespace: string,
     options?: BusSubscribeOptions<T>,
   ): BusSubscription<EventOf<E, T>>;
-  subscribe(namespace: string, options: BusSubscribeOptions = {}): unknown {
+  subscribe(namespace: string, options?: BusSubscribeOptions): unknown {
     const name = validateNamespace(namespace);
+    const checked = readSubscribe(options);
     if (this.#closed) throw new BusClosedError();
     const subscription = new BufferedSubscription<Event>({
       namespace: name,
       bus: "local",
-      options,
+      options: checked,
       select: ({ event }) => event,
       warn: this.#warn,
       onEnd: (ended) => this.#remove(name, ended),
@@ -118,14 +124,15 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
   /** The events of every namespace that fits a pattern. */
   subscribePattern<T extends E["eventType"] = E["eventType"]>(
     pattern: string,
-    options: BusSubscribeOptions<T> = {},
+    options?: BusSubscribeOptions<T>,
   ): BusSubscription<NamespacedEvent<EventOf<E, T>>> {
     const matches = compilePattern(pattern);
+    const checked = readSubscribe(options);
     if (this.#closed) throw new BusClosedError();
     const subscription = new BufferedSubscription<NamespacedEvent<EventOf<E, T>>>({
       namespace: pattern,
       bus: "local",
-      options,
+      options: checked,
       select: ({ namespace, event }) => ({ namespace, event: event as EventOf<E, T> }),
       warn: this.#warn,
       onEnd: (ended) => {

@@ -5,6 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "../event/text.ts";
 
 /** The characters of a namespace, and `*`. */
 const PATTERN = /^[A-Za-z0-9_*-]{1,64}$/;
@@ -19,7 +20,7 @@ export function compilePattern(pattern: unknown): (namespace: string) => boolean
   if (typeof pattern !== "string" || !PATTERN.test(pattern)) {
     throw new InvalidArgumentError(
       "pattern",
-      `${JSON.stringify(pattern) ?? typeof pattern} is not 1 to 64 letters, digits, "_", "-" and "*"`,
+      `${describe(pattern)} is not 1 to 64 letters, digits, "_", "-" and "*"`,
     );
   }
   if (!pattern.includes("*")) {

@@ -9,6 +9,7 @@ import { type EventStored, type INTERNAL_NAMESPACE, publishInternally } from "..
 import { validateNamespace, validateUserNamespace } from "../event/namespace.ts";
 import { requireSubjectPrefix } from "../event/subject.ts";
 import type { Event, EventInput, EventOf } from "../event/types.ts";
+import { checkFunction, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner } from "../warning.ts";
 import { BusClosedError, BusDisconnectedError } from "./errors.ts";
@@ -31,6 +32,7 @@ import {
 } from "./nats_message.ts";
 import { observePublication } from "./observation.ts";
 import { prepareEvent } from "./publication.ts";
+import { readSubscribe } from "./options.ts";
 import { BufferedSubscription, type Delivery } from "./subscription.ts";
 import type {
   BusSubscribeOptions,
@@ -105,9 +107,10 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
    *
    * @throws {InvalidArgumentError} If it is no connection, or an option is out of range.
    */
-  constructor(connection: NatsConnection, options: NatsEventBusOptions = {}) {
-    const { prefix = "aether-bus", onWarning } = options;
+  constructor(connection: NatsConnection, options?: NatsEventBusOptions) {
+    const { prefix = "aether-bus", onWarning } = readOptions(options, ({ ...fields }) => fields);
     requireSubjectPrefix(prefix);
+    checkFunction("options.onWarning", onWarning);
     this.#connection = requireConnection("connection", connection);
     this.#prefix = prefix;
     this.#warn = warner(onWarning);
@@ -155,7 +158,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
     namespace: string,
     options?: BusSubscribeOptions<T>,
   ): BusSubscription<EventOf<E, T>>;
-  subscribe(namespace: string, options: BusSubscribeOptions = {}): unknown {
+  subscribe(namespace: string, options?: BusSubscribeOptions): unknown {
     const name = validateNamespace(namespace);
     return this.#subscribe(name, name, options, () => true, ({ event }) => event);
   }
@@ -163,7 +166,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   /** The events of every namespace that fits a pattern. The server sends those of all; we choose among them. */
   subscribePattern<T extends E["eventType"] = E["eventType"]>(
     pattern: string,
-    options: BusSubscribeOptions<T> = {},
+    options?: BusSubscribeOptions<T>,
   ): BusSubscription<NamespacedEvent<EventOf<E, T>>> {
     const matches = compilePattern(pattern);
     return this.#subscribe(pattern, "*", options, matches, ({ namespace, event }) => {
@@ -226,16 +229,17 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   #subscribe<T>(
     name: string,
     token: string,
-    options: BusSubscribeOptions,
+    options: BusSubscribeOptions | undefined,
     matches: (namespace: string) => boolean,
     select: (delivery: Delivery) => T,
   ): BufferedSubscription<T> {
+    const checked = readSubscribe(options);
     if (this.#closed) throw new BusClosedError();
     if (this.#connection.isClosed()) throw connectionClosed();
     const subscription = new BufferedSubscription<T>({
       namespace: name,
       bus: "nats",
-      options,
+      options: checked,
       select,
       warn: this.#warn,
       onEnd: (ended) => this.#detach(ended),
@@ -245,7 +249,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
       if (error) subscription.fail(refused(name, error));
       else this.#receive(subscription, matches, message);
     };
-    const sources = subjectsOf(this.#prefix, token, options)
+    const sources = subjectsOf(this.#prefix, token, checked)
       .map((subject) => this.#connection.subscribe(subject, { callback: receive }));
     this.#attached.set(subscription, sources);
     this.#link.confirm().then(() => subscription.begin(), (error) => subscription.fail(error));

@@ -5,18 +5,14 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
-import { compileFilter } from "../event/filter.ts";
 import type { Event } from "../event/types.ts";
 import { telemetry } from "../telemetry.ts";
 import type { Warn } from "../warning.ts";
 import { RingBuffer } from "./buffer.ts";
 import { SubscriptionOverflowError } from "./errors.ts";
 import { countLoss, observeHandler, observeLag } from "./observation.ts";
-import type { BusSubscribeOptions, BusSubscription, Loss, OverflowPolicy } from "./types.ts";
-
-/** The most events that a buffer may be asked to hold. */
-const MAX_BUFFER = 1_000_000;
-const POLICIES: readonly string[] = ["drop-oldest", "drop-newest", "error"] satisfies OverflowPolicy[];
+import type { CheckedSubscribe } from "./options.ts";
+import type { BusSubscription, Loss, OverflowPolicy } from "./types.ts";
 
 /** An event on its way to subscribers. */
 export interface Delivery {
@@ -35,7 +31,7 @@ export interface SubscriptionSetup<T> {
   /** The kind of bus, for telemetry. */
   readonly bus: "local" | "nats";
   /** What the user asked for. */
-  readonly options: BusSubscribeOptions;
+  readonly options: CheckedSubscribe;
   /** What is delivered of a delivery. */
   readonly select: (delivery: Delivery) => T;
   /** Passes warnings on. */
@@ -63,24 +59,11 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
   #failures = 0;
   #taken = false;
 
-  /**
-   * Takes in what is offered from now on.
-   *
-   * @throws {InvalidArgumentError} If an option is out of range.
-   */
+  /** Takes in what is offered from now on. */
   constructor(setup: SubscriptionSetup<T>) {
-    const { buffer = 1_000, overflow = "drop-oldest", signal, onLoss, ...filter } = setup.options;
-    if (!Number.isSafeInteger(buffer) || buffer < 1 || buffer > MAX_BUFFER) {
-      throw new InvalidArgumentError("options.buffer", `must be an integer from 1 to ${MAX_BUFFER}`);
-    }
-    if (!POLICIES.includes(overflow)) {
-      throw new InvalidArgumentError("options.overflow", `must be one of ${POLICIES.join(", ")}`);
-    }
-    if (onLoss !== undefined && typeof onLoss !== "function") {
-      throw new InvalidArgumentError("options.onLoss", "must be a function");
-    }
+    const { buffer, overflow, signal, chosen } = setup.options;
     this.#setup = setup;
-    this.#chosen = compileFilter(filter);
+    this.#chosen = chosen;
     this.#bound = buffer;
     this.#overflow = overflow;
     this.#buffer = new RingBuffer(buffer);

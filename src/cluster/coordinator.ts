@@ -7,6 +7,7 @@ import type { ChangesOptions } from "./broadcast.ts";
 import type { Bucket } from "./bucket.ts";
 import { checkOptions, type CoordinatorOptions } from "./coordinator_options.ts";
 import { type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
+import { readOptions } from "../options.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import type { LeaseEnvironment } from "./lease.ts";
 import type { Leader, LeaderChange } from "./leadership.ts";
@@ -88,20 +89,21 @@ export class Coordinator implements AsyncDisposable {
    */
   static async join(
     cluster: string | readonly string[] | NatsConnection | Bucket,
-    options: JoinOptions = {},
+    options?: JoinOptions,
   ): Promise<Coordinator> {
     const newId = (): string => crypto.randomUUID();
-    const checked = checkOptions(options, newId);
-    options.signal?.throwIfAborted();
+    const asked = readOptions(options, ({ ...fields }) => fields);
+    const checked = readOptions(asked, (fields) => checkOptions(fields, newId));
+    asked.signal?.throwIfAborted();
     if (isBucket(cluster)) {
       return await joinBucket(
         new Member(cluster, checked, { newId }),
         () => Promise.resolve(),
-        options.signal,
+        asked.signal,
       );
     }
-    const { bucket, close } = await openClusterBucket(cluster, options);
-    return await joinBucket(new Member(bucket, checked, { newId }), close, options.signal);
+    const { bucket, close } = await openClusterBucket(cluster, asked);
+    return await joinBucket(new Member(bucket, checked, { newId }), close, asked.signal);
 
     async function joinBucket(
       member: Member,
@@ -259,5 +261,9 @@ export class Coordinator implements AsyncDisposable {
 }
 
 function isBucket(target: unknown): target is Bucket {
-  return typeof target === "object" && target !== null && "watch" in target;
+  try {
+    return typeof target === "object" && target !== null && "watch" in target;
+  } catch {
+    return false; // it cannot even be asked, and is no connection either
+  }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import { checkFunction, checkSignal } from "../options.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkTerms, type LeaseOptions } from "./lease.ts";
 import type { LeaseTerms } from "./lease_record.ts";
@@ -77,6 +78,11 @@ export function checkOptions(options: CoordinatorOptions, newId: () => string): 
     throw new InvalidArgumentError("options.weight", `must be a number from 0 to ${MAX_WEIGHT}`);
   }
   checkShardCount("options.shardCount", shardCount);
+  if (typeof candidate !== "boolean") {
+    throw new InvalidArgumentError("options.candidate", "must be true or false");
+  }
+  checkSignal(options.signal);
+  checkFunction("options.onWarning", options.onWarning);
   return {
     name,
     address,

@@ -11,6 +11,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import { checkSignal, readOptions } from "../options.ts";
 import type { Bucket } from "./bucket.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { CoordinationClosedError } from "./errors.ts";
@@ -159,16 +160,18 @@ export class BucketLeaseStore implements LeaseStore {
   }
 
   /** Waits until the lease can be had. */
-  async acquire(key: string, options: LeaseOptions = {}): Promise<Lease> {
-    const terms = this.#terms(key, options);
-    const signals = [this.#closed.signal, ...(options.signal ? [options.signal] : [])];
+  async acquire(key: string, options?: LeaseOptions): Promise<Lease> {
+    const { signal, ...asked } = readOptions(options, checkLease);
+    const terms = this.#terms(key, asked);
+    const signals = [this.#closed.signal, ...(signal ? [signal] : [])];
     return this.#keep(await waitForLease(this.#bucket, this.#clock, terms, AbortSignal.any(signals)));
   }
 
   /** Takes the lease if it is free at this moment. */
-  async tryAcquire(key: string, options: LeaseOptions = {}): Promise<Lease | undefined> {
-    options.signal?.throwIfAborted();
-    const lease = await new Claim(this.#bucket, this.#clock, this.#terms(key, options)).try();
+  async tryAcquire(key: string, options?: LeaseOptions): Promise<Lease | undefined> {
+    const { signal, ...terms } = readOptions(options, checkLease);
+    signal?.throwIfAborted();
+    const lease = await new Claim(this.#bucket, this.#clock, this.#terms(key, terms)).try();
     return lease === undefined ? undefined : this.#keep(lease);
   }
 
@@ -205,12 +208,23 @@ export class BucketLeaseStore implements LeaseStore {
   }
 }
 
+/** Returns the options of a lease as they were read. */
+function checkLease({ ...options }: LeaseOptions): LeaseOptions {
+  const { holder, signal } = options;
+  if (holder !== undefined && typeof holder !== "string") {
+    throw new InvalidArgumentError("options.holder", "must be a string");
+  }
+  checkSignal(signal);
+  return options;
+}
+
 /** Checks the times of a lease and fills in the defaults. */
 export function checkTerms(
   options: Pick<LeaseOptions, "ttl" | "maxClockSkew" | "renewEvery">,
 ): Pick<LeaseTerms, "ttl" | "maxClockSkew" | "renewEvery"> {
-  const { ttl = DEFAULT_TTL, maxClockSkew = DEFAULT_SKEW, renewEvery = ttl / RENEWALS_PER_TTL } = options;
+  const { ttl = DEFAULT_TTL, maxClockSkew = DEFAULT_SKEW } = options;
   checkRange("options.ttl", ttl, MIN_LEASE_TTL, MAX_LEASE_TTL);
+  const { renewEvery = ttl / RENEWALS_PER_TTL } = options;
   checkRange("options.maxClockSkew", maxClockSkew, 0, ttl / 2);
   checkRange("options.renewEvery", renewEvery, 10, ttl / 3);
   return { ttl, maxClockSkew, renewEvery };

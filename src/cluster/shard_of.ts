@@ -54,7 +54,9 @@ export function checkShardCount(argument: string, shardCount: unknown): void {
 
 /** The 32-bit hash that {@linkcode shardOf} reduces to a shard. */
 export function hash(id: string): number {
-  if (id === "") throw new InvalidArgumentError("actorId", "must not be empty");
+  if (typeof id !== "string" || id === "") {
+    throw new InvalidArgumentError("actorId", "must be a string that is not empty");
+  }
   let h = FNV_OFFSET;
   for (let i = 0; i < id.length; i++) {
     const unit = id.charCodeAt(i);

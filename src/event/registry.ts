@@ -5,9 +5,11 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
+import { isProxy } from "node:util/types";
 import { readOptions } from "../options.ts";
 import { EventSchemaError, InvalidEventError, SchemaVersionError } from "./errors.ts";
 import { copyJson } from "./json.ts";
+import { describe } from "./text.ts";
 import type { Draft } from "./draft.ts";
 import type { Event, EventOf, StoredEvent } from "./types.ts";
 
@@ -100,9 +102,10 @@ function checkSchema(eventType: string, schema: StandardSchema | undefined): voi
   );
 }
 
-function isListOfFunctions(upcast: unknown): boolean {
+/** Whether it is an array that can be looked at: a Proxy is none. */
+function isList(value: unknown): boolean {
   try {
-    return Array.isArray(upcast) && upcast.every((step) => typeof step === "function");
+    return Array.isArray(value) && !isProxy(value);
   } catch {
     return false;
   }
@@ -127,14 +130,14 @@ export class EventRegistry {
         `events.${eventType}`,
       );
       checkSchema(eventType, schema);
-      if (!isListOfFunctions(upcast)) {
-        throw new InvalidArgumentError(`events.${eventType}.upcast`, "must be a list of functions");
-      }
       if (!Number.isSafeInteger(version) || version < 1) {
         throw new InvalidArgumentError(
           `events.${eventType}.version`,
-          `must be a positive integer, and is ${version}`,
+          `must be a positive integer, and is ${describe(version)}`,
         );
+      }
+      if (!isList(upcast)) {
+        throw new InvalidArgumentError(`events.${eventType}.upcast`, "must be a list of functions");
       }
       if (upcast.length !== version - 1) {
         throw new InvalidArgumentError(
@@ -143,6 +146,9 @@ export class EventRegistry {
             version - 1
           }: one from each version before it`,
         );
+      }
+      if (!upcast.every((step) => typeof step === "function")) {
+        throw new InvalidArgumentError(`events.${eventType}.upcast`, "must be a list of functions");
       }
       this.#entries.set(eventType, { version, schema, upcast });
     }

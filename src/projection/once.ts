@@ -6,6 +6,7 @@
 
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { checkSignal, readOptions } from "../options.ts";
 import { sleep } from "../sleep.ts";
 import { DamagedHistoryError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
@@ -36,6 +37,17 @@ export interface ProjectedOnce {
 
 /** The budget is spent: nothing is wrong. */
 class BudgetSpent extends Error {}
+
+/** Returns the options, every default filled in. */
+function checkOnce(
+  { budgetMs = 1000, signal = new AbortController().signal }: ProjectOnceOptions,
+): Required<ProjectOnceOptions> {
+  if (typeof budgetMs !== "number" || !(budgetMs > 0)) {
+    throw new InvalidArgumentError("options.budgetMs", "must be a number of milliseconds above 0");
+  }
+  checkSignal(signal);
+  return { budgetMs, signal };
+}
 
 /**
  * Works a projection off for a while and returns: for `Deno.cron`, a request or a queue handler on Deno Deploy. It takes no
@@ -72,12 +84,9 @@ class BudgetSpent extends Error {}
 export async function projectOnce<E extends Event, Tx = undefined>(
   store: EventStore<E>,
   projection: Projection<E, Tx>,
-  options: ProjectOnceOptions = {},
+  options?: ProjectOnceOptions,
 ): Promise<ProjectedOnce> {
-  const { budgetMs = 1000, signal = new AbortController().signal } = options;
-  if (!(budgetMs > 0)) {
-    throw new InvalidArgumentError("options.budgetMs", "must be a number of milliseconds above 0");
-  }
+  const { budgetMs, signal } = readOptions(options, checkOnce);
   const deadline = performance.now() + budgetMs;
   const guard: Guard = {
     signal,

@@ -9,6 +9,7 @@ import { isVersion } from "../event/draft.ts";
 import type { Event, EventFilter, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { compileFilter } from "../event/filter.ts";
+import { readOptions } from "../options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 
 /**
@@ -173,6 +174,11 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export function compileProjection<E extends Event, Tx>(
   projection: Projection<E, Tx>,
 ): CompiledProjection<Tx> {
+  if (projection === undefined) throw new InvalidArgumentError("projection", "is missing");
+  return readOptions(projection, compile, "projection");
+}
+
+function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledProjection<Tx> {
   const { name, version = 1, checkpoints, handle, from = "start", filter: given = {} } = projection;
   const fault = nameFault(name, MAX_NAME_BYTES);
   if (fault) throw new InvalidArgumentError("projection.name", fault);
@@ -188,13 +194,24 @@ export function compileProjection<E extends Event, Tx>(
   }
   const filter = filterOf(given, handle as AnyHandler<Tx> | Handlers<Event, Tx>);
   const { failure = {} } = projection;
+  if (typeof failure !== "object" || failure === null) {
+    throw new InvalidArgumentError("projection.failure", "must be an object");
+  }
+  const {
+    retries = 5,
+    firstDelay = 100,
+    longestDelay = 10_000,
+    then = "stop",
+    laterEvents = "wait",
+    mostParked = 100,
+  } = failure;
   const policy: Required<FailurePolicy> = {
-    retries: checkCount("failure.retries", failure.retries ?? 5, 0),
-    firstDelay: checkTime("failure.firstDelay", failure.firstDelay ?? 100, 0),
-    longestDelay: checkTime("failure.longestDelay", failure.longestDelay ?? 10_000, 0),
-    then: failure.then ?? "stop",
-    laterEvents: failure.laterEvents ?? "wait",
-    mostParked: checkCount("failure.mostParked", failure.mostParked ?? 100, 1),
+    retries: checkCount("failure.retries", retries, 0),
+    firstDelay: checkTime("failure.firstDelay", firstDelay, 0),
+    longestDelay: checkTime("failure.longestDelay", longestDelay, 0),
+    then,
+    laterEvents,
+    mostParked: checkCount("failure.mostParked", mostParked, 1),
   };
   if (policy.then !== "stop" && policy.then !== "park") {
     throw new InvalidArgumentError("projection.failure.then", 'must be "stop" or "park"');
@@ -221,6 +238,10 @@ export function compileProjection<E extends Event, Tx>(
 
 /** The filter as it is recorded: conditions in one order, types sorted. */
 function filterOf<Tx>(given: EventFilter, handle: AnyHandler<Tx> | Handlers<Event, Tx>): EventFilter {
+  if (typeof given !== "object" || given === null) {
+    throw new InvalidArgumentError("projection.filter", "must be an object");
+  }
+  compileFilter(given);
   let { eventTypes } = given;
   if (typeof handle !== "function") {
     if (typeof handle !== "object" || handle === null) {
@@ -249,7 +270,6 @@ function filterOf<Tx>(given: EventFilter, handle: AnyHandler<Tx> | Handlers<Even
     ...(given.actorId !== undefined && { actorId: given.actorId }),
     ...(given.actorPrefix !== undefined && { actorPrefix: given.actorPrefix }),
   };
-  compileFilter(filter);
   return filter;
 }
 

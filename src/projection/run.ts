@@ -9,6 +9,7 @@ import type { Lease, LeaseOptions, LeaseStore } from "../cluster/lease.ts";
 import { nameFault } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { checkFunction, checkSignal, readOptions } from "../options.ts";
 import { backoff, sleep } from "../sleep.ts";
 import { BackendError, DamagedHistoryError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
@@ -20,7 +21,7 @@ import { type CompiledProjection, compileProjection, type Projection } from "./p
 import { parseRecord } from "./record.ts";
 import { follow } from "./follow.ts";
 import { untyped } from "./untyped_store.ts";
-import { type WaitForOptions, waitForPosition } from "./wait_for.ts";
+import { readWaitFor, type WaitForOptions, waitForPosition } from "./wait_for.ts";
 import { Worker } from "./worker.ts";
 
 /** How a projection is run. */
@@ -93,9 +94,25 @@ export interface ProjectionRun extends AsyncDisposable {
 export function runProjection<E extends Event, Tx = undefined>(
   store: EventStore<E>,
   projection: Projection<E, Tx>,
-  options: RunOptions = {},
+  options?: RunOptions,
 ): ProjectionRun {
-  return new Run(untyped(store), compileProjection(projection), options);
+  return new Run(untyped(store), compileProjection(projection), readOptions(options, checkRun));
+}
+
+/** Returns the options as they were read. */
+function checkRun({ ...options }: RunOptions): RunOptions {
+  const { holder, leaseTtl, leases, signal, onWarning } = options;
+  const fault = holder === undefined || holder === "" ? undefined : nameFault(holder, 256);
+  if (fault) throw new InvalidArgumentError("options.holder", fault);
+  if (leaseTtl !== undefined && !(typeof leaseTtl === "number" && leaseTtl >= 2000)) {
+    throw new InvalidArgumentError("options.leaseTtl", "must be at least 2000 ms");
+  }
+  if (leases !== undefined && typeof leases?.acquire !== "function") {
+    throw new InvalidArgumentError("options.leases", "must be a store of leases, such as InMemoryLeases");
+  }
+  checkSignal(signal);
+  checkFunction("options.onWarning", onWarning);
+  return options;
 }
 
 const FIRST_WAIT = 100;
@@ -113,12 +130,6 @@ class Run<Tx> implements ProjectionRun {
   #state: RunState = "waiting";
 
   constructor(store: EventStore, projection: CompiledProjection<Tx>, options: RunOptions) {
-    const { holder, leaseTtl } = options;
-    const fault = holder === undefined || holder === "" ? undefined : nameFault(holder, 256);
-    if (fault) throw new InvalidArgumentError("options.holder", fault);
-    if (leaseTtl !== undefined && !(leaseTtl >= 2000)) {
-      throw new InvalidArgumentError("options.leaseTtl", "must be at least 2000 ms");
-    }
     this.#store = store;
     this.#projection = projection;
     this.#options = options;
@@ -131,10 +142,10 @@ class Run<Tx> implements ProjectionRun {
     return this.#state;
   }
 
-  async waitFor(position: string, options: WaitForOptions = {}): Promise<void> {
+  async waitFor(position: string, options?: WaitForOptions): Promise<void> {
     const { checkpoints, id } = this.#projection;
     await waitForPosition(this.#store, checkpoints, id, position, {
-      ...options,
+      ...readWaitFor(options),
       listen: (listener) => {
         this.#listeners.add(listener);
         return () => this.#listeners.delete(listener);

@@ -6,6 +6,7 @@
 
 import type { Event, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { checkSignal, readOptions } from "../options.ts";
 import { DamagedHistoryError, HistoryTruncatedError, InvalidPositionError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
@@ -81,9 +82,10 @@ export interface StatusOptions {
 export async function projectionStatuses<E extends Event>(
   store: EventStore<E>,
   checkpoints: Pick<CheckpointStore<unknown>, "list">,
-  options: StatusOptions = {},
+  options?: StatusOptions,
 ): Promise<readonly ProjectionStatus[]> {
-  const { countLimit = 10_000, signal } = options;
+  const { countLimit = 10_000, signal } = readOptions(options, ({ ...fields }) => fields);
+  checkSignal(signal);
   if (!Number.isSafeInteger(countLimit) || countLimit < 1) {
     throw new InvalidArgumentError("options.countLimit", "must be a positive integer");
   }

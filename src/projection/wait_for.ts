@@ -7,6 +7,7 @@
 import { BucketUnreachableError } from "../cluster/errors.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { checkSignal, readOptions } from "../options.ts";
 import { BackendError, InvalidPositionError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore, ProjectionReference } from "./checkpoints.ts";
@@ -62,10 +63,37 @@ export async function waitFor<E extends Event>(
   store: EventStore<E>,
   projection: ProjectionReference,
   position: string,
-  options: WaitForOptions = {},
+  options?: WaitForOptions,
 ): Promise<void> {
-  const { name, version = 1, checkpoints } = projection;
-  await waitForPosition(store, checkpoints, { name, version }, position, options);
+  const { name, version = 1, checkpoints } = readOptions(projection, checkWaitedFor, "projection");
+  await waitForPosition(store, checkpoints, { name, version }, position, readWaitFor(options));
+}
+
+/** Returns what is waited for as it was read. */
+function checkWaitedFor<P extends { readonly checkpoints: Pick<CheckpointStore<unknown>, "load"> }>(
+  { ...projection }: P,
+): Omit<P, never> {
+  if (typeof projection.checkpoints?.load === "function") return projection;
+  throw new InvalidArgumentError("projection.checkpoints", "must be a place for checkpoints");
+}
+
+/**
+ * Reads the options of a wait.
+ *
+ * @throws {InvalidArgumentError} If one is out of range.
+ */
+export function readWaitFor(options: WaitForOptions | undefined): WaitForOptions {
+  return readOptions(options, ({ ...fields }) => {
+    const { timeout = 0, pollInterval = 1, signal } = fields;
+    if (typeof timeout !== "number" || !(timeout >= 0)) {
+      throw new InvalidArgumentError("options.timeout", "must be a number of milliseconds");
+    }
+    if (typeof pollInterval !== "number" || !(pollInterval >= 1)) {
+      throw new InvalidArgumentError("options.pollInterval", "must be at least 1 ms");
+    }
+    checkSignal(signal);
+    return fields;
+  });
 }
 
 /** Waits, helped by a worker in the same process if there is one. */
@@ -77,8 +105,6 @@ export async function waitForPosition(
   options: WaitForOptions & Nearby,
 ): Promise<void> {
   const { timeout = 10_000, pollInterval = 20, signal, listen, ended } = options;
-  if (!(timeout >= 0)) throw new InvalidArgumentError("options.timeout", "must be a number of milliseconds");
-  if (!(pollInterval >= 1)) throw new InvalidArgumentError("options.pollInterval", "must be at least 1 ms");
   checkPosition(position, await store.getLastPosition());
   const deadline = performance.now() + timeout;
   let failure: { readonly error: unknown } | undefined;

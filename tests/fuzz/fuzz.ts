@@ -11,8 +11,9 @@ import { History } from "../../src/testing/cases/history.ts";
 import type { Step } from "../../src/testing/cases/steps.ts";
 import { CaseContext } from "../../src/testing/context.ts";
 import { within } from "../../src/testing/support.ts";
+import { passThrough } from "./door_call.ts";
 import { callWith } from "./hostile_call.ts";
-import { counting } from "./observed.ts";
+import { counting, type Counts } from "./observed.ts";
 import { play } from "./scenes.ts";
 import { type FuzzStep, fuzzStep } from "./steps.ts";
 
@@ -84,7 +85,7 @@ export async function fuzz(harness: EventStoreHarness, options: FuzzOptions): Pr
       if (path === undefined && performance.now() > (shrinkUntil ?? begun + duration)) return;
       counts.histories++;
       try {
-        await playHistory(observed, steps, patience);
+        await playHistory(observed, steps, patience, counts);
       } catch (error) {
         shrinkUntil ??= performance.now() + SHRINKING;
         throw error;
@@ -121,6 +122,7 @@ async function playHistory(
   harness: EventStoreHarness,
   steps: readonly FuzzStep[],
   patience: number,
+  counts: Counts,
 ): Promise<void> {
   using rejections = new Rejections();
   await using context = new CaseContext(harness, { patience, numRuns: 1, seed: undefined, load: 1 });
@@ -138,6 +140,9 @@ async function playHistory(
     switch (step.kind) {
       case "call":
         return await callWith(step.call, [stores[step.on]!, stores[1 - step.on]!], reference, number);
+      case "door":
+        counts.calls++;
+        return await passThrough(step.pass);
       case "concurrent":
       case "mutated":
       case "left":

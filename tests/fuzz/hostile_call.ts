@@ -9,7 +9,8 @@ import { AetherError, type StoredEvent } from "@flowmade-one/aether";
 import type { StoreUnderTest } from "@flowmade-one/aether/testing";
 import { agree, assertEvents } from "../../src/testing/cases/agreement.ts";
 import type { ReferenceStore } from "../../src/testing/cases/reference.ts";
-import type { Arguments, Call } from "./call.ts";
+import type { Call } from "./call.ts";
+import { put } from "./door_call.ts";
 import { CALLS, type Method } from "./calls.ts";
 import { filtered } from "./reads.ts";
 import { make, type Recipe } from "./hostile.ts";
@@ -123,13 +124,4 @@ function understoodAs(kind: Kind, value: unknown): unknown {
     default:
       return value;
   }
-}
-
-/** Puts a value into a place of the arguments. */
-function put(args: Arguments, path: string, value: unknown, leaveOut = false): void {
-  const steps = path.split(".");
-  const last = steps.pop()!;
-  const target = steps.reduce((object, step) => object[step], args);
-  if (leaveOut && value === undefined) delete target[last];
-  else target[last] = value;
 }

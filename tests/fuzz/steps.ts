@@ -8,6 +8,8 @@ import fc from "fast-check";
 import { ACTORS, type Step, step } from "../../src/testing/cases/steps.ts";
 import { CALLS, type Method } from "./calls.ts";
 import { HOSTILE, type HostileName, type Recipe } from "./hostile.ts";
+import type { DoorCall } from "./door_call.ts";
+import { type DoorName, DOORS } from "./doors.ts";
 import type { HostileCall } from "./hostile_call.ts";
 
 /** Something that takes more than one call. */
@@ -52,6 +54,7 @@ export interface Edit {
 /** A step of a fuzzed history. */
 export type FuzzStep =
   | Step
+  | { readonly kind: "door"; readonly on: number; readonly pass: DoorCall }
   | { readonly kind: "call"; readonly on: number; readonly call: HostileCall }
   | Scene;
 
@@ -132,6 +135,16 @@ const hostileCall = fc.record({
   call: fc.record({ method, place: fc.nat({ max: 50 }), value: recipe, actor }),
 });
 
+const doorCall = fc.record({
+  kind: fc.constant("door" as const),
+  on,
+  pass: fc.record({
+    door: fc.constantFrom(...Object.keys(DOORS) as DoorName[]),
+    place: fc.nat({ max: 50 }),
+    value: recipe,
+  }),
+});
+
 const scene: fc.Arbitrary<Scene> = fc.oneof(
   {
     weight: 3,
@@ -205,5 +218,6 @@ const scene: fc.Arbitrary<Scene> = fc.oneof(
 export const fuzzStep: fc.Arbitrary<FuzzStep> = fc.oneof(
   { weight: 5, arbitrary: step },
   { weight: 10, arbitrary: hostileCall },
+  { weight: 1, arbitrary: doorCall },
   { weight: 3, arbitrary: scene },
 );

@@ -17,6 +17,7 @@
 
 import type { Event } from "../../event/types.ts";
 import { InvalidArgumentError } from "../../errors.ts";
+import { readOptions } from "../../options.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
 import { type EventStoreOptions, setUpStore } from "../options.ts";
 import { InMemoryStorage, MemoryBackend } from "./backend.ts";
@@ -58,10 +59,10 @@ export class InMemoryEventStore<E extends Event = Event> extends BackedEventStor
    */
   constructor(options?: InMemoryEventStoreOptions<E>) {
     const setup = setUpStore(options);
-    const { storage = new InMemoryStorage() } = options ?? {};
-    if (!(storage instanceof InMemoryStorage)) {
+    const storage = readOptions(options, ({ storage = new InMemoryStorage() }) => {
+      if (storage instanceof InMemoryStorage) return storage;
       throw new InvalidArgumentError("options.storage", "must be an InMemoryStorage");
-    }
+    });
     super(new MemoryBackend(storage.log(setup.namespace)), setup);
   }
 }
