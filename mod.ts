@@ -129,6 +129,7 @@ export {
   type ReadEventsOptions,
   type SaveOptions,
   type Snapshot,
+  type SnapshotInput,
   type SnapshotStore,
   type StoreLimits,
   type SubscribeOptions,
@@ -295,7 +296,6 @@ export {
 export {
   DenoKvLeases,
   type DenoKvLeasesOptions,
-  DenoKvUnavailableError,
   InMemoryLeases,
   JetStreamLeases,
   type JetStreamLeasesOptions,

@@ -37,3 +37,24 @@ export class InvalidArgumentError extends AetherError {
     this.argument = argument;
   }
 }
+
+/**
+ * A store (of events, of checkpoints or of leases) cannot be opened as asked.
+ *
+ * @example Say what is to be done, and end
+ * ```ts
+ * import { AetherError, DenoKvEventStore, StoreOpenError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * try {
+ *   await using store = await DenoKvEventStore.open("/no/such/folder/events.kv");
+ * } catch (error) {
+ *   if (!(error instanceof StoreOpenError)) throw error;
+ *   assert(error instanceof AetherError && error.message.includes("/no/such/folder/events.kv"));
+ * }
+ * ```
+ */
+export class StoreOpenError extends AetherError {
+  /** Always `"StoreOpenError"`. */
+  override readonly name = "StoreOpenError";
+}

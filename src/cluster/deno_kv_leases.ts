@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AetherError } from "../errors.ts";
+import { closeKv, openKv } from "../deno_kv.ts";
 import { DenoKvBucket } from "./deno_kv_bucket.ts";
 import { BucketLeaseStore, type LeaseEnvironment } from "./lease.ts";
 
@@ -13,12 +13,6 @@ export interface DenoKvLeasesOptions extends LeaseEnvironment {
   readonly prefix?: string;
   /** Apart from leases of the same key in another namespace. @default {"default"} */
   readonly namespace?: string;
-}
-
-/** Deno KV is not there. */
-export class DenoKvUnavailableError extends AetherError {
-  /** The name of the error's class. */
-  override readonly name = "DenoKvUnavailableError";
 }
 
 /**
@@ -45,27 +39,21 @@ export class DenoKvLeases extends BucketLeaseStore {
   }
 
   /**
-   * Keeps leases in an open database, or in the one at a path or URL.
+   * Keeps leases in a database.
    *
-   * @throws {DenoKvUnavailableError} If the process was started without Deno KV.
+   * @param pathOrKv The path of a database file, `":memory:"`, the URL of a KV Connect server, or a `Deno.Kv` that is
+   * open and stays the caller's to close. Without it, the default database of the application.
+   * @param options Where in the database they lie.
+   * @throws {StoreOpenError} If Deno KV is not enabled, or the database cannot be opened.
    */
-  static async open(target: Deno.Kv | string, options: DenoKvLeasesOptions = {}): Promise<DenoKvLeases> {
-    if (typeof target !== "string") return new DenoKvLeases(target, false, options);
-    if (typeof Deno.openKv !== "function") {
-      throw new DenoKvUnavailableError(
-        'Deno KV is not enabled: put "unstable": ["kv"] into deno.json, or run with --unstable-kv',
-      );
-    }
-    return new DenoKvLeases(await Deno.openKv(target), true, options);
+  static async open(pathOrKv?: string | Deno.Kv, options: DenoKvLeasesOptions = {}): Promise<DenoKvLeases> {
+    const { kv, opened } = await openKv(pathOrKv);
+    return new DenoKvLeases(kv, opened, options);
   }
 
   /** Releases all leases that were acquired here, and closes the database if it was opened here. */
   override async close(): Promise<void> {
     await super.close();
-    try {
-      this.#owned?.close();
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error; // Closed before.
-    }
+    if (this.#owned) closeKv(this.#owned);
   }
 }

@@ -62,7 +62,7 @@ export class HeldLease implements Lease {
 
   /** The key. */
   get key(): string {
-    return this.#terms.key;
+    return this.#terms.name;
   }
 
   /** Whether the lease is held at this very instant. */
@@ -148,7 +148,7 @@ export class HeldLease implements Lease {
   /** A renewal was refused: either an earlier one was stored though its answer was lost, or the lease is gone. */
   async #settle(refusal: RevisionConflictError): Promise<void> {
     try {
-      const entry = await this.#bucket.get(this.key);
+      const entry = await this.#bucket.get(this.#terms.key);
       this.#failure = refusal;
       if (entry !== undefined && entry.revision < this.#revision) return; // A stale read tells nothing.
       const record = readLease(entry);
@@ -172,11 +172,11 @@ export class HeldLease implements Lease {
     for (let attempt = 0; attempt < RELEASE_ATTEMPTS; attempt++) {
       try {
         if (attempt > 0) {
-          const entry = await this.#bucket.get(this.key);
+          const entry = await this.#bucket.get(this.#terms.key);
           if (entry === undefined || readLease(entry)?.id !== this.#terms.id) return;
           this.#revision = entry.revision;
         }
-        await this.#bucket.remove(this.key, this.#revision);
+        await this.#bucket.remove(this.#terms.key, this.#revision);
         return;
       } catch (error) {
         // Whatever it is, a record that cannot be removed expires; an answer that was lost is worth another look.

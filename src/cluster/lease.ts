@@ -191,6 +191,7 @@ export class BucketLeaseStore implements LeaseStore {
     return {
       ...checkTerms(options),
       key: `lease.${escapeName(key)}`,
+      name: key,
       id: this.#newId(),
       holder: options.holder ?? "",
     };

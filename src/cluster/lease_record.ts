@@ -10,6 +10,8 @@ import type { Instant } from "./clock.ts";
 export interface LeaseTerms {
   /** The key in the bucket. */
   readonly key: string;
+  /** The key as its user says it. */
+  readonly name: string;
   /** The identity of this one lease; never used again for another. */
   readonly id: string;
   /** Who holds it, for people. */

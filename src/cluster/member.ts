@@ -106,7 +106,7 @@ export class Member {
 
   #terms(key: string): LeaseTerms {
     const { ttl, maxClockSkew, renewEvery, name } = this.options;
-    return { key, id: this.#newId(), holder: name, ttl, maxClockSkew, renewEvery };
+    return { key, name: key, id: this.#newId(), holder: name, ttl, maxClockSkew, renewEvery };
   }
 
   /** Joins. Nothing is left behind if that fails. */

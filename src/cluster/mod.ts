@@ -31,7 +31,7 @@ export { type Candidate, place } from "./placement.ts";
 export { BucketLeaseStore, MAX_LEASE_TTL, MIN_LEASE_TTL } from "./lease.ts";
 export type { Lease, LeaseEnvironment, LeaseOptions, LeaseStatus, LeaseStore } from "./lease.ts";
 export { InMemoryLeases } from "./in_memory_leases.ts";
-export { DenoKvLeases, type DenoKvLeasesOptions, DenoKvUnavailableError } from "./deno_kv_leases.ts";
+export { DenoKvLeases, type DenoKvLeasesOptions } from "./deno_kv_leases.ts";
 export { JetStreamLeases, type JetStreamLeasesOptions } from "./jetstream/leases.ts";
 
 export type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "./bucket.ts";
@@ -67,5 +67,5 @@ export {
   ShardCountMismatchError,
 } from "./errors.ts";
 
-export { AetherError, InvalidArgumentError } from "../errors.ts";
+export { AetherError, InvalidArgumentError, StoreOpenError } from "../errors.ts";
 export type { Warning } from "../warning.ts";

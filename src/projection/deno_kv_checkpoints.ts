@@ -13,6 +13,7 @@ import { DenoKvLeases } from "../cluster/deno_kv_leases.ts";
 import type { LeaseStore } from "../cluster/lease.ts";
 import { validateUserNamespace } from "../event/namespace.ts";
 import { nameFault, utf8 } from "../event/text.ts";
+import { openKv } from "../deno_kv.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { backoff, sleep } from "../sleep.ts";
 import {
@@ -20,10 +21,8 @@ import {
   commitFailure,
   FIRST_BUSY_WAIT,
   LONGEST_BUSY_WAIT,
-  openError,
   whileBusy,
 } from "../store/deno_kv/failures.ts";
-import { StoreOpenError } from "../store/errors.ts";
 import type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
 import { CheckpointConflictError, DamagedCheckpointError, type ProjectionId } from "./errors.ts";
 import { KvScope, type KvTransaction, KvWrites } from "./kv_transaction.ts";
@@ -96,24 +95,15 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
    * @throws {StoreOpenError} If Deno KV is not enabled, or the database cannot be opened.
    */
   static async open(
-    target?: string | Deno.Kv,
+    pathOrKv?: string | Deno.Kv,
     options: DenoKvCheckpointsOptions = {},
   ): Promise<DenoKvCheckpoints> {
     const { prefix = "aether", namespace = "default" } = options;
     const fault = nameFault(prefix, MAX_PREFIX_BYTES);
     if (fault) throw new InvalidArgumentError("options.prefix", fault);
     const base = [prefix, validateUserNamespace(namespace)] as const;
-    if (typeof target === "object") return new DenoKvCheckpoints(target, false, base);
-    if (typeof Deno.openKv !== "function") {
-      throw new StoreOpenError(
-        'Deno KV is not enabled: add "unstable": ["kv"] to deno.json, or run with --unstable-kv',
-      );
-    }
-    try {
-      return new DenoKvCheckpoints(await Deno.openKv(target), true, base);
-    } catch (error) {
-      throw openError(target, error);
-    }
+    const { kv, opened } = await openKv(pathOrKv);
+    return new DenoKvCheckpoints(kv, opened, base);
   }
 
   /** Reads a checkpoint. */

@@ -48,7 +48,7 @@ import type { StoreSetup } from "./options.ts";
 import { verifyFor } from "./verification.ts";
 import { explainConflict } from "./repetition.ts";
 import { eventsOf, offerRawLog } from "./raw_log.ts";
-import { type Snapshot, validateSnapshot } from "./snapshot.ts";
+import { type Snapshot, type SnapshotInput, validateSnapshot } from "./snapshot.ts";
 import { LogSubscription } from "./subscription.ts";
 import type {
   ActorSummary,
@@ -287,9 +287,9 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   }
 
   /** Keeps a snapshot in place of an older one of the same actor and kind. */
-  async saveSnapshot<S>(snapshot: Snapshot<S>): Promise<void> {
+  async saveSnapshot<S>(snapshot: SnapshotInput<S>): Promise<void> {
     this.#assertOpen();
-    const valid = validateSnapshot(snapshot);
+    const valid = validateSnapshot(snapshot, this.#drafting.now);
     await this.#track(async () => {
       const latest = await this.#backend.getLatestVersion(valid.actorId);
       if (valid.version > latest) {

@@ -373,26 +373,7 @@ export class StoreClosedError extends AetherError {
   }
 }
 
-/**
- * The store cannot be opened as asked.
- *
- * @example Say what is to be done, and end
- * ```ts
- * import { AetherError, DenoKvEventStore, StoreOpenError } from "@flowmade-one/aether";
- * import assert from "node:assert/strict";
- *
- * try {
- *   await using store = await DenoKvEventStore.open("/no/such/folder/events.kv");
- * } catch (error) {
- *   if (!(error instanceof StoreOpenError)) throw error;
- *   assert(error instanceof AetherError && error.message.includes("/no/such/folder/events.kv"));
- * }
- * ```
- */
-export class StoreOpenError extends AetherError {
-  /** Always `"StoreOpenError"`. */
-  override readonly name = "StoreOpenError";
-}
+export { StoreOpenError } from "../errors.ts";
 
 /**
  * The backend refused an operation or could not be reached. A save that rejects with it was not stored; its `cause` is

@@ -129,9 +129,8 @@ export async function execute<S, C, E extends Event>(
     const { snapshot } = decider;
     if (!snapshot || !store.saveSnapshot || version - since < (snapshot.every ?? SNAPSHOT_EVERY)) return;
     const { kind, schemaVersion } = snapshot;
-    const timestamp = new Date().toISOString();
     try {
-      await store.saveSnapshot({ actorId, kind, schemaVersion, version, state, timestamp });
+      await store.saveSnapshot({ actorId, kind, schemaVersion, version, state });
     } catch (cause) {
       warn({
         code: "snapshot-not-saved",

@@ -26,7 +26,7 @@ export type {
 } from "./types.ts";
 export type { EventStoreOptions } from "./options.ts";
 export type { AnnouncementCounts } from "./announcer.ts";
-export type { Snapshot } from "./snapshot.ts";
+export type { Snapshot, SnapshotInput } from "./snapshot.ts";
 export {
   type AttemptedEvent,
   BackendError,

@@ -7,7 +7,7 @@
 import { actorIdFault, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
 import { copyJson, freezeJson, JsonFault, JsonTooLarge } from "../event/json.ts";
 import { nameFault, utf8Length } from "../event/text.ts";
-import { toTimestamp } from "../event/timestamp.ts";
+import { currentTimestamp, toTimestamp } from "../event/timestamp.ts";
 import { readOptions } from "../options.ts";
 import { InvalidSnapshotError } from "./errors.ts";
 
@@ -31,6 +31,16 @@ export interface Snapshot<S = unknown> {
   readonly timestamp: string;
 }
 
+/**
+ * A snapshot as it is handed to a store, which stamps it where it carries no time.
+ *
+ * @typeParam S The state, which JSON must carry faithfully.
+ */
+export type SnapshotInput<S = unknown> = Omit<Snapshot<S>, "timestamp"> & {
+  /** When it was taken: a Date, or RFC 3339 text. @default {now} */
+  readonly timestamp?: string | Date;
+};
+
 /** The most bytes that a snapshot may have as JSON, on every store. */
 export const MAX_SNAPSHOT_BYTES = 512 * 1024;
 
@@ -40,7 +50,10 @@ export const MAX_SNAPSHOT_BYTES = 512 * 1024;
  * @throws {InvalidSnapshotError} Naming the field that cannot be stored.
  * @throws {InvalidArgumentError} If it is no object, or cannot be read.
  */
-export function validateSnapshot<S>(snapshot: Snapshot<S>): Snapshot<S> {
+export function validateSnapshot<S>(
+  snapshot: SnapshotInput<S>,
+  now: (() => Date) | undefined,
+): Snapshot<S> {
   const { actorId, kind, schemaVersion, version, state, timestamp } = readOptions(
     snapshot,
     ({ ...fields }) => fields,
@@ -55,7 +68,9 @@ export function validateSnapshot<S>(snapshot: Snapshot<S>): Snapshot<S> {
   if (kindFault) refuse("kind", kindFault);
   if (!isVersion(schemaVersion)) refuse("schemaVersion", "must be a positive integer");
   if (!isVersion(version)) refuse("version", "must be a positive integer");
-  const taken = toTimestamp(timestamp) ?? refuse("timestamp", "must be RFC 3339 text");
+  const taken = timestamp === undefined
+    ? now?.().toISOString() ?? currentTimestamp()
+    : toTimestamp(timestamp) ?? refuse("timestamp", "must be a valid Date or RFC 3339 text");
   try {
     const copy = copyJson(state, "state", MAX_SNAPSHOT_BYTES);
     const valid = { actorId, kind, schemaVersion, version, state: copy.value as S, timestamp: taken };

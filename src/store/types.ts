@@ -19,7 +19,7 @@ import type {
   VerificationReport,
   VerifyOptions,
 } from "./calls.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot, SnapshotInput } from "./snapshot.ts";
 
 export type * from "./calls.ts";
 
@@ -336,13 +336,12 @@ export interface SnapshotStore {
    *   schemaVersion: 1, // of the state's shape
    *   version: 1, // of the last event in it
    *   state: { total: 5 },
-   *   timestamp: new Date().toISOString(),
    * });
    * const snapshot = await store.getLatestSnapshot<{ total: number }>("order-1", "total");
    * assert.equal(snapshot?.state.total, 5);
    * ```
    */
-  saveSnapshot<S>(snapshot: Snapshot<S>): Promise<void>;
+  saveSnapshot<S>(snapshot: SnapshotInput<S>): Promise<void>;
 
   /**
    * The snapshot of an actor and kind; nothing where there is none, or none that can be read.

@@ -131,7 +131,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
 
     const run = ["run", "--no-prompt", `--allow-net=${address}`];
     assert.equal(await project.denoOk(...run, "jetstream.ts", server.url), "order-1 1\n");
-    assert.equal(await project.denoOk(...run, "cluster_nats.ts", server.url), "gained 0\nlease.report\n");
+    assert.equal(await project.denoOk(...run, "cluster_nats.ts", server.url), "gained 0\nreport\n");
   });
 
   await t.step("deno test runs a specification and the conformance suite, without a permission", async () => {

@@ -12,6 +12,7 @@ import { VersionConflictError } from "../../src/store/errors.ts";
 import { MemoryBackend, type MemoryLog } from "../../src/store/memory/backend.ts";
 import { InMemoryEventStore, InMemoryStorage } from "../../src/store/memory/mod.ts";
 import { type EventStoreOptions, setUpStore } from "../../src/store/options.ts";
+import type { Snapshot, SnapshotInput } from "../../src/store/snapshot.ts";
 import type { AppendOptions, ReadAllOptions, SaveOptions } from "../../src/store/types.ts";
 import type { BackendUnderTest, EventStoreHarness, StoreUnderTest } from "../../src/testing/mod.ts";
 
@@ -648,8 +649,8 @@ export const brokenStores: readonly BrokenStore[] = [
     harness: opens((options) => {
       const backend = new Backend(logOf(options), options);
       return new class extends InMemoryEventStore {
-        override saveSnapshot(snapshot: Parameters<typeof backend.saveSnapshot>[0]): Promise<void> {
-          return backend.saveSnapshot(snapshot);
+        override saveSnapshot<S>(snapshot: SnapshotInput<S>): Promise<void> {
+          return backend.saveSnapshot(snapshot as Snapshot<S>);
         }
       }(options);
     }),

@@ -4,9 +4,10 @@
  * @module
  */
 
+import { kvAdvice } from "../../deno_kv.ts";
 import { AetherError } from "../../errors.ts";
 import { backoff, sleep } from "../../sleep.ts";
-import { BackendError, StoreOpenError } from "../errors.ts";
+import { BackendError } from "../errors.ts";
 
 /** What became of an atomic operation that threw. */
 export type CommitFailure =
@@ -34,7 +35,7 @@ export function commitFailure(error: unknown): CommitFailure {
 /** The typed error for one of Deno KV, with what to do about it. */
 export function backendError(operation: string, error: unknown): Error {
   if (error instanceof AetherError) return error;
-  return new BackendError(operation, advice(error), { cause: error });
+  return new BackendError(operation, kvAdvice(error), { cause: error });
 }
 
 /** Gives the errors of a read a type. */
@@ -73,38 +74,6 @@ export async function whileBusy<T>(read: () => Promise<T>): Promise<T> {
 /** The bound of the wait after the first time that another process held the file, and after many, in milliseconds. */
 export const FIRST_BUSY_WAIT = 1;
 export const LONGEST_BUSY_WAIT = 50;
-
-function advice(error: unknown): string {
-  const text = messageOf(error);
-  if (error instanceof Deno.errors.BadResource || /database is closed/i.test(text)) {
-    return "the Deno.Kv handle was closed behind the store: close the store first, then the handle";
-  }
-  if (/readonly|read-only/i.test(text)) {
-    return "the database file is read-only: make it and its folder writable";
-  }
-  if (/disk is full|no space/i.test(text)) {
-    return "the disk is full: make room; what was stored before is safe";
-  }
-  if (/not a database|malformed|corrupt/i.test(text)) {
-    return "the file is damaged or is no Deno KV database: restore it from a backup";
-  }
-  return `Deno KV failed: ${text}`;
-}
-
-/** The typed error for a database that cannot be opened. */
-export function openError(path: string | undefined, error: unknown): Error {
-  if (error instanceof AetherError) return error;
-  const where = path === undefined ? "the default Deno KV database" : JSON.stringify(path);
-  const text = messageOf(error);
-  const what = error instanceof Deno.errors.NotCapable
-    ? `Deno has no permission for it: run with --allow-read and --allow-write for ${where}`
-    : /not a database/i.test(text)
-    ? "the file is not a Deno KV database: choose another path, or move the file away"
-    : /unable to open/i.test(text)
-    ? "the file cannot be opened: its folder must exist and be writable, and it must not be a folder itself"
-    : advice(error);
-  return new StoreOpenError(`Cannot open ${where}: ${what}`, { cause: error });
-}
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { InvalidArgumentError } from "../../errors.ts";
+import { openError, openKv } from "../../deno_kv.ts";
 import { loadChecksum } from "../checksum.ts";
 import { StoreOpenError } from "../errors.ts";
 import { Wakeups } from "../follow.ts";
@@ -12,7 +12,7 @@ import type { StoreSetup } from "../options.ts";
 import { LogPositions, newLogId } from "../position.ts";
 import type { Finding } from "../types.ts";
 import { KvBackend } from "./backend.ts";
-import { commitFailure, openError } from "./failures.ts";
+import { commitFailure } from "./failures.ts";
 import { Heads } from "./heads.ts";
 import { Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
 import { INDEX_WIDTH, VERSIONSTAMP_WIDTH } from "./record.ts";
@@ -105,34 +105,24 @@ export async function openKvBackend(
 
 /** Takes an open handle, or opens a database; a file gets a second handle, so that reads do not wait behind writes. */
 async function openHandles(target: string | Deno.Kv | undefined): Promise<Handles> {
-  if (typeof target === "object" && target !== null) {
-    const findings: Finding[] = [];
-    return { write: target, read: target, ...LOCAL, findings, close: () => {} };
-  }
-  if (target !== undefined && typeof target !== "string") {
-    throw new InvalidArgumentError("pathOrKv", "must be a path, a URL, an open Deno.Kv, or left out");
-  }
-  if (typeof Deno.openKv !== "function") {
-    throw new StoreOpenError(
-      'Deno KV is not enabled: add "unstable": ["kv"] to deno.json, or run with --unstable-kv',
-    );
-  }
-  const remote = target !== undefined && /^https?:/.test(target);
-  const isFile = target !== undefined && target !== ":memory:" && !remote;
-  const opened: Deno.Kv[] = [];
+  const { kv, opened } = await openKv(target);
+  if (!opened) return { write: kv, read: kv, ...LOCAL, findings: [], close: () => {} };
+  const path = target as string | undefined;
+  const remote = path !== undefined && /^https?:/.test(path);
+  const isFile = path !== undefined && path !== ":memory:" && !remote;
+  const handles = [kv];
   try {
-    opened.push(await Deno.openKv(target));
-    if (isFile) opened.push(await Deno.openKv(target));
+    if (isFile) handles.push((await openKv(path)).kv);
   } catch (error) {
-    for (const kv of opened) kv.close();
-    throw openError(target, error);
+    kv.close();
+    throw error;
   }
   return {
-    write: opened[0]!,
-    read: opened.at(-1)!,
+    write: kv,
+    read: handles.at(-1)!,
     ...(remote ? REMOTE : LOCAL),
-    findings: target === ":memory:" ? [IN_MEMORY] : isFile ? [ONE_FILE] : [],
-    close: () => opened.forEach((kv) => kv.close()),
+    findings: path === ":memory:" ? [IN_MEMORY] : isFile ? [ONE_FILE] : [],
+    close: () => handles.forEach((handle) => handle.close()),
   };
 }
 

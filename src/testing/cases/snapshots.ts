@@ -68,6 +68,22 @@ export const snapshots: Theme = {
       assert.deepEqual(await wholeLog(store), log);
       assert.equal(await store.getLatestVersion("order"), 5);
     }),
+    {
+      name:
+        "a snapshot that carries no time is stamped by the store's clock, and a Date is taken for its time",
+      needs: "snapshots",
+      async run({ open }): Promise<void> {
+        const now = new Date("2026-01-31T12:00:00.000Z");
+        const store = snapshotting(await open({ now: () => now }));
+        await history(store, "order", 2);
+        const { timestamp, ...unstamped } = snapshot(1);
+        await store.saveSnapshot(unstamped);
+        assert.deepEqual(await store.getLatestSnapshot("order", "state"), { ...unstamped, timestamp });
+        await store.saveSnapshot({ ...unstamped, timestamp: new Date("2026-02-01T00:00:00Z") });
+        const kept = await store.getLatestSnapshot("order", "state");
+        assert.equal(kept?.timestamp, "2026-02-01T00:00:00.000Z");
+      },
+    },
     withHistory("an actor has one snapshot of each kind, and the furthest counts", async (store) => {
       await store.saveSnapshot(snapshot(2));
       await store.saveSnapshot(snapshot(4));

@@ -140,8 +140,9 @@ export async function mutate(mutation: Mutation): Promise<{ readonly subject: Su
   try {
     const folder = `${root}/cluster`;
     await Deno.mkdir(`${folder}/jetstream`, { recursive: true });
-    for (const shared of ["errors.ts", "warning.ts"]) {
-      await Deno.copyFile(new URL(`../${shared}`, PRODUCTION), `${root}/${shared}`);
+    const shared = new URL("../", PRODUCTION);
+    for await (const { name } of Deno.readDir(shared)) {
+      if (name.endsWith(".ts")) await Deno.copyFile(new URL(name, shared), `${root}/${name}`);
     }
     for await (const { name, isFile } of Deno.readDir(PRODUCTION)) {
       if (!isFile) continue;

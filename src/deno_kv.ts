@@ -1,0 +1,86 @@
+/**
+ * Opening Deno KV: the same words and the same care for stores, checkpoints and leases.
+ *
+ * @module
+ */
+
+import { AetherError, InvalidArgumentError, StoreOpenError } from "./errors.ts";
+
+/** A database, and whether it was opened here. */
+export interface OpenedKv {
+  /** The handle. */
+  readonly kv: Deno.Kv;
+  /** Whether it was opened here, and has to be closed with what it was opened for. */
+  readonly opened: boolean;
+}
+
+/**
+ * Takes an open database as it is, and opens one by its path or URL; without either, the application's default one.
+ *
+ * @throws {InvalidArgumentError} If it is none of these.
+ * @throws {StoreOpenError} If Deno KV is not enabled, or the database cannot be opened.
+ */
+export async function openKv(pathOrKv: string | Deno.Kv | undefined): Promise<OpenedKv> {
+  if (typeof pathOrKv === "object" && pathOrKv !== null && typeof pathOrKv.atomic === "function") {
+    return { kv: pathOrKv, opened: false };
+  }
+  if (pathOrKv !== undefined && typeof pathOrKv !== "string") {
+    throw new InvalidArgumentError("pathOrKv", "must be a path, a URL, an open Deno.Kv, or left out");
+  }
+  if (typeof Deno.openKv !== "function") {
+    throw new StoreOpenError(
+      'Deno KV is not enabled: add "unstable": ["kv"] to deno.json, or run with --unstable-kv',
+    );
+  }
+  try {
+    return { kv: await Deno.openKv(pathOrKv), opened: true };
+  } catch (error) {
+    throw openError(pathOrKv, error);
+  }
+}
+
+/** Closes a database, also one that was closed behind its user's back. */
+export function closeKv(kv: Deno.Kv): void {
+  try {
+    kv.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+}
+
+/** What an error of Deno KV means, and what to do. It has no classes for them: their texts are what there is to go by. */
+export function kvAdvice(error: unknown): string {
+  const text = messageOf(error);
+  if (error instanceof Deno.errors.BadResource || /database is closed/i.test(text)) {
+    return "the Deno.Kv handle was closed behind the store: close the store first, then the handle";
+  }
+  if (/readonly|read-only/i.test(text)) {
+    return "the database file is read-only: make it and its folder writable";
+  }
+  if (/disk is full|no space/i.test(text)) {
+    return "the disk is full: make room; what was stored before is safe";
+  }
+  if (/not a database|malformed|corrupt/i.test(text)) {
+    return "the file is damaged or is no Deno KV database: restore it from a backup";
+  }
+  return `Deno KV failed: ${text}`;
+}
+
+/** The typed error for a database that cannot be opened. */
+export function openError(path: string | undefined, error: unknown): Error {
+  if (error instanceof AetherError) return error;
+  const where = path === undefined ? "the default Deno KV database" : JSON.stringify(path);
+  const text = messageOf(error);
+  const what = error instanceof Deno.errors.NotCapable
+    ? `Deno has no permission for it: run with --allow-read and --allow-write for ${where}`
+    : /not a database/i.test(text)
+    ? "the file is not a Deno KV database: choose another path, or move the file away"
+    : /unable to open/i.test(text)
+    ? "the file cannot be opened: its folder must exist and be writable, and it must not be a folder itself"
+    : kvAdvice(error);
+  return new StoreOpenError(`Cannot open ${where}: ${what}`, { cause: error });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
