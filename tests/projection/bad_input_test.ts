@@ -113,6 +113,26 @@ Deno.test("a checkpoint of another log, or ahead of the log, is refused", async 
   );
 });
 
+Deno.test("a checkpoint with garbage for a position is refused, and stays", async () => {
+  await using store = new InMemoryEventStore<Counted>();
+  await using checkpoints = new InMemoryCheckpoints();
+  await add(store, 5);
+  const projection: Projection<Counted> = { name: "x", checkpoints, handle: () => assert.fail("handled") };
+  await projectOnce(store, { ...projection, handle: () => {} });
+  let { value, revision } = (await checkpoints.list())[0]!;
+  const own = JSON.parse(value).position as string;
+  for (const position of ["", "nonsense", "\u{1f4e6}", own.slice(1), own + "0", own.toUpperCase() + "G"]) {
+    value = JSON.stringify({ ...JSON.parse(value), position });
+    revision = await checkpoints.save({ name: "x", version: 1 }, value, revision);
+    await assert.rejects(projectOnce(store, projection), InvalidPositionError, position);
+    await using run = runProjection(store, projection);
+    await assert.rejects(run.finished, InvalidPositionError, position);
+    const stored = (await checkpoints.list())[0]!;
+    assert.equal(JSON.parse(stored.value).position, position);
+    ({ value, revision } = stored);
+  }
+});
+
 Deno.test("a checkpoint that cannot be read is refused, and stays", async () => {
   await using store = new InMemoryEventStore<Counted>();
   await using checkpoints = new InMemoryCheckpoints();

@@ -5,7 +5,7 @@
  * `AETHER_CHAOS_ROUNDS=n` repeats the faults n times; `AETHER_CHAOS_SEED=n` draws them again as they were.
  */
 
-import { AetherError, waitFor } from "../../mod.ts";
+import { AetherError, type EventInput, type ProjectionReference, waitFor } from "../../mod.ts";
 import { Random } from "../support/random.ts";
 import assert from "node:assert/strict";
 import { ALL_JOBS, ASKING, assertDone } from "./processes/jobs.ts";
@@ -19,6 +19,8 @@ const SEED = Number(Deno.env.get("AETHER_CHAOS_SEED") ?? Math.floor(Math.random(
 const FAULTS = ["kill", "kill", "kill", "kill", "suspend", "stop", "disturb"] as const;
 const WORKERS = 3;
 const LEASE = 2000;
+/** Events that are there before anybody reads. */
+const HISTORY = 600;
 const PATIENCE = { timeout: 300_000 };
 
 type Fault = typeof FAULTS[number];
@@ -30,6 +32,13 @@ function shuffled<T>(items: readonly T[], random: Random): T[] {
   return items.map((item) => [random.next(), item] as const).sort(([a], [b]) => a - b).map(([, item]) =>
     item
   );
+}
+
+/** Something for the next version of a projection to be built from, for seconds. */
+function history(version: number): EventInput<Counted>[] {
+  return Array.from({ length: 100 }, (_, by) => (
+    { actorId: "other", version: version + by, eventType: "Added", data: { by } }
+  ));
 }
 
 /** Writes events all the time, also to an actor that a reaction writes to. What fails may have been stored or not. */
@@ -82,6 +91,8 @@ async function befall(
 for (const [name, open] of Object.entries(STAGES)) {
   Deno.test(`${name}: whatever befalls the workers at random moments, read models and reactions are what the log says (seed ${SEED})`, async () => {
     await using stage = await open();
+    const { store, beside, withModel } = stage;
+    for (let version = 1; version <= HISTORY; version += 100) await store.saveEvents(history(version));
     await using workers = new Workers({ ...stage.order, jobs: ALL_JOBS, leaseTtl: LEASE });
     for (let count = 0; count < WORKERS; count++) workers.start();
     const ending = new AbortController();
@@ -99,15 +110,13 @@ for (const [name, open] of Object.entries(STAGES)) {
       ending.abort();
       await Promise.all([writing, ...awaking]);
     }
-    const { store, beside, withModel } = stage;
-    const settled = async (projection: string): Promise<void> => {
-      const checkpoints = projection === "sums" ? withModel : beside;
-      const last = (await store.getLastPosition())!;
-      await waitFor(store, { name: projection, checkpoints }, last, PATIENCE);
+    const settled = async (projection: ProjectionReference): Promise<void> => {
+      await waitFor(store, projection, (await store.getLastPosition())!, PATIENCE);
     };
-    await settled("answers"); // it writes to the log itself, and the others read that too
-    await settled("sums");
-    await settled("copies");
+    await settled({ name: "answers", checkpoints: beside }); // it writes to the log itself, which the others read
+    await settled({ name: "copies", checkpoints: beside });
+    await settled({ name: "sums", checkpoints: withModel });
+    await settled({ name: "sums", version: 2, checkpoints: withModel });
     await assertDone(stage);
   });
 }

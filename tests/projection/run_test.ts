@@ -1,18 +1,16 @@
 import assert from "node:assert/strict";
 import {
-  type EventStore,
   InMemoryCheckpoints,
   InMemoryEventStore,
   InvalidPositionError,
   type Projection,
   ProjectionBehindError,
   projectionStatuses,
-  projectOnce,
   runProjection,
   type StoredEvent,
   waitFor,
 } from "../../mod.ts";
-import { add, type Counted, kvPlace, PLACES, until } from "./support.ts";
+import { add, type Counted, PLACES, until } from "./support.ts";
 
 for (const [name, open] of Object.entries(PLACES)) {
   Deno.test(`${name}: history and then what comes, in order, each once; another run goes on behind it`, async () => {
@@ -169,94 +167,6 @@ Deno.test("waitFor() refuses what is no position of the log, and gives up in tim
     waitFor(store, projection, mine!.position, { signal: AbortSignal.abort(reason) }),
     reason,
   );
-});
-
-Deno.test("back-pressure: while a handler is busy nothing is read ahead without bound", async () => {
-  await using place = await kvPlace();
-  const { store, checkpoints } = place;
-  await add(store, 10);
-  let inside = 0;
-  let most = 0;
-  await using run = runProjection(store, {
-    name: "busy",
-    checkpoints,
-    handle: async () => {
-      most = Math.max(most, ++inside);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      inside--;
-    },
-  });
-  await run.waitFor((await store.getLastPosition())!);
-  assert.equal(most, 1);
-});
-
-/** Handles events without ever waiting: a store in memory never gives way by itself. */
-function busy(checkpoints: InMemoryCheckpoints, name: string): Projection<Counted> & { handled: number } {
-  const projection = {
-    name,
-    checkpoints,
-    handled: 0,
-    handle: (): void => {
-      projection.handled++;
-      for (const end = performance.now() + 0.2; performance.now() < end;);
-    },
-  };
-  return projection;
-}
-
-Deno.test("handlers that never wait leave timers their turn, so that a lease is kept and a run can be closed", async () => {
-  await using store = new InMemoryEventStore<Counted>();
-  await using checkpoints = new InMemoryCheckpoints();
-  await add(store, 20_000);
-  const projection = busy(checkpoints, "busy");
-  await using run = runProjection(store, projection);
-  let turns = 0;
-  const timer = setInterval(() => turns++, 1);
-  await until("timers had their turns", () => turns >= 5 && projection.handled > 0);
-  clearInterval(timer);
-  await run.close();
-  assert.ok(projection.handled < 20_000, String(projection.handled));
-  assert.equal((await projectionStatuses(store, checkpoints))[0]!.handled, projection.handled);
-});
-
-Deno.test("handlers that never wait keep to the budget of projectOnce", async () => {
-  await using store = new InMemoryEventStore<Counted>();
-  await using checkpoints = new InMemoryCheckpoints();
-  await add(store, 20_000);
-  const projection = busy(checkpoints, "once");
-  const { handled, caughtUp } = await projectOnce(store, projection, { budgetMs: 20 });
-  assert.equal(caughtUp, false);
-  assert.ok(handled > 0 && handled < 20_000, String(handled));
-  assert.equal(projection.handled, handled);
-});
-
-Deno.test("a store that hands out one event at a time, and a handler whose answer is merely like a promise", async () => {
-  await using own = new InMemoryEventStore<Counted>();
-  await using checkpoints = new InMemoryCheckpoints();
-  await add(own, 300);
-  // As one that is not ours may be: nothing but the contract.
-  const store = new Proxy<EventStore<Counted>>(own, {
-    get: (target, name) => {
-      if (name === "readAll") {
-        return async function* (
-          ...options: Parameters<typeof own.readAll>
-        ): AsyncGenerator<StoredEvent<Counted>> {
-          yield* target.readAll(...options);
-        };
-      }
-      const value = Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  const seen: string[] = [];
-  const handle = ({ position }: StoredEvent): Promise<void> => {
-    const answer: PromiseLike<void> = {
-      then: (...callbacks) => Promise.resolve().then(() => void seen.push(position)).then(...callbacks),
-    };
-    return answer as Promise<void>;
-  };
-  await projectOnce(store, { name: "one at a time", checkpoints, handle }, { budgetMs: 60_000 });
-  assert.deepEqual(seen, (await Array.fromAsync(own.readAll())).map(({ position }) => position));
 });
 
 Deno.test("a signal ends a run with its reason, a closed store ends it normally", async () => {

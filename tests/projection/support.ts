@@ -110,8 +110,9 @@ export interface Sum {
 export async function addUp(
   transaction: KvTransaction,
   { actorId, version, data }: StoredEvent<Counted>,
+  model = "sums",
 ): Promise<void> {
-  const key = ["sums", actorId];
+  const key = [model, actorId];
   const { sum, versions } = await transaction.get<Sum>(key) ?? { sum: 0, versions: [] };
   transaction.set(key, { sum: sum + data.by, versions: [...versions, version] });
 }
@@ -127,8 +128,8 @@ export async function sumsOf(store: EventStore<Counted>): Promise<Map<string, Su
 }
 
 /** The read model as it is. */
-export async function sumsIn(kv: Deno.Kv): Promise<Map<string, Sum>> {
+export async function sumsIn(kv: Deno.Kv, model = "sums"): Promise<Map<string, Sum>> {
   const sums = new Map<string, Sum>();
-  for await (const { key, value } of kv.list<Sum>({ prefix: ["sums"] })) sums.set(key[1] as string, value);
+  for await (const { key, value } of kv.list<Sum>({ prefix: [model] })) sums.set(key[1] as string, value);
   return sums;
 }

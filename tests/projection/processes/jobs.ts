@@ -46,6 +46,16 @@ export const JOBS = {
       await dwell(event, say);
     },
   }),
+  /** Its next version, which is built from the start, and slowly, while the one before serves. */
+  rebuilt: ({ withModel }: Site): Projection<Counted, KvTransaction> => ({
+    name: "sums",
+    version: 2,
+    checkpoints: withModel,
+    handle: async (event, { transaction, version }) => {
+      await addUp(transaction, event, `sums ${version}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    },
+  }),
   /** At least once: a copy of each event, which may be written twice. */
   copies: ({ beside, model }: Site, say: Say): Projection<Counted, unknown> => ({
     name: "copies",
@@ -93,6 +103,7 @@ async function dwell({ position, actorId, version }: StoredEvent, say: Say): Pro
 export async function assertDone({ store, model }: Site, jobs: readonly Job[] = ALL_JOBS): Promise<void> {
   const log = await Array.fromAsync(store.readAll());
   if (jobs.includes("sums")) assert.deepEqual(await sumsIn(model), await sumsOf(store));
+  if (jobs.includes("rebuilt")) assert.deepEqual(await sumsIn(model, "sums 2"), await sumsOf(store));
   if (jobs.includes("copies")) {
     const copies = await Array.fromAsync(
       model.list({ prefix: ["copies"] }),

@@ -63,8 +63,8 @@ async function work({ servers, file, jobs, leaseTtl }: WorkerOrder): Promise<voi
   };
   const runs = jobs.map((job) => {
     const told: Say = (what, position) => say({ say: what, job, position });
-    const run = job === "sums"
-      ? runProjection(site.store, JOBS.sums(site, told), options)
+    const run = job === "sums" || job === "rebuilt"
+      ? runProjection(site.store, JOBS[job](site, told), options)
       : runProjection(site.store, JOBS[job](site, told), options);
     let last: RunState | undefined;
     const look = (): void => {
