@@ -25,7 +25,7 @@ export interface HandlerContext<Tx = undefined> {
   readonly transaction: Tx;
   /** The version of the projection: keep the read models of versions apart by it. */
   readonly version: number;
-  /** The how-manieth attempt it is, from 1. */
+  /** Which attempt at the event it is, from 1. */
   readonly attempt: number;
   /** Fires when the handler's work is in vain: its time is over, the lease is lost, or the run was aborted. */
   readonly signal: AbortSignal;
@@ -39,7 +39,10 @@ export interface Reaction {
   readonly events: readonly NewEvent[];
 }
 
-/** What a handler may return: nothing, or events to append to other actors. */
+/**
+ * What a handler may return: nothing, or events to append to other actors. They are appended once, whatever breaks down, and
+ * an append that the store refuses for good (a fenced actor, a schema) is subject to the failure policy.
+ */
 export type HandlerResult = void | readonly Reaction[];
 
 /**
@@ -129,7 +132,10 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
   readonly version?: number;
   /** Where its checkpoint is kept. */
   readonly checkpoints: CheckpointStore<Tx>;
-  /** Only events of this actor, or of actors whose id begins with a string. @default {all} */
+  /**
+   * Only events of these types, of this actor, or of actors whose id begins with a string. It belongs to the name: to change
+   * it, raise the version. @default {all, or the types of a map of handlers}
+   */
   readonly filter?: EventFilter<E["eventType"]>;
   /** One handler for all events, or one for each type; types without one are left out. */
   readonly handle: Handler<StoredEvent<E>, Tx> | Handlers<E, Tx>;
