@@ -39,19 +39,24 @@ const MOST_SHARED_BYTES = CHUNK_BYTES / 4;
 /** The most that one UTF-16 code unit takes in UTF-8. */
 const BYTES_PER_CODE_UNIT = 3;
 
-const BEGINNING = `NATS/1.0\r\n${EXPECTED_SEQUENCE}: `;
-/** What stands in the place of the checksum until it is known. */
-const CHECKSUM_SPACE = " ".repeat(CHECKSUM_DIGITS);
-const END = "\r\n\r\n";
-
 const encoder = new TextEncoder();
+
+const BEGINNING = encoder.encode(`NATS/1.0\r\n${EXPECTED_SEQUENCE}: `);
+const MIDDLE = encoder.encode(`\r\n${COMMIT_HEADER}: ${FORMAT} `);
+const END = encoder.encode("\r\n\r\n");
+/** More than all names, separators and numbers of a message take. */
+const FIXED_BYTES = 512;
+
+const SPACE = 0x20;
+const DIGIT_0 = 0x30;
 
 /** Writes the messages of one log. */
 export class CommitEncoder {
   readonly #checksum: Checksum;
   readonly #seed: number;
-  #chunk: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_BYTES);
-  #used = 0;
+  /** What is written to; what was written belongs to the messages in it, which may have to be sent again. */
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_BYTES);
+  #end = 0;
 
   constructor(logId: string, checksum: Checksum) {
     this.#checksum = checksum;
@@ -59,41 +64,86 @@ export class CommitEncoder {
   }
 
   /**
-   * The message of a commit. Header block, body, and what the checksum covers beside the body are written at once, one
-   * behind the other.
+   * The message of a commit. Header block, body, and what the checksum covers beside the body are written one behind the
+   * other, byte by byte where they are ASCII: texts that are put together and taken apart again cost several times as
+   * much.
    *
    * @param subject The actor's subject.
    * @param body The events as a JSON array.
    */
   encode(subject: string, body: string, fields: CommitFields): OutgoingMessage {
-    const { previousSequence } = fields;
-    const text = headerText(fields);
-    const beginning = `${BEGINNING}${previousSequence}\r\n${COMMIT_HEADER}: ${text} `;
-    const covered = `${subject} ${previousSequence} ${text}`; // all but the body is ASCII
-    const bytes = this.#write(`${beginning}${CHECKSUM_SPACE}${END}${body}${covered}`);
-    const bodyStart = beginning.length + CHECKSUM_SPACE.length + END.length;
-    const bodyEnd = bytes.length - covered.length;
-    writeChecksum(this.#checksum(bytes.subarray(bodyStart), this.#seed), bytes, beginning.length);
-    // What the checksum covers is not sent: the next message takes its place.
-    if (bytes.buffer === this.#chunk.buffer) this.#used = bytes.byteOffset + bodyEnd;
-    return {
-      subject,
-      data: bytes.subarray(bodyStart, bodyEnd),
-      headers: new HeaderBlock(bytes.subarray(0, bodyStart)),
-    };
+    const { commitId, previousVersion, versions, fence, unfenced, previousSequence } = fields;
+    const list = isGapped(previousVersion, versions) ? versions.join(",") : "-";
+    const trail = fields.trail.encode() || "-";
+    const ascii = subject.length + commitId.length + 2 * (list.length + trail.length);
+    const bound = body.length * BYTES_PER_CODE_UNIT;
+    const large = bound > MOST_SHARED_BYTES ? utf8(body) : undefined;
+    this.#reserve(FIXED_BYTES + ascii + (large ? large.length : bound));
+
+    const start = this.#end;
+    this.#set(BEGINNING);
+    this.#number(previousSequence);
+    this.#set(MIDDLE);
+    const text = this.#end - FORMAT.length - 1;
+    this.#ascii(commitId);
+    this.#spaced(previousVersion);
+    this.#spaced(versions.length);
+    this.#spaced(fence);
+    if (fence > 0 && unfenced) this.#ascii("u");
+    this.#bytes[this.#end++] = SPACE;
+    this.#ascii(list);
+    this.#bytes[this.#end++] = SPACE;
+    this.#ascii(trail);
+    const textEnd = this.#end;
+    this.#bytes[this.#end++] = SPACE;
+    this.#end += CHECKSUM_DIGITS;
+    this.#set(END);
+
+    const bodyStart = this.#end;
+    if (large) this.#set(large);
+    else this.#end += encoder.encodeInto(body, this.#bytes.subarray(bodyStart)).written;
+    const bodyEnd = this.#end;
+
+    this.#ascii(subject);
+    this.#spaced(previousSequence);
+    this.#bytes[this.#end++] = SPACE;
+    this.#bytes.copyWithin(this.#end, text, textEnd);
+    this.#end += textEnd - text;
+    const covered = this.#bytes.subarray(bodyStart, this.#end);
+    writeChecksum(this.#checksum(covered, this.#seed), this.#bytes, textEnd + 1);
+    this.#end = bodyEnd; // the rest is not sent: the next message takes its place
+
+    const data = this.#bytes.subarray(bodyStart, bodyEnd);
+    return { subject, data, headers: new HeaderBlock(this.#bytes.subarray(start, bodyStart)) };
   }
 
-  /** Writes a text behind the last message. */
-  #write(text: string): Uint8Array {
-    const bound = text.length * BYTES_PER_CODE_UNIT;
-    if (bound > MOST_SHARED_BYTES) return utf8(text);
-    if (this.#used + bound > this.#chunk.length) {
-      // The old one belongs to the messages in it, which may have to be sent again.
-      this.#chunk = new Uint8Array(CHUNK_BYTES);
-      this.#used = 0;
-    }
-    const { written } = encoder.encodeInto(text, this.#chunk.subarray(this.#used));
-    return this.#chunk.subarray(this.#used, this.#used + written);
+  /** Makes room behind the last message. */
+  #reserve(bytes: number): void {
+    if (this.#end + bytes <= this.#bytes.length) return;
+    this.#bytes = new Uint8Array(bytes > MOST_SHARED_BYTES ? bytes : CHUNK_BYTES);
+    this.#end = 0;
+  }
+
+  #set(bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.#end);
+    this.#end += bytes.length;
+  }
+
+  #ascii(text: string): void {
+    const bytes = this.#bytes;
+    let end = this.#end;
+    for (let index = 0; index < text.length; index++) bytes[end++] = text.charCodeAt(index);
+    this.#end = end;
+  }
+
+  #spaced(number: number): void {
+    this.#bytes[this.#end++] = SPACE;
+    this.#number(number);
+  }
+
+  #number(number: number): void {
+    if (number < 10) this.#bytes[this.#end++] = DIGIT_0 + number;
+    else this.#ascii(String(number));
   }
 }
 
@@ -104,16 +154,6 @@ class HeaderBlock implements EncodedHeaders {
   encode(): Uint8Array {
     return this.block;
   }
-}
-
-/** The fields of the header {@linkcode COMMIT_HEADER} before its checksum. */
-function headerText(fields: CommitFields): string {
-  const { commitId, previousVersion, versions, fence, unfenced, trail } = fields;
-  const fenced = fence > 0 && unfenced ? `${fence}u` : fence;
-  const list = isGapped(previousVersion, versions) ? versions.join(",") : "-";
-  return `${FORMAT} ${commitId} ${previousVersion} ${versions.length} ${fenced} ${list} ${
-    trail.encode() || "-"
-  }`;
 }
 
 function isGapped(previousVersion: number, versions: readonly number[]): boolean {
