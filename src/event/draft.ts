@@ -35,8 +35,38 @@ export interface DraftEvent {
   position: string;
 }
 
+/**
+ * Makes an event out of its fields. It is a plain object, as a literal would be, and is not made by one so that it is
+ * collected when it is done with (see `short_lived.ts`).
+ */
+const PlainEvent = function (
+  this: Mutable<DraftEvent>,
+  id: string,
+  eventType: string,
+  actorId: string,
+  data: unknown,
+  timestamp: string,
+): void {
+  this.id = id;
+  this.eventType = eventType;
+  this.actorId = actorId;
+  this.version = 0;
+  this.data = data;
+  this.timestamp = timestamp;
+  this.position = "";
+} as unknown as new (
+  id: string,
+  eventType: string,
+  actorId: string,
+  data: unknown,
+  timestamp: string,
+) => DraftEvent;
+PlainEvent.prototype = Object.prototype;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** A validated event with what its store has to know beside it. */
-export interface Draft {
+export class Draft {
   /** The event itself. */
   readonly event: DraftEvent;
   /** The version its user gave, if any. */
@@ -47,6 +77,21 @@ export interface Draft {
   readonly schemaVersion: number;
   /** An upper bound of its size as JSON, in bytes. */
   readonly most: number;
+
+  /** Takes over what it is made of. */
+  constructor(
+    event: DraftEvent,
+    givenVersion: number | undefined,
+    givenId: boolean,
+    schemaVersion: number,
+    most: number,
+  ) {
+    this.event = event;
+    this.givenVersion = givenVersion;
+    this.givenId = givenId;
+    this.schemaVersion = schemaVersion;
+    this.most = most;
+  }
 }
 
 /** What drafting needs of a store. */
@@ -152,29 +197,22 @@ function draft(input: Input, actor: string | undefined, context: DraftContext): 
   const eventType = input.eventType;
   checkName("eventType", eventType);
   const data = copyJson(input.data, "data", context.bytesPerEvent);
-  const event: DraftEvent = {
+  const event = new PlainEvent(
     id,
-    eventType: eventType as string,
-    actorId: actor ?? givenActor as string,
-    version: 0,
-    data: data.value,
-    timestamp: timestampOf(input.timestamp, context),
-    position: "",
-  };
+    eventType as string,
+    actor ?? givenActor as string,
+    data.value,
+    timestampOf(input.timestamp, context),
+  );
   const metadata = input.metadata;
   let most = data.most + FIXED_BYTES + (id.length + event.eventType.length) * 6;
   if (metadata !== undefined) {
     const copy = copyMetadata(metadata, context.bytesPerEvent);
-    (event as { metadata?: EventMetadata }).metadata = copy.value as EventMetadata;
+    (event as Mutable<DraftEvent>).metadata = copy.value as EventMetadata;
     most += copy.most;
   }
-  return {
-    event,
-    givenVersion: version as number | undefined,
-    givenId: givenId !== undefined,
-    schemaVersion: context.schemaVersionOf(event.eventType),
-    most,
-  };
+  const schemaVersion = context.schemaVersionOf(event.eventType);
+  return new Draft(event, version as number | undefined, givenId !== undefined, schemaVersion, most);
 }
 
 function timestampOf(given: unknown, context: DraftContext): string {

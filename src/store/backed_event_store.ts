@@ -17,6 +17,7 @@ import type { EventRegistry } from "../event/registry.ts";
 import type { Subscription } from "../event/subscription.ts";
 import { nameFault } from "../event/text.ts";
 import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
+import { listOf } from "../short_lived.ts";
 import type { TelemetrySource } from "../telemetry.ts";
 import type { AnnouncementCounts, Announcer } from "./announcer.ts";
 import type { StorageBackend } from "./backend.ts";
@@ -34,7 +35,7 @@ import {
 } from "./arguments.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
 import { flatten, type Restore } from "./batches.ts";
-import { checkCounts, type Commit, type CommitPart } from "./commit.ts";
+import { checkCounts, Commit, CommitPart } from "./commit.ts";
 import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
 import {
   type ObservedRead,
@@ -142,34 +143,37 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     const save = readSave(options);
     const draft = draftEvent(event, undefined, this.#drafting);
-    const part: CommitPart = { actorId: draft.event.actorId, drafts: [draft], expected: "given" };
-    const stored = this.#save("saveEvent", [part], save);
+    const part = new CommitPart(draft.event.actorId, listOf(draft), "given");
+    const stored = this.#save("saveEvent", listOf(part), save);
     return (stored instanceof Promise ? await stored : stored)[0]!;
   }
 
   /** Saves events of one or several actors in one commit: all, or none. */
-  async saveEvents(events: readonly EventInput<E>[], options?: SaveOptions): Promise<StoredEvent<E>[]> {
-    this.#assertOpen();
-    const save = readSave(options);
-    const drafts = draftAll(events, undefined, this.#drafting, this.limits);
-    if (drafts.length === 0) return [];
-    return await this.#save("saveEvents", divideByActor(drafts), save);
+  saveEvents(events: readonly EventInput<E>[], options?: SaveOptions): Promise<StoredEvent<E>[]> {
+    return promised(() => {
+      this.#assertOpen();
+      const save = readSave(options);
+      const drafts = draftAll(events, undefined, this.#drafting, this.limits);
+      return drafts.length === 0 ? [] : this.#save("saveEvents", divideByActor(drafts), save);
+    });
   }
 
   /** Appends events to an actor's history in one commit, numbered on from its latest version. */
-  async append(
+  append(
     actorId: string,
     events: readonly NewEvent<E>[],
     options: AppendOptions,
   ): Promise<StoredEvent<E>[]> {
-    this.#assertOpen();
-    const fault = actorIdFault(actorId);
-    if (fault) throw new InvalidEventError("actorId", fault);
-    const { expectedVersion: expected, save } = readAppend(options);
-    const drafts = draftAll(events, actorId, this.#drafting, this.limits);
-    if (drafts.length === 0) return [];
-    if (expected !== "any") checkGivenVersions(drafts, expected);
-    return await this.#save("append", [{ actorId, drafts, expected }], save);
+    return promised(() => {
+      this.#assertOpen();
+      const fault = actorIdFault(actorId);
+      if (fault) throw new InvalidEventError("actorId", fault);
+      const { expectedVersion: expected, save } = readAppend(options);
+      const drafts = draftAll(events, actorId, this.#drafting, this.limits);
+      if (drafts.length === 0) return [];
+      if (expected !== "any") checkGivenVersions(drafts, expected);
+      return this.#save("append", listOf(new CommitPart(actorId, drafts, expected)), save);
+    });
   }
 
   /** Stores a fencing token for an actor, alone. */
@@ -357,11 +361,11 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     signal?.throwIfAborted();
     checkCounts(parts, this.limits);
     const telemetry = this.#telemetry();
-    if (!telemetry) return this.#store({ parts, fencingToken, unfenced, signal });
+    if (!telemetry) return this.#store(new Commit(parts, fencingToken, unfenced, signal));
     return observeSave(
       telemetry,
       { namespace: this.namespace, operation, parts },
-      (traced) => this.#store({ parts: traced, fencingToken, unfenced, signal }),
+      (traced) => this.#store(new Commit(traced, fencingToken, unfenced, signal)),
     );
   }
 
@@ -393,15 +397,24 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     return stored instanceof Promise ? stored.then(announce) : announce(stored);
   }
 
+  /** Waits for a save, which `close()` waits for too: with one promise for all that most saves need. */
   #settle(commit: Commit, stored: Promise<readonly StoredEvent[]>): Promise<StoredEvent<E>[]> {
-    return this.#track(async () => {
-      try {
-        return await stored as StoredEvent<E>[];
-      } catch (error) {
-        const repeated = await explainConflict(commit, error, this.#backend);
-        return await this.#registry.restoreAll(repeated) as StoredEvent<E>[];
-      }
-    });
+    this.#inFlight++;
+    return stored.then(this.#settled, (error) => this.#explain(commit, error)) as Promise<StoredEvent<E>[]>;
+  }
+
+  readonly #settled = (stored: readonly StoredEvent[]): readonly StoredEvent[] => {
+    this.#leave();
+    return stored;
+  };
+
+  /** Finds out whether a conflict is with an earlier, equal save. */
+  async #explain(commit: Commit, error: unknown): Promise<readonly StoredEvent[]> {
+    try {
+      return await this.#registry.restoreAll(await explainConflict(commit, error, this.#backend));
+    } finally {
+      this.#leave();
+    }
   }
 
   /** What brings events to their registered schema versions, where anything can have another one. */
@@ -432,5 +445,15 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
           : items;
       },
     };
+  }
+}
+
+/** Calls a function as an async function would be called, without the promise that `return await` adds. */
+function promised<T>(call: () => T | Promise<T>): Promise<T> {
+  try {
+    const result = call();
+    return result instanceof Promise ? result : Promise.resolve(result);
+  } catch (error) {
+    return Promise.reject(error);
   }
 }

@@ -33,6 +33,15 @@ export function readChecksum(bytes: Uint8Array, at: number): number {
   return checksum >>> 0;
 }
 
+const HEX = new TextEncoder().encode("0123456789abcdef");
+
+/** Writes the text of a checksum into bytes. */
+export function writeChecksum(checksum: number, bytes: Uint8Array, at: number): void {
+  for (let digit = 0; digit < CHECKSUM_DIGITS; digit++) {
+    bytes[at + digit] = HEX[checksum >>> 28 - 4 * digit & 0xf]!;
+  }
+}
+
 const DIGIT_0 = 48;
 const DIGIT_9 = 57;
 const DIGIT_A = 97;

@@ -9,21 +9,29 @@ import type { Draft } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import { utf8Length } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
+import { listOf } from "../short_lived.ts";
 import { CommitTooLargeError, FencedError, VersionConflictError } from "./errors.ts";
 import type { StoreLimits } from "./types.ts";
 
 /** One actor's share of a commit. */
-export interface CommitPart {
+export class CommitPart {
   /** The actor. */
   readonly actorId: string;
   /** Its events, at least one. */
   readonly drafts: readonly Draft[];
   /** The version the actor must be at; `"any"`; or `"given"`: the events carry their versions. */
   readonly expected: number | "any" | "given";
+
+  /** Takes over what it is made of. */
+  constructor(actorId: string, drafts: readonly Draft[], expected: number | "any" | "given") {
+    this.actorId = actorId;
+    this.drafts = drafts;
+    this.expected = expected;
+  }
 }
 
 /** What is stored whole or not at all. */
-export interface Commit {
+export class Commit {
   /** Its parts, each of another actor. */
   readonly parts: readonly CommitPart[];
   /** The token it is stored under. */
@@ -32,6 +40,19 @@ export interface Commit {
   readonly unfenced: boolean;
   /** Counts until the commit is sent. */
   readonly signal: AbortSignal | undefined;
+
+  /** Takes over what it is made of. */
+  constructor(
+    parts: readonly CommitPart[],
+    fencingToken: number | undefined,
+    unfenced: boolean,
+    signal: AbortSignal | undefined,
+  ) {
+    this.parts = parts;
+    this.fencingToken = fencingToken;
+    this.unfenced = unfenced;
+    this.signal = signal;
+  }
 }
 
 /** How far an actor is. */
@@ -147,10 +168,17 @@ export function checkSizes(parts: readonly CommitPart[], limits: StoreLimits): v
  */
 export function encodeParts(parts: readonly CommitPart[], limits: StoreLimits): string[] {
   let most = 0;
-  const bodies = parts.map(({ drafts }) => {
-    for (const draft of drafts) most += draft.most;
-    return `[${drafts.map((draft) => encodeEvent(draft, limits.bytesPerEvent)).join(",")}]`;
-  });
+  const bodies = listOf<string>();
+  for (const { drafts } of parts) {
+    let body = "[";
+    for (let index = 0; index < drafts.length; index++) {
+      const draft = drafts[index]!;
+      most += draft.most;
+      if (index > 0) body += ",";
+      body += encodeEvent(draft, limits.bytesPerEvent);
+    }
+    bodies.push(body + "]");
+  }
   if (most > limits.bytesPerCommit) {
     const size = bodies.reduce((sum, body) => sum + utf8Length(body), 0);
     if (size > limits.bytesPerCommit) throw new CommitTooLargeError("bytes", size, limits.bytesPerCommit);

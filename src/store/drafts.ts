@@ -10,7 +10,8 @@ import { InvalidEventError } from "../event/errors.ts";
 import { schemaVersionOf } from "../event/registry.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { isArray } from "./arguments.ts";
-import type { CommitPart } from "./commit.ts";
+import { listOf } from "../short_lived.ts";
+import { CommitPart } from "./commit.ts";
 import { CommitTooLargeError } from "./errors.ts";
 import type { StoreLimits } from "./types.ts";
 
@@ -58,7 +59,7 @@ function readList(
   try {
     const { length } = events;
     if (length > most) throw new CommitTooLargeError("events", length, most);
-    const drafts: Draft[] = [];
+    const drafts = listOf<Draft>();
     for (let index = 0; index < length; index++) drafts.push(read(events[index]));
     return drafts;
   } catch (error) {
@@ -83,9 +84,9 @@ export function divideByActor(drafts: readonly Draft[]): CommitPart[] {
       throw new InvalidEventError("version", message, { actorId, version });
     }
     if (own) own.push(draft);
-    else byActor.set(actorId, [draft]);
+    else byActor.set(actorId, listOf(draft));
   }
-  return Array.from(byActor, ([actorId, own]) => ({ actorId, drafts: own, expected: "given" }));
+  return Array.from(byActor, ([actorId, own]) => new CommitPart(actorId, own, "given"));
 }
 
 /** `append` accepts versions where they are those that it will stamp. */

@@ -22,6 +22,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   const store = await JetStreamEventStore.open(url, { maxInFlight: 4_096 });
   const writer = await JetStreamEventStore.open(url, { namespace: "write" });
   const raw = await Raw.open(url, "raw");
+  const closing: (() => Promise<void>)[] = [];
   let run = 0;
   const denseStore = await JetStreamEventStore.open(url, { namespace: "dense" });
   // Another store reads, which has no head in mind.
@@ -67,7 +68,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   });
 
   const rows: Row[] = [
-    ...writeRows({ url, store: writer, raw, quick }),
+    ...writeRows({ url, store: writer, raw, quick, closing: (close) => closing.push(close) }),
     {
       name: `replay-100-of-${total}`,
       prepare: fillSparse,
@@ -159,6 +160,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
     async [Symbol.asyncDispose](): Promise<void> {
       await Promise.all([store.close(), writer.close(), denseStore.close(), reader.close()]);
       await raw[Symbol.asyncDispose]();
+      for (const close of closing.reverse()) await close();
       await server.stop();
     },
   };

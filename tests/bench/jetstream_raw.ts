@@ -83,9 +83,9 @@ export class Raw implements AsyncDisposable {
     return outcome.status === "stored" ? outcome.sequence : 0;
   }
 
-  /** How many messages the stream holds. */
-  async count(): Promise<number> {
-    return (await this.requests.streamInfo(this.stream)).state.messages;
+  /** The sequence of the last message, from the leader; 0 without one. */
+  async lastSequence(): Promise<number> {
+    return (await this.requests.getMessage(this.stream, { last_by_subj: ">" }))?.sequence ?? 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

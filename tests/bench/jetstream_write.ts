@@ -6,8 +6,10 @@
 
 import assert from "node:assert/strict";
 import { JetStreamEventStore } from "../../src/store/jetstream/mod.ts";
-import { concurrently, type GroupOptions, medianTime, rate, type Row } from "./harness.ts";
-import { event, type Raw, stockRate } from "./jetstream_raw.ts";
+import { type NatsCluster, startNatsCluster } from "../support/nats_server.ts";
+import { concurrently, type GroupOptions, medianTime, once, rate, type Row } from "./harness.ts";
+import { memoryOf } from "./jetstream_memory.ts";
+import { event, Raw, stockRate } from "./jetstream_raw.ts";
 
 /** What the rows write to. */
 export interface WriteTarget extends GroupOptions {
@@ -17,24 +19,51 @@ export interface WriteTarget extends GroupOptions {
   readonly store: JetStreamEventStore;
   /** The stream of the baselines. */
   readonly raw: Raw;
+  /** Takes what is to be done when the group ends. */
+  readonly closing: (close: () => Promise<void>) => void;
 }
 
-/** The rows that write. */
-export function writeRows({ url, store, raw, quick }: WriteTarget): Row[] {
-  const appends = quick ? 10_000 : 50_000;
-  let run = 0;
+/** A store and a stream for the baseline on three servers, which are started when a row wants them. */
+function openedOnce(closing: WriteTarget["closing"]): {
+  readonly open: () => Promise<void>;
+  readonly targets: () => { readonly store: JetStreamEventStore; readonly raw: Raw };
+} {
+  let opened: { readonly store: JetStreamEventStore; readonly raw: Raw } | undefined;
+  return {
+    open: once(async () => {
+      const cluster = await startNatsCluster();
+      closing(() => cluster.stop());
+      const options = { namespace: "write", replicas: 3 };
+      await (await JetStreamEventStore.open(cluster.urls, options)).close();
+      await (await Raw.open(cluster.url, "raw", 3))[Symbol.asyncDispose]();
+      // Each is connected to the leader of its stream: a way over another server would be another measurement.
+      const store = await JetStreamEventStore.open(await leaderOf(cluster, "aether_write"), options);
+      closing(() => store.close());
+      const raw = await Raw.open(await leaderOf(cluster, "raw"), "raw", 3);
+      closing(() => raw[Symbol.asyncDispose]());
+      opened = { store, raw };
+    }),
+    targets: () => opened!,
+  };
+}
 
-  const appendRow = (
-    name: string,
-    goal: number,
-    baseline: string,
-    measureBaseline: () => Promise<number>,
-  ): Row => ({
-    name,
-    unit: "events/s",
-    goal: { op: ">=", value: goal },
-    baseline,
+/** Where clients of a stream's leader connect. */
+async function leaderOf(cluster: NatsCluster, stream: string): Promise<string> {
+  for (;;) {
+    const leader = await cluster.streamLeader(stream);
+    if (leader) return leader.url;
+  }
+}
+
+/** Two measurements of the same writing, by the store and by the lean publisher alone. */
+function appending(
+  targets: () => { readonly store: JetStreamEventStore; readonly raw: Raw },
+  appends: number,
+): Pick<Row, "measureOurs" | "measureBaseline"> {
+  let run = 0;
+  return {
     measureOurs: async () => {
+      const { store } = targets();
       const prefix = `new-${++run}`;
       const before = await lastSequence(store);
       const speed = await rate(
@@ -55,32 +84,52 @@ export function writeRows({ url, store, raw, quick }: WriteTarget): Row[] {
       }
       return speed;
     },
-    measureBaseline,
-  });
-  const lean = async (): Promise<number> => {
-    const prefix = `lean-${++run}`;
-    const before = await raw.count();
-    const speed = await rate(
-      appends,
-      () => concurrently(appends, 256, (index) => raw.publish(`${prefix}-${index}`, index, 0)),
-    );
-    assert.equal(await raw.count() - before, appends);
-    return speed;
+    measureBaseline: async () => {
+      const { raw } = targets();
+      const prefix = `lean-${++run}`;
+      const before = await raw.lastSequence();
+      const speed = await rate(
+        appends,
+        () => concurrently(appends, 256, (index) => raw.publish(`${prefix}-${index}`, index, 0)),
+      );
+      assert.equal(await raw.lastSequence() - before, appends);
+      return speed;
+    },
   };
+}
+
+/** The rows that write. */
+export function writeRows({ url, store, raw, quick, closing }: WriteTarget): Row[] {
+  const appends = quick ? 30_000 : 100_000;
+  const appendsReplicated = quick ? 5_000 : 50_000;
+  const single = appending(() => ({ store, raw }), appends);
+  const replicated = openedOnce(closing);
+  let run = 0;
 
   return [
-    appendRow(
-      "append-256-in-flight",
-      0.9,
-      "the lean publisher with an expectation and a header of the same size",
-      lean,
-    ),
-    appendRow(
-      "append-256-in-flight-stock",
-      2,
-      "js.publish with an expectation",
-      () => stockRate(url, "raw", quick ? 5_000 : 20_000, 256),
-    ),
+    {
+      name: "append-256-in-flight",
+      unit: "events/s",
+      goal: { op: ">=", value: 0.9 },
+      baseline: "the lean publisher with an expectation and a header of the same size",
+      ...single,
+    },
+    {
+      name: "append-256-in-flight-stock",
+      unit: "events/s",
+      goal: { op: ">=", value: 2 },
+      baseline: "js.publish with an expectation",
+      measureOurs: single.measureOurs,
+      measureBaseline: () => stockRate(url, "raw", quick ? 10_000 : 20_000, 256),
+    },
+    {
+      name: "append-256-in-flight-3-replicas",
+      unit: "events/s",
+      goal: { op: ">=", value: 0.9 },
+      baseline: "the lean publisher with an expectation, to a stream with 3 replicas on the same servers",
+      prepare: replicated.open,
+      ...appending(replicated.targets, appendsReplicated),
+    },
     {
       name: "append-alone-p50",
       unit: "ms",
@@ -131,6 +180,16 @@ export function writeRows({ url, store, raw, quick }: WriteTarget): Row[] {
               })))),
         );
       },
+    },
+    {
+      name: "memory-of-100000-actors",
+      unit: "MiB",
+      goal: { op: "<=", value: 1 },
+      baseline: "the bound: 100 MiB",
+      measureOurs: () => memoryOf(url, `memory-${++run}`, 100_000),
+      measureBaseline: () => Promise.resolve(100),
+      warmUp: false,
+      rounds: quick ? 1 : 3,
     },
   ];
 }

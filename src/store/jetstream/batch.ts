@@ -6,36 +6,29 @@
  */
 import { InvalidArgumentError } from "../../errors.ts";
 import { randomToken } from "../../nats/connection.ts";
-import { encodeHeaders, type HeaderField } from "../../nats/headers.ts";
-import type { Publisher, PublishOptions, PublishOutcome } from "./publisher.ts";
+import { type EncodedHeaders, encodeHeaders, type HeaderField } from "../../nats/headers.ts";
+import type { PublishOutcome } from "./acknowledgement.ts";
+import type { OutgoingMessage, Publisher, PublishOptions } from "./publisher.ts";
 
 /** The most messages of a batch with the server's default limits (error 10199 beyond). */
 export const MAX_BATCH_MESSAGES = 1_000;
 
-/** One message of a batch. */
-export interface BatchMessage {
-  /** Its subject, encoded. */
-  readonly subject: string;
-  /** Its payload. */
-  readonly data: Uint8Array;
-  /**
-   * Its headers. An expectation belongs on the first message of its subject, and is checked against the state before
-   * the batch.
-   */
-  readonly headers: readonly HeaderField[];
-}
+/** The first line of a header block. */
+const VERSION_LINE_BYTES = "NATS/1.0\r\n".length;
 
 /**
  * Publishes messages as one atomic batch. If it is stored, `sequence` is that of the last message, and those before
  * it have the sequences right below, in order. A rejection means that nothing was stored.
  *
+ * @param messages An expectation belongs on the first message of its subject, and is checked against the state before
+ * the batch.
  * @throws {InvalidArgumentError} if there are no messages, or more than {@linkcode MAX_BATCH_MESSAGES}.
  * @throws {PayloadTooLargeError} if the server does not take a message of that size.
  * @throws {NotConnectedError} if the connection is closed, or stays away for longer than the timeout.
  */
 export async function publishBatch(
   publisher: Publisher,
-  messages: readonly BatchMessage[],
+  messages: readonly OutgoingMessage[],
   options?: PublishOptions,
 ): Promise<PublishOutcome> {
   if (messages.length < 1 || messages.length > MAX_BATCH_MESSAGES) {
@@ -45,15 +38,24 @@ export async function publishBatch(
     );
   }
   const id = randomToken(); // 64 characters at most
-  const outgoing = messages.map(({ subject, data, headers }, index) => {
+  const outgoing = messages.map(({ subject, data, headers }, index): OutgoingMessage => {
     const commit: readonly HeaderField[] = index === messages.length - 1 ? [["Nats-Batch-Commit", "1"]] : [];
-    const fields: readonly HeaderField[] = [
+    const block = encodeHeaders([
       ["Nats-Batch-Id", id],
       ["Nats-Batch-Sequence", String(index + 1)],
       ...commit,
-      ...headers,
-    ];
-    return { subject, data, headers: encodeHeaders(fields) };
+    ]);
+    return { subject, data, headers: headers ? joined(block, headers) : block };
   });
   return await publisher.publishAll(outgoing, options);
+}
+
+/** The lines of two header blocks as one block. */
+function joined(first: EncodedHeaders, second: EncodedHeaders): EncodedHeaders {
+  const lines = first.encode().subarray(0, -"\r\n".length);
+  const further = second.encode().subarray(VERSION_LINE_BYTES);
+  const block = new Uint8Array(lines.length + further.length);
+  block.set(lines);
+  block.set(further, lines.length);
+  return { encode: () => block };
 }

@@ -108,9 +108,10 @@ export class EventLog {
   /**
    * Whether it is known that no message has expired: the first one was there a moment ago, and has long to live. Else
    * it is looked up for the next time.
+   *
+   * @param now The time on the clock of `performance.now()`, which takes a while to tell.
    */
-  get nothingExpired(): boolean {
-    const now = performance.now();
+  nothingExpired(now: number): boolean {
     const isSound = now < this.#soundUntil;
     if (!isSound && now > this.#lookedAt + LOOK_INTERVAL) {
       this.#lookedAt = now;

@@ -7,7 +7,8 @@
 import { AetherError } from "../../errors.ts";
 import { backoff, sleep } from "../../sleep.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
-import { PayloadTooLargeError } from "../../nats/errors.ts";
+import { type NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
+import type { PublishOutcome, Stored } from "./acknowledgement.ts";
 import { isTransient, JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./requests.ts";
 
 /** JetStream's error codes that the store has an answer to (server/errors.json of nats-server). */
@@ -73,6 +74,24 @@ export async function patiently<T>(
 export function backendError(operation: string, error: unknown): unknown {
   if (error instanceof AetherError && !isWire(error)) return error;
   return new BackendError(operation, advice(error), { cause: error });
+}
+
+/** The connection was down, and nothing was sent. */
+export interface NotSent {
+  /** Tells it from what becomes of a message that was sent. */
+  readonly status: "not sent";
+  /** What became of the connection. */
+  readonly error: NotConnectedError;
+}
+
+/** Why a commit could not be stored. */
+export function failureOf(subject: string, outcome: Exclude<PublishOutcome | NotSent, Stored>): Error {
+  if (outcome.status === "not sent") return outcome.error;
+  if (outcome.status === "unknown") return new NoAnswerError(subject, outcome.cause);
+  const { code, description } = outcome;
+  return isConflict(code)
+    ? new BackendError("append", "other writers came first for too long: try again")
+    : new JetStreamApiError(subject, code, description);
 }
 
 /** Says that the log is not the one that was opened, where that explains what was found. */

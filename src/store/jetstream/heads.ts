@@ -9,6 +9,7 @@ import { type ActorHead, NEW_ACTOR } from "../commit.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import type { EventLog } from "./event_log.ts";
 import type { ExpiredActors } from "./expired_actors.ts";
+import type { KnownActor, KnownActors } from "./known_actors.ts";
 import { type CommitHeader, type Records, versionAfter } from "./record.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import { Trail } from "./trail.ts";
@@ -23,6 +24,21 @@ export interface Head extends ActorHead {
 
 /** The head of an actor that was never heard of. */
 export const NEW_HEAD: Head = { ...NEW_ACTOR, sequence: 0, trail: Trail.EMPTY };
+
+/** A head that a commit leaves behind. Of most of them nobody asks the trail before the next one takes its place. */
+export class CommittedHead implements Head {
+  readonly #before: Trail;
+
+  /** @param before The trail of the commit. */
+  constructor(readonly version: number, readonly fence: number, readonly sequence: number, before: Trail) {
+    this.#before = before;
+  }
+
+  /** The trail of the commit that comes next. */
+  get trail(): Trail {
+    return this.#before.after(this.sequence);
+  }
+}
 
 /** An actor's latest commit, and its head. */
 export interface Latest {
@@ -39,37 +55,36 @@ export class Heads {
   readonly #log: EventLog;
   readonly #records: Records;
   readonly #expired: ExpiredActors;
-  readonly #size: number;
-  readonly #cache = new Map<string, Head>();
+  readonly #actors: KnownActors;
 
-  /** @param size How many heads to keep. */
-  constructor(log: EventLog, records: Records, expired: ExpiredActors, size: number) {
+  /** @param actors Keeps them. */
+  constructor(log: EventLog, records: Records, expired: ExpiredActors, actors: KnownActors) {
     this.#log = log;
     this.#records = records;
     this.#expired = expired;
-    this.#size = size;
+    this.#actors = actors;
   }
 
   /** The head as it was last seen. */
   cached(actorId: string): Head | undefined {
-    return this.#cache.get(actorId);
+    return this.#actors.get(actorId)?.head;
   }
 
   /** All heads as they were last seen. */
-  entries(): Iterable<[string, Head]> {
-    return this.#cache;
+  *entries(): Iterable<[string, Head]> {
+    for (const { actorId, head } of this.#actors.all()) if (head) yield [actorId, head];
   }
 
   /** Keeps a head that was just seen. */
   set(actorId: string, head: Head): void {
-    this.#cache.delete(actorId);
-    this.#cache.set(actorId, head);
     this.#log.saw(head.sequence);
-    if (this.#cache.size <= this.#size) return;
-    for (const oldest of this.#cache.keys()) {
-      this.#cache.delete(oldest);
-      break;
-    }
+    this.#actors.hold(actorId).head = head;
+  }
+
+  /** Keeps the head that a commit of an actor which is held has left behind, unless a later one was seen. */
+  advance(actor: KnownActor, head: Head): void {
+    this.#log.saw(head.sequence);
+    if ((actor.head?.sequence ?? 0) <= head.sequence) actor.head = head;
   }
 
   /**
@@ -90,7 +105,7 @@ export class Heads {
    * @throws {DamagedHistoryError} If it cannot be read.
    */
   async latest(actorId: string, deadline?: number): Promise<Latest> {
-    const known = this.#cache.get(actorId);
+    const known = this.cached(actorId);
     const { message, head } = await this.#log.upToDate(async () => {
       const message = await this.#log.lastOf(this.#log.layout.subject(actorId), deadline);
       const head = message ? headAfter(this.#header(message)) : await this.#withoutMessage(actorId, known);
@@ -101,7 +116,7 @@ export class Heads {
       return { message, head, fault: lostTail(actorId, head.version, known.version) };
     }
     // What this store has saved while it read is newer than what it read.
-    const current = this.#cache.get(actorId);
+    const current = this.cached(actorId);
     if (!current || current === known || head.sequence >= current.sequence) this.set(actorId, head);
     return { message, head, fault: undefined };
   }
@@ -133,5 +148,5 @@ export class Heads {
 /** The head that a commit leaves behind. */
 export function headAfter(header: CommitHeader): Head {
   const { fence, sequence, trail = Trail.EMPTY } = header;
-  return { version: versionAfter(header), fence, sequence, trail: trail.after(sequence) };
+  return new CommittedHead(versionAfter(header), fence, sequence, trail);
 }

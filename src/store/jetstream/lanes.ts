@@ -4,34 +4,43 @@
  * @module
  */
 
-import type { Write, WritePart } from "./write.ts";
+import type { KnownActors } from "./known_actors.ts";
+import type { Write } from "./write.ts";
 
 /** Lets writes wait for the actors that they write to, first come, first served. */
 export class Lanes {
-  /** The last part in the line of each busy actor; each part knows the next one behind it. */
-  readonly #last = new Map<string, WritePart>();
+  readonly #actors: KnownActors;
+
+  /** @param actors Keeps those that are written to; each knows the last in its line, who knows nobody behind him. */
+  constructor(actors: KnownActors) {
+    this.#actors = actors;
+  }
 
   /** Lines a write up; says whether all its actors are free, so that it may begin. */
   enter(write: Write): boolean {
     for (const part of write.parts) {
-      const { actorId } = part.part;
-      const last = this.#last.get(actorId);
-      if (last) {
-        last.next = part;
+      const actor = this.#actors.hold(part.part.actorId);
+      part.actor = actor;
+      if (actor.lastInLine) {
+        actor.lastInLine.next = part;
         write.waitsFor++;
       }
-      this.#last.set(actorId, part);
+      actor.lastInLine = part;
     }
     return write.waitsFor === 0;
   }
 
   /** Takes a write out that is done; returns those that may begin now. */
-  leave(write: Write): Write[] {
-    const ready: Write[] = [];
-    for (const { part: { actorId }, next } of write.parts) {
-      if (!next) this.#last.delete(actorId);
-      else if (--next.write.waitsFor === 0) ready.push(next.write);
+  leave(write: Write): readonly Write[] {
+    let ready: Write[] | undefined;
+    for (const { actor, next } of write.parts) {
+      if (!next) {
+        actor!.lastInLine = undefined;
+        this.#actors.release(actor!);
+      } else if (--next.write.waitsFor === 0) (ready ??= []).push(next.write);
     }
-    return ready;
+    return ready ?? NONE;
   }
 }
+
+const NONE: readonly Write[] = [];

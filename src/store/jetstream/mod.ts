@@ -110,7 +110,12 @@ export interface JetStreamEventStoreOptions<E extends Event = Event> extends Eve
    * @default {1_000}
    */
   readonly heartbeat?: number;
-  /** How many actors' latest versions are kept in memory, at least 1. @default {100_000} */
+  /**
+   * At least how many actors' latest versions are kept in memory, for those that were used last; at most twice as many
+   * are. A save to another actor reads its version first. At least 1.
+   *
+   * @default {100_000}
+   */
   readonly cachedActors?: number;
   /** How many saves may be under way; more wait for their turn. @default {1_024} */
   readonly maxInFlight?: number;

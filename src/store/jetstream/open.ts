@@ -12,6 +12,7 @@ import { newLogId } from "../position.ts";
 import type { StoreLimits } from "../types.ts";
 import { JetStreamBackend } from "./backend.ts";
 import { Bucket } from "./bucket.ts";
+import { CommitEncoder } from "./commit_encoder.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { ConnectionState } from "./connection_state.ts";
@@ -20,6 +21,7 @@ import { EventLog, LOG_ID } from "./event_log.ts";
 import { ExpiredActors } from "./expired_actors.ts";
 import { isDisabled, openError, patiently } from "./failures.ts";
 import { Heads } from "./heads.ts";
+import { KnownActors } from "./known_actors.ts";
 import { Layout } from "./layout.ts";
 import { Publisher } from "./publisher.ts";
 import { Records } from "./record.ts";
@@ -106,9 +108,20 @@ export async function openJetStreamBackend(
     const records = new Records(logId, layout, checksum);
     const bucket = new Bucket(layout, requests, publisher, Number(config.num_replicas ?? 1), patience);
     const expired = new ExpiredActors(bucket, layout, logId, checksum);
-    const heads = new Heads(log, records, expired, settings.cachedActors);
+    const actors = new KnownActors(settings.cachedActors);
+    const heads = new Heads(log, records, expired, actors);
+    const encoder = new CommitEncoder(logId, checksum);
     const { warn } = setup;
-    const writer = new Writer({ log, records, heads, publisher, timeout: settings.saveTimeout, warn });
+    const writer = new Writer({
+      log,
+      records,
+      encoder,
+      actors,
+      heads,
+      publisher,
+      timeout: settings.saveTimeout,
+      warn,
+    });
     const snapshots = new Snapshots(bucket, log, checksum, warn);
     const limits = limitsOf(state.maxPayload);
     const sweeper = new Sweeper({ log, records, expired, retention, warn: warn });

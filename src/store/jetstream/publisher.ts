@@ -8,6 +8,7 @@ import type { NatsMessage } from "../../nats/connection.ts";
 import { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { ConnectionListener, ConnectionState } from "./connection_state.ts";
 import type { EncodedHeaders } from "../../nats/headers.ts";
+import { type PublishOutcome, readAcknowledgement } from "./acknowledgement.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
 
 /** A message on its way to the stream. */
@@ -19,37 +20,6 @@ export interface OutgoingMessage {
   /** Its headers, if it has any. */
   readonly headers?: EncodedHeaders;
 }
-
-/** The stream has it: an acknowledgement with a sequence above 0. */
-export interface Stored {
-  /** Tells the outcomes apart. */
-  readonly status: "stored";
-  /** The stream sequence of the message, of the last one of a batch. */
-  readonly sequence: number;
-  /** The stream had this message id before: `sequence` is that of the first copy, and nothing was stored now. */
-  readonly duplicate: boolean;
-}
-
-/** The stream, or the server, said no: it was not stored. */
-export interface Refused {
-  /** Tells the outcomes apart. */
-  readonly status: "refused";
-  /** JetStream's error code, such as 10071 (wrong last sequence); 0 if the server denied the publication. */
-  readonly code: number;
-  /** The server's words. */
-  readonly description: string;
-}
-
-/** It was sent, and nobody said what became of it: it may be stored already, or later, or never. */
-export interface Unknown {
-  /** Tells the outcomes apart. */
-  readonly status: "unknown";
-  /** Why there was no answer. */
-  readonly cause: Exclude<NoAnswer, "denied">;
-}
-
-/** What is known about a publication that was sent. */
-export type PublishOutcome = Stored | Refused | Unknown;
 
 /** How a {@linkcode Publisher} works. */
 export interface PublisherOptions {
@@ -68,11 +38,18 @@ export interface PublishOptions {
 const DEFAULT_MAX_IN_FLIGHT = 1_024;
 const DEFAULT_TIMEOUT_MS = 5_000;
 
+/** One who publishes, and is called when it is known what became of it: once, and perhaps before `submit()` returns. */
+export interface Publication {
+  /** It was sent, and this is known. */
+  onOutcome(outcome: PublishOutcome): void;
+  /** Nothing was sent. */
+  onNotSent(error: unknown): void;
+}
+
 /** One who has not been sent yet. */
 interface Queued {
   readonly messages: readonly OutgoingMessage[];
-  readonly resolve: (outcome: PublishOutcome) => void;
-  readonly reject: (reason: unknown) => void;
+  readonly publication: Publication;
   readonly release: () => void;
 }
 
@@ -126,24 +103,22 @@ export class Publisher implements ConnectionListener {
    * @throws {NotConnectedError} if the connection is closed, or stays away for longer than the timeout.
    */
   publishAll(messages: readonly OutgoingMessage[], options?: PublishOptions): Promise<PublishOutcome> {
-    return new Promise((resolve, reject) => {
-      const signal = options?.signal;
-      if (signal?.aborted) return reject(signal.reason);
-      const waits = this.#queue.size > 0 || this.#inbox.waiting >= this.#maxInFlight ||
-        !this.#state.isConnected;
-      if (!waits || this.#closed || this.#state.isClosed) return this.#send(messages, resolve, reject);
-
-      const abort = (): void => {
-        this.#drop(queued);
-        this.#settleIdle();
-        reject(signal?.reason);
-      };
-      const release = (): void => signal?.removeEventListener("abort", abort);
-      const queued: Queued = { messages, resolve, reject, release };
-      signal?.addEventListener("abort", abort, { once: true });
-      this.#queue.add(queued);
-      if (!this.#state.isConnected) this.#startOutage();
+    return new Promise((onOutcome, onNotSent) => {
+      this.submit(messages, { onOutcome, onNotSent }, options?.signal);
     });
+  }
+
+  /**
+   * Does what `publishAll()` does, without a promise.
+   *
+   * @param signal Gives up waiting for its turn; once the messages are sent, it counts no more.
+   */
+  submit(messages: readonly OutgoingMessage[], publication: Publication, signal?: AbortSignal): void {
+    if (signal?.aborted) return publication.onNotSent(signal.reason);
+    const waits = this.#queue.size > 0 || this.#inbox.waiting >= this.#maxInFlight ||
+      !this.#state.isConnected;
+    if (!waits || this.#closed || this.#state.isClosed) this.#send(messages, publication);
+    else this.#enqueue(messages, publication, signal);
   }
 
   /** Resolves when nothing is in flight or queued. */
@@ -181,39 +156,59 @@ export class Publisher implements ConnectionListener {
     this.#settleIdle();
   }
 
-  #send(
+  #enqueue(
     messages: readonly OutgoingMessage[],
-    resolve: (outcome: PublishOutcome) => void,
-    reject: (reason: unknown) => void,
+    publication: Publication,
+    signal: AbortSignal | undefined,
   ): void {
-    const last = messages.at(-1);
-    if (!last) return reject(new RangeError("There is no message to publish"));
-    if (this.#closed) return reject(new NotConnectedError("The publisher was closed."));
-    if (this.#state.isClosed) return reject(new NotConnectedError("The connection was closed."));
-    if (this.#inbox.failure) {
-      return reject(new NotConnectedError("The server denied the inbox.", { cause: this.#inbox.failure }));
-    }
-    const limit = this.#state.maxPayload;
-    for (const message of messages) {
-      const size = message.data.length + (message.headers?.encode().length ?? 0);
-      if (size > limit) return reject(new PayloadTooLargeError(size, limit));
-    }
+    const abort = (): void => {
+      this.#drop(queued);
+      this.#settleIdle();
+      publication.onNotSent(signal?.reason);
+    };
+    const release = (): void => signal?.removeEventListener("abort", abort);
+    const queued: Queued = { messages, publication, release };
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#queue.add(queued);
+    if (!this.#state.isConnected) this.#startOutage();
+  }
 
-    const reply = this.#inbox.expect(new Acknowledgement(last.subject, resolve, this.#settled));
+  #send(messages: readonly OutgoingMessage[], publication: Publication): void {
+    const fault = this.#faultOf(messages);
+    if (fault) return publication.onNotSent(fault);
+    const last = messages[messages.length - 1]!;
+    const reply = this.#inbox.expect(new Acknowledgement(last.subject, publication, this.#settled));
     try {
       const { connection } = this.#state;
       // One turn, so that nothing comes between: the server takes a connection's messages in order.
-      for (const message of messages) {
-        if (message === last) connection.publish(last.subject, last.data, withReply(reply, last.headers));
-        else connection.publish(message.subject, message.data, withReply("", message.headers));
+      for (let index = 0; index < messages.length; index++) {
+        const { subject, data, headers } = messages[index]!;
+        const to = index === messages.length - 1 ? reply : "";
+        connection.publish(subject, data, headers ? { reply: to, headers } : { reply: to });
       }
     } catch (error) {
       // The client refuses before it sends anything of that message (a blank in the subject, a closed connection);
       // of a batch without its last message the server stores nothing.
       this.#inbox.withdraw(reply);
-      reject(new NotConnectedError("The client refused the message.", { cause: error }));
+      publication.onNotSent(new NotConnectedError("The client refused the message.", { cause: error }));
       this.#settled();
     }
+  }
+
+  /** Why messages cannot be sent. */
+  #faultOf(messages: readonly OutgoingMessage[]): Error | undefined {
+    if (messages.length === 0) return new RangeError("There is no message to publish");
+    if (this.#closed) return new NotConnectedError("The publisher was closed.");
+    if (this.#state.isClosed) return new NotConnectedError("The connection was closed.");
+    if (this.#inbox.failure) {
+      return new NotConnectedError("The server denied the inbox.", { cause: this.#inbox.failure });
+    }
+    const limit = this.#state.maxPayload;
+    for (const { data, headers } of messages) {
+      const size = data.length + (headers ? headers.encode().length : 0);
+      if (size > limit) return new PayloadTooLargeError(size, limit);
+    }
+    return undefined;
   }
 
   /** Called when a publication has its outcome. */
@@ -226,7 +221,7 @@ export class Publisher implements ConnectionListener {
     for (const queued of this.#queue) {
       if (this.#inbox.waiting >= this.#maxInFlight || !this.#state.isConnected) return;
       this.#drop(queued);
-      this.#send(queued.messages, queued.resolve, queued.reject);
+      this.#send(queued.messages, queued.publication);
     }
     this.#settleIdle();
   }
@@ -240,7 +235,7 @@ export class Publisher implements ConnectionListener {
   #rejectQueued(message: string): void {
     for (const queued of this.#queue) {
       this.#drop(queued);
-      queued.reject(new NotConnectedError(message));
+      queued.publication.onNotSent(new NotConnectedError(message));
     }
     this.#settleIdle();
   }
@@ -264,91 +259,31 @@ export class Publisher implements ConnectionListener {
   }
 }
 
-function withReply(
-  reply: string,
-  headers: EncodedHeaders | undefined,
-): { reply: string; headers?: EncodedHeaders } {
-  return headers ? { reply, headers } : { reply };
-}
-
 /** Waits for the acknowledgement of one publication. */
 class Acknowledgement implements Waiter {
-  constructor(
-    readonly subject: string,
-    readonly resolve: (outcome: PublishOutcome) => void,
-    readonly settled: () => void,
-  ) {}
+  readonly subject: string;
+  readonly #publication: Publication;
+  readonly #settled: () => void;
+
+  constructor(subject: string, publication: Publication, settled: () => void) {
+    this.subject = subject;
+    this.#publication = publication;
+    this.#settled = settled;
+  }
 
   onAnswer(message: NatsMessage): boolean {
     const outcome = readAcknowledgement(message.data);
     // Anybody may subscribe to an event's subject and answer; only the stream's answer counts.
     if (!outcome) return false;
-    this.resolve(outcome);
-    this.settled();
+    this.#publication.onOutcome(outcome);
+    this.#settled();
     return true;
   }
 
   onNoAnswer(why: NoAnswer, description = ""): void {
-    this.resolve(
+    this.#publication.onOutcome(
       why === "denied" ? { status: "refused", code: 0, description } : { status: "unknown", cause: why },
     );
-    this.settled();
+    this.#settled();
   }
-}
-
-const decoder = new TextDecoder();
-const DIGIT_0 = 48;
-const DIGIT_9 = 57;
-const BRACE = 125;
-const COLON = 58;
-const QUOTE = 34;
-const LETTER_E = 101;
-const LETTER_Q = 113;
-const LETTER_S = 115;
-
-/**
- * Reads a publish acknowledgement; undefined if it is none. The usual one ends in `"seq":<digits>}`, which is read
- * backwards without parsing JSON. An error answer ends in `"seq":0}`, so that only a sequence above 0 counts there.
- */
-export function readAcknowledgement(data: Uint8Array): PublishOutcome | undefined {
-  let index = data.length - 1;
-  if (data[index] === BRACE) {
-    let sequence = 0;
-    let scale = 1;
-    for (index--; index >= 0; index--) {
-      const digit = data[index] as number;
-      if (digit < DIGIT_0 || digit > DIGIT_9) break;
-      sequence += (digit - DIGIT_0) * scale;
-      scale *= 10;
-    }
-    const afterKey = data[index] === COLON && data[index - 1] === QUOTE && data[index - 2] === LETTER_Q &&
-      data[index - 3] === LETTER_E && data[index - 4] === LETTER_S && data[index - 5] === QUOTE;
-    if (sequence > 0 && afterKey) {
-      return { status: "stored", sequence, duplicate: false };
-    }
-  }
-  return parseAcknowledgement(data);
-}
-
-interface AcknowledgementJson {
-  readonly error?: { readonly err_code?: number; readonly code?: number; readonly description?: string };
-  readonly stream?: string;
-  readonly seq?: number;
-  readonly duplicate?: boolean;
-}
-
-function parseAcknowledgement(data: Uint8Array): PublishOutcome | undefined {
-  let answer: AcknowledgementJson | null;
-  try {
-    answer = JSON.parse(decoder.decode(data));
-  } catch {
-    return undefined;
-  }
-  if (answer === null || typeof answer !== "object") return undefined;
-  if (answer.error !== undefined) {
-    const { err_code, code, description } = answer.error;
-    return { status: "refused", code: err_code ?? code ?? 0, description: description ?? "" };
-  }
-  if (typeof answer.stream !== "string" || !Number.isSafeInteger(answer.seq) || !answer.seq) return undefined;
-  return { status: "stored", sequence: answer.seq, duplicate: answer.duplicate === true };
 }

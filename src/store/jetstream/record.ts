@@ -14,10 +14,9 @@ import { decodeEvents } from "../../event/codec.ts";
 import { utf8 } from "../../event/text.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { CommitRecord } from "../chain.ts";
-import { type Checksum, CHECKSUM_DIGITS, checksumText, readChecksum } from "../checksum.ts";
+import { type Checksum, CHECKSUM_DIGITS, readChecksum } from "../checksum.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import { LogPositions } from "../position.ts";
-import type { EncodedHeaders } from "../../nats/headers.ts";
 import type { Layout } from "./layout.ts";
 import { type MessageBytes, payloadOf } from "./stored_message.ts";
 import type { TextRun } from "./text_run.ts";
@@ -28,7 +27,8 @@ export const COMMIT_HEADER = "Aether";
 /** The header that guards a commit. */
 export const EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence";
 
-const FORMAT = "1";
+/** The version of this form. */
+export const FORMAT = "1";
 const FORMAT_NUMBER = Number(FORMAT);
 
 /** The places of fields in the header. */
@@ -129,28 +129,10 @@ interface HeaderFields extends Omit<CommitHeader, "commitId" | "trail"> {
 /** What was to be read, or why it cannot be. */
 export type OrFault<T> = T | DamagedHistoryError;
 
-/** What is to be stored. */
-export interface CommitFields {
-  /** The commit's random id. */
-  readonly commitId: string;
-  /** The actor's version before. */
-  readonly previousVersion: number;
-  /** The versions of its events. */
-  readonly versions: readonly number[];
-  /** The actor's newest fencing token once it is stored, 0 without one. */
-  readonly fence: number;
-  /** Whether the commit itself came without a token. */
-  readonly unfenced: boolean;
-  /** The stream sequence of the commit before, which the server is told to expect; 0 where there is none. */
-  readonly previousSequence: number;
-  /** The earlier commits of the actor. */
-  readonly trail: Trail;
-}
-
 /** A message cannot be read as a commit: the reason is the message. */
 class Unreadable extends Error {}
 
-/** Writes and reads the messages of one log. */
+/** Reads the messages of one log, which a `CommitEncoder` has written. */
 export class Records {
   /** The log's positions. */
   readonly positions: LogPositions;
@@ -168,17 +150,6 @@ export class Records {
     this.#layout = layout;
     this.#checksum = checksum;
     this.#seed = checksum(utf8(logId));
-  }
-
-  /** The value of the header {@linkcode COMMIT_HEADER}. */
-  encode(subject: string, body: Uint8Array, fields: CommitFields): string {
-    const { commitId, previousVersion, versions, fence, unfenced, previousSequence, trail } = fields;
-    const gapped = versions.some((version, index) => version !== previousVersion + 1 + index);
-    const text = `${FORMAT} ${commitId} ${previousVersion} ${versions.length} ${fence}${
-      fence > 0 && unfenced ? "u" : ""
-    } ${gapped ? versions.join(",") : "-"} ${trail.encode() || "-"}`;
-    const covered = utf8(`${subject} ${previousSequence} ${text}`);
-    return `${text} ${checksumText(this.#checksum(covered, this.#checksum(body, this.#seed)))}`;
   }
 
   /**
@@ -392,14 +363,6 @@ function blockText({ bytes, headerLength }: MessageBytes): string {
 }
 
 const decoder = new TextDecoder();
-
-/** The header block of a commit that follows the message at a sequence, 0 if none. */
-export function commitHeaders(expectedSequence: number, value: string): EncodedHeaders {
-  const block = utf8(
-    `NATS/1.0\r\n${EXPECTED_SEQUENCE}: ${expectedSequence}\r\n${COMMIT_HEADER}: ${value}\r\n\r\n`,
-  );
-  return { encode: () => block };
-}
 
 /** The version of an actor after a commit, of which only the header was read. */
 export function versionAfter({ previousVersion, versions }: CommitHeader): number {

@@ -28,12 +28,18 @@ export interface Waiter {
   onNoAnswer(why: NoAnswer, description?: string): void;
 }
 
-/** A waiter in its slot. */
-interface Entry {
+/** A waiter in its slot: a class, as all that lives for a round trip (see `short_lived.ts`). */
+class Entry {
   readonly waiter: Waiter;
   readonly token: number;
   /** The tick at which it was sent, or last answered. */
   tick: number;
+
+  constructor(waiter: Waiter, token: number, tick: number) {
+    this.waiter = waiter;
+    this.token = token;
+    this.tick = tick;
+  }
 }
 
 /** A timeout is measured in so many ticks of one timer: it comes up to a quarter late, and never early. */
@@ -88,7 +94,7 @@ export class ReplyInbox implements ConnectionListener {
     let token = this.#nextToken;
     while (this.#slots[token & mask]) token++;
     this.#nextToken = token + 1;
-    this.#slots[token & mask] = { waiter, token, tick: this.#tick };
+    this.#slots[token & mask] = new Entry(waiter, token, this.#tick);
     this.#waiting++;
     this.#timer ??= setInterval(() => this.#onTick(), this.#tickLength);
     return this.#prefix + token;

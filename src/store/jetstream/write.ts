@@ -4,18 +4,21 @@
  * @module
  */
 
-import { utf8 } from "../../event/text.ts";
 import type { StoredEvent } from "../../event/types.ts";
+import { listOf } from "../../short_lived.ts";
 import { attemptedEvents, type Commit, type CommitPart, numberPart } from "../commit.ts";
 import { OutcomeUnknownError } from "../errors.ts";
-import type { BatchMessage } from "./batch.ts";
-import { type Head, NEW_HEAD } from "./heads.ts";
+import type { PublishOutcome } from "./acknowledgement.ts";
+import type { CommitEncoder } from "./commit_encoder.ts";
+import { CommittedHead, type Head, NEW_HEAD } from "./heads.ts";
+import type { KnownActor } from "./known_actors.ts";
 import type { Layout } from "./layout.ts";
-import type { OutgoingMessage } from "./publisher.ts";
-import { COMMIT_HEADER, commitHeaders, EXPECTED_SEQUENCE, type Records } from "./record.ts";
+import type { OutgoingMessage, Publication } from "./publisher.ts";
+import type { Records } from "./record.ts";
+import { Trail } from "./trail.ts";
 
 /** One actor's part of a write: one message. */
-export interface WritePart {
+export class WritePart {
   /** The write that it is of. */
   readonly write: Write;
   /** The part; one without events is a takeOver. */
@@ -23,17 +26,39 @@ export interface WritePart {
   /** The actor's subject. */
   readonly subject: string;
   /** Its events as a JSON array. */
-  readonly body: Uint8Array;
+  readonly body: string;
+  /** The actor, while the write stands in its line. */
+  actor: KnownActor | undefined;
   /** The head that it is numbered and guarded against. */
-  head: Head;
+  head: Head = NEW_HEAD;
+  /** The trail that it stores: that of the head. */
+  trail: Trail = Trail.EMPTY;
   /** The actor's newest token once it is stored. */
-  fence: number;
+  fence = 0;
   /** The next part in the line for the same actor. */
   next: WritePart | undefined;
+
+  constructor(write: Write, part: CommitPart, subject: string, body: string) {
+    this.write = write;
+    this.part = part;
+    this.subject = subject;
+    this.body = body;
+  }
 }
 
-/** A commit that waits for its answer. */
-export class Write {
+/** Nothing was sent, for whatever reason. */
+interface NotTaken {
+  /** Tells it from what becomes of a message that was sent. */
+  readonly status: "not taken";
+  /** The reason. */
+  readonly error: unknown;
+}
+
+/** What became of the first try to send a write. */
+export type Tried = PublishOutcome | NotTaken;
+
+/** A commit that waits for its answer. It takes what becomes of its first try itself. */
+export class Write implements Publication {
   /** The random id by which it is recognised among what is stored. */
   readonly id: string;
   /** What is to be stored. */
@@ -44,33 +69,59 @@ export class Write {
   readonly deadline: number;
   /** How many of its actors are busy with earlier writes. */
   waitsFor = 0;
+  /** The greatest sequence that the store had seen when it was sent. */
+  seen = 0;
   /** The answer. */
   readonly answer: Promise<readonly StoredEvent[]>;
+  readonly #took: (write: Write, tried: Tried) => void;
   readonly #resolve: (events: readonly StoredEvent[]) => void;
   readonly #reject: (error: unknown) => void;
 
-  constructor(id: string, commit: Commit, bodies: readonly string[], layout: Layout, deadline: number) {
+  constructor(
+    id: string,
+    commit: Commit,
+    bodies: readonly string[],
+    layout: Layout,
+    deadline: number,
+    took: (write: Write, tried: Tried) => void,
+  ) {
+    this.#took = took;
     this.id = id;
     this.commit = commit;
     this.deadline = deadline;
-    this.parts = commit.parts.map((part, index): WritePart => ({
-      write: this,
-      part,
-      subject: layout.subject(part.actorId),
-      body: utf8(bodies[index]!),
-      head: NEW_HEAD,
-      fence: 0,
-      next: undefined,
-    }));
+    const parts = listOf<WritePart>();
+    for (let index = 0; index < bodies.length; index++) {
+      const part = commit.parts[index]!;
+      parts.push(new WritePart(this, part, layout.subject(part.actorId), bodies[index]!));
+    }
+    this.parts = parts;
     const { promise, resolve, reject } = Promise.withResolvers<readonly StoredEvent[]>();
     this.answer = promise;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
+  /** The subject of its first message. */
+  get subject(): string {
+    return this.parts[0]!.subject;
+  }
+
+  onOutcome(outcome: PublishOutcome): void {
+    this.#took(this, outcome);
+  }
+
+  onNotSent(error: unknown): void {
+    this.#took(this, { status: "not taken", error });
+  }
+
   /** Rejects it if its signal fires while it waits for its turn. */
   failOnAbort(): void {
-    this.commit.signal?.addEventListener("abort", this.#abort, { once: true });
+    this.commit.signal?.addEventListener("abort", this, { once: true });
+  }
+
+  /** Takes the event of its signal. */
+  handleEvent(): void {
+    this.#reject(this.commit.signal?.reason);
   }
 
   /**
@@ -80,8 +131,9 @@ export class Write {
    */
   begin(): void {
     const { signal } = this.commit;
-    signal?.removeEventListener("abort", this.#abort);
-    signal?.throwIfAborted();
+    if (signal === undefined) return;
+    signal.removeEventListener("abort", this);
+    signal.throwIfAborted();
   }
 
   /** Whether an error is the reason of its signal. */
@@ -90,13 +142,12 @@ export class Write {
     return signal?.aborted === true && error === signal.reason;
   }
 
-  readonly #abort = (): void => this.#reject(this.commit.signal?.reason);
-
   /** Whether it may be sent against a head that nobody has read: it expects an actor that is new. */
   get expectsNewActors(): boolean {
-    return this.commit.parts.every(({ expected, drafts }) =>
-      expected === 0 || (expected === "given" && drafts[0]?.givenVersion === 1)
-    );
+    for (const { expected, drafts } of this.commit.parts) {
+      if (expected !== 0 && !(expected === "given" && drafts[0]?.givenVersion === 1)) return false;
+    }
+    return true;
   }
 
   /**
@@ -104,41 +155,42 @@ export class Write {
    *
    * @throws {VersionConflictError | FencedError | InvalidEventError} If it does not fit them.
    */
-  number(headOf: (actorId: string) => Head): void {
+  number(headOf: (part: WritePart) => Head): void {
     for (const part of this.parts) {
-      part.head = headOf(part.part.actorId);
+      part.head = headOf(part);
+      part.trail = part.head.trail;
       part.fence = numberPart(part.part, part.head, this.commit);
     }
   }
 
-  /** The message of a write of one part. */
-  message(records: Records): OutgoingMessage {
-    const part = this.parts[0]!;
-    const headers = commitHeaders(part.head.sequence, this.#header(part, records));
-    return { subject: part.subject, data: part.body, headers };
-  }
-
-  /** The messages of a write of several parts. */
-  batch(records: Records): BatchMessage[] {
-    return this.parts.map((part): BatchMessage => ({
-      subject: part.subject,
-      data: part.body,
-      headers: [
-        [EXPECTED_SEQUENCE, String(part.head.sequence)],
-        [COMMIT_HEADER, this.#header(part, records)],
-      ],
-    }));
+  /** Its messages, one a part. */
+  messages(encoder: CommitEncoder): OutgoingMessage[] {
+    const messages = listOf<OutgoingMessage>();
+    for (const { subject, body, part, head, fence, trail } of this.parts) {
+      const versions: number[] = [];
+      for (const { event } of part.drafts) versions.push(event.version);
+      messages.push(encoder.encode(subject, body, {
+        commitId: this.id,
+        previousVersion: head.version,
+        versions,
+        fence,
+        unfenced: this.commit.fencingToken === undefined,
+        previousSequence: head.sequence,
+        trail,
+      }));
+    }
+    return messages;
   }
 
   /** The head that a part leaves behind at a sequence. */
-  headAfter({ part, head, fence }: WritePart, sequence: number): Head {
-    const version = part.drafts.at(-1)?.event.version ?? head.version;
-    return { version, fence, sequence, trail: head.trail.after(sequence) };
+  headAfter({ part: { drafts }, head, fence, trail }: WritePart, sequence: number): Head {
+    const version = drafts.length === 0 ? head.version : drafts[drafts.length - 1]!.event.version;
+    return new CommittedHead(version, fence, sequence, trail);
   }
 
   /** Answers with the events as they were stored. */
   succeed(firstSequence: number, records: Records): void {
-    const events: StoredEvent[] = [];
+    const events = listOf<StoredEvent>();
     for (let index = 0; index < this.parts.length; index++) {
       const { drafts } = this.parts[index]!.part;
       for (let place = 0; place < drafts.length; place++) {
@@ -160,17 +212,5 @@ export class Write {
     this.#reject(
       new OutcomeUnknownError(attemptedEvents(this.commit), this.parts[0]!.head.version, { cause }),
     );
-  }
-
-  #header({ subject, body, part, head, fence }: WritePart, records: Records): string {
-    return records.encode(subject, body, {
-      commitId: this.id,
-      previousVersion: head.version,
-      versions: part.drafts.map(({ event }) => event.version),
-      fence,
-      unfenced: this.commit.fencingToken === undefined,
-      previousSequence: head.sequence,
-      trail: head.trail,
-    });
   }
 }

@@ -9,19 +9,29 @@ import type { StoredEvent } from "../../event/types.ts";
 import { backoff, sleep } from "../../sleep.ts";
 import type { Warn } from "../../warning.ts";
 import type { Commit } from "../commit.ts";
-import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
+import { DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
 import { countSettled } from "../observation.ts";
+import type { PublishOutcome } from "./acknowledgement.ts";
 import { publishBatch } from "./batch.ts";
+import type { CommitEncoder } from "./commit_encoder.ts";
 import { NotConnectedError } from "../../nats/errors.ts";
 import type { EventLog } from "./event_log.ts";
-import { backendError, FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT } from "./failures.ts";
+import {
+  backendError,
+  failureOf,
+  FIRST_WAIT,
+  isConflict,
+  isMomentary,
+  LONGEST_WAIT,
+  type NotSent,
+} from "./failures.ts";
 import { type Head, headAfter, type Heads, NEW_HEAD } from "./heads.ts";
+import type { KnownActors } from "./known_actors.ts";
 import { Lanes } from "./lanes.ts";
-import type { Publisher, PublishOptions, PublishOutcome, Stored } from "./publisher.ts";
+import type { OutgoingMessage, Publisher, PublishOptions } from "./publisher.ts";
 import type { Records } from "./record.ts";
-import { JetStreamApiError, NoAnswerError } from "./requests.ts";
 import { Semaphore } from "./semaphore.ts";
-import { Write, type WritePart } from "./write.ts";
+import { type Tried, Write, type WritePart } from "./write.ts";
 
 /** A server takes 50 open batches a stream; some of them are left to others. */
 const MAX_BATCHES_IN_FLIGHT = 16;
@@ -30,9 +40,13 @@ const MAX_BATCHES_IN_FLIGHT = 16;
 export interface WriterSetup {
   /** The stream. */
   readonly log: EventLog;
-  /** Writes and reads messages. */
+  /** Reads messages. */
   readonly records: Records;
-  /** The heads of actors. */
+  /** Writes messages. */
+  readonly encoder: CommitEncoder;
+  /** The actors that are written to, and others. */
+  readonly actors: KnownActors;
+  /** Their heads. */
   readonly heads: Heads;
   /** Sends. */
   readonly publisher: Publisher;
@@ -51,62 +65,105 @@ type Found =
   /** Nothing: it may yet come. */
   | "nothing";
 
-/** The connection was down, and nothing was sent. */
-interface NotSent {
-  readonly status: "not sent";
-  readonly error: NotConnectedError;
-}
-
 /** Writes commits, one of an actor's at a time. */
 export class Writer {
   readonly #setup: WriterSetup;
-  readonly #lanes = new Lanes();
+  readonly #lanes: Lanes;
   readonly #batches = new Semaphore(MAX_BATCHES_IN_FLIGHT);
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
   #writes = 0;
 
   constructor(setup: WriterSetup) {
     this.#setup = setup;
+    this.#lanes = new Lanes(setup.actors);
   }
 
   /** Stores a commit whose events are encoded. */
   write(commit: Commit, bodies: readonly string[]): Promise<readonly StoredEvent[]> {
     const { log, timeout } = this.#setup;
     const id = this.#idPrefix + (this.#writes++).toString(36);
-    const write = new Write(id, commit, bodies, log.layout, performance.now() + timeout);
-    if (this.#lanes.enter(write)) this.#begin(write);
+    const now = performance.now();
+    const write = new Write(id, commit, bodies, log.layout, now + timeout, this.#took);
+    if (this.#lanes.enter(write)) this.#begin(write, now);
     else write.failOnAbort();
     return write.answer;
   }
 
-  #begin(write: Write): void {
-    void this.#store(write).then(() => {
-      for (const next of this.#lanes.leave(write)) this.#begin(next);
-    });
+  #begin(write: Write, now: number): void {
+    if (!this.#sendAtOnce(write, now)) this.#persist(write, undefined);
   }
 
-  /** Stores a write and answers it; never rejects. */
-  async #store(write: Write): Promise<void> {
+  /**
+   * Sends a write in the turn in which it comes, where nothing is in its way. What most writes need is no more than that
+   * and the acknowledgement: they cost a single promise, that of the answer.
+   */
+  #sendAtOnce(write: Write, now: number): boolean {
+    const { log, publisher, encoder } = this.#setup;
+    if (write.parts.length > 1 || write.commit.signal || log.isReplaced || !this.#numberAtOnce(write, now)) {
+      return false;
+    }
+    write.seen = log.highest;
+    let messages: readonly OutgoingMessage[];
+    try {
+      messages = write.messages(encoder);
+    } catch (error) {
+      this.#took(write, { status: "not taken", error });
+      return true;
+    }
+    publisher.submit(messages, write);
+    return true;
+  }
+
+  /** Takes what became of a write that was sent at once. */
+  readonly #took = (write: Write, tried: Tried): void => {
+    if (tried.status === "stored" && tried.sequence > write.seen) {
+      this.#succeed(write, tried.sequence);
+      this.#leave(write);
+    } else this.#persist(write, tried);
+  };
+
+  #leave(write: Write): void {
+    for (const next of this.#lanes.leave(write)) this.#begin(next, performance.now());
+  }
+
+  #persist(write: Write, tried: Tried | undefined): void {
+    void this.#store(write, tried).then(() => this.#leave(write));
+  }
+
+  /**
+   * Stores a write and answers it; never rejects.
+   *
+   * @param tried What became of it, if it was sent at once.
+   */
+  async #store(write: Write, tried: Tried | undefined): Promise<void> {
     let uncertain: unknown;
     let sent = false;
     try {
-      write.begin();
-      if (this.#setup.log.isReplaced) await this.#setup.log.assertSame();
+      if (!tried) {
+        write.begin();
+        if (this.#setup.log.isReplaced) await this.#setup.log.assertSame();
+      }
       const fresh = new Map<string, Head>();
       for (let attempt = 1;; attempt++) {
-        if (uncertain === undefined && !this.#numberAtOnce(write)) await this.#number(write, fresh);
-        const seen = this.#setup.log.highest;
-        if (!sent) write.commit.signal?.throwIfAborted();
-        const outcome = await this.#trySend(write, sent ? undefined : write.commit.signal);
+        let outcome: PublishOutcome | NotSent;
+        if (tried && attempt === 1) outcome = this.#sentOrThrow(tried);
+        else {
+          if (uncertain === undefined && !this.#numberAtOnce(write, performance.now())) {
+            await this.#number(write, fresh);
+          }
+          write.seen = this.#setup.log.highest;
+          if (!sent) write.commit.signal?.throwIfAborted();
+          outcome = await this.#trySend(write, sent ? undefined : write.commit.signal);
+        }
         sent ||= outcome.status !== "not sent";
         if (outcome.status === "stored") {
           if (uncertain !== undefined) countSettled("jetstream", 1);
-          if (outcome.sequence <= seen) await this.#explainOrder(outcome.sequence, seen);
+          if (outcome.sequence <= write.seen) await this.#explainOrder(outcome.sequence, write.seen);
           return this.#succeed(write, outcome.sequence - write.parts.length + 1);
         }
         if (outcome.status === "unknown") {
           if (outcome.cause === "no responders") await this.#setup.log.assertThere();
-          else uncertain = reason(write, outcome);
+          else uncertain = failureOf(write.subject, outcome);
         } else if (outcome.status === "refused" && isConflict(outcome.code)) {
           const found = await this.#look(write, uncertain !== undefined, fresh);
           if (uncertain !== undefined && found !== "nothing") countSettled("jetstream", 1);
@@ -116,9 +173,9 @@ export class Writer {
             if (performance.now() < write.deadline) continue;
           }
         } else if (outcome.status === "refused" && uncertain === undefined && !isMomentary(outcome.code)) {
-          return write.fail(backendError("append", reason(write, outcome)));
+          return write.fail(backendError("append", failureOf(write.subject, outcome)));
         }
-        if (performance.now() > write.deadline) throw reason(write, outcome);
+        if (performance.now() > write.deadline) throw failureOf(write.subject, outcome);
         await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
       }
     } catch (error) {
@@ -128,14 +185,13 @@ export class Writer {
   }
 
   /** Numbers a write against the heads in mind, where they are there and it fits them: most do, without a promise. */
-  #numberAtOnce(write: Write): boolean {
-    const { heads, log } = this.#setup;
+  #numberAtOnce(write: Write, now: number): boolean {
     let known = true;
-    for (const { part } of write.parts) known &&= heads.cached(part.actorId) !== undefined;
+    for (const { actor } of write.parts) known &&= actor!.head !== undefined;
     // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
-    if (!known && !(write.expectsNewActors && log.nothingExpired)) return false;
+    if (!known && !(write.expectsNewActors && this.#setup.log.nothingExpired(now))) return false;
     try {
-      write.number((actorId) => heads.cached(actorId) ?? NEW_HEAD);
+      write.number(headInMind);
       return true;
     } catch {
       return false; // it is told from fresh heads
@@ -150,16 +206,12 @@ export class Writer {
         fresh.set(actorId, await heads.read(actorId, write.deadline));
       }));
     };
-    // What is in mind now may have made room for others when it is needed.
-    const known = new Map<string, Head | undefined>();
-    for (const { part: { actorId } } of write.parts) known.set(actorId, heads.cached(actorId));
-    const headOf = (actorId: string): Head | undefined =>
-      heads.cached(actorId) ?? fresh.get(actorId) ?? known.get(actorId);
-    const cold = write.parts.filter(({ part }) => !headOf(part.actorId));
+    const headOf = ({ actor, part }: WritePart): Head | undefined => actor!.head ?? fresh.get(part.actorId);
+    const cold = write.parts.filter((part) => !headOf(part));
     if (cold.length > 0) await read(cold);
     for (;;) {
       try {
-        return write.number((actorId) => headOf(actorId)!);
+        return write.number((part) => headOf(part)!);
       } catch (error) {
         const refused = error instanceof VersionConflictError || error instanceof FencedError;
         const stale = write.parts.filter(({ part }) => !fresh.has(part.actorId));
@@ -171,16 +223,24 @@ export class Writer {
 
   /** Sends a write; a connection that is down may come back. */
   async #trySend(write: Write, signal: AbortSignal | undefined): Promise<PublishOutcome | NotSent> {
-    const { publisher, records, log } = this.#setup;
+    const { publisher, encoder } = this.#setup;
     const options: PublishOptions | undefined = signal && { signal };
     try {
-      if (write.parts.length === 1) return await publisher.publish(write.message(records), options);
+      const messages = write.messages(encoder);
+      if (messages.length === 1) return await publisher.publishAll(messages, options);
       using _turn = await this.#batches.acquire();
-      return await publishBatch(publisher, write.batch(records), options);
+      return await publishBatch(publisher, messages, options);
     } catch (error) {
-      if (!(error instanceof NotConnectedError) || log.isClosed) throw error;
-      return { status: "not sent", error };
+      return this.#sentOrThrow({ status: "not taken", error });
     }
+  }
+
+  /** What became of a try; throws where there is no use in another one. */
+  #sentOrThrow(tried: Tried): PublishOutcome | NotSent {
+    if (tried.status !== "not taken") return tried;
+    const { error } = tried;
+    if (!(error instanceof NotConnectedError) || this.#setup.log.isClosed) throw error;
+    return { status: "not sent", error };
   }
 
   /** Sequences only rise: a stream that was created anew begins with 1 again, and so does one that lost its end. */
@@ -224,21 +284,12 @@ export class Writer {
     const { heads, records } = this.#setup;
     for (let index = 0; index < write.parts.length; index++) {
       const part = write.parts[index]!;
-      const head = write.headAfter(part, firstSequence + index);
-      const { actorId } = part.part;
-      if ((heads.cached(actorId)?.sequence ?? 0) <= head.sequence) heads.set(actorId, head);
+      heads.advance(part.actor!, write.headAfter(part, firstSequence + index));
     }
     write.succeed(firstSequence, records);
   }
 }
 
-/** Why a write could not be stored. */
-function reason(write: Write, outcome: Exclude<PublishOutcome | NotSent, Stored>): Error {
-  const { subject } = write.parts[0]!;
-  if (outcome.status === "not sent") return outcome.error;
-  if (outcome.status === "unknown") return new NoAnswerError(subject, outcome.cause);
-  const { code, description } = outcome;
-  return isConflict(code)
-    ? new BackendError("append", "other writers came first for too long: try again")
-    : new JetStreamApiError(subject, code, description);
+function headInMind({ actor }: WritePart): Head {
+  return actor!.head ?? NEW_HEAD;
 }

@@ -3,23 +3,23 @@
 import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+import { CommitEncoder } from "../../../src/store/jetstream/commit_encoder.ts";
 import { LOG_ID } from "../../../src/store/jetstream/event_log.ts";
 import { Layout } from "../../../src/store/jetstream/layout.ts";
 import { Publisher } from "../../../src/store/jetstream/publisher.ts";
-import { commitHeaders, Records } from "../../../src/store/jetstream/record.ts";
 import { Trail } from "../../../src/store/jetstream/trail.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
-import { bytes, type Client, client } from "./support.ts";
+import { type Client, client } from "./support.ts";
 
 /** Publishes commits as the store does, but with a trail of the test's choice. */
 class Forger {
   readonly #layout = new Layout("aether", "default");
   readonly #publisher: Publisher;
-  readonly #records: Records;
+  readonly #encoder: CommitEncoder;
 
   private constructor(publisher: Publisher, logId: string) {
     this.#publisher = publisher;
-    this.#records = new Records(logId, this.#layout, crc32);
+    this.#encoder = new CommitEncoder(logId, crc32);
   }
 
   static async of({ state, requests }: Client): Promise<Forger> {
@@ -31,15 +31,14 @@ class Forger {
     const subject = this.#layout.subject(actorId);
     const body =
       `[{"id":"${actorId}-${version}","eventType":"Forged","timestamp":"2026-01-01T00:00:00.000Z","data":${version}}]`;
-    const data = bytes(body);
     const fields = { commitId: `c${version}`, previousVersion: version - 1, versions: [version], fence: 0 };
-    const value = this.#records.encode(subject, data, {
+    const message = this.#encoder.encode(subject, body, {
       ...fields,
       unfenced: true,
       previousSequence: expected,
       trail,
     });
-    const outcome = await this.#publisher.publish({ subject, data, headers: commitHeaders(expected, value) });
+    const outcome = await this.#publisher.publish(message);
     assert.equal(outcome.status, "stored");
     return outcome.status === "stored" ? outcome.sequence : 0;
   }

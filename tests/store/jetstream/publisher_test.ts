@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
 import { wsconnect } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
+import { type PublishOutcome, readAcknowledgement } from "../../../src/store/jetstream/acknowledgement.ts";
 import { MAX_BATCH_MESSAGES, publishBatch } from "../../../src/store/jetstream/batch.ts";
 import type { NatsConnection } from "../../../src/nats/connection.ts";
 import { NotConnectedError, PayloadTooLargeError } from "../../../src/nats/errors.ts";
 import { ConnectionState } from "../../../src/store/jetstream/connection_state.ts";
 import { encodeHeaders } from "../../../src/nats/headers.ts";
-import {
-  Publisher,
-  type PublishOutcome,
-  readAcknowledgement,
-} from "../../../src/store/jetstream/publisher.ts";
+import { Publisher } from "../../../src/store/jetstream/publisher.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { bytes, client, sleep, STREAM, text, until } from "./support.ts";
@@ -302,7 +299,7 @@ Deno.test("publishBatch() stores all or none, in one round trip, with consecutiv
       ["a", "b", "c"].map((actor) => ({
         subject: `s.${actor}`,
         data: bytes(actor),
-        headers: [["Nats-Expected-Last-Subject-Sequence", String(actor === "b" ? guard : 0)]] as const,
+        headers: expectation(actor === "b" ? guard : 0),
       })),
     );
   const refused = await batch(5);
@@ -313,7 +310,7 @@ Deno.test("publishBatch() stores all or none, in one round trip, with consecutiv
     assert.equal((await c.requests.getMessage("S", { seq: index + 1 }))?.subject, `s.${actor}`);
   }
   assert.equal((await batch(0)).status, "refused");
-  const message = { subject: "s.x", data: bytes(""), headers: [] };
+  const message = { subject: "s.x", data: bytes("") };
   assert.deepEqual(await publishBatch(publisher, [message]), stored(4));
   assert.deepEqual(await publishBatch(publisher, new Array(MAX_BATCH_MESSAGES).fill(message)), stored(1_004));
   for (const size of [0, MAX_BATCH_MESSAGES + 1]) {

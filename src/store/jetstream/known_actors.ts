@@ -1,0 +1,79 @@
+/**
+ * What a store keeps in mind of actors: of those that are being written to, and of a limited number of others.
+ *
+ * @module
+ */
+
+import type { Head } from "./heads.ts";
+import type { WritePart } from "./write.ts";
+
+/** What is kept of an actor. */
+export class KnownActor {
+  /** The actor. */
+  readonly actorId: string;
+  /** Its head as it was last seen, if it was. */
+  head: Head | undefined;
+  /** The last in the line of those who write to it; nothing while nobody does. */
+  lastInLine: WritePart | undefined;
+
+  constructor(actorId: string) {
+    this.actorId = actorId;
+  }
+}
+
+/**
+ * Keeps actors: as long as somebody writes to them, and then the ones that were used last, at least as many as it was
+ * told and at most twice as many. They are put into a generation; when it is full, the one before is let go of. A map
+ * from which the oldest is taken for each new one costs several times as much: it fills with holes that have to be
+ * skipped.
+ */
+export class KnownActors {
+  readonly #size: number;
+  /** Those that were used last, and all that somebody writes to. */
+  #recent = new Map<string, KnownActor>();
+  #former = new Map<string, KnownActor>();
+  #limit: number;
+
+  /** @param size At least how many actors to keep that nobody writes to. */
+  constructor(size: number) {
+    this.#size = size;
+    this.#limit = size;
+  }
+
+  /** The actor, if it is kept. */
+  get(actorId: string): KnownActor | undefined {
+    return this.#recent.get(actorId) ?? this.#former.get(actorId);
+  }
+
+  /** All that are kept. */
+  *all(): Iterable<KnownActor> {
+    yield* this.#recent.values();
+    for (const [actorId, actor] of this.#former) if (!this.#recent.has(actorId)) yield actor;
+  }
+
+  /** The actor, which is kept while its line is not empty. */
+  hold(actorId: string): KnownActor {
+    const known = this.#recent.get(actorId);
+    if (known !== undefined) return known;
+    const actor = this.#former.get(actorId) ?? new KnownActor(actorId);
+    if (this.#recent.size >= this.#limit) this.#turn();
+    this.#recent.set(actorId, actor);
+    return actor;
+  }
+
+  /** Nobody writes to the actor any more: it is let go of if nothing is known of it. */
+  release(actor: KnownActor): void {
+    if (actor.head !== undefined) return;
+    this.#recent.delete(actor.actorId);
+    this.#former.delete(actor.actorId);
+  }
+
+  /** Begins a generation, with those that somebody writes to. */
+  #turn(): void {
+    this.#former = this.#recent;
+    this.#recent = new Map();
+    for (const [actorId, actor] of this.#former) if (actor.lastInLine) this.#recent.set(actorId, actor);
+    // With many of them, turns must not become so frequent that carrying them over takes all the time.
+    this.#limit = Math.max(this.#size, 2 * this.#recent.size);
+  }
+}

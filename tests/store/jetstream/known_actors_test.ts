@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { NEW_HEAD } from "../../../src/store/jetstream/heads.ts";
+import { KnownActors } from "../../../src/store/jetstream/known_actors.ts";
+import type { WritePart } from "../../../src/store/jetstream/write.ts";
+
+/** Somebody who writes; nobody looks at him here. */
+const SOMEBODY = {} as WritePart;
+
+function see(actors: KnownActors, actorId: string): void {
+  actors.hold(actorId).head = NEW_HEAD;
+}
+
+function kept(actors: KnownActors): string[] {
+  return Array.from(actors.all(), ({ actorId }) => actorId);
+}
+
+Deno.test("KnownActors keeps at least as many as it was told, and at most twice as many", () => {
+  for (const size of [1, 2, 7, 100]) {
+    const actors = new KnownActors(size);
+    for (let number = 0; number < 10 * size; number++) {
+      see(actors, `${number}`);
+      const names = kept(actors);
+      assert(names.length <= 2 * size, `${names.length} of ${size}`);
+      assert.equal(new Set(names).size, names.length);
+      for (let back = 0; back < Math.min(size, number + 1); back++) {
+        assert(actors.get(`${number - back}`)?.head);
+      }
+    }
+    assert.equal(actors.get("0"), undefined);
+  }
+});
+
+Deno.test("KnownActors keeps an actor that is used again", () => {
+  const actors = new KnownActors(10);
+  see(actors, "often");
+  const { head } = actors.get("often")!;
+  for (let number = 0; number < 1_000; number++) {
+    see(actors, `${number}`);
+    if (number % 9 === 0) assert.equal(actors.hold("often").head, head);
+  }
+  assert.equal(actors.get("often")?.head, head);
+});
+
+Deno.test("KnownActors keeps everybody who is written to, however many", () => {
+  const actors = new KnownActors(3);
+  const busy = Array.from({ length: 500 }, (_, number) => {
+    const actor = actors.hold(`busy-${number}`);
+    actor.lastInLine = SOMEBODY;
+    return actor;
+  });
+  for (let number = 0; number < 2_000; number++) see(actors, `${number}`);
+  for (const actor of busy) {
+    assert.equal(actors.hold(actor.actorId), actor); // with another one, two would write at once
+  }
+  for (const actor of busy) {
+    actor.lastInLine = undefined;
+    actors.release(actor);
+    assert.equal(actors.get(actor.actorId), undefined);
+  }
+  for (let number = 0; number < 2_000; number++) see(actors, `${number}`);
+  assert(kept(actors).length <= 6, `${kept(actors).length}`);
+});
