@@ -150,6 +150,7 @@ async function playHistory(
       case "large":
       case "positions":
       case "followed":
+      case "copied":
       case "closed":
       case "opened":
         return await play(step, { stores, reference, number, open: context.open });

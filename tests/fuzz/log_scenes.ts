@@ -5,9 +5,10 @@
  */
 
 import assert from "node:assert/strict";
-import { InvalidPositionError, type StoredEvent } from "@flowmade-one/aether";
+import { copyEvents, InMemoryEventStore, InvalidPositionError, type StoredEvent } from "@flowmade-one/aether";
 import { assertEvents } from "../../src/testing/cases/agreement.ts";
 import { all, wholeLog } from "../../src/testing/support.ts";
+import { uncounted } from "./observed.ts";
 import { append, type Of, type Stage } from "./stage.ts";
 
 /** A position that was tampered with is refused, or is a place in this log all the same. */
@@ -65,4 +66,15 @@ export async function followed(
   assertEvents(delivered, expected);
   await subscription.close();
   assert.equal((await iterator.next()).done, true);
+}
+
+/** The whole log is copied into another store as it is, and a second time nothing is left to copy. */
+export async function copied({ on }: Of<"copied">, { stores, reference }: Stage): Promise<void> {
+  const store = stores[on]!;
+  await using target = new InMemoryEventStore();
+  const { events, copied } = await copyEvents(uncounted(store), target);
+  assert.deepEqual([events, copied], [reference.log.length, reference.log.length]);
+  const placeless = (log: readonly StoredEvent[]): unknown[] => log.map(({ position: _, ...event }) => event);
+  assert.deepEqual(placeless(await wholeLog(target)), placeless(await wholeLog(store)));
+  assert.equal((await copyEvents(uncounted(store), target)).copied, 0);
 }

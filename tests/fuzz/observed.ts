@@ -10,10 +10,18 @@ export interface Counts {
   calls: number;
 }
 
+/** What stands behind an object whose calls are counted. */
+const originals = new WeakMap<object, object>();
+
+/** The object whose calls are counted: some functions know their own stores by identity. */
+export function uncounted<T extends object>(counted: T): T {
+  return (originals.get(counted) ?? counted) as T;
+}
+
 /** An object that does all that the given one does, and counts the calls of its methods. */
 export function counting<T extends object>(target: T, counts: Counts): T {
   const bound = new Map<PropertyKey, unknown>();
-  return new Proxy(target, {
+  const counted = new Proxy(target, {
     get(_, name): unknown {
       const known = bound.get(name);
       if (known !== undefined) return known;
@@ -27,4 +35,6 @@ export function counting<T extends object>(target: T, counts: Counts): T {
       return method;
     },
   });
+  originals.set(counted, target);
+  return counted;
 }

@@ -20,7 +20,7 @@ import type { Call } from "./call.ts";
 import { CALLS } from "./calls.ts";
 import { make } from "./hostile.ts";
 import { assertFrozen } from "./hostile_call.ts";
-import { followed, positions } from "./log_scenes.ts";
+import { copied, followed, positions } from "./log_scenes.ts";
 import { append, appending, type Of, type Stage } from "./stage.ts";
 import type { Scene } from "./steps.ts";
 
@@ -41,6 +41,8 @@ export async function play(scene: Scene, stage: Stage): Promise<void> {
       return await positions(scene, stage);
     case "followed":
       return await followed(scene, stage);
+    case "copied":
+      return await copied(scene, stage);
     case "closed":
       return await closed(scene, stage);
     case "opened":

@@ -38,6 +38,7 @@ export type Scene =
     readonly writes: number;
     prefix: string;
   }
+  | { readonly kind: "copied"; readonly on: number }
   | { readonly kind: "closed"; readonly calls: readonly Method[] }
   | { readonly kind: "opened"; readonly option: string; readonly value: Recipe };
 
@@ -200,6 +201,7 @@ const scene: fc.Arbitrary<Scene> = fc.oneof(
       prefix: fc.constantFrom("", "a", "a."),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("copied" as const), on }) },
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant("closed" as const), calls: fc.array(method, { maxLength: 5 }) }),
