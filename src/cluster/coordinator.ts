@@ -231,6 +231,33 @@ export class Coordinator implements AsyncDisposable {
     return this.#member.shards;
   }
 
+  /**
+   * The shard of an actor, where it is this node's own at this instant: work on the actor under its signal and token.
+   * Where it is not, `ownerOf` says whose it is.
+   *
+   * @example
+   * ```ts
+   * import { Coordinator, InMemoryBucket, InMemoryEventStore } from "@flowmade-one/aether";
+   *
+   * await using store = new InMemoryEventStore();
+   * await using coordinator = await Coordinator.join(new InMemoryBucket(), { shardCount: 4 });
+   * for await (const _change of coordinator.shardChanges()) if ([...coordinator.shards].length === 4) break;
+   *
+   * const shard = coordinator.shardFor("order-123");
+   * if (!shard?.isHeld) throw new Error(`ask ${coordinator.ownerOf("order-123")?.address}`);
+   * await store.append("order-123", [{ eventType: "OrderPlaced", data: null }], {
+   *   expectedVersion: 0,
+   *   fencingToken: shard.fencingToken,
+   * });
+   * ```
+   *
+   * @throws {InvalidArgumentError} If the id is empty or not well formed.
+   */
+  shardFor(actorId: string): OwnedShard | undefined {
+    const shard = this.#member.findShard(hash(actorId) % this.#shardCount);
+    return shard?.isHeld ? shard : undefined;
+  }
+
   /** The shards that this node has now, as `gained`, and then every change. */
   shardChanges(options?: ChangesOptions): AsyncIterable<ShardChange> {
     return this.#member.shardChanges.changes(

@@ -104,6 +104,11 @@ export class Member {
     return this.#incarnation?.shards.active() ?? [];
   }
 
+  /** A shard, if this node has it and work may go on on it. */
+  findShard(id: number): OwnedShard | undefined {
+    return this.#incarnation?.shards.find(id);
+  }
+
   #terms(key: string): LeaseTerms {
     const { ttl, maxClockSkew, renewEvery, name } = this.options;
     return { key, name: key, id: this.#newId(), holder: name, ttl, maxClockSkew, renewEvery };

@@ -136,6 +136,12 @@ export class OwnedShards {
     for (const shard of this.#shards.values()) if (!shard.isRevoked) yield shard;
   }
 
+  /** A shard, if work may go on on it. */
+  find(id: number): OwnedShard | undefined {
+    const shard = this.#shards.get(id);
+    return shard?.isRevoked ? undefined : shard;
+  }
+
   /** Takes in a version of the map; an older one than the latest changes nothing. */
   apply(map: ShardMap | undefined, revision: number): void {
     if (revision <= this.#seen || this.#closed) return;

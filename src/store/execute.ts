@@ -84,7 +84,8 @@ const warnOnConsole = warner(undefined);
  * @param options How it is executed.
  * @throws {VersionConflictError} If other writers came first on every try.
  * @throws {InvalidArgumentError} If the decider lacks a function, decides no array, or an option is out of range.
- * @throws What `decide` throws, and what the store's reads and `append` throw.
+ * @throws What `decide` and `evolve` throw, and what the store's reads and `append` throw. Where `evolve` throws on the
+ * new events, they are stored.
  */
 export async function execute<S, C, E extends Event>(
   store: ExecuteStore<E>,

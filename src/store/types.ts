@@ -27,7 +27,8 @@ export type * from "./calls.ts";
  * An append-only store of events: each actor's history in the order of its versions, and one global log of all.
  *
  * Every method rejects with {@linkcode StoreClosedError} after `close()`, with {@linkcode InvalidArgumentError} for an
- * argument out of range, and with {@linkcode BackendError} where the backend refused or could not be reached.
+ * argument out of range, and with {@linkcode BackendError} where the backend refused or could not be reached. Those that
+ * give something to iterate over throw for an argument at once, and for the rest when they are iterated.
  *
  * @typeParam E The union of the events it holds.
  */

@@ -8,7 +8,7 @@
  */
 
 import { execute, JetStreamEventStore } from "@flowmade-one/aether/jetstream";
-import { Coordinator, type OwnedShard, shardOf } from "@flowmade-one/aether/cluster";
+import { Coordinator, type OwnedShard } from "@flowmade-one/aether/cluster";
 import { DenoKvCheckpoints, JetStreamCheckpoints, runProjection } from "@flowmade-one/aether/projection";
 import { openSharedClock } from "../support/monotonic.ts";
 import { fulfilment, journal, turnover } from "./projections.ts";
@@ -80,8 +80,7 @@ class NotOwnerError extends Error {
 async function answer(request: Request): Promise<Response> {
   const [, order = "", step = ""] = new URL(request.url).pathname.split("/");
   const key = request.headers.get("idempotency-key") ?? "";
-  const id = shardOf(order, SHARDS);
-  const shard = [...coordinator.shards].find((candidate) => candidate.id === id);
+  const shard = coordinator.shardFor(order);
   if (!shard) return await forward(request, order);
   const work = perform(order, { step, request: key } as Command, shard);
   shard.waitUntil(work);

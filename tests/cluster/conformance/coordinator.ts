@@ -74,6 +74,19 @@ export function testCoordinator(
     );
   });
 
+  test("finds the shard of an actor where it is held, and nowhere else", async (join) => {
+    const nodes = [await join("a"), await join("b")];
+    await until("shares are even", () => nodes.every((node) => count(node) === SHARDS / 2));
+    for (const actorId of ["order-1", "order-2", "order.3", "\u{1f600}"]) {
+      const found = nodes.map((node) => node.shardFor(actorId)).filter((shard) => shard !== undefined);
+      assert.deepEqual(found.map(({ id }) => id), [shardOf(actorId, SHARDS)]);
+    }
+    const [a] = nodes;
+    for (const actorId of ["", "\ud800"]) assert.throws(() => a!.shardFor(actorId), InvalidArgumentError);
+    await a!.leave();
+    assert.equal(a!.shardFor("order-1"), undefined);
+  });
+
   test("raises a shard's token with every move", async (join) => {
     const a = await join("a");
     await until("a has all", () => count(a) === SHARDS);
