@@ -77,10 +77,10 @@ async function catchUpRunning(store: EventStore, count: number): Promise<number>
   await using checkpoints = new InMemoryCheckpoints();
   const last = (await store.getLastPosition())!;
   let called = 0;
-  const result = await rate(count, async () => {
-    await using run = runProjection(store, { name: "run", checkpoints, handle: () => void called++ });
-    await run.waitFor(last, { timeout: 600_000 });
-  });
+  const begun = performance.now();
+  await using run = runProjection(store, { name: "run", checkpoints, handle: () => void called++ });
+  await run.waitFor(last, { timeout: 600_000 });
+  const result = count / (performance.now() - begun) * 1000;
   assert.equal(called, count);
   return result;
 }
