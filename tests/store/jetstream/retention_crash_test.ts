@@ -9,7 +9,7 @@ import { startProxy } from "../../support/proxy.ts";
 import { client, until } from "./support.ts";
 
 /** The tenth of it is the time in which actors are remembered, and must be ample also on a slow machine. */
-const RETENTION = 20_000;
+const RETENTION = 30_000;
 const ACTORS = 12;
 /** How many of them are remembered before the process is killed. */
 const REMEMBERED = 4;
@@ -60,11 +60,13 @@ async function killedWhileItRemembers(
   const program = fileURLToPath(new URL("../../support/programs/idle_store.ts", import.meta.url));
   const process = new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-all", "--no-check", program, proxy.url, namespace],
+    stdin: "piped", // it ends when this process does
     stdout: "null",
   }).spawn();
   await enough.promise;
   process.kill("SIGKILL");
   await process.status;
+  await process.stdin.close().catch(() => {}); // nobody reads it any more
   return remembered;
 }
 

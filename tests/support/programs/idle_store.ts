@@ -8,8 +8,8 @@
  */
 
 import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+import { endWithParent } from "./end_with_parent.ts";
 
 const [url = "", namespace = ""] = Deno.args;
 await JetStreamEventStore.open(url, { namespace });
-console.log("open");
-setInterval(() => {}, 60_000);
+endWithParent();

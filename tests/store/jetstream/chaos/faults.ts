@@ -14,6 +14,9 @@ const STREAM = "aether_default";
 /** After a fault is over the servers may need so long to elect leaders and to catch up (4 to 9 s by their source). */
 const RECOVERY_MS = 15_000;
 
+/** A follower that comes back may make the others elect once more. */
+const DISTURBANCE_MS = 3_000;
+
 /** The part of the acknowledgements, and of the commits, that is lost at all times. */
 const LOST_ACKNOWLEDGEMENTS = 0.05;
 const LOST_COMMITS = 0.02;
@@ -104,8 +107,8 @@ export class Faults {
     const follower = followers[Math.floor(random() * followers.length)]!;
     const from = this.#setup.now();
     await this.#for(`follower ${follower.name} ${what}`, least, most, () => begin(follower));
-    // It may have become the leader before it was touched.
-    if (leader === undefined) this.stale.push({ from, to: this.#setup.now() + RECOVERY_MS });
+    // It may have been elected meanwhile, and it deposes the leader when it comes back and stands for election.
+    this.stale.push({ from, to: this.#setup.now() + DISTURBANCE_MS });
   }
 
   async #onWay(

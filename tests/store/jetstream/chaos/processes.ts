@@ -27,7 +27,7 @@ export class ProgramInPlace {
     const text = JSON.stringify(this.#argumentsOf(this.#incarnation++));
     const process = new Deno.Command(Deno.execPath(), {
       args: ["run", "--allow-all", "--no-check", this.#program, text],
-      stdin: "null",
+      stdin: "piped", // it ends when this process does
       stdout: "piped",
       stderr: "piped",
     }).spawn();
@@ -49,7 +49,7 @@ export class ProgramInPlace {
     this.signal("SIGKILL");
     const { signal } = await this.#process!.status;
     assert.equal(signal, "SIGKILL", `${this.name} had ended by itself: ${await this.#errors}`);
-    await this.#errors;
+    await this.#ended();
     await this.start();
   }
 
@@ -67,13 +67,20 @@ export class ProgramInPlace {
     this.signal("SIGTERM");
     const { success } = await this.#process!.status;
     assert(success, `${this.name}: ${await this.#errors}`);
-    await this.#errors;
+    await this.#ended();
   }
 
   /** Ends it, whatever it does. */
   async end(): Promise<void> {
     this.signal("SIGKILL");
     await this.#process?.status;
+    await this.#ended();
+  }
+
+  async #ended(): Promise<void> {
     await this.#errors;
+    const process = this.#process;
+    this.#process = undefined;
+    await process?.stdin.close().catch(() => {}); // nobody reads it any more
   }
 }

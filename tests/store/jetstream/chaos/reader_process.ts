@@ -7,6 +7,7 @@
 import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { seededRandom } from "../../../support/event_log.ts";
 import { openSharedClock } from "../../../support/monotonic.ts";
+import { endWithParent } from "../../../support/programs/end_with_parent.ts";
 import { Journal, readJournals } from "./history.ts";
 
 /** What the process is told. */
@@ -21,6 +22,7 @@ export interface ReaderArguments {
 
 const { urls, folder, name, incarnation, seed } = JSON.parse(Deno.args[0]!) as ReaderArguments;
 const PIECE = 300;
+endWithParent();
 using clock = openSharedClock();
 const mine = readJournals(folder).readings.filter(({ process, how }) =>
   process.startsWith(`${name}.`) && how === "subscription"

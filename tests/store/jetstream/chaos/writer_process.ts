@@ -6,6 +6,7 @@
 import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { seededRandom } from "../../../support/event_log.ts";
 import { openSharedClock } from "../../../support/monotonic.ts";
+import { endWithParent } from "../../../support/programs/end_with_parent.ts";
 import { Journal, readJournals } from "./history.ts";
 import { type Repeatable, Worker } from "./work.ts";
 
@@ -28,6 +29,7 @@ const { urls, folder, name, incarnation, seed, lanes, pause, timeout, cachedActo
   Deno.args[0]!,
 ) as WriterArguments;
 const self = `${name}.${incarnation}`;
+endWithParent();
 using clock = openSharedClock();
 const open = readJournals(folder).attempts.filter(({ process, answer, how, expected }) =>
   process === `${name}.${incarnation - 1}` && !answer && how === "append" && typeof expected === "number"
