@@ -205,10 +205,11 @@ export class EventLog {
   }
 
   /** A reader of the stream in order. It ends with an error when the stream is gone or another one. */
-  consumer(options: Omit<OrderedConsumerOptions, "stream" | "check">): OrderedConsumer {
+  consumer(options: Omit<OrderedConsumerOptions, "stream" | "check" | "patience">): OrderedConsumer {
     return new OrderedConsumer(this.#state, this.requests, {
       ...options,
       stream: this.layout.stream,
+      patience: this.#patience,
       check: () => this.assertSame(),
     });
   }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { backoff, sleep } from "../../sleep.ts";
 import { createInbox, type NatsMessage, type NatsSubscription, randomToken } from "../../nats/connection.ts";
 import { NotConnectedError } from "../../nats/errors.ts";
 import {
@@ -46,6 +47,8 @@ export interface OrderedConsumerOptions {
   readonly reportProgress?: boolean;
   /** Called before the consumer is created anew, to see that the stream is still the same one; what it throws ends the reading. */
   readonly check?: () => Promise<void>;
+  /** How long the first consumer may wait for a leader or an answer, in milliseconds. @default {0} */
+  readonly patience?: number;
 }
 
 const DEFAULT_HEARTBEAT_MS = 1_000;
@@ -220,13 +223,21 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#state.add(this);
     this.#checked = performance.now();
     this.#monitor = setInterval(() => this.#checkSilence(), this.#heartbeat / 2);
-    const generation = ++this.#generation;
-    try {
-      await this.#create(generation);
-    } catch (error) {
-      if (generation !== this.#generation && !this.#failure) return; // a reset has taken over meanwhile
-      this.#fail(error);
-      throw error;
+    const deadline = this.#checked + (this.#options.patience ?? 0);
+    for (let attempt = 1;; attempt++) {
+      const generation = ++this.#generation;
+      try {
+        return await this.#create(generation);
+      } catch (error) {
+        if (generation !== this.#generation && !this.#failure) return; // a reset has taken over meanwhile
+        if (!isTransient(error) || performance.now() > deadline) {
+          this.#fail(error);
+          throw error;
+        }
+        this.#abandon();
+        await sleep(backoff(attempt, FIRST_RETRY_MS, LAST_RETRY_MS));
+        if (generation !== this.#generation || this.#closed) return;
+      }
     }
   }
 
