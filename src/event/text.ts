@@ -10,11 +10,25 @@ let scratch = new Uint8Array(16 * 1024);
 /** The most that one UTF-16 code unit takes in UTF-8. */
 const BYTES_PER_CODE_UNIT = 3;
 
+const FEW_CHARACTERS = 32;
+const LAST_ASCII = 0x7f;
+
 /**
  * The UTF-8 bytes of a string, in memory of their own. Writing into a scratch buffer and copying out is several times
  * faster here than `TextEncoder.encode`.
  */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  if (text.length <= FEW_CHARACTERS) {
+    // A call into the runtime takes longer than so many characters, if they are ASCII, as names and numbers are.
+    const bytes = new Uint8Array(text.length);
+    let index = 0;
+    for (; index < text.length; index++) {
+      const code = text.charCodeAt(index);
+      if (code > LAST_ASCII) break;
+      bytes[index] = code;
+    }
+    if (index === text.length) return bytes;
+  }
   const bound = text.length * BYTES_PER_CODE_UNIT;
   if (bound > 1024 * 1024) return encoder.encode(text);
   if (bound > scratch.length) scratch = new Uint8Array(bound * 2);

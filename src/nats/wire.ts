@@ -79,12 +79,13 @@ export function headerLine(name: string): string {
 /**
  * The value of a header; undefined if it is absent.
  *
- * @param text The text of the header block, and perhaps what comes behind it.
+ * @param text The text of the header block, and perhaps what comes before and behind it.
  * @param end Where the block ends.
  * @param line How the header's line begins: {@linkcode headerLine}.
+ * @param from Where the block begins.
  */
-export function headerIn(text: string, end: number, line: string): string | undefined {
-  const begin = text.indexOf(line);
+export function headerIn(text: string, end: number, line: string, from = 0): string | undefined {
+  const begin = text.indexOf(line, from);
   if (begin < 0 || begin >= end) return undefined;
   const start = begin + line.length;
   return text.slice(start, text.indexOf("\r\n", start)).trim();

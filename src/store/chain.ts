@@ -24,7 +24,8 @@ export interface CommitRecord {
 
 /** The version of an actor after a commit. */
 export function lastVersion(record: CommitRecord): number {
-  return record.events.at(-1)?.version ?? record.previousVersion;
+  const { events } = record;
+  return events.length > 0 ? events[events.length - 1]!.version : record.previousVersion;
 }
 
 /** Says that versions are missing between two commits, or before the first one. */

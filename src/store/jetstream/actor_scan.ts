@@ -8,6 +8,7 @@
 import { DamagedHistoryError } from "../errors.ts";
 import type { EventLog } from "./event_log.ts";
 import type { OrFault, Records, StoredCommit } from "./record.ts";
+import { TextRuns } from "./text_run.ts";
 
 /** What to search for, and in what. */
 export interface ActorMessages {
@@ -18,6 +19,9 @@ export interface ActorMessages {
   /** The actor. */
   readonly actorId: string;
 }
+
+/** How many commits are handed out together at the most, so that they do not live long where nobody keeps them. */
+const COMMITS_AT_ONCE = 128;
 
 /** How many commits are fetched at once when they are read backward. */
 const BACKWARD_BATCH = 256;
@@ -37,11 +41,17 @@ export async function* scanForward(
   using consumer = disposable(log.consumer({ startSequence: from, filterSubjects, reportProgress: true }));
   for (let last = 0; last < to;) {
     const deliveries = await consumer.reader.read();
-    const commits: OrFault<StoredCommit>[] = [];
-    for (const delivery of deliveries) {
+    const runs = new TextRuns(deliveries);
+    let commits: OrFault<StoredCommit>[] = [];
+    for (let index = 0; index < deliveries.length; index++) {
+      const delivery = deliveries[index]!;
       last = delivery.sequence;
       if (last > to) break;
-      commits.push(records.read(delivery));
+      commits.push(records.read(delivery, runs.of(index)));
+      if (commits.length === COMMITS_AT_ONCE) {
+        yield commits;
+        commits = [];
+      }
     }
     yield commits;
     if (last < to && consumer.reader.position >= to) {

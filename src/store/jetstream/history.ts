@@ -73,17 +73,16 @@ class HistoryReading {
       if (latest instanceof DamagedHistoryError) throw latest;
       if (this.#read.direction === "backward" && lostTail) this.#report(lostTail);
       for await (const commits of this.#commits(latest, message.bytes.length)) {
-        const events: StoredEvent[] = [];
+        let events: StoredEvent[] = [];
         let done = false;
         for (const commit of commits) {
-          const found = await this.#check(commit);
-          if (found) {
-            if (events.length > 0) yield events.splice(0);
-            this.#report(found);
+          const fault = this.#check(commit);
+          if (fault) {
+            if (events.length > 0) yield events;
+            events = [];
+            this.#report(await fault);
           }
-          if (!(commit instanceof DamagedHistoryError)) {
-            this.#add(commit.events.filter(this.#isChosen), events);
-          }
+          if (!(commit instanceof DamagedHistoryError)) this.#add(commit.events, events);
           done = this.#isLast(commit);
           if (done) break;
         }
@@ -127,7 +126,7 @@ class HistoryReading {
   }
 
   /** Holds a commit against the one that was read before it. */
-  async #check(commit: OrFault<StoredCommit>): Promise<HistoryFault | undefined> {
+  #check(commit: OrFault<StoredCommit>): HistoryFault | Promise<HistoryFault> | undefined {
     const last = this.#last;
     const interrupted = this.#interrupted;
     if (commit instanceof DamagedHistoryError) {
@@ -138,22 +137,22 @@ class HistoryReading {
     this.#interrupted = false;
     if (interrupted) return undefined;
     if (this.#read.direction === "forward") {
-      if (!last) return await this.#begins(commit);
+      if (!last) return this.#begins(commit);
       const fault = follows(commit, lastVersion(last));
-      return fault && await missingBefore(this.#sources.log, commit, fault);
+      return fault && missingBefore(this.#sources.log, commit, fault);
     }
     if (!last || lastVersion(commit) === last.previousVersion) return undefined;
     const lost = missingVersions(this.#actorId, lastVersion(commit) + 1, last.previousVersion);
-    return await missingBefore(this.#sources.log, last, lost);
+    return missingBefore(this.#sources.log, last, lost);
   }
 
   /** The first commit must begin at the first version that was asked for, or before it. */
-  async #begins(commit: StoredCommit): Promise<HistoryFault | undefined> {
+  #begins(commit: StoredCommit): Promise<HistoryFault> | undefined {
     const { fromVersion } = this.#read;
     const { previousVersion, events } = commit;
     if (previousVersion < fromVersion) return undefined;
     const lost = missingVersions(this.#actorId, fromVersion, previousVersion, events[0]?.position);
-    return await missingBefore(this.#sources.log, commit, lost);
+    return missingBefore(this.#sources.log, commit, lost);
   }
 
   /** A backward read must have come to the first version that was asked for. */
@@ -169,13 +168,13 @@ class HistoryReading {
     return direction === "forward" ? lastVersion(commit) >= toVersion : commit.previousVersion < fromVersion;
   }
 
-  readonly #isChosen = ({ version }: StoredEvent): boolean => {
-    return version >= this.#read.fromVersion && version <= this.#read.toVersion;
-  };
-
-  #add(chosen: readonly StoredEvent[], events: StoredEvent[]): void {
-    if (this.#read.direction === "forward") { for (const event of chosen) events.push(event); }
-    else for (let index = chosen.length - 1; index >= 0; index--) events.push(chosen[index]!);
+  /** Adds those events of a commit that were asked for. */
+  #add(of: readonly StoredEvent[], events: StoredEvent[]): void {
+    const { direction, fromVersion, toVersion } = this.#read;
+    for (let count = 0; count < of.length; count++) {
+      const event = of[direction === "forward" ? count : of.length - 1 - count]!;
+      if (event.version >= fromVersion && event.version <= toVersion) events.push(event);
+    }
   }
 
   #report(fault: HistoryFault): void {

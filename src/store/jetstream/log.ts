@@ -262,7 +262,8 @@ class LogReading {
     const { log, records } = this.#sources;
     const runs = new TextRuns(messages);
     let events: StoredEvent[] = [];
-    for (const [index, message] of messages.entries()) {
+    for (let index = 0; index < messages.length; index++) {
+      const message = messages[index]!;
       let missing: HistoryFault | undefined;
       if (message.sequence !== this.sequence + 1 && !this.#filtered) missing = await this.#missing(message);
       this.sequence = message.sequence;

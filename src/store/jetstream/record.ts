@@ -56,11 +56,11 @@ const INDEX_WIDTH = 4;
 /** The last digits of a sequence, so many of which follow one another that they are written in advance. */
 const LOW_WIDTH = 3;
 const LOW_SEQUENCES = 16 ** LOW_WIDTH;
-const LOW_DIGITS: readonly string[] = Array.from(
+/** What the first event of each has behind the digits before: a position is put together from two strings. */
+const FIRST_OF: readonly string[] = Array.from(
   { length: LOW_SEQUENCES },
-  (_, low) => low.toString(16).padStart(LOW_WIDTH, "0"),
+  (_, low) => low.toString(16).padStart(LOW_WIDTH, "0") + "0".repeat(INDEX_WIDTH),
 );
-const FIRST_INDEX = "0".repeat(INDEX_WIDTH);
 /** The place behind every event of a message. */
 export const LAST_INDEX = 0xffff;
 
@@ -171,7 +171,7 @@ export class Records {
    * @param run The text of this message and others, where it was decoded already.
    * @returns The fault, where it is no commit, or not what was written.
    */
-  read(message: MessageBytes, run?: TextRun): OrFault<StoredCommit> {
+  read(message: MessageBytes, run: TextRun | undefined = message.run): OrFault<StoredCommit> {
     try {
       const { bytes, headerLength, sequence } = message;
       let text: string;
@@ -205,8 +205,9 @@ export class Records {
       const digits = (high / LOW_SEQUENCES).toString(16).padStart(SEQUENCE_WIDTH - LOW_WIDTH, "0");
       this.#highText = this.positions.of(digits);
     }
-    return this.#highText + LOW_DIGITS[low]! +
-      (index === 0 ? FIRST_INDEX : index.toString(16).padStart(INDEX_WIDTH, "0"));
+    if (index === 0) return this.#highText + FIRST_OF[low]!;
+    return this.#highText + low.toString(16).padStart(LOW_WIDTH, "0") +
+      index.toString(16).padStart(INDEX_WIDTH, "0");
   }
 
   /**
@@ -300,15 +301,18 @@ export class Records {
   #actorOf(subject: string): Actor {
     let actor = this.#actors.get(subject);
     if (actor) return actor;
+    const bytes = utf8(`${subject} `);
+    // A string of its own: a part of another one would keep that one in memory, which may be the text of many messages.
+    const key = decoder.decode(bytes.subarray(0, -1));
     let actorId: string | undefined;
     try {
-      actorId = this.#layout.actorId(subject);
+      actorId = this.#layout.actorId(key);
     } catch {
       // nobody's
     }
-    actor = { actorId, subject: utf8(`${subject} `) };
+    actor = { actorId, subject: bytes };
     if (this.#actors.size >= MOST_ACTORS) this.#actors.clear();
-    this.#actors.set(subject, actor);
+    this.#actors.set(key, actor);
     return actor;
   }
 }

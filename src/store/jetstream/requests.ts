@@ -14,10 +14,11 @@ import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "./record.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
 import {
   DIRECT_HEADERS,
-  readDirectMessage,
+  readDirectMessages,
   readLeaderMessage,
   type StoredMessage,
 } from "./stored_message.ts";
+import type { Bytes } from "./text_run.ts";
 
 /** The server answered a request with an error that has no class of its own. */
 export class JetStreamApiError extends AetherError {
@@ -280,7 +281,7 @@ class DirectReads {
   readonly #subject: string;
   readonly #sequences: readonly number[];
   readonly #ask: Ask;
-  readonly #messages: (StoredMessage | undefined)[];
+  readonly #answers: (Bytes | undefined)[];
   readonly #done: PromiseWithResolvers<(StoredMessage | undefined)[]> = Promise.withResolvers();
   #sent = 0;
   #missing: number;
@@ -289,7 +290,7 @@ class DirectReads {
     this.#subject = subject;
     this.#sequences = sequences;
     this.#ask = ask;
-    this.#messages = new Array(sequences.length);
+    this.#answers = new Array(sequences.length);
     this.#missing = sequences.length;
   }
 
@@ -310,17 +311,20 @@ class DirectReads {
   take(index: number, message: NatsMessage): void {
     const wire = wireMessage(message, HEADERS);
     const code = statusOf(wire);
-    if (code === 0) {
-      try {
-        this.#messages[index] = readDirectMessage(wire);
-      } catch (error) {
-        return this.fail(error);
-      }
-    } else if (code !== STATUS_NOT_FOUND) {
+    if (code === 0) this.#answers[index] = { bytes: wire.bytes, headerLength: wire.headerLength };
+    else if (code !== STATUS_NOT_FOUND) {
       return this.fail(new JetStreamApiError(this.#subject, code, message.headers?.description ?? ""));
     }
-    if (--this.#missing === 0) this.#done.resolve(this.#messages);
+    if (--this.#missing === 0) this.#finish();
     else if (this.#sent < this.#sequences.length) this.#send();
+  }
+
+  #finish(): void {
+    try {
+      this.#done.resolve(readDirectMessages(this.#answers));
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** Gives up: the others are not waited for. */

@@ -4,18 +4,17 @@
  * @module
  */
 import { AetherError } from "../../errors.ts";
-import { headerIn, headerLine, headerText, type WireMessage } from "../../nats/wire.ts";
+import { headerIn, headerLine, headerText } from "../../nats/wire.ts";
+import { type Bytes, type TextRun, TextRuns } from "./text_run.ts";
 
 /** A message of a stream, as the bytes that the server sent. */
-export interface MessageBytes {
+export interface MessageBytes extends Bytes {
   /** Its subject, encoded. */
   readonly subject: string;
   /** Its stream sequence. */
   readonly sequence: number;
-  /** Its header block, if it has one, and behind it its payload. */
-  readonly bytes: Uint8Array;
-  /** How many of the bytes are the header block; 0 without one. */
-  readonly headerLength: number;
+  /** The text that it was decoded into with others. */
+  readonly run?: TextRun | undefined;
 }
 
 /** A message of a stream. */
@@ -24,14 +23,16 @@ export class StoredMessage implements MessageBytes {
   readonly sequence: number;
   readonly bytes: Uint8Array;
   readonly headerLength: number;
+  readonly run: TextRun | undefined;
   readonly #time: string | undefined;
 
   /** @param time When it was taken; without it, its own header says so. */
-  constructor({ subject, sequence, bytes, headerLength }: MessageBytes, time?: string) {
+  constructor({ subject, sequence, bytes, headerLength, run }: MessageBytes, time?: string) {
     this.subject = subject;
     this.sequence = sequence;
     this.bytes = bytes;
     this.headerLength = headerLength;
+    this.run = run;
     this.#time = time;
   }
 
@@ -52,13 +53,13 @@ export class StoredMessage implements MessageBytes {
 }
 
 /** The payload of a message. */
-export function payloadOf({ bytes, headerLength }: Pick<MessageBytes, "bytes" | "headerLength">): Uint8Array {
+export function payloadOf({ bytes, headerLength }: Bytes): Uint8Array {
   // A plain view: `subarray` of what a socket delivers makes a Buffer of Node's, at several times the cost.
   return new Uint8Array(bytes.buffer, bytes.byteOffset + headerLength, bytes.length - headerLength);
 }
 
 /** The value of a header of a message; undefined if it is absent. */
-export function headerOf(message: MessageBytes, name: string): string | undefined {
+export function headerOf(message: Bytes, name: string): string | undefined {
   const text = headerText(message);
   return headerIn(text, text.length, headerLine(name));
 }
@@ -99,17 +100,34 @@ function base64Length(text: string): number {
 const SUBJECT = headerLine("Nats-Subject");
 const SEQUENCE = headerLine("Nats-Sequence");
 
-/** The headers that {@linkcode readDirectMessage} reads, and {@linkcode StoredMessage.time}. */
+/** The headers that {@linkcode readDirectMessages} reads, and {@linkcode StoredMessage.time}. */
 export const DIRECT_HEADERS: readonly string[] = ["Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"];
 
-/** Reads the answer of a direct get. @throws {UnreadableAnswerError} if it lacks the stream's own headers. */
-export function readDirectMessage(wire: WireMessage): StoredMessage {
-  const { bytes, headerLength } = wire;
-  const text = headerText(wire);
-  const sequence = Number(headerIn(text, text.length, SEQUENCE));
-  const subject = headerIn(text, text.length, SUBJECT);
+/**
+ * Reads the answers of direct gets.
+ *
+ * @param answers What the server sent; nothing stays nothing.
+ * @throws {UnreadableAnswerError} if one lacks the stream's own headers.
+ */
+export function readDirectMessages(answers: readonly (Bytes | undefined)[]): (StoredMessage | undefined)[] {
+  const runs = new TextRuns(answers);
+  const messages = new Array<StoredMessage | undefined>(answers.length);
+  for (let index = 0; index < answers.length; index++) {
+    const answer = answers[index];
+    if (answer) messages[index] = readDirectMessage(answer, runs.of(index));
+  }
+  return messages;
+}
+
+function readDirectMessage(answer: Bytes, run: TextRun | undefined): StoredMessage {
+  const { bytes, headerLength } = answer;
+  const text = run ? run.text : headerText(answer);
+  const start = run ? bytes.byteOffset - run.start : 0;
+  const end = run ? start + headerLength : text.length;
+  const sequence = Number(headerIn(text, end, SEQUENCE, start));
+  const subject = headerIn(text, end, SUBJECT, start);
   if (!subject || !Number.isSafeInteger(sequence) || sequence < 1) {
     throw new UnreadableAnswerError("The answer of DIRECT.GET lacks Nats-Sequence or Nats-Subject");
   }
-  return new StoredMessage({ subject, sequence, bytes, headerLength });
+  return new StoredMessage({ subject, sequence, bytes, headerLength, run });
 }

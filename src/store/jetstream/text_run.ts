@@ -5,7 +5,13 @@
  * @module
  */
 
-import type { MessageBytes } from "./stored_message.ts";
+/** A message as bytes. */
+export interface Bytes {
+  /** Its header block, if it has one, and behind it its payload. */
+  readonly bytes: Uint8Array;
+  /** How many of the bytes are the header block; 0 without one. */
+  readonly headerLength: number;
+}
 
 /** The text of messages that lie in the same memory, one character a byte. */
 export interface TextRun {
@@ -19,12 +25,12 @@ const decoder = new TextDecoder();
 
 /** Decodes a list of messages, run by run, while it is read in order. */
 export class TextRuns {
-  readonly #messages: readonly MessageBytes[];
+  readonly #messages: readonly (Bytes | undefined)[];
   #run: TextRun | undefined;
   /** The first message that was not looked at. */
   #next = 0;
 
-  constructor(messages: readonly MessageBytes[]) {
+  constructor(messages: readonly (Bytes | undefined)[]) {
     this.#messages = messages;
   }
 
@@ -39,8 +45,8 @@ export class TextRuns {
     let end = start;
     let next = index;
     for (; next < this.#messages.length; next++) {
-      const { bytes } = this.#messages[next]!;
-      if (bytes.buffer !== buffer || bytes.byteOffset < end) break;
+      const bytes = this.#messages[next]?.bytes;
+      if (bytes?.buffer !== buffer || bytes.byteOffset < end) break;
       end = bytes.byteOffset + bytes.length;
     }
     this.#next = next;

@@ -65,6 +65,7 @@ class Walker {
   readonly #log: EventLog;
   readonly #records: Records;
   readonly #actorId: string;
+  readonly #subject: string;
   readonly #walk: TrailWalk;
   /** What is still to be read, in the order of the stream. */
   #front: Node[];
@@ -84,6 +85,7 @@ class Walker {
     this.#log = log;
     this.#records = records;
     this.#actorId = head.actorId;
+    this.#subject = log.layout.subject(head.actorId);
     this.#walk = walk;
     this.#bytes = headBytes;
     const earlier = trailOf(head).entries().map(unfetched);
@@ -200,14 +202,15 @@ class Walker {
     const missing = nodes.filter(({ fetched }) => !fetched);
     if (missing.length === 0) return;
     const messages = await this.#log.all(missing.map(({ sequence }) => sequence));
-    for (const [index, node] of missing.entries()) {
+    for (let index = 0; index < missing.length; index++) {
+      const node = missing[index]!;
       const message = messages[index];
       node.fetched = true;
       if (!message) {
         node.read = await this.#absent(node.sequence);
         continue;
       }
-      if (message.subject !== this.#log.layout.subject(this.#actorId)) {
+      if (message.subject !== this.#subject) {
         throw new BrokenTrail(`sequence ${node.sequence} is of another actor`);
       }
       this.#bytes += message.bytes.length;
