@@ -1,5 +1,6 @@
 /**
- * The resident memory of a store that knows many actors. Run as a program, it measures itself.
+ * The resident memory of a store that knows many actors, and of one that reads a long log. Run as a program, it measures
+ * itself.
  *
  * @module
  */
@@ -17,11 +18,20 @@ const MEBIBYTE = 1024 * 1024;
 const FIRST = 20_000;
 
 /** By how much the memory of a new process grows with a number of actors in its store's cache, in MiB. */
-export async function memoryOf(url: string, namespace: string, actors: number): Promise<number> {
+export function memoryOf(url: string, namespace: string, actors: number): Promise<number> {
+  return measured("actors", url, namespace, actors);
+}
+
+/** By how much the memory of a new process grows while it reads a log of so many events, at its greatest, in MiB. */
+export function memoryOfReading(url: string, namespace: string, events: number): Promise<number> {
+  return measured("reading", url, namespace, events);
+}
+
+async function measured(what: string, url: string, namespace: string, count: number): Promise<number> {
   const program = fileURLToPath(import.meta.url);
   const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
   const args = ["run", "--allow-all", "--no-check", "--quiet", "--config", config, program];
-  const command = new Deno.Command(Deno.execPath(), { args: [...args, url, namespace, String(actors)] });
+  const command = new Deno.Command(Deno.execPath(), { args: [...args, what, url, namespace, String(count)] });
   const { success, stdout, stderr } = await command.output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));
   return Number(new TextDecoder().decode(stdout));
@@ -71,7 +81,26 @@ async function measure(url: string, namespace: string, actors: number): Promise<
   return growth;
 }
 
+/** Reads a whole log; the growth of this process meanwhile, from after the first events on, in MiB. */
+async function measureReading(url: string, namespace: string, events: number): Promise<number> {
+  await using store = await JetStreamEventStore.open(url, { namespace });
+  const first = Math.min(FIRST, events / 10);
+  let before = 0;
+  let most = 0;
+  let read = 0;
+  for await (const { version } of store.readAll()) {
+    assert(version > 0);
+    if (++read < first || read % 1_000 !== 0) continue;
+    const { rss } = Deno.memoryUsage();
+    before ||= rss;
+    most = Math.max(most, rss - before);
+  }
+  assert.equal(read, events);
+  return most / MEBIBYTE;
+}
+
 if (import.meta.main) {
-  const [url, namespace, actors] = Deno.args;
-  console.log(await measure(url!, namespace!, Number(actors)));
+  const [what, url, namespace, count] = Deno.args;
+  const measurement = what === "reading" ? measureReading : measure;
+  console.log(await measurement(url!, namespace!, Number(count)));
 }
