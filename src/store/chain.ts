@@ -68,7 +68,7 @@ const MAX_TRACKED = 100_000;
  * was forgotten, or that the read begins in the middle of, is taken as it comes.
  */
 export class LogChains {
-  readonly #versions = new Map<string, number>();
+  readonly #versions = new Map<string, { version: number }>();
   #complete: boolean;
 
   /** @param fromStart Whether the read begins with the log's first commit. */
@@ -78,8 +78,10 @@ export class LogChains {
 
   /** Takes the next commit of an actor; returns the fault, if it does not follow the one before. */
   accept(record: CommitRecord): DamagedHistoryError | undefined {
-    const expected = this.#versions.get(record.actorId) ?? (this.#complete ? 0 : undefined);
-    this.#remember(record.actorId, lastVersion(record));
+    const known = this.#versions.get(record.actorId);
+    const expected = known ? known.version : this.#complete ? 0 : undefined;
+    if (known) known.version = lastVersion(record);
+    else this.#remember(record.actorId, lastVersion(record));
     return expected === undefined ? undefined : follows(record, expected);
   }
 
@@ -89,7 +91,7 @@ export class LogChains {
   }
 
   #remember(actorId: string, version: number): void {
-    this.#versions.set(actorId, version);
+    this.#versions.set(actorId, { version });
     if (this.#versions.size <= MAX_TRACKED) return;
     this.#complete = false;
     for (const oldest of this.#versions.keys()) {

@@ -84,23 +84,31 @@ export function readDelivery(message: WireMessage, subjects: Subjects): Delivery
   return new Delivery(text, sequence, bytes, headerLength, consumerSequence, time, pending);
 }
 
-/** How many subjects are kept. */
-const SLOTS = 4_096;
+/** How many subjects are kept, at first and at the most. */
+const FIRST_SLOTS = 1_024;
+const MOST_SLOTS = 64 * 1_024;
 
 /**
  * Turns subjects into strings, those that come again and again into the same ones: comparing bytes costs a fraction of
  * decoding them, and a string that was seen before is found faster wherever it is a key.
  */
 export class Subjects {
-  readonly #slots = new Array<string | undefined>(SLOTS).fill(undefined);
+  #slots: (string | undefined)[] = new Array(FIRST_SLOTS).fill(undefined);
+  /** How many were not found, since it has grown. */
+  #missed = 0;
 
   /** The string of a subject. */
   of(bytes: Uint8Array): string {
     let hash = 0;
     for (let index = 0; index < bytes.length; index++) hash = Math.imul(hash, 31) + bytes[index]! | 0;
-    const slot = (hash ^ hash >>> 15) & SLOTS - 1;
+    const slot = (hash ^ hash >>> 15) & this.#slots.length - 1;
     const kept = this.#slots[slot];
     if (kept !== undefined && isSame(kept, bytes)) return kept;
+    if (++this.#missed > this.#slots.length && this.#slots.length < MOST_SLOTS) {
+      this.#slots = new Array(this.#slots.length * 2).fill(undefined);
+      this.#missed = 0;
+      return this.of(bytes);
+    }
     return this.#slots[slot] = decoder.decode(bytes);
   }
 }

@@ -40,7 +40,7 @@ const COMMIT_LINE = `\r\n${COMMIT_HEADER}: `;
 const EXPECTED_LINE = `\r\n${EXPECTED_SEQUENCE}: `;
 
 /** How many actors are kept, for those subjects that come again and again. */
-const MOST_ACTORS = 10_000;
+const MOST_ACTORS = 32 * 1024;
 
 const DIGIT_0 = 48;
 const DASH = 45;
@@ -140,7 +140,7 @@ export class Records {
   readonly #checksum: Checksum;
   readonly #seed: number;
   readonly #scratch = new Uint8Array(SCRATCH_BYTES);
-  readonly #actors = new Map<string, Actor>();
+  readonly #actorIds = new Map<string, string>();
   /** What the sequence of the last position began with, and its text. */
   #high = -1;
   #highText = "";
@@ -244,13 +244,12 @@ export class Records {
     const guard = new Cursor(bytes, expected);
     const previousSequence = guard.number();
     const checksumAt = to - start - CHECKSUM_DIGITS;
-    const actor = this.#actorOf(subject);
     const covered = [expected, guard.at - 1, from - start, checksumAt - 1] as const;
-    const checksum = this.#checksumOf(message, actor, covered);
+    const checksum = this.#checksumOf(message, covered);
     if (checksum !== readChecksum(bytes, checksumAt)) {
       throw new Unreadable("its checksum does not match its bytes");
     }
-    const { actorId } = actor;
+    const actorId = this.#actorOf(subject);
     if (actorId === undefined) {
       throw new Unreadable(`${JSON.stringify(subject)} is the subject of no actor`);
     }
@@ -273,16 +272,15 @@ export class Records {
    * @param covered Where the expected sequence begins and ends, and where the fields of the header do.
    */
   #checksumOf(
-    { bytes, headerLength }: MessageBytes,
-    { subject }: Actor,
+    { subject, bytes, headerLength }: MessageBytes,
     [guard, guardEnd, fields, fieldsEnd]: readonly [number, number, number, number],
   ): number {
-    const most = bytes.length * 2 + subject.length;
+    const most = bytes.length * 2 + subject.length + 1;
     const scratch = most <= this.#scratch.length ? this.#scratch : new Uint8Array(most);
     scratch.set(bytes);
     let length = bytes.length;
-    scratch.set(subject, length);
-    length += subject.length;
+    for (let index = 0; index < subject.length; index++) scratch[length++] = subject.charCodeAt(index);
+    scratch[length++] = BLANK;
     for (let index = guard; index < guardEnd; index++) scratch[length++] = bytes[index]!;
     scratch[length++] = BLANK;
     for (let index = fields; index < fieldsEnd; index++) scratch[length++] = bytes[index]!;
@@ -292,37 +290,26 @@ export class Records {
   #fault(message: MessageBytes, error: unknown): DamagedHistoryError {
     if (!(error instanceof Unreadable) && !(error instanceof SyntaxError)) throw error;
     const place = {
-      actorId: this.#actorOf(message.subject).actorId,
+      actorId: this.#actorOf(message.subject),
       position: this.position(message.sequence, 0),
     };
     return new DamagedHistoryError(`a commit cannot be read: ${error.message}`, place, { cause: error });
   }
 
-  #actorOf(subject: string): Actor {
-    let actor = this.#actors.get(subject);
-    if (actor) return actor;
-    const bytes = utf8(`${subject} `);
+  #actorOf(subject: string): string | undefined {
+    let actorId = this.#actorIds.get(subject);
+    if (actorId !== undefined) return actorId;
     // A string of its own: a part of another one would keep that one in memory, which may be the text of many messages.
-    const key = decoder.decode(bytes.subarray(0, -1));
-    let actorId: string | undefined;
+    const key = decoder.decode(utf8(subject));
     try {
       actorId = this.#layout.actorId(key);
     } catch {
-      // nobody's
+      return undefined; // nobody's
     }
-    actor = { actorId, subject: bytes };
-    if (this.#actors.size >= MOST_ACTORS) this.#actors.clear();
-    this.#actors.set(key, actor);
-    return actor;
+    if (this.#actorIds.size >= MOST_ACTORS) this.#actorIds.clear();
+    this.#actorIds.set(key, actorId);
+    return actorId;
   }
-}
-
-/** What is kept of a subject. */
-interface Actor {
-  /** The actor's id; undefined if it is the subject of none. */
-  readonly actorId: string | undefined;
-  /** The subject and a space, in bytes. */
-  readonly subject: Uint8Array;
 }
 
 /** Reads fields that end with a space or a line break. */
