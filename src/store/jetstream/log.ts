@@ -17,8 +17,9 @@ import {
 import type { EventLog } from "./event_log.ts";
 import { missingBefore } from "./missing.ts";
 import type { OrderedConsumer } from "./ordered_consumer.ts";
-import { LAST_INDEX, type Records } from "./record.ts";
+import type { Records } from "./record.ts";
 import type { MessageBytes, StoredMessage } from "./stored_message.ts";
+import { LAST_INDEX } from "./stream_positions.ts";
 import { TextRuns } from "./text_run.ts";
 
 /** What the log is read with. */

@@ -16,9 +16,10 @@ import type { StoredEvent } from "../../event/types.ts";
 import type { CommitRecord } from "../chain.ts";
 import { type Checksum, CHECKSUM_DIGITS, readChecksum } from "../checksum.ts";
 import { DamagedHistoryError } from "../errors.ts";
-import { LogPositions } from "../position.ts";
+import type { LogPositions } from "../position.ts";
 import type { Layout } from "./layout.ts";
 import { type MessageBytes, payloadOf } from "./stored_message.ts";
+import { type Place, StreamPositions } from "./stream_positions.ts";
 import type { TextRun } from "./text_run.ts";
 import { Trail } from "./trail.ts";
 
@@ -49,20 +50,6 @@ const CARRIAGE_RETURN = 13;
 
 /** Memory for the bytes of a message of usual size, and those of its header once more. */
 const SCRATCH_BYTES = 64 * 1024;
-
-/** Hexadecimal digits of a stream sequence (2^53), and of an event's place in its message: together, a position. */
-const SEQUENCE_WIDTH = 14;
-const INDEX_WIDTH = 4;
-/** The last digits of a sequence, so many of which follow one another that they are written in advance. */
-const LOW_WIDTH = 3;
-const LOW_SEQUENCES = 16 ** LOW_WIDTH;
-/** What the first event of each has behind the digits before: a position is put together from two strings. */
-const FIRST_OF: readonly string[] = Array.from(
-  { length: LOW_SEQUENCES },
-  (_, low) => low.toString(16).padStart(LOW_WIDTH, "0") + "0".repeat(INDEX_WIDTH),
-);
-/** The place behind every event of a message. */
-export const LAST_INDEX = 0xffff;
 
 /** What the header of a commit says, and where it stands. */
 export class CommitHeader {
@@ -141,12 +128,11 @@ export class Records {
   readonly #seed: number;
   readonly #scratch = new Uint8Array(SCRATCH_BYTES);
   readonly #actorIds = new Map<string, string>();
-  /** What the sequence of the last position began with, and its text. */
-  #high = -1;
-  #highText = "";
+  readonly #places: StreamPositions;
 
   constructor(logId: string, layout: Layout, checksum: Checksum) {
-    this.positions = new LogPositions(logId, SEQUENCE_WIDTH + INDEX_WIDTH);
+    this.#places = new StreamPositions(logId);
+    this.positions = this.#places.positions;
     this.#layout = layout;
     this.#checksum = checksum;
     this.#seed = checksum(utf8(logId));
@@ -198,16 +184,7 @@ export class Records {
 
   /** The position of an event of a message. */
   position(sequence: number, index: number): string {
-    const low = sequence % LOW_SEQUENCES;
-    const high = sequence - low;
-    if (high !== this.#high) {
-      this.#high = high;
-      const digits = (high / LOW_SEQUENCES).toString(16).padStart(SEQUENCE_WIDTH - LOW_WIDTH, "0");
-      this.#highText = this.positions.of(digits);
-    }
-    if (index === 0) return this.#highText + FIRST_OF[low]!;
-    return this.#highText + low.toString(16).padStart(LOW_WIDTH, "0") +
-      index.toString(16).padStart(INDEX_WIDTH, "0");
+    return this.#places.position(sequence, index);
   }
 
   /**
@@ -215,12 +192,8 @@ export class Records {
    *
    * @throws {InvalidPositionError} If it is malformed or of another log.
    */
-  place(position: string): { readonly sequence: number; readonly index: number } {
-    const body = this.positions.bodyOf(position);
-    return {
-      sequence: parseInt(body.slice(0, SEQUENCE_WIDTH), 16),
-      index: parseInt(body.slice(SEQUENCE_WIDTH), 16),
-    };
+  place(position: string): Place {
+    return this.#places.place(position);
   }
 
   /**
@@ -244,8 +217,7 @@ export class Records {
     const guard = new Cursor(bytes, expected);
     const previousSequence = guard.number();
     const checksumAt = to - start - CHECKSUM_DIGITS;
-    const covered = [expected, guard.at - 1, from - start, checksumAt - 1] as const;
-    const checksum = this.#checksumOf(message, covered);
+    const checksum = this.#checksumOf(message, expected, guard.at - 1, from - start, checksumAt - 1);
     if (checksum !== readChecksum(bytes, checksumAt)) {
       throw new Unreadable("its checksum does not match its bytes");
     }
@@ -269,11 +241,15 @@ export class Records {
    * The checksum that a message should have. What it covers is copied into one piece: a second call into the runtime
    * costs more.
    *
-   * @param covered Where the expected sequence begins and ends, and where the fields of the header do.
+   * @param guard Where the expected sequence begins, and where it ends.
+   * @param fields Where the fields of the header begin, and where they end.
    */
   #checksumOf(
     { subject, bytes, headerLength }: MessageBytes,
-    [guard, guardEnd, fields, fieldsEnd]: readonly [number, number, number, number],
+    guard: number,
+    guardEnd: number,
+    fields: number,
+    fieldsEnd: number,
   ): number {
     const most = bytes.length * 2 + subject.length + 1;
     const scratch = most <= this.#scratch.length ? this.#scratch : new Uint8Array(most);
