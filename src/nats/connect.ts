@@ -7,6 +7,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { type NatsConnection, requireConnection } from "./connection.ts";
 import { CredentialsRejectedError, ServerUnreachableError } from "./errors.ts";
+import { noteOpened } from "./sender.ts";
 import { guardSockets } from "./socket_guard.ts";
 
 /** How {@linkcode connectTo} connects. */
@@ -63,7 +64,7 @@ export async function connectTo(
   };
   const dial = kinds.has(true) ? await webSocketDialer() : await socketDialer();
   try {
-    return await dial(client);
+    return noteOpened(await dial(client));
   } catch (error) {
     const refused = error instanceof Error &&
       (error.name === "AuthorizationError" || error.name === "UserAuthenticationExpiredError");

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ActorTable, hashOf } from "./actor_table.ts";
 import type { Head } from "./heads.ts";
 import type { WritePart } from "./write.ts";
 
@@ -11,13 +12,16 @@ import type { WritePart } from "./write.ts";
 export class KnownActor {
   /** The actor. */
   readonly actorId: string;
+  /** The hash of its id. */
+  readonly hash: number;
   /** Its head as it was last seen, if it was. */
   head: Head | undefined;
   /** The last in the line of those who write to it; nothing while nobody does. */
   lastInLine: WritePart | undefined;
 
-  constructor(actorId: string) {
+  constructor(actorId: string, hash: number) {
     this.actorId = actorId;
+    this.hash = hash;
   }
 }
 
@@ -30,8 +34,8 @@ export class KnownActor {
 export class KnownActors {
   readonly #size: number;
   /** Those that were used last, and all that somebody writes to. */
-  #recent = new Map<string, KnownActor>();
-  #former = new Map<string, KnownActor>();
+  #recent = new ActorTable();
+  #former = new ActorTable();
   #limit: number;
 
   /** @param size At least how many actors to keep that nobody writes to. */
@@ -42,37 +46,39 @@ export class KnownActors {
 
   /** The actor, if it is kept. */
   get(actorId: string): KnownActor | undefined {
-    return this.#recent.get(actorId) ?? this.#former.get(actorId);
+    const hash = hashOf(actorId);
+    return this.#recent.find(actorId, hash) ?? this.#former.find(actorId, hash);
   }
 
   /** All that are kept. */
   *all(): Iterable<KnownActor> {
-    yield* this.#recent.values();
-    for (const [actorId, actor] of this.#former) if (!this.#recent.has(actorId)) yield actor;
+    yield* this.#recent;
+    for (const actor of this.#former) if (!this.#recent.find(actor.actorId, actor.hash)) yield actor;
   }
 
   /** The actor, which is kept while its line is not empty. */
   hold(actorId: string): KnownActor {
-    const known = this.#recent.get(actorId);
+    const hash = hashOf(actorId);
+    const known = this.#recent.find(actorId, hash);
     if (known !== undefined) return known;
-    const actor = this.#former.get(actorId) ?? new KnownActor(actorId);
+    const actor = this.#former.find(actorId, hash) ?? new KnownActor(actorId, hash);
     if (this.#recent.size >= this.#limit) this.#turn();
-    this.#recent.set(actorId, actor);
+    this.#recent.add(actor);
     return actor;
   }
 
   /** Nobody writes to the actor any more: it is let go of if nothing is known of it. */
   release(actor: KnownActor): void {
     if (actor.head !== undefined) return;
-    this.#recent.delete(actor.actorId);
-    this.#former.delete(actor.actorId);
+    this.#recent.delete(actor);
+    this.#former.delete(actor);
   }
 
   /** Begins a generation, with those that somebody writes to. */
   #turn(): void {
     this.#former = this.#recent;
-    this.#recent = new Map();
-    for (const [actorId, actor] of this.#former) if (actor.lastInLine) this.#recent.set(actorId, actor);
+    this.#recent = new ActorTable();
+    for (const actor of this.#former) if (actor.lastInLine) this.#recent.add(actor);
     // With many of them, turns must not become so frequent that carrying them over takes all the time.
     this.#limit = Math.max(this.#size, 2 * this.#recent.size);
   }

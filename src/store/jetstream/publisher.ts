@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { MessageSender } from "../../nats/sender.ts";
 import type { NatsMessage } from "../../nats/connection.ts";
 import { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { ConnectionListener, ConnectionState } from "./connection_state.ts";
@@ -57,6 +58,7 @@ interface Queued {
 export class Publisher implements ConnectionListener {
   readonly #state: ConnectionState;
   readonly #inbox: ReplyInbox;
+  readonly #sender: MessageSender;
   readonly #maxInFlight: number;
   readonly #timeout: number;
   /** First in, first out; a Set, so that an abort takes its entry out of the middle. */
@@ -71,6 +73,7 @@ export class Publisher implements ConnectionListener {
     this.#maxInFlight = options.maxInFlight ?? DEFAULT_MAX_IN_FLIGHT;
     this.#timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
     this.#inbox = new ReplyInbox(state, this.#timeout);
+    this.#sender = new MessageSender(state.connection);
     state.add(this);
   }
 
@@ -179,12 +182,9 @@ export class Publisher implements ConnectionListener {
     const last = messages[messages.length - 1]!;
     const reply = this.#inbox.expect(new Acknowledgement(last.subject, publication, this.#settled));
     try {
-      const { connection } = this.#state;
       // One turn, so that nothing comes between: the server takes a connection's messages in order.
       for (let index = 0; index < messages.length; index++) {
-        const { subject, data, headers } = messages[index]!;
-        const to = index === messages.length - 1 ? reply : "";
-        connection.publish(subject, data, headers ? { reply: to, headers } : { reply: to });
+        this.#sender.publish(messages[index]!, index === messages.length - 1 ? reply : "");
       }
     } catch (error) {
       // The client refuses before it sends anything of that message (a blank in the subject, a closed connection);
