@@ -7,18 +7,12 @@
 import { AetherError } from "../../errors.ts";
 import type { NatsMessage } from "../../nats/connection.ts";
 import { PayloadTooLargeError } from "../../nats/errors.ts";
-import { statusOf, wireMessage } from "../../nats/wire.ts";
+import { publishAll } from "../../nats/publish_all.ts";
 import { utf8 } from "../../event/text.ts";
 import type { ConnectionState } from "./connection_state.ts";
-import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "./record.ts";
+import { DirectReads } from "./direct_reads.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
-import {
-  DIRECT_HEADERS,
-  readDirectMessages,
-  readLeaderMessage,
-  type StoredMessage,
-} from "./stored_message.ts";
-import type { Bytes } from "./text_run.ts";
+import { readLeaderMessage, type StoredMessage } from "./stored_message.ts";
 
 /** The server answered a request with an error that has no class of its own. */
 export class JetStreamApiError extends AetherError {
@@ -114,12 +108,8 @@ const DEFAULT_API_PREFIX = "$JS.API";
 const DEFAULT_MAX_DIRECT_READS = 256;
 const STREAM_NOT_FOUND = 10_059;
 const NO_MESSAGE_FOUND = 10_037;
-const STATUS_NOT_FOUND = 404;
 
 const decoder = new TextDecoder();
-
-/** The headers of direct reads that are looked at: the server's, and those of a commit. */
-const HEADERS = [...DIRECT_HEADERS, EXPECTED_SEQUENCE, COMMIT_HEADER];
 
 /** Asks until `close()`. */
 export class JetStreamRequests {
@@ -181,9 +171,25 @@ export class JetStreamRequests {
    * @throws {NoAnswerError} if one of them gets no answer.
    */
   async getDirect(stream: string, sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
+    if (sequences.length === 0) return [];
     const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
-    const ask: Ask = (body, waiter, reject) => this.#ask(body, waiter, reject);
-    return await new DirectReads(subject, sequences, ask).run(this.#maxDirectReads);
+    const reads = new DirectReads(subject, sequences, this.#maxDirectReads, {
+      refused: (status, description) => new JetStreamApiError(subject, status, description),
+      unanswered: (why, description) => new NoAnswerError(subject, why, description),
+    });
+    let reply: string | undefined;
+    return await reads.run((sequences) => {
+      const isFirst = reply === undefined;
+      try {
+        this.#assertReachable(subject);
+        reply ??= this.#inbox.expect(reads);
+        const bodies = sequences.map((sequence) => `{"seq":${sequence}}`);
+        publishAll(this.#state.connection, subject, bodies, reply);
+      } catch (error) {
+        if (isFirst && reply !== undefined) this.#inbox.withdraw(reply);
+        reads.fail(error);
+      }
+    });
   }
 
   /** The stream's configuration and state. @throws {StreamNotFoundError} if it does not exist. */
@@ -234,22 +240,25 @@ export class JetStreamRequests {
   }
 
   #ask(body: string, waiter: Waiter, reject: (error: unknown) => void): void {
-    const { subject } = waiter;
-    if (this.#inbox.failure) return reject(new NoAnswerError(subject, "denied", this.#inbox.failure.message));
-    if (this.#state.isClosed || !this.#state.isConnected) {
-      return reject(new NoAnswerError(subject, "disconnected"));
-    }
     const data = utf8(body);
     if (data.length > this.#state.maxPayload) {
       return reject(new PayloadTooLargeError(data.length, this.#state.maxPayload));
     }
-    const reply = this.#inbox.expect(waiter);
+    let reply: string | undefined;
     try {
-      this.#state.connection.publish(subject, data, { reply });
+      this.#assertReachable(waiter.subject);
+      reply = this.#inbox.expect(waiter);
+      this.#state.connection.publish(waiter.subject, data, { reply });
     } catch (error) {
-      this.#inbox.withdraw(reply);
+      if (reply !== undefined) this.#inbox.withdraw(reply);
       reject(error);
     }
+  }
+
+  /** @throws {NoAnswerError} if no answer can come. */
+  #assertReachable(subject: string): void {
+    if (this.#inbox.failure) throw new NoAnswerError(subject, "denied", this.#inbox.failure.message);
+    if (this.#state.isClosed || !this.#state.isConnected) throw new NoAnswerError(subject, "disconnected");
   }
 }
 
@@ -271,87 +280,6 @@ function apiError(subject: string, error: NonNullable<ErrorAnswer["error"]>): Je
   const code = error.err_code ?? error.code ?? 0;
   const ErrorClass = code === STREAM_NOT_FOUND ? StreamNotFoundError : JetStreamApiError;
   return new ErrorClass(subject, code, error.description ?? "");
-}
-
-/** Sends a request; `reject` is called if it cannot be sent. */
-type Ask = (body: string, waiter: Waiter, reject: (error: unknown) => void) => void;
-
-/** Messages that are read by sequence together: one promise for all of them. */
-class DirectReads {
-  readonly #subject: string;
-  readonly #sequences: readonly number[];
-  readonly #ask: Ask;
-  readonly #answers: (Bytes | undefined)[];
-  readonly #done: PromiseWithResolvers<(StoredMessage | undefined)[]> = Promise.withResolvers();
-  #sent = 0;
-  #missing: number;
-
-  constructor(subject: string, sequences: readonly number[], ask: Ask) {
-    this.#subject = subject;
-    this.#sequences = sequences;
-    this.#ask = ask;
-    this.#answers = new Array(sequences.length);
-    this.#missing = sequences.length;
-  }
-
-  /** Reads them, so many at once. */
-  run(inFlight: number): Promise<(StoredMessage | undefined)[]> {
-    if (this.#missing === 0) return Promise.resolve([]);
-    const first = Math.min(inFlight, this.#sequences.length);
-    while (this.#sent < first) this.#send();
-    return this.#done.promise;
-  }
-
-  #send(): void {
-    const index = this.#sent++;
-    this.#ask(`{"seq":${this.#sequences[index]}}`, new DirectRead(this.#subject, index, this), this.fail);
-  }
-
-  /** Takes an answer, and sends the next request. */
-  take(index: number, message: NatsMessage): void {
-    const wire = wireMessage(message, HEADERS);
-    const code = statusOf(wire);
-    if (code === 0) this.#answers[index] = { bytes: wire.bytes, headerLength: wire.headerLength };
-    else if (code !== STATUS_NOT_FOUND) {
-      return this.fail(new JetStreamApiError(this.#subject, code, message.headers?.description ?? ""));
-    }
-    if (--this.#missing === 0) this.#finish();
-    else if (this.#sent < this.#sequences.length) this.#send();
-  }
-
-  #finish(): void {
-    try {
-      this.#done.resolve(readDirectMessages(this.#answers));
-    } catch (error) {
-      this.fail(error);
-    }
-  }
-
-  /** Gives up: the others are not waited for. */
-  readonly fail = (error: unknown): void => {
-    this.#sent = this.#sequences.length;
-    this.#done.reject(error);
-  };
-}
-
-/** One of them. */
-class DirectRead implements Waiter {
-  readonly #index: number;
-  readonly #reads: DirectReads;
-
-  constructor(readonly subject: string, index: number, reads: DirectReads) {
-    this.#index = index;
-    this.#reads = reads;
-  }
-
-  onAnswer(message: NatsMessage): true {
-    this.#reads.take(this.#index, message);
-    return true;
-  }
-
-  onNoAnswer(why: NoAnswer, description?: string): void {
-    this.#reads.fail(new NoAnswerError(this.subject, why, description));
-  }
 }
 
 /** Whether a request that failed may succeed later: an election, a lost connection or a lost answer pass; a stream that is gone or a denial do not. */

@@ -106,17 +106,12 @@ export const DIRECT_HEADERS: readonly string[] = ["Nats-Subject", "Nats-Sequence
 /**
  * Reads the answers of direct gets.
  *
- * @param answers What the server sent; nothing stays nothing.
+ * @param answers What the server sent.
  * @throws {UnreadableAnswerError} if one lacks the stream's own headers.
  */
-export function readDirectMessages(answers: readonly (Bytes | undefined)[]): (StoredMessage | undefined)[] {
+export function readDirectMessages(answers: readonly Bytes[]): StoredMessage[] {
   const runs = new TextRuns(answers);
-  const messages = new Array<StoredMessage | undefined>(answers.length);
-  for (let index = 0; index < answers.length; index++) {
-    const answer = answers[index];
-    if (answer) messages[index] = readDirectMessage(answer, runs.of(index));
-  }
-  return messages;
+  return answers.map((answer, index) => readDirectMessage(answer, runs.of(index)));
 }
 
 function readDirectMessage(answer: Bytes, run: TextRun | undefined): StoredMessage {

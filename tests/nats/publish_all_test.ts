@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { connect } from "@nats-io/transport-node";
+import type { NatsConnection, NatsMessage } from "../../src/nats/connection.ts";
+import { publishAll } from "../../src/nats/publish_all.ts";
+import { startNatsServer } from "../support/nats_server.ts";
+
+const PAYLOADS = Array.from({ length: 2_000 }, (_, index) => `{"seq":${index}}`);
+const decoder = new TextDecoder();
+
+Deno.test("publishAll() sends the same in one piece as the connection's interface does one by one", async () => {
+  await using server = await startNatsServer();
+  const connection = await connect({ servers: server.url });
+  const arrived: NatsMessage[] = [];
+  connection.subscribe("all.>", { callback: (_, message) => void arrived.push(message) });
+  // Its interface alone, as a connection of another make has it.
+  const plain = { publish: connection.publish.bind(connection) } as NatsConnection;
+  const statistics: unknown[] = [];
+  for (const [name, sender] of Object.entries({ whole: connection as NatsConnection, plain })) {
+    const { outMsgs, outBytes } = connection.stats();
+    publishAll(sender, `all.${name}`, PAYLOADS, `reply.${name}`);
+    publishAll(sender, `all.${name}`, [], "reply");
+    publishAll(sender, `all.${name}`, ["single"], "reply");
+    const { outMsgs: messages, outBytes: bytes } = connection.stats();
+    statistics.push([messages - outMsgs, bytes - outBytes]);
+    await connection.flush();
+    const got = arrived.splice(0);
+    assert.deepEqual(got.map(({ data }) => decoder.decode(data)), [...PAYLOADS, "single"]);
+    assert.deepEqual([...new Set(got.map(({ subject }) => subject))], [`all.${name}`]);
+    assert.deepEqual([...new Set(got.map(({ reply }) => reply))], [`reply.${name}`, "reply"]);
+  }
+  assert.deepEqual(statistics[0], statistics[1]);
+  await connection.close();
+});
+
+Deno.test("publishAll() takes the client's own way: what it is for", async () => {
+  await using server = await startNatsServer();
+  const connection = await connect({ servers: server.url });
+  let calls = 0;
+  const publish = connection.publish.bind(connection);
+  connection.publish = (...publication): void => {
+    calls++;
+    publish(...publication);
+  };
+  publishAll(connection, "all", PAYLOADS, "reply");
+  assert.equal(calls, 1);
+  await connection.close();
+});
+
+Deno.test("publishAll() sends nothing where the connection refuses", async () => {
+  await using server = await startNatsServer();
+  const connection = await connect({ servers: server.url });
+  assert.throws(() => publishAll(connection, "with space", PAYLOADS, "reply"));
+  assert.throws(() => publishAll(connection, "all", PAYLOADS, "reply\r\nPUB other 0\r\n"));
+  assert.equal(connection.stats().outMsgs, 0);
+  await connection.close();
+  assert.throws(() => publishAll(connection, "all", PAYLOADS, "reply"));
+});
