@@ -63,12 +63,23 @@ export function follows(record: CommitRecord, version: number): DamagedHistoryEr
 /** Most actors that a read of the log keeps in mind. */
 const MAX_TRACKED = 100_000;
 
+/** How far a read has come in the chain of an actor. */
+export interface ChainLink {
+  /** The actor's version. */
+  version: number;
+}
+
+/** Keeps the link of one actor, for one read of the log. */
+export interface LinkKeeper {
+  link: ChainLink | undefined;
+}
+
 /**
  * Checks the chains of all actors while the log is read in order. It remembers a bounded number of them; an actor that
  * was forgotten, or that the read begins in the middle of, is taken as it comes.
  */
 export class LogChains {
-  readonly #versions = new Map<string, { version: number }>();
+  readonly #versions = new Map<string, ChainLink>();
   #complete: boolean;
 
   /** @param fromStart Whether the read begins with the log's first commit. */
@@ -76,12 +87,17 @@ export class LogChains {
     this.#complete = fromStart;
   }
 
-  /** Takes the next commit of an actor; returns the fault, if it does not follow the one before. */
-  accept(record: CommitRecord): DamagedHistoryError | undefined {
-    const known = this.#versions.get(record.actorId);
+  /**
+   * Takes the next commit of an actor; returns the fault, if it does not follow the one before.
+   *
+   * @param keeper Where the actor's link is kept, so that it need not be looked up: of this read and this actor alone.
+   */
+  accept(record: CommitRecord, keeper?: LinkKeeper): DamagedHistoryError | undefined {
+    let known = keeper?.link ?? this.#versions.get(record.actorId);
     const expected = known ? known.version : this.#complete ? 0 : undefined;
     if (known) known.version = lastVersion(record);
-    else this.#remember(record.actorId, lastVersion(record));
+    else known = this.#remember(record.actorId, lastVersion(record));
+    if (keeper) keeper.link = known;
     return expected === undefined ? undefined : follows(record, expected);
   }
 
@@ -90,13 +106,15 @@ export class LogChains {
     return this.#versions.size;
   }
 
-  #remember(actorId: string, version: number): void {
-    this.#versions.set(actorId, { version });
-    if (this.#versions.size <= MAX_TRACKED) return;
+  #remember(actorId: string, version: number): ChainLink {
+    const link = { version };
+    this.#versions.set(actorId, link);
+    if (this.#versions.size <= MAX_TRACKED) return link;
     this.#complete = false;
     for (const oldest of this.#versions.keys()) {
       this.#versions.delete(oldest);
       break;
     }
+    return link;
   }
 }

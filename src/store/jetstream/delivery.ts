@@ -4,7 +4,7 @@
  * @module
  */
 import type { WireMessage } from "../../nats/wire.ts";
-import { headerOf, type MessageBytes, payloadOf } from "./stored_message.ts";
+import { headerOf, KnownSubject, type MessageBytes, payloadOf } from "./stored_message.ts";
 
 const DOT = 46;
 const DIGIT_0 = 48;
@@ -13,7 +13,7 @@ const NANOSECONDS = 1_000_000;
 
 /** A message that a consumer delivered. Many of them wait for a reader: it holds nothing that can be read from its bytes. */
 export class Delivery implements MessageBytes {
-  readonly subject: string;
+  readonly known: KnownSubject;
   readonly sequence: number;
   readonly bytes: Uint8Array;
   readonly headerLength: number;
@@ -26,7 +26,7 @@ export class Delivery implements MessageBytes {
 
   /** See {@linkcode readDelivery}. */
   constructor(
-    subject: string,
+    known: KnownSubject,
     sequence: number,
     bytes: Uint8Array,
     headerLength: number,
@@ -34,13 +34,18 @@ export class Delivery implements MessageBytes {
     time: number,
     pending: number,
   ) {
-    this.subject = subject;
+    this.known = known;
     this.sequence = sequence;
     this.bytes = bytes;
     this.headerLength = headerLength;
     this.consumerSequence = consumerSequence;
     this.time = time;
     this.pending = pending;
+  }
+
+  /** Its subject, encoded. */
+  get subject(): string {
+    return this.known.text;
   }
 
   /** Its payload. */
@@ -80,8 +85,8 @@ export function readDelivery(message: WireMessage, subjects: Subjects): Delivery
   const sequence = number();
   if (!valid || consumerSequence === 0 || sequence === 0) return undefined;
   const time = timestamp / NANOSECONDS;
-  const text = subjects.of(subject);
-  return new Delivery(text, sequence, bytes, headerLength, consumerSequence, time, pending);
+  const known = subjects.of(subject);
+  return new Delivery(known, sequence, bytes, headerLength, consumerSequence, time, pending);
 }
 
 /** How many subjects are kept, at first and at the most. */
@@ -89,27 +94,30 @@ const FIRST_SLOTS = 1_024;
 const MOST_SLOTS = 64 * 1_024;
 
 /**
- * Turns subjects into strings, those that come again and again into the same ones: comparing bytes costs a fraction of
- * decoding them, and a string that was seen before is found faster wherever it is a key.
+ * Turns the bytes of subjects into what is known of them, those that come again and again into the same object:
+ * comparing bytes costs a fraction of decoding them. Each has two places, so that few drive one another out.
  */
 export class Subjects {
-  #slots: (string | undefined)[] = new Array(FIRST_SLOTS).fill(undefined);
+  #slots: (KnownSubject | undefined)[] = new Array(FIRST_SLOTS).fill(undefined);
   /** How many were not found, since it has grown. */
   #missed = 0;
 
-  /** The string of a subject. */
-  of(bytes: Uint8Array): string {
+  /** A subject. */
+  of(bytes: Uint8Array): KnownSubject {
     let hash = 0;
     for (let index = 0; index < bytes.length; index++) hash = Math.imul(hash, 31) + bytes[index]! | 0;
     const slot = (hash ^ hash >>> 15) & this.#slots.length - 1;
     const kept = this.#slots[slot];
-    if (kept !== undefined && isSame(kept, bytes)) return kept;
-    if (++this.#missed > this.#slots.length && this.#slots.length < MOST_SLOTS) {
+    if (kept && isSame(kept.text, bytes)) return kept;
+    const other = this.#slots[slot ^ 1];
+    if (other && isSame(other.text, bytes)) return other;
+    if (++this.#missed * 2 > this.#slots.length && this.#slots.length < MOST_SLOTS) {
       this.#slots = new Array(this.#slots.length * 2).fill(undefined);
       this.#missed = 0;
       return this.of(bytes);
     }
-    return this.#slots[slot] = decoder.decode(bytes);
+    const known = new KnownSubject(decoder.decode(bytes));
+    return this.#slots[kept && !other ? slot ^ 1 : slot] = known;
   }
 }
 

@@ -272,7 +272,7 @@ class LogReading {
       let fault: HistoryFault | undefined;
       if (commit instanceof DamagedHistoryError) fault = commit;
       else {
-        const broken = this.#chains.accept(commit);
+        const broken = this.#chains.accept(commit, message.known);
         if (broken && !missing) fault = await missingBefore(log, commit, broken);
       }
       if (missing || fault) {

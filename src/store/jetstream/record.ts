@@ -221,7 +221,7 @@ export class Records {
     if (checksum !== readChecksum(bytes, checksumAt)) {
       throw new Unreadable("its checksum does not match its bytes");
     }
-    const actorId = this.#actorOf(subject);
+    const actorId = this.#actorOf(message);
     if (actorId === undefined) {
       throw new Unreadable(`${JSON.stringify(subject)} is the subject of no actor`);
     }
@@ -266,13 +266,17 @@ export class Records {
   #fault(message: MessageBytes, error: unknown): DamagedHistoryError {
     if (!(error instanceof Unreadable) && !(error instanceof SyntaxError)) throw error;
     const place = {
-      actorId: this.#actorOf(message.subject),
+      actorId: this.#actorOf(message),
       position: this.position(message.sequence, 0),
     };
     return new DamagedHistoryError(`a commit cannot be read: ${error.message}`, place, { cause: error });
   }
 
-  #actorOf(subject: string): string | undefined {
+  #actorOf({ subject, known }: MessageBytes): string | undefined {
+    return known ? known.actorId ??= this.#lookUp(subject) : this.#lookUp(subject);
+  }
+
+  #lookUp(subject: string): string | undefined {
     let actorId = this.#actorIds.get(subject);
     if (actorId !== undefined) return actorId;
     // A string of its own: a part of another one would keep that one in memory, which may be the text of many messages.

@@ -5,6 +5,7 @@
  */
 import { AetherError } from "../../errors.ts";
 import { headerIn, headerLine, headerText } from "../../nats/wire.ts";
+import type { ChainLink, LinkKeeper } from "../chain.ts";
 import { type Bytes, type TextRun, TextRuns } from "./text_run.ts";
 
 /** A message of a stream, as the bytes that the server sent. */
@@ -15,6 +16,24 @@ export interface MessageBytes extends Bytes {
   readonly sequence: number;
   /** The text that it was decoded into with others. */
   readonly run?: TextRun | undefined;
+  /** Its subject, where one object stands for it in message after message. */
+  readonly known?: KnownSubject | undefined;
+}
+
+/**
+ * A subject that comes again and again in one reading, and what was found out about it: each of them would otherwise be
+ * looked up with each message, in memory that is too large for the processor's caches.
+ */
+export class KnownSubject implements LinkKeeper {
+  readonly text: string;
+  /** Whose it is, once that was asked for. */
+  actorId: string | undefined = undefined;
+  /** How far the reading has come in the actor's chain. */
+  link: ChainLink | undefined = undefined;
+
+  constructor(text: string) {
+    this.text = text;
+  }
 }
 
 /** A message of a stream. */
