@@ -7,18 +7,7 @@
 
 import { utf8 } from "../event/text.ts";
 import type { NatsConnection } from "./connection.ts";
-
-/**
- * What a connection of `@nats-io/nats-core` sends with. That is not part of its interface: it is used where it looks as
- * expected, and where it does not, what the connection's interface offers is used for each publication.
- */
-interface CoreConnection {
-  readonly protocol?: {
-    sendCommand?: unknown;
-    outMsgs?: unknown;
-    outBytes?: unknown;
-  };
-}
+import { isOpenedHere, protocolFor } from "./sender.ts";
 
 /**
  * Publishes several short payloads to one subject, in their order.
@@ -38,8 +27,8 @@ export function publishAll(
   // The connection itself looks at the subjects, and whether it still takes anything.
   connection.publish(subject, utf8(first), { reply });
   if (others.length === 0) return;
-  const { protocol } = connection as CoreConnection;
-  if (typeof protocol?.sendCommand !== "function") {
+  const protocol = isOpenedHere(connection) ? protocolFor(connection, 0) : undefined;
+  if (!protocol) {
     for (const payload of others) connection.publish(subject, utf8(payload), { reply });
     return;
   }
@@ -51,7 +40,6 @@ export function publishAll(
     bytes += payload.length;
   }
   protocol.sendCommand(frames);
-  // What the connection counts for its statistics.
-  if (typeof protocol.outMsgs === "number") protocol.outMsgs += others.length;
-  if (typeof protocol.outBytes === "number") protocol.outBytes += bytes;
+  protocol.outMsgs += others.length;
+  protocol.outBytes += bytes;
 }

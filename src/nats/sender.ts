@@ -22,9 +22,9 @@ interface Message {
  * What sends for a connection of `@nats-io/nats-core`. That is not part of its interface: it is used where it looks as
  * expected, and where the client would do no more than send the message. Else the client publishes.
  */
-interface CoreProtocol {
-  /** Sends bytes, in the order of the calls, also among what the client itself sends. */
-  sendCommand(line: Uint8Array, ...payloads: readonly Uint8Array[]): void;
+export interface CoreProtocol {
+  /** Sends bytes or a text, in the order of the calls, also among what the client itself sends. */
+  sendCommand(line: Uint8Array | string, ...payloads: readonly Uint8Array[]): void;
   /** What the server said about itself. */
   readonly info: { readonly headers: boolean; readonly max_payload: number };
   /** Whether the connection is being drained. */
@@ -41,6 +41,23 @@ const opened = new WeakSet<NatsConnection>();
 export function noteOpened(connection: NatsConnection): NatsConnection {
   opened.add(connection);
   return connection;
+}
+
+/** Whether this library has opened a connection. */
+export function isOpenedHere(connection: NatsConnection): boolean {
+  return opened.has(connection);
+}
+
+/** What sends for a connection that was opened here, where nothing is in the way of a message of this size. */
+export function protocolFor(connection: NatsConnection, size: number): CoreProtocol | undefined {
+  if (connection.isClosed()) return undefined;
+  const { protocol } = connection as { readonly protocol?: Partial<CoreProtocol> };
+  if (protocol === undefined) return undefined;
+  const { sendCommand, info, noMorePublishing, outBytes, outMsgs } = protocol;
+  const isSound = typeof sendCommand === "function" && noMorePublishing === false &&
+    typeof outBytes === "number" && typeof outMsgs === "number" && info?.headers === true &&
+    size <= info.max_payload;
+  return isSound ? protocol as CoreProtocol : undefined;
 }
 
 /** Memory that many lines share, for one allocation costs more than a line. What was written there stays. */
@@ -65,7 +82,7 @@ export class MessageSender {
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
-    this.#isOpenedHere = opened.has(connection);
+    this.#isOpenedHere = isOpenedHere(connection);
   }
 
   /**
@@ -77,7 +94,7 @@ export class MessageSender {
   publish({ subject, data, headers }: Message, reply: string): void {
     const block = headers?.encode();
     const size = data.length + (block ? block.length : 0);
-    const protocol = this.#protocolFor(size);
+    const protocol = this.#isOpenedHere ? protocolFor(this.#connection, size) : undefined;
     const line = protocol && this.#line(subject, reply, block?.length, size);
     if (!line) {
       this.#connection.publish(subject, data, headers ? { reply, headers } : { reply });
@@ -87,18 +104,6 @@ export class MessageSender {
     protocol.outMsgs++;
     if (block) protocol.sendCommand(line, block, data, END);
     else protocol.sendCommand(line, data, END);
-  }
-
-  /** What sends, where nothing is in the way of a message of this size. */
-  #protocolFor(size: number): CoreProtocol | undefined {
-    if (!this.#isOpenedHere || this.#connection.isClosed()) return undefined;
-    const { protocol } = this.#connection as { readonly protocol?: Partial<CoreProtocol> };
-    if (protocol === undefined) return undefined;
-    const { sendCommand, info, noMorePublishing, outBytes, outMsgs } = protocol;
-    const isSound = typeof sendCommand === "function" && noMorePublishing === false &&
-      typeof outBytes === "number" && typeof outMsgs === "number" && info?.headers === true &&
-      size <= info.max_payload;
-    return isSound ? protocol as CoreProtocol : undefined;
   }
 
   /** The line before a message; nothing where a subject is empty, or not all of it printable ASCII. */
