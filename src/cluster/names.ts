@@ -7,11 +7,10 @@ import { InvalidArgumentError } from "../errors.ts";
 
 const MAX_NAME_BYTES = 256;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /**
  * Escapes one name for use as a level of a key: every byte outside `[A-Za-z0-9_-]` becomes `=XX`. This is legal in NATS
- * subjects and KV keys, no two names meet, and {@linkcode unescapeName} reads it back.
+ * subjects and KV keys, no two names meet, and it can be read back.
  */
 export function escapeName(name: string): string {
   if (/^[A-Za-z0-9_-]+$/.test(name)) return name;
@@ -21,19 +20,6 @@ export function escapeName(name: string): string {
     escaped += /[A-Za-z0-9_-]/.test(char) ? char : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }
   return escaped;
-}
-
-/** Reads back what {@linkcode escapeName} wrote. */
-export function unescapeName(escaped: string): string {
-  if (!escaped.includes("=")) return escaped;
-  const bytes: number[] = [];
-  for (let i = 0; i < escaped.length; i++) {
-    if (escaped[i] === "=") {
-      bytes.push(Number.parseInt(escaped.slice(i + 1, i + 3), 16));
-      i += 2;
-    } else bytes.push(escaped.charCodeAt(i));
-  }
-  return decoder.decode(new Uint8Array(bytes));
 }
 
 /** Refuses what cannot be a name: not a string, empty, not well formed, or above 256 bytes. */
