@@ -14,6 +14,7 @@ import { EXPECTED_SEQUENCE } from "../../src/store/jetstream/record.ts";
 import { Publisher } from "../../src/store/jetstream/publisher.ts";
 import { JetStreamRequests } from "../../src/store/jetstream/requests.ts";
 import { utf8 } from "../../src/event/text.ts";
+import { medianTime } from "./harness.ts";
 
 /** The data of an event that takes about 256 bytes as JSON. */
 function eventData(number: number): unknown {
@@ -118,6 +119,22 @@ export async function stockRate(
       }
     }));
     return count / (performance.now() - begun) * 1_000;
+  } finally {
+    await connection.close();
+  }
+}
+
+/** The stock `js.publish` with an expectation, one after the other on one subject: the median in milliseconds. */
+export async function stockTime(url: string, subject: string, count: number): Promise<number> {
+  const connection = await connect({ servers: url });
+  try {
+    const js = jetstream(connection);
+    let last = 0;
+    return await medianTime(count, async (number) => {
+      const { seq } = await js.publish(subject, rawBody(number), { expect: { lastSubjectSequence: last } });
+      assert(seq > last);
+      last = seq;
+    });
   } finally {
     await connection.close();
   }

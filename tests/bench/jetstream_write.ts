@@ -9,7 +9,7 @@ import { JetStreamEventStore } from "../../src/store/jetstream/mod.ts";
 import { type NatsCluster, startNatsCluster } from "../support/nats_server.ts";
 import { concurrently, type GroupOptions, medianTime, once, rate, type Row } from "./harness.ts";
 import { memoryOf } from "./jetstream_memory.ts";
-import { event, Raw, stockRate } from "./jetstream_raw.ts";
+import { event, Raw, stockRate, stockTime } from "./jetstream_raw.ts";
 
 /** What the rows write to. */
 export interface WriteTarget extends GroupOptions {
@@ -106,6 +106,15 @@ export function writeRows({ url, store, raw, quick, closing }: WriteTarget): Row
   const replicated = openedOnce(closing);
   let run = 0;
 
+  const alone = quick ? 1_000 : 3_000;
+  const appendAlone = (): Promise<number> => {
+    const actorId = `alone-${++run}`;
+    return medianTime(
+      alone,
+      (version) => store.append(actorId, [event(version)], { expectedVersion: version }),
+    );
+  };
+
   return [
     {
       name: "append-256-in-flight",
@@ -135,20 +144,22 @@ export function writeRows({ url, store, raw, quick, closing }: WriteTarget): Row
       unit: "ms",
       goal: { op: "<=", value: 1.15 },
       baseline: "the lean publisher with an expectation",
-      measureOurs: () => {
-        const actorId = `alone-${++run}`;
-        return medianTime(
-          quick ? 1_000 : 3_000,
-          (version) => store.append(actorId, [event(version)], { expectedVersion: version }),
-        );
-      },
+      measureOurs: appendAlone,
       measureBaseline: () => {
         const subject = `alone-${++run}`;
         let last = 0;
-        return medianTime(quick ? 1_000 : 3_000, async (version) => {
+        return medianTime(alone, async (version) => {
           last = await raw.publish(subject, version, last);
         });
       },
+    },
+    {
+      name: "append-alone-p50-stock",
+      unit: "ms",
+      goal: { op: "<=", value: 1 },
+      baseline: "js.publish with an expectation",
+      measureOurs: appendAlone,
+      measureBaseline: () => stockTime(url, `raw.stock-alone-${++run}`, alone),
     },
     {
       name: "commit-of-5-32-in-flight",
