@@ -14,8 +14,8 @@ import { BusClosedError } from "./errors.ts";
 import { compilePattern } from "./namespaces.ts";
 import { readSubscribe } from "./options.ts";
 import { observePublication } from "./observation.ts";
-import { prepareEvent } from "./publication.ts";
-import { BufferedSubscription, type Delivery } from "./subscription.ts";
+import { type Delivery, prepareEvent } from "./publication.ts";
+import { BufferedSubscription } from "./subscription.ts";
 import type {
   BusSubscribeOptions,
   BusSubscription,

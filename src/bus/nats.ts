@@ -31,9 +31,9 @@ import {
   traceparentOf,
 } from "./nats_message.ts";
 import { observePublication } from "./observation.ts";
-import { prepareEvent } from "./publication.ts";
+import { type Delivery, prepareEvent } from "./publication.ts";
 import { readSubscribe } from "./options.ts";
-import { BufferedSubscription, type Delivery } from "./subscription.ts";
+import { BufferedSubscription } from "./subscription.ts";
 import type {
   BusSubscribeOptions,
   BusSubscription,

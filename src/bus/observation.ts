@@ -6,7 +6,7 @@
 
 import type { Event } from "../event/types.ts";
 import { type Telemetry, telemetry } from "../telemetry.ts";
-import type { Delivery } from "./subscription.ts";
+import type { Delivery } from "./publication.ts";
 import type { Loss } from "./types.ts";
 
 /** The kinds of buses. */

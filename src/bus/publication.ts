@@ -26,6 +26,16 @@ const drafting: DraftContext = {
   schemaVersionOf: () => 1,
 };
 
+/** An event on its way to subscribers. */
+export interface Delivery {
+  /** The namespace it was published to. */
+  readonly namespace: string;
+  /** The event, deeply frozen. */
+  readonly event: Event;
+  /** The trace context of its publication. */
+  readonly traceparent: string | undefined;
+}
+
 /**
  * A validated, deeply frozen copy of an event.
  *

@@ -12,17 +12,8 @@ import { RingBuffer } from "./buffer.ts";
 import { SubscriptionOverflowError } from "./errors.ts";
 import { countLoss, observeHandler, observeLag } from "./observation.ts";
 import type { CheckedSubscribe } from "./options.ts";
+import type { Delivery } from "./publication.ts";
 import type { BusSubscription, Loss, OverflowPolicy } from "./types.ts";
-
-/** An event on its way to subscribers. */
-export interface Delivery {
-  /** The namespace it was published to. */
-  readonly namespace: string;
-  /** The event, deeply frozen. */
-  readonly event: Event;
-  /** The trace context of its publication. */
-  readonly traceparent: string | undefined;
-}
 
 /** What a bus makes a subscription of. */
 export interface SubscriptionSetup<T> {
