@@ -162,6 +162,7 @@ export {
   HistoryTruncatedError,
   InvalidPositionError,
   InvalidSnapshotError,
+  LogReplacedError,
   OutcomeUnknownError,
   StoreClosedError,
   StoreOpenError,

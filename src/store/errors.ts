@@ -373,6 +373,43 @@ export class StoreClosedError extends AetherError {
   }
 }
 
+/**
+ * The log that the store was opened on is no longer there: it was deleted, made again under the same name, or the
+ * connection now reaches another one. Nothing is stored in the new log.
+ *
+ * @example Open the store again, and begin a new log
+ * ```ts
+ * import { type EventStore, LogReplacedError } from "@flowmade-one/aether";
+ *
+ * async function isLogThere(store: EventStore): Promise<boolean> {
+ *   try {
+ *     await store.getLastPosition();
+ *     return true;
+ *   } catch (error) {
+ *     if (!(error instanceof LogReplacedError)) throw error;
+ *     console.error(`${error.log}: restore it from a backup, or open the store again.`);
+ *     return false;
+ *   }
+ * }
+ * ```
+ */
+export class LogReplacedError extends AetherError {
+  /** Always `"LogReplacedError"`. */
+  override readonly name = "LogReplacedError";
+  /** Where the log was, such as `stream "aether_orders"`. */
+  readonly log: string;
+
+  /** Names the place of the log. */
+  constructor(log: string, options?: ErrorOptions) {
+    super(
+      `The event log in ${log} is not the one that this store was opened on: it was deleted, made again, or this is ` +
+        "another server. Restore the log from a backup, or close this store and open it again to use the new log.",
+      options,
+    );
+    this.log = log;
+  }
+}
+
 export { StoreOpenError } from "../errors.ts";
 
 /**

@@ -38,6 +38,7 @@ export {
   HistoryTruncatedError,
   InvalidPositionError,
   InvalidSnapshotError,
+  LogReplacedError,
   OutcomeUnknownError,
   StoreClosedError,
   StoreOpenError,
