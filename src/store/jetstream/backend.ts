@@ -124,8 +124,7 @@ export class JetStreamBackend implements StorageBackend {
   }
 
   diagnose(): Promise<Finding[]> {
-    const { connection, log, sweeper } = this.#parts;
-    return reading("diagnose", this.#check, () => diagnose({ connection, log, layout: log.layout, sweeper }));
+    return reading("diagnose", this.#check, () => diagnose(this.#parts));
   }
 
   saveSnapshot(snapshot: Snapshot): Promise<void> {
