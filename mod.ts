@@ -109,6 +109,7 @@ export {
   type StreamDifference,
   StreamMismatchError,
   StreamNotFoundError,
+  StreamReplacedError,
   SweepEndedError,
   type SweepReport,
 } from "./src/store/jetstream/mod.ts";
@@ -197,6 +198,7 @@ export {
   type ProjectedOnce,
   type Projection,
   ProjectionBehindError,
+  ProjectionDisconnectedError,
   ProjectionFencedError,
   type ProjectionId,
   ProjectionNameTakenError,
@@ -237,6 +239,7 @@ export {
 // How they fare, and what becomes of events that could not be handled.
 export {
   discardParked,
+  type DisconnectionReason,
   type FailedEvent,
   type FailingEvent,
   NotParkedError,

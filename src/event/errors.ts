@@ -76,6 +76,8 @@ export class EventTooLargeError extends AetherError {
 
 /** Where an event that cannot be read stands. */
 export interface StoredEventReference {
+  /** The event's id. */
+  readonly id: string;
   /** The event's actor. */
   readonly actorId: string;
   /** The event's version. */
@@ -166,6 +168,8 @@ export class SchemaVersionError extends AetherError {
 export class EventSchemaError extends AetherError {
   /** Always `"EventSchemaError"`. */
   override readonly name = "EventSchemaError";
+  /** The event's id. */
+  readonly eventId: string;
   /** The type of the event. */
   readonly eventType: string;
   /** The event's actor. */
@@ -182,6 +186,7 @@ export class EventSchemaError extends AetherError {
         "Mend the schema or the upcaster; the stored event stays as it is",
       options,
     );
+    this.eventId = at.id;
     this.eventType = eventType;
     this.actorId = at.actorId;
     this.version = at.version;

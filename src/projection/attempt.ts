@@ -4,10 +4,9 @@
  * @module
  */
 
-import { BucketUnreachableError } from "../cluster/errors.ts";
 import type { StoredEvent } from "../event/types.ts";
-import { BackendError, StoreClosedError } from "../store/errors.ts";
-import { CheckpointConflictError, type FailedEvent, HandlerTimeoutError } from "./errors.ts";
+import { isOfHistory, knownEnd } from "./ends.ts";
+import { type FailedEvent, HandlerTimeoutError } from "./errors.ts";
 import type { HandlerTurn } from "./handler_context.ts";
 import type { HandlerResult } from "./projection.ts";
 import type { Guard } from "./progress.ts";
@@ -24,8 +23,7 @@ export class HandlerFailure extends Error {
 export function blame<Tx>(turn: HandlerTurn<Tx>, cause: unknown, guard: Guard): unknown {
   guard.check();
   if (turn.broken) return turn.broken.error;
-  const isMachinery = cause instanceof CheckpointConflictError || cause instanceof BackendError ||
-    cause instanceof BucketUnreachableError || cause instanceof StoreClosedError;
+  const isMachinery = knownEnd(cause) !== undefined && !isOfHistory(cause);
   return isMachinery && turn.hasReturned ? cause : new HandlerFailure(cause);
 }
 
@@ -61,9 +59,12 @@ export async function inTime<T, Tx>(
   }
 }
 
+/** What names an event, also one that cannot be handed out. */
+export type EventIdentity = Pick<StoredEvent, "position" | "id" | "eventType" | "actorId" | "version">;
+
 /** Names an event. */
 export function referenceOf(
-  { position, id: eventId, eventType, actorId, version: eventVersion }: StoredEvent,
+  { position, id: eventId, eventType, actorId, version: eventVersion }: EventIdentity,
 ): FailedEvent {
   return { position, eventId, eventType, actorId, eventVersion };
 }

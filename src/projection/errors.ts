@@ -201,6 +201,58 @@ export class ProjectionStoppedError extends AetherError {
   }
 }
 
+/**
+ * Why a projection cannot go on: the `Deno.Kv` handle, the database or the NATS connection was closed by its owner; the
+ * bucket of the checkpoints or leases was deleted and is not made again; the server refuses the credentials.
+ */
+export type DisconnectionReason = "closed" | "bucket-missing" | "credentials-refused";
+
+const DISCONNECTED: Record<DisconnectionReason, string> = {
+  closed:
+    "a database handle or a connection that it uses was closed: close the projection first, or open what it " +
+    "uses again and run it again",
+  "bucket-missing":
+    "the bucket of its checkpoints or leases does not exist any more: restore it from a backup, or " +
+    "open the checkpoints again to make a new one",
+  "credentials-refused": "the server refuses its credentials or permissions: correct them and run it again",
+};
+
+/**
+ * What a projection works with is not reachable, and will not be by waiting. Its `cause` is the failure.
+ *
+ * @example Tell a closed handle from a handler that failed
+ * ```ts
+ * import { DenoKvCheckpoints, InMemoryEventStore, ProjectionDisconnectedError, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * const kv = await Deno.openKv(":memory:");
+ * const checkpoints = await DenoKvCheckpoints.open(kv);
+ * kv.close();
+ * try {
+ *   await projectOnce(store, { name: "totals", checkpoints, handle: () => {} });
+ * } catch (error) {
+ *   if (!(error instanceof ProjectionDisconnectedError)) throw error;
+ *   assert.equal(error.reason, "closed");
+ * }
+ * ```
+ */
+export class ProjectionDisconnectedError extends AetherError {
+  /** Always `"ProjectionDisconnectedError"`. */
+  override readonly name = "ProjectionDisconnectedError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+  /** Why waiting does not help. */
+  readonly reason: DisconnectionReason;
+
+  /** Names the projection and the reason. */
+  constructor(projection: ProjectionId, reason: DisconnectionReason, options?: ErrorOptions) {
+    super(`${show(projection)} cannot go on: ${DISCONNECTED[reason]}`, options);
+    this.projection = projection;
+    this.reason = reason;
+  }
+}
+
 /** There is no room for another parked event, and the projection stopped. */
 export class ParkedListFullError extends AetherError {
   /** Always `"ParkedListFullError"`. */

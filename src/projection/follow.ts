@@ -5,6 +5,7 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
+import { BackendError } from "../store/errors.ts";
 import { itemsAtHand } from "../store/batches.ts";
 import type { EventStore } from "../store/types.ts";
 import { handleAll } from "./log.ts";
@@ -16,21 +17,35 @@ import type { Worker } from "./worker.ts";
  * Hands what comes to the worker.
  *
  * @param ending Ends it: what was handled is committed.
- * @returns Whether the log itself has ended, because the store was closed.
  */
 export async function follow<Tx>(
+  store: EventStore,
+  projection: CompiledProjection<Tx>,
+  worker: Worker<Tx>,
+  guard: Guard,
+  ending: AbortSignal,
+): Promise<void> {
+  while (!ending.aborted) {
+    try {
+      await subscribe(store, projection, worker, guard, ending);
+    } catch (error) {
+      await worker.refused(error);
+    }
+  }
+}
+
+async function subscribe<Tx>(
   store: EventStore,
   { filter, from, checkpointInterval }: CompiledProjection<Tx>,
   worker: Worker<Tx>,
   guard: Guard,
   ending: AbortSignal,
-): Promise<boolean> {
+): Promise<void> {
   const after = worker.record.position ?? from;
   await using subscription = store.subscribe({ ...filter, after });
   const events = subscription[Symbol.asyncIterator]();
   const take = itemsAtHand(events);
   let leftOut: string | undefined;
-  let isClosed = false;
   let next = watch(events.next());
   for (;;) {
     if (!await settles(next.promise, worker.patience ?? checkpointInterval, ending)) {
@@ -43,14 +58,22 @@ export async function follow<Tx>(
     }
     leftOut = undefined;
     const { done, value } = await next.promise as IteratorResult<StoredEvent, undefined>;
-    isClosed = done === true;
-    if (isClosed) break;
+    if (done === true) throw await endingOf(store);
     await handleAll(worker, value!, take, guard);
     if (ending.aborted) break;
     next = watch(events.next());
   }
   await worker.flush();
-  return isClosed;
+}
+
+/** Why a subscription has ended by itself: its store says so if it was closed. */
+async function endingOf(store: EventStore): Promise<unknown> {
+  try {
+    await store.getLastPosition();
+  } catch (error) {
+    return error;
+  }
+  return new BackendError("subscribe", "the subscription has ended, and a new one is made");
 }
 
 /** A promise, and whether it has settled. */

@@ -5,15 +5,13 @@
  */
 
 import { utf8Length } from "../event/text.ts";
-import type { StoredEvent } from "../event/types.ts";
-import { referenceOf } from "./attempt.ts";
+import { type EventIdentity, referenceOf } from "./attempt.ts";
 import {
   type FailedEvent,
   ParkedListFullError,
   ProjectionStoppedError,
   TransactionTooLargeError,
 } from "./errors.ts";
-import { countParked } from "./observation.ts";
 import { type Advance, moveOn, type Progress } from "./progress.ts";
 import type { CompiledProjection } from "./projection.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
@@ -36,7 +34,7 @@ export interface Failure {
 export async function giveUp<Tx>(
   projection: CompiledProjection<Tx>,
   progress: Progress<Tx>,
-  event: StoredEvent,
+  event: EventIdentity,
   { advance, cause, attempts }: Failure,
 ): Promise<void> {
   const entry = parkedEntry(projection, referenceOf(event), cause, attempts);
@@ -52,7 +50,7 @@ export async function giveUp<Tx>(
     advance(draft, event);
   });
   await progress.commit();
-  countParked(projection.id.name);
+  progress.noteParked(entry);
 }
 
 /**
@@ -83,7 +81,7 @@ export async function giveUpIntent<Tx>(
     }
   });
   await progress.commit();
-  if (isParked && !known) countParked(projection.id.name);
+  if (isParked && !known) progress.noteParked(entry);
   if (isRetry || !isParked) throw ending(projection, progress, entry, { cause, isRetry });
 }
 

@@ -12,17 +12,34 @@ import type { Guard } from "./progress.ts";
 import type { Worker } from "./worker.ts";
 
 /**
- * Hands the log, from the worker's checkpoint to its end at the time of the call, to the worker.
+ * Hands the log, from the worker's checkpoint to its end, to the worker.
  *
+ * @param end The last position at the time of the call.
  * @returns Whether it came to the end, rather than to that of its right to work.
  */
 export async function workOff<Tx>(
   store: EventStore,
+  projection: CompiledProjection<Tx>,
+  worker: Worker<Tx>,
+  guard: Guard,
+  end: string | undefined,
+): Promise<boolean> {
+  for (;;) {
+    try {
+      return await readOn(store, projection, worker, guard, end);
+    } catch (error) {
+      await worker.refused(error);
+    }
+  }
+}
+
+async function readOn<Tx>(
+  store: EventStore,
   { filter, from }: CompiledProjection<Tx>,
   worker: Worker<Tx>,
   guard: Guard,
+  end: string | undefined,
 ): Promise<boolean> {
-  const end = await store.getLastPosition();
   const after = worker.record.position ?? from;
   const events = store.readAll({ ...filter, after })[Symbol.asyncIterator]();
   const take = itemsAtHand(events);

@@ -54,11 +54,13 @@ export { waitFor, type WaitForOptions } from "./wait_for.ts";
 export {
   CheckpointConflictError,
   DamagedCheckpointError,
+  type DisconnectionReason,
   type FailedEvent,
   HandlerTimeoutError,
   NotParkedError,
   ParkedListFullError,
   ProjectionBehindError,
+  ProjectionDisconnectedError,
   ProjectionFencedError,
   type ProjectionId,
   ProjectionNameTakenError,

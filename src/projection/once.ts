@@ -6,14 +6,15 @@
 
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { checkSignal, readOptions } from "../options.ts";
+import { checkFunction, checkSignal, readOptions } from "../options.ts";
 import { sleep } from "../sleep.ts";
-import { DamagedHistoryError } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
+import { type Warn, warner, type Warning } from "../warning.ts";
+import { outcomeOf } from "./ends.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import { workOff } from "./log.ts";
 import type { Guard } from "./progress.ts";
-import { compileProjection, type Projection } from "./projection.ts";
+import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
 import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
 
@@ -23,6 +24,8 @@ export interface ProjectOnceOptions {
   readonly budgetMs?: number;
   /** Ends the work with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Takes the warning `projection-parked`: an event was set aside. @default {console.warn, once a call} */
+  readonly onWarning?: (warning: Warning) => void;
 }
 
 /** What was done. */
@@ -40,13 +43,13 @@ class BudgetSpent extends Error {}
 
 /** Returns the options, every default filled in. */
 function checkOnce(
-  { budgetMs = 1000, signal = new AbortController().signal }: ProjectOnceOptions,
-): Required<ProjectOnceOptions> {
+  { budgetMs = 1000, signal = new AbortController().signal, onWarning }: ProjectOnceOptions,
+): { readonly budgetMs: number; readonly signal: AbortSignal; readonly warn: Warn } {
   if (typeof budgetMs !== "number" || !(budgetMs > 0)) {
     throw new InvalidArgumentError("options.budgetMs", "must be a number of milliseconds above 0");
   }
   checkSignal(signal);
-  return { budgetMs, signal };
+  return { budgetMs, signal, warn: warner(checkFunction("options.onWarning", onWarning)) };
 }
 
 /**
@@ -86,7 +89,7 @@ export async function projectOnce<E extends Event, Tx = undefined>(
   projection: Projection<E, Tx>,
   options?: ProjectOnceOptions,
 ): Promise<ProjectedOnce> {
-  const { budgetMs, signal } = readOptions(options, checkOnce);
+  const { budgetMs, signal, warn } = readOptions(options, checkOnce);
   const deadline = performance.now() + budgetMs;
   const guard: Guard = {
     signal,
@@ -96,26 +99,41 @@ export async function projectOnce<E extends Event, Tx = undefined>(
       if (performance.now() + milliseconds >= deadline) throw new BudgetSpent();
       await sleep(milliseconds, signal);
     },
+    warn,
   };
   const compiled = compileProjection(projection);
+  try {
+    return await projectWithin(untyped(store), compiled, guard);
+  } catch (error) {
+    throw outcomeOf(compiled.id, error);
+  }
+}
+
+/** Works until the log or the budget is at its end, again if another worker wrote in between. */
+async function projectWithin<Tx>(
+  store: EventStore,
+  projection: CompiledProjection<Tx>,
+  guard: Guard,
+): Promise<ProjectedOnce> {
   for (let handled = 0;;) {
-    const worker = await Worker.load(untyped(store), compiled, guard);
+    const worker = await Worker.load(store, projection, guard);
     const before = worker.record.handled;
-    try {
-      await worker.finishIntent();
-      const caughtUp = await workOff(untyped(store), compiled, worker, guard);
+    const result = (caughtUp: boolean): ProjectedOnce => {
       handled += worker.record.handled - before;
       return { position: worker.record.position, handled, caughtUp };
+    };
+    try {
+      await worker.finishIntent();
+      return result(await workOff(store, projection, worker, guard, await store.getLastPosition()));
     } catch (error) {
-      if (error instanceof BudgetSpent) {
-        handled += worker.record.handled - before;
-        return { position: worker.record.position, handled, caughtUp: false };
+      if (error instanceof BudgetSpent) return result(false);
+      if (!(error instanceof CheckpointConflictError)) {
+        // Whatever the work ends with, what was handled is done.
+        await worker.salvage();
+        throw error;
       }
-      // Damage ends the log before it, and what was handled of it is done.
-      if (error instanceof DamagedHistoryError) await worker.flush();
-      if (!(error instanceof CheckpointConflictError)) throw error;
-      if (performance.now() >= deadline) {
-        const { record } = await Worker.load(untyped(store), compiled, guard);
+      if (guard.isOver()) {
+        const { record } = await Worker.load(store, projection, guard);
         return { position: record.position, handled, caughtUp: false };
       }
     } finally {

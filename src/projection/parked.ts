@@ -245,6 +245,7 @@ async function repeated<Tx>(
     check: () => signal.throwIfAborted(),
     isOver: () => false,
     sleep: (milliseconds) => sleep(milliseconds, signal),
+    warn: () => {}, // a retry that fails rejects
   };
   for (;;) {
     const worker = await Worker.load(store, compiled, guard);

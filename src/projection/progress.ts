@@ -5,10 +5,13 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
+import type { EventIdentity } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { UnitOfWork } from "./checkpoints.ts";
 import type { CompiledProjection } from "./projection.ts";
-import type { ProjectionRecord } from "./record.ts";
+import type { ParkedEvent, ProjectionRecord } from "./record.ts";
+import { countParked } from "./observation.ts";
+import type { Warn } from "../warning.ts";
 
 /** The limits of a worker's right to work. */
 export interface Guard {
@@ -20,16 +23,20 @@ export interface Guard {
   readonly signal: AbortSignal;
   /** Waits before a further attempt. */
   sleep(milliseconds: number): Promise<void>;
+  /** Called whenever a commit has moved the checkpoint. */
+  onCommit?(): void;
+  /** Takes warnings. */
+  readonly warn: Warn;
 }
 
 /** A record that is being worked on. */
 export type Draft = { -readonly [K in keyof ProjectionRecord]: ProjectionRecord[K] };
 
 /** Notes in the record that an event is done with. */
-export type Advance = (draft: Draft, event: StoredEvent) => void;
+export type Advance = (draft: Draft, event: EventIdentity) => void;
 
 /** The way of a worker through the log. */
-export function moveOn(draft: Draft, event: StoredEvent): void {
+export function moveOn(draft: Draft, event: EventIdentity): void {
   draft.position = event.position;
 }
 
@@ -56,6 +63,8 @@ export class Progress<Tx> {
   readonly #blocked = new Set<string>();
   #isUnitUsed = false;
   #isDirty = false;
+  /** Whether the last commit has failed. */
+  #hasFailed = false;
   #uncommitted = 0;
   #committedAt = performance.now();
   #lookedAt = this.#committedAt;
@@ -126,7 +135,7 @@ export class Progress<Tx> {
   }
 
   /** Goes past an event that waits behind a parked one. */
-  leave(event: StoredEvent): Promise<void> | undefined {
+  leave(event: EventIdentity): Promise<void> | undefined {
     moveOn(this.draft, event);
     return this.#moved(false);
   }
@@ -187,15 +196,40 @@ export class Progress<Tx> {
     if (this.#isDirty) await this.commit();
   }
 
+  /**
+   * Commits what was handled before the work ends with a failure. What belongs to a commit that has failed is not
+   * repeated: the writes of its handlers are gone. A failure here says nothing that the first one did not.
+   */
+  async salvage(): Promise<void> {
+    if (this.#hasFailed) return;
+    await this.flush().catch(() => {});
+  }
+
   /** Commits the record, together with what handlers wrote. */
   async commit(): Promise<void> {
     this.#guard.check();
+    const before = this.#checkpointer.record.position;
+    this.#hasFailed = true;
     await this.#checkpointer.commit(this.draft, this.#isUnitUsed ? this.unit : undefined);
+    this.#hasFailed = false;
+    if (this.draft.position !== before) this.#guard.onCommit?.();
     this.#isUnitUsed = false;
     this.#isDirty = false;
     this.#uncommitted = 0;
     this.#committedAt = performance.now();
     if (this.draft.position !== undefined) this.#onProgress?.(this.draft.position);
+  }
+
+  /** Reports an event that was set aside. */
+  noteParked({ position, eventType, actorId, error }: ParkedEvent): void {
+    const { name, version } = this.#projection.id;
+    countParked(name);
+    this.#guard.warn({
+      code: "projection-parked",
+      message:
+        `projection "${name}" version ${version} has parked the event "${eventType}" of actor "${actorId}" at ` +
+        `position ${position} (${error}): correct the cause, then call retryParked() or discardParked()`,
+    });
   }
 
   /** The most bytes that what a reaction appends, or what is parked, may take in the record: half of it each. */

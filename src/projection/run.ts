@@ -4,16 +4,16 @@
  * @module
  */
 
-import { BucketUnreachableError, LeaseLostError } from "../cluster/errors.ts";
+import { LeaseLostError } from "../cluster/errors.ts";
 import type { Lease, LeaseOptions, LeaseStore } from "../cluster/lease.ts";
 import { nameFault } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkSignal, readOptions } from "../options.ts";
-import { backoff, sleep } from "../sleep.ts";
-import { BackendError, DamagedHistoryError } from "../store/errors.ts";
+import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
+import { endOf, outcomeOf, Patience } from "./ends.ts";
 import { CheckpointConflictError, ProjectionFencedError } from "./errors.ts";
 import { workOff } from "./log.ts";
 import type { Guard } from "./progress.ts";
@@ -37,7 +37,11 @@ export interface RunOptions {
   readonly holder?: string;
   /** Ends the run: `finished` rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Takes warnings: a store that could not be reached, a lease that was lost. @default {console.warn, once a kind and minute} */
+  /**
+   * Takes warnings: `projection-interrupted` (a server or database that cannot be reached), `projection-parked` (an event
+   * was set aside), `projection-stopped` (with the error of `finished` as its cause) and `projection-ended` (the store was
+   * closed). @default {console.warn, once a kind and minute}
+   */
   readonly onWarning?: (warning: Warning) => void;
 }
 
@@ -52,8 +56,11 @@ export interface ProjectionRun extends AsyncDisposable {
   /** What it is doing. */
   readonly state: RunState;
   /**
-   * Resolves after `close()`; rejects with what the run cannot go on with: {@linkcode ProjectionStoppedError}, a damaged or
-   * truncated log, a checkpoint that is not of this log, the reason of the signal.
+   * Resolves after `close()`, of the run or of its store. Rejects with the error that the run ends with:
+   * {@linkcode ProjectionStoppedError} (a handler has failed as often as its policy allows), a log that is damaged,
+   * truncated, replaced or newer than the program, {@linkcode ProjectionDisconnectedError} (a closed handle, a deleted
+   * bucket, refused credentials), or the reason of the signal. A rejection that no one waits for is reported as a warning
+   * and does not end the process.
    */
   readonly finished: Promise<void>;
   /**
@@ -118,8 +125,11 @@ function checkRun({ ...options }: RunOptions): RunOptions {
   return options;
 }
 
-const FIRST_WAIT = 100;
-const LONGEST_WAIT = 5000;
+/** How long a run must have followed the log for its next failure to count as the first one, in milliseconds. */
+const STEADY = 10_000;
+/** How often a run that waits for another worker looks whether it could work, at first and later, in milliseconds. */
+const FIRST_LOOK = 500;
+const LONGEST_LOOK = 5_000;
 
 class Run<Tx> implements ProjectionRun {
   readonly finished: Promise<void>;
@@ -127,18 +137,21 @@ class Run<Tx> implements ProjectionRun {
   readonly #projection: CompiledProjection<Tx>;
   readonly #options: RunOptions;
   readonly #warn: Warn;
+  readonly #patience: Patience;
   readonly #id = crypto.randomUUID();
   readonly #closing = new AbortController();
   readonly #listeners = new Set<(position: string) => void>();
   #state: RunState = "waiting";
+  #liveSince = Infinity;
 
   constructor(store: EventStore, projection: CompiledProjection<Tx>, options: RunOptions) {
     this.#store = store;
     this.#projection = projection;
     this.#options = options;
     this.#warn = warner(options.onWarning);
+    this.#patience = new Patience(projection.id);
     this.finished = this.#work();
-    this.finished.catch(() => {}); // whoever does not ask for it sees the state
+    this.finished.catch(() => {}); // the warning and the state report it too
   }
 
   get state(): RunState {
@@ -170,47 +183,63 @@ class Run<Tx> implements ProjectionRun {
     const { signal } = this.#options;
     const ending = AbortSignal.any([this.#closing.signal, ...(signal ? [signal] : [])]);
     try {
-      await Promise.resolve(); // `finished` is there before anything can happen
+      await Promise.resolve(); // `finished` must exist before anything can happen
       const leases = this.#options.leases ?? await this.#projection.checkpoints.leases?.();
-      for (let failures = 0; !ending.aborted;) {
-        try {
-          await this.#turn(leases, ending, () => failures = 0);
-        } catch (error) {
-          if (ending.aborted && isAbortOf(error, ending)) break;
-          if (!this.#canGoOn(error)) throw error;
-          if (error instanceof LeaseLostError || error instanceof CheckpointConflictError) continue;
-          this.#state = "unreachable";
-          const { name, version } = this.#projection.id;
-          this.#warn({
-            code: "projection-interrupted",
-            message: `projection "${name}" version ${version} was interrupted and tries again`,
-            cause: error,
-          });
-          await sleep(backoff(++failures, FIRST_WAIT, LONGEST_WAIT), ending).catch(() => {});
-        }
-      }
+      while (!ending.aborted) await this.#attempt(leases, ending);
       if (!this.#closing.signal.aborted) signal?.throwIfAborted();
       this.#state = "closed";
     } catch (error) {
       this.#state = "stopped";
-      throw error;
+      if (signal?.aborted && error === signal.reason) throw error;
+      const outcome = outcomeOf(this.#projection.id, error);
+      this.#report("projection-stopped", "has stopped", outcome);
+      throw outcome;
     }
   }
 
-  /** What is over by itself: another worker came, or something cannot be reached. */
-  #canGoOn(error: unknown): boolean {
-    return error instanceof LeaseLostError || error instanceof CheckpointConflictError ||
-      error instanceof BackendError || error instanceof BucketUnreachableError;
+  /** Works until something fails, and waits if another attempt is worth it. */
+  async #attempt(leases: LeaseStore | undefined, ending: AbortSignal): Promise<void> {
+    try {
+      await this.#turn(leases, ending);
+    } catch (error) {
+      if (ending.aborted && isAbortOf(error, ending)) return;
+      if (endOf(error) === "closed") {
+        this.#closing.abort();
+        return this.#report("projection-ended", "has ended, because its store was closed", undefined);
+      }
+      if (performance.now() - this.#liveSince > STEADY) this.#patience.reset();
+      this.#liveSince = Infinity;
+      await sleep(this.#interrupted(error), ending).catch(() => {});
+    }
+  }
+
+  /**
+   * Notes a failure that may pass; returns how long to wait.
+   *
+   * @throws What the run ends with, if waiting does not help.
+   */
+  #interrupted(error: unknown): number {
+    const wait = this.#patience.waitAfter(error);
+    if (endOf(error) === "superseded") return wait;
+    this.#state = "unreachable";
+    this.#report("projection-interrupted", "was interrupted and tries again", error);
+    return wait;
+  }
+
+  #report(code: string, what: string, cause: unknown): void {
+    const { name, version } = this.#projection.id;
+    const message = `projection "${name}" version ${version} ${what}`;
+    this.#warn(cause === undefined ? { code, message } : { code, message, cause });
   }
 
   /** Works from taking the lease to losing it. */
-  async #turn(leases: LeaseStore | undefined, ending: AbortSignal, onProgress: () => void): Promise<void> {
-    this.#state = "waiting";
-    const lease = await this.#acquire(leases, ending);
+  async #turn(leases: LeaseStore | undefined, ending: AbortSignal): Promise<void> {
+    if (this.#state !== "unreachable") this.#state = "waiting";
+    const lease = leases && await this.#acquire(leases, ending);
     try {
-      await this.#session(lease, ending, onProgress);
+      await this.#session(lease, ending);
     } catch (error) {
-      // A woken worker hears of its loss from the checkpoint or from the clock, whichever speaks first.
+      // After a suspension either the checkpoint or the clock is the first to show that the lease is lost.
       const isConflict = error instanceof CheckpointConflictError || error instanceof ProjectionFencedError;
       if (isConflict && lease && !lease.isHeld) throw lease.signal.reason ?? error;
       if (error instanceof CheckpointConflictError && !lease) await this.#assertOurs(error);
@@ -220,11 +249,42 @@ class Run<Tx> implements ProjectionRun {
     }
   }
 
-  async #acquire(leases: LeaseStore | undefined, signal: AbortSignal): Promise<Lease | undefined> {
+  /** Waits for the lease, and looks meanwhile whether the checkpoints can be reached at all. */
+  async #acquire(leases: LeaseStore, ending: AbortSignal): Promise<Lease> {
     const { name, version } = this.#projection.id;
     const { leaseTtl: ttl, holder } = this.#options;
+    const waiting = new AbortController();
+    const signal = AbortSignal.any([ending, waiting.signal]);
+    const looking = this.#look(signal, (error) => waiting.abort(error));
     const options: LeaseOptions = { signal, ...(ttl && { ttl }), ...(holder && { holder }) };
-    return await leases?.acquire(`projection ${version} ${name}`, options);
+    try {
+      return await leases.acquire(`projection ${version} ${name}`, options);
+    } finally {
+      waiting.abort();
+      await looking;
+    }
+  }
+
+  async #look(signal: AbortSignal, giveUp: (error: unknown) => void): Promise<void> {
+    const { checkpoints, id } = this.#projection;
+    for (let wait = FIRST_LOOK;; wait = Math.min(wait * 2, LONGEST_LOOK)) {
+      try {
+        await sleep(wait, signal);
+      } catch {
+        return;
+      }
+      try {
+        await checkpoints.load(id);
+        if (!signal.aborted) this.#state = "waiting";
+      } catch (error) {
+        if (signal.aborted) return;
+        try {
+          this.#interrupted(error);
+        } catch (outcome) {
+          return giveUp(outcome);
+        }
+      }
+    }
   }
 
   /** Without a lease the newer worker wins. A retry of a parked event, or `projectOnce`, takes nothing over. */
@@ -236,11 +296,36 @@ class Run<Tx> implements ProjectionRun {
     }
   }
 
-  async #session(lease: Lease | undefined, ending: AbortSignal, onProgress: () => void): Promise<void> {
+  async #session(lease: Lease | undefined, ending: AbortSignal): Promise<void> {
+    const guard = this.#guard(lease, ending);
+    const worker = await Worker.load(this.#store, this.#projection, guard, (position) => {
+      for (const listener of this.#listeners) listener(position);
+    });
+    try {
+      await worker.claim(this.#id, lease?.fencingToken);
+      await worker.finishIntent();
+      const end = await this.#store.getLastPosition();
+      this.#state = "catching-up";
+      if (!await workOff(this.#store, this.#projection, worker, guard, end)) return;
+      this.#state = "live";
+      this.#liveSince = performance.now();
+      await follow(this.#store, this.#projection, worker, guard, AbortSignal.any([guard.signal, ending]));
+    } catch (error) {
+      // A clean end in the middle of a wait for another attempt: what was done before it is committed.
+      if (this.#closing.signal.aborted && isAbortOf(error, ending)) await worker.flush();
+      // Whatever the work ends with, what was handled is done.
+      else await worker.salvage();
+      throw error;
+    } finally {
+      worker.discard();
+    }
+  }
+
+  /** The limits of a session's right to work. */
+  #guard(lease: Lease | undefined, ending: AbortSignal): Guard {
     const { signal: aborted } = this.#options;
-    const ends = [...(lease ? [lease.signal] : []), ...(aborted ? [aborted] : [])];
-    const signal = AbortSignal.any(ends);
-    const guard: Guard = {
+    const signal = AbortSignal.any([...(lease ? [lease.signal] : []), ...(aborted ? [aborted] : [])]);
+    return {
       signal,
       isOver: () => ending.aborted,
       check: () => {
@@ -250,29 +335,9 @@ class Run<Tx> implements ProjectionRun {
         aborted?.throwIfAborted();
       },
       sleep: (milliseconds) => sleep(milliseconds, AbortSignal.any([signal, ending])),
+      onCommit: () => this.#patience.reset(),
+      warn: this.#warn,
     };
-    const worker = await Worker.load(this.#store, this.#projection, guard, (position) => {
-      for (const listener of this.#listeners) listener(position);
-    });
-    try {
-      await worker.claim(this.#id, lease?.fencingToken);
-      onProgress();
-      await worker.finishIntent();
-      this.#state = "catching-up";
-      if (!await workOff(this.#store, this.#projection, worker, guard)) return;
-      this.#state = "live";
-      const over = AbortSignal.any([signal, ending]);
-      // Where the store was closed, the projection ends with it.
-      if (await follow(this.#store, this.#projection, worker, guard, over)) this.#closing.abort();
-    } catch (error) {
-      // A clean end in the middle of a wait for another attempt: what was done before it is committed.
-      if (this.#closing.signal.aborted && isAbortOf(error, ending)) await worker.flush();
-      // Damage ends the log before it, and what was handled of it is done.
-      if (error instanceof DamagedHistoryError) await worker.flush();
-      throw error;
-    } finally {
-      worker.discard();
-    }
   }
 }
 

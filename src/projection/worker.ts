@@ -8,9 +8,11 @@
  * @module
  */
 
+import { EventSchemaError } from "../event/errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { backoff } from "../sleep.ts";
-import { blame, HandlerFailure, inTime, isPending, referenceOf } from "./attempt.ts";
+import { blame, type EventIdentity, HandlerFailure, inTime, isPending, referenceOf } from "./attempt.ts";
+import { isOfHistory } from "./ends.ts";
 import { ProjectionFencedError } from "./errors.ts";
 import { checkRoom, eventOf, giveUp, giveUpIntent } from "./give_up.ts";
 import { HandlerTurn } from "./handler_context.ts";
@@ -98,7 +100,7 @@ export class Worker<Tx> {
           await this.#progress.commit();
         });
       } catch (error) {
-        if (!isRefusal(error)) throw error;
+        if (!isRefusal(error) && !isOfHistory(error)) throw error;
         return await giveUpIntent(this.#projection, this.#progress, error, isRetry);
       }
       this.#progress.amend(() => draft.intent = others.length > 0 ? others : undefined);
@@ -198,20 +200,9 @@ export class Worker<Tx> {
 
   /** Tries an event again and again, and gives it up in the end. */
   async #retry(event: StoredEvent, advance: Advance, error: unknown, failed: number): Promise<void> {
-    const { failure, id } = this.#projection;
-    const progress = this.#progress;
     for (let attempts = failed;; attempts++) {
-      this.#guard.check();
-      const failing = { ...referenceOf(event), error: shortError(error), attempts };
-      progress.amend((draft) => draft.failing = failing);
-      if (attempts > failure.retries) {
-        return await giveUp(this.#projection, progress, event, { advance, cause: error, attempts });
-      }
-      // What was handled before must not wait, and the attempts are remembered.
-      await progress.flush();
-      await this.#guard.sleep(backoff(attempts, failure.firstDelay, failure.longestDelay));
-      this.#guard.check();
-      const turn = new HandlerTurn(progress.unit, id.version, attempts + 1);
+      if (await this.#failed(event, advance, error, attempts)) return;
+      const turn = new HandlerTurn(this.#progress.unit, this.#projection.id.version, attempts + 1);
       try {
         return await this.#finish(event, advance, turn, this.#call(event, turn));
       } catch (cause) {
@@ -219,6 +210,45 @@ export class Worker<Tx> {
         error = cause.cause;
       }
     }
+  }
+
+  /**
+   * Notes a failed attempt, and waits before the next one.
+   *
+   * @returns Whether there is no next one, and the event was set aside.
+   */
+  async #failed(event: EventIdentity, advance: Advance, error: unknown, attempts: number): Promise<boolean> {
+    const { failure } = this.#projection;
+    const progress = this.#progress;
+    this.#guard.check();
+    const failing = { ...referenceOf(event), error: shortError(error), attempts };
+    progress.amend((draft) => draft.failing = failing);
+    if (attempts > failure.retries) {
+      await giveUp(this.#projection, progress, event, { advance, cause: error, attempts });
+      return true;
+    }
+    // What was handled before must not wait, and the attempts are remembered.
+    await progress.flush();
+    await this.#guard.sleep(backoff(attempts, failure.firstDelay, failure.longestDelay));
+    this.#guard.check();
+    return false;
+  }
+
+  /**
+   * Takes a failed read of the log: an event that its schema or an upcaster refuses counts as an attempt of its handler
+   * that failed. The log is then to be read again from the record's position.
+   *
+   * @throws What is no refusal of an event.
+   */
+  async refused(error: unknown, advance: Advance = moveOn): Promise<void> {
+    if (!(error instanceof EventSchemaError)) throw error;
+    const { eventId: id, eventType, actorId, version, position } = error;
+    const event: EventIdentity = { id, eventType, actorId, version, position };
+    const progress = this.#progress;
+    if (advance === moveOn && progress.isBlocked(actorId)) return await progress.leave(event);
+    const { failing } = progress.draft;
+    const attempts = failing?.position === position ? failing.attempts + 1 : 1;
+    await this.#failed(event, advance, error, attempts);
   }
 
   #call(event: StoredEvent, turn: HandlerTurn<Tx>): HandlerResult | Promise<HandlerResult> {
@@ -254,6 +284,11 @@ export class Worker<Tx> {
   /** Commits what is not committed yet. */
   async flush(): Promise<void> {
     await this.#progress.flush();
+  }
+
+  /** Commits what was handled before the work ends with a failure. */
+  async salvage(): Promise<void> {
+    await this.#progress.salvage();
   }
 
   /** Forgets what was not committed. */

@@ -1,9 +1,5 @@
 /**
- * Positions: events of one store's global log.
- *
- * A position names an event and not only a place: it ends with a proof, some digits of the checksum of the commit that
- * is stored there. A log that was restored to an earlier state and has grown again holds other commits at the same
- * places, so that a position of the lost part is recognised.
+ * Positions: places in one store's global log.
  *
  * @module
  */
@@ -13,33 +9,12 @@ import { InvalidPositionError } from "./errors.ts";
 /** A log's random id: 12 hexadecimal digits. */
 const LOG_ID = /^[0-9a-f]{12}$/;
 
-/** Three hexadecimal digits of every number that has so many, ready to be used: a position is made for every event. */
-export const DIGITS: readonly string[] = Array.from(
-  { length: 16 ** 3 },
-  (_, number) => number.toString(16).padStart(3, "0"),
-);
-const MASK = DIGITS.length - 1;
-
-/** The hexadecimal digits of a proof. One of 17 million commits passes for another one. */
-export const PROOF_WIDTH = 6;
-
-/** The proof of a place whose commit is missing or cannot be read. */
-export const NO_PROOF: string = "0".repeat(PROOF_WIDTH);
-
-/** The proof of a commit: the last digits of its checksum. */
-export function proofOf(checksum: number): string {
-  return DIGITS[checksum >>> 12 & MASK]! + DIGITS[checksum & MASK]!;
-}
-
 /** Makes the id of a new log. */
 export function newLogId(): string {
   return crypto.randomUUID().replaceAll("-", "").slice(-12);
 }
 
-/**
- * The positions of one log: its id, a dash, a body of fixed width that orders them, and a proof. The proof comes last: two
- * positions of one log are ordered by `<`.
- */
+/** The positions of one log: its id, a dash, and a body of fixed width that orders them. */
 export class LogPositions {
   readonly #prefix: string;
   readonly #width: number;
@@ -52,16 +27,16 @@ export class LogPositions {
   constructor(logId: string, width: number) {
     this.#prefix = logId + "-";
     this.#width = width;
-    this.#body = new RegExp(`^[0-9a-f]{${width + PROOF_WIDTH}}$`);
+    this.#body = new RegExp(`^[0-9a-f]{${width}}$`);
   }
 
-  /** The position with a body, which has the fixed width, and the proof behind it. */
-  of(bodyAndProof: string): string {
-    return this.#prefix + bodyAndProof;
+  /** The position with a body, which has the fixed width. */
+  of(body: string): string {
+    return this.#prefix + body;
   }
 
   /**
-   * The body of a position of this log. Whether its proof is right, the caller has to find out.
+   * The body of a position of this log.
    *
    * @throws {InvalidPositionError} If it is malformed or of another log.
    */
@@ -71,7 +46,9 @@ export class LogPositions {
     }
     if (!position.startsWith(this.#prefix)) throw new InvalidPositionError(position, "foreign");
     const body = position.slice(this.#prefix.length);
-    if (!this.#body.test(body)) throw new InvalidPositionError(position, "malformed");
-    return body.slice(0, this.#width);
+    if (body.length !== this.#width || !this.#body.test(body)) {
+      throw new InvalidPositionError(position, "malformed");
+    }
+    return body;
   }
 }

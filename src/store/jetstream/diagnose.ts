@@ -24,13 +24,15 @@ export interface DiagnoseSources {
   readonly connection: NatsConnection;
   /** The stream. */
   readonly log: EventLog;
+  /** Where things lie. */
+  readonly layout: Layout;
   /** Remembers actors before their events expire. */
   readonly sweeper: Sweeper;
 }
 
 /** Everything that an operator should know. */
 export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
-  const { connection, log } = sources;
+  const { connection, log, layout } = sources;
   const before = Date.now();
   let info: StreamInfo;
   try {
@@ -42,7 +44,7 @@ export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
   }
   const after = Date.now();
   return [
-    ...settings(log.layout, info),
+    ...settings(layout, info),
     ...replicas(info),
     ...durability(info),
     ...retention(info),
@@ -54,7 +56,7 @@ export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
 }
 
 function settings(layout: Layout, { config }: StreamInfo): Finding[] {
-  const differences = streamDifferences(() => layout, config, { retention: undefined, replicas: undefined });
+  const differences = streamDifferences(layout, config, { retention: undefined, replicas: undefined });
   return differences.map(({ setting, expected, actual }): Finding => ({
     code: "stream-changed",
     severity: "critical",

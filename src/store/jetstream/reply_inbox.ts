@@ -15,6 +15,8 @@ export type NoAnswer =
   | "no responders"
   /** The connection was lost: what was sent may or may not have arrived. */
   | "disconnected"
+  /** The connection was closed before it was sent. */
+  | "closed"
   /** The server denied the publication: it did not happen. */
   | "denied";
 

@@ -46,6 +46,7 @@ const EXPLANATIONS: Readonly<Record<NoAnswer, string>> = {
   "timeout": "the server did not answer in time",
   "no responders": "nobody listens there; is JetStream on, does the stream exist, and has it a leader?",
   "disconnected": "the connection was lost",
+  "closed": "the connection is closed",
   "denied": "the server denied it; check the permissions",
 };
 
@@ -258,7 +259,8 @@ export class JetStreamRequests {
   /** @throws {NoAnswerError} if no answer can come. */
   #assertReachable(subject: string): void {
     if (this.#inbox.failure) throw new NoAnswerError(subject, "denied", this.#inbox.failure.message);
-    if (this.#state.isClosed || !this.#state.isConnected) throw new NoAnswerError(subject, "disconnected");
+    if (this.#state.isClosed) throw new NoAnswerError(subject, "closed");
+    if (!this.#state.isConnected) throw new NoAnswerError(subject, "disconnected");
   }
 }
 
@@ -286,7 +288,7 @@ function apiError(subject: string, error: NonNullable<ErrorAnswer["error"]>): Je
 export function isTransient(error: unknown): boolean {
   if (error instanceof StreamNotFoundError) return false;
   if (error instanceof JetStreamApiError) return error.code === 0 || TRANSIENT_CODES.has(error.code);
-  return error instanceof NoAnswerError && error.why !== "denied";
+  return error instanceof NoAnswerError && error.why !== "denied" && error.why !== "closed";
 }
 
 /** No leader or peer at the moment, limits of the moment, or a server that is just starting. */

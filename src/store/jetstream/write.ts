@@ -35,8 +35,6 @@ export class WritePart {
   trail: Trail = Trail.EMPTY;
   /** The actor's newest token once it is stored. */
   fence = 0;
-  /** The checksum of its message. */
-  checksum = 0;
   /** The next part in the line for the same actor. */
   next: WritePart | undefined;
 
@@ -168,8 +166,7 @@ export class Write implements Publication {
   /** Its messages, one a part. */
   messages(encoder: CommitEncoder): OutgoingMessage[] {
     const messages = listOf<OutgoingMessage>();
-    for (const written of this.parts) {
-      const { subject, body, part, head, fence, trail } = written;
+    for (const { subject, body, part, head, fence, trail } of this.parts) {
       const versions: number[] = [];
       for (const { event } of part.drafts) versions.push(event.version);
       messages.push(encoder.encode(subject, body, {
@@ -181,7 +178,6 @@ export class Write implements Publication {
         previousSequence: head.sequence,
         trail,
       }));
-      written.checksum = encoder.checksum;
     }
     return messages;
   }
@@ -196,10 +192,10 @@ export class Write implements Publication {
   succeed(firstSequence: number, records: Records): void {
     const events = listOf<StoredEvent>();
     for (let index = 0; index < this.parts.length; index++) {
-      const { checksum, part: { drafts } } = this.parts[index]!;
+      const { drafts } = this.parts[index]!.part;
       for (let place = 0; place < drafts.length; place++) {
         const { event } = drafts[place]!;
-        event.position = records.position(firstSequence + index, place, checksum);
+        event.position = records.position(firstSequence + index, place);
         events.push(Object.freeze(event));
       }
     }
