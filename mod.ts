@@ -109,7 +109,6 @@ export {
   type StreamDifference,
   StreamMismatchError,
   StreamNotFoundError,
-  StreamReplacedError,
   SweepEndedError,
   type SweepReport,
 } from "./src/store/jetstream/mod.ts";

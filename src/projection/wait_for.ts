@@ -8,7 +8,8 @@ import { BucketUnreachableError } from "../cluster/errors.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkSignal, readOptions } from "../options.ts";
-import { BackendError, InvalidPositionError } from "../store/errors.ts";
+import { BackendError } from "../store/errors.ts";
+import { rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore, ProjectionReference } from "./checkpoints.ts";
 import { ProjectionBehindError, type ProjectionId } from "./errors.ts";
@@ -32,9 +33,6 @@ interface Nearby {
   readonly ended?: Promise<void>;
 }
 
-/** The form of positions: the log's id, and a body of fixed width. */
-const POSITION = /^[0-9a-f]{12}-[0-9a-f]+$/;
-
 /**
  * Waits, from any process, until a projection has handled the event at a position.
  *
@@ -42,7 +40,8 @@ const POSITION = /^[0-9a-f]{12}-[0-9a-f]+$/;
  * @param projection Its name, version and checkpoints; the projection itself will do.
  * @param position The position that a save returned.
  * @throws {ProjectionBehindError} If it takes too long.
- * @throws {InvalidPositionError} If it is no position of this log, or one that it has not reached.
+ * @throws {InvalidPositionError} If it is no position of this log, or one that it has not reached, or the checkpoint is
+ * none: the log was restored to an earlier state.
  *
  * @example Read your writes, where another process does the work
  * ```ts
@@ -98,14 +97,15 @@ export function readWaitFor(options: WaitForOptions | undefined): WaitForOptions
 
 /** Waits, helped by a worker in the same process if there is one. */
 export async function waitForPosition(
-  store: Pick<EventStore, "getLastPosition">,
+  store: EventStore,
   checkpoints: Pick<CheckpointStore<unknown>, "load">,
   id: ProjectionId,
   position: string,
   options: WaitForOptions & Nearby,
 ): Promise<void> {
   const { timeout = 10_000, pollInterval = 20, signal, listen, ended } = options;
-  checkPosition(position, await store.getLastPosition());
+  const log = rawLogOf(store);
+  await log.checkPosition(position);
   const deadline = performance.now() + timeout;
   let failure: { readonly error: unknown } | undefined;
   let wake = (): void => {};
@@ -129,12 +129,17 @@ export async function waitForPosition(
       try {
         const stored = await checkpoints.load(id);
         if (stored) reached = parseRecord(id, stored).position;
+        if (reached !== undefined && reached >= position) {
+          // A checkpoint of a lost part of the log is ahead of everything that came in its place.
+          if (reached !== position) await log.checkPosition(reached);
+          return;
+        }
       } catch (error) {
         // What cannot be reached now may be in time.
         const mayPass = error instanceof BackendError || error instanceof BucketUnreachableError;
         if (!mayPass || performance.now() >= deadline) throw error;
       }
-      if (reached !== undefined && reached >= position || isReached) return;
+      if (isReached) return;
       if (failure) throw failure.error;
       const left = deadline - performance.now();
       if (left <= 0) throw new ProjectionBehindError(id, position, reached, timeout);
@@ -148,15 +153,4 @@ export async function waitForPosition(
     unlisten?.();
     signal?.removeEventListener("abort", abort);
   }
-}
-
-/** Refuses what is no position of the log with this last position. */
-function checkPosition(position: unknown, last: string | undefined): asserts position is string {
-  if (typeof position !== "string" || !POSITION.test(position)) {
-    throw new InvalidPositionError(position, "malformed");
-  }
-  if (last === undefined) throw new InvalidPositionError(position, "ahead");
-  if (position.slice(0, 12) !== last.slice(0, 12)) throw new InvalidPositionError(position, "foreign");
-  if (position.length !== last.length) throw new InvalidPositionError(position, "malformed");
-  if (position > last) throw new InvalidPositionError(position, "ahead");
 }

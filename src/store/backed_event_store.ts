@@ -125,6 +125,10 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         const commit = { parts, fencingToken: undefined, unfenced: false, signal };
         return await this.#track(() => backend.commit(commit));
       },
+      checkPosition: async (position) => {
+        this.#assertOpen();
+        await this.#track(() => backend.checkPosition(position));
+      },
     });
   }
 
@@ -281,7 +285,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     const read = readVerification(options);
     read.signal?.throwIfAborted();
-    return await this.#track(() => verifyFor(read, (options) => this.#backend.verify(options)));
+    return await this.#track(() => verifyFor(read, this.#backend));
   }
 
   /** Says in words what weakens this store's promises as it is set up. */

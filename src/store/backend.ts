@@ -50,6 +50,9 @@ export interface LogFollow extends LogRead {
   readonly signal: AbortSignal;
 }
 
+/** What a verification has found: a report without its verdict. */
+export type Verified = Omit<VerificationReport, "ok">;
+
 /** Consecutive events of the global log. */
 export interface LogBatch {
   /** The events; all that the filter asks for, and perhaps others. */
@@ -103,8 +106,15 @@ export interface StorageBackend {
   /** The actors that have events. */
   listActors(options: ListActorsOptions): AsyncIterable<ActorSummary>;
 
-  /** Checks everything. */
-  verify(options: VerifyOptions): Promise<VerificationReport>;
+  /**
+   * Checks that a position is that of an event of this log, or of a place that it has come to.
+   *
+   * @throws {InvalidPositionError} If it is not.
+   */
+  checkPosition(position: string): void | Promise<void>;
+
+  /** Checks everything but the expected position. */
+  verify(options: VerifyOptions): Promise<Verified>;
 
   /** Says what weakens its promises. */
   diagnose(): Promise<Finding[]>;

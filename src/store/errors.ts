@@ -214,11 +214,14 @@ export class InvalidPositionError extends AetherError {
   override readonly name = "InvalidPositionError";
   /** The position as it was given. */
   readonly position: unknown;
-  /** What is wrong with it: no position at all, one of another log, or one that this log has not reached. */
-  readonly reason: "malformed" | "foreign" | "ahead";
+  /**
+   * What is wrong with it: no position at all, one of another log, one that this log has not reached, or one of an event
+   * that this log no longer has, because it was restored to an earlier state and has grown again.
+   */
+  readonly reason: "malformed" | "foreign" | "ahead" | "diverged";
 
   /** Names the position and the reason. */
-  constructor(position: unknown, reason: "malformed" | "foreign" | "ahead") {
+  constructor(position: unknown, reason: "malformed" | "foreign" | "ahead" | "diverged") {
     const shown = typeof position === "string" ? `"${position.slice(0, 80)}"` : typeof position;
     super(
       {
@@ -227,6 +230,9 @@ export class InvalidPositionError extends AetherError {
         foreign: `The position ${shown} is of another log: begin again at "start" of this one`,
         ahead:
           `The position ${shown} is ahead of the log: its end is lost, or the position is of a newer copy of it`,
+        diverged:
+          `The position ${shown} is of an event that this log does not have: the log was restored to an earlier state ` +
+          'and has grown again. Build what was read from it again, from "start"',
       }[reason],
     );
     this.position = position;

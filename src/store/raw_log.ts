@@ -5,6 +5,7 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
+import { DamagedHistoryError, HistoryTruncatedError } from "./errors.ts";
 import type { LogBatch } from "./backend.ts";
 import type { EventStore, LogStart } from "./types.ts";
 
@@ -14,6 +15,8 @@ export interface RawLog {
   read(after: LogStart, signal: AbortSignal | undefined): AsyncIterable<StoredEvent>;
   /** Saves events of another store in one commit, as they are. */
   save(events: readonly StoredEvent[], signal: AbortSignal | undefined): Promise<readonly StoredEvent[]>;
+  /** Checks a position. @throws {InvalidPositionError} If it is none of this log, or one that it has not reached. */
+  checkPosition(position: string): Promise<void>;
 }
 
 const offered = new WeakMap<object, RawLog>();
@@ -28,6 +31,14 @@ export function rawLogOf(store: EventStore): RawLog {
   return offered.get(store) ?? {
     read: (after, signal) => store.readAll({ after, ...(signal && { signal }) }),
     save: (events, signal) => store.saveEvents(events, signal && { signal }),
+    checkPosition: async (position) => {
+      try {
+        for await (const _ of store.readAll({ after: position, limit: 1 })) break;
+      } catch (error) {
+        // What is wrong with the events behind a position is not wrong with the position.
+        if (!(error instanceof DamagedHistoryError || error instanceof HistoryTruncatedError)) throw error;
+      }
+    },
   };
 }
 

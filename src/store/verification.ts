@@ -4,18 +4,22 @@
  * @module
  */
 
-import { BackendError, DamagedHistoryError } from "./errors.ts";
-import type { LogPositions } from "./position.ts";
+import { BackendError, DamagedHistoryError, InvalidPositionError } from "./errors.ts";
+import type { StorageBackend, Verified } from "./backend.ts";
 import type { VerificationProgress, VerificationReport, VerifyOptions } from "./types.ts";
 
 /**
  * Verifies with the caller's own signal and function: the signal's reason, and what the function throws, are no failure
  * of the backend's and come as they are.
+ *
+ * @throws {InvalidPositionError} If the expected position is none of this log.
  */
 export async function verifyFor(
   { onProgress, ...options }: VerifyOptions,
-  verify: (options: VerifyOptions) => Promise<VerificationReport>,
+  backend: Pick<StorageBackend, "checkPosition" | "verify">,
 ): Promise<VerificationReport> {
+  const { expectedPosition } = options;
+  const isAhead = expectedPosition !== undefined && await isAheadOf(backend, expectedPosition);
   let thrown: unknown;
   const report = (progress: VerificationProgress): void => {
     try {
@@ -26,7 +30,8 @@ export async function verifyFor(
     }
   };
   try {
-    return await verify({ ...options, ...(onProgress && { onProgress: report }) });
+    const found = await backend.verify({ ...options, ...(onProgress && { onProgress: report }) });
+    return reportVerification(found, isAhead ? expectedPosition : undefined);
   } catch (error) {
     if (!(error instanceof BackendError)) throw error;
     const own = thrown ?? (options.signal?.aborted ? options.signal.reason : undefined);
@@ -34,27 +39,36 @@ export async function verifyFor(
   }
 }
 
+/** Whether a log has not reached a position; that it is none of the log is thrown. */
+async function isAheadOf(
+  backend: Pick<StorageBackend, "checkPosition">,
+  position: string,
+): Promise<boolean> {
+  try {
+    await backend.checkPosition(position);
+    return false;
+  } catch (error) {
+    if (error instanceof InvalidPositionError && error.reason === "ahead") return true;
+    throw error;
+  }
+}
+
 /**
- * Completes a report: a position that somebody outside remembers must not be ahead of the log.
+ * Completes a report: a position that is remembered outside the log must not be ahead of it.
  *
- * @throws {InvalidPositionError} If the expected position is none of this log.
+ * @param ahead The expected position, if the log has not reached it.
  */
-export function reportVerification(
-  found: Omit<VerificationReport, "ok">,
-  expectedPosition: string | undefined,
-  positions: LogPositions,
-): VerificationReport {
+export function reportVerification(found: Verified, ahead: string | undefined): VerificationReport {
   const faults = [...found.faults];
-  if (expectedPosition !== undefined) {
-    positions.bodyOf(expectedPosition);
-    if (found.lastPosition === undefined || found.lastPosition < expectedPosition) {
-      const last = found.lastPosition ?? "none";
-      faults.push(
-        new DamagedHistoryError(`the log ends at ${last}, before the expected position`, {
-          position: expectedPosition,
-        }),
-      );
-    }
+  if (ahead !== undefined) {
+    faults.push(
+      new DamagedHistoryError(
+        `the log ends at ${found.lastPosition ?? "none"}, before the expected position`,
+        {
+          position: ahead,
+        },
+      ),
+    );
   }
   return Object.freeze({ ...found, ok: faults.length === 0, faults });
 }

@@ -29,6 +29,8 @@ export class SparseLog {
   readonly #actors: number;
   /** The stream sequences of each actor's events. */
   readonly #sequences = new Map<number, readonly number[]>();
+  /** The subjects of all actors. */
+  #subjects = "";
   #reader: JetStreamEventStore | undefined;
 
   constructor(url: string, raw: Raw, events: number, closing: (close: () => Promise<void>) => void) {
@@ -44,6 +46,8 @@ export class SparseLog {
       const reader = await JetStreamEventStore.open(url, { namespace: this.namespace });
       closing(() => reader.close());
       this.#reader = reader;
+      const { config } = await raw.requests.streamInfo(this.stream);
+      [this.#subjects = ""] = config.subjects as string[];
       for (let actor = 0; actor < Math.min(this.#actors, REPLAYED); actor++) {
         const events = await reader.getEvents(`sparse-${actor}`);
         assert.equal(events.length, PER_ACTOR);
@@ -86,7 +90,7 @@ export class SparseLog {
 
   /** Replays an actor as the stock client does. */
   async replayStock(): Promise<void> {
-    const subject = `aether.${this.namespace}.sparse-${this.#pick()}`;
+    const subject = this.#subjects.replace(">", `sparse-${this.#pick()}`);
     await stockReplay(this.#url, this.stream, subject, PER_ACTOR);
   }
 

@@ -85,7 +85,9 @@ Deno.test("JetStream: a damaged event ends a projection before it, in its histor
   const [, last] = await add(store, 2);
   await until("it is live", () => run.state === "live" && live.seen.length === 2);
   // Not an event at all, where the events of an actor are.
-  nats.connection.publish("aether.default.a", new TextEncoder().encode("{"));
+  const { config } = await nats.requests.streamInfo("aether_default");
+  const [subjects] = config.subjects as string[];
+  nats.connection.publish(subjects!.replace(">", "a"), new TextEncoder().encode("{"));
   await nats.connection.flush();
   await add(store, 2, ["b"]);
   const isDamaged = (error: unknown): boolean => error instanceof DamagedHistoryError;

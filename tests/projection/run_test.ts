@@ -152,7 +152,8 @@ Deno.test("waitFor() refuses what is no position of the log, and gives up in tim
       ["nonsense", "malformed"],
       [mine!.position + "0", "malformed"],
       [foreign!.position, "foreign"],
-      [mine!.position.slice(0, -1) + "f", "ahead"],
+      [mine!.position.slice(0, -7) + "f" + mine!.position.slice(-6), "ahead"],
+      [mine!.position.slice(0, -1) + "f", "diverged"],
     ] as const
   ) {
     await assert.rejects(

@@ -125,6 +125,11 @@ function slowly(
   });
 }
 
+/** A position with the proof that every position in memory has. */
+function proven<T>(position: T): T | string {
+  return typeof position === "string" && position.includes("-") ? position.slice(0, -6) + "000000" : position;
+}
+
 const METHODS = [
   "takeOver",
   "getEvents",
@@ -133,6 +138,7 @@ const METHODS = [
   "readLog",
   "followLog",
   "getLastPosition",
+  "checkPosition",
   "listActors",
   "verify",
   "diagnose",
@@ -386,6 +392,20 @@ export const brokenStores: readonly BrokenStore[] = [
       "of many writers at one version exactly one wins",
       MODEL,
     ],
+  },
+  {
+    defect: "takes a position for a place, whatever event was there",
+    harness: over(
+      class extends Backend {
+        override readLog(read: LogRead): AsyncIterable<LogBatch> {
+          return super.readLog({ ...read, after: proven(read.after) });
+        }
+        override checkPosition(position: string): void {
+          super.checkPosition(proven(position));
+        }
+      },
+    ),
+    caughtBy: ["a position is refused if its proof is not that of the commit at its place"],
   },
   {
     defect: "shows readers the log in different orders",

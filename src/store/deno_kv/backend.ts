@@ -5,25 +5,17 @@
  */
 
 import type { StoredEvent } from "../../event/types.ts";
-import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend } from "../backend.ts";
+import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
 import { type Commit, encodeParts } from "../commit.ts";
 import { followLog, type Wakeups } from "../follow.ts";
-import type { LogPositions } from "../position.ts";
 import type { Snapshot } from "../snapshot.ts";
-import type {
-  ActorSummary,
-  Finding,
-  ListActorsOptions,
-  StoreLimits,
-  VerificationReport,
-  VerifyOptions,
-} from "../types.ts";
-import { reportVerification } from "../verification.ts";
+import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "../types.ts";
 import { iterating, reading } from "./failures.ts";
 import type { Heads } from "./heads.ts";
 import { readHistory } from "./history.ts";
+import type { KvPositions } from "./kv_positions.ts";
 import { MAX_CHECKS_REMOTE } from "./layout.ts";
-import { lastPosition, readLog } from "./log.ts";
+import { checkPosition, lastPosition, readLog } from "./log.ts";
 import type { Records } from "./records.ts";
 import { firstEntry } from "./scan.ts";
 import type { Snapshots } from "./snapshots.ts";
@@ -44,7 +36,7 @@ export const KV_LIMITS: StoreLimits = Object.freeze({
 /** What a backend is put together from. */
 export interface KvParts {
   /** The log's positions. */
-  readonly positions: LogPositions;
+  readonly positions: KvPositions;
   /** Reads records. */
   readonly records: Records;
   /** The heads of actors. */
@@ -149,9 +141,13 @@ export class KvBackend implements StorageBackend {
     }
   }
 
-  async verify(options: VerifyOptions): Promise<VerificationReport> {
-    const found = await reading("verify", () => verifyRecords(this.#parts.records, options));
-    return reportVerification(found, options.expectedPosition, this.#parts.positions);
+  async checkPosition(position: string): Promise<void> {
+    const { records, positions } = this.#parts;
+    await reading("checkPosition", () => checkPosition(records, positions, position));
+  }
+
+  verify(options: VerifyOptions): Promise<Verified> {
+    return reading("verify", () => verifyRecords(this.#parts.records, options));
   }
 
   diagnose(): Promise<Finding[]> {

@@ -6,13 +6,12 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import type { LogBatch } from "../backend.ts";
-import { LogChains } from "../chain.ts";
+import { type CommitRecord, LogChains } from "../chain.ts";
 import { DamagedHistoryError, type HistoryFault, InvalidPositionError } from "../errors.ts";
-import type { LogPositions } from "../position.ts";
 import type { LogStart } from "../types.ts";
-import { VERSIONSTAMP_WIDTH } from "./record.ts";
-import type { Records } from "./records.ts";
-import { firstEntry, scan } from "./scan.ts";
+import type { KvPositions } from "./kv_positions.ts";
+import type { OrFault, Records } from "./records.ts";
+import { firstEntry, getAll, scan } from "./scan.ts";
 
 /** What a read of the log needs. */
 export interface LogReading {
@@ -24,18 +23,15 @@ export interface LogReading {
   readonly onDamage: ((fault: HistoryFault) => void) | undefined;
 }
 
-/** The greatest index of an event in its commit. */
-const LAST_INDEX = 0xffff;
-
 /** The log's events from a position on, in batches. */
 export async function* readLog(
   records: Records,
-  positions: LogPositions,
+  positions: KvPositions,
   { after, bounded, onDamage }: LogReading,
 ): AsyncIterable<LogBatch> {
   if (after === "end") return;
-  const resumed = after !== "start" && after !== "first-kept" ? positions.bodyOf(after) : undefined;
-  const begun = resumed?.slice(0, VERSIONSTAMP_WIDTH);
+  const resumed = after !== "start" && after !== "first-kept" ? after : undefined;
+  const begun = resumed === undefined ? undefined : positions.place(resumed).versionstamp;
   let range = records.logRange;
   if (bounded || begun) {
     const last = await lastCommit(records);
@@ -45,11 +41,16 @@ export async function* readLog(
   }
   if (begun) range = { ...range, start: records.layout.commit(begun) };
   const chains = new LogChains(!begun);
+  let position = resumed;
+  let isChecked = resumed === undefined;
   for await (const entries of scan(records.kv, range)) {
     let events: StoredEvent[] = [];
     for (const entry of entries) {
       const isBegun = entry.key.at(-1) === begun;
-      for (const record of await records.readLogged(entry)) {
+      const shares = await records.readLogged(entry);
+      if (!isChecked) assertHolds(isBegun ? shares : [], after);
+      isChecked = true;
+      for (const record of shares) {
         const fault = record instanceof DamagedHistoryError ? record : chains.accept(record);
         if (fault && !(isBegun && fault.position !== undefined && fault.position <= after)) {
           if (events.length > 0) yield { events, position: events.at(-1)!.position };
@@ -61,10 +62,36 @@ export async function* readLog(
         for (const event of record.events) if (!isBegun || event.position > after) events.push(event);
       }
     }
-    const position = events.at(-1)?.position ??
-      records.position(entries.at(-1)!.key.at(-1) as string, LAST_INDEX);
-    yield { events, position };
+    position = events.at(-1)?.position ?? position;
+    if (position !== undefined) yield { events, position };
   }
+}
+
+/**
+ * Holds a position against the log.
+ *
+ * @throws {InvalidPositionError} If it is none of this log, or one that it has not reached.
+ */
+export async function checkPosition(
+  records: Records,
+  positions: KvPositions,
+  position: string,
+): Promise<void> {
+  const { versionstamp } = positions.place(position);
+  const [entry] = await getAll(records.kv, [records.layout.commit(versionstamp)]);
+  if (entry && entry.versionstamp !== null) return assertHolds(await records.readLogged(entry), position);
+  const last = await lastCommit(records);
+  const isAhead = last === undefined || versionstamp > last;
+  throw new InvalidPositionError(position, isAhead ? "ahead" : "diverged");
+}
+
+/** Checks that the event of a position is in a record of the log; what cannot be read is no matter of the position. */
+function assertHolds(shares: readonly OrFault<CommitRecord>[], position: string): void {
+  for (const share of shares) {
+    if (share instanceof DamagedHistoryError) return;
+    if (share.events.some((event) => event.position === position)) return;
+  }
+  throw new InvalidPositionError(position, "diverged");
 }
 
 /** The versionstamp of the log's last record. */

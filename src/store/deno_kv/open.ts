@@ -9,13 +9,13 @@ import { loadChecksum } from "../checksum.ts";
 import { StoreOpenError } from "../errors.ts";
 import { Wakeups } from "../follow.ts";
 import type { StoreSetup } from "../options.ts";
-import { LogPositions, newLogId } from "../position.ts";
+import { newLogId } from "../position.ts";
 import type { Finding } from "../types.ts";
 import { KvBackend } from "./backend.ts";
 import { commitFailure } from "./failures.ts";
 import { Heads } from "./heads.ts";
+import { KvPositions } from "./kv_positions.ts";
 import { Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
-import { INDEX_WIDTH, VERSIONSTAMP_WIDTH } from "./record.ts";
 import { Records } from "./records.ts";
 import { getAll } from "./scan.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -58,11 +58,8 @@ export async function openKvBackend(
   const handles = await openHandles(target);
   try {
     const layout = new Layout(settings.prefix, setup.namespace);
-    const positions = new LogPositions(
-      await openLog(handles.write, layout),
-      VERSIONSTAMP_WIDTH + INDEX_WIDTH,
-    );
     const checksum = await loadChecksum();
+    const positions = new KvPositions(await openLog(handles.write, layout), checksum);
     const context = { positions, checksum };
     const records = new Records(handles.read, layout, context);
     const heads = new Heads(records, settings.cachedActors);

@@ -12,7 +12,7 @@ import { decodeEvents } from "../../event/codec.ts";
 import { utf8 } from "../../event/text.ts";
 import type { CommitRecord } from "../chain.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
-import type { LogPositions } from "../position.ts";
+import type { KvPositions } from "./kv_positions.ts";
 import { MAX_VALUE_BYTES } from "./layout.ts";
 
 /** The first bytes of a value: one for the format, three for the number of chunks, eight for the checksum. */
@@ -20,9 +20,6 @@ const FORMAT = "1";
 const CHUNK_DIGITS = 3;
 const CHECKSUM_DIGITS = 8;
 const HEAD_BYTES = FORMAT.length + CHUNK_DIGITS + CHECKSUM_DIGITS;
-/** Hexadecimal digits of a versionstamp, and of an event's place in its commit: together, a position's body. */
-export const VERSIONSTAMP_WIDTH = 20;
-export const INDEX_WIDTH = 4;
 
 const decoder = new TextDecoder();
 
@@ -139,7 +136,7 @@ export function gappedVersions(previous: number, versions: readonly number[]): r
 /** What turns shares back into events. */
 export interface RecordContext {
   /** The log's positions. */
-  readonly positions: LogPositions;
+  readonly positions: KvPositions;
   /** Checks bytes. */
   readonly checksum: Checksum;
 }
@@ -153,13 +150,14 @@ export function decodeShare(
   share: ShareJson,
   actorId: string,
   versionstamp: string,
-  positions: LogPositions,
+  positions: KvPositions,
 ): CommitRecord {
-  if (!Array.isArray(share?.events)) throw new UnreadableRecord("it is no share of a commit");
+  if (!Array.isArray(share?.events) || typeof share.commit !== "string") {
+    throw new UnreadableRecord("it is no share of a commit");
+  }
   const { commit: commitId, previous: previousVersion, fence = 0, offset = 0 } = share;
   const versions = share.versions ?? share.events.map((_, index) => previousVersion + 1 + index);
-  const positionOf = (index: number): string =>
-    positions.of(versionstamp + (offset + index).toString(16).padStart(INDEX_WIDTH, "0"));
-  const events = decodeEvents(share.events, actorId, versions, positionOf);
+  const positionOf = positions.of(versionstamp, commitId);
+  const events = decodeEvents(share.events, actorId, versions, (index) => positionOf(offset + index));
   return { commitId, actorId, previousVersion, fence, events };
 }

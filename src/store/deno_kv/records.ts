@@ -11,7 +11,6 @@ import {
   chunkCount,
   decodeShare,
   decodeValue,
-  INDEX_WIDTH,
   type LoggedShareJson,
   type RecordContext,
   type ShareJson,
@@ -79,7 +78,7 @@ export class Records {
       shares = decodeValue(entry.value, this.#context.checksum) as readonly LoggedShareJson[];
     } catch (error) {
       if (!isUnreadable(error)) throw error;
-      const position = this.position(versionstamp, 0);
+      const position = this.#context.positions.unread(versionstamp);
       return [
         new DamagedHistoryError(`a commit cannot be read: ${error.message}`, { position }, { cause: error }),
       ];
@@ -106,17 +105,12 @@ export class Records {
     return { start, end: [...start, Number.MIN_SAFE_INTEGER] }; // numbers come after strings
   }
 
-  /** The position of an event of a commit. */
-  position(versionstamp: string, index: number): string {
-    return this.#context.positions.of(versionstamp + index.toString(16).padStart(INDEX_WIDTH, "0"));
-  }
-
   /** A share that is so large that the log only names it. */
   async #referred(share: LoggedShareJson, versionstamp: string): Promise<OrFault<CommitRecord>> {
     const { actor: actorId, previous, offset = 0 } = share;
     const [entry] = await getAll(this.kv, [this.layout.event(actorId, previous + 1)]);
     if (entry?.versionstamp === versionstamp) return await this.read(entry);
-    const position = this.position(versionstamp, offset);
+    const position = this.#context.positions.unread(versionstamp, offset);
     return new DamagedHistoryError("the log names a commit that is not there", {
       actorId,
       version: previous + 1,
@@ -133,7 +127,7 @@ export class Records {
   #fault(entry: Deno.KvEntry<unknown>, error: unknown): DamagedHistoryError {
     if (!isUnreadable(error)) throw error;
     const [actorId, version] = entry.key.slice(-2) as [string, number];
-    const place = { actorId, version, position: this.position(entry.versionstamp, 0) };
+    const place = { actorId, version, position: this.#context.positions.unread(entry.versionstamp) };
     return new DamagedHistoryError(`a record cannot be read: ${error.message}`, place, { cause: error });
   }
 }

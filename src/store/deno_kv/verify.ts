@@ -4,17 +4,15 @@
  * @module
  */
 
+import type { Verified } from "../backend.ts";
 import { type CommitRecord, follows, lastVersion } from "../chain.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
-import type { VerificationReport, VerifyOptions } from "../types.ts";
+import type { VerifyOptions } from "../types.ts";
 import type { Records } from "./records.ts";
 import { firstEntry, getAll, scan } from "./scan.ts";
 
-/** What a verification has found so far. */
-type Found = Omit<VerificationReport, "ok">;
-
 /** Reads all actors' records and the whole log up to its present end, and holds each against the other. */
-export async function verifyRecords(records: Records, options: VerifyOptions): Promise<Found> {
+export async function verifyRecords(records: Records, options: VerifyOptions): Promise<Verified> {
   const verification = new Verification(records, options);
   return await verification.run();
 }
@@ -33,7 +31,7 @@ class Verification {
     this.#options = options;
   }
 
-  async run(): Promise<Found> {
+  async run(): Promise<Verified> {
     const last = (await firstEntry(this.#records.kv, this.#records.logRange, true))?.key.at(-1) as
       | string
       | undefined;

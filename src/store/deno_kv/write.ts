@@ -11,7 +11,7 @@ import { attemptedEvents, type Commit, type CommitPart, numberPart } from "../co
 import { OutcomeUnknownError } from "../errors.ts";
 import type { Head } from "./heads.ts";
 import { type Layout, MAX_VALUE_BYTES } from "./layout.ts";
-import { type Encoded, encodeValue, gappedVersions, INDEX_WIDTH, shareText } from "./record.ts";
+import { type Encoded, encodeValue, gappedVersions, shareText } from "./record.ts";
 
 /** Up to this size a share stands in the log with its events; a larger one is only named there. */
 const LOGGED_BYTES = 16 * 1024;
@@ -115,12 +115,12 @@ export class Write {
   }
 
   /** Answers with the events as they were stored. */
-  succeed(positionOf: (indexText: string) => string): void {
+  succeed(positionOf: (index: number) => string): void {
     const events: StoredEvent[] = [];
     for (const { part, offset } of this.parts) {
       let index = offset;
       for (const { event } of part.drafts) {
-        event.position = positionOf((index++).toString(16).padStart(INDEX_WIDTH, "0"));
+        event.position = positionOf(index++);
         events.push(Object.freeze(event));
       }
     }

@@ -14,10 +14,10 @@ import type { Checksum } from "../checksum.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
 import type { Wakeups } from "../follow.ts";
-import type { LogPositions } from "../position.ts";
 import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "./failures.ts";
 import type { Heads } from "./heads.ts";
 import { buildOperation, divideQueue } from "./group.ts";
+import type { KvPositions } from "./kv_positions.ts";
 import { type Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
 import type { Records } from "./records.ts";
 import { getAll } from "./scan.ts";
@@ -35,7 +35,7 @@ export interface WriterSetup {
   /** Where things lie. */
   readonly layout: Layout;
   /** The log's positions. */
-  readonly positions: LogPositions;
+  readonly positions: KvPositions;
   /** Checks bytes. */
   readonly checksum: Checksum;
   /** The heads of actors. */
@@ -281,7 +281,7 @@ export class GroupWriter {
       const version = part.drafts.at(-1)?.event.version ?? head.version;
       heads.set(part.actorId, { version, fence, guard: write.isTakeOver ? versionstamp : null });
     }
-    write.succeed((index) => positions.of(versionstamp + index));
+    write.succeed(positions.of(versionstamp, write.id));
     wakeups.notify();
   }
 }

@@ -57,7 +57,7 @@ export async function* scanForward(
     if (last < to && consumer.reader.position >= to) {
       throw new DamagedHistoryError("the latest commit is gone while it is read", {
         actorId,
-        position: records.position(to, 0),
+        position: records.placeOf(to, undefined),
       });
     }
   }

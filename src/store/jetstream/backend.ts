@@ -5,19 +5,11 @@
  */
 
 import type { StoredEvent } from "../../event/types.ts";
-import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend } from "../backend.ts";
+import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
 import { type Commit, encodeParts } from "../commit.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Snapshot } from "../snapshot.ts";
-import type {
-  ActorSummary,
-  Finding,
-  ListActorsOptions,
-  StoreLimits,
-  VerificationReport,
-  VerifyOptions,
-} from "../types.ts";
-import { reportVerification } from "../verification.ts";
+import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "../types.ts";
 import { listActors } from "./actors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { diagnose } from "./diagnose.ts";
@@ -25,7 +17,7 @@ import type { EventLog } from "./event_log.ts";
 import { iterating, reading } from "./failures.ts";
 import type { Heads } from "./heads.ts";
 import { readHistory } from "./history.ts";
-import { followLog, lastPosition, readLog } from "./log.ts";
+import { checkPosition, followLog, lastPosition, readLog } from "./log.ts";
 import type { Records } from "./record.ts";
 import type { Snapshots } from "./snapshots.ts";
 import type { Sweeper, SweepReport } from "./sweep.ts";
@@ -117,15 +109,16 @@ export class JetStreamBackend implements StorageBackend {
     return iterating("listActors", this.#check, listActors(this.#parts, actorPrefix));
   }
 
-  async verify(options: VerifyOptions): Promise<VerificationReport> {
-    const { positions } = this.#parts.records;
-    const found = await reading("verify", this.#check, () => verifyLog(this.#parts, options));
-    return reportVerification(found, options.expectedPosition, positions);
+  async checkPosition(position: string): Promise<void> {
+    await reading("checkPosition", this.#check, () => checkPosition(this.#parts, position));
+  }
+
+  verify(options: VerifyOptions): Promise<Verified> {
+    return reading("verify", this.#check, () => verifyLog(this.#parts, options));
   }
 
   diagnose(): Promise<Finding[]> {
-    const { connection, log, sweeper } = this.#parts;
-    return reading("diagnose", this.#check, () => diagnose({ connection, log, layout: log.layout, sweeper }));
+    return reading("diagnose", this.#check, () => diagnose(this.#parts));
   }
 
   saveSnapshot(snapshot: Snapshot): Promise<void> {

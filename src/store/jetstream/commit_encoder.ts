@@ -52,14 +52,16 @@ const DIGIT_0 = 0x30;
 
 /** Writes the messages of one log. */
 export class CommitEncoder {
-  readonly #checksum: Checksum;
+  readonly #crc: Checksum;
   readonly #seed: number;
   /** What is written to; what was written belongs to the messages in it, which may have to be sent again. */
   #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_BYTES);
   #end = 0;
+  /** The checksum of the message that was written last. */
+  checksum = 0;
 
   constructor(logId: string, checksum: Checksum) {
-    this.#checksum = checksum;
+    this.#crc = checksum;
     this.#seed = checksum(utf8(logId));
   }
 
@@ -110,7 +112,8 @@ export class CommitEncoder {
     this.#bytes.copyWithin(this.#end, text, textEnd);
     this.#end += textEnd - text;
     const covered = this.#bytes.subarray(bodyStart, this.#end);
-    writeChecksum(this.#checksum(covered, this.#seed), this.#bytes, textEnd + 1);
+    this.checksum = this.#crc(covered, this.#seed);
+    writeChecksum(this.checksum, this.#bytes, textEnd + 1);
     this.#end = bodyEnd; // the rest is not sent: the next message takes its place
 
     const data = this.#bytes.subarray(bodyStart, bodyEnd);

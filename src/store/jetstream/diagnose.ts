@@ -24,15 +24,13 @@ export interface DiagnoseSources {
   readonly connection: NatsConnection;
   /** The stream. */
   readonly log: EventLog;
-  /** Where things lie. */
-  readonly layout: Layout;
   /** Remembers actors before their events expire. */
   readonly sweeper: Sweeper;
 }
 
 /** Everything that an operator should know. */
 export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
-  const { connection, log, layout } = sources;
+  const { connection, log } = sources;
   const before = Date.now();
   let info: StreamInfo;
   try {
@@ -44,7 +42,7 @@ export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
   }
   const after = Date.now();
   return [
-    ...settings(layout, info),
+    ...settings(log.layout, info),
     ...replicas(info),
     ...durability(info),
     ...retention(info),
@@ -56,7 +54,7 @@ export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
 }
 
 function settings(layout: Layout, { config }: StreamInfo): Finding[] {
-  const differences = streamDifferences(layout, config, { retention: undefined, replicas: undefined });
+  const differences = streamDifferences(() => layout, config, { retention: undefined, replicas: undefined });
   return differences.map(({ setting, expected, actual }): Finding => ({
     code: "stream-changed",
     severity: "critical",

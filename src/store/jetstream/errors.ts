@@ -63,20 +63,6 @@ export class StreamMismatchError extends AetherError {
   }
 }
 
-/** The stream was deleted and created anew while a store was open on it: it is another log. */
-export class StreamReplacedError extends AetherError {
-  /** The name of the error's class. */
-  override readonly name = "StreamReplacedError";
-
-  /** Names the stream. */
-  constructor(readonly stream: string) {
-    super(
-      `The stream "${stream}" was deleted and created anew: it is another log. Restore it from a backup, or close this ` +
-        "store, and open it again on the new log",
-    );
-  }
-}
-
 function shown(value: unknown): string {
   return JSON.stringify(value) ?? "unset";
 }

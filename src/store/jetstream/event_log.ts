@@ -6,8 +6,8 @@
  */
 
 import type { ConnectionState } from "./connection_state.ts";
-import { StreamReplacedError } from "./errors.ts";
 import { backoff, sleep } from "../../sleep.ts";
+import { LogReplacedError } from "../errors.ts";
 import { FIRST_WAIT, LONGEST_WAIT, patiently } from "./failures.ts";
 import type { Layout } from "./layout.ts";
 import { OrderedConsumer, type OrderedConsumerOptions } from "./ordered_consumer.ts";
@@ -54,8 +54,6 @@ export interface EventLogSetup {
   readonly requests: JetStreamRequests;
   /** Where things lie. */
   readonly layout: Layout;
-  /** The log's id. */
-  readonly logId: string;
   /** Whether messages expire. */
   readonly expires: boolean;
   /** How long a read may wait for a leader or a connection, in milliseconds. */
@@ -64,9 +62,7 @@ export interface EventLogSetup {
 
 /** Reads the stream. */
 export class EventLog {
-  /** The log's id. */
-  readonly logId: string;
-  /** Where things lie. */
+  /** Where things are stored. */
   readonly layout: Layout;
   /** The API. */
   readonly requests: JetStreamRequests;
@@ -81,11 +77,10 @@ export class EventLog {
   #lookedAt = -Infinity;
   #replaced = false;
 
-  constructor({ state, requests, layout, logId, expires, patience }: EventLogSetup) {
+  constructor({ state, requests, layout, expires, patience }: EventLogSetup) {
     this.#state = state;
     this.requests = requests;
     this.layout = layout;
-    this.logId = logId;
     this.expires = expires;
     this.#patience = patience;
   }
@@ -120,7 +115,7 @@ export class EventLog {
     return isSound || !this.expires;
   }
 
-  /** Whether the stream was another log when it was last looked at, as it is now and then while new actors are saved. */
+  /** Whether the log was no longer there when it was last looked at. */
   get isReplaced(): boolean {
     return this.#replaced;
   }
@@ -141,7 +136,7 @@ export class EventLog {
 
   /** The last message, of all or of those that a filter chooses, from the leader. */
   last(filter = ANY): Promise<StoredMessage | undefined> {
-    const read = (): Promise<StoredMessage | undefined> => this.#get({ last_by_subj: filter });
+    const read = (): Promise<StoredMessage | undefined> => this.#ofThisLog({ last_by_subj: filter });
     if (filter !== ANY) return read();
     return this.upToDate(read, (last) => last !== undefined && last.sequence < this.#highest);
   }
@@ -166,7 +161,7 @@ export class EventLog {
 
   /** The first message that is kept, from the leader. */
   first(): Promise<StoredMessage | undefined> {
-    return this.#get({ next_by_subj: ANY, seq: 1 });
+    return this.#ofThisLog({ next_by_subj: ANY, seq: 1 });
   }
 
   /** The sequence of the first message that is kept, from the leader; infinite where none is. */
@@ -199,9 +194,13 @@ export class EventLog {
     return messages;
   }
 
-  /** What the server tells about the stream. Its counts may be stale. */
+  /**
+   * What the server reports about the stream. Its counts may be stale.
+   *
+   * @throws {LogReplacedError} If the stream is not the log that was opened.
+   */
   info(): Promise<StreamInfo> {
-    return this.#patiently(() => this.requests.streamInfo(this.layout.stream));
+    return this.#patiently(() => this.#info());
   }
 
   /** A reader of the stream in order. It ends with an error when the stream is gone or another one. */
@@ -217,22 +216,45 @@ export class EventLog {
   /**
    * Checks that the stream is still the log that was opened.
    *
-   * @throws {StreamReplacedError} If it is another one.
-   * @throws {StreamNotFoundError} If it does not exist.
+   * @throws {LogReplacedError} If it is another one, or does not exist.
    */
   async assertSame(): Promise<void> {
-    const { config } = await this.requests.streamInfo(this.layout.stream);
-    this.#replaced = logIdOf(config) !== this.logId;
-    if (this.#replaced) throw new StreamReplacedError(this.layout.stream);
+    await this.#info();
   }
 
-  /** Checks that the stream exists where nobody took a message: an election passes, a deletion does not. */
-  async assertThere(): Promise<void> {
+  /**
+   * Checks the same if no stream took a message, as far as it can be known now: an election passes.
+   *
+   * @throws {LogReplacedError} If it is another one, or does not exist.
+   */
+  async assertNotReplaced(): Promise<void> {
     try {
-      await this.requests.streamInfo(this.layout.stream);
+      await this.#info();
     } catch (error) {
-      if (error instanceof StreamNotFoundError) throw error;
+      if (error instanceof LogReplacedError) throw error;
     }
+  }
+
+  async #info(): Promise<StreamInfo> {
+    const info = await this.#found(() => this.requests.streamInfo(this.layout.stream));
+    this.#replaced = logIdOf(info.config) !== this.layout.logId;
+    if (this.#replaced) throw this.#replacedError();
+    return info;
+  }
+
+  /** A stream that does not exist is a log that was deleted. */
+  async #found<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof StreamNotFoundError)) throw error;
+      this.#replaced = true;
+      throw this.#replacedError({ cause: error });
+    }
+  }
+
+  #replacedError(options?: ErrorOptions): LogReplacedError {
+    return new LogReplacedError(`stream "${this.layout.stream}"`, options);
   }
 
   /** Whether the leader that answers has heard a majority of its replicas since anybody else can have been elected. */
@@ -244,9 +266,7 @@ export class EventLog {
 
   async #look(now: number): Promise<void> {
     const first = this.expires ? await this.at(1) : undefined;
-    const { ts, config } = await this.requests.streamInfo(this.layout.stream);
-    this.#replaced = logIdOf(config) !== this.logId;
-    if (this.#replaced) return;
+    const { ts, config } = await this.#info();
     if (!this.expires) this.#soundUntil = now + LOOK_VALIDITY;
     if (!first || ts === undefined) return;
     const left = retentionOf(config) - (Date.parse(ts) - Date.parse(first.time));
@@ -254,7 +274,15 @@ export class EventLog {
   }
 
   #get(query: MessageQuery, deadline?: number): Promise<StoredMessage | undefined> {
-    return this.#patiently(() => this.requests.getMessage(this.layout.stream, query), deadline);
+    const { stream } = this.layout;
+    return this.#patiently(() => this.#found(() => this.requests.getMessage(stream, query)), deadline);
+  }
+
+  /** A message that may be of any actor: that there is none, or one of another log, may mean that the log was replaced. */
+  async #ofThisLog(query: MessageQuery): Promise<StoredMessage | undefined> {
+    const message = await this.#get(query);
+    if (!message || !this.layout.holds(message.subject)) await this.info();
+    return message;
   }
 
   #patiently<T>(read: () => Promise<T>, deadline = Infinity): Promise<T> {
@@ -263,6 +291,7 @@ export class EventLog {
   }
 }
 
-function logIdOf({ metadata }: StreamConfig): string | undefined {
+/** The id of the log that a stream holds; `undefined` if it holds none. */
+export function logIdOf({ metadata }: StreamConfig): string | undefined {
   return (metadata as Readonly<Record<string, string>> | undefined)?.[LOG_ID];
 }

@@ -32,21 +32,19 @@ export interface Swept {
 export class ExpiredActors {
   readonly #bucket: Bucket;
   readonly #layout: Layout;
-  readonly #logId: string;
   readonly #checksum: Checksum;
 
-  constructor(bucket: Bucket, layout: Layout, logId: string, checksum: Checksum) {
+  constructor(bucket: Bucket, layout: Layout, checksum: Checksum) {
     this.#bucket = bucket;
     this.#layout = layout;
-    this.#logId = logId;
     this.#checksum = checksum;
   }
 
   /** What is remembered of an actor: by a sweep, or by the snapshot that was taken last. */
   async find(actorId: string): Promise<Pick<ExpiredActor, "version" | "fence"> | undefined> {
     const [record, snapshot] = await Promise.all([
-      this.#bucket.get(this.#layout.actorRecord(this.#logId, actorId)),
-      this.#bucket.get(this.#layout.snapshots(this.#logId, actorId)),
+      this.#bucket.get(this.#layout.actorRecord(actorId)),
+      this.#bucket.get(this.#layout.snapshots(actorId)),
     ]);
     const swept = this.#read<ExpiredActor>(record);
     const taken = this.#read<Pick<Snapshot, "version">>(snapshot);
@@ -57,7 +55,7 @@ export class ExpiredActors {
   /** Remembers an actor, unless a later commit of it is remembered. */
   async remember(actorId: string, actor: ExpiredActor): Promise<void> {
     const data = encodeChecked(JSON.stringify(actor), this.#checksum);
-    await this.#bucket.change(this.#layout.actorRecord(this.#logId, actorId), (stored) => {
+    await this.#bucket.change(this.#layout.actorRecord(actorId), (stored) => {
       const known = this.#read<ExpiredActor>(stored);
       return known && known.sequence >= actor.sequence ? undefined : data;
     });
@@ -65,14 +63,14 @@ export class ExpiredActors {
 
   /** The stream sequence up to which the log was swept. */
   async sweptTo(): Promise<number> {
-    const stored = await this.#bucket.get(this.#layout.sweepRecord(this.#logId));
+    const stored = await this.#bucket.get(this.#layout.sweepRecord);
     return this.#read<Swept>(stored)?.sequence ?? 0;
   }
 
   /** Remembers how far the log was swept. */
   async swept(sequence: number): Promise<void> {
     const data = encodeChecked(JSON.stringify({ sequence } satisfies Swept), this.#checksum);
-    await this.#bucket.change(this.#layout.sweepRecord(this.#logId), (stored) => {
+    await this.#bucket.change(this.#layout.sweepRecord, (stored) => {
       return (this.#read<Swept>(stored)?.sequence ?? 0) >= sequence ? undefined : data;
     });
   }

@@ -94,7 +94,7 @@ export function failureOf(subject: string, outcome: Exclude<PublishOutcome | Not
     : new JetStreamApiError(subject, code, description);
 }
 
-/** Says that the log is not the one that was opened, where that explains what was found. */
+/** Throws a `LogReplacedError` if the log is not the one that was opened: that may explain what was found. */
 export type CheckLog = () => Promise<void>;
 
 /** Gives the errors of a read a type. */
@@ -119,9 +119,11 @@ export async function* iterating<T>(
   }
 }
 
-/** What looks damaged may be of another log, which was created in the place of this one. */
+/** What looks damaged, or is refused, may be of another log, which was made in the place of this one. */
 async function explained(error: unknown, check: CheckLog): Promise<unknown> {
-  if (!(error instanceof DamagedHistoryError) && !(error instanceof InvalidPositionError)) return error;
+  const isSuspect = error instanceof DamagedHistoryError || error instanceof InvalidPositionError ||
+    error instanceof JetStreamApiError;
+  if (!isSuspect) return error;
   try {
     await check();
     return error;
@@ -145,7 +147,6 @@ const WIRE_ERRORS: ReadonlySet<string> = new Set([
   "NotConnectedError",
   "PayloadTooLargeError",
   "UnreadableAnswerError",
-  "StreamReplacedError",
 ]);
 
 function isWire(error: AetherError): boolean {
@@ -154,9 +155,7 @@ function isWire(error: AetherError): boolean {
 
 /** What to do about an error of the server's or the connection's. */
 export function advice(error: unknown): string {
-  if (error instanceof StreamNotFoundError) {
-    return "the stream does not exist any more: restore it from a backup, or open the store again to begin a new log";
-  }
+  if (error instanceof StreamNotFoundError) return "the stream does not exist";
   if (error instanceof PayloadTooLargeError) {
     return `the server takes messages of ${error.limit} bytes, and this one has ${error.size}: raise max_payload on ` +
       "every server of the cluster";

@@ -1,9 +1,10 @@
 /**
- * Where a namespace's events and records lie on a server.
+ * Where the events and records of a log are stored on a server.
  *
  * @module
  */
 
+import { InvalidArgumentError } from "../../errors.ts";
 import {
   actorPrefixFilter,
   decodeActorId,
@@ -12,10 +13,20 @@ import {
   encodeToken,
 } from "../../event/subject.ts";
 
-/** The names of a namespace's stream, of its bucket, and of the subjects in them. */
+/** The name of a namespace's stream. */
+export function streamName(prefix: string, namespace: string): string {
+  return `${prefix.replaceAll(".", "_")}_${encodeNamespace(namespace)}`;
+}
+
+/**
+ * The names of a namespace's stream, of its bucket, and of the subjects in them. The log's id is a level of every
+ * event's subject, and the stream hears no other: a message for another log finds no stream, whatever its name.
+ */
 export class Layout {
   /** The stream of the events. */
   readonly stream: string;
+  /** The id of the log in it. */
+  readonly logId: string;
   /** The first levels of every event's subject. */
   readonly base: string;
   /** The key-value bucket beside it: snapshots, and what is remembered of actors whose events have expired. */
@@ -26,11 +37,12 @@ export class Layout {
   /**
    * @param prefix One or more plain levels.
    * @param namespace A valid namespace.
+   * @param logId The id of the log.
    */
-  constructor(prefix: string, namespace: string) {
-    const token = encodeNamespace(namespace);
-    this.base = `${prefix}.${token}`;
-    this.stream = `${prefix.replaceAll(".", "_")}_${token}`;
+  constructor(prefix: string, namespace: string, logId: string) {
+    this.logId = logId;
+    this.base = `${prefix}.${encodeNamespace(namespace)}.${logId}`;
+    this.stream = streamName(prefix, namespace);
     this.bucket = this.stream;
     this.bucketStream = `KV_${this.bucket}`;
   }
@@ -51,7 +63,13 @@ export class Layout {
    * @throws {InvalidArgumentError} If it is none of an actor.
    */
   actorId(subject: string): string {
+    if (!this.holds(subject)) throw new InvalidArgumentError("subject", `"${subject}" is not of this log`);
     return decodeActorId(subject.slice(this.base.length + 1));
+  }
+
+  /** Whether a subject is of this log. */
+  holds(subject: string): boolean {
+    return subject.startsWith(this.base) && subject[this.base.length] === ".";
   }
 
   /** The subjects that the server is to filter by; undefined where that leaves out nothing. */
@@ -66,23 +84,23 @@ export class Layout {
     return `$KV.${this.bucket}.>`;
   }
 
-  /** The key of a snapshot. Records name their log: they are nothing to a stream that is created anew. */
-  snapshot(logId: string, actorId: string, kind: string): string {
-    return `$KV.${this.bucket}.${logId}.snapshot.${encodeToken(kind)}.${encodeActorId(actorId)}`;
+  /** The key of a snapshot. Records name their log: they mean nothing to a log that is made in its place. */
+  snapshot(actorId: string, kind: string): string {
+    return `$KV.${this.bucket}.${this.logId}.snapshot.${encodeToken(kind)}.${encodeActorId(actorId)}`;
   }
 
   /** All snapshots of an actor. */
-  snapshots(logId: string, actorId: string): string {
-    return `$KV.${this.bucket}.${logId}.snapshot.*.${encodeActorId(actorId)}`;
+  snapshots(actorId: string): string {
+    return `$KV.${this.bucket}.${this.logId}.snapshot.*.${encodeActorId(actorId)}`;
   }
 
   /** The key of what is remembered of an actor. */
-  actorRecord(logId: string, actorId: string): string {
-    return `$KV.${this.bucket}.${logId}.actor.${encodeActorId(actorId)}`;
+  actorRecord(actorId: string): string {
+    return `$KV.${this.bucket}.${this.logId}.actor.${encodeActorId(actorId)}`;
   }
 
   /** The key of how far the log was swept. */
-  sweepRecord(logId: string): string {
-    return `$KV.${this.bucket}.${logId}.sweep`;
+  get sweepRecord(): string {
+    return `$KV.${this.bucket}.${this.logId}.sweep`;
   }
 }

@@ -17,9 +17,8 @@ import {
 import type { EventLog } from "./event_log.ts";
 import { missingBefore } from "./missing.ts";
 import type { OrderedConsumer } from "./ordered_consumer.ts";
-import type { Records } from "./record.ts";
+import type { Records, StoredCommit } from "./record.ts";
 import type { MessageBytes, StoredMessage } from "./stored_message.ts";
-import { LAST_INDEX } from "./stream_positions.ts";
 import { TextRuns } from "./text_run.ts";
 
 /** What the log is read with. */
@@ -49,9 +48,7 @@ export async function lastPosition({ log, records }: LogSources): Promise<string
       if (!message) continue;
       const header = records.header(message);
       if (header instanceof DamagedHistoryError) throw header;
-      if (header.versions.length > 0) {
-        return records.position(message.sequence, header.versions.length - 1);
-      }
+      if (header.versions.length > 0) return records.endOf(header);
     }
     if (sequence <= 1 || messages.at(-1) === undefined) return undefined;
     // Only takeOvers so far: they have no position.
@@ -155,8 +152,7 @@ export async function* followLog(sources: LogSources, follow: LogFollow): AsyncG
     const header = message && records.header(message);
     reading.sequence = passed;
     if (!header || header instanceof DamagedHistoryError) return;
-    const index = header.versions.length > 0 ? header.versions.length - 1 : LAST_INDEX;
-    yield { events: [], position: records.position(passed, index) };
+    yield { events: [], position: records.endOf(header) };
   }
 }
 
@@ -172,21 +168,59 @@ interface Start {
   readonly fromStart: boolean;
 }
 
-/** Checks where a read is to begin. */
-async function findStart({ log, records }: LogSources, { after }: Pick<LogRead, "after">): Promise<Start> {
-  const place = after === "start" || after === "first-kept" ? undefined : records.place(after);
-  const { last, lastSequence } = await log.upToDate(async () => {
+/** The end of the log, and the place of a position in it. */
+interface CheckedEnd {
+  /** The last message. */
+  readonly last: StoredMessage | undefined;
+  /** The sequence of the last message, also of one that has expired. */
+  readonly lastSequence: number;
+  /** The sequence of the position. */
+  readonly sequence: number;
+}
+
+/**
+ * Holds a position against the log. What has expired cannot be compared, and what cannot be read is no matter of the
+ * position.
+ *
+ * @throws {InvalidPositionError} If it is none of this log, or one that it has not reached.
+ */
+export async function checkPosition({ log, records }: LogSources, position: string): Promise<CheckedEnd> {
+  const { sequence, index } = records.place(position);
+  if (sequence < 1) throw new InvalidPositionError(position, "ahead");
+  const [{ last, lastSequence }, message] = await Promise.all([
+    endOf(log, (lastSequence) => sequence > lastSequence),
+    log.at(sequence),
+  ]);
+  if (sequence > lastSequence) throw new InvalidPositionError(position, "ahead");
+  const header = message && records.header(message);
+  if (header && !(header instanceof DamagedHistoryError) && !records.isIn(header, position)) {
+    const isBehindLast = sequence === last?.sequence && index >= header.versions.length;
+    throw new InvalidPositionError(position, isBehindLast ? "ahead" : "diverged");
+  }
+  return { last, lastSequence, sequence };
+}
+
+/** The last message, and its sequence. */
+function endOf(
+  log: EventLog,
+  isBehind: (lastSequence: number) => boolean,
+): Promise<Pick<CheckedEnd, "last" | "lastSequence">> {
+  return log.upToDate(async () => {
     const last = await log.last();
     // An empty stream is a new one, or all of it has expired.
     return { last, lastSequence: last?.sequence ?? (await log.info()).state.last_seq };
-  }, ({ lastSequence }) => place !== undefined && place.sequence > lastSequence);
+  }, ({ lastSequence }) => isBehind(lastSequence));
+}
+
+/** Checks where a read is to begin. */
+async function findStart(sources: LogSources, { after }: Pick<LogRead, "after">): Promise<Start> {
+  const { log, records } = sources;
+  const place = after === "start" || after === "first-kept" ? undefined : await checkPosition(sources, after);
+  const { last, lastSequence } = place ?? await endOf(log, () => false);
   // The first message is read last: others write meanwhile.
   const first = await log.first();
   if (last) log.saw(last.sequence);
   if (place) {
-    if (place.sequence > lastSequence || place.sequence < 1 || (last && isBehind(records, place, last))) {
-      throw new InvalidPositionError(after, "ahead");
-    }
     const kept = first?.sequence ?? lastSequence + 1;
     if (place.sequence + 1 < kept) {
       if (log.expires) throw truncated(records, first);
@@ -203,24 +237,13 @@ async function findStart({ log, records }: LogSources, { after }: Pick<LogRead, 
   return { sequence, after: undefined, last, fromStart: after === "start" };
 }
 
-/** Whether a place is behind the last event of the last message. */
-function isBehind(
-  records: Records,
-  { sequence, index }: { sequence: number; index: number },
-  last: StoredMessage,
-): boolean {
-  if (sequence < last.sequence || index === LAST_INDEX) return false;
-  const header = records.header(last);
-  return !(header instanceof DamagedHistoryError) && index > 0 && index >= header.versions.length;
-}
-
 function truncated(records: Records, first: StoredMessage | undefined): HistoryTruncatedError {
-  return new HistoryTruncatedError({ firstPosition: first && records.position(first.sequence, 0) });
+  return new HistoryTruncatedError({ firstPosition: first && records.placeOf(first.sequence, first) });
 }
 
 function gap(records: Records, sequence: number): DamagedHistoryError {
   return new DamagedHistoryError("commits are missing from the log", {
-    position: records.position(sequence, 0),
+    position: records.placeOf(sequence, undefined),
   });
 }
 
@@ -237,6 +260,8 @@ class LogReading {
   readonly #after: string | undefined;
   readonly #filtered: boolean;
   readonly #chains: LogChains;
+  /** The last commit that was read. */
+  #last: StoredCommit | undefined;
   #position: string | undefined;
 
   constructor(sources: LogSources, { onDamage }: LogRead, start: Start, filtered: boolean) {
@@ -282,6 +307,7 @@ class LogReading {
         this.#reportUnlessBefore(fault);
       }
       if (commit instanceof DamagedHistoryError) continue;
+      this.#last = commit;
       for (const event of commit.events) if (this.#choose(event)) events.push(event);
       // What waits to be handed out lives long enough to cost the garbage collector as much as it cost to read.
       if (events.length >= EVENTS_AT_ONCE) {
@@ -304,8 +330,9 @@ class LogReading {
   }
 
   #batch(events: readonly StoredEvent[]): LogBatch {
+    const { records } = this.#sources;
     this.#position = events.at(-1)?.position ?? this.#position ??
-      this.#sources.records.position(this.sequence, LAST_INDEX);
+      (this.#last ? records.endOf(this.#last) : records.placeOf(this.sequence, undefined));
     return { events, position: this.#position };
   }
 

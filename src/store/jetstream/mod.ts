@@ -65,7 +65,6 @@ export {
   ServerTooOldError,
   type StreamDifference,
   StreamMismatchError,
-  StreamReplacedError,
 } from "./errors.ts";
 export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./requests.ts";
 export type { NoAnswer } from "./reply_inbox.ts";
@@ -128,6 +127,10 @@ export interface JetStreamEventStoreOptions<E extends Event = Event> extends Eve
  *
  * A namespace is a stream; a commit is one message an actor, so that a save is one round trip, and atomic on every
  * number of replicas. Events of several actors are saved as one atomic batch.
+ *
+ * The subject of an actor is `<prefix>.<namespace>.<log id>.<actor id>`. The log's random id is made with the stream,
+ * which hears no other subjects: if the stream is deleted and made again while a store is open, the store's saves and
+ * reads throw {@linkcode LogReplacedError}, and nothing of it is stored in the new log.
  *
  * @typeParam E The union of the events it holds.
  */

@@ -17,12 +17,12 @@ import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { ConnectionState } from "./connection_state.ts";
 import { JetStreamDisabledError, ServerTooOldError, StreamMismatchError } from "./errors.ts";
-import { EventLog, LOG_ID } from "./event_log.ts";
+import { EventLog, logIdOf } from "./event_log.ts";
 import { ExpiredActors } from "./expired_actors.ts";
 import { isDisabled, openError, patiently } from "./failures.ts";
 import { Heads } from "./heads.ts";
 import { KnownActors } from "./known_actors.ts";
-import { Layout } from "./layout.ts";
+import { Layout, streamName } from "./layout.ts";
 import { Publisher } from "./publisher.ts";
 import { Records } from "./record.ts";
 import {
@@ -83,7 +83,8 @@ export async function openJetStreamBackend(
   setup: StoreSetup,
   settings: JetStreamSettings,
 ): Promise<JetStreamBackend> {
-  const layout = new Layout(settings.prefix, setup.namespace);
+  const layoutOf = (logId: string): Layout => new Layout(settings.prefix, setup.namespace, logId);
+  const stream = streamName(settings.prefix, setup.namespace);
   const { connection, opened } = await openConnection("urlOrConnection", target, settings.connect);
   const state = new ConnectionState(connection);
   const closing: (() => void | Promise<void>)[] = [() => state.close()];
@@ -97,17 +98,19 @@ export async function openJetStreamBackend(
     const { answerTimeout: timeout, readTimeout: patience } = settings;
     const requests = new JetStreamRequests(state, { timeout, ...apiPrefix });
     closing.push(() => requests.close());
-    const { config } = await openStream(requests, layout, settings, connection.info?.server_name ?? "");
-    const logId = (config.metadata as Readonly<Record<string, string>>)[LOG_ID]!;
+    const server = connection.info?.server_name ?? "";
+    const { config } = await openStream(requests, stream, layoutOf, settings, server);
+    const logId = logIdOf(config)!;
+    const layout = layoutOf(logId);
     const publisher = new Publisher(state, { timeout, maxInFlight: settings.maxInFlight });
     closing.push(() => publisher.close());
     const retention = retentionOf(config);
     const checksum = await loadChecksum();
     const expires = retention < Infinity;
-    const log = new EventLog({ state, requests, layout, logId, expires, patience });
+    const log = new EventLog({ state, requests, layout, expires, patience });
     const records = new Records(logId, layout, checksum);
     const bucket = new Bucket(layout, requests, publisher, Number(config.num_replicas ?? 1), patience);
-    const expired = new ExpiredActors(bucket, layout, logId, checksum);
+    const expired = new ExpiredActors(bucket, layout, checksum);
     const actors = new KnownActors(settings.cachedActors);
     const heads = new Heads(log, records, expired, actors);
     const encoder = new CommitEncoder(logId, checksum);
@@ -142,7 +145,7 @@ export async function openJetStreamBackend(
     });
   } catch (error) {
     await close();
-    throw openError(layout.stream, error);
+    throw openError(stream, error);
   }
 }
 
@@ -180,17 +183,21 @@ function limitsOf(maxPayload: number): StoreLimits {
   return Object.freeze({ actorsPerCommit: 100, eventsPerCommit: 1_000, bytesPerCommit, bytesPerEvent });
 }
 
-/** The stream of the namespace, which whoever comes first creates. */
+/** Makes the layout of a log by its id. */
+type LayoutOf = (logId: string) => Layout;
+
+/** The stream of the namespace, which is created if there is none. */
 async function openStream(
   requests: JetStreamRequests,
-  layout: Layout,
+  stream: string,
+  layoutOf: LayoutOf,
   choices: StreamChoices,
   server: string,
 ): Promise<StreamInfo> {
   try {
-    const info = await findOrCreate(requests, layout, choices);
-    const differences = streamDifferences(layout, info.config, choices);
-    if (differences.length > 0) throw new StreamMismatchError(layout.stream, differences);
+    const info = await findOrCreate(requests, stream, layoutOf, choices);
+    const differences = streamDifferences(layoutOf, info.config, choices);
+    if (differences.length > 0) throw new StreamMismatchError(stream, differences);
     return info;
   } catch (error) {
     if (isDisabled(error) || (error instanceof NoAnswerError && error.why === "no responders")) {
@@ -202,20 +209,19 @@ async function openStream(
 
 async function findOrCreate(
   requests: JetStreamRequests,
-  layout: Layout,
+  stream: string,
+  layoutOf: LayoutOf,
   choices: StreamChoices,
 ): Promise<StreamInfo> {
   for (;;) {
     try {
-      return await patiently(OPEN_PATIENCE, () => requests.streamInfo(layout.stream));
+      return await patiently(OPEN_PATIENCE, () => requests.streamInfo(stream));
     } catch (error) {
       if (!(error instanceof StreamNotFoundError)) throw error;
     }
+    const config = streamConfig(layoutOf(newLogId()), choices);
     try {
-      return await patiently(
-        OPEN_PATIENCE,
-        () => requests.createStream(streamConfig(layout, newLogId(), choices)),
-      );
+      return await patiently(OPEN_PATIENCE, () => requests.createStream(config));
     } catch (error) {
       // Another store has created it meanwhile.
       if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;

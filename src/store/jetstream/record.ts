@@ -16,10 +16,10 @@ import type { StoredEvent } from "../../event/types.ts";
 import type { CommitRecord } from "../chain.ts";
 import { type Checksum, CHECKSUM_DIGITS, readChecksum } from "../checksum.ts";
 import { DamagedHistoryError } from "../errors.ts";
-import type { LogPositions } from "../position.ts";
+import { NO_PROOF, proofOf } from "../position.ts";
 import type { Layout } from "./layout.ts";
 import { type MessageBytes, payloadOf } from "./stored_message.ts";
-import { type Place, StreamPositions } from "./stream_positions.ts";
+import { LAST_INDEX, type Place, StreamPositions } from "./stream_positions.ts";
 import type { TextRun } from "./text_run.ts";
 import { Trail } from "./trail.ts";
 
@@ -65,10 +65,12 @@ export class CommitHeader {
   readonly fence: number;
   /** The stream sequence of the commit before, as the server checked it; 0 where it had none. */
   readonly previousSequence: number;
+  /** The checksum. */
+  readonly checksum: number;
   readonly #value: string;
 
   constructor(
-    { actorId, sequence, previousVersion, versions, fence, previousSequence, value }: HeaderFields,
+    { actorId, sequence, previousVersion, versions, fence, previousSequence, checksum, value }: HeaderFields,
   ) {
     this.actorId = actorId;
     this.sequence = sequence;
@@ -76,6 +78,7 @@ export class CommitHeader {
     this.versions = versions;
     this.fence = fence;
     this.previousSequence = previousSequence;
+    this.checksum = checksum;
     this.#value = value;
   }
 
@@ -121,8 +124,6 @@ class Unreadable extends Error {}
 
 /** Reads the messages of one log, which a `CommitEncoder` has written. */
 export class Records {
-  /** The log's positions. */
-  readonly positions: LogPositions;
   readonly #layout: Layout;
   readonly #checksum: Checksum;
   readonly #seed: number;
@@ -132,7 +133,6 @@ export class Records {
 
   constructor(logId: string, layout: Layout, checksum: Checksum) {
     this.#places = new StreamPositions(logId);
-    this.positions = this.#places.positions;
     this.#layout = layout;
     this.#checksum = checksum;
     this.#seed = checksum(utf8(logId));
@@ -176,15 +176,40 @@ export class Records {
         }
       }
       const fields = this.#fields(message, text, start);
-      return new StoredCommit(fields, JSON.parse(body), (index) => this.position(sequence, index));
+      const proof = proofOf(fields.checksum);
+      const positionOf = (index: number): string => this.#places.position(sequence, index, proof);
+      return new StoredCommit(fields, JSON.parse(body), positionOf);
     } catch (error) {
       return this.#fault(message, error);
     }
   }
 
-  /** The position of an event of a message. */
-  position(sequence: number, index: number): string {
-    return this.#places.position(sequence, index);
+  /** The position of an event of a message whose checksum is known. */
+  position(sequence: number, index: number, checksum: number): string {
+    return this.#places.position(sequence, index, proofOf(checksum));
+  }
+
+  /** The position of a message: that of its first event; without a proof, if it is missing or cannot be read. */
+  placeOf(sequence: number, message: MessageBytes | undefined): string {
+    const header = message && this.header(message);
+    const isKnown = header !== undefined && !(header instanceof DamagedHistoryError);
+    return this.#places.position(sequence, 0, isKnown ? proofOf(header.checksum) : NO_PROOF);
+  }
+
+  /** The position that a reader has come to when it has read all of a message. */
+  endOf({ sequence, versions, checksum }: CommitHeader): string {
+    return this.position(sequence, versions.length > 0 ? versions.length - 1 : LAST_INDEX, checksum);
+  }
+
+  /**
+   * Whether a position is of an event of this commit, or of the end of it.
+   *
+   * @param position One whose place is this commit.
+   */
+  isIn({ sequence, versions, checksum }: CommitHeader, position: string): boolean {
+    const { index } = this.place(position);
+    if (position !== this.position(sequence, index, checksum)) return false;
+    return index === LAST_INDEX || index < Math.max(1, versions.length);
   }
 
   /**
@@ -234,7 +259,7 @@ export class Records {
       ? following(previousVersion, count)
       : text.slice(start + versionsAt, text.indexOf(" ", start + versionsAt)).split(",").map(Number);
     const value = text.slice(from, to);
-    return { actorId, sequence, previousVersion, versions, fence, previousSequence, value };
+    return { actorId, sequence, previousVersion, versions, fence, previousSequence, checksum, value };
   }
 
   /**
@@ -267,7 +292,7 @@ export class Records {
     if (!(error instanceof Unreadable) && !(error instanceof SyntaxError)) throw error;
     const place = {
       actorId: this.#actorOf(message),
-      position: this.position(message.sequence, 0),
+      position: this.placeOf(message.sequence, undefined),
     };
     return new DamagedHistoryError(`a commit cannot be read: ${error.message}`, place, { cause: error });
   }

@@ -37,7 +37,8 @@ export class Snapshots {
 
   /** The stored snapshot; one that cannot be read is ignored with a warning. */
   async latest(actorId: string, kind: string): Promise<Snapshot | undefined> {
-    const stored = await this.#bucket.get(this.#key(actorId, kind));
+    // A bucket may outlive the log that its records are of.
+    const [stored] = await Promise.all([this.#bucket.get(this.#key(actorId, kind)), this.#log.info()]);
     const snapshot = this.#read(stored, actorId, kind);
     if (!snapshot && stored) {
       const message = `the snapshot "${kind}" of "${actorId}" cannot be read and is ignored`;
@@ -47,7 +48,7 @@ export class Snapshots {
   }
 
   #key(actorId: string, kind: string): string {
-    return this.#log.layout.snapshot(this.#log.logId, actorId, kind);
+    return this.#log.layout.snapshot(actorId, kind);
   }
 
   #read(stored: StoredMessage | undefined, actorId: string, kind: string): Snapshot | undefined {

@@ -5,7 +5,7 @@
  */
 
 import type { StreamDifference } from "./errors.ts";
-import { LOG_FORMAT, LOG_ID } from "./event_log.ts";
+import { LOG_FORMAT, LOG_ID, logIdOf } from "./event_log.ts";
 import type { Layout } from "./layout.ts";
 import type { StreamConfig } from "./requests.ts";
 import { maxAge, NANOSECONDS, ONE_YEAR, type Retention } from "./retention.ts";
@@ -13,6 +13,8 @@ import { maxAge, NANOSECONDS, ONE_YEAR, type Retention } from "./retention.ts";
 /** The shortest window that the server allows in which it looks for repeated message ids; the store sends none. */
 const DUPLICATE_WINDOW_MS = 100;
 const FORMAT = "1";
+/** What the id of a log looks like. */
+const LOG_ID_FORM = /^[0-9a-f]{12}$/;
 
 /** What can be chosen about a stream. Undefined takes an existing one as it is. */
 export interface StreamChoices {
@@ -25,47 +27,44 @@ export interface StreamChoices {
 /** The configuration of a new stream. */
 export function streamConfig(
   layout: Layout,
-  logId: string,
   { retention = ONE_YEAR, replicas = 1 }: StreamChoices,
 ): StreamConfig {
   return {
-    ...appendOnly(layout),
+    ...appendOnly,
     name: layout.stream,
+    subjects: [layout.all],
     description: "Events of Aether. Append-only: never purge it, delete from it, or publish to it by hand",
     num_replicas: replicas,
     max_age: maxAge(retention),
     duplicate_window: DUPLICATE_WINDOW_MS * NANOSECONDS,
-    metadata: { [LOG_ID]: logId, [LOG_FORMAT]: FORMAT },
+    metadata: { [LOG_ID]: layout.logId, [LOG_FORMAT]: FORMAT },
   };
 }
 
 /** What every stream of events must be: what makes it append-only, and what the store reads and writes by. */
-function appendOnly(layout: Layout): Readonly<Record<string, unknown>> {
-  return {
-    subjects: [layout.all],
-    retention: "limits",
-    storage: "file",
-    discard: "new",
-    deny_delete: true,
-    deny_purge: true,
-    allow_rollup_hdrs: false,
-    allow_direct: true,
-    allow_atomic: true,
-    max_msgs_per_subject: -1,
-    max_msgs: -1,
-    compression: "none",
-    sealed: false,
-    no_ack: false,
-    allow_msg_ttl: false,
-    mirror: undefined,
-    sources: undefined,
-    subject_transform: undefined,
-    republish: undefined,
-    allow_msg_counter: false,
-    allow_msg_schedules: false,
-    persist_mode: "default",
-  };
-}
+const appendOnly: Readonly<Record<string, unknown>> = {
+  retention: "limits",
+  storage: "file",
+  discard: "new",
+  deny_delete: true,
+  deny_purge: true,
+  allow_rollup_hdrs: false,
+  allow_direct: true,
+  allow_atomic: true,
+  max_msgs_per_subject: -1,
+  max_msgs: -1,
+  compression: "none",
+  sealed: false,
+  no_ack: false,
+  allow_msg_ttl: false,
+  mirror: undefined,
+  sources: undefined,
+  subject_transform: undefined,
+  republish: undefined,
+  allow_msg_counter: false,
+  allow_msg_schedules: false,
+  persist_mode: "default",
+};
 
 /** What the server leaves out of an answer where it has its default. */
 const DEFAULTS: Readonly<Record<string, unknown>> = {
@@ -87,12 +86,16 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
 
 /** How an existing stream differs from what the store needs and was asked for; settings that do no harm are left out. */
 export function streamDifferences(
-  layout: Layout,
+  layoutOf: (logId: string) => Layout,
   actual: StreamConfig,
   { retention, replicas }: StreamChoices,
 ): StreamDifference[] {
+  const metadata = actual.metadata as Readonly<Record<string, string>> | undefined;
+  const logId = logIdOf(actual);
+  const isLog = logId !== undefined && LOG_ID_FORM.test(logId);
   const expected: Record<string, unknown> = {
-    ...appendOnly(layout),
+    ...appendOnly,
+    ...(isLog ? { subjects: [layoutOf(logId).all] } : {}),
     ...(retention === undefined ? {} : { max_age: maxAge(retention) }),
     ...(replicas === undefined ? {} : { num_replicas: replicas }),
   };
@@ -103,12 +106,11 @@ export function streamDifferences(
       differences.push({ setting, expected: value, actual: found });
     }
   }
-  const metadata = actual.metadata as Readonly<Record<string, string>> | undefined;
   const format = metadata?.[LOG_FORMAT];
   if (format !== FORMAT) {
     differences.push({ setting: `metadata.${LOG_FORMAT}`, expected: FORMAT, actual: format });
-  } else if (!/^[0-9a-f]{12}$/.test(metadata?.[LOG_ID] ?? "")) {
-    differences.push({ setting: `metadata.${LOG_ID}`, expected: "the log's id", actual: metadata?.[LOG_ID] });
+  } else if (!isLog) {
+    differences.push({ setting: `metadata.${LOG_ID}`, expected: "the log's id", actual: logId });
   }
   return differences;
 }

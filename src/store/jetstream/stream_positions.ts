@@ -4,7 +4,7 @@
  * @module
  */
 
-import { LogPositions } from "../position.ts";
+import { DIGITS, LogPositions } from "../position.ts";
 
 /** Hexadecimal digits of a stream sequence (2^53), and of an event's place in its message: together, a position. */
 const SEQUENCE_WIDTH = 14;
@@ -12,11 +12,8 @@ const INDEX_WIDTH = 4;
 /** The last digits of a sequence, so many of which follow one another that they are written in advance. */
 const LOW_WIDTH = 3;
 const LOW_SEQUENCES = 16 ** LOW_WIDTH;
-/** What the first event of each has behind the digits before: a position is put together from two strings. */
-const FIRST_OF: readonly string[] = Array.from(
-  { length: LOW_SEQUENCES },
-  (_, low) => low.toString(16).padStart(LOW_WIDTH, "0") + "0".repeat(INDEX_WIDTH),
-);
+/** What the first event of each has behind the digits before. */
+const FIRST_OF: readonly string[] = DIGITS.map((low) => low + "0".repeat(INDEX_WIDTH));
 /** The place behind every event of a message. */
 export const LAST_INDEX = 0xffff;
 
@@ -40,8 +37,12 @@ export class StreamPositions {
     this.positions = new LogPositions(logId, SEQUENCE_WIDTH + INDEX_WIDTH);
   }
 
-  /** The position of an event of a message. */
-  position(sequence: number, index: number): string {
+  /**
+   * The position of an event of a message.
+   *
+   * @param proof The proof of the message.
+   */
+  position(sequence: number, index: number, proof: string): string {
     const low = sequence % LOW_SEQUENCES;
     const high = sequence - low;
     if (high !== this.#high) {
@@ -49,13 +50,12 @@ export class StreamPositions {
       const digits = (high / LOW_SEQUENCES).toString(16).padStart(SEQUENCE_WIDTH - LOW_WIDTH, "0");
       this.#highText = this.positions.of(digits);
     }
-    if (index === 0) return this.#highText + FIRST_OF[low]!;
-    return this.#highText + low.toString(16).padStart(LOW_WIDTH, "0") +
-      index.toString(16).padStart(INDEX_WIDTH, "0");
+    if (index === 0) return this.#highText + (FIRST_OF[low]! + proof);
+    return this.#highText + (DIGITS[low]! + index.toString(16).padStart(INDEX_WIDTH, "0") + proof);
   }
 
   /**
-   * The place that a position names.
+   * The place that a position names. Whether its proof is right, the caller has to find out.
    *
    * @throws {InvalidPositionError} If it is malformed or of another log.
    */

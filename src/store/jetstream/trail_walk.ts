@@ -228,7 +228,7 @@ class Walker {
     if (this.#log.expires && sequence < await this.#log.firstSequence()) return undefined;
     return new DamagedHistoryError("a commit is missing", {
       actorId: this.#actorId,
-      position: this.#records.position(sequence, 0),
+      position: this.#records.placeOf(sequence, undefined),
     });
   }
 

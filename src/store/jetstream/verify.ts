@@ -5,16 +5,14 @@
  */
 
 import { utf8 } from "../../event/text.ts";
+import type { Verified } from "../backend.ts";
 import { follows, lastVersion, lostTail } from "../chain.ts";
 import type { Checksum } from "../checksum.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
-import type { VerificationReport, VerifyOptions } from "../types.ts";
+import type { VerifyOptions } from "../types.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Heads } from "./heads.ts";
 import type { Records, StoredCommit } from "./record.ts";
-
-/** What a verification has found so far. */
-type Found = Omit<VerificationReport, "ok">;
 
 /** What a verification works with. */
 export interface VerifySources {
@@ -37,7 +35,7 @@ interface Followed {
 }
 
 /** Reads the whole log up to its present end: sequences, checksums, chains, and trails. */
-export async function verifyLog(sources: VerifySources, options: VerifyOptions): Promise<Found> {
+export async function verifyLog(sources: VerifySources, options: VerifyOptions): Promise<Verified> {
   return await new Verification(sources, options).run();
 }
 
@@ -56,7 +54,7 @@ class Verification {
     this.#options = options;
   }
 
-  async run(): Promise<Found> {
+  async run(): Promise<Verified> {
     const { log } = this.#sources;
     // What this store has seen before must be there, but for what expires.
     const seen = { highest: log.highest, heads: [...this.#sources.heads.entries()] };
@@ -69,7 +67,7 @@ class Verification {
     if (end < seen.highest && !(log.expires && !last)) {
       this.#faults.push(
         new DamagedHistoryError("the log ends before a commit that this store has seen", {
-          position: this.#sources.records.position(seen.highest, 0),
+          position: this.#sources.records.placeOf(seen.highest, undefined),
         }),
       );
     }
@@ -151,7 +149,7 @@ class Verification {
     const { records } = this.#sources;
     this.#faults.push(
       new DamagedHistoryError(`${to - from} commit(s) are missing from the log`, {
-        position: records.position(from, 0),
+        position: records.placeOf(from, undefined),
       }),
     );
   }

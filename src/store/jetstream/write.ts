@@ -35,6 +35,8 @@ export class WritePart {
   trail: Trail = Trail.EMPTY;
   /** The actor's newest token once it is stored. */
   fence = 0;
+  /** The checksum of its message. */
+  checksum = 0;
   /** The next part in the line for the same actor. */
   next: WritePart | undefined;
 
@@ -166,7 +168,8 @@ export class Write implements Publication {
   /** Its messages, one a part. */
   messages(encoder: CommitEncoder): OutgoingMessage[] {
     const messages = listOf<OutgoingMessage>();
-    for (const { subject, body, part, head, fence, trail } of this.parts) {
+    for (const written of this.parts) {
+      const { subject, body, part, head, fence, trail } = written;
       const versions: number[] = [];
       for (const { event } of part.drafts) versions.push(event.version);
       messages.push(encoder.encode(subject, body, {
@@ -178,6 +181,7 @@ export class Write implements Publication {
         previousSequence: head.sequence,
         trail,
       }));
+      written.checksum = encoder.checksum;
     }
     return messages;
   }
@@ -192,10 +196,10 @@ export class Write implements Publication {
   succeed(firstSequence: number, records: Records): void {
     const events = listOf<StoredEvent>();
     for (let index = 0; index < this.parts.length; index++) {
-      const { drafts } = this.parts[index]!.part;
+      const { checksum, part: { drafts } } = this.parts[index]!;
       for (let place = 0; place < drafts.length; place++) {
         const { event } = drafts[place]!;
-        event.position = records.position(firstSequence + index, place);
+        event.position = records.position(firstSequence + index, place, checksum);
         events.push(Object.freeze(event));
       }
     }

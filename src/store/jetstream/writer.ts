@@ -162,8 +162,8 @@ export class Writer {
           return this.#succeed(write, outcome.sequence - write.parts.length + 1);
         }
         if (outcome.status === "unknown") {
-          if (outcome.cause === "no responders") await this.#setup.log.assertThere();
-          else uncertain = failureOf(write.subject, outcome);
+          if (outcome.cause !== "no responders") uncertain = failureOf(write.subject, outcome);
+          await this.#setup.log.assertNotReplaced();
         } else if (outcome.status === "refused" && isConflict(outcome.code)) {
           const found = await this.#look(write, uncertain !== undefined, fresh);
           if (uncertain !== undefined && found !== "nothing") countSettled("jetstream", 1);

@@ -202,6 +202,22 @@ export const globalOrder: Theme = {
       },
     },
     {
+      name: "a position is refused if its proof is not that of the commit at its place",
+      async run({ open }): Promise<void> {
+        const store = await open();
+        await history(store, "a", 2);
+        await store.append("b", [happened(), happened()], { expectedVersion: 0 });
+        for (const { position } of await wholeLog(store)) {
+          const last = position.at(-1) === "0" ? "1" : "0";
+          const forged = position.slice(0, -1) + last;
+          const diverged = { reason: "diverged", position: forged } as const;
+          for (const read of reads(store, forged)) await refused(read, InvalidPositionError, diverged);
+          await refused(() => store.verify({ expectedPosition: forged }), InvalidPositionError, diverged);
+          assert.equal((await store.verify({ expectedPosition: position })).ok, true);
+        }
+      },
+    },
+    {
       name: "a read ends at the end that the log had, though its reader saves at every step",
       async run({ open }): Promise<void> {
         const store = await open();

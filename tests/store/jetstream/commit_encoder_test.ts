@@ -7,7 +7,7 @@ import { Records, type StoredCommit } from "../../../src/store/jetstream/record.
 import { Trail } from "../../../src/store/jetstream/trail.ts";
 
 const LOG = "0123456789ab";
-const layout = new Layout("aether", "default");
+const layout = new Layout("aether", "default", LOG);
 
 function fields(given: Partial<CommitFields> = {}): CommitFields {
   return {

@@ -13,12 +13,13 @@ import { type Client, client } from "./support.ts";
 
 /** Publishes commits as the store does, but with a trail of the test's choice. */
 class Forger {
-  readonly #layout = new Layout("aether", "default");
+  readonly #layout: Layout;
   readonly #publisher: Publisher;
   readonly #encoder: CommitEncoder;
 
   private constructor(publisher: Publisher, logId: string) {
     this.#publisher = publisher;
+    this.#layout = new Layout("aether", "default", logId);
     this.#encoder = new CommitEncoder(logId, crc32);
   }
 

@@ -11,14 +11,15 @@ const place = fc.record({
 Deno.test("StreamPositions are read back, have one width, and stand in the order of their places", () => {
   const positions = new StreamPositions("0123456789ab");
   fc.assert(fc.property(fc.array(place, { minLength: 2, maxLength: 20 }), (places) => {
-    const texts = places.map(({ sequence, index }) => positions.position(sequence, index));
+    const texts = places.map(({ sequence, index }) => positions.position(sequence, index, "abcdef"));
     assert.deepEqual(texts.map((text) => positions.place(text)), places);
-    for (const text of texts) assert.equal(text.length, "0123456789ab-".length + 18);
-    const byText = places.toSorted((a, b) =>
-      positions.position(a.sequence, a.index) < positions.position(b.sequence, b.index) ? -1 : 1
-    );
+    for (const text of texts) assert.match(text, /^0123456789ab-[0-9a-f]{18}abcdef$/);
+    // The proof comes last: it does not change the order.
+    const textOf = ({ sequence, index }: typeof places[number], proof: string): string =>
+      positions.position(sequence, index, proof);
+    const byText = places.toSorted((a, b) => textOf(a, "fffffe") < textOf(b, "000001") ? -1 : 1);
     const byPlace = places.toSorted((a, b) => a.sequence - b.sequence || a.index - b.index);
     assert.deepEqual(byText, byPlace);
   }));
-  assert.throws(() => positions.place("0123456789ac-000000000000010000"), InvalidPositionError);
+  assert.throws(() => positions.place("0123456789ac-000000000000010000abcdef"), InvalidPositionError);
 });
