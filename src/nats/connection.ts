@@ -82,6 +82,8 @@ export interface NatsServerInfo {
   readonly max_payload: number;
   /** Whether it runs JetStream. */
   readonly jetstream?: boolean;
+  /** The JetStream domain that it belongs to, if any. */
+  readonly domain?: string;
   /** The server's name. */
   readonly server_name: string;
 }

@@ -11,6 +11,7 @@ import { connectTo } from "../../src/nats/connect.ts";
 import type { NatsConnection } from "../../src/nats/connection.ts";
 import { ConnectionState } from "../../src/store/jetstream/connection_state.ts";
 import { EXPECTED_SEQUENCE } from "../../src/store/jetstream/record.ts";
+import { AcknowledgementReader } from "../../src/store/jetstream/acknowledgement.ts";
 import { Publisher } from "../../src/store/jetstream/publisher.ts";
 import { JetStreamRequests } from "../../src/store/jetstream/requests.ts";
 import { utf8 } from "../../src/event/text.ts";
@@ -48,7 +49,7 @@ export class Raw implements AsyncDisposable {
   private constructor(connection: NatsConnection, stream: string) {
     this.connection = connection;
     this.#state = new ConnectionState(connection);
-    this.#publisher = new Publisher(this.#state);
+    this.#publisher = new Publisher(this.#state, new AcknowledgementReader(stream, undefined));
     this.requests = new JetStreamRequests(this.#state);
     this.stream = stream;
   }

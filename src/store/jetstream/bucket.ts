@@ -10,7 +10,8 @@ import { BackendError } from "../errors.ts";
 import { FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT, patiently } from "./failures.ts";
 import { encodeHeaders } from "../../nats/headers.ts";
 import type { Layout } from "./layout.ts";
-import type { Publisher } from "./publisher.ts";
+import { AcknowledgementReader } from "./acknowledgement.ts";
+import type { Publisher, PublishOptions } from "./publisher.ts";
 import { EXPECTED_SEQUENCE } from "./record.ts";
 import { JetStreamApiError, type JetStreamRequests, StreamNotFoundError } from "./requests.ts";
 import type { StoredMessage } from "./stored_message.ts";
@@ -29,6 +30,7 @@ export class Bucket {
   readonly #layout: Layout;
   readonly #requests: JetStreamRequests;
   readonly #publisher: Publisher;
+  readonly #options: PublishOptions;
   readonly #replicas: number;
   readonly #patience: number;
   #created: Promise<void> | undefined;
@@ -37,12 +39,14 @@ export class Bucket {
     layout: Layout,
     requests: JetStreamRequests,
     publisher: Publisher,
+    domain: string | undefined,
     replicas: number,
     patience: number,
   ) {
     this.#layout = layout;
     this.#requests = requests;
     this.#publisher = publisher;
+    this.#options = { answers: new AcknowledgementReader(layout.bucketStream, domain) };
     this.#replicas = replicas;
     this.#patience = patience;
   }
@@ -74,7 +78,7 @@ export class Bucket {
       const data = replace(stored);
       if (!data) return;
       const headers = encodeHeaders([[EXPECTED_SEQUENCE, String(stored?.sequence ?? 0)]]);
-      const outcome = await this.#publisher.publish({ subject: key, data, headers });
+      const outcome = await this.#publisher.publish({ subject: key, data, headers }, this.#options);
       if (outcome.status === "stored") return;
       if (outcome.status === "refused" && !isConflict(outcome.code) && !isMomentary(outcome.code)) {
         throw new JetStreamApiError(key, outcome.code, outcome.description);

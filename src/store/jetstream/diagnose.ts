@@ -7,6 +7,7 @@
 import type { Finding } from "../types.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import type { EventLog } from "./event_log.ts";
+import { findHearers, heardTwice } from "./hearers.ts";
 import type { Layout } from "./layout.ts";
 import { isTransient, type StreamInfo } from "./requests.ts";
 import { ONE_YEAR, retentionOf } from "./retention.ts";
@@ -50,6 +51,7 @@ export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
     ...limits(info),
     ...server(connection),
     ...clocks(info, before, after),
+    ...await hearing(connection, log.layout),
   ];
 }
 
@@ -149,6 +151,18 @@ async function sweeps({ sweeper }: DiagnoseSources): Promise<Finding[]> {
       "Commits are about to expire that no sweep has looked at: of actors that lose all their events so, " +
       "versions and fencing tokens are forgotten, and may be used again",
     advice: "Call sweep() now, and look at the warnings of the stores that are open: their sweeps fail",
+  }];
+}
+
+async function hearing(connection: NatsConnection, layout: Layout): Promise<Finding[]> {
+  const others = await findHearers(connection, layout);
+  if (others.length === 0) return [];
+  return [{
+    code: "subject-heard-twice",
+    severity: "critical",
+    message: heardTwice(layout, others),
+    advice:
+      `Let no other stream hear "${layout.all}": change its subjects, or what the leaf node or import passes on`,
   }];
 }
 

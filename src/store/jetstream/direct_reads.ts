@@ -31,6 +31,7 @@ export interface DirectFailures {
 /** The reads, as the one who waits for all of their answers. */
 export class DirectReads implements Waiter {
   readonly subject: string;
+  readonly isSeries = true;
   readonly #sequences: readonly number[];
   readonly #inFlight: number;
   readonly #failures: DirectFailures;

@@ -67,6 +67,11 @@ export class Layout {
     return decodeActorId(subject.slice(this.base.length + 1));
   }
 
+  /** A subject of the stream that is no actor's, for what is not to be stored. */
+  get probe(): string {
+    return `${this.base}.==`;
+  }
+
   /** Whether a subject is of this log. */
   holds(subject: string): boolean {
     return subject.startsWith(this.base) && subject[this.base.length] === ".";

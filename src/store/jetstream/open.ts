@@ -7,9 +7,11 @@
 import { sleep } from "../../sleep.ts";
 import { loadChecksum } from "../checksum.ts";
 import { StoreOpenError } from "../errors.ts";
+import type { Warn } from "../../warning.ts";
 import type { StoreSetup } from "../options.ts";
 import { newLogId } from "../position.ts";
 import type { StoreLimits } from "../types.ts";
+import { AcknowledgementReader, type Answerer } from "./acknowledgement.ts";
 import { JetStreamBackend } from "./backend.ts";
 import { Bucket } from "./bucket.ts";
 import { CommitEncoder } from "./commit_encoder.ts";
@@ -21,6 +23,7 @@ import { EventLog, logIdOf } from "./event_log.ts";
 import { ExpiredActors } from "./expired_actors.ts";
 import { isDisabled, openError, patiently } from "./failures.ts";
 import { Heads } from "./heads.ts";
+import { findHearers, heardTwice, streamsHearing } from "./hearers.ts";
 import { KnownActors } from "./known_actors.ts";
 import { Layout, streamName } from "./layout.ts";
 import { Publisher } from "./publisher.ts";
@@ -29,6 +32,7 @@ import {
   JetStreamApiError,
   JetStreamRequests,
   NoAnswerError,
+  type StreamConfig,
   type StreamInfo,
   StreamNotFoundError,
 } from "./requests.ts";
@@ -76,6 +80,8 @@ const OPEN_PATIENCE = 15_000;
 const CLOSE_PATIENCE = 500;
 /** The server answers so to the creation of a stream that exists with other settings. */
 const STREAM_NAME_IN_USE = 10_058;
+/** The server answers so to the creation of a stream whose subjects another stream hears. */
+const SUBJECTS_OVERLAP = 10_065;
 
 /** Opens a backend. */
 export async function openJetStreamBackend(
@@ -102,14 +108,26 @@ export async function openJetStreamBackend(
     const { config } = await openStream(requests, stream, layoutOf, settings, server);
     const logId = logIdOf(config)!;
     const layout = layoutOf(logId);
-    const publisher = new Publisher(state, { timeout, maxInFlight: settings.maxInFlight });
+    const domain = settings.domain ?? connection.info?.domain;
+    const warnOfHearers = hearersWarning(layout, setup.warn);
+    const answers = new AcknowledgementReader(layout.stream, domain, (other) => warnOfHearers([other]));
+    const publisher = new Publisher(state, answers, { timeout, maxInFlight: settings.maxInFlight });
     closing.push(() => publisher.close());
+    // Without domains, a single stream hears a subject.
+    if (domain !== undefined) warnOfHearers(await findHearers(connection, layout));
     const retention = retentionOf(config);
     const checksum = await loadChecksum();
     const expires = retention < Infinity;
     const log = new EventLog({ state, requests, layout, expires, patience });
     const records = new Records(logId, layout, checksum);
-    const bucket = new Bucket(layout, requests, publisher, Number(config.num_replicas ?? 1), patience);
+    const bucket = new Bucket(
+      layout,
+      requests,
+      publisher,
+      domain,
+      Number(config.num_replicas ?? 1),
+      patience,
+    );
     const expired = new ExpiredActors(bucket, layout, checksum);
     const actors = new KnownActors(settings.cachedActors);
     const heads = new Heads(log, records, expired, actors);
@@ -223,8 +241,38 @@ async function findOrCreate(
     try {
       return await patiently(OPEN_PATIENCE, () => requests.createStream(config));
     } catch (error) {
+      if (!(error instanceof JetStreamApiError)) throw error;
+      if (error.code === SUBJECTS_OVERLAP) throw await overlapError(requests, stream, config, error);
       // Another store has created it meanwhile.
-      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;
+      if (error.code !== STREAM_NAME_IN_USE) throw error;
     }
   }
+}
+
+/** Says which streams hear the subjects already. */
+async function overlapError(
+  requests: JetStreamRequests,
+  stream: string,
+  { subjects }: StreamConfig,
+  cause: JetStreamApiError,
+): Promise<StoreOpenError> {
+  const [subject = ""] = subjects as readonly string[];
+  const others = await streamsHearing(requests, subject);
+  const named = others.length === 0 ? "" : ` (${others.map((other) => `"${other}"`).join(", ")})`;
+  return new StoreOpenError(
+    `Cannot open the event store on stream "${stream}": another stream${named} hears its subjects "${subject}". ` +
+      "Change the subjects of that stream, or open the store with another prefix or namespace.",
+    { cause },
+  );
+}
+
+/** Warns of streams that hear the log's subjects too, once of each. */
+function hearersWarning(layout: Layout, warn: Warn): (others: readonly Answerer[]) => void {
+  const known = new Set<string>();
+  return (others) => {
+    const unknown = others.filter(({ stream }) => !known.has(stream));
+    if (unknown.length === 0) return;
+    for (const { stream } of unknown) known.add(stream);
+    warn({ code: "subject-heard-twice", message: heardTwice(layout, unknown) });
+  };
 }

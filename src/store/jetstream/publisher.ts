@@ -9,7 +9,7 @@ import type { NatsMessage } from "../../nats/connection.ts";
 import { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { ConnectionListener, ConnectionState } from "./connection_state.ts";
 import type { EncodedHeaders } from "../../nats/headers.ts";
-import { type PublishOutcome, readAcknowledgement } from "./acknowledgement.ts";
+import type { AcknowledgementReader, PublishOutcome } from "./acknowledgement.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
 
 /** A message on its way to the stream. */
@@ -34,6 +34,8 @@ export interface PublisherOptions {
 export interface PublishOptions {
   /** Gives up waiting for its turn; once the message is sent, the signal counts no more. */
   readonly signal?: AbortSignal;
+  /** Reads the answers. @default {the publisher's own} */
+  readonly answers?: AcknowledgementReader;
 }
 
 const DEFAULT_MAX_IN_FLIGHT = 1_024;
@@ -51,6 +53,7 @@ export interface Publication {
 interface Queued {
   readonly messages: readonly OutgoingMessage[];
   readonly publication: Publication;
+  readonly answers: AcknowledgementReader;
   readonly release: () => void;
 }
 
@@ -59,6 +62,7 @@ export class Publisher implements ConnectionListener {
   readonly #state: ConnectionState;
   readonly #inbox: ReplyInbox;
   readonly #sender: MessageSender;
+  readonly #answers: AcknowledgementReader;
   readonly #maxInFlight: number;
   readonly #timeout: number;
   /** First in, first out; a Set, so that an abort takes its entry out of the middle. */
@@ -67,9 +71,14 @@ export class Publisher implements ConnectionListener {
   #idle: PromiseWithResolvers<void> | undefined;
   #closed = false;
 
-  /** Subscribes to its inbox. The connection stays the caller's. */
-  constructor(state: ConnectionState, options: PublisherOptions = {}) {
+  /**
+   * Subscribes to its inbox. The connection stays the caller's.
+   *
+   * @param answers Reads the answers: only those of the stream that is published to count.
+   */
+  constructor(state: ConnectionState, answers: AcknowledgementReader, options: PublisherOptions = {}) {
     this.#state = state;
+    this.#answers = answers;
     this.#maxInFlight = options.maxInFlight ?? DEFAULT_MAX_IN_FLIGHT;
     this.#timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
     this.#inbox = new ReplyInbox(state, this.#timeout);
@@ -107,21 +116,21 @@ export class Publisher implements ConnectionListener {
    */
   publishAll(messages: readonly OutgoingMessage[], options?: PublishOptions): Promise<PublishOutcome> {
     return new Promise((onOutcome, onNotSent) => {
-      this.submit(messages, { onOutcome, onNotSent }, options?.signal);
+      this.submit(messages, { onOutcome, onNotSent }, options);
     });
   }
 
   /**
    * Does what `publishAll()` does, without a promise.
-   *
-   * @param signal Gives up waiting for its turn; once the messages are sent, it counts no more.
    */
-  submit(messages: readonly OutgoingMessage[], publication: Publication, signal?: AbortSignal): void {
+  submit(messages: readonly OutgoingMessage[], publication: Publication, options?: PublishOptions): void {
+    const answers = options?.answers ?? this.#answers;
+    const signal = options?.signal;
     if (signal?.aborted) return publication.onNotSent(signal.reason);
     const waits = this.#queue.size > 0 || this.#inbox.waiting >= this.#maxInFlight ||
       !this.#state.isConnected;
-    if (!waits || this.#closed || this.#state.isClosed) this.#send(messages, publication);
-    else this.#enqueue(messages, publication, signal);
+    if (!waits || this.#closed || this.#state.isClosed) this.#send(messages, publication, answers);
+    else this.#enqueue(messages, publication, answers, signal);
   }
 
   /** Resolves when nothing is in flight or queued. */
@@ -162,6 +171,7 @@ export class Publisher implements ConnectionListener {
   #enqueue(
     messages: readonly OutgoingMessage[],
     publication: Publication,
+    answers: AcknowledgementReader,
     signal: AbortSignal | undefined,
   ): void {
     const abort = (): void => {
@@ -170,17 +180,21 @@ export class Publisher implements ConnectionListener {
       publication.onNotSent(signal?.reason);
     };
     const release = (): void => signal?.removeEventListener("abort", abort);
-    const queued: Queued = { messages, publication, release };
+    const queued: Queued = { messages, publication, answers, release };
     signal?.addEventListener("abort", abort, { once: true });
     this.#queue.add(queued);
     if (!this.#state.isConnected) this.#startOutage();
   }
 
-  #send(messages: readonly OutgoingMessage[], publication: Publication): void {
+  #send(
+    messages: readonly OutgoingMessage[],
+    publication: Publication,
+    answers: AcknowledgementReader,
+  ): void {
     const fault = this.#faultOf(messages);
     if (fault) return publication.onNotSent(fault);
     const last = messages[messages.length - 1]!;
-    const reply = this.#inbox.expect(new Acknowledgement(last.subject, publication, this.#settled));
+    const reply = this.#inbox.expect(new Acknowledgement(last.subject, publication, answers, this.#settled));
     try {
       // One turn, so that nothing comes between: the server takes a connection's messages in order.
       for (let index = 0; index < messages.length; index++) {
@@ -221,7 +235,7 @@ export class Publisher implements ConnectionListener {
     for (const queued of this.#queue) {
       if (this.#inbox.waiting >= this.#maxInFlight || !this.#state.isConnected) return;
       this.#drop(queued);
-      this.#send(queued.messages, queued.publication);
+      this.#send(queued.messages, queued.publication, queued.answers);
     }
     this.#settleIdle();
   }
@@ -263,17 +277,24 @@ export class Publisher implements ConnectionListener {
 class Acknowledgement implements Waiter {
   readonly subject: string;
   readonly #publication: Publication;
+  readonly #answers: AcknowledgementReader;
   readonly #settled: () => void;
 
-  constructor(subject: string, publication: Publication, settled: () => void) {
+  constructor(
+    subject: string,
+    publication: Publication,
+    answers: AcknowledgementReader,
+    settled: () => void,
+  ) {
     this.subject = subject;
     this.#publication = publication;
+    this.#answers = answers;
     this.#settled = settled;
   }
 
   onAnswer(message: NatsMessage): boolean {
-    const outcome = readAcknowledgement(message.data);
-    // Anybody may subscribe to an event's subject and answer; only the stream's answer counts.
+    const outcome = this.#answers.read(message.data);
+    // Another stream, or any subscriber of the subject, may answer too: its answer is no success and no failure.
     if (!outcome) return false;
     this.#publication.onOutcome(outcome);
     this.#settled();

@@ -24,6 +24,8 @@ export type NoAnswer =
 export interface Waiter {
   /** The subject that was published to. */
   readonly subject: string;
+  /** Whether each answer gives the next one as much time again. @default {false} */
+  readonly isSeries?: boolean;
   /** Takes an answer. Returns true if it was the last one, false if more are to come. */
   onAnswer(message: NatsMessage): boolean;
   /** No answer, or no further one, will come. */
@@ -144,9 +146,8 @@ export class ReplyInbox implements ConnectionListener {
       entry.waiter.onNoAnswer("no responders");
       return;
     }
-    entry.tick = this.#tick;
-    if (!entry.waiter.onAnswer(message)) return;
-    this.#release(entry);
+    if (entry.waiter.onAnswer(message)) this.#release(entry);
+    else if (entry.waiter.isSeries) entry.tick = this.#tick;
   }
 
   #find(reply: string): Entry | undefined {

@@ -6,6 +6,7 @@ import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { CommitEncoder } from "../../../src/store/jetstream/commit_encoder.ts";
 import { LOG_ID } from "../../../src/store/jetstream/event_log.ts";
 import { Layout } from "../../../src/store/jetstream/layout.ts";
+import { AcknowledgementReader } from "../../../src/store/jetstream/acknowledgement.ts";
 import { Publisher } from "../../../src/store/jetstream/publisher.ts";
 import { Trail } from "../../../src/store/jetstream/trail.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
@@ -25,7 +26,10 @@ class Forger {
 
   static async of({ state, requests }: Client): Promise<Forger> {
     const { config } = await requests.streamInfo("aether_default");
-    return new Forger(new Publisher(state), (config.metadata as Record<string, string>)[LOG_ID]!);
+    return new Forger(
+      new Publisher(state, new AcknowledgementReader("aether_default", undefined)),
+      (config.metadata as Record<string, string>)[LOG_ID]!,
+    );
   }
 
   async commit(actorId: string, version: number, expected: number, trail: Trail): Promise<number> {

@@ -3,6 +3,7 @@ import { NotConnectedError } from "../../../src/nats/errors.ts";
 import { wireMessage } from "../../../src/nats/wire.ts";
 import { readDelivery, Subjects } from "../../../src/store/jetstream/delivery.ts";
 import { OrderedConsumer } from "../../../src/store/jetstream/ordered_consumer.ts";
+import { AcknowledgementReader } from "../../../src/store/jetstream/acknowledgement.ts";
 import { Publisher } from "../../../src/store/jetstream/publisher.ts";
 import { StreamNotFoundError } from "../../../src/store/jetstream/requests.ts";
 import { startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
@@ -11,7 +12,10 @@ import { bytes, type Client, client, sleep, STREAM, text, until } from "./suppor
 
 /** Stores messages `from` to `to` (both included) whose payloads are their numbers, over ten subjects in turn. */
 async function store(c: Client, from: number, to: number, size = 0): Promise<void> {
-  const publisher = new Publisher(c.state, { timeout: 10_000, maxInFlight: 64 });
+  const publisher = new Publisher(c.state, new AcknowledgementReader("S", undefined), {
+    timeout: 10_000,
+    maxInFlight: 64,
+  });
   const padding = " ".repeat(size);
   const numbers = Array.from({ length: to - from + 1 }, (_, i) => from + i);
   const outcomes = await Promise.all(

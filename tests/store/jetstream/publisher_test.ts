@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { wsconnect } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
-import { type PublishOutcome, readAcknowledgement } from "../../../src/store/jetstream/acknowledgement.ts";
+import {
+  AcknowledgementReader,
+  type Answerer,
+  type PublishOutcome,
+} from "../../../src/store/jetstream/acknowledgement.ts";
 import { MAX_BATCH_MESSAGES, publishBatch } from "../../../src/store/jetstream/batch.ts";
 import type { NatsConnection } from "../../../src/nats/connection.ts";
 import { NotConnectedError, PayloadTooLargeError } from "../../../src/nats/errors.ts";
@@ -20,34 +24,63 @@ function stored(sequence: number): PublishOutcome {
   return { status: "stored", sequence, duplicate: false };
 }
 
-Deno.test("readAcknowledgement() takes only a sequence above 0 for an acknowledgement", () => {
-  const cases: [string, PublishOutcome | undefined][] = [
-    ['{"stream":"S","seq":12}', stored(12)],
-    ['{"stream":"S", "seq":9007199254740991}', stored(9007199254740991)],
-    ['{"stream":"S","seq":3,"duplicate":true}', { status: "stored", sequence: 3, duplicate: true }],
-    ['{"stream":"S","seq":3,"domain":"hub"}', stored(3)],
-    ['{"stream":"S","seq":7,"batch":"x","count":5}', stored(7)],
-    [
-      '{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 7"},"stream":"S","seq":0}',
-      { status: "refused", code: 10071, description: "wrong last sequence: 7" },
-    ],
-    ['{"error":{"code":503,"description":"x"}}', { status: "refused", code: 503, description: "x" }],
-    ['{"stream":"S","seq":0}', undefined],
-    ['{"seq":5,"pos":12}', undefined],
-    ["12}", undefined],
-    ["}", undefined],
-    ["", undefined],
-    ["null", undefined],
-    ["hello", undefined],
+/** Reads the answers of stream `S`. */
+function ofS(): AcknowledgementReader {
+  return new AcknowledgementReader("S", undefined);
+}
+
+Deno.test("AcknowledgementReader takes only a sequence above 0 of its own stream and domain for an acknowledgement", () => {
+  const wrong = { status: "refused", code: 10071, description: "wrong last sequence: 7" } as const;
+  const other = '"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 7"}';
+  const cases: [string, string | undefined, PublishOutcome | undefined, Answerer?][] = [
+    ['{"stream":"S","seq":12}', undefined, stored(12)],
+    ['{"stream":"S", "seq":9007199254740991}', undefined, stored(9007199254740991)],
+    ['{"stream":"S","seq":9007199254740991}', undefined, stored(9007199254740991)],
+    ['{"stream":"S","seq":3,"duplicate": true}', undefined, {
+      status: "stored",
+      sequence: 3,
+      duplicate: true,
+    }],
+    ['{"stream":"S","domain":"hub","seq":3}', "hub", stored(3)],
+    ['{"stream":"S","seq":3,"domain":"hub"}', "hub", stored(3)],
+    ['{"stream":"S","domain":"hub","seq":7,"batch":"x","count":5}', "hub", stored(7)],
+    ['{"stream":"S","domain":"hub","seq":3}', undefined, undefined, { stream: "S", domain: "hub" }],
+    ['{"stream":"S","seq":3}', "hub", undefined, { stream: "S", domain: undefined }],
+    ['{"stream":"S","domain":"leaf","seq":3}', "hub", undefined, { stream: "S", domain: "leaf" }],
+    ['{"stream":"S2","seq":3}', undefined, undefined, { stream: "S2", domain: undefined }],
+    ['{"stream":"s","seq":3}', undefined, undefined, { stream: "s", domain: undefined }],
+    ['{"stream":"T","domain":"hub","seq":3}', "hub", undefined, { stream: "T", domain: "hub" }],
+    ['{"stream":"T","seq":3,"batch":"x","count":5}', undefined, undefined, {
+      stream: "T",
+      domain: undefined,
+    }],
+    [`{${other},"stream":"S","seq":0}`, undefined, wrong],
+    [`{${other},"stream":"S","seq":0}`, "hub", wrong],
+    [`{${other},"stream":"T","seq":0}`, undefined, undefined, { stream: "T", domain: undefined }],
+    ['{"error":{"code":503,"description":"x"}}', undefined, undefined],
+    ['{"stream":"S","seq":0}', undefined, undefined],
+    ['{"stream":"S","seq":}', undefined, undefined],
+    ['{"stream":"S","seq":-5}', undefined, undefined],
+    ['{"seq":5,"pos":12}', undefined, undefined],
+    ["12}", undefined, undefined],
+    ["}", undefined, undefined],
+    ["", undefined, undefined],
+    ["null", undefined, undefined],
+    ["hello", undefined, undefined],
   ];
-  for (const [json, expected] of cases) assert.deepEqual(readAcknowledgement(bytes(json)), expected, json);
+  for (const [json, domain, expected, foreign] of cases) {
+    const heard: Answerer[] = [];
+    const reader = new AcknowledgementReader("S", domain, (answerer) => heard.push(answerer));
+    assert.deepEqual(reader.read(bytes(json)), expected, json);
+    assert.deepEqual(heard, foreign ? [foreign] : [], json);
+  }
 });
 
 Deno.test("Publisher tells stored, duplicate and refused apart, under pipelining", async () => {
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state, { maxInFlight: 64 });
+  const publisher = new Publisher(c.state, ofS(), { maxInFlight: 64 });
   const outcomes = await Promise.all(
     Array.from(
       { length: 1_000 },
@@ -73,7 +106,7 @@ Deno.test("Publisher never has more in flight than it may, sends in order, and d
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state, { maxInFlight: 3 });
+  const publisher = new Publisher(c.state, ofS(), { maxInFlight: 3 });
   const outcomes = Array.from({ length: 100 }, () => publisher.publish({ subject: "s.1", data: bytes("") }));
   assert.equal(publisher.inFlight, 3);
   assert.equal(publisher.queued, 97);
@@ -87,7 +120,7 @@ Deno.test("Publisher: an abort counts until the message is sent", async () => {
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state, { maxInFlight: 1 });
+  const publisher = new Publisher(c.state, ofS(), { maxInFlight: 1 });
   const controller = new AbortController();
   const message = { subject: "s.1", data: bytes("") };
   const sent = publisher.publish(message, { signal: controller.signal });
@@ -104,7 +137,7 @@ Deno.test("Publisher reports what nobody listens to, and stays usable", async ()
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state);
+  const publisher = new Publisher(c.state, ofS());
   assert.deepEqual(await publisher.publish({ subject: "nowhere", data: bytes("") }), {
     status: "unknown",
     cause: "no responders",
@@ -124,7 +157,7 @@ Deno.test("Publisher takes nobody's answer but the stream's, and none for anothe
     callback: (_error, message) => void replies.push(message.reply ?? ""),
   });
   await somebody.connection.flush();
-  const publisher = new Publisher(c.state, { timeout: 1_000 });
+  const publisher = new Publisher(c.state, ofS(), { timeout: 1_000 });
 
   // The stream's answer comes after somebody else's.
   let taken = 0;
@@ -154,7 +187,7 @@ Deno.test("Publisher: a lost acknowledgement is a timeout; the late one of anoth
   await using proxy = startProxy(server.url);
   await using c = await client(proxy.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state, { timeout: 200 });
+  const publisher = new Publisher(c.state, ofS(), { timeout: 200 });
   proxy.filter({ toClient: (frame) => text(frame.payload).endsWith('"seq":2}') });
   const message = { subject: "s.1", data: bytes("") };
   const outcomes = await Promise.all([message, message, message].map((one) => publisher.publish(one)));
@@ -177,7 +210,7 @@ Deno.test("Publisher: a lost connection leaves what was sent unknown, and keeps 
   await using proxy = startProxy(server.url);
   await using c = await client(proxy.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state, { timeout: 20_000, maxInFlight: 5 });
+  const publisher = new Publisher(c.state, ofS(), { timeout: 20_000, maxInFlight: 5 });
   proxy.filter({ toClient: (frame) => text(frame.payload).includes('"seq":') });
   const sent = Array.from({ length: 8 }, (_, i) => publisher.publish({ subject: `s.${i}`, data: bytes("") }));
   await until(async () => {
@@ -200,7 +233,7 @@ Deno.test("Publisher rejects with NotConnectedError, having sent nothing, when t
   await using proxy = startProxy(server.url);
   await using c = await client(proxy.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state, { timeout: 200 });
+  const publisher = new Publisher(c.state, ofS(), { timeout: 200 });
   await proxy.cut();
   await until(() => !c.state.isConnected, "the disconnect");
   await assert.rejects(publisher.publish({ subject: "s.1", data: bytes("") }), NotConnectedError);
@@ -217,7 +250,7 @@ Deno.test("Publisher: closing it, or the connection, settles everything", async 
   await c.requests.createStream(STREAM);
   proxy.stall();
   for (const how of ["publisher", "connection"]) {
-    const publisher = new Publisher(c.state, { maxInFlight: 1, timeout: 20_000 });
+    const publisher = new Publisher(c.state, ofS(), { maxInFlight: 1, timeout: 20_000 });
     const sent = publisher.publish({ subject: "s.1", data: bytes("") });
     const queued = assert.rejects(publisher.publish({ subject: "s.1", data: bytes("") }), NotConnectedError);
     if (how === "publisher") publisher.close();
@@ -240,7 +273,7 @@ Deno.test("Publisher: what the server denies is refused, not unknown", async () 
   });
   await using c = await client(server.url.replace("://", "://u:p@"));
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state, { timeout: 20_000 });
+  const publisher = new Publisher(c.state, ofS(), { timeout: 20_000 });
   const [open, secret] = await Promise.all(
     ["s.open", "s.secret"].map((subject) => publisher.publish({ subject, data: bytes("") })),
   );
@@ -254,7 +287,7 @@ Deno.test("Publisher refuses what is over max_payload, headers included, before 
   await using server = await startNatsServer({ maxPayload: 1_024 });
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state);
+  const publisher = new Publisher(c.state, ofS());
   const headers = expectation(0);
   const room = 1_024 - headers.encode().length;
   assert.deepEqual(
@@ -282,7 +315,7 @@ Deno.test("Publisher has a timer only while something is in flight", async () =>
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state, { timeout: 40 });
+  const publisher = new Publisher(c.state, ofS(), { timeout: 40 });
   await publisher.publish({ subject: "s.1", data: bytes("") });
   await sleep(100); // the sanitizers would find an interval that outlives this test, as close() is not called
   assert.equal(publisher.inFlight, 0);
@@ -292,7 +325,7 @@ Deno.test("publishBatch() stores all or none, in one round trip, with consecutiv
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state);
+  const publisher = new Publisher(c.state, ofS());
   const batch = (guard: number): Promise<PublishOutcome> =>
     publishBatch(
       publisher,
@@ -333,7 +366,7 @@ Deno.test("Publisher works on connections of every transport", async () => {
   await c.requests.createStream(STREAM);
   for (const [index, connection] of connections.entries()) {
     const state = new ConnectionState(connection);
-    const publisher = new Publisher(state);
+    const publisher = new Publisher(state, ofS());
     assert.deepEqual(
       await publisher.publish({ subject: `s.${index}`, data: bytes("x"), headers: expectation(0) }),
       stored(index + 1),

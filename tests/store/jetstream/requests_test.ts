@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { encodeHeaders } from "../../../src/nats/headers.ts";
+import { AcknowledgementReader } from "../../../src/store/jetstream/acknowledgement.ts";
 import { Publisher } from "../../../src/store/jetstream/publisher.ts";
 import {
   JetStreamApiError,
@@ -15,7 +16,7 @@ import { bytes, type Client, client, STREAM, text, until } from "./support.ts";
 /** Fills `S` with `count` messages, over ten subjects in turn. */
 async function fill(c: Client, count: number): Promise<void> {
   await c.requests.createStream(STREAM);
-  const publisher = new Publisher(c.state);
+  const publisher = new Publisher(c.state, new AcknowledgementReader("S", undefined));
   const headers = encodeHeaders([["Aether-Test", "h\u00e9"]]);
   await Promise.all(
     Array.from(
