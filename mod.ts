@@ -119,6 +119,7 @@ export {
   type AnnouncementCounts,
   type AppendOptions,
   BackedEventStore,
+  type CommitCondition,
   type EventStore,
   type EventStoreOptions,
   type Finding,

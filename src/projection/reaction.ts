@@ -15,7 +15,7 @@ import { newEventId } from "../event/id.ts";
 import type { NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { backoff } from "../sleep.ts";
-import { checkCounts, checkSizes } from "../store/commit.ts";
+import { checkCounts, checkSizes, CommitPart } from "../store/commit.ts";
 import {
   CommitTooLargeError,
   FencedError,
@@ -70,7 +70,7 @@ export async function intend(
     }
   }
   for (const [actorId, drafts] of byActor) {
-    const parts = [{ actorId, drafts, expected: "any" }] as const;
+    const parts = [new CommitPart(actorId, drafts, "any")];
     checkCounts(parts, store.limits);
     checkSizes(parts, store.limits);
   }

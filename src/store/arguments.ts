@@ -12,9 +12,10 @@ import { describe } from "../event/text.ts";
 import type { EventFilter } from "../event/types.ts";
 import { checkFlag, checkFunction, checkSignal, readOptions } from "../options.ts";
 import type { HistoryRead } from "./backend.ts";
-import type { Commit } from "./commit.ts";
+import { type Commit, NO_CONDITIONS } from "./commit.ts";
 import type {
   AppendOptions,
+  CommitCondition,
   ListActorsOptions,
   LogStart,
   ReadAllOptions,
@@ -25,7 +26,7 @@ import type {
 } from "./types.ts";
 
 /** The options of a save, checked. */
-export type CheckedSave = Pick<Commit, "fencingToken" | "unfenced" | "signal">;
+export type CheckedSave = Pick<Commit, "fencingToken" | "unfenced" | "signal" | "conditions">;
 
 /** The options of an append, checked. */
 export interface CheckedAppend {
@@ -39,6 +40,7 @@ const PLAIN_SAVE: CheckedSave = Object.freeze({
   fencingToken: undefined,
   unfenced: false,
   signal: undefined,
+  conditions: NO_CONDITIONS,
 });
 
 /** Reads the options of a save. */
@@ -51,13 +53,56 @@ export function readAppend(options: AppendOptions | undefined): CheckedAppend {
   return readOptions(options, checkAppend);
 }
 
-function checkSave({ fencingToken, unfenced, signal }: SaveOptions): CheckedSave {
+function checkSave({ fencingToken, unfenced, signal, conditions }: SaveOptions): CheckedSave {
   if (fencingToken !== undefined) checkToken("options.fencingToken", fencingToken);
   return {
     fencingToken,
     unfenced: checkFlag("options.unfenced", unfenced),
     signal: checkSignal(signal),
+    conditions: conditions === undefined ? NO_CONDITIONS : readConditions(conditions),
   };
+}
+
+/** Copies conditions, each of another actor. */
+function readConditions(conditions: readonly CommitCondition[]): readonly CommitCondition[] {
+  const field = "options.conditions";
+  if (!isArray(conditions)) {
+    throw new InvalidArgumentError(
+      field,
+      `must be an array of { actorId, version }, and is ${describe(conditions)}`,
+    );
+  }
+  const actors = new Set<string>();
+  return Array.from({ length: conditions.length }, (_, index) => {
+    const condition = readCondition(conditions[index], `${field}[${index}]`);
+    if (actors.has(condition.actorId)) {
+      throw new InvalidArgumentError(
+        `${field}[${index}]`,
+        `names actor "${condition.actorId}" a second time`,
+      );
+    }
+    actors.add(condition.actorId);
+    return condition;
+  });
+}
+
+function readCondition(condition: unknown, field: string): CommitCondition {
+  if (typeof condition !== "object" || condition === null) {
+    throw new InvalidArgumentError(field, `must be { actorId, version }, and is ${describe(condition)}`);
+  }
+  const { actorId, version, ...unknown } = condition as CommitCondition;
+  const fault = actorIdFault(actorId);
+  if (fault) throw new InvalidArgumentError(`${field}.actorId`, fault);
+  if (version !== 0 && !isVersion(version)) {
+    throw new InvalidArgumentError(
+      `${field}.version`,
+      `must be the version that the actor is at, 0 if it has no events, and is ${describe(version)}`,
+    );
+  }
+  for (const name of Object.keys(unknown)) {
+    throw new InvalidArgumentError(`${field}.${name}`, "is unknown: a condition is { actorId, version }");
+  }
+  return { actorId, version };
 }
 
 function checkAppend(options: AppendOptions): CheckedAppend {

@@ -35,7 +35,7 @@ import {
 } from "./arguments.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
 import { flatten, type Restore } from "./batches.ts";
-import { checkCounts, Commit, CommitPart } from "./commit.ts";
+import { checkCounts, Commit, CommitPart, divideConditions, NO_CONDITIONS } from "./commit.ts";
 import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
 import {
   type ObservedRead,
@@ -122,7 +122,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         this.#assertOpen();
         const parts = divideByActor(draftStored(events, this.#drafting, this.limits));
         checkCounts(parts, this.limits);
-        const commit = { parts, fencingToken: undefined, unfenced: false, signal };
+        const commit = new Commit(parts, undefined, false, signal, NO_CONDITIONS);
         return await this.#track(() => backend.commit(commit));
       },
       checkPosition: async (position) => {
@@ -359,17 +359,21 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** Saves at once where the backend does: a promise costs as much as the rest of a save in memory. */
   #save(
     operation: SaveOperation,
-    parts: readonly CommitPart[],
-    { fencingToken, unfenced, signal }: CheckedSave,
+    given: readonly CommitPart[],
+    save: CheckedSave,
   ): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
+    const { fencingToken, unfenced, signal } = save;
     signal?.throwIfAborted();
-    checkCounts(parts, this.limits);
+    const { parts, conditions } = save.conditions.length === 0
+      ? { parts: given, conditions: NO_CONDITIONS }
+      : divideConditions(given, save.conditions);
+    checkCounts(parts, this.limits, conditions.length);
     const telemetry = this.#telemetry();
-    if (!telemetry) return this.#store(new Commit(parts, fencingToken, unfenced, signal));
+    if (!telemetry) return this.#store(new Commit(parts, fencingToken, unfenced, signal, conditions));
     return observeSave(
       telemetry,
       { namespace: this.namespace, operation, parts },
-      (traced) => this.#store(new Commit(traced, fencingToken, unfenced, signal)),
+      (traced) => this.#store(new Commit(traced, fencingToken, unfenced, signal, conditions)),
     );
   }
 

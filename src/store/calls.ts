@@ -7,8 +7,23 @@
 import type { EventFilter } from "../event/types.ts";
 import type { HistoryFault } from "./errors.ts";
 
+/** An actor that a commit depends on, whether or not the commit stores events of it. */
+export interface CommitCondition {
+  /** The actor. */
+  readonly actorId: string;
+  /** The version that it must be at when the commit is stored; 0 for an actor without events. */
+  readonly version: number;
+}
+
 /** What every save takes. */
 export interface SaveOptions {
+  /**
+   * Actors that must be at these versions when the commit is stored; nothing is written to them. They are checked
+   * together with the commit, so that a decision on several actors is stored only if what it was decided on is still
+   * true. Otherwise the save rejects with {@linkcode VersionConflictError}, which names the actor. Each actor that the
+   * commit does not write counts against `limits.actorsPerCommit`. @default {none}
+   */
+  readonly conditions?: readonly CommitCondition[];
   /**
    * The token of the lease under which the caller owns the actor, a positive safe integer. It is stored with the
    * commit; from then on a lower token, or none, is refused with {@linkcode FencedError}.

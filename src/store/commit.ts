@@ -11,7 +11,10 @@ import { utf8Length } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
 import { listOf } from "../short_lived.ts";
 import { CommitTooLargeError, FencedError, VersionConflictError } from "./errors.ts";
-import type { StoreLimits } from "./types.ts";
+import type { CommitCondition, StoreLimits } from "./types.ts";
+
+/** No conditions. */
+export const NO_CONDITIONS: readonly CommitCondition[] = Object.freeze([]);
 
 /** One actor's share of a commit. */
 export class CommitPart {
@@ -21,12 +24,20 @@ export class CommitPart {
   readonly drafts: readonly Draft[];
   /** The version the actor must be at; `"any"`; or `"given"`: the events carry their versions. */
   readonly expected: number | "any" | "given";
+  /** The version that a condition of the commit requires of the actor as well. */
+  readonly required: number | undefined;
 
   /** Takes over what it is made of. */
-  constructor(actorId: string, drafts: readonly Draft[], expected: number | "any" | "given") {
+  constructor(
+    actorId: string,
+    drafts: readonly Draft[],
+    expected: number | "any" | "given",
+    required?: number,
+  ) {
     this.actorId = actorId;
     this.drafts = drafts;
     this.expected = expected;
+    this.required = required;
   }
 }
 
@@ -40,6 +51,8 @@ export class Commit {
   readonly unfenced: boolean;
   /** Counts until the commit is sent. */
   readonly signal: AbortSignal | undefined;
+  /** The actors that it depends on and does not write, each once, and the versions that they must be at. */
+  readonly conditions: readonly CommitCondition[];
 
   /** Takes over what it is made of. */
   constructor(
@@ -47,11 +60,13 @@ export class Commit {
     fencingToken: number | undefined,
     unfenced: boolean,
     signal: AbortSignal | undefined,
+    conditions: readonly CommitCondition[],
   ) {
     this.parts = parts;
     this.fencingToken = fencingToken;
     this.unfenced = unfenced;
     this.signal = signal;
+    this.conditions = conditions;
   }
 }
 
@@ -75,8 +90,9 @@ export const NEW_ACTOR: ActorHead = { version: 0, fence: 0 };
  * @throws {InvalidEventError} If an event says another version than it gets.
  */
 export function numberPart(part: CommitPart, head: ActorHead, commit: Commit): number {
-  const { actorId, drafts, expected } = part;
+  const { actorId, drafts, expected, required } = part;
   const fence = checkFence(actorId, head.fence, commit);
+  if (required !== undefined) checkCondition({ actorId, version: required }, head);
   if (expected === "given") {
     const attemptedVersion = drafts[0]!.givenVersion!;
     if (attemptedVersion <= head.version) {
@@ -110,6 +126,50 @@ export function numberPart(part: CommitPart, head: ActorHead, commit: Commit): n
 }
 
 /**
+ * Checks a condition against its actor's head.
+ *
+ * @throws {VersionConflictError} If the actor is at another version.
+ */
+export function checkCondition(
+  { actorId, version }: CommitCondition,
+  head: Pick<ActorHead, "version">,
+): void {
+  if (head.version === version) return;
+  throw new VersionConflictError({
+    actorId,
+    attemptedVersion: version + 1,
+    currentVersion: head.version,
+    isCondition: true,
+  });
+}
+
+/** What a commit is made of, once its conditions are divided. */
+export interface ConditionedParts {
+  /** The parts; those that a condition is on require its version. */
+  readonly parts: readonly CommitPart[];
+  /** The conditions on other actors. */
+  readonly conditions: readonly CommitCondition[];
+}
+
+/** Divides conditions into those on actors that the commit writes, and the rest. */
+export function divideConditions(
+  parts: readonly CommitPart[],
+  conditions: readonly CommitCondition[],
+): ConditionedParts {
+  if (conditions.length === 0) return { parts, conditions };
+  const required = new Map(conditions.map(({ actorId, version }) => [actorId, version]));
+  const requiring = parts.map(({ actorId, drafts, expected }) => {
+    const version = required.get(actorId);
+    required.delete(actorId);
+    return new CommitPart(actorId, drafts, expected, version);
+  });
+  return {
+    parts: requiring,
+    conditions: Array.from(required, ([actorId, version]) => ({ actorId, version })),
+  };
+}
+
+/**
  * Checks a commit's token against an actor's newest one.
  *
  * @returns The actor's newest token once the commit is stored.
@@ -132,11 +192,13 @@ export function checkFence(
 /**
  * Checks the limits that can be told without encoding.
  *
+ * @param conditions How many actors the commit depends on and does not write.
  * @throws {CommitTooLargeError} If there are too many actors or events.
  */
-export function checkCounts(parts: readonly CommitPart[], limits: StoreLimits): void {
-  if (parts.length > limits.actorsPerCommit) {
-    throw new CommitTooLargeError("actors", parts.length, limits.actorsPerCommit);
+export function checkCounts(parts: readonly CommitPart[], limits: StoreLimits, conditions = 0): void {
+  const actors = parts.length + conditions;
+  if (actors > limits.actorsPerCommit) {
+    throw new CommitTooLargeError("actors", actors, limits.actorsPerCommit);
   }
   let events = 0;
   for (const part of parts) events += part.drafts.length;

@@ -18,6 +18,8 @@ export interface VersionConflict {
   readonly currentVersion: number;
   /** Whether the stored event of that version is the very one that was attempted. */
   readonly sameEvent?: boolean;
+  /** Whether a condition of the commit was not met, rather than the version of an event. */
+  readonly isCondition?: boolean;
 }
 
 /**
@@ -50,13 +52,20 @@ export class VersionConflictError extends AetherError {
   readonly currentVersion: number;
   /** Whether the stored event of that version is the very one that was attempted: same id, type and data. */
   readonly sameEvent: boolean;
+  /** Whether a condition of the commit was not met, rather than the version of an event. */
+  readonly isCondition: boolean;
 
   /** Says who is where. */
   constructor(conflict: VersionConflict, options?: ErrorOptions) {
-    const { actorId, attemptedVersion, currentVersion, sameEvent = false } = conflict;
+    const { actorId, attemptedVersion, currentVersion, sameEvent = false, isCondition = false } = conflict;
     super(
       sameEvent
         ? `Event ${attemptedVersion} of actor "${actorId}" is stored already, the very same one`
+        : isCondition
+        ? `The commit requires actor "${actorId}" to be at version ${
+          attemptedVersion - 1
+        }, and it is at version ` +
+          `${currentVersion}. Read its events again, decide again and try again`
         : `Version ${attemptedVersion} of actor "${actorId}" cannot be stored: its latest version is ` +
           `${currentVersion}. Read its events again, decide anew and try again`,
       options,
@@ -65,6 +74,7 @@ export class VersionConflictError extends AetherError {
     this.attemptedVersion = attemptedVersion;
     this.currentVersion = currentVersion;
     this.sameEvent = sameEvent;
+    this.isCondition = isCondition;
   }
 }
 

@@ -10,6 +10,7 @@ export type { Warning } from "../warning.ts";
 export type {
   ActorSummary,
   AppendOptions,
+  CommitCondition,
   EventStore,
   Finding,
   ListActorsOptions,

@@ -12,6 +12,7 @@ import { badInput } from "./cases/bad_input.ts";
 import { badOptions } from "./cases/bad_options.ts";
 import { closing } from "./cases/closing.ts";
 import { concurrency } from "./cases/concurrency.ts";
+import { conditions } from "./cases/conditions.ts";
 import { data } from "./cases/data.ts";
 import { fencing } from "./cases/fencing.ts";
 import { globalOrder } from "./cases/global_order.ts";
@@ -47,6 +48,7 @@ const THEMES: readonly Theme[] = [
   badOptions,
   actorIds,
   fencing,
+  conditions,
   closing,
   immutability,
   data,

@@ -15,9 +15,10 @@ export type StoreUnderTest = EventStore & Partial<SnapshotStore>;
  *
  * - `"sharing"`: several store objects over one backend at once;
  * - `"reopening"`: events outlive the last open store object;
- * - `"snapshots"`: it is a `SnapshotStore` too.
+ * - `"snapshots"`: it is a `SnapshotStore` too;
+ * - `"conditions"`: its commits take conditions on actors that they do not write to.
  */
-export type Capability = "sharing" | "reopening" | "snapshots";
+export type Capability = "sharing" | "reopening" | "snapshots" | "conditions";
 
 /** One backend, empty at first, over which stores are opened. */
 export interface BackendUnderTest {
@@ -57,7 +58,7 @@ export interface ConformanceOptions {
 export interface ConformanceCase {
   /** What it shows, as a sentence about a store; unique in the suite. */
   readonly name: string;
-  /** The point of the contract that it belongs to, 1 to 12, or a word for what stands beside them. */
+  /** The point of the contract that it belongs to, 1 to 13, or a word for what stands beside them. */
   readonly point: number | string;
   /** What the store must be able to do for it, and cannot: the case is to be ignored. */
   readonly lacking: Capability | undefined;

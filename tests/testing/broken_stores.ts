@@ -471,6 +471,30 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: ["tokens outlive the store object that stored them, taken over or saved", MODEL],
   },
   {
+    defect: "ignores conditions",
+    harness: over(
+      class extends Backend {
+        override commit(commit: Commit): readonly StoredEvent[] {
+          const parts = commit.parts.map((part) => ({ ...part, required: undefined }));
+          return super.commit({ ...commit, parts, conditions: [] });
+        }
+      },
+    ),
+    caughtBy: [
+      "a commit is refused where the actor of a condition is at another version, and the error names it",
+      "a condition may be on an actor that the commit writes to",
+    ],
+  },
+  {
+    defect: "checks conditions, and then stores, with a pause between",
+    harness: slowly(async (backend, commit) => {
+      backend.commit({ ...commit, parts: [] });
+      await turn();
+      return backend.commit({ ...commit, conditions: [] });
+    }),
+    caughtBy: ["of commits that depend on each other's actors exactly one is stored"],
+  },
+  {
     defect: "counts a takeover as a version",
     harness: over(
       class extends Backend {

@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
-import { type Commit, encodeParts } from "../commit.ts";
+import { Commit, CommitPart, encodeParts, NO_CONDITIONS } from "../commit.ts";
 import { followLog, type Wakeups } from "../follow.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "../types.ts";
@@ -70,9 +70,9 @@ export class KvBackend implements StorageBackend {
   }
 
   async takeOver(actorId: string, token: number): Promise<void> {
-    const part = { actorId, drafts: [], expected: "any" } as const;
+    const part = new CommitPart(actorId, [], "any");
     await this.#parts.writer.write(
-      { parts: [part], fencingToken: token, unfenced: false, signal: undefined },
+      new Commit([part], token, false, undefined, NO_CONDITIONS),
       ["[]"],
     );
   }

@@ -21,7 +21,8 @@ export interface DividedQueue {
 }
 
 /**
- * Takes from a queue what fits one atomic operation, none of an actor that is busy or has an earlier one waiting.
+ * Takes from a queue what fits one atomic operation, none of an actor that is busy or has an earlier one waiting. The
+ * checks of one operation all see the state before it: what depends on an actor cannot go together with what writes it.
  *
  * @param maxChecks How many checks the operation may have.
  */
@@ -33,24 +34,28 @@ export function divideQueue(
 ): DividedQueue {
   const group: Write[] = [];
   const rest: Write[] = [];
-  const blocked = new Set(busy);
+  const written = new Set(busy);
+  const dependedOn = new Set<string>();
   let checks = 0;
   let bytes = commitKeyBytes * 2;
   let keyBytes = commitKeyBytes;
   let namedBytes = 0;
   for (const write of queue) {
     const actors = write.actorIds;
-    const fits = checks + actors.length <= maxChecks && bytes + write.bytes <= MAX_ATOMIC_BYTES &&
+    const blocked = write.checkedIds.some((actorId) => written.has(actorId)) ||
+      actors.some((actorId) => dependedOn.has(actorId));
+    const fits = checks + write.checks <= maxChecks && bytes + write.bytes <= MAX_ATOMIC_BYTES &&
       keyBytes + write.keyBytes <= MAX_ATOMIC_KEY_BYTES &&
       namedBytes + write.namedBytes <= LOG_RECORD_BYTES;
-    if ((fits || group.length === 0) && !actors.some((actorId) => blocked.has(actorId))) {
+    if ((fits || group.length === 0) && !blocked) {
       group.push(write);
-      checks += actors.length;
+      checks += write.checks;
       bytes += write.bytes;
       keyBytes += write.keyBytes;
       namedBytes += write.namedBytes;
     } else rest.push(write);
-    for (const actorId of actors) blocked.add(actorId);
+    for (const actorId of actors) written.add(actorId);
+    for (const { actorId } of write.conditions) dependedOn.add(actorId);
   }
   return { group, rest };
 }
@@ -76,10 +81,13 @@ export function buildOperation(
   let room = LOG_RECORD_BYTES - group.reduce((sum, { namedBytes }) => sum + namedBytes, 0);
   const logged: string[] = [];
   for (const write of group) {
+    for (const { actorId, head } of write.conditions) {
+      operation = operation.check({ key: guardKey(actorId, head, layout), versionstamp: head.guard });
+    }
     for (const part of write.parts) {
       part.offset = offset;
       offset += part.part.drafts.length;
-      const key = guardKey(part, layout);
+      const key = guardKey(part.part.actorId, part.head, layout);
       const encoded = encodePart(write, part, checksum, room);
       operation = operation.check({ key, versionstamp: part.head.guard }).set(key, encoded.value.value);
       for (const [index, chunk] of encoded.value.chunks.entries()) {

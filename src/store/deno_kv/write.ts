@@ -7,7 +7,7 @@
 import { utf8Length } from "../../event/text.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { Checksum } from "../checksum.ts";
-import { attemptedEvents, type Commit, type CommitPart, numberPart } from "../commit.ts";
+import { attemptedEvents, checkCondition, type Commit, type CommitPart, numberPart } from "../commit.ts";
 import { OutcomeUnknownError } from "../errors.ts";
 import type { Head } from "./heads.ts";
 import { type Layout, MAX_VALUE_BYTES } from "./layout.ts";
@@ -34,6 +34,18 @@ export interface WritePart {
   offset: number;
 }
 
+/** An actor that a write depends on and does not write. */
+export interface WriteCondition {
+  /** The actor. */
+  readonly actorId: string;
+  /** The version that it must be at. */
+  readonly version: number;
+  /** The head that it is checked and guarded against. */
+  head: Head;
+}
+
+const UNREAD_HEAD: Head = { version: 0, fence: 0, guard: null };
+
 /** A commit that waits for its answer. */
 export class Write {
   /** The random id by which it is recognised among what is stored. */
@@ -42,6 +54,8 @@ export class Write {
   readonly commit: Commit;
   /** Its parts. */
   readonly parts: readonly WritePart[];
+  /** The actors that it depends on besides. */
+  readonly conditions: readonly WriteCondition[];
   /** When to give up, on the clock of `performance.now()`. */
   readonly deadline: number;
   /** The most bytes that it adds to an atomic operation. */
@@ -66,10 +80,11 @@ export class Write {
     this.parts = commit.parts.map((part, index) => ({
       part,
       body: bodies[index]!,
-      head: { version: 0, fence: 0, guard: null },
+      head: UNREAD_HEAD,
       fence: 0,
       offset: 0,
     }));
+    this.conditions = commit.conditions.map((condition) => ({ ...condition, head: UNREAD_HEAD }));
     let bytes = 0;
     let keyBytes = 0;
     let namedBytes = 0;
@@ -83,6 +98,7 @@ export class Write {
       bytes += key * (1 + 2 * sets) + valueBytes + Math.min(valueBytes, LOGGED_BYTES);
       namedBytes += utf8Length(JSON.stringify(part.actorId)) + SHARE_BYTES;
     }
+    for (const { actorId } of this.conditions) bytes += layout.keyBytes(utf8Length(actorId));
     this.bytes = bytes;
     this.keyBytes = keyBytes;
     this.namedBytes = namedBytes;
@@ -93,8 +109,20 @@ export class Write {
   }
 
   /** The actors it writes to. */
-  get actorIds(): readonly string[] {
+  get actorIds(): string[] {
     return this.parts.map(({ part }) => part.actorId);
+  }
+
+  /** The actors that it writes to or depends on. */
+  get checkedIds(): readonly string[] {
+    return this.conditions.length === 0
+      ? this.actorIds
+      : this.actorIds.concat(this.conditions.map(({ actorId }) => actorId));
+  }
+
+  /** How many keys it checks. */
+  get checks(): number {
+    return this.parts.length + this.conditions.length;
   }
 
   /** Whether it stores tokens alone. */
@@ -111,6 +139,10 @@ export class Write {
     for (const part of this.parts) {
       part.head = headOf(part.part.actorId);
       part.fence = numberPart(part.part, part.head, this.commit);
+    }
+    for (const condition of this.conditions) {
+      condition.head = headOf(condition.actorId);
+      checkCondition(condition, condition.head);
     }
   }
 
@@ -150,9 +182,9 @@ export class Write {
   }
 }
 
-/** The key under which a part is stored, and which guards it. */
-export function guardKey({ part, head }: WritePart, layout: Layout): Deno.KvKey {
-  return layout.event(part.actorId, head.version + 1);
+/** The key under which an actor's next part is stored, and which guards whatever depends on its head. */
+export function guardKey(actorId: string, head: Head, layout: Layout): Deno.KvKey {
+  return layout.event(actorId, head.version + 1);
 }
 
 /** A part as it is stored. */

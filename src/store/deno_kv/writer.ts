@@ -147,7 +147,7 @@ export class GroupWriter {
   /** Numbers the writes of a group. A refusal counts only against a head that was read just now. */
   async #number(group: readonly Write[]): Promise<Write[]> {
     const { heads } = this.#setup;
-    const cold = group.flatMap(({ actorIds }) => actorIds).filter((actorId) => !heads.cached(actorId));
+    const cold = group.flatMap(({ checkedIds }) => checkedIds).filter((actorId) => !heads.cached(actorId));
     const fresh = new Set(cold);
     const failed = new Map<string, unknown>();
     const read = (actorIds: readonly string[]): Promise<unknown> =>
@@ -161,14 +161,14 @@ export class GroupWriter {
     for (const write of group) {
       try {
         for (let again = true; again;) {
-          const broken = write.actorIds.find((actorId) => failed.has(actorId));
+          const broken = write.checkedIds.find((actorId) => failed.has(actorId));
           if (broken !== undefined) throw backendError("append", failed.get(broken));
           again = false;
           try {
             write.number((actorId) => heads.cached(actorId)!);
           } catch (error) {
             const refused = error instanceof VersionConflictError || error instanceof FencedError;
-            const stale = write.actorIds.filter((actorId) => !fresh.has(actorId));
+            const stale = write.checkedIds.filter((actorId) => !fresh.has(actorId));
             if (!refused || stale.length === 0) throw error;
             await read(stale);
             again = true;
@@ -200,7 +200,7 @@ export class GroupWriter {
           await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
           continue;
         }
-        const checks = group.reduce((sum, { parts }) => sum + parts.length, 0);
+        const checks = group.reduce((sum, write) => sum + write.checks, 0);
         if (failure === "too-many-checks" && checks > MAX_CHECKS_REMOTE) {
           this.#maxChecks = MAX_CHECKS_REMOTE;
           this.#tryAgain(group);
@@ -239,12 +239,22 @@ export class GroupWriter {
    * is tried again on its own.
    */
   async #explain(group: readonly Write[], deadline: number): Promise<boolean> {
-    const { records, layout, heads } = this.#setup;
-    const parts = group.flatMap((write) => write.parts.map((part) => ({ write, part })));
-    const entries = await getAll(this.#setup.kv, parts.map(({ part }) => guardKey(part, layout)));
+    const { kv, records, layout, heads } = this.#setup;
     const own = new Map<Write, string>();
     const failed = new Map<Write, unknown>();
+    // What writes depend on is read first: once it has changed, whether their own keys are there is final.
     let changed = false;
+    const conditions = group.flatMap((write) =>
+      write.conditions.map((condition) => ({ write, ...condition }))
+    );
+    const checked = await getAll(kv, conditions.map(({ actorId, head }) => guardKey(actorId, head, layout)));
+    for (const [index, { write, actorId, head }] of conditions.entries()) {
+      if (checked[index]!.versionstamp === head.guard) continue;
+      changed = true;
+      await heads.read(actorId).catch((error) => failed.set(write, error));
+    }
+    const parts = group.flatMap((write) => write.parts.map((part) => ({ write, part })));
+    const entries = await getAll(kv, parts.map(({ part }) => guardKey(part.part.actorId, part.head, layout)));
     for (const [index, { write, part }] of parts.entries()) {
       const entry = entries[index]!;
       if (entry.versionstamp === part.head.guard) continue;

@@ -4,9 +4,10 @@
  * @module
  */
 
+import { InvalidArgumentError } from "../../errors.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
-import { type Commit, encodeParts } from "../commit.ts";
+import { Commit, CommitPart, encodeParts, NO_CONDITIONS } from "../commit.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "../types.ts";
@@ -63,12 +64,18 @@ export class JetStreamBackend implements StorageBackend {
   readonly #check = (): Promise<void> => this.#parts.log.assertSame();
 
   commit(commit: Commit): Promise<readonly StoredEvent[]> {
+    if (commit.conditions.length > 0) {
+      throw new InvalidArgumentError(
+        "options.conditions",
+        "may only name actors that the commit writes to, on JetStream",
+      );
+    }
     return this.#parts.writer.write(commit, encodeParts(commit.parts, this.limits));
   }
 
   async takeOver(actorId: string, token: number): Promise<void> {
-    const part = { actorId, drafts: [], expected: "any" } as const;
-    const commit = { parts: [part], fencingToken: token, unfenced: false, signal: undefined };
+    const part = new CommitPart(actorId, [], "any");
+    const commit = new Commit([part], token, false, undefined, NO_CONDITIONS);
     await this.#parts.writer.write(commit, ["[]"]);
   }
 

@@ -8,7 +8,15 @@ import type { Draft } from "../../event/draft.ts";
 import { noteSchemaVersion } from "../../event/registry.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
-import { type ActorHead, checkFence, checkSizes, type Commit, NEW_ACTOR, numberPart } from "../commit.ts";
+import {
+  type ActorHead,
+  checkCondition,
+  checkFence,
+  checkSizes,
+  type Commit,
+  NEW_ACTOR,
+  numberPart,
+} from "../commit.ts";
 import { InvalidPositionError } from "../errors.ts";
 import { followLog, Wakeups } from "../follow.ts";
 import { DIGITS, LogPositions, newLogId, NO_PROOF } from "../position.ts";
@@ -115,9 +123,12 @@ export class MemoryBackend implements StorageBackend {
   }
 
   commit(commit: Commit): readonly StoredEvent[] {
-    const { parts } = commit;
+    const { parts, conditions } = commit;
     checkSizes(parts, this.limits);
     const { actors, wakeups } = this.#log;
+    for (const condition of conditions) {
+      checkCondition(condition, actors.get(condition.actorId) ?? NEW_ACTOR);
+    }
     const stored: StoredEvent[] = [];
     if (parts.length === 1) {
       const part = parts[0]!;

@@ -21,4 +21,5 @@ testEventStore("JetStreamEventStore on three servers", {
         JetStreamEventStore.open(cluster.urls, { ...options, prefix, replicas: 3, heartbeat: 100 }),
     };
   },
+  lacks: ["conditions"],
 }, { numRuns: 5, load: 0.25 });

@@ -12,4 +12,5 @@ testEventStore("JetStreamEventStore", {
       dispose: () => server.stop(),
     };
   },
+  lacks: ["conditions"],
 }, { numRuns: 10, load: 0.5 });
