@@ -123,7 +123,7 @@ export class AcknowledgementReader {
       const { err_code, code, description } = error;
       return { status: "refused", code: err_code ?? code ?? 0, description: description ?? "" };
     }
-    if (!Number.isSafeInteger(seq) || !seq) return undefined;
+    if (seq === undefined || !Number.isSafeInteger(seq) || seq < 1) return undefined;
     return { status: "stored", sequence: seq, duplicate: duplicate === true };
   }
 }
