@@ -188,6 +188,9 @@ export {
 
 // 4. Projections: what they are, and how they run.
 export {
+  command,
+  type CommandReaction,
+  type EventReaction,
   type FailurePolicy,
   type Handler,
   type HandlerContext,
@@ -208,6 +211,7 @@ export {
   projectOnce,
   type ProjectOnceOptions,
   type Reaction,
+  type ReactionOptions,
   type RunOptions,
   runProjection,
   type RunState,

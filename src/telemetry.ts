@@ -102,6 +102,12 @@ export class Telemetry {
     }) as T;
   }
 
+  /** Runs an operation whose spans are children of the span with a W3C trace context. */
+  within<T>(traceparent: string | undefined, operation: () => T): T {
+    const context = this.#remote(traceparent);
+    return context ? this.#api.context.with(context, operation) : operation();
+  }
+
   /** Begins a span that its user ends, and that is never current. */
   begin<N extends SpanName>(name: N, beginning: SpanBeginning<N>): OpenSpan<N> {
     return new OpenSpan<N>(this.#api, this.#begin(name, beginning).span);

@@ -5,6 +5,7 @@
  */
 
 import { AetherError } from "../errors.ts";
+import { FencedError } from "../store/errors.ts";
 
 /** Names one version of a projection. */
 export interface ProjectionId {
@@ -189,10 +190,9 @@ export class ProjectionStoppedError extends AetherError {
   constructor(projection: ProjectionId, event: FailedEvent, attempts: number, options?: ErrorOptions) {
     super(
       `${show(projection)} stopped before version ${event.eventVersion} ("${event.eventType}") of actor ` +
-        `${
-          JSON.stringify(event.actorId)
-        } after ${attempts} attempt(s): correct the handler and run it again, or declare ` +
-        'failure: { then: "park" }',
+        `${JSON.stringify(event.actorId)} after ${attempts} attempt(s): ${
+          options?.cause instanceof FencedError ? UNFENCED_ADVICE : "correct the handler"
+        } and run it again, or declare failure: { then: "park" }`,
       options,
     );
     this.projection = projection;
@@ -330,6 +330,10 @@ export class ProjectionBehindError extends AetherError {
     this.reached = reached;
   }
 }
+
+const UNFENCED_ADVICE =
+  "its reaction is for an actor that is owned under a fencing token. Declare unfenced: true for the projection, or return " +
+  "the reaction with the owner's fencingToken,";
 
 function show({ name, version }: ProjectionId): string {
   return `projection ${JSON.stringify(name)} version ${version}`;

@@ -14,6 +14,8 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   readonly attempt: number;
   /** Whether the handler has ended by itself. */
   hasReturned = false;
+  /** The W3C trace context of the handler's span, if there is one. */
+  traceparent: string | undefined;
   /** Why there was no transaction, which is not the handler's fault. */
   broken: { readonly error: unknown } | undefined;
   readonly #unit: UnitOfWork<Tx> | undefined;

@@ -7,6 +7,7 @@
 import type { StoredEvent } from "../event/types.ts";
 import { type Telemetry, telemetry } from "../telemetry.ts";
 import { isPending } from "./attempt.ts";
+import type { HandlerTurn } from "./handler_context.ts";
 import type { AnyHandler, CompiledProjection, HandlerContext, HandlerResult } from "./projection.ts";
 
 /** Finds the handler of a type of event. */
@@ -62,7 +63,9 @@ function observeHandler<Tx>(
     }
   };
   const traceparent = event.metadata?.traceparent;
-  return observed.inSpan("aether.project", { attributes, traceparent }, () => {
+  return observed.inSpan("aether.project", { attributes, traceparent }, (span) => {
+    // What the handler returns is appended after its span has ended, and belongs to it.
+    (context as HandlerTurn<Tx>).traceparent = span.traceparent;
     let result: HandlerResult | Promise<HandlerResult>;
     try {
       result = handler(event, context);

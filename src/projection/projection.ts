@@ -11,6 +11,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import { readOptions } from "../options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
+import type { CommandReaction } from "./command.ts";
 
 /**
  * What a handler is given beside its event.
@@ -31,30 +32,58 @@ export interface HandlerContext<Tx = undefined> {
   readonly signal: AbortSignal;
 }
 
-/** Events that a handler wants appended to an actor. */
-export interface Reaction {
-  /** The actor. */
-  readonly actorId: string;
-  /** The events. Ids, and the causation and correlation ids of their metadata, are filled in where they are missing. */
-  readonly events: readonly NewEvent[];
+/** Under which fencing token a reaction is stored where its actor is owned under one. */
+export interface ReactionOptions {
+  /** Stores without a token also if the actor has one. @default {false} */
+  readonly unfenced?: boolean;
+  /** The token of the lease under which the author of the projection owns the actor. */
+  readonly fencingToken?: number;
 }
 
 /**
- * What a handler may return: nothing, or events to append to other actors. They are appended once, whatever breaks down, and
- * an append that the store refuses for good (a fenced actor, a schema) is subject to the failure policy.
+ * Events that a handler wants appended to an actor.
+ *
+ * @typeParam E The union of the store's events.
  */
-export type HandlerResult = void | readonly Reaction[];
+export interface EventReaction<E extends Event = Event> extends ReactionOptions {
+  /** The actor. */
+  readonly actorId: string;
+  /**
+   * The events. Ids, and the causation and correlation ids of their metadata, are filled in if they are missing. An event
+   * whose id is found in the actor's history is not appended again.
+   */
+  readonly events: readonly NewEvent<E>[];
+}
 
 /**
- * Handles an event. Where it throws, the projection's failure policy applies.
+ * What a handler may return in its list: events for an actor, or what {@linkcode command} makes.
+ *
+ * @typeParam E The union of the store's events.
+ */
+export type Reaction<E extends Event = Event> = EventReaction<E> | CommandReaction<E>;
+
+/**
+ * What a handler may return: nothing, or events and commands for other actors. Each is stored once, whatever breaks down: their
+ * ids come from the projection's name, the event and the place in the result, and are looked for in the actor's history before
+ * the append. So a rebuild, a lost checkpoint, a second place for checkpoints or a move to another store repeats none. An append
+ * that the store refuses for good (a fenced actor, a schema) and a command that its decider refuses are subject to the failure
+ * policy.
+ *
+ * @typeParam E The union of the store's events.
+ */
+export type HandlerResult<E extends Event = Event> = void | readonly Reaction<E>[];
+
+/**
+ * Handles an event. If it throws, the projection's failure policy applies.
  *
  * @typeParam S The stored event.
  * @typeParam Tx What it writes with.
+ * @typeParam E The union of the store's events, which its reactions are of.
  */
-export type Handler<S, Tx = undefined> = {
+export type Handler<S, Tx = undefined, E extends Event = Event> = {
   // The type of a method, whose parameters are compared both ways: in Handlers, where a store's event types are any
   // strings, the compiler takes a handler's event to be of the very type that the handler stands under.
-  handle(event: S, context: HandlerContext<Tx>): HandlerResult | Promise<HandlerResult>;
+  handle(event: S, context: HandlerContext<Tx>): HandlerResult<E> | Promise<HandlerResult<E>>;
 }["handle"];
 
 /**
@@ -77,7 +106,7 @@ export type Handler<S, Tx = undefined> = {
  * ```
  */
 export type Handlers<E extends Event, Tx = undefined> = {
-  readonly [T in E["eventType"]]?: Handler<StoredEvent<EventOf<E, T>>, Tx>;
+  readonly [T in E["eventType"]]?: Handler<StoredEvent<EventOf<E, T>>, Tx, E>;
 };
 
 /** What happens when a handler fails. */
@@ -138,7 +167,14 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
    */
   readonly filter?: EventFilter<E["eventType"]>;
   /** One handler for all events, or one for each type; types without one are left out. */
-  readonly handle: Handler<StoredEvent<E>, Tx> | Handlers<E, Tx>;
+  readonly handle: Handler<StoredEvent<E>, Tx, E> | Handlers<E, Tx>;
+  /**
+   * Stores all reactions without a fencing token, also for actors that are owned under one, and also those that were refused
+   * before because of it.
+   *
+   * @default {false}
+   */
+  readonly unfenced?: boolean;
   /** Where it begins: at the `"start"`, which is refused where retention has removed it, or with the first kept event. @default {"start"} */
   readonly from?: "start" | "first-kept";
   /** What happens when a handler fails. */
@@ -162,6 +198,7 @@ export interface CompiledProjection<Tx> {
   /** Whether the filter chooses an event. */
   readonly chooses: (event: StoredEvent) => boolean;
   readonly handlerOf: (eventType: string) => AnyHandler<Tx>;
+  readonly unfenced: boolean;
   readonly from: "start" | "first-kept";
   readonly failure: Required<FailurePolicy>;
   readonly handlerTimeout: number;
@@ -234,6 +271,7 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
     filter,
     chooses: compileFilter(filter) ?? ((): boolean => true),
     handlerOf: table ? (eventType) => table.get(eventType)! : () => handle as unknown as AnyHandler<Tx>,
+    unfenced: readUnfenced(projection.unfenced),
     from,
     failure: policy,
     handlerTimeout: checkTime("handlerTimeout", projection.handlerTimeout ?? 30_000, 1),
@@ -277,6 +315,11 @@ function filterOf<Tx>(given: EventFilter, handle: AnyHandler<Tx> | Handlers<Even
     ...(given.actorPrefix !== undefined && { actorPrefix: given.actorPrefix }),
   };
   return filter;
+}
+
+function readUnfenced(unfenced: boolean = false): boolean {
+  if (typeof unfenced === "boolean") return unfenced;
+  throw new InvalidArgumentError("projection.unfenced", "must be true or false");
 }
 
 function checkCount(argument: string, value: number, least: number): number {

@@ -1,10 +1,10 @@
 /**
- * Reactions: events that a handler wants appended to other actors, stored once whatever happens.
+ * Reactions: events and commands for other actors that a handler returns, stored once whatever happens.
  *
- * What is to be appended is recorded with the checkpoint before the first attempt: actors, expected versions, ids, data. Whoever
- * goes on after a crash repeats exactly that append, which the store recognises by its ids. On a conflict the events are looked
- * for from the expected version on; only a look that did not find them moves the expected version, to the last version it
- * saw, and that is recorded before the next attempt.
+ * **The argument.** The ids of what is stored follow from the projection's name, the event and the place in the result. An append
+ * expects the version at which the target's history was seen to hold none of them; so of all attempts, in any process and over any
+ * place for checkpoints, the first one that is stored is the only one. Events are also recorded with the checkpoint
+ * before the first attempt, because a handler may return other data when it is called again; commands are decided again.
  *
  * @module
  */
@@ -12,25 +12,39 @@
 import { actorIdFault, type Draft, draftEvent } from "../event/draft.ts";
 import { EventTooLargeError, InvalidEventError } from "../event/errors.ts";
 import { newEventId } from "../event/id.ts";
-import type { NewEvent, StoredEvent } from "../event/types.ts";
+import type { Event, EventMetadata, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { backoff } from "../sleep.ts";
 import { checkCounts, checkSizes, CommitPart } from "../store/commit.ts";
+import type { Decider } from "../store/decider.ts";
 import {
   CommitTooLargeError,
   FencedError,
   OutcomeUnknownError,
   VersionConflictError,
 } from "../store/errors.ts";
+import { replay } from "../store/replay.ts";
 import type { EventStore } from "../store/types.ts";
-import type { Reaction } from "./projection.ts";
+import { telemetry } from "../telemetry.ts";
+import type { CommandReaction } from "./command.ts";
+import type { FailedEvent } from "./errors.ts";
+import type { EventReaction, Reaction, ReactionOptions } from "./projection.ts";
+import { placeIds } from "./reaction_id.ts";
 import type { IntendedAppend } from "./record.ts";
+import { TargetHistories } from "./target_histories.ts";
 
 /** What reactions need of a store. */
 export type ReactionStore = Pick<EventStore, "append" | "getLatestVersion" | "readEvents" | "limits">;
 
-/** What settling an append needs. */
+/** Which projection reacts. */
+interface Reacting {
+  readonly id: { readonly name: string };
+  readonly unfenced: boolean;
+}
+
+/** What settling a reaction needs. */
 interface Patience {
+  readonly signal: AbortSignal;
   check(): void;
   sleep(milliseconds: number): Promise<void>;
 }
@@ -38,48 +52,183 @@ interface Patience {
 const FIRST_WAIT = 50;
 const LONGEST_WAIT = 2000;
 
-/**
- * Makes up what is to be appended: ids, causes, expected versions.
- *
- * @throws {InvalidEventError | EventTooLargeError | CommitTooLargeError} If the events could not be stored as they are.
- */
-export async function intend(
-  store: ReactionStore,
-  cause: StoredEvent,
-  reactions: readonly Reaction[],
-): Promise<readonly IntendedAppend[]> {
-  if (!Array.isArray(reactions)) {
-    throw new InvalidArgumentError("handle", "must return nothing, or an array of { actorId, events }");
+/** Events for one target under one fencing token. */
+interface Target {
+  readonly reaction: EventReaction;
+  readonly drafts: Draft[];
+  hasChosenIds: boolean;
+}
+
+/** What a projection appends to other actors. */
+export class Reactions {
+  readonly #store: ReactionStore;
+  readonly #projection: Reacting;
+  readonly #patience: Patience;
+  readonly #histories: TargetHistories;
+
+  /** Knows nothing of the targets yet. */
+  constructor(store: ReactionStore, projection: Reacting, patience: Patience) {
+    this.#store = store;
+    this.#projection = projection;
+    this.#patience = patience;
+    this.#histories = new TargetHistories(store);
   }
-  const byActor = new Map<string, Draft[]>();
-  const causes = { causationId: cause.id, correlationId: cause.metadata?.correlationId ?? cause.id };
-  for (const { actorId, events } of reactions) {
-    const fault = actorIdFault(actorId);
-    if (fault) throw new InvalidEventError("actorId", fault);
-    for (const event of events) {
-      const metadata = { ...causes, ...event.metadata };
-      const draft = draftEvent({ ...event, metadata }, actorId, {
-        newId: newEventId,
-        now: undefined,
-        bytesPerEvent: store.limits.bytesPerEvent,
-        schemaVersionOf: () => 1,
+
+  /**
+   * Makes what is to be recorded and appended out of a handler's result. If there are commands in it, everything is stored now,
+   * and nothing is left to be recorded: commands cannot be.
+   *
+   * @param traceparent The trace context of the handler.
+   * @throws {InvalidEventError | EventTooLargeError | CommitTooLargeError} If the events could not be stored as they are.
+   */
+  async intend(
+    cause: StoredEvent,
+    reactions: readonly Reaction[],
+    traceparent: string | undefined,
+  ): Promise<readonly IntendedAppend[]> {
+    if (!Array.isArray(reactions)) {
+      throw new InvalidArgumentError(
+        "handle",
+        "must return nothing, or an array of { actorId, events } and commands",
+      );
+    }
+    for (const { actorId } of reactions) {
+      const fault = actorIdFault(actorId);
+      if (fault) throw new InvalidEventError("actorId", fault);
+    }
+    const nextId = placeIds(this.#projection.id.name, cause);
+    const commands = reactions.filter(isCommand);
+    const intended = await this.#draft(cause, reactions.filter(isEvents), nextId, traceparent);
+    if (commands.length === 0) return intended;
+    for (const append of intended) await this.settle(append, cause);
+    for (const command of commands) {
+      const commandId = await nextId(command.actorId, "command");
+      await this.#execute(command, commandId, cause, traceparent);
+    }
+    return [];
+  }
+
+  async #draft(
+    cause: StoredEvent,
+    reactions: readonly EventReaction[],
+    nextId: (actorId: string) => Promise<string>,
+    traceparent: string | undefined,
+  ): Promise<readonly IntendedAppend[]> {
+    const targets = new Map<string, Target>();
+    for (const reaction of reactions) {
+      const { actorId, events, unfenced, fencingToken } = reaction;
+      const key = JSON.stringify([actorId, unfenced, fencingToken]);
+      const target = targets.get(key) ?? { reaction, drafts: [], hasChosenIds: false };
+      targets.set(key, target);
+      for (const event of events) {
+        const derived = await nextId(actorId);
+        target.hasChosenIds ||= event.id !== undefined;
+        target.drafts.push(
+          draftEvent({ ...event, metadata: { ...causesOf(cause), ...event.metadata } }, actorId, {
+            newId: () => derived,
+            now: undefined,
+            bytesPerEvent: this.#store.limits.bytesPerEvent,
+            schemaVersionOf: () => 1,
+          }),
+        );
+      }
+    }
+    const intended: IntendedAppend[] = [];
+    for (const { reaction, drafts, hasChosenIds } of targets.values()) {
+      if (drafts.length === 0) continue;
+      const { actorId } = reaction;
+      const parts = [new CommitPart(actorId, drafts, "any")];
+      checkCounts(parts, this.#store.limits);
+      checkSizes(parts, this.#store.limits);
+      const events = drafts.map(({ event: { id, eventType, data, timestamp, metadata } }): NewEvent => (
+        { id, eventType, data, timestamp, ...(metadata && { metadata }) }
+      ));
+      intended.push({
+        actorId,
+        events,
+        ...(hasChosenIds && { hasChosenIds }),
+        ...fencingOf(reaction),
+        ...(traceparent !== undefined && { traceparent }),
       });
-      const own = byActor.get(actorId);
-      if (own) own.push(draft);
-      else byActor.set(actorId, [draft]);
+    }
+    return intended;
+  }
+
+  /** Appends what was recorded: those of the events that are not in the target's history. */
+  async settle(intended: IntendedAppend, cause: Pick<FailedEvent, "position">): Promise<void> {
+    const { actorId, events, hasChosenIds, traceparent } = intended;
+    const ids = events.map(({ id }) => id!);
+    // An id that the handler chose may be that of an event which was there before the cause.
+    const since = hasChosenIds ? "" : cause.position;
+    await this.#repeat(actorId, async () => {
+      const { version, found } = await this.#histories.look(actorId, ids, since);
+      const missing = events.filter(({ id }) => !found.has(id!));
+      return missing.length === 0 || await this.#append(actorId, missing, version, intended, traceparent);
+    });
+  }
+
+  /** Decides a command and appends what it led to, unless that is in the target's history. */
+  async #execute(
+    reaction: CommandReaction,
+    commandId: string,
+    cause: StoredEvent,
+    traceparent: string | undefined,
+  ): Promise<void> {
+    const { actorId, command } = reaction;
+    const decider = reaction.decider as Decider<unknown, unknown, Event>;
+    const { signal } = this.#patience;
+    await this.#repeat(actorId, async () => {
+      const { version, found } = await this.#histories.look(actorId, [commandId], cause.position);
+      if (found.size > 0) return true;
+      const current = await replay(this.#store, actorId, decider, { signal });
+      if (current.version !== version) return false;
+      const decided = decider.decide(command, current.state);
+      if (!Array.isArray(decided)) {
+        throw new InvalidArgumentError("decider.decide", "must return an array of events");
+      }
+      const events = (decided as readonly NewEvent[]).map((event): NewEvent => ({
+        ...event,
+        id: event.id ?? newEventId(),
+        metadata: { ...causesOf(cause), ...event.metadata, commandId },
+      }));
+      return events.length === 0 || await this.#append(actorId, events, version, reaction, traceparent);
+    });
+  }
+
+  /** Tries until an attempt is done; what has come to the actor meanwhile is read before the next one. */
+  async #repeat(actorId: string, attempt: () => Promise<boolean>): Promise<void> {
+    for (let failures = 0;;) {
+      this.#patience.check();
+      try {
+        if (await attempt()) return;
+      } catch (error) {
+        if (!(error instanceof OutcomeUnknownError)) throw error;
+        await this.#patience.sleep(backoff(++failures, FIRST_WAIT, LONGEST_WAIT));
+      }
+      await this.#histories.refresh(actorId);
     }
   }
-  for (const [actorId, drafts] of byActor) {
-    const parts = [new CommitPart(actorId, drafts, "any")];
-    checkCounts(parts, store.limits);
-    checkSizes(parts, store.limits);
+
+  /** Appends events to an actor at a version; returns whether it was at that version. */
+  async #append(
+    actorId: string,
+    events: readonly NewEvent[],
+    expectedVersion: number,
+    options: ReactionOptions,
+    traceparent: string | undefined,
+  ): Promise<boolean> {
+    const fencing = this.#projection.unfenced ? { unfenced: true } : fencingOf(options);
+    const append = (): Promise<StoredEvent[]> =>
+      this.#store.append(actorId, events, { expectedVersion, ...fencing });
+    const observed = telemetry();
+    try {
+      this.#histories.note(actorId, await (observed ? observed.within(traceparent, append) : append()));
+      return true;
+    } catch (error) {
+      if (error instanceof VersionConflictError) return false;
+      throw error;
+    }
   }
-  return await Promise.all(Array.from(byActor, async ([actorId, drafts]): Promise<IntendedAppend> => {
-    const events = drafts.map(({ event: { id, eventType, data, timestamp, metadata } }): NewEvent => (
-      { id, eventType, data, timestamp, ...(metadata && { metadata }) }
-    ));
-    return { actorId, expectedVersion: await store.getLatestVersion(actorId), events };
-  }));
 }
 
 /** Whether a store has said that it will never take an append: nothing of it is stored, and repeating it is in vain. */
@@ -88,49 +237,18 @@ export function isRefusal(error: unknown): boolean {
     error instanceof EventTooLargeError || error instanceof CommitTooLargeError;
 }
 
-/**
- * Appends what was recorded, once.
- *
- * @param record Records the append under another expected version; must be done before it is tried.
- */
-export async function settleAppend(
-  store: ReactionStore,
-  intended: IntendedAppend,
-  patience: Patience,
-  record: (again: IntendedAppend) => Promise<void>,
-): Promise<void> {
-  const { actorId, events } = intended;
-  let { expectedVersion } = intended;
-  for (let attempt = 1;; attempt++) {
-    patience.check();
-    try {
-      await store.append(actorId, events, { expectedVersion });
-      return;
-    } catch (error) {
-      if (error instanceof OutcomeUnknownError) {
-        await patience.sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
-        continue;
-      }
-      if (!(error instanceof VersionConflictError)) throw error;
-      const last = await lookFor(store, actorId, expectedVersion, new Set(events.map(({ id }) => id!)));
-      if (last === "stored") return;
-      expectedVersion = last ?? error.currentVersion;
-      await record({ actorId, expectedVersion, events });
-    }
-  }
+function isCommand(reaction: Reaction): reaction is CommandReaction {
+  return "decider" in reaction;
 }
 
-/** Looks for events behind a version; answers with the last version that it saw. */
-async function lookFor(
-  store: ReactionStore,
-  actorId: string,
-  version: number,
-  ids: ReadonlySet<string>,
-): Promise<"stored" | number | undefined> {
-  let last: number | undefined;
-  for await (const event of store.readEvents(actorId, { fromVersion: version + 1 })) {
-    if (ids.has(event.id)) return "stored";
-    last = event.version;
-  }
-  return last;
+function isEvents(reaction: Reaction): reaction is EventReaction {
+  return !isCommand(reaction);
+}
+
+function causesOf({ id, metadata }: StoredEvent): EventMetadata {
+  return { causationId: id, correlationId: metadata?.correlationId ?? id };
+}
+
+function fencingOf({ unfenced, fencingToken }: ReactionOptions): ReactionOptions {
+  return { ...(unfenced !== undefined && { unfenced }), ...(fencingToken !== undefined && { fencingToken }) };
 }

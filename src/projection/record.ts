@@ -43,10 +43,16 @@ export interface Resolution {
 export interface IntendedAppend {
   /** The actor. */
   readonly actorId: string;
-  /** The version that the append expects. */
-  readonly expectedVersion: number;
   /** The events, with their ids. */
   readonly events: readonly NewEvent[];
+  /** Whether the handler chose ids itself: then they are looked for in the whole history of the actor. */
+  readonly hasChosenIds?: boolean;
+  /** Whether it is stored without a token also if the actor has one. */
+  readonly unfenced?: boolean;
+  /** The fencing token that it is stored under. */
+  readonly fencingToken?: number;
+  /** The W3C trace context of the handler that asked for it. */
+  readonly traceparent?: string;
 }
 
 /** The record of a projection. */

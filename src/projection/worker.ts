@@ -19,14 +19,14 @@ import { HandlerTurn } from "./handler_context.ts";
 import { type HandlerSource, observedHandlers } from "./observation.ts";
 import { type Advance, type Draft, type Guard, moveOn, Progress } from "./progress.ts";
 import type { CompiledProjection, HandlerResult } from "./projection.ts";
-import { intend, isRefusal, type ReactionStore, settleAppend } from "./reaction.ts";
+import { isRefusal, Reactions, type ReactionStore } from "./reaction.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
 
 /** The worker of a projection. */
 export class Worker<Tx> {
   readonly #projection: CompiledProjection<Tx>;
   #handlerOf: HandlerSource<Tx>;
-  readonly #store: ReactionStore;
+  readonly #reactions: Reactions;
   readonly #guard: Guard;
   readonly #progress: Progress<Tx>;
 
@@ -36,7 +36,7 @@ export class Worker<Tx> {
     guard: Guard,
     progress: Progress<Tx>,
   ) {
-    this.#store = store;
+    this.#reactions = new Reactions(store, projection, guard);
     this.#projection = projection;
     this.#handlerOf = observedHandlers(projection);
     this.#guard = guard;
@@ -95,10 +95,7 @@ export class Worker<Tx> {
     while (draft.intent?.[0]) {
       const [first, ...others] = draft.intent;
       try {
-        await settleAppend(this.#store, first, this.#guard, async (again) => {
-          draft.intent = [again, ...others];
-          await this.#progress.commit();
-        });
+        await this.#reactions.settle(first, draft.intendedFor!);
       } catch (error) {
         if (!isRefusal(error) && !isOfHistory(error)) throw error;
         return await giveUpIntent(this.#projection, this.#progress, error, isRetry);
@@ -173,7 +170,13 @@ export class Worker<Tx> {
       const reactions = isWaitedFor
         ? await inTime(result, turn, this.#projection.handlerTimeout, this.#guard.signal)
         : result;
-      if (reactions !== undefined) intent = await intend(this.#store, event, reactions);
+      if (reactions !== undefined) {
+        intent = await this.#reactions.intend(
+          event,
+          reactions,
+          turn.traceparent ?? event.metadata?.traceparent,
+        );
+      }
       if (intent) checkRoom(intent, progress.room);
       this.#guard.check();
       if (turn.scope?.keep() === "full") {
@@ -186,7 +189,7 @@ export class Worker<Tx> {
     }
     if (turn.scope) progress.useUnit();
     turn.end("done");
-    if (!intent?.length) return await progress.pass(event, advance, isWaitedFor);
+    if (!intent?.length) return await progress.pass(event, advance, isWaitedFor || intent !== undefined);
     progress.amend((draft) => {
       advance(draft, event);
       draft.handled++;
