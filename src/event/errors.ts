@@ -76,6 +76,8 @@ export class EventTooLargeError extends AetherError {
 
 /** Where an event that cannot be read stands. */
 export interface StoredEventReference {
+  /** When the event happened, RFC 3339. */
+  readonly timestamp: string;
   /** The event's id. */
   readonly id: string;
   /** The event's actor. */
@@ -170,6 +172,8 @@ export class EventSchemaError extends AetherError {
   override readonly name = "EventSchemaError";
   /** The event's id. */
   readonly eventId: string;
+  /** When the event happened, RFC 3339. */
+  readonly timestamp: string;
   /** The type of the event. */
   readonly eventType: string;
   /** The event's actor. */
@@ -187,6 +191,7 @@ export class EventSchemaError extends AetherError {
       options,
     );
     this.eventId = at.id;
+    this.timestamp = at.timestamp;
     this.eventType = eventType;
     this.actorId = at.actorId;
     this.version = at.version;

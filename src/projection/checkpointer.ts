@@ -54,6 +54,18 @@ export class Checkpointer<Tx> {
     return new Checkpointer(projection, stored.revision, record);
   }
 
+  /** Reads the checkpoint again. */
+  async reload(): Promise<void> {
+    const again = await Checkpointer.load(this.#projection);
+    this.#revision = again.#revision;
+    this.#record = again.#record;
+  }
+
+  /** Changes with every write. */
+  get revision(): string | undefined {
+    return this.#revision;
+  }
+
   /** The record as it is stored. */
   get record(): ProjectionRecord {
     return this.#record;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { RevisionConflictError } from "../cluster/errors.ts";
+import { BucketUnreachableError, RevisionConflictError } from "../cluster/errors.ts";
 import { BucketLeaseStore, type LeaseStore } from "../cluster/lease.ts";
 import { escapeName } from "../cluster/names.ts";
 import type { NatsConnection } from "../nats/connection.ts";
@@ -86,10 +86,15 @@ export class JetStreamCheckpoints implements CheckpointStore {
     }
   }
 
-  /** All checkpoints. */
+  /**
+   * All checkpoints.
+   *
+   * @throws {BucketUnreachableError} If there is no answer.
+   */
   async list(): Promise<readonly StoredCheckpoint[]> {
-    const { promise, resolve } = Promise.withResolvers<readonly StoredCheckpoint[]>();
-    const watch = this.#open.bucket.watch([PREFIX + ">"], (update) => {
+    const { bucket } = this.#open;
+    const { promise, resolve, reject } = Promise.withResolvers<readonly StoredCheckpoint[]>();
+    const watch = bucket.watch([PREFIX + ">"], (update) => {
       if (update.type !== "snapshot") return;
       resolve(
         update.entries.flatMap(({ value, revision }) =>
@@ -97,9 +102,13 @@ export class JetStreamCheckpoints implements CheckpointStore {
         ),
       );
     });
+    const timer = setTimeout(() => reject(new BucketUnreachableError("list checkpoints")), LIST_TIMEOUT);
+    // A watch waits until the server can be reached; a read fails with the reason if it cannot.
+    bucket.get(PREFIX + "none").catch(reject);
     try {
       return await promise;
     } finally {
+      clearTimeout(timer);
       watch.close();
     }
   }
@@ -122,6 +131,8 @@ export class JetStreamCheckpoints implements CheckpointStore {
 }
 
 const PREFIX = "checkpoint.";
+/** How long all checkpoints may take to arrive, in milliseconds. */
+const LIST_TIMEOUT = 15_000;
 /** A little less than three quarters. */
 const PAYLOAD_SHARE = 0.7;
 

@@ -15,6 +15,7 @@ import { CheckpointConflictError } from "./errors.ts";
 import { workOff } from "./log.ts";
 import type { Guard } from "./progress.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
+import { parseRecord, type ProjectionRecord } from "./record.ts";
 import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
 
@@ -116,28 +117,38 @@ async function projectWithin<Tx>(
   guard: Guard,
 ): Promise<ProjectedOnce> {
   for (let handled = 0;;) {
-    const worker = await Worker.load(store, projection, guard);
-    const before = worker.record.handled;
-    const result = (caughtUp: boolean): ProjectedOnce => {
-      handled += worker.record.handled - before;
-      return { position: worker.record.position, handled, caughtUp };
+    let worker: Worker<Tx> | undefined;
+    let before = 0;
+    const result = async (caughtUp: boolean): Promise<ProjectedOnce> => {
+      const record = worker?.record ?? await recordOf(projection);
+      if (worker) handled += worker.record.handled - before;
+      return { position: record?.position, handled, caughtUp };
     };
     try {
+      worker = await Worker.load(store, projection, guard);
+      before = worker.record.handled;
       await worker.finishIntent();
-      return result(await workOff(store, projection, worker, guard, await store.getLastPosition()));
+      const end = await store.getLastPosition();
+      return await result(await workOff(store, projection, worker, guard, end));
     } catch (error) {
-      if (error instanceof BudgetSpent) return result(false);
+      if (error instanceof BudgetSpent) return await result(false);
       if (!(error instanceof CheckpointConflictError)) {
         // Whatever the work ends with, what was handled is done.
-        await worker.salvage();
+        await worker?.salvage();
         throw error;
       }
-      if (guard.isOver()) {
-        const { record } = await Worker.load(store, projection, guard);
-        return { position: record.position, handled, caughtUp: false };
-      }
+      worker?.discard();
+      worker = undefined;
+      if (guard.isOver()) return await result(false);
     } finally {
-      worker.discard();
+      worker?.discard();
     }
   }
+}
+
+async function recordOf<Tx>(
+  { id, checkpoints }: CompiledProjection<Tx>,
+): Promise<ProjectionRecord | undefined> {
+  const stored = await checkpoints.load(id);
+  return stored && parseRecord(id, stored);
 }

@@ -4,13 +4,17 @@
  * @module
  */
 
-import type { Event } from "../event/types.ts";
-import { sleep } from "../sleep.ts";
+import { EventSchemaError } from "../event/errors.ts";
+import type { Event, StoredEvent } from "../event/types.ts";
+import { backoff, sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
+import { type EventIdentity, referenceOf } from "./attempt.ts";
+import { Checkpointer } from "./checkpointer.ts";
 import type { ProjectionReference } from "./checkpoints.ts";
+import { outcomeOf } from "./ends.ts";
 import { CheckpointConflictError, NotParkedError, ProjectionStoppedError } from "./errors.ts";
-import type { Guard } from "./progress.ts";
-import { compileProjection, type Projection } from "./projection.ts";
+import type { Draft, Guard } from "./progress.ts";
+import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
 import {
   type ParkedEvent,
   parseRecord,
@@ -65,7 +69,8 @@ export async function parked(projection: ProjectionReference): Promise<readonly 
 
 /**
  * Tries a parked event again, and, where later events of its actor wait behind it, those too, in order. What fails is parked
- * in its place. A worker that runs meanwhile reads its checkpoint again; see {@linkcode projectOnce}.
+ * in its place. The handler is called once for each event, in this process: a worker that runs meanwhile, here or in another
+ * process, waits until the retry has ended.
  *
  * @param store Where the events are.
  * @param projection The projection.
@@ -104,59 +109,95 @@ export async function retryParked<E extends Event, Tx = undefined>(
 ): Promise<void> {
   const log = untyped(store);
   const compiled = compileProjection({ ...projection, failure: { ...projection.failure, retries: 0 } });
-  await repeated(log, compiled, options, async (worker) => {
+  await exclusively(log, compiled, options, position, async (worker) => {
     const entry = findParked(worker.record, position);
-    const { actorId, eventVersion } = entry;
     const last = entry.blocksActor ? worker.record.position : entry.position;
-    let next: ParkedEvent | undefined = entry;
-    if (entry.refused) {
-      // Its handler was called, and must not be again.
-      next = { ...entry, refused: undefined, eventVersion: eventVersion + 1 };
-      await worker.repeatRefused(entry, next);
+    const handled = new Retry(worker, entry);
+    try {
+      // The handler of an append that was refused was called, and must not be again.
+      if (entry.refused) await handled.repeatRefused();
+      await handled.handleUpTo(last, log, compiled.chooses);
+    } catch (error) {
+      if (!(error instanceof ProjectionStoppedError)) throw error;
+      await handled.park(error);
+      throw error;
     }
-    for await (const event of log.readEvents(actorId, { fromVersion: next.eventVersion })) {
-      if (last === undefined || event.position > last) break;
-      if (!compiled.chooses(event)) continue;
-      try {
-        // Each event is noted as it is done, so that a failure behind it repeats nothing.
-        await worker.handle(event, (draft, { position: handled, id: eventId, eventType, version }) => {
-          const rest = {
-            ...entry,
-            refused: undefined,
-            position: handled,
-            eventId,
-            eventType,
-            eventVersion: version + 1,
-          };
-          draft.parked = draft.parked.map((other) => other.position === next!.position ? rest : other);
-          next = rest;
-        });
-      } catch (error) {
-        if (!(error instanceof ProjectionStoppedError)) throw error;
-        const failed = {
-          ...next!,
-          ...error.event,
-          error: shortError(error.cause),
-          attempts: entry.attempts + 1,
-        };
-        worker.amend((draft) => {
-          // What the store has refused is parked again already, with what it is.
-          draft.parked = draft.parked.map((other) =>
-            other.position === next!.position && !other.refused ? failed : other
-          );
-          draft.failing = undefined;
-          if (failed.position !== position) draft.resolved = noted(draft.resolved, position, "retried");
-        });
-        await worker.flush();
-        throw error;
-      }
-    }
-    worker.amend((draft) => {
-      draft.parked = draft.parked.filter((other) => other.position !== next!.position);
-      draft.resolved = noted(draft.resolved, position, "retried");
-    });
-    await worker.flush();
+    await handled.resolve();
   });
+}
+
+/** A retry of a parked event, and of those of its actor that wait behind it. */
+class Retry<Tx> {
+  readonly #worker: Worker<Tx>;
+  readonly #entry: ParkedEvent;
+  /** What is still parked. */
+  #rest: ParkedEvent;
+
+  constructor(worker: Worker<Tx>, entry: ParkedEvent) {
+    this.#worker = worker;
+    this.#entry = entry;
+    this.#rest = entry;
+  }
+
+  /** Appends what the store had refused. */
+  async repeatRefused(): Promise<void> {
+    const { eventVersion } = this.#entry;
+    this.#rest = { ...this.#entry, refused: undefined, eventVersion: eventVersion + 1 };
+    await this.#worker.repeatRefused(this.#entry, this.#rest);
+  }
+
+  /** Handles the actor's events from the parked one on. */
+  async handleUpTo(
+    last: string | undefined,
+    log: EventStore,
+    chooses: (event: StoredEvent) => boolean,
+  ): Promise<void> {
+    const { actorId, eventVersion } = this.#rest;
+    try {
+      for await (const event of log.readEvents(actorId, { fromVersion: eventVersion })) {
+        if (last === undefined || event.position > last) return;
+        if (chooses(event)) await this.#worker.handle(event, this.#advance);
+      }
+    } catch (error) {
+      if (error instanceof EventSchemaError && (last === undefined || error.position > last)) return;
+      await this.#worker.refused(error, this.#advance);
+    }
+  }
+
+  /** Notes each event as it is done, so that a failure behind it repeats nothing. */
+  readonly #advance = (draft: Draft, event: EventIdentity): void => {
+    const { position } = this.#rest;
+    const { eventVersion, ...done } = referenceOf(event);
+    const rest = { ...this.#entry, ...done, refused: undefined, eventVersion: eventVersion + 1 };
+    draft.parked = draft.parked.map((other) => other.position === position ? rest : other);
+    this.#rest = rest;
+  };
+
+  /** Parks the event that failed again. */
+  async park({ event, cause }: ProjectionStoppedError): Promise<void> {
+    const { position } = this.#entry;
+    const attempts = this.#entry.attempts + 1;
+    const failed = { ...this.#rest, ...event, error: shortError(cause), attempts };
+    this.#worker.amend((draft) => {
+      // What the store has refused is parked again already, with what it is.
+      draft.parked = draft.parked.map((other) =>
+        other.position === this.#rest.position && !other.refused ? failed : other
+      );
+      draft.failing = draft.retry = undefined;
+      if (failed.position !== position) draft.resolved = noted(draft.resolved, position, "retried");
+    });
+    await this.#worker.flush();
+  }
+
+  /** Removes the entry. */
+  async resolve(): Promise<void> {
+    this.#worker.amend((draft) => {
+      draft.parked = draft.parked.filter((other) => other.position !== this.#rest.position);
+      draft.resolved = noted(draft.resolved, this.#entry.position, "retried");
+      draft.retry = undefined;
+    });
+    await this.#worker.flush();
+  }
 }
 
 /**
@@ -198,30 +239,10 @@ export async function discardParked<E extends Event, Tx = undefined>(
 ): Promise<void> {
   const log = untyped(store);
   const compiled = compileProjection(projection);
-  let successor: string | undefined;
-  await repeated(log, compiled, options, async (worker) => {
+  let following: ParkedEvent | undefined;
+  await repeated(log, compiled, guardOf(options), async (worker) => {
     const entry = findParked(worker.record, position);
-    successor = undefined;
-    let following: ParkedEvent | undefined;
-    if (entry.blocksActor) {
-      for await (const event of log.readEvents(entry.actorId, { fromVersion: entry.eventVersion + 1 })) {
-        if (event.position > (worker.record.position ?? "")) break;
-        if (!compiled.chooses(event)) continue;
-        const { position, id: eventId, eventType, version: eventVersion } = event;
-        following = {
-          ...entry,
-          refused: undefined,
-          position,
-          eventId,
-          eventType,
-          eventVersion,
-          error: "waited",
-          attempts: 0,
-        };
-        successor = position;
-        break;
-      }
-    }
+    following = await followingOf(entry, worker.record.position, log, compiled.chooses);
     worker.amend((draft) => {
       draft.parked = draft.parked.flatMap((other) =>
         other.position !== position ? [other] : following ? [following] : []
@@ -230,33 +251,107 @@ export async function discardParked<E extends Event, Tx = undefined>(
     });
     await worker.flush();
   });
-  if (successor !== undefined) await retryParked(store, projection, successor, options);
+  if (following) await retryParked(store, projection, following.position, options);
 }
 
-/** Does something to the record, again where somebody else wrote in between. */
-async function repeated<Tx>(
-  store: EventStore,
-  compiled: ReturnType<typeof compileProjection<Event, Tx>>,
-  { signal = new AbortController().signal }: ParkedOptions,
-  work: (worker: Worker<Tx>) => Promise<void>,
-): Promise<void> {
-  const guard: Guard = {
+/** The next event of its actor that waits behind a parked one, as a parked one. */
+async function followingOf(
+  entry: ParkedEvent,
+  last: string | undefined,
+  log: EventStore,
+  chooses: (event: StoredEvent) => boolean,
+): Promise<ParkedEvent | undefined> {
+  if (!entry.blocksActor || last === undefined) return undefined;
+  const parkedAs = (event: EventIdentity): ParkedEvent => (
+    { ...entry, ...referenceOf(event), refused: undefined, error: "waited", attempts: 0 }
+  );
+  try {
+    for await (const event of log.readEvents(entry.actorId, { fromVersion: entry.eventVersion + 1 })) {
+      if (event.position > last) break;
+      if (chooses(event)) return parkedAs(event);
+    }
+  } catch (error) {
+    if (!(error instanceof EventSchemaError)) throw error;
+    if (error.position <= last) return parkedAs({ ...error, id: error.eventId });
+  }
+  return undefined;
+}
+
+/** The bound of the random wait before another try to write, at first and later, in milliseconds. */
+const FIRST_WAIT = 2;
+const LONGEST_WAIT = 100;
+/** What a retry may take besides its handler, in milliseconds. */
+const GRACE = 10_000;
+
+function guardOf({ signal = new AbortController().signal }: ParkedOptions): Guard {
+  return {
     signal,
     check: () => signal.throwIfAborted(),
     isOver: () => false,
     sleep: (milliseconds) => sleep(milliseconds, signal),
     warn: () => {}, // a retry that fails rejects
   };
-  for (;;) {
+}
+
+/**
+ * Does something while no other process writes to the record: the claim is written first, and a worker that meets it
+ * waits. So the handler of a retry is called once, however busy the worker is.
+ */
+async function exclusively<Tx>(
+  store: EventStore,
+  compiled: CompiledProjection<Tx>,
+  options: ParkedOptions,
+  position: string,
+  work: (worker: Worker<Tx>) => Promise<void>,
+): Promise<void> {
+  const guard = guardOf(options);
+  const claim = { id: crypto.randomUUID(), ttl: compiled.handlerTimeout + GRACE };
+  try {
+    const claimed = await repeated(store, compiled, guard, async (worker) => {
+      findParked(worker.record, position);
+      worker.amend((draft) => draft.retry = claim);
+      await worker.flush();
+      return worker;
+    });
+    try {
+      await work(claimed);
+    } finally {
+      claimed.discard();
+      if (claimed.record.retry) await release(compiled, claim.id);
+    }
+  } catch (error) {
+    throw outcomeOf(compiled.id, error);
+  }
+}
+
+/** Removes the claim of a retry that was interrupted; if that fails too, its time ends it. */
+async function release<Tx>(compiled: CompiledProjection<Tx>, id: string): Promise<void> {
+  try {
+    const checkpointer = await Checkpointer.load(compiled);
+    const { record } = checkpointer;
+    if (record.retry?.id === id) await checkpointer.commit({ ...record, retry: undefined });
+  } catch {
+    // the caller gets the failure that came first
+  }
+}
+
+/** Does something to the record, again if another process wrote in between. It must call no handler. */
+async function repeated<Tx, R>(
+  store: EventStore,
+  compiled: CompiledProjection<Tx>,
+  guard: Guard,
+  work: (worker: Worker<Tx>) => Promise<R>,
+): Promise<R> {
+  for (let attempt = 1;; attempt++) {
     const worker = await Worker.load(store, compiled, guard);
     try {
       await worker.finishIntent();
       return await work(worker);
     } catch (error) {
-      if (!(error instanceof CheckpointConflictError)) throw error;
-    } finally {
       worker.discard();
+      if (!(error instanceof CheckpointConflictError)) throw error;
     }
+    await guard.sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
   }
 }
 

@@ -7,6 +7,8 @@
 import type { StoredEvent } from "../event/types.ts";
 import type { EventIdentity } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
+import { backoff } from "../sleep.ts";
+import { CheckpointConflictError } from "./errors.ts";
 import type { UnitOfWork } from "./checkpoints.ts";
 import type { CompiledProjection } from "./projection.ts";
 import type { ParkedEvent, ProjectionRecord } from "./record.ts";
@@ -61,6 +63,8 @@ export class Progress<Tx> {
   readonly #guard: Guard;
   readonly #onProgress: ((position: string) => void) | undefined;
   readonly #blocked = new Set<string>();
+  /** The actors with events that were left out since the last commit. */
+  readonly #left = new Set<string>();
   #isUnitUsed = false;
   #isDirty = false;
   /** Whether the last commit has failed. */
@@ -83,7 +87,7 @@ export class Progress<Tx> {
     this.#guard = guard;
     this.#onProgress = onProgress;
     this.unit = projection.checkpoints.begin?.(projection.id);
-    this.draft = { ...checkpointer.record };
+    this.draft = { ...checkpointer.record, retry: undefined };
     this.#noteBlocked();
   }
 
@@ -93,7 +97,9 @@ export class Progress<Tx> {
     guard: Guard,
     onProgress?: (position: string) => void,
   ): Promise<Progress<Tx>> {
-    return new Progress(projection, await Checkpointer.load(projection), guard, onProgress);
+    const checkpointer = await Checkpointer.load(projection);
+    await whileRetried(checkpointer, guard);
+    return new Progress(projection, checkpointer, guard, onProgress);
   }
 
   /** Whether something is not committed yet. */
@@ -136,6 +142,7 @@ export class Progress<Tx> {
 
   /** Goes past an event that waits behind a parked one. */
   leave(event: EventIdentity): Promise<void> | undefined {
+    this.#left.add(event.actorId);
     moveOn(this.draft, event);
     return this.#moved(false);
   }
@@ -210,14 +217,44 @@ export class Progress<Tx> {
     this.#guard.check();
     const before = this.#checkpointer.record.position;
     this.#hasFailed = true;
-    await this.#checkpointer.commit(this.draft, this.#isUnitUsed ? this.unit : undefined);
+    for (let isCommitted = false; !isCommitted;) isCommitted = await this.#commitOrJoin();
     this.#hasFailed = false;
     if (this.draft.position !== before) this.#guard.onCommit?.();
+    this.#left.clear();
     this.#isUnitUsed = false;
     this.#isDirty = false;
     this.#uncommitted = 0;
     this.#committedAt = performance.now();
     if (this.draft.position !== undefined) this.#onProgress?.(this.draft.position);
+  }
+
+  /** Returns whether it has committed; if not, it has taken over what a retry of a parked event has changed. */
+  async #commitOrJoin(): Promise<boolean> {
+    try {
+      await this.#checkpointer.commit(this.draft, this.#isUnitUsed ? this.unit : undefined);
+      return true;
+    } catch (error) {
+      // The writes of a unit are gone with its commit: its events are handled again.
+      if (!(error instanceof CheckpointConflictError) || this.#isUnitUsed || this.draft.retry) throw error;
+      const { record: known } = this.#checkpointer;
+      await this.#checkpointer.reload();
+      await whileRetried(this.#checkpointer, this.#guard);
+      const { record: stored } = this.#checkpointer;
+      if (!isRetryOf(known, stored) || this.#freesLeft(stored)) throw error;
+      const own = this.draft.parked.filter((entry) => !known.parked.includes(entry));
+      this.draft.parked = [...stored.parked, ...own];
+      this.draft.resolved = stored.resolved;
+      this.draft.handled += stored.handled - known.handled;
+      this.#noteBlocked();
+      return false;
+    }
+  }
+
+  /** Whether an actor is waited for no more whose events were left out since the last commit: they must be read again. */
+  #freesLeft({ parked }: ProjectionRecord): boolean {
+    return [...this.#left].some((left) =>
+      !parked.some(({ actorId, blocksActor }) => blocksActor && actorId === left)
+    );
   }
 
   /** Reports an event that was set aside. */
@@ -246,5 +283,35 @@ export class Progress<Tx> {
   #noteBlocked(): void {
     this.#blocked.clear();
     for (const { actorId, blocksActor } of this.draft.parked) if (blocksActor) this.#blocked.add(actorId);
+  }
+}
+
+/** Whether a record differs from the one before it by retries of parked events alone. */
+function isRetryOf(before: ProjectionRecord, after: ProjectionRecord): boolean {
+  const { owner, position, intent, stopped } = before;
+  return after.owner?.id === owner?.id && after.position === position && after.stopped === stopped &&
+    JSON.stringify(after.intent) === JSON.stringify(intent);
+}
+
+/** The bound of the random wait before a retry is looked at again, at first and later, in milliseconds. */
+const FIRST_LOOK = 10;
+const LONGEST_LOOK = 250;
+
+/** Waits until no retry of a parked event is in progress. One that does not write for its whole time has ended. */
+async function whileRetried<Tx>(checkpointer: Checkpointer<Tx>, guard: Guard): Promise<void> {
+  let revision: string | undefined;
+  let seenAt = 0;
+  for (let looks = 1;; looks++) {
+    const { retry } = checkpointer.record;
+    if (!retry) return;
+    const now = performance.now();
+    if (revision !== checkpointer.revision) {
+      revision = checkpointer.revision;
+      seenAt = now;
+    }
+    if (now - seenAt > retry.ttl) return;
+    await guard.sleep(backoff(looks, FIRST_LOOK, LONGEST_LOOK));
+    guard.check();
+    await checkpointer.reload();
   }
 }

@@ -55,6 +55,14 @@ export interface IntendedAppend {
   readonly traceparent?: string;
 }
 
+/** A retry of a parked event. */
+export interface RetryClaim {
+  /** Names the retry. */
+  readonly id: string;
+  /** How long it may take until it writes again, in milliseconds: after that its process has ended. */
+  readonly ttl: number;
+}
+
 /** The record of a projection. */
 export interface ProjectionRecord extends ProjectionId {
   /** The format of the record. */
@@ -79,6 +87,8 @@ export interface ProjectionRecord extends ProjectionId {
   readonly parked: readonly ParkedEvent[];
   /** What became of parked events, the latest hundred. */
   readonly resolved: readonly Resolution[];
+  /** The retry that is in progress: others write again when it is over. */
+  readonly retry?: RetryClaim | undefined;
   /** What a reaction is about to append. */
   readonly intent?: readonly IntendedAppend[] | undefined;
   /** The event that it is appended because of. */

@@ -4,11 +4,13 @@
  * @module
  */
 
-import type { Event, StoredEvent } from "../event/types.ts";
+import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
+import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkSignal, readOptions } from "../options.ts";
 import { DamagedHistoryError, HistoryTruncatedError, InvalidPositionError } from "../store/errors.ts";
-import type { EventStore } from "../store/types.ts";
+import { abortable } from "../store/batches.ts";
+import type { EventStore, LogStart, ReadAllOptions } from "../store/types.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";
 import { type FailingEvent, type ParkedEvent, parseRecord, type Resolution } from "./record.ts";
@@ -36,9 +38,14 @@ export interface ProjectionStatus extends ProjectionId {
   readonly lag: ProjectionLag | undefined;
   /**
    * Why the log cannot be read on from its position: it is of another log or ahead of this one, what follows it has
-   * expired or is damaged. Running the projection ends with the same error.
+   * expired, is damaged, or is newer than this program. Running the projection ends with the same error.
    */
-  readonly problem: InvalidPositionError | HistoryTruncatedError | DamagedHistoryError | undefined;
+  readonly problem:
+    | InvalidPositionError
+    | HistoryTruncatedError
+    | DamagedHistoryError
+    | SchemaVersionError
+    | undefined;
   /** Whether it gave up before the event that is failing. */
   readonly stopped: boolean;
   /** The event that fails. */
@@ -63,6 +70,7 @@ export interface StatusOptions {
  * @param store The store that they are of.
  * @param checkpoints Where their checkpoints are.
  * @throws {DamagedCheckpointError} If a checkpoint cannot be read.
+ * @throws {BucketUnreachableError | BackendError} If the checkpoints or the log cannot be reached.
  *
  * @example
  * ```ts
@@ -89,44 +97,55 @@ export async function projectionStatuses<E extends Event>(
   if (!Number.isSafeInteger(countLimit) || countLimit < 1) {
     throw new InvalidArgumentError("options.countLimit", "must be a positive integer");
   }
+  signal?.throwIfAborted();
   const statuses: ProjectionStatus[] = [];
-  for (const stored of await checkpoints.list()) {
+  for (const stored of await abortable(checkpoints.list(), signal)) {
     const { name, version, position, handled, savedAt, stopped, failing, parked, resolved, filter } =
       parseRecord(undefined, stored);
-    const log = untyped(store).readAll({
-      ...filter,
-      after: position ?? "first-kept",
-      limit: countLimit + 1,
-      ...(signal && { signal }),
-    });
-    let lag: ProjectionStatus["lag"];
-    let problem: ProjectionStatus["problem"];
-    try {
-      lag = await count(log, countLimit);
-    } catch (error) {
-      // It is this projection's, and those who ask want to hear of the others too.
-      const isItsOwn = error instanceof InvalidPositionError || error instanceof HistoryTruncatedError ||
-        error instanceof DamagedHistoryError;
-      if (!isItsOwn) throw error;
-      problem = error;
-    }
+    const read = { ...filter, ...(signal && { signal }) };
+    const { lag, problem } = await behind(untyped(store), read, position ?? "first-kept", countLimit);
     const known = { name, version, position, handled, savedAt, stopped, failing, parked, resolved };
     statuses.push({ ...known, lag, problem });
   }
   return statuses.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.version - b.version);
 }
 
-/** Counts what has not been handled. */
-async function count(log: AsyncIterable<StoredEvent>, limit: number): Promise<ProjectionLag> {
+/** How many events that cannot be handed out are counted one by one. */
+const MAX_REFUSED = 100;
+
+/** Counts what has not been handled. An event that its schema refuses is one of them, and no reason to stop. */
+async function behind(
+  store: EventStore,
+  read: ReadAllOptions,
+  after: LogStart,
+  countLimit: number,
+): Promise<Pick<ProjectionStatus, "lag" | "problem">> {
   let events = 0;
-  let oldest: string | undefined;
-  for await (const { timestamp } of log) {
-    oldest ??= timestamp;
-    events++;
+  let oldest: number | undefined;
+  let isMore = true;
+  for (let refused = 0; refused < MAX_REFUSED && isMore && events <= countLimit; refused++) {
+    try {
+      for await (const { timestamp } of store.readAll({ ...read, after, limit: countLimit + 1 - events })) {
+        oldest ??= Date.parse(timestamp);
+        events++;
+      }
+      isMore = false;
+    } catch (error) {
+      if (!(error instanceof EventSchemaError)) return { lag: undefined, problem: problemOf(error) };
+      oldest ??= Date.parse(error.timestamp);
+      events++;
+      after = error.position;
+    }
   }
-  return {
-    events: Math.min(events, limit),
-    isMore: events > limit,
-    time: oldest === undefined ? 0 : Math.max(0, Date.now() - Date.parse(oldest)),
-  };
+  const time = oldest === undefined ? 0 : Math.max(0, Date.now() - oldest);
+  const lag = { events: Math.min(events, countLimit), isMore: isMore || events > countLimit, time };
+  return { lag, problem: undefined };
+}
+
+/** Returns what belongs to one projection, and must not keep its caller from the status of the others. */
+function problemOf(error: unknown): ProjectionStatus["problem"] {
+  const isItsOwn = error instanceof InvalidPositionError || error instanceof HistoryTruncatedError ||
+    error instanceof DamagedHistoryError || error instanceof SchemaVersionError;
+  if (!isItsOwn) throw error;
+  return error;
 }

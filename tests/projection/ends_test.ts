@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import {
+  BucketUnreachableError,
   type CheckpointStore,
   DenoKvCheckpoints,
   DenoKvEventStore,
@@ -11,9 +12,11 @@ import {
   InMemoryEventStore,
   JetStreamCheckpoints,
   JetStreamEventStore,
+  parked,
   type Projection,
   ProjectionDisconnectedError,
   type ProjectionRun,
+  projectionStatuses,
   projectOnce,
   runProjection,
   SqliteCheckpoints,
@@ -192,4 +195,31 @@ Deno.test("JetStream: a server that is away is tried again after growing waits, 
   await run.waitFor(event!.position, { timeout: 30_000 });
   await until("it is live again", () => run.state === "live");
   assert.equal(seen.length, new Set(seen).size);
+});
+
+Deno.test("JetStream: the status of projections is refused in time while the server is away, and served again", async () => {
+  await using server = await startNatsServer();
+  await using store = new InMemoryEventStore<Counted>();
+  await using checkpoints = await JetStreamCheckpoints.open(server.url);
+  const projection: Projection<Counted> = { name: "p", checkpoints, handle: () => {} };
+  await add(store, 3);
+  await projectOnce(store, projection);
+  await server.kill();
+  const begun = performance.now();
+  await assert.rejects(projectionStatuses(store, checkpoints), BucketUnreachableError);
+  await assert.rejects(parked(projection), BucketUnreachableError);
+  assert.ok(performance.now() - begun < 20_000);
+  await assert.rejects(
+    projectionStatuses(store, checkpoints, { signal: AbortSignal.timeout(100) }),
+    { name: "TimeoutError" },
+  );
+  await server.restart();
+  await until("it is served", async () => {
+    try {
+      return (await projectionStatuses(store, checkpoints)).length === 1;
+    } catch (error) {
+      assert.ok(error instanceof BucketUnreachableError);
+      return false;
+    }
+  });
 });
