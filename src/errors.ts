@@ -4,6 +4,8 @@
  * @module
  */
 
+import { isInstance, registerClass } from "./copies.ts";
+
 /**
  * The base class of every error that Aether throws on purpose. Catch a subclass to handle one condition; catch this
  * one to tell Aether's errors from the rest.
@@ -20,12 +22,28 @@
  * ```
  */
 export class AetherError extends Error {
+  static {
+    registerClass(this, "AetherError");
+  }
+
   /** The name of the error's class, stable across minification. */
   override readonly name: string = "AetherError";
+
+  /**
+   * Makes `instanceof` recognise errors of another copy of this library in the same program, for this class and every
+   * class that extends it.
+   */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, value);
+  }
 }
 
 /** An option or an argument is outside its documented range. Nothing was done. */
 export class InvalidArgumentError extends AetherError {
+  static {
+    registerClass(this, "InvalidArgumentError");
+  }
+
   /** Always `"InvalidArgumentError"`. */
   override readonly name = "InvalidArgumentError";
   /** The name of the option or argument, such as `actorId` or `options.limit`. */
@@ -55,6 +73,10 @@ export class InvalidArgumentError extends AetherError {
  * ```
  */
 export class StoreOpenError extends AetherError {
+  static {
+    registerClass(this, "StoreOpenError");
+  }
+
   /** Always `"StoreOpenError"`. */
   override readonly name = "StoreOpenError";
 }

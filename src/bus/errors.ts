@@ -4,10 +4,15 @@
  * @module
  */
 
+import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 
 /** The bus was closed: nothing was published or subscribed to. */
 export class BusClosedError extends AetherError {
+  static {
+    registerClass(this, "BusClosedError");
+  }
+
   /** Always `"BusClosedError"`. */
   override readonly name = "BusClosedError";
 
@@ -41,6 +46,10 @@ export class BusClosedError extends AetherError {
  * ```
  */
 export class SubscriptionOverflowError extends AetherError {
+  static {
+    registerClass(this, "SubscriptionOverflowError");
+  }
+
   /** Always `"SubscriptionOverflowError"`. */
   override readonly name = "SubscriptionOverflowError";
   /** The namespace, or the pattern, that was subscribed to. */
@@ -77,6 +86,10 @@ export class SubscriptionOverflowError extends AetherError {
  * ```
  */
 export class BusDisconnectedError extends AetherError {
+  static {
+    registerClass(this, "BusDisconnectedError");
+  }
+
   /** Always `"BusDisconnectedError"`. */
   override readonly name = "BusDisconnectedError";
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 
 /**
@@ -10,6 +11,10 @@ import { AetherError } from "../errors.ts";
  * held is held until its deadline. Whether a write was stored is not known.
  */
 export class BucketUnreachableError extends AetherError {
+  static {
+    registerClass(this, "BucketUnreachableError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "BucketUnreachableError";
   /** What was asked of the bucket, such as `get leader`. */
@@ -24,6 +29,10 @@ export class BucketUnreachableError extends AetherError {
 
 /** A write was refused because the key had changed since it was read. Nothing was stored by this write. */
 export class RevisionConflictError extends AetherError {
+  static {
+    registerClass(this, "RevisionConflictError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "RevisionConflictError";
   /** The key that was to be written. */
@@ -71,6 +80,10 @@ const LEASE_END: Record<LeaseEnd, string> = {
  * ```
  */
 export class LeaseLostError extends AetherError {
+  static {
+    registerClass(this, "LeaseLostError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "LeaseLostError";
   /** The key of the lease. */
@@ -107,6 +120,10 @@ export class LeaseLostError extends AetherError {
  * ```
  */
 export class NodeNameTakenError extends AetherError {
+  static {
+    registerClass(this, "NodeNameTakenError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "NodeNameTakenError";
   /** The name that two processes want. */
@@ -141,6 +158,10 @@ export class NodeNameTakenError extends AetherError {
  * ```
  */
 export class ShardCountMismatchError extends AetherError {
+  static {
+    registerClass(this, "ShardCountMismatchError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "ShardCountMismatchError";
   /** The number of shards of the cluster. */
@@ -172,6 +193,10 @@ export interface BucketDifference {
 
 /** A bucket of that name exists with settings that coordination cannot work with. It was not changed. */
 export class BucketMismatchError extends AetherError {
+  static {
+    registerClass(this, "BucketMismatchError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "BucketMismatchError";
   /** The name of the bucket. */
@@ -193,12 +218,20 @@ export class BucketMismatchError extends AetherError {
 
 /** The server has no JetStream for this account, or is too old for leases. */
 export class JetStreamUnavailableError extends AetherError {
+  static {
+    registerClass(this, "JetStreamUnavailableError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "JetStreamUnavailableError";
 }
 
 /** The server refused an operation to this user. */
 export class PermissionDeniedError extends AetherError {
+  static {
+    registerClass(this, "PermissionDeniedError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "PermissionDeniedError";
   /** The subject that the user may not publish to or subscribe to. */
@@ -216,6 +249,10 @@ export class PermissionDeniedError extends AetherError {
 
 /** The object was closed, or the coordinator has left its cluster. Nothing was done. */
 export class CoordinationClosedError extends AetherError {
+  static {
+    registerClass(this, "CoordinationClosedError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "CoordinationClosedError";
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 
 /** Which event an error speaks of, as far as it is known. */
@@ -33,6 +34,10 @@ export interface EventReference {
  * ```
  */
 export class InvalidEventError extends AetherError {
+  static {
+    registerClass(this, "InvalidEventError");
+  }
+
   /** Always `"InvalidEventError"`. */
   override readonly name = "InvalidEventError";
   /** The path of the offending field, such as `data.items[3].price`. */
@@ -53,6 +58,10 @@ export class InvalidEventError extends AetherError {
 
 /** An event is larger than its store takes. Nothing was stored. */
 export class EventTooLargeError extends AetherError {
+  static {
+    registerClass(this, "EventTooLargeError");
+  }
+
   /** Always `"EventTooLargeError"`. */
   override readonly name = "EventTooLargeError";
   /** The most that the store takes, in UTF-8 bytes of the event as JSON. */
@@ -108,6 +117,10 @@ export interface StoredEventReference {
  * ```
  */
 export class SchemaVersionError extends AetherError {
+  static {
+    registerClass(this, "SchemaVersionError");
+  }
+
   /** Always `"SchemaVersionError"`. */
   override readonly name = "SchemaVersionError";
   /** The type of the event. */
@@ -168,6 +181,10 @@ export class SchemaVersionError extends AetherError {
  * ```
  */
 export class EventSchemaError extends AetherError {
+  static {
+    registerClass(this, "EventSchemaError");
+  }
+
   /** Always `"EventSchemaError"`. */
   override readonly name = "EventSchemaError";
   /** The event's id. */

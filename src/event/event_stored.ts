@@ -49,7 +49,7 @@ export interface EventPublisher {
  * The door through which the library publishes to its own namespaces. It is a symbol that no entry of the package
  * exports: `publish` refuses those names, and nobody comes here by accident.
  */
-export const publishInternally: unique symbol = Symbol("aether.publishInternally");
+export const publishInternally: unique symbol = Symbol.for("@flowmade-one/aether/publish-internally/1");
 
 /** A bus with the library's own door. */
 export interface InternalPublisher {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { sharedByCopies } from "../copies.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { isProxy } from "node:util/types";
 import { readOptions } from "../options.ts";
@@ -220,24 +221,26 @@ export class EventRegistry {
 
   /** Whether every event is handed out as it was stored. */
   get isIdle(): boolean {
-    return this.#entries.size === 0 && !anyNoted;
+    return this.#entries.size === 0 && !noted.any;
   }
 }
 
 /** The schema versions of stored events in memory that have another one than 1. */
-const notedVersions = new WeakMap<object, number>();
-let anyNoted = false;
+const noted = sharedByCopies("schema-versions/1", () => ({
+  versions: new WeakMap<object, number>(),
+  any: false,
+}));
 
 /** Notes the schema version that an event was stored under, until the event is restored. */
 export function noteSchemaVersion(event: object, schemaVersion: number): void {
   if (schemaVersion === 1) return;
-  notedVersions.set(event, schemaVersion);
-  anyNoted = true;
+  noted.versions.set(event, schemaVersion);
+  noted.any = true;
 }
 
 /** The schema version that an event was stored under. */
 export function schemaVersionOf(event: object): number {
-  return anyNoted ? notedVersions.get(event) ?? 1 : 1;
+  return noted.any ? noted.versions.get(event) ?? 1 : 1;
 }
 
 /** A promise of several, of which another may fail first and leave nobody to wait for this one. */

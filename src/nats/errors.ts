@@ -4,6 +4,7 @@
  * @module
  */
 
+import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 
 /**
@@ -24,6 +25,10 @@ import { AetherError } from "../errors.ts";
  * ```
  */
 export class ServerUnreachableError extends AetherError {
+  static {
+    registerClass(this, "ServerUnreachableError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "ServerUnreachableError";
 
@@ -40,6 +45,10 @@ export class ServerUnreachableError extends AetherError {
 
 /** The server refused the credentials. Check user, password, token or credentials file. */
 export class CredentialsRejectedError extends AetherError {
+  static {
+    registerClass(this, "CredentialsRejectedError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "CredentialsRejectedError";
 
@@ -51,6 +60,10 @@ export class CredentialsRejectedError extends AetherError {
 
 /** The connection was down for too long, or is closed: the message was not sent. */
 export class NotConnectedError extends AetherError {
+  static {
+    registerClass(this, "NotConnectedError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "NotConnectedError";
 
@@ -62,6 +75,10 @@ export class NotConnectedError extends AetherError {
 
 /** A message is larger than the server takes: it was not sent. */
 export class PayloadTooLargeError extends AetherError {
+  static {
+    registerClass(this, "PayloadTooLargeError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "PayloadTooLargeError";
 

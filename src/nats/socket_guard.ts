@@ -8,6 +8,8 @@
  * @module
  */
 
+import { sharedByCopies } from "../copies.ts";
+
 /** A socket, as far as the guard needs one. */
 interface GuardedSocket {
   removeAllListeners(...events: string[]): this;
@@ -23,7 +25,7 @@ interface ProtocolHandlerPrototype {
 /** The methods of the Node transport that open a socket; other transports have none of them. */
 const OPENERS: readonly string[] = ["dial", "startTLS", "tlsFirst"];
 
-const guarded = new WeakSet<object>();
+const guarded = sharedByCopies("guarded-sockets/1", () => new WeakSet<object>());
 
 /** Makes every socket that clients with this protocol handler open from now on keep a listener for its errors. */
 export function guardSockets(prototype: object): void {

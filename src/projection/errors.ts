@@ -4,6 +4,7 @@
  * @module
  */
 
+import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 import { FencedError } from "../store/errors.ts";
 
@@ -31,6 +32,10 @@ export interface FailedEvent {
 
 /** A checkpoint was changed by somebody else since it was read. Nothing was stored. */
 export class CheckpointConflictError extends AetherError {
+  static {
+    registerClass(this, "CheckpointConflictError");
+  }
+
   /** Always `"CheckpointConflictError"`. */
   override readonly name = "CheckpointConflictError";
   /** The projection. */
@@ -45,6 +50,10 @@ export class CheckpointConflictError extends AetherError {
 
 /** A stored checkpoint cannot be read. It was left as it is. */
 export class DamagedCheckpointError extends AetherError {
+  static {
+    registerClass(this, "DamagedCheckpointError");
+  }
+
   /** Always `"DamagedCheckpointError"`. */
   override readonly name = "DamagedCheckpointError";
   /** The projection. */
@@ -65,6 +74,10 @@ export class DamagedCheckpointError extends AetherError {
 
 /** Another worker has taken the projection over. What this one had not committed is not part of the checkpoint. */
 export class ProjectionFencedError extends AetherError {
+  static {
+    registerClass(this, "ProjectionFencedError");
+  }
+
   /** Always `"ProjectionFencedError"`. */
   override readonly name = "ProjectionFencedError";
   /** The projection. */
@@ -79,6 +92,10 @@ export class ProjectionFencedError extends AetherError {
 
 /** The name and version of a projection are taken by one with another filter. Nothing was handled. */
 export class ProjectionNameTakenError extends AetherError {
+  static {
+    registerClass(this, "ProjectionNameTakenError");
+  }
+
   /** Always `"ProjectionNameTakenError"`. */
   override readonly name = "ProjectionNameTakenError";
   /** The projection. */
@@ -104,6 +121,10 @@ export class ProjectionNameTakenError extends AetherError {
 
 /** A handler did not return in time. */
 export class HandlerTimeoutError extends AetherError {
+  static {
+    registerClass(this, "HandlerTimeoutError");
+  }
+
   /** Always `"HandlerTimeoutError"`. */
   override readonly name = "HandlerTimeoutError";
   /** How long it was given, in milliseconds. */
@@ -120,6 +141,10 @@ export class HandlerTimeoutError extends AetherError {
 
 /** A handler used its transaction after its turn was over. Nothing was written. */
 export class TransactionOverError extends AetherError {
+  static {
+    registerClass(this, "TransactionOverError");
+  }
+
   /** Always `"TransactionOverError"`. */
   override readonly name = "TransactionOverError";
 
@@ -131,6 +156,10 @@ export class TransactionOverError extends AetherError {
 
 /** One event's writes are more than one transaction takes. Nothing of them was written. */
 export class TransactionTooLargeError extends AetherError {
+  static {
+    registerClass(this, "TransactionTooLargeError");
+  }
+
   /** Always `"TransactionTooLargeError"`. */
   override readonly name = "TransactionTooLargeError";
   /** What there is too much of. */
@@ -177,6 +206,10 @@ export class TransactionTooLargeError extends AetherError {
  * ```
  */
 export class ProjectionStoppedError extends AetherError {
+  static {
+    registerClass(this, "ProjectionStoppedError");
+  }
+
   /** Always `"ProjectionStoppedError"`. */
   override readonly name = "ProjectionStoppedError";
   /** The projection. */
@@ -238,6 +271,10 @@ const DISCONNECTED: Record<DisconnectionReason, string> = {
  * ```
  */
 export class ProjectionDisconnectedError extends AetherError {
+  static {
+    registerClass(this, "ProjectionDisconnectedError");
+  }
+
   /** Always `"ProjectionDisconnectedError"`. */
   override readonly name = "ProjectionDisconnectedError";
   /** The projection. */
@@ -255,6 +292,10 @@ export class ProjectionDisconnectedError extends AetherError {
 
 /** There is no room for another parked event, and the projection stopped. */
 export class ParkedListFullError extends AetherError {
+  static {
+    registerClass(this, "ParkedListFullError");
+  }
+
   /** Always `"ParkedListFullError"`. */
   override readonly name = "ParkedListFullError";
   /** The projection. */
@@ -272,6 +313,10 @@ export class ParkedListFullError extends AetherError {
 
 /** No event of the projection is parked at a position. */
 export class NotParkedError extends AetherError {
+  static {
+    registerClass(this, "NotParkedError");
+  }
+
   /** Always `"NotParkedError"`. */
   override readonly name = "NotParkedError";
   /** The projection. */
@@ -308,6 +353,10 @@ export class NotParkedError extends AetherError {
  * ```
  */
 export class ProjectionBehindError extends AetherError {
+  static {
+    registerClass(this, "ProjectionBehindError");
+  }
+
   /** Always `"ProjectionBehindError"`. */
   override readonly name = "ProjectionBehindError";
   /** The projection. */

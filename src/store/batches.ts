@@ -5,7 +5,7 @@
  */
 
 /** Where an iterator keeps what hands out its items without a promise. */
-const AT_HAND: unique symbol = Symbol("items at hand");
+const AT_HAND: unique symbol = Symbol.for("@flowmade-one/aether/available-items/1");
 
 /** An iterator whose next items may be at hand. */
 interface WithItemsAtHand<T> {

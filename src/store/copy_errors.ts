@@ -4,6 +4,7 @@
  * @module
  */
 
+import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 
@@ -24,6 +25,10 @@ export interface CopyPlace {
  * copy again: it goes on where it ended.
  */
 export class CopyIncompleteError extends AetherError {
+  static {
+    registerClass(this, "CopyIncompleteError");
+  }
+
   /** Always `"CopyIncompleteError"`. */
   override readonly name = "CopyIncompleteError";
   /** How many events are in both stores. */
@@ -44,6 +49,10 @@ export class CopyIncompleteError extends AetherError {
 
 /** The target's log is not the beginning of the source's: it holds something else, or lost what was copied. */
 export class CopyTargetDiffersError extends AetherError {
+  static {
+    registerClass(this, "CopyTargetDiffersError");
+  }
+
   /** Always `"CopyTargetDiffersError"`. */
   override readonly name = "CopyTargetDiffersError";
   /** How many events before this place are the same in both stores. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 import type { EventReference } from "../event/errors.ts";
 import type { Event } from "../event/types.ts";
@@ -42,6 +43,10 @@ export interface VersionConflict {
  * ```
  */
 export class VersionConflictError extends AetherError {
+  static {
+    registerClass(this, "VersionConflictError");
+  }
+
   /** Always `"VersionConflictError"`. */
   override readonly name = "VersionConflictError";
   /** The actor. */
@@ -98,6 +103,10 @@ export class VersionConflictError extends AetherError {
  * ```
  */
 export class FencedError extends AetherError {
+  static {
+    registerClass(this, "FencedError");
+  }
+
   /** Always `"FencedError"`. */
   override readonly name = "FencedError";
   /** The actor. */
@@ -140,6 +149,10 @@ export class FencedError extends AetherError {
  * ```
  */
 export class CommitTooLargeError extends AetherError {
+  static {
+    registerClass(this, "CommitTooLargeError");
+  }
+
   /** Always `"CommitTooLargeError"`. */
   override readonly name = "CommitTooLargeError";
   /** What there is too much of. */
@@ -181,6 +194,10 @@ export type AttemptedEvent<E extends Event = Event> = E;
  * ```
  */
 export class OutcomeUnknownError extends AetherError {
+  static {
+    registerClass(this, "OutcomeUnknownError");
+  }
+
   /** Always `"OutcomeUnknownError"`. */
   override readonly name = "OutcomeUnknownError";
   /** The events as they were sent, with their ids and versions. */
@@ -220,6 +237,10 @@ export class OutcomeUnknownError extends AetherError {
  * ```
  */
 export class InvalidPositionError extends AetherError {
+  static {
+    registerClass(this, "InvalidPositionError");
+  }
+
   /** Always `"InvalidPositionError"`. */
   override readonly name = "InvalidPositionError";
   /** The position as it was given. */
@@ -277,6 +298,10 @@ export interface DamagedPlace extends EventReference {
  * ```
  */
 export class DamagedHistoryError extends AetherError {
+  static {
+    registerClass(this, "DamagedHistoryError");
+  }
+
   /** Always `"DamagedHistoryError"`. */
   override readonly name = "DamagedHistoryError";
   /** The actor, where it is known. */
@@ -336,6 +361,10 @@ export interface Truncation {
  * ```
  */
 export class HistoryTruncatedError extends AetherError {
+  static {
+    registerClass(this, "HistoryTruncatedError");
+  }
+
   /** Always `"HistoryTruncatedError"`. */
   override readonly name = "HistoryTruncatedError";
   /** The actor, if the read was of one. */
@@ -380,6 +409,10 @@ export type HistoryFault = DamagedHistoryError | HistoryTruncatedError;
  * ```
  */
 export class StoreClosedError extends AetherError {
+  static {
+    registerClass(this, "StoreClosedError");
+  }
+
   /** Always `"StoreClosedError"`. */
   override readonly name = "StoreClosedError";
 
@@ -410,6 +443,10 @@ export class StoreClosedError extends AetherError {
  * ```
  */
 export class LogReplacedError extends AetherError {
+  static {
+    registerClass(this, "LogReplacedError");
+  }
+
   /** Always `"LogReplacedError"`. */
   override readonly name = "LogReplacedError";
   /** Where the log was, such as `stream "aether_orders"`. */
@@ -433,6 +470,10 @@ export { StoreOpenError } from "../errors.ts";
  * the backend's own error.
  */
 export class BackendError extends AetherError {
+  static {
+    registerClass(this, "BackendError");
+  }
+
   /** Always `"BackendError"`. */
   override readonly name = "BackendError";
   /** What was being done, such as `"append"`. */
@@ -447,6 +488,10 @@ export class BackendError extends AetherError {
 
 /** A snapshot cannot be stored as it is. Nothing was stored. */
 export class InvalidSnapshotError extends AetherError {
+  static {
+    registerClass(this, "InvalidSnapshotError");
+  }
+
   /** Always `"InvalidSnapshotError"`. */
   override readonly name = "InvalidSnapshotError";
   /** The path of the offending field, such as `state.items[3]`. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { sharedByCopies } from "../copies.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { DamagedHistoryError, HistoryTruncatedError } from "./errors.ts";
 import type { LogBatch } from "./backend.ts";
@@ -19,7 +20,7 @@ export interface RawLog {
   checkPosition(position: string): Promise<void>;
 }
 
-const offered = new WeakMap<object, RawLog>();
+const offered = sharedByCopies("raw-logs/1", () => new WeakMap<object, RawLog>());
 
 /** Offers a store's raw log to the rest of the library, and to nobody else. */
 export function offerRawLog(store: object, log: RawLog): void {

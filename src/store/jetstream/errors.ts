@@ -4,10 +4,15 @@
  * @module
  */
 
+import { registerClass } from "../../copies.ts";
 import { AetherError } from "../../errors.ts";
 
 /** The server has no JetStream, or the account may not use it. */
 export class JetStreamDisabledError extends AetherError {
+  static {
+    registerClass(this, "JetStreamDisabledError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "JetStreamDisabledError";
 
@@ -23,6 +28,10 @@ export class JetStreamDisabledError extends AetherError {
 
 /** The server is older than what the store needs: commits over several actors are atomic from 2.12 on. */
 export class ServerTooOldError extends AetherError {
+  static {
+    registerClass(this, "ServerTooOldError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "ServerTooOldError";
 
@@ -46,6 +55,10 @@ export interface StreamDifference {
 
 /** There is a stream already, and it is set up in another way. Nothing was changed. */
 export class StreamMismatchError extends AetherError {
+  static {
+    registerClass(this, "StreamMismatchError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "StreamMismatchError";
 

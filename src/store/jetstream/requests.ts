@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { registerClass } from "../../copies.ts";
 import { AetherError } from "../../errors.ts";
 import type { NatsMessage } from "../../nats/connection.ts";
 import { PayloadTooLargeError } from "../../nats/errors.ts";
@@ -16,6 +17,10 @@ import { readLeaderMessage, type StoredMessage } from "./stored_message.ts";
 
 /** The server answered a request with an error that has no class of its own. */
 export class JetStreamApiError extends AetherError {
+  static {
+    registerClass(this, "JetStreamApiError");
+  }
+
   /** The name of the error's class. */
   override readonly name: string = "JetStreamApiError";
 
@@ -27,12 +32,20 @@ export class JetStreamApiError extends AetherError {
 
 /** The stream does not exist (any more). */
 export class StreamNotFoundError extends JetStreamApiError {
+  static {
+    registerClass(this, "StreamNotFoundError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "StreamNotFoundError";
 }
 
 /** The server gave no answer to a request: it can be repeated, if what it asks for can happen twice. */
 export class NoAnswerError extends AetherError {
+  static {
+    registerClass(this, "NoAnswerError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "NoAnswerError";
 

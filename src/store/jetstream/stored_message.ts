@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { registerClass } from "../../copies.ts";
 import { AetherError } from "../../errors.ts";
 import { headerIn, headerLine, headerText } from "../../nats/wire.ts";
 import type { ChainLink, LinkKeeper } from "../chain.ts";
@@ -85,6 +86,10 @@ export function headerOf(message: Bytes, name: string): string | undefined {
 
 /** The server's answer is not what the protocol promises. */
 export class UnreadableAnswerError extends AetherError {
+  static {
+    registerClass(this, "UnreadableAnswerError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "UnreadableAnswerError";
 }

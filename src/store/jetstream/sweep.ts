@@ -4,6 +4,7 @@
  * @module
  */
 
+import { registerClass } from "../../copies.ts";
 import { AetherError } from "../../errors.ts";
 import type { Warn } from "../../warning.ts";
 import { DamagedHistoryError } from "../errors.ts";
@@ -178,6 +179,10 @@ export class Sweeper {
 
 /** A sweep was ended by `close()`. The next store to sweep goes on where it was. */
 export class SweepEndedError extends AetherError {
+  static {
+    registerClass(this, "SweepEndedError");
+  }
+
   /** The name of the error's class. */
   override readonly name = "SweepEndedError";
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isInstance, registerClass } from "../../copies.ts";
 import type { Draft } from "../../event/draft.ts";
 import { noteSchemaVersion } from "../../event/registry.ts";
 import type { StoredEvent } from "../../event/types.ts";
@@ -94,7 +95,16 @@ function hex(number: number, width: number): string {
  * ```
  */
 export class InMemoryStorage {
+  static {
+    registerClass(this, "InMemoryStorage/1");
+  }
+
   readonly #logs = new Map<string, MemoryLog>();
+
+  /** Makes `instanceof` recognise storages of another copy of this library in the same program. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, value);
+  }
 
   /**
    * The log of a namespace.
