@@ -36,7 +36,7 @@ import {
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
 import { flatten, type Restore } from "./batches.ts";
 import { checkCounts, Commit, CommitPart, divideConditions, NO_CONDITIONS } from "./commit.ts";
-import { InvalidSnapshotError, StoreClosedError } from "./errors.ts";
+import { HistoryTruncatedError, InvalidSnapshotError, StoreClosedError } from "./errors.ts";
 import {
   type ObservedRead,
   observeIteration,
@@ -299,16 +299,46 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     const valid = validateSnapshot(snapshot, this.#drafting.now);
     await this.#track(async () => {
-      const latest = await this.#backend.getLatestVersion(valid.actorId);
-      if (valid.version > latest) {
-        throw new InvalidSnapshotError(
-          "version",
-          `is ${valid.version}, and the actor has only reached ${latest}`,
-          valid.actorId,
-        );
-      }
-      await this.#backend.saveSnapshot(valid);
+      const position = await this.#positionOf(valid);
+      await this.#backend.saveSnapshot(
+        position === undefined ? valid : Object.freeze({ ...valid, position }),
+      );
     });
+  }
+
+  /**
+   * The position of the last event that is folded into a snapshot; undefined if retention has removed it.
+   *
+   * @throws {InvalidSnapshotError} If the actor has not reached the version.
+   */
+  async #positionOf({ actorId, version }: Snapshot): Promise<string | undefined> {
+    const at = await this.#lastEvent(actorId, version, version);
+    if (at) return at.position;
+    const latest = await this.#backend.getLatestVersion(actorId);
+    if (version > latest) {
+      throw new InvalidSnapshotError(
+        "version",
+        `is ${version}, and the actor has only reached ${latest}`,
+        actorId,
+      );
+    }
+    // The version is in a gap.
+    return (await this.#lastEvent(actorId, 1, version))?.position;
+  }
+
+  /** The last of an actor's events in a range of versions; undefined if there is none, or it has expired. */
+  async #lastEvent(
+    actorId: string,
+    fromVersion: number,
+    toVersion: number,
+  ): Promise<StoredEvent | undefined> {
+    const range = { fromVersion, toVersion, direction: "backward", limit: 1, onDamage: undefined } as const;
+    try {
+      for await (const [event] of this.#backend.readHistory(actorId, range)) if (event) return event;
+    } catch (error) {
+      if (!(error instanceof HistoryTruncatedError)) throw error;
+    }
+    return undefined;
   }
 
   /** The snapshot of an actor and kind. */

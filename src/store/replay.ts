@@ -13,7 +13,7 @@ import { telemetry } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkView } from "./arguments.ts";
 import type { View } from "./decider.ts";
-import { DamagedHistoryError } from "./errors.ts";
+import { DamagedHistoryError, HistoryTruncatedError } from "./errors.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { EventStore, ReadEventsOptions, SnapshotStore } from "./types.ts";
 
@@ -96,10 +96,13 @@ export async function replay<S, E extends Event>(
   const begin: Replayed<S> = snapshot
     ? { state: snapshot.state, version: snapshot.version, events: 0, snapshotVersion: snapshot.version }
     : { state: view.initialState(), version: 0, events: 0, snapshotVersion: 0 };
-  if (atVersion !== undefined && begin.version >= atVersion) return begin;
-  const replayed = await fold(store, actorId, view, begin, { atVersion, atTime, signal });
+  const end: FoldEnd = { atVersion, atTime, signal };
+  const replayed = snapshot
+    ? await foldBehind(store, snapshot, view, begin, end)
+    : atVersion === 0
+    ? begin
+    : await fold(store, actorId, view, begin, end);
   telemetry()?.record("aether.replay.events", replayed.events, hit);
-  if (snapshot && replayed.events === 0) await assertReached(store, actorId, snapshot);
   return replayed;
 }
 
@@ -141,26 +144,97 @@ interface FoldEnd {
   readonly signal: AbortSignal | undefined;
 }
 
+/**
+ * Folds events into a state.
+ *
+ * @param takeFirst Takes the first event at or behind the version that the fold begins with, and tells whether that is
+ * folded in already. Without it, the read begins behind that version.
+ */
 async function fold<S, E extends Event>(
   store: ReplayStore<E>,
   actorId: string,
   view: View<S, E>,
   from: Replayed<S>,
   { atVersion, atTime, signal }: FoldEnd,
+  takeFirst?: (event: StoredEvent<E>) => Promise<boolean>,
 ): Promise<Replayed<S>> {
   let { state, version, events } = from;
+  let take = takeFirst;
   const read: ReadEventsOptions = {
-    fromVersion: version + 1,
+    fromVersion: take ? version : version + 1,
     ...(atVersion === undefined ? {} : { toVersion: atVersion }),
     ...(signal && { signal }),
   };
   for await (const event of store.readEvents(actorId, read)) {
     if (atTime !== undefined && event.timestamp > atTime) break;
+    if (take) {
+      const isFolded = await take(event);
+      take = undefined;
+      if (isFolded) continue;
+    }
     state = view.evolve(state, event as StoredEvent<E> & E);
     version = event.version;
     events++;
   }
   return { state, version, events, snapshotVersion: from.snapshotVersion };
+}
+
+/**
+ * Folds what has come since a snapshot, once it is certain that the snapshot is of this history: the event that it was
+ * taken of is read with those behind it.
+ */
+async function foldBehind<S, E extends Event>(
+  store: ReplayStore<E>,
+  snapshot: Snapshot,
+  view: View<S, E>,
+  from: Replayed<S>,
+  end: FoldEnd,
+): Promise<Replayed<S>> {
+  const { actorId, version, position } = snapshot;
+  if (position !== undefined) {
+    let isTaken = false;
+    const take = async (event: StoredEvent<E>): Promise<boolean> => {
+      isTaken = true;
+      const isOwn = event.version === version;
+      const last = isOwn ? event.position : await positionAt(store, actorId, version);
+      if (last !== undefined && last !== position) throw diverged(snapshot);
+      return isOwn;
+    };
+    try {
+      const replayed = await fold(store, actorId, view, from, end, take);
+      if (isTaken) return replayed;
+    } catch (error) {
+      // The event of the snapshot has expired, or cannot be read: what came behind it can perhaps.
+      const isFault = error instanceof HistoryTruncatedError || error instanceof DamagedHistoryError;
+      if (isTaken || !isFault) throw error;
+    }
+  }
+  const replayed = end.atVersion === version ? from : await fold(store, actorId, view, from, end);
+  if (replayed.events === 0) await assertReached(store, actorId, snapshot);
+  return replayed;
+}
+
+/** The position of an actor's last event up to a version; undefined if it has expired. */
+async function positionAt<E extends Event>(
+  store: ReplayStore<E>,
+  actorId: string,
+  toVersion: number,
+): Promise<string | undefined> {
+  try {
+    const read = store.readEvents(actorId, { toVersion, direction: "backward", limit: 1 });
+    for await (const { position } of read) return position;
+  } catch (error) {
+    if (!(error instanceof HistoryTruncatedError)) throw error;
+  }
+  return undefined;
+}
+
+function diverged({ actorId, kind, version, position }: Snapshot): DamagedHistoryError {
+  return new DamagedHistoryError(
+    `the snapshot "${kind}" was taken of another event at version ${version}: the log was restored to an earlier state ` +
+      "and has grown again. Raise schemaVersion to take new snapshots",
+    { actorId, version, position },
+  );
 }
 
 /** The snapshot to begin with: of the view's own shape, and not beyond where the replay is to stop. */

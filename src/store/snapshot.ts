@@ -29,16 +29,24 @@ export interface Snapshot<S = unknown> {
   readonly state: S;
   /** When it was taken, as UTC with milliseconds. */
   readonly timestamp: string;
+  /**
+   * The position of the last event that is folded in, stamped by the store; absent if retention has removed that event. A
+   * replay compares it with the history: a log that was restored to an earlier state may have another event at that
+   * version.
+   */
+  readonly position?: string;
 }
 
 /**
- * A snapshot as it is handed to a store, which stamps it where it carries no time.
+ * A snapshot as it is handed to a store, which stamps its position, and its time if it has none.
  *
  * @typeParam S The state, which JSON must carry faithfully.
  */
-export type SnapshotInput<S = unknown> = Omit<Snapshot<S>, "timestamp"> & {
+export type SnapshotInput<S = unknown> = Omit<Snapshot<S>, "timestamp" | "position"> & {
   /** When it was taken: a Date, or RFC 3339 text. @default {now} */
   readonly timestamp?: string | Date;
+  /** Ignored, so that a snapshot that was read can be saved elsewhere. */
+  readonly position?: string;
 };
 
 /** The most bytes that a snapshot may have as JSON, on every store. */
@@ -94,7 +102,8 @@ export function encodeSnapshot(snapshot: Snapshot): string {
 export function decodeSnapshot(json: unknown, actorId: string, kind: string): Snapshot | undefined {
   const snapshot = freezeJson(json) as Snapshot | null;
   const sound = snapshot?.actorId === actorId && snapshot.kind === kind && isVersion(snapshot.version) &&
-    isVersion(snapshot.schemaVersion) && "state" in snapshot;
+    isVersion(snapshot.schemaVersion) && "state" in snapshot &&
+    (snapshot.position === undefined || typeof snapshot.position === "string");
   return sound ? snapshot : undefined;
 }
 

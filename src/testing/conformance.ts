@@ -23,6 +23,7 @@ import { model } from "./cases/model.ts";
 import { options } from "./cases/options.ts";
 import { readYourWrites } from "./cases/read_your_writes.ts";
 import { reading } from "./cases/reading.ts";
+import { restoring } from "./cases/restoring.ts";
 import { schemas } from "./cases/schemas.ts";
 import { snapshots } from "./cases/snapshots.ts";
 import { subscriptions } from "./cases/subscriptions.ts";
@@ -44,6 +45,7 @@ const THEMES: readonly Theme[] = [
   subscriptions,
   reading,
   verification,
+  restoring,
   badInput,
   badOptions,
   actorIds,
@@ -113,6 +115,7 @@ export function eventStoreConformance(
  *     const storage = new InMemoryStorage();
  *     return { open: (options) => new InMemoryEventStore({ ...options, storage }) };
  *   },
+ *   lacks: ["restoring", "replacing"], // memory cannot
  * });
  * ```
  *

@@ -85,6 +85,32 @@ export class CaseContext implements AsyncDisposable {
     return await this.open(options);
   };
 
+  /** Closes every store and copies what the case's backend holds. */
+  readonly backUp = async (): Promise<void> => {
+    await this.#closeStores();
+    await this.#hook("restoring", "backUp")();
+  };
+
+  /** Closes every store and puts the case's backend back to what was copied. */
+  readonly restore = async (): Promise<void> => {
+    await this.#closeStores();
+    await this.#hook("restoring", "restore")();
+  };
+
+  /** Deletes the log of the default namespace; stores stay open. */
+  readonly deleteLog = async (): Promise<void> => {
+    await this.#hook("replacing", "deleteLog")();
+  };
+
+  #hook(capability: Capability, name: "backUp" | "restore" | "deleteLog"): () => void | Promise<void> {
+    const backend = this.#backends[0];
+    const hook = backend?.[name];
+    if (!backend || !hook) {
+      throw new Error(`The harness has no ${name}(): declare that it lacks "${capability}"`);
+    }
+    return () => hook.call(backend);
+  }
+
   /** Closes and removes everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {

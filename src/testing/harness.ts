@@ -16,9 +16,11 @@ export type StoreUnderTest = EventStore & Partial<SnapshotStore>;
  * - `"sharing"`: several store objects over one backend at once;
  * - `"reopening"`: events outlive the last open store object;
  * - `"snapshots"`: it is a `SnapshotStore` too;
- * - `"conditions"`: its commits take conditions on actors that they do not write to.
+ * - `"conditions"`: its commits take conditions on actors that they do not write to;
+ * - `"restoring"`: its backend can be put back to an earlier state;
+ * - `"replacing"`: its log can be deleted and made again while a store is open.
  */
-export type Capability = "sharing" | "reopening" | "snapshots" | "conditions";
+export type Capability = "sharing" | "reopening" | "snapshots" | "conditions" | "restoring" | "replacing";
 
 /** One backend, empty at first, over which stores are opened. */
 export interface BackendUnderTest {
@@ -28,6 +30,15 @@ export interface BackendUnderTest {
    * @param options To be passed on to the store.
    */
   open(options: EventStoreOptions): StoreUnderTest | Promise<StoreUnderTest>;
+  /** Copies what the backend holds, for `restore()`. No store is open. Needed unless the store lacks `"restoring"`. */
+  backUp?(): void | Promise<void>;
+  /** Puts the backend back to what `backUp()` has copied, by the backend's own means. No store is open. */
+  restore?(): void | Promise<void>;
+  /**
+   * Deletes the log of the default namespace while stores are open on it: the next `open()` makes a new one. Needed unless
+   * the store lacks `"replacing"`.
+   */
+  deleteLog?(): void | Promise<void>;
   /** Removes the backend, after every store over it was closed. @default {nothing is to be removed} */
   dispose?(): void | Promise<void>;
 }

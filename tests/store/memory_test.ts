@@ -8,4 +8,5 @@ testEventStore("InMemoryEventStore", {
     const storage = new InMemoryStorage();
     return { open: (options) => new InMemoryEventStore({ ...options, storage }) };
   },
+  lacks: ["restoring", "replacing"],
 }, { numRuns: 200, seed: 2026 });

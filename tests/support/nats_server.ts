@@ -84,6 +84,10 @@ export interface NatsServer extends AsyncDisposable {
   resume(): void;
   /** Starts the server again on the same ports and storage (killing it first if it runs) and waits until it is ready. */
   restart(): Promise<void>;
+  /** Shuts the server down in order, copies what JetStream has stored, and starts it again. */
+  backUp(): Promise<void>;
+  /** Shuts the server down, puts back what `backUp()` has copied, and starts it again. */
+  restore(): Promise<void>;
   /** Waits until JetStream answers; in a cluster until the meta leader is known and this server has caught up. */
   ready(): Promise<void>;
   /** Kills the process and removes its folder. */

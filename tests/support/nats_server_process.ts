@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import type { JetStreamReport, NatsServer } from "./nats_server.ts";
 
@@ -150,6 +151,18 @@ export class NatsServerProcess implements NatsServer {
     }
   }
 
+  async backUp(): Promise<void> {
+    await this.shutdown();
+    await copyFolder(this.storageFolder, this.storageFolder + "-backup");
+    await this.restart();
+  }
+
+  async restore(): Promise<void> {
+    await this.shutdown();
+    await copyFolder(this.storageFolder + "-backup", this.storageFolder);
+    await this.restart();
+  }
+
   async stop(): Promise<void> {
     await this.kill();
     await Deno.remove(this.#init.folder, { recursive: true }).catch((error) => {
@@ -244,4 +257,10 @@ function watch(pid: number, folder: string): { release(): Promise<void> } {
       await shell.status;
     },
   };
+}
+
+/** Copies a folder in place of another one, file times included. */
+async function copyFolder(from: string, to: string): Promise<void> {
+  await Deno.remove(to, { recursive: true }).catch(() => {});
+  await cp(from, to, { recursive: true, preserveTimestamps: true });
 }

@@ -408,6 +408,32 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: ["a position is refused if its proof is not that of the commit at its place"],
   },
   {
+    defect: "has no proof in its positions, and is restored to an earlier state",
+    harness: {
+      setUp(): BackendUnderTest {
+        const storage = new InMemoryStorage();
+        const log = storage.log("default");
+        let length = 0;
+        return {
+          open: (options) => new InMemoryEventStore({ ...options, storage }),
+          backUp: () => void (length = log.events.length),
+          restore: () => {
+            for (const { actorId } of log.events.splice(length)) {
+              const actor = log.actors.get(actorId)!;
+              actor.events.pop();
+              actor.version = actor.events.at(-1)?.version ?? 0;
+            }
+          },
+        };
+      },
+    },
+    caughtBy: [
+      "positions of events that a restore has lost are refused after the log has grown past them",
+      "a position that a filtered subscription has come to is refused if a restore has lost its place",
+      "a snapshot of an event that a restore has lost is refused by a replay",
+    ],
+  },
+  {
     defect: "shows readers the log in different orders",
     harness: over(
       class extends Backend {

@@ -62,7 +62,8 @@ export const snapshots: Theme = {
       await store.saveSnapshot(taken);
       (taken.state as { items: unknown[] }).items.push("later");
       const kept = await store.getLatestSnapshot<{ items: unknown[] }>("order", "state");
-      assert.deepEqual(kept, snapshot(3, { state: { items: [{ price: 5 }] } }));
+      const { position } = log[2]!;
+      assert.deepEqual(kept, snapshot(3, { state: { items: [{ price: 5 }] }, position }));
       assert(Object.isFrozen(kept) && Object.isFrozen(kept?.state) && Object.isFrozen(kept?.state.items));
       assert(!Object.isFrozen(taken) && !Object.isFrozen(taken.state));
       assert.deepEqual(await wholeLog(store), log);
@@ -75,10 +76,14 @@ export const snapshots: Theme = {
       async run({ open }): Promise<void> {
         const now = new Date("2026-01-31T12:00:00.000Z");
         const store = snapshotting(await open({ now: () => now }));
-        await history(store, "order", 2);
+        const [{ position } = {}] = await history(store, "order", 2);
         const { timestamp, ...unstamped } = snapshot(1);
         await store.saveSnapshot(unstamped);
-        assert.deepEqual(await store.getLatestSnapshot("order", "state"), { ...unstamped, timestamp });
+        assert.deepEqual(await store.getLatestSnapshot("order", "state"), {
+          ...unstamped,
+          timestamp,
+          position,
+        });
         await store.saveSnapshot({ ...unstamped, timestamp: new Date("2026-02-01T00:00:00Z") });
         const kept = await store.getLatestSnapshot("order", "state");
         assert.equal(kept?.timestamp, "2026-02-01T00:00:00.000Z");

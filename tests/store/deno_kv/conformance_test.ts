@@ -9,6 +9,12 @@ testEventStore("DenoKvEventStore on a file", {
     const folder = await kvFolder();
     return {
       open: (options) => DenoKvEventStore.open(folder.file, { ...options, pollInterval: 20 }),
+      backUp: () => folder.backUp(),
+      restore: () => folder.restore(),
+      deleteLog: async () => {
+        using kv = await Deno.openKv(folder.file);
+        await deleteKeys(kv);
+      },
       dispose: async () => await folder[Symbol.asyncDispose](),
     };
   },
@@ -19,7 +25,14 @@ testEventStore("DenoKvEventStore on a handle", {
     const kv = await Deno.openKv(":memory:");
     return {
       open: (options) => DenoKvEventStore.open(kv, { ...options, pollInterval: 20 }),
+      deleteLog: () => deleteKeys(kv),
       dispose: () => kv.close(),
     };
   },
+  lacks: ["restoring"],
 }, { quick: true });
+
+/** Deletes all that the default namespace holds. */
+async function deleteKeys(kv: Deno.Kv): Promise<void> {
+  for await (const { key } of kv.list({ prefix: ["aether", "default"] })) await kv.delete(key);
+}

@@ -199,6 +199,7 @@ if (server) {
         open: (options) => DenoKvEventStore.open(server.url, { ...options, prefix, pollInterval: 20 }),
       };
     },
+    lacks: ["restoring", "replacing"],
   }, { load: 0.2, numRuns: 10 });
 } else {
   console.warn(
