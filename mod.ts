@@ -244,6 +244,7 @@ export {
 export {
   discardParked,
   type DisconnectionReason,
+  EventParkedError,
   type FailedEvent,
   type FailingEvent,
   NotParkedError,

@@ -311,6 +311,61 @@ export class ParkedListFullError extends AetherError {
   }
 }
 
+/**
+ * The event that was waited for has not been handled: it was parked, or waits behind a parked event of its actor.
+ *
+ * @example Tell the caller that the event needs attention
+ * ```ts
+ * import { EventParkedError, InMemoryCheckpoints, InMemoryEventStore, type Projection, projectOnce, waitFor } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * const [placed] = await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * const receipts: Projection = {
+ *   name: "receipts",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle() {
+ *     throw new Error("out of paper");
+ *   },
+ *   failure: { retries: 0, then: "park" },
+ * };
+ * await projectOnce(store, receipts, { onWarning: () => {} });
+ * try {
+ *   await waitFor(store, receipts, placed!.position);
+ * } catch (error) {
+ *   if (!(error instanceof EventParkedError)) throw error;
+ *   assert.equal(error.parked.actorId, "order-1");
+ * }
+ * ```
+ */
+export class EventParkedError extends AetherError {
+  /** Always `"EventParkedError"`. */
+  override readonly name = "EventParkedError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+  /** The position that was waited for. */
+  readonly position: string;
+  /** The parked event. */
+  readonly parked: FailedEvent;
+
+  /** Names the projection and both events. */
+  constructor(
+    { name, version }: ProjectionId,
+    position: string,
+    { position: parkedAt, eventId, eventType, actorId, eventVersion }: FailedEvent,
+  ) {
+    const what = parkedAt === position
+      ? `The event at position ${position} was parked by`
+      : `The event at position ${position} waits behind the event at ${parkedAt}, which was parked by`;
+    super(
+      `${what} ${show({ name, version })}: correct the cause, then call retryParked() or discardParked()`,
+    );
+    this.projection = { name, version };
+    this.position = position;
+    this.parked = { position: parkedAt, eventId, eventType, actorId, eventVersion };
+  }
+}
+
 /** No event of the projection is parked at a position. */
 export class NotParkedError extends AetherError {
   static {

@@ -58,6 +58,7 @@ export {
   CheckpointConflictError,
   DamagedCheckpointError,
   type DisconnectionReason,
+  EventParkedError,
   type FailedEvent,
   HandlerTimeoutError,
   NotParkedError,

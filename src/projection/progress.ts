@@ -176,12 +176,16 @@ export class Progress<Tx> {
   }
 
   /**
-   * Tells those who wait here what has been handled. While an actor waits, somebody else may have freed it, and what was
-   * written in the unit of work is not there yet: then only a commit tells.
+   * Reports to waiters in this process what has been handled. While something is parked, only the record shows what was;
+   * and what was written in the unit of work can be read after its commit.
    */
   tell(): void {
-    const { position } = this.draft;
-    if (position !== undefined && !this.#isUnitUsed && this.#blocked.size === 0) this.#onProgress?.(position);
+    if (!this.#isUnitUsed) this.#report();
+  }
+
+  #report(): void {
+    const { position, parked, intent } = this.draft;
+    if (position !== undefined && parked.length === 0 && !intent?.length) this.#onProgress?.(position);
   }
 
   /** Moves the checkpoint past events that the filter left out. */
@@ -225,7 +229,7 @@ export class Progress<Tx> {
     this.#isDirty = false;
     this.#uncommitted = 0;
     this.#committedAt = performance.now();
-    if (this.draft.position !== undefined) this.#onProgress?.(this.draft.position);
+    this.#report();
   }
 
   /** Returns whether it has committed; if not, it has taken over what a retry of a parked event has changed. */

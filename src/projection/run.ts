@@ -65,8 +65,9 @@ export interface ProjectionRun extends AsyncDisposable {
   readonly finished: Promise<void>;
   /**
    * Waits until the event at a position has been handled, here or in another process: what is read from the read model
-   * afterwards shows it.
+   * afterwards shows it, and the events of a reaction are stored.
    *
+   * @throws {EventParkedError} If the event was parked, or waits behind one that was.
    * @throws {ProjectionBehindError} If it takes too long.
    * @throws {InvalidPositionError} If it is no position of this log.
    */

@@ -4,16 +4,16 @@
  * @module
  */
 
-import { BucketUnreachableError } from "../cluster/errors.ts";
+import { compileFilter } from "../event/filter.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkSignal, readOptions } from "../options.ts";
-import { BackendError } from "../store/errors.ts";
 import { rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore, ProjectionReference } from "./checkpoints.ts";
-import { ProjectionBehindError, type ProjectionId } from "./errors.ts";
-import { parseRecord } from "./record.ts";
+import { endOf, outcomeOf } from "./ends.ts";
+import { EventParkedError, ProjectionBehindError, type ProjectionId } from "./errors.ts";
+import { type ParkedEvent, parseRecord, type ProjectionRecord } from "./record.ts";
 
 /** How long to wait. */
 export interface WaitForOptions {
@@ -39,6 +39,7 @@ interface Nearby {
  * @param store Where the events are.
  * @param projection Its name, version and checkpoints; the projection itself will do.
  * @param position The position that a save returned.
+ * @throws {EventParkedError} If the event was parked, or waits behind one that was.
  * @throws {ProjectionBehindError} If it takes too long.
  * @throws {InvalidPositionError} If it is no position of this log, or one that it has not reached, or the checkpoint is
  * none: the log was restored to an earlier state.
@@ -128,16 +129,16 @@ export async function waitForPosition(
       if (isReached) return;
       try {
         const stored = await checkpoints.load(id);
-        if (stored) reached = parseRecord(id, stored).position;
-        if (reached !== undefined && reached >= position) {
+        const record = stored && parseRecord(id, stored);
+        reached = record?.position;
+        if (record && await isHandled(store, record, position)) {
           // A checkpoint of a lost part of the log is ahead of everything that came in its place.
-          if (reached !== position) await log.checkPosition(reached);
+          if (reached !== undefined && reached !== position) await log.checkPosition(reached);
           return;
         }
       } catch (error) {
         // What cannot be reached now may be in time.
-        const mayPass = error instanceof BackendError || error instanceof BucketUnreachableError;
-        if (!mayPass || performance.now() >= deadline) throw error;
+        if (!mayPass(error) || performance.now() >= deadline) throw outcomeOf(id, error);
       }
       if (isReached) return;
       if (failure) throw failure.error;
@@ -145,7 +146,7 @@ export async function waitForPosition(
       if (left <= 0) throw new ProjectionBehindError(id, position, reached, timeout);
       const { promise, resolve } = Promise.withResolvers<void>();
       wake = resolve;
-      const timer = setTimeout(resolve, Math.min(pollInterval, left));
+      const timer = setTimeout(resolve, Math.min(pollInterval, left, MAX_TIMER));
       if (!isReached) await promise;
       clearTimeout(timer);
     }
@@ -153,4 +154,42 @@ export async function waitForPosition(
     unlisten?.();
     signal?.removeEventListener("abort", abort);
   }
+}
+
+/** The longest time of a timer, in milliseconds: longer ones fire at once. */
+const MAX_TIMER = 2 ** 31 - 1;
+
+/**
+ * Whether a record shows that the event at a position was handled, and that what its handler wanted appended is stored.
+ *
+ * @throws {EventParkedError} If it was parked, or waits behind a parked one.
+ */
+async function isHandled(store: EventStore, record: ProjectionRecord, position: string): Promise<boolean> {
+  if (record.position === undefined || record.position < position) return false;
+  if (record.intent?.length && record.intendedFor?.position === position) return false;
+  for (const entry of record.parked) {
+    const isHeld = entry.position === position || await waitsBehind(store, record, entry, position);
+    if (isHeld) throw new EventParkedError(record, position, entry);
+  }
+  return true;
+}
+
+/** Whether the event at a position is a later one of a parked event's actor, and waits for it. */
+async function waitsBehind(
+  store: EventStore,
+  { filter }: ProjectionRecord,
+  { actorId, blocksActor, eventVersion, position: parkedAt }: ParkedEvent,
+  position: string,
+): Promise<boolean> {
+  if (!blocksActor || position < parkedAt) return false;
+  const isChosen = compileFilter(filter) ?? ((): boolean => true);
+  for await (const event of store.readEvents(actorId, { fromVersion: eventVersion + 1 })) {
+    if (event.position >= position) return event.position === position && isChosen(event);
+  }
+  return false;
+}
+
+function mayPass(error: unknown): boolean {
+  const end = endOf(error);
+  return end === "momentary" || end === "bounded" || end === "superseded";
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import {
+  EventParkedError,
   InMemoryCheckpoints,
   InMemoryEventStore,
   InvalidPositionError,
   type Projection,
   ProjectionBehindError,
   projectionStatuses,
+  retryParked,
   runProjection,
   type StoredEvent,
   waitFor,
@@ -185,4 +187,91 @@ Deno.test("a signal ends a run with its reason, a closed store ends it normally"
   await store.close();
   await closed.finished;
   assert.equal(closed.state, "closed");
+});
+
+for (const [name, open] of Object.entries(PLACES)) {
+  Deno.test(`${name}: waitFor() rejects for an event that was parked, or that waits behind one, here and elsewhere`, async () => {
+    await using place = await open();
+    const { store, checkpoints } = place;
+    let works = false;
+    const projection: Projection<Counted, unknown> = {
+      name: "receipts",
+      checkpoints,
+      failure: { retries: 0, then: "park" },
+      handle: ({ actorId, version }) => {
+        if (actorId === "b" && version === 1 && !works) throw new Error("out of paper");
+      },
+    };
+    const [a1, b1, c1, a2, b2] = await add(store, 5);
+    await using run = runProjection(store, projection, { onWarning: () => {} });
+    const isParked = (error: unknown): boolean =>
+      error instanceof EventParkedError && error.parked.eventId === b1!.id;
+    for (
+      const wait of [
+        (position: string) => run.waitFor(position),
+        (position: string) => waitFor(store, projection, position),
+      ]
+    ) {
+      for (const { position } of [a1!, c1!, a2!]) await wait(position);
+      for (const { position } of [b1!, b2!]) await assert.rejects(wait(position), isParked);
+    }
+    // One that comes live: the run must not say that it has handled what it has left.
+    const [b3] = await add(store, 1, ["b"]);
+    await assert.rejects(run.waitFor(b3!.position), isParked);
+    works = true;
+    await retryParked(store, projection, b1!.position);
+    for (const { position } of [b1!, b2!, b3!]) await run.waitFor(position);
+  });
+
+  Deno.test(`${name}: waitFor() resolves for a reaction when its events are stored`, async () => {
+    await using place = await open();
+    const { store, checkpoints } = place;
+    const slow = new Proxy(store, {
+      get(target, property): unknown {
+        const value = Reflect.get(target, property);
+        if (typeof value !== "function") return value;
+        if (property !== "append") return value.bind(target);
+        return async (...parameters: unknown[]) => {
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          return await value.apply(target, parameters);
+        };
+      },
+    });
+    const projection: Projection<Counted, unknown> = {
+      name: "reaction",
+      checkpoints,
+      handle: { Added: () => [{ actorId: "b", events: [{ eventType: "Removed", data: { by: 1 } }] }] },
+    };
+    for (const way of ["here", "elsewhere"]) {
+      const [event] = await add(store, 1, ["a"]);
+      await using run = runProjection(slow, projection);
+      await until("it is recorded", async () => {
+        const stored = await checkpoints.load({ name: "reaction", version: 1 });
+        return stored !== undefined && JSON.parse(stored.value).position === event!.position;
+      });
+      await (way === "here" ? run.waitFor(event!.position) : waitFor(store, projection, event!.position));
+      assert.equal(await store.getLatestVersion("b"), way === "here" ? 1 : 2);
+    }
+  });
+}
+
+Deno.test("waitFor() takes times that are longer than a timer, and does not spin", async () => {
+  await using store = new InMemoryEventStore<Counted>();
+  const checkpoints = new InMemoryCheckpoints();
+  let loads = 0;
+  const counting = {
+    load: (id: Parameters<typeof checkpoints.load>[0]) => {
+      loads++;
+      return checkpoints.load(id);
+    },
+  };
+  const [event] = await add(store, 1);
+  const signal = AbortSignal.timeout(200);
+  const wait = waitFor(store, { name: "p", checkpoints: counting }, event!.position, {
+    timeout: 2 ** 40,
+    pollInterval: 2 ** 32,
+    signal,
+  });
+  await assert.rejects(wait, { name: "TimeoutError" });
+  assert.equal(loads, 1);
 });
