@@ -70,6 +70,11 @@ export interface UnitOfWork<Tx> {
  * is no such thing, and handlers are called at least once.
  */
 export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
+  /**
+   * Tells the compiler what handlers write with, also if that is nothing, so that a handler which needs a transaction is refused
+   * here. It has no value; a store of your own declares it as the stores of the library do.
+   */
+  readonly transactionType?: () => Tx;
   /** The most bytes that a record may have. @default {as many as it likes} */
   readonly maxBytes?: number;
   /** Reads a checkpoint; never a stale one. */

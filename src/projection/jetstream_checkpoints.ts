@@ -39,6 +39,8 @@ export type JetStreamCheckpointsOptions = NamedBucketOptions;
  * ```
  */
 export class JetStreamCheckpoints implements CheckpointStore {
+  /** Handlers write with nothing: a read model is kept elsewhere. */
+  declare readonly transactionType?: () => undefined;
   /** The leader's answer to a read holds the record as base64, with its headers, and is itself a message. */
   readonly maxBytes: number;
   readonly #open: OpenBucket;

@@ -167,7 +167,7 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
    */
   readonly filter?: EventFilter<E["eventType"]>;
   /** One handler for all events, or one for each type; types without one are left out. */
-  readonly handle: Handler<StoredEvent<E>, Tx, E> | Handlers<E, Tx>;
+  readonly handle: Handler<StoredEvent<E>, NoInfer<Tx>, E> | Handlers<E, NoInfer<Tx>>;
   /**
    * Stores all reactions without a fencing token, also for actors that are owned under one, and also those that were refused
    * before because of it.
