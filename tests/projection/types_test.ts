@@ -71,9 +71,9 @@ Deno.test("types: reactions are of the store's events", async () => {
         () => [{ actorId: "show-1", events: [{ eventType: "ShowScheduled", data: { seets: 1 } }] }],
     },
     {
-      // @ts-expect-error: the data of a wrong type, in an asynchronous handler
-      OrderPlaced:
-        async () => [{ actorId: "s", events: [{ eventType: "ShowScheduled", data: { seats: "1" } }] }],
+      // @ts-expect-error: the data of a wrong type, promised
+      OrderPlaced: () =>
+        Promise.resolve([{ actorId: "s", events: [{ eventType: "ShowScheduled", data: { seats: "1" } }] }]),
     },
     // @ts-expect-error: the same of one handler for all events
     () => [{ actorId: "show-1", events: [{ eventType: "ShowSchedulled", data: { seats: 1 } }] }],
@@ -100,7 +100,7 @@ Deno.test("types: reactions are of the store's events", async () => {
 Deno.test("types: reactions are checked where a projection is written in the call", async () => {
   await using store = new InMemoryEventStore<AllEvents>();
   await projectOnce(store, {
-    name,
+    name: "in a call",
     checkpoints,
     handle: { OrderPlaced: () => [command(show, "show-1", { schedule: 1 })] },
   });
@@ -170,9 +170,9 @@ Deno.test("types: handlers use the transaction of their checkpoints, and no othe
   assert.equal(typeof wrong, "function");
   // A place that was chosen at run time.
   const any: Projection<OrderEvent, unknown> = {
-    name,
+    name: "any",
     checkpoints: checkpoints as CheckpointStore<unknown>,
-    handle() {},
+    handle: () => {},
   };
   await projectOnce(store, any);
 });
