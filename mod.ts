@@ -333,6 +333,7 @@ export {
 export {
   type ConnectOptions,
   CredentialsRejectedError,
+  type JetStreamAddressOptions,
   type NatsConnection,
   type NatsMessage,
   type NatsMessageHeaders,

@@ -32,6 +32,22 @@ export function readOptions<O extends object, R>(
   }
 }
 
+/** The names that an object of options may have. The compiler refuses a list that leaves one out. */
+export type OptionNames<O> = Readonly<Record<keyof O, true>>;
+
+/**
+ * Refuses an option that the call does not have, such as `retenton`: dropped in silence, it would be missed late.
+ *
+ * @throws {InvalidArgumentError} If there is one, by its name.
+ */
+export function checkKnown<O extends object>(options: O, names: OptionNames<O>, argument = "options"): void {
+  for (const name in options) {
+    if (Object.hasOwn(names, name) || !Object.hasOwn(options, name)) continue;
+    const known = Object.keys(names).join(", ");
+    throw new InvalidArgumentError(`${argument}.${name}`, `is not known here. Use one of these: ${known}.`);
+  }
+}
+
 /**
  * Returns a signal that can be listened to.
  *

@@ -7,7 +7,7 @@
 import { type EventStored, type INTERNAL_NAMESPACE, publishInternally } from "../event/event_stored.ts";
 import { validateNamespace, validateUserNamespace } from "../event/namespace.ts";
 import type { Event, EventInput, EventOf } from "../event/types.ts";
-import { checkFunction, readOptions } from "../options.ts";
+import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner } from "../warning.ts";
 import { BusClosedError } from "./errors.ts";
@@ -23,6 +23,8 @@ import type {
   EventBusOptions,
   NamespacedEvent,
 } from "./types.ts";
+
+const OPTIONS: OptionNames<EventBusOptions> = { onWarning: true };
 
 type Subscriber = Pick<BufferedSubscription<unknown>, "offer" | "drain">;
 
@@ -64,7 +66,10 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
   constructor(options?: EventBusOptions) {
     this.#warn = readOptions(
       options,
-      ({ onWarning }) => warner(checkFunction("options.onWarning", onWarning)),
+      (given) => {
+        checkKnown(given, OPTIONS);
+        return warner(checkFunction("options.onWarning", given.onWarning));
+      },
     );
   }
 

@@ -9,7 +9,7 @@ import { type EventStored, type INTERNAL_NAMESPACE, publishInternally } from "..
 import { validateNamespace, validateUserNamespace } from "../event/namespace.ts";
 import { requireSubjectPrefix } from "../event/subject.ts";
 import type { Event, EventInput, EventOf } from "../event/types.ts";
-import { checkFunction, readOptions } from "../options.ts";
+import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner } from "../warning.ts";
 import { BusClosedError, BusDisconnectedError } from "./errors.ts";
@@ -52,6 +52,8 @@ export interface NatsEventBusOptions extends EventBusOptions {
    */
   readonly prefix?: string;
 }
+
+const OPTIONS: OptionNames<NatsEventBusOptions> = { prefix: true, onWarning: true };
 
 /** What a header block with a trace context takes, in bytes, with room to spare. */
 const HEADER_BYTES = 256;
@@ -108,7 +110,10 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
    * @throws {InvalidArgumentError} If it is no connection, or an option is out of range.
    */
   constructor(connection: NatsConnection, options?: NatsEventBusOptions) {
-    const { prefix = "aether-bus", onWarning } = readOptions(options, ({ ...fields }) => fields);
+    const { prefix = "aether-bus", onWarning } = readOptions(options, ({ ...fields }) => {
+      checkKnown<NatsEventBusOptions>(fields, OPTIONS);
+      return fields;
+    });
     requireSubjectPrefix(prefix);
     checkFunction("options.onWarning", onWarning);
     this.#connection = requireConnection("connection", connection);

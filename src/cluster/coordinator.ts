@@ -5,9 +5,9 @@
  */
 import type { ChangesOptions } from "./broadcast.ts";
 import type { Bucket } from "./bucket.ts";
-import { checkOptions, type CoordinatorOptions } from "./coordinator_options.ts";
-import { type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
-import { readOptions } from "../options.ts";
+import { checkOptions, COORDINATOR_OPTIONS, type CoordinatorOptions } from "./coordinator_options.ts";
+import { CLUSTER_BUCKET_OPTIONS, type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import type { LeaseEnvironment } from "./lease.ts";
 import type { Leader, LeaderChange } from "./leadership.ts";
@@ -19,6 +19,16 @@ import { sessionKey } from "./shard_map.ts";
 
 /** How a node joins a cluster that is kept in NATS. */
 export interface JoinOptions extends CoordinatorOptions, ClusterBucketOptions {}
+
+const JOIN_OPTIONS: OptionNames<JoinOptions> = { ...COORDINATOR_OPTIONS, ...CLUSTER_BUCKET_OPTIONS };
+
+/** How a node leaves its cluster. */
+export interface LeaveOptions {
+  /** Ends the waiting for work that does not stop. */
+  readonly signal?: AbortSignal;
+}
+
+const LEAVE_OPTIONS: OptionNames<LeaveOptions> = { signal: true };
 
 /** How the coordinator stands with its cluster. */
 export type CoordinatorStatus = "joined" | "unreachable" | "joining" | "left";
@@ -92,7 +102,10 @@ export class Coordinator implements AsyncDisposable {
     options?: JoinOptions,
   ): Promise<Coordinator> {
     const newId = (): string => crypto.randomUUID();
-    const asked = readOptions(options, ({ ...fields }) => fields);
+    const asked = readOptions(options, ({ ...fields }) => {
+      checkKnown<JoinOptions>(fields, JOIN_OPTIONS);
+      return fields;
+    });
     const checked = readOptions(asked, (fields) => checkOptions(fields, newId));
     asked.signal?.throwIfAborted();
     if (isBucket(cluster)) {
@@ -170,9 +183,12 @@ export class Coordinator implements AsyncDisposable {
     return this.#member.leader;
   }
 
-  /** How the leadership is now, and then every change. */
+  /** How the leadership is when the loop begins, and then how it changes: a slow loop hears the latest. */
   leaderChanges(options?: ChangesOptions): AsyncIterable<LeaderChange> {
-    return this.#member.leaderChanges.changes([{ leader: this.leader, isLeader: this.isLeader }], options);
+    return this.#member.leaderChanges.changes(
+      () => [{ leader: this.leader, isLeader: this.isLeader }],
+      options,
+    );
   }
 
   /** Gives up the leadership, and lets others campaign first. */
@@ -185,10 +201,13 @@ export class Coordinator implements AsyncDisposable {
     return [...this.#member.membership.nodes.values()].sort((a, b) => a.name < b.name ? -1 : 1);
   }
 
-  /** The nodes that are there now, as `joined`, and then every change. */
+  /**
+   * The nodes that are there when the loop begins, as `joined`, and then how that changes. A slow loop is not told of
+   * what was undone before it came to it.
+   */
   nodeChanges(options?: ChangesOptions): AsyncIterable<NodeChange> {
     return this.#member.nodeChanges.changes(
-      this.nodes().map((node) => ({ type: "joined", node })),
+      () => this.nodes().map((node) => ({ type: "joined", node })),
       options,
     );
   }
@@ -258,10 +277,16 @@ export class Coordinator implements AsyncDisposable {
     return shard?.isHeld ? shard : undefined;
   }
 
-  /** The shards that this node has now, as `gained`, and then every change. */
+  /**
+   * The shards that this node has when the loop begins, as `gained`, and then how that changes. A slow loop is not told
+   * of a shard that was lost before it came to it. Every loop ends when the coordinator leaves; with
+   * `{ signal: coordinator.signal }` too it ends normally.
+   *
+   * @throws {NodeNameTakenError | ShardCountMismatchError} If the coordinator has to leave, because it cannot join again.
+   */
   shardChanges(options?: ChangesOptions): AsyncIterable<ShardChange> {
     return this.#member.shardChanges.changes(
-      [...this.shards].map((shard) => ({ type: "gained", shard })),
+      () => [...this.shards].map((shard) => ({ type: "gained", shard })),
       options,
     );
   }
@@ -276,8 +301,12 @@ export class Coordinator implements AsyncDisposable {
    * once. When `signal` aborts it no longer waits: work that goes on finds its shard's `isHeld` false. Leaving twice is
    * allowed, and the second call changes nothing.
    */
-  async leave(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    await this.#member.leave(options.signal);
+  async leave(options?: LeaveOptions): Promise<void> {
+    const signal = readOptions(options, (given) => {
+      checkKnown(given, LEAVE_OPTIONS);
+      return checkSignal(given.signal);
+    });
+    await this.#member.leave(signal);
     await this.#close();
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
-import { checkFunction, checkSignal } from "../options.ts";
+import { checkFunction, checkSignal, type OptionNames } from "../options.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkTerms, type LeaseOptions } from "./lease.ts";
 import type { LeaseTerms } from "./lease_record.ts";
@@ -46,6 +46,21 @@ export interface CoordinatorOptions extends Pick<LeaseOptions, "ttl" | "maxClock
    */
   readonly onWarning?: (warning: Warning) => void;
 }
+
+/** The names of {@linkcode CoordinatorOptions}. */
+export const COORDINATOR_OPTIONS: OptionNames<CoordinatorOptions> = {
+  ttl: true,
+  maxClockSkew: true,
+  renewEvery: true,
+  name: true,
+  address: true,
+  metadata: true,
+  weight: true,
+  shardCount: true,
+  candidate: true,
+  signal: true,
+  onWarning: true,
+};
 
 /** The options with their defaults. */
 export interface CheckedOptions extends

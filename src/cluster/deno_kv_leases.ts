@@ -4,8 +4,10 @@
  * @module
  */
 import { closeKv, openKv } from "../deno_kv.ts";
+import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { DenoKvBucket } from "./deno_kv_bucket.ts";
 import { BucketLeaseStore, type LeaseEnvironment } from "./lease.ts";
+import { checkName } from "./names.ts";
 
 /** Where in the database the leases lie. */
 export interface DenoKvLeasesOptions extends LeaseEnvironment {
@@ -13,6 +15,17 @@ export interface DenoKvLeasesOptions extends LeaseEnvironment {
   readonly prefix?: string;
   /** Apart from leases of the same key in another namespace. @default {"default"} */
   readonly namespace?: string;
+}
+
+const OPTIONS: OptionNames<DenoKvLeasesOptions> = { prefix: true, namespace: true, clock: true, newId: true };
+
+/** Returns the options as they were read. */
+function checkOptions({ ...options }: DenoKvLeasesOptions): DenoKvLeasesOptions {
+  checkKnown<DenoKvLeasesOptions>(options, OPTIONS);
+  const { prefix = "aether", namespace = "default" } = options;
+  checkName("options.prefix", prefix);
+  checkName("options.namespace", namespace);
+  return options;
 }
 
 /**
@@ -46,9 +59,10 @@ export class DenoKvLeases extends BucketLeaseStore {
    * @param options Where in the database they lie.
    * @throws {StoreOpenError} If Deno KV is not enabled, or the database cannot be opened.
    */
-  static async open(pathOrKv?: string | Deno.Kv, options: DenoKvLeasesOptions = {}): Promise<DenoKvLeases> {
+  static async open(pathOrKv?: string | Deno.Kv, options?: DenoKvLeasesOptions): Promise<DenoKvLeases> {
+    const checked = readOptions(options, checkOptions);
     const { kv, opened } = await openKv(pathOrKv);
-    return new DenoKvLeases(kv, opened, options);
+    return new DenoKvLeases(kv, opened, checked);
   }
 
   /** Releases all leases that were acquired here, and closes the database if it was opened here. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { allocate } from "./allocate.ts";
+import type { ChangeRules } from "./broadcast.ts";
 import { type Bucket, BucketView, type Entry, type WatchUpdate } from "./bucket.ts";
 import { type Clock, Wakeup } from "./clock.ts";
 import { RevisionConflictError } from "./errors.ts";
@@ -30,6 +31,12 @@ export interface LeaderChange {
   /** Whether this node leads. */
   readonly isLeader: boolean;
 }
+
+/** A loop that is behind needs to hear the latest only. */
+export const leaderChangeRules: ChangeRules<LeaderChange> = {
+  keyOf: () => LEADER_KEY,
+  merge: (pending) => pending.slice(-1),
+};
 
 /** The key of the leader's lease. */
 export const LEADER_KEY = "leader";

@@ -11,7 +11,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
-import { checkSignal, readOptions } from "../options.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import type { Bucket } from "./bucket.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { CoordinationClosedError } from "./errors.ts";
@@ -209,8 +209,17 @@ export class BucketLeaseStore implements LeaseStore {
   }
 }
 
+const LEASE_OPTIONS: OptionNames<LeaseOptions> = {
+  ttl: true,
+  maxClockSkew: true,
+  renewEvery: true,
+  holder: true,
+  signal: true,
+};
+
 /** Returns the options of a lease as they were read. */
 function checkLease({ ...options }: LeaseOptions): LeaseOptions {
+  checkKnown<LeaseOptions>(options, LEASE_OPTIONS);
   const { holder, signal } = options;
   if (holder !== undefined && typeof holder !== "string") {
     throw new InvalidArgumentError("options.holder", "must be a string");

@@ -12,9 +12,16 @@ import { agreeOnShardCount } from "./cluster_config.ts";
 import type { HeldLease } from "./held_lease.ts";
 import { type LeaseTerms, readLease } from "./lease_record.ts";
 import type { LeaseEnvironment } from "./lease.ts";
-import { type Leader, LEADER_KEY, type LeaderChange, Leadership, MAP_KEY } from "./leadership.ts";
-import { Membership, type NodeChange } from "./membership.ts";
-import { type OwnedShard, OwnedShards, type ShardChange } from "./owned_shards.ts";
+import {
+  type Leader,
+  LEADER_KEY,
+  type LeaderChange,
+  leaderChangeRules,
+  Leadership,
+  MAP_KEY,
+} from "./leadership.ts";
+import { Membership, type NodeChange, nodeChangeRules } from "./membership.ts";
+import { type OwnedShard, OwnedShards, type ShardChange, shardChangeRules } from "./owned_shards.ts";
 import { aliveKey, claimName, nodeKey, Registration } from "./registration.ts";
 import { decodeShardMap, type ShardMap } from "./shard_map.ts";
 
@@ -32,9 +39,9 @@ interface Incarnation {
 export class Member {
   readonly options: CheckedOptions;
   readonly membership = new Membership();
-  readonly nodeChanges = new Broadcast<NodeChange>();
-  readonly shardChanges = new Broadcast<ShardChange>();
-  readonly leaderChanges = new Broadcast<LeaderChange>();
+  readonly nodeChanges = new Broadcast<NodeChange>(nodeChangeRules);
+  readonly shardChanges = new Broadcast<ShardChange>(shardChangeRules);
+  readonly leaderChanges = new Broadcast<LeaderChange>(leaderChangeRules);
   readonly #bucket: Bucket;
   readonly #clock: Clock;
   readonly #newId: () => string;
@@ -278,9 +285,10 @@ export class Member {
     if (this.#closed.signal.aborted) return;
     this.#watch?.close();
     this.#closed.abort(reason);
-    this.nodeChanges.close();
-    this.shardChanges.close();
-    this.leaderChanges.close();
+    const failure = reason instanceof CoordinationClosedError ? undefined : reason;
+    this.nodeChanges.close(failure);
+    this.shardChanges.close(failure);
+    this.leaderChanges.close(failure);
     void this.#leadership.stop();
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ChangeRules } from "./broadcast.ts";
 import type { BucketView } from "./bucket.ts";
 import { decodeNode, type NodeRecord } from "./node_record.ts";
 
@@ -29,6 +30,18 @@ export interface NodeChange {
   /** The node; for `left` as it was. */
   readonly node: ClusterNode;
 }
+
+/** What a loop that is behind still has to hear of a node: at most that it left, and how it is now. */
+export const nodeChangeRules: ChangeRules<NodeChange> = {
+  keyOf: ({ node }) => node.name,
+  merge(pending): readonly NodeChange[] {
+    const earlier = pending.slice(0, -2);
+    const [before, latest] = pending.slice(-2);
+    if (before === undefined || latest === undefined || before.type === "left") return pending;
+    if (latest.type === "updated") return [...earlier, { type: before.type, node: latest.node }];
+    return before.type === "joined" ? earlier : [...earlier, latest];
+  },
+};
 
 /** The nodes of a cluster, kept up to date from the records that nodes write. */
 export class Membership {

@@ -18,7 +18,7 @@
  * @module
  */
 export { Coordinator } from "./coordinator.ts";
-export type { CoordinatorStatus, JoinOptions } from "./coordinator.ts";
+export type { CoordinatorStatus, JoinOptions, LeaveOptions } from "./coordinator.ts";
 export type { CoordinatorOptions } from "./coordinator_options.ts";
 export type { Leader, LeaderChange } from "./leadership.ts";
 export type { ClusterNode, NodeChange } from "./membership.ts";
@@ -39,6 +39,7 @@ export { type Clock, systemClock } from "./clock.ts";
 export { InMemoryBucket } from "./in_memory_bucket.ts";
 export type { BucketOptions, ClusterBucketOptions, NamedBucketOptions } from "./jetstream/open.ts";
 export type { ConnectOptions } from "../nats/connect.ts";
+export type { JetStreamAddressOptions } from "../nats/jetstream_address.ts";
 export type {
   NatsConnection,
   NatsMessage,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ChangeRules } from "./broadcast.ts";
 import type { HeldLease } from "./held_lease.ts";
 import { LeaseLostError } from "./errors.ts";
 import type { Assignment, Session, ShardMap } from "./shard_map.ts";
@@ -34,6 +35,16 @@ export interface ShardChange {
   /** The shard. */
   readonly shard: OwnedShard;
 }
+
+/** What a loop that is behind still has to hear of a shard: at most that one was lost, and that another was gained. */
+export const shardChangeRules: ChangeRules<ShardChange> = {
+  keyOf: ({ shard }) => shard.id,
+  merge(pending): readonly ShardChange[] {
+    const [before, latest] = pending.slice(-2);
+    const isUndone = before?.type === "gained" && latest?.type === "lost" && before.shard === latest.shard;
+    return isUndone ? pending.slice(0, -2) : pending;
+  },
+};
 
 class HeldShard implements OwnedShard {
   readonly id: number;

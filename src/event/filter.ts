@@ -7,6 +7,7 @@
 import { actorIdFault } from "./draft.ts";
 import type { EventFilter } from "./types.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { checkKnown, type OptionNames } from "../options.ts";
 
 /** What a filter is asked about. */
 export interface Filterable {
@@ -16,12 +17,18 @@ export interface Filterable {
   readonly actorId: string;
 }
 
+const CONDITIONS: OptionNames<EventFilter> = { eventTypes: true, actorId: true, actorPrefix: true };
+
 /**
  * The predicate of a filter; nothing where the filter chooses every event.
  *
  * @throws {InvalidArgumentError} If a condition could never hold: no list of types, or an actor id that cannot be one.
  */
-export function compileFilter(filter: EventFilter): ((event: Filterable) => boolean) | undefined {
+export function compileFilter(
+  filter: EventFilter,
+  argument = "options",
+): ((event: Filterable) => boolean) | undefined {
+  checkKnown(filter, CONDITIONS, argument);
   const { eventTypes, actorId, actorPrefix } = filter;
   const types = eventTypes === undefined ? undefined : typesOf(eventTypes);
   if (actorId !== undefined) {

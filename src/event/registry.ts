@@ -7,7 +7,7 @@
 import { sharedByCopies } from "../copies.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { isProxy } from "node:util/types";
-import { readOptions } from "../options.ts";
+import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { EventSchemaError, InvalidEventError, SchemaVersionError } from "./errors.ts";
 import { copyJson } from "./json.ts";
 import { describe } from "./text.ts";
@@ -80,6 +80,8 @@ export type EventDefinitions<E extends Event = Event> = {
   readonly [T in E["eventType"]]?: EventDefinition<EventOf<E, T>["data"]>;
 };
 
+const DEFINITION: OptionNames<EventDefinition> = { version: true, schema: true, upcast: true };
+
 interface Entry {
   readonly version: number;
   readonly schema: StandardSchema | undefined;
@@ -127,7 +129,10 @@ export class EventRegistry {
       if (!definition) continue;
       const { version = 1, schema, upcast = [] } = readOptions(
         definition,
-        ({ ...fields }) => fields,
+        ({ ...fields }) => {
+          checkKnown<EventDefinition>(fields, DEFINITION, `events.${eventType}`);
+          return fields;
+        },
         `events.${eventType}`,
       );
       checkSchema(eventType, schema);

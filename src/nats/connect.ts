@@ -5,6 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
+import { checkKnown, type OptionNames } from "../options.ts";
 import { type NatsConnection, requireConnection } from "./connection.ts";
 import { CredentialsRejectedError, ServerUnreachableError } from "./errors.ts";
 import { noteOpened } from "./sender.ts";
@@ -22,6 +23,8 @@ export interface ConnectOptions {
    */
   readonly client?: Readonly<Record<string, unknown>>;
 }
+
+const CONNECT_OPTIONS: OptionNames<ConnectOptions> = { name: true, inboxPrefix: true, client: true };
 
 /** A suspended server then silences the client for 5 s; with the client's default of 20 s for 23 s (measured). */
 const DIAL_TIMEOUT_MS = 2_000;
@@ -41,6 +44,7 @@ export async function connectTo(
   url: string | readonly string[],
   options: ConnectOptions = {},
 ): Promise<NatsConnection> {
+  checkKnown(options, CONNECT_OPTIONS, "options.connect");
   const urls = (typeof url === "string" ? url.split(",") : url).map(parseServerUrl);
   const servers = urls.map((server) => server.host);
   const kinds = new Set(urls.map((server) => server.webSocket));

@@ -15,6 +15,7 @@ import { validateUserNamespace } from "../event/namespace.ts";
 import { nameFault, utf8 } from "../event/text.ts";
 import { openKv } from "../deno_kv.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { backoff, sleep } from "../sleep.ts";
 import {
   backendError,
@@ -34,6 +35,8 @@ export interface DenoKvCheckpointsOptions {
   /** The namespace, as that of the store. @default {"default"} */
   readonly namespace?: string;
 }
+
+const OPTIONS: OptionNames<DenoKvCheckpointsOptions> = { prefix: true, namespace: true };
 
 /** The head of a checkpoint. */
 interface Head {
@@ -96,9 +99,12 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
    */
   static async open(
     pathOrKv?: string | Deno.Kv,
-    options: DenoKvCheckpointsOptions = {},
+    options?: DenoKvCheckpointsOptions,
   ): Promise<DenoKvCheckpoints> {
-    const { prefix = "aether", namespace = "default" } = options;
+    const { prefix = "aether", namespace = "default" } = readOptions(options, ({ ...fields }) => {
+      checkKnown<DenoKvCheckpointsOptions>(fields, OPTIONS);
+      return fields;
+    });
     const fault = nameFault(prefix, MAX_PREFIX_BYTES);
     if (fault) throw new InvalidArgumentError("options.prefix", fault);
     const base = [prefix, validateUserNamespace(namespace)] as const;

@@ -65,7 +65,7 @@ export class JetStreamCheckpoints implements CheckpointStore {
    */
   static async open(
     urlOrConnection: string | readonly string[] | NatsConnection,
-    options: JetStreamCheckpointsOptions = {},
+    options?: JetStreamCheckpointsOptions,
   ): Promise<JetStreamCheckpoints> {
     const { openNamedBucket } = await import("../cluster/jetstream/open.ts");
     return new JetStreamCheckpoints(await openNamedBucket(urlOrConnection, options, "aether_projections"));

@@ -6,7 +6,7 @@
 
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { checkFunction, checkSignal, readOptions } from "../options.ts";
+import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
@@ -42,10 +42,14 @@ export interface ProjectedOnce {
 /** The budget is spent: nothing is wrong. */
 class BudgetSpent extends Error {}
 
+const OPTIONS: OptionNames<ProjectOnceOptions> = { budgetMs: true, signal: true, onWarning: true };
+
 /** Returns the options, every default filled in. */
 function checkOnce(
-  { budgetMs = 1000, signal = new AbortController().signal, onWarning }: ProjectOnceOptions,
+  options: ProjectOnceOptions,
 ): { readonly budgetMs: number; readonly signal: AbortSignal; readonly warn: Warn } {
+  checkKnown(options, OPTIONS);
+  const { budgetMs = 1000, signal = new AbortController().signal, onWarning } = options;
   if (typeof budgetMs !== "number" || !(budgetMs > 0)) {
     throw new InvalidArgumentError("options.budgetMs", "must be a number of milliseconds above 0");
   }

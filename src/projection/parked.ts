@@ -6,6 +6,7 @@
 
 import { EventSchemaError } from "../event/errors.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { backoff, sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type EventIdentity, referenceOf } from "./attempt.ts";
@@ -29,6 +30,15 @@ import { untyped } from "./untyped_store.ts";
 export interface ParkedOptions {
   /** Ends the work with the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+const OPTIONS: OptionNames<ParkedOptions> = { signal: true };
+
+/** Returns the options as they were read. */
+function checkParked({ ...options }: ParkedOptions): ParkedOptions {
+  checkKnown<ParkedOptions>(options, OPTIONS);
+  checkSignal(options.signal);
+  return options;
 }
 
 /** Resolutions that are remembered. */
@@ -105,11 +115,11 @@ export async function retryParked<E extends Event, Tx = undefined>(
   store: EventStore<E>,
   projection: Projection<E, Tx>,
   position: string,
-  options: ParkedOptions = {},
+  options?: ParkedOptions,
 ): Promise<void> {
   const log = untyped(store);
   const compiled = compileProjection({ ...projection, failure: { ...projection.failure, retries: 0 } });
-  await exclusively(log, compiled, options, position, async (worker) => {
+  await exclusively(log, compiled, readOptions(options, checkParked), position, async (worker) => {
     const entry = findParked(worker.record, position);
     const last = entry.blocksActor ? worker.record.position : entry.position;
     const handled = new Retry(worker, entry);
@@ -235,12 +245,12 @@ export async function discardParked<E extends Event, Tx = undefined>(
   store: EventStore<E>,
   projection: Projection<E, Tx>,
   position: string,
-  options: ParkedOptions = {},
+  options?: ParkedOptions,
 ): Promise<void> {
   const log = untyped(store);
   const compiled = compileProjection(projection);
   let following: ParkedEvent | undefined;
-  await repeated(log, compiled, guardOf(options), async (worker) => {
+  await repeated(log, compiled, guardOf(readOptions(options, checkParked)), async (worker) => {
     const entry = findParked(worker.record, position);
     following = await followingOf(entry, worker.record.position, log, compiled.chooses);
     worker.amend((draft) => {

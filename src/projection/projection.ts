@@ -9,7 +9,7 @@ import { isVersion } from "../event/draft.ts";
 import type { Event, EventFilter, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { compileFilter } from "../event/filter.ts";
-import { readOptions } from "../options.ts";
+import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { CommandReaction } from "./command.ts";
 
@@ -221,6 +221,15 @@ export function compileProjection<E extends Event, Tx>(
   return readOptions(projection, compile, "projection");
 }
 
+const FAILURE_FIELDS: OptionNames<FailurePolicy> = {
+  retries: true,
+  firstDelay: true,
+  longestDelay: true,
+  then: true,
+  laterEvents: true,
+  mostParked: true,
+};
+
 function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledProjection<Tx> {
   const { name, version = 1, checkpoints, handle, from = "start", filter: given = {} } = projection;
   const fault = nameFault(name, MAX_NAME_BYTES);
@@ -240,6 +249,7 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
   if (typeof failure !== "object" || failure === null) {
     throw new InvalidArgumentError("projection.failure", "must be an object");
   }
+  checkKnown<FailurePolicy>(failure, FAILURE_FIELDS, "projection.failure");
   const {
     retries = 5,
     firstDelay = 100,
@@ -285,7 +295,7 @@ function filterOf<Tx>(given: EventFilter, handle: AnyHandler<Tx> | Handlers<Even
   if (typeof given !== "object" || given === null) {
     throw new InvalidArgumentError("projection.filter", "must be an object");
   }
-  compileFilter(given);
+  compileFilter(given, "projection.filter");
   let { eventTypes } = given;
   if (typeof handle !== "function") {
     if (typeof handle !== "object" || handle === null) {

@@ -9,7 +9,7 @@ import type { Lease, LeaseOptions, LeaseStore } from "../cluster/lease.ts";
 import { nameFault } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { checkFunction, checkSignal, readOptions } from "../options.ts";
+import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
@@ -110,8 +110,17 @@ export function runProjection<E extends Event, Tx = undefined>(
   return new Run(untyped(store), compileProjection(projection), readOptions(options, checkRun));
 }
 
+const OPTIONS: OptionNames<RunOptions> = {
+  leases: true,
+  leaseTtl: true,
+  holder: true,
+  signal: true,
+  onWarning: true,
+};
+
 /** Returns the options as they were read. */
 function checkRun({ ...options }: RunOptions): RunOptions {
+  checkKnown<RunOptions>(options, OPTIONS);
   const { holder, leaseTtl, leases, signal, onWarning } = options;
   const fault = holder === undefined || holder === "" ? undefined : nameFault(holder, 256);
   if (fault) throw new InvalidArgumentError("options.holder", fault);

@@ -7,7 +7,7 @@
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { checkSignal, readOptions } from "../options.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { DamagedHistoryError, HistoryTruncatedError, InvalidPositionError } from "../store/errors.ts";
 import { abortable } from "../store/batches.ts";
 import type { EventStore, LogStart, ReadAllOptions } from "../store/types.ts";
@@ -64,6 +64,8 @@ export interface StatusOptions {
   readonly signal?: AbortSignal;
 }
 
+const OPTIONS: OptionNames<StatusOptions> = { countLimit: true, signal: true };
+
 /**
  * The status of every projection that has a checkpoint, as their checkpoints say.
  *
@@ -92,7 +94,10 @@ export async function projectionStatuses<E extends Event>(
   checkpoints: Pick<CheckpointStore<unknown>, "list">,
   options?: StatusOptions,
 ): Promise<readonly ProjectionStatus[]> {
-  const { countLimit = 10_000, signal } = readOptions(options, ({ ...fields }) => fields);
+  const { countLimit = 10_000, signal } = readOptions(options, ({ ...fields }) => {
+    checkKnown<StatusOptions>(fields, OPTIONS);
+    return fields;
+  });
   checkSignal(signal);
   if (!Number.isSafeInteger(countLimit) || countLimit < 1) {
     throw new InvalidArgumentError("options.countLimit", "must be a positive integer");

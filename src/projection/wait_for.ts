@@ -7,7 +7,7 @@
 import { compileFilter } from "../event/filter.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { checkSignal, readOptions } from "../options.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore, ProjectionReference } from "./checkpoints.ts";
@@ -77,6 +77,8 @@ function checkWaitedFor<P extends { readonly checkpoints: Pick<CheckpointStore<u
   throw new InvalidArgumentError("projection.checkpoints", "must be a place for checkpoints");
 }
 
+const OPTIONS: OptionNames<WaitForOptions> = { timeout: true, pollInterval: true, signal: true };
+
 /**
  * Reads the options of a wait.
  *
@@ -84,6 +86,7 @@ function checkWaitedFor<P extends { readonly checkpoints: Pick<CheckpointStore<u
  */
 export function readWaitFor(options: WaitForOptions | undefined): WaitForOptions {
   return readOptions(options, ({ ...fields }) => {
+    checkKnown<WaitForOptions>(fields, OPTIONS);
     const { timeout = 0, pollInterval = 1, signal } = fields;
     if (typeof timeout !== "number" || !(timeout >= 0)) {
       throw new InvalidArgumentError("options.timeout", "must be a number of milliseconds");

@@ -10,7 +10,14 @@ import { actorIdFault, isVersion } from "../event/draft.ts";
 import { compileFilter, type Filterable } from "../event/filter.ts";
 import { describe } from "../event/text.ts";
 import type { EventFilter } from "../event/types.ts";
-import { checkFlag, checkFunction, checkSignal, readOptions } from "../options.ts";
+import {
+  checkFlag,
+  checkFunction,
+  checkKnown,
+  checkSignal,
+  type OptionNames,
+  readOptions,
+} from "../options.ts";
 import type { HistoryRead } from "./backend.ts";
 import { type Commit, NO_CONDITIONS } from "./commit.ts";
 import type {
@@ -45,12 +52,25 @@ const PLAIN_SAVE: CheckedSave = Object.freeze({
 
 /** Reads the options of a save. */
 export function readSave(options: SaveOptions | undefined): CheckedSave {
-  return options === undefined ? PLAIN_SAVE : readOptions(options, checkSave);
+  return options === undefined ? PLAIN_SAVE : readOptions(options, checkSaveAlone);
 }
 
 /** Reads the options of an append. */
 export function readAppend(options: AppendOptions | undefined): CheckedAppend {
   return readOptions(options, checkAppend);
+}
+
+const SAVE_OPTIONS: OptionNames<SaveOptions> = {
+  fencingToken: true,
+  unfenced: true,
+  signal: true,
+  conditions: true,
+};
+const APPEND_OPTIONS: OptionNames<AppendOptions> = { ...SAVE_OPTIONS, expectedVersion: true };
+
+function checkSaveAlone(options: SaveOptions): CheckedSave {
+  checkKnown(options, SAVE_OPTIONS);
+  return checkSave(options);
 }
 
 function checkSave({ fencingToken, unfenced, signal, conditions }: SaveOptions): CheckedSave {
@@ -106,6 +126,7 @@ function readCondition(condition: unknown, field: string): CommitCondition {
 }
 
 function checkAppend(options: AppendOptions): CheckedAppend {
+  checkKnown(options, APPEND_OPTIONS);
   const { expectedVersion } = options;
   checkExpectedVersion(expectedVersion);
   return { expectedVersion, save: checkSave(options) };
@@ -139,18 +160,26 @@ export function readLogRead(options: ReadAllOptions & SubscribeOptions | undefin
   });
 }
 
+const LISTING_OPTIONS: OptionNames<ListActorsOptions> = { actorPrefix: true, signal: true };
+
 /** Reads the options of a listing. */
 export function readListing(options: ListActorsOptions | undefined): ListActorsOptions {
-  return readOptions(options, ({ actorPrefix, signal }) => {
+  return readOptions(options, (given) => {
+    checkKnown(given, LISTING_OPTIONS);
+    const { actorPrefix, signal } = given;
     compileFilter(actorPrefix === undefined ? {} : { actorPrefix });
     checkSignal(signal);
     return { ...(actorPrefix !== undefined && { actorPrefix }), ...(signal && { signal }) };
   });
 }
 
+const VERIFY_OPTIONS: OptionNames<VerifyOptions> = { expectedPosition: true, onProgress: true, signal: true };
+
 /** Reads the options of a verification. */
 export function readVerification(options: VerifyOptions | undefined): VerifyOptions {
-  return readOptions(options, ({ expectedPosition, onProgress, signal }) => {
+  return readOptions(options, (given) => {
+    checkKnown(given, VERIFY_OPTIONS);
+    const { expectedPosition, onProgress, signal } = given;
     checkFunction("options.onProgress", onProgress);
     checkSignal(signal);
     return {
@@ -208,7 +237,17 @@ export function readHistoryRead(
   return readOptions(options, checkHistoryRead);
 }
 
+const HISTORY_OPTIONS: OptionNames<ReadEventsOptions> = {
+  fromVersion: true,
+  toVersion: true,
+  direction: true,
+  limit: true,
+  onDamage: true,
+  signal: true,
+};
+
 function checkHistoryRead(options: ReadEventsOptions): HistoryRead & Pick<ReadEventsOptions, "signal"> {
+  checkKnown(options, HISTORY_OPTIONS);
   const {
     fromVersion = 1,
     toVersion = Number.MAX_SAFE_INTEGER,

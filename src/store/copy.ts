@@ -5,6 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
+import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { sameJson } from "../event/json.ts";
 import { schemaVersionOf } from "../event/registry.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
@@ -82,17 +83,18 @@ export interface CopyReport {
 export async function copyEvents<E extends Event>(
   from: EventStore<E>,
   to: EventStore<E>,
-  options: CopyOptions = {},
+  options?: CopyOptions,
 ): Promise<CopyReport> {
+  const checked = readOptions(options, checkCopy);
   // What a copy does to events does not depend on their types.
   const [source, target] = [from, to] as unknown as [EventStore, EventStore];
-  const copy = new Copy(rawLogOf(source), rawLogOf(target), to.limits, options);
+  const copy = new Copy(rawLogOf(source), rawLogOf(target), to.limits, checked);
   await copy.compare("comparing");
   const before = copy.reached;
   await copy.fill();
   await copy.verify(before);
   const { events, from: fromPosition, to: toPosition } = copy.reached;
-  const { signal } = options;
+  const { signal } = checked;
   const { faults } = await to.verify({
     ...(toPosition !== undefined && { expectedPosition: toPosition }),
     ...(signal && { signal }),
@@ -101,6 +103,16 @@ export async function copyEvents<E extends Event>(
   // All that took a while: what has come to either store meanwhile?
   await copy.verify(copy.reached);
   return { events, copied: events - before.events, fromPosition, toPosition };
+}
+
+const COPY_OPTIONS: OptionNames<CopyOptions> = { onProgress: true, signal: true };
+
+/** Returns the options as they were read. */
+function checkCopy({ ...options }: CopyOptions): CopyOptions {
+  checkKnown<CopyOptions>(options, COPY_OPTIONS);
+  checkFunction("options.onProgress", options.onProgress);
+  checkSignal(options.signal);
+  return options;
 }
 
 /** A place that both logs have come to. */

@@ -10,7 +10,7 @@ import { backoff, sleep } from "../sleep.ts";
 import { telemetry } from "../telemetry.ts";
 import { warner, type Warning } from "../warning.ts";
 import { checkMetadata } from "../event/draft.ts";
-import { checkFunction, readOptions } from "../options.ts";
+import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { checkDecision, checkView, readSave } from "./arguments.ts";
 import type { Decider } from "./decider.ts";
 import { VersionConflictError } from "./errors.ts";
@@ -142,8 +142,20 @@ export async function execute<S, C, E extends Event>(
   }
 }
 
+const EXECUTE_OPTIONS: OptionNames<ExecuteOptions> = {
+  fencingToken: true,
+  unfenced: true,
+  conditions: true,
+  signal: true,
+  retries: true,
+  metadata: true,
+  onWarning: true,
+};
+
 /** Returns the options, those of the append apart. */
-function checkExecute({ retries = 10, metadata, onWarning, ...save }: ExecuteOptions): CheckedExecute {
+function checkExecute({ ...options }: ExecuteOptions): CheckedExecute {
+  checkKnown<ExecuteOptions>(options, EXECUTE_OPTIONS);
+  const { retries = 10, metadata, onWarning, ...save } = options;
   if (!Number.isSafeInteger(retries) || retries < 0) {
     throw new InvalidArgumentError("options.retries", "must be a non-negative integer");
   }

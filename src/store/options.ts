@@ -11,7 +11,7 @@ import { validateUserNamespace } from "../event/namespace.ts";
 import { type EventDefinitions, EventRegistry } from "../event/registry.ts";
 import { describe } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
-import { checkFunction, readOptions } from "../options.ts";
+import { checkFunction, type OptionNames, readOptions } from "../options.ts";
 import { telemetry, type TelemetrySource } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { Announcer } from "./announcer.ts";
@@ -37,6 +37,16 @@ export interface EventStoreOptions<E extends Event = Event> {
   /** Takes what is counted instead of thrown. @default {console.warn, once a kind and minute} */
   readonly onWarning?: (warning: Warning) => void;
 }
+
+/** The names of {@linkcode EventStoreOptions}. */
+export const STORE_OPTIONS: OptionNames<EventStoreOptions> = {
+  namespace: true,
+  bus: true,
+  events: true,
+  now: true,
+  newId: true,
+  onWarning: true,
+};
 
 /** The options with every default filled in. */
 export interface StoreSetup {

@@ -8,7 +8,7 @@ import { isVersion } from "../event/draft.ts";
 import { toTimestamp } from "../event/timestamp.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { checkFunction, checkSignal, readOptions } from "../options.ts";
+import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkView } from "./arguments.ts";
@@ -106,8 +106,16 @@ export async function replay<S, E extends Event>(
   return replayed;
 }
 
+const REPLAY_OPTIONS: OptionNames<ReplayOptions> = {
+  atVersion: true,
+  atTime: true,
+  signal: true,
+  onWarning: true,
+};
+
 /** Returns the options with the time as it is compared. */
 function checkReplay(options: ReplayOptions): ReplayOptions & { readonly atTime?: string } {
+  checkKnown(options, REPLAY_OPTIONS);
   const { atVersion, atTime, signal, onWarning } = options;
   if (atVersion !== undefined && atVersion !== 0 && !isVersion(atVersion)) {
     throw new InvalidArgumentError("options.atVersion", "must be a version, or 0");

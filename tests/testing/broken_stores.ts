@@ -473,6 +473,21 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: ["no two actor ids share events, whatever they look like"],
   },
   {
+    defect: "drops options that it does not know",
+    harness: opens((options) =>
+      new class extends InMemoryEventStore {
+        override append(
+          id: string,
+          events: readonly NewEvent[],
+          { retenton: _, ...known }: AppendOptions & { readonly retenton?: unknown },
+        ): Promise<StoredEvent[]> {
+          return super.append(id, events, known);
+        }
+      }(options)
+    ),
+    caughtBy: ["options that a call does not know are refused by their name"],
+  },
+  {
     defect: "ignores fencing tokens",
     harness: over(
       class extends Backend {

@@ -10,6 +10,7 @@ import { RevisionConflictError } from "../errors.ts";
 import { ErrorCode, request, unexpected } from "./api.ts";
 import { type BucketConfig, openStream, streamName, TOMBSTONE_TTL_MS } from "./bucket_config.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
+import { type JetStreamAddress, jetStreamAddress } from "../../nats/jetstream_address.ts";
 import { StreamWatch } from "./watch.ts";
 
 const MS_PER_SECOND = 1000;
@@ -22,6 +23,8 @@ export interface JetStreamBucketOptions {
   readonly heartbeat?: number;
   /** Time. @default {the process's clocks} */
   readonly clock?: Clock;
+  /** The JetStream that the bucket is in. @default {that of the server} */
+  readonly address?: JetStreamAddress;
 }
 
 interface PublishAnswer {
@@ -43,6 +46,7 @@ export class JetStreamBucket implements Bucket {
   readonly #timeout: number;
   readonly #heartbeat: number;
   readonly #clock: Clock;
+  readonly #address: JetStreamAddress;
 
   private constructor(connection: NatsConnection, name: string, options: Required<JetStreamBucketOptions>) {
     this.#connection = connection;
@@ -50,6 +54,7 @@ export class JetStreamBucket implements Bucket {
     this.#timeout = options.timeout;
     this.#heartbeat = options.heartbeat;
     this.#clock = options.clock;
+    this.#address = options.address;
   }
 
   /**
@@ -62,9 +67,9 @@ export class JetStreamBucket implements Bucket {
     config: BucketConfig,
     options: JetStreamBucketOptions = {},
   ): Promise<JetStreamBucket> {
-    const { timeout = 2000, heartbeat = 2000, clock = systemClock } = options;
-    await openStream(connection, config, timeout, clock);
-    return new JetStreamBucket(connection, config.bucket, { timeout, heartbeat, clock });
+    const { timeout = 2000, heartbeat = 2000, clock = systemClock, address = jetStreamAddress() } = options;
+    await openStream(connection, config, { timeout, clock, address });
+    return new JetStreamBucket(connection, config.bucket, { timeout, heartbeat, clock, address });
   }
 
   /** Reads from the stream's leader: direct gets may be stale. */
@@ -72,7 +77,7 @@ export class JetStreamBucket implements Bucket {
     const operation = `get ${key}`;
     const answer = await request<StoredMessage>(
       this.#connection,
-      `$JS.API.STREAM.MSG.GET.${streamName(this.#name)}`,
+      `${this.#address.apiPrefix}.STREAM.MSG.GET.${streamName(this.#name)}`,
       JSON.stringify({ last_by_subj: this.#subject(key) }),
       { timeout: this.#timeout, operation },
     );
@@ -108,7 +113,8 @@ export class JetStreamBucket implements Bucket {
     timeout: number = this.#timeout,
   ): Promise<number> {
     const operation = `write ${key}`;
-    const answer = await request<PublishAnswer>(this.#connection, this.#subject(key), value, {
+    const subject = this.#address.writePrefix + this.#subject(key);
+    const answer = await request<PublishAnswer>(this.#connection, subject, value, {
       timeout,
       operation,
       headers: { ...headers, "Nats-Expected-Last-Subject-Sequence": String(expected) },
@@ -137,6 +143,7 @@ export class JetStreamBucket implements Bucket {
     const prefix = this.#subject("");
     return new StreamWatch(this.#connection, {
       stream: streamName(this.#name),
+      apiPrefix: this.#address.apiPrefix,
       subjects: patterns.map((pattern) => prefix + pattern),
       timeout: this.#timeout,
       heartbeat: this.#heartbeat,

@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import { type BucketDifference, BucketMismatchError, JetStreamUnavailableError } from "../errors.ts";
 import { type ApiError, ErrorCode, request, unexpected } from "./api.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
+import type { JetStreamAddress } from "../../nats/jetstream_address.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
 const MICROSECONDS_PER_MS = 1000;
@@ -44,6 +45,16 @@ interface StreamAnswer {
   readonly config?: StreamConfig;
 }
 
+/** How the stream is opened. */
+export interface OpenStreamOptions {
+  /** How long the server may take to answer, in ms. */
+  readonly timeout: number;
+  /** Time. */
+  readonly clock: Clock;
+  /** The JetStream that it is in. */
+  readonly address: JetStreamAddress;
+}
+
 /** The name of the stream behind a bucket (ADR-8). */
 export function streamName(bucket: string): string {
   return `KV_${bucket}`;
@@ -60,8 +71,7 @@ export function streamName(bucket: string): string {
 export async function openStream(
   connection: NatsConnection,
   config: BucketConfig,
-  timeout: number,
-  clock: Clock,
+  { timeout, clock, address }: OpenStreamOptions,
 ): Promise<void> {
   checkVersion(connection);
   const name = streamName(config.bucket);
@@ -89,7 +99,7 @@ export async function openStream(
     verb: "INFO" | "CREATE",
     body: string,
   ): Promise<StreamAnswer & { readonly error?: ApiError }> =>
-    request<StreamAnswer>(connection, `$JS.API.STREAM.${verb}.${name}`, body, {
+    request<StreamAnswer>(connection, `${address.apiPrefix}.STREAM.${verb}.${name}`, body, {
       timeout,
       operation: `open bucket ${config.bucket}`,
     });

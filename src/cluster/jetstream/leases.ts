@@ -48,7 +48,7 @@ export class JetStreamLeases extends BucketLeaseStore {
    */
   static async open(
     urlOrConnection: string | readonly string[] | NatsConnection,
-    options: JetStreamLeasesOptions = {},
+    options?: JetStreamLeasesOptions,
   ): Promise<JetStreamLeases> {
     return new JetStreamLeases(await openNamedBucket(urlOrConnection, options, "aether_leases"));
   }

@@ -6,6 +6,8 @@
 import { InvalidArgumentError } from "../../errors.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
+import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream_address.ts";
+import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { JetStreamBucket } from "./bucket.ts";
 
 /** Leases want to learn soon that a server stands still. */
@@ -15,7 +17,7 @@ const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
 const REPLICAS: readonly number[] = [1, 3, 5];
 
 /** How a bucket in NATS is made, and reached. */
-export interface BucketOptions {
+export interface BucketOptions extends JetStreamAddressOptions {
   /** The number of NATS servers that keep the bucket, when it is made: 1, 3 or 5. @default {1} */
   readonly replicas?: number;
   /** Where the bucket is kept, when it is made. @default {"file"} */
@@ -40,6 +42,17 @@ export interface NamedBucketOptions extends BucketOptions {
   readonly bucket?: string;
 }
 
+const BUCKET_OPTIONS: OptionNames<BucketOptions> = {
+  replicas: true,
+  storage: true,
+  connect: true,
+  domain: true,
+  apiPrefix: true,
+};
+/** The names of {@linkcode ClusterBucketOptions}. */
+export const CLUSTER_BUCKET_OPTIONS: OptionNames<ClusterBucketOptions> = { ...BUCKET_OPTIONS, cluster: true };
+const NAMED_BUCKET_OPTIONS: OptionNames<NamedBucketOptions> = { ...BUCKET_OPTIONS, bucket: true };
+
 /** An open bucket. */
 export interface OpenBucket {
   /** The bucket. */
@@ -62,10 +75,13 @@ export async function openClusterBucket(
 /** Opens a bucket by its name, or makes it. */
 export async function openNamedBucket(
   target: string | readonly string[] | NatsConnection,
-  { bucket, ...options }: NamedBucketOptions,
+  given: NamedBucketOptions | undefined,
   defaultName: string,
 ): Promise<OpenBucket> {
-  const name = bucket ?? defaultName;
+  const { bucket: name = defaultName, ...options } = readOptions(given, ({ ...fields }) => {
+    checkKnown<NamedBucketOptions>(fields, NAMED_BUCKET_OPTIONS);
+    return fields;
+  });
   checkName("options.bucket", name);
   return await open("urlOrConnection", target, name, options);
 }
@@ -74,7 +90,7 @@ async function open(
   argument: string,
   target: string | readonly string[] | NatsConnection,
   bucket: string,
-  { replicas = 1, storage = "file", connect = {} }: BucketOptions,
+  { replicas = 1, storage = "file", connect = {}, ...where }: BucketOptions,
 ): Promise<OpenBucket> {
   if (!REPLICAS.includes(replicas)) {
     throw new InvalidArgumentError("options.replicas", "must be 1, 3 or 5");
@@ -82,6 +98,7 @@ async function open(
   if (storage !== "file" && storage !== "memory") {
     throw new InvalidArgumentError("options.storage", 'must be "file" or "memory"');
   }
+  const address = jetStreamAddress(where);
   const client = { ...LIVELINESS, ...connect.client };
   const { connection, opened } = await openConnection(argument, target, { ...connect, client });
   const close = async (): Promise<void> => {
@@ -89,7 +106,7 @@ async function open(
   };
   try {
     return {
-      bucket: await JetStreamBucket.open(connection, { bucket, replicas, storage }),
+      bucket: await JetStreamBucket.open(connection, { bucket, replicas, storage }, { address }),
       maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD,
       close,
     };

@@ -26,6 +26,8 @@ const INACTIVE_MS = 30_000;
 export interface StreamWatchOptions {
   /** The stream. */
   readonly stream: string;
+  /** The first levels of the API's subjects. */
+  readonly apiPrefix: string;
   /** The subjects. */
   readonly subjects: readonly string[];
   /** How long the server may take to answer, in ms. */
@@ -77,7 +79,9 @@ export class StreamWatch implements BucketWatch {
     this.#consumer = undefined;
     if (consumer === undefined || this.#connection.isClosed()) return;
     consumer.subscription.unsubscribe();
-    this.#connection.publish(`$JS.API.CONSUMER.DELETE.${this.#options.stream}.${consumer.name}`);
+    this.#connection.publish(
+      `${this.#options.apiPrefix}.CONSUMER.DELETE.${this.#options.stream}.${consumer.name}`,
+    );
   }
 
   #start(): void {
@@ -113,7 +117,7 @@ export class StreamWatch implements BucketWatch {
     };
     request<{ readonly num_pending?: number; readonly delivered?: { readonly consumer_seq: number } }>(
       this.#connection,
-      `$JS.API.CONSUMER.CREATE.${stream}.${name}`,
+      `${this.#options.apiPrefix}.CONSUMER.CREATE.${stream}.${name}`,
       JSON.stringify({ stream_name: stream, config, action: "create" }),
       { timeout, operation: `watch ${subjects.join(", ")}` },
     ).then((answer) => {

@@ -25,11 +25,11 @@
  */
 
 import { InvalidArgumentError } from "../../errors.ts";
-import { readOptions } from "../../options.ts";
+import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { nameFault } from "../../event/text.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
-import { checkAtLeast, type EventStoreOptions, setUpStore } from "../options.ts";
+import { checkAtLeast, type EventStoreOptions, setUpStore, STORE_OPTIONS } from "../options.ts";
 import { openKvBackend } from "./open.ts";
 
 export * from "../mod.ts";
@@ -54,6 +54,14 @@ export interface DenoKvEventStoreOptions<E extends Event = Event> extends EventS
   /** How many actors' latest versions are kept in memory, at least 1,000. @default {100_000} */
   readonly cachedActors?: number;
 }
+
+const OPTIONS: OptionNames<DenoKvEventStoreOptions> = {
+  ...STORE_OPTIONS,
+  prefix: true,
+  pollInterval: true,
+  saveTimeout: true,
+  cachedActors: true,
+};
 
 /** The most bytes of a prefix: keys have 2,048, of which an actor id takes 512. */
 const MAX_PREFIX_BYTES = 64;
@@ -95,7 +103,10 @@ export class DenoKvEventStore<E extends Event = Event> extends BackedEventStore<
     options?: DenoKvEventStoreOptions<E>,
   ): Promise<DenoKvEventStore<E>> {
     const { prefix = "aether", pollInterval = 100, saveTimeout = 30_000, cachedActors = 100_000 } =
-      readOptions(options, ({ ...fields }) => fields);
+      readOptions(options, ({ ...fields }) => {
+        checkKnown<DenoKvEventStoreOptions>(fields, OPTIONS);
+        return fields;
+      });
     const fault = nameFault(prefix, MAX_PREFIX_BYTES);
     if (fault) throw new InvalidArgumentError("options.prefix", fault);
     checkAtLeast("pollInterval", pollInterval, 1);

@@ -9,6 +9,7 @@ import { backoff, sleep } from "../../sleep.ts";
 import { BackendError } from "../errors.ts";
 import { FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT, patiently } from "./failures.ts";
 import { encodeHeaders } from "../../nats/headers.ts";
+import type { JetStreamAddress } from "../../nats/jetstream_address.ts";
 import type { Layout } from "./layout.ts";
 import { AcknowledgementReader } from "./acknowledgement.ts";
 import type { Publisher, PublishOptions } from "./publisher.ts";
@@ -25,27 +26,40 @@ const MAX_TRIES = 50;
 /** What is to be stored in place of a record; undefined leaves it as it is. */
 export type Replacement = Uint8Array | undefined;
 
+/** What the bucket works with. */
+export interface BucketParts {
+  /** Where the records are. */
+  readonly layout: Layout;
+  /** Reads them. */
+  readonly requests: JetStreamRequests;
+  /** Writes them. */
+  readonly publisher: Publisher;
+  /** The JetStream that they are in. */
+  readonly address: JetStreamAddress;
+  /** The domain that acknowledgements must name, if it is known. */
+  readonly domain: string | undefined;
+  /** How many servers keep the bucket, when it is made. */
+  readonly replicas: number;
+  /** How long to wait for a leader or a connection, in milliseconds. */
+  readonly patience: number;
+}
+
 /** Reads and changes records. */
 export class Bucket {
   readonly #layout: Layout;
   readonly #requests: JetStreamRequests;
   readonly #publisher: Publisher;
+  readonly #address: JetStreamAddress;
   readonly #options: PublishOptions;
   readonly #replicas: number;
   readonly #patience: number;
   #created: Promise<void> | undefined;
 
-  constructor(
-    layout: Layout,
-    requests: JetStreamRequests,
-    publisher: Publisher,
-    domain: string | undefined,
-    replicas: number,
-    patience: number,
-  ) {
+  constructor({ layout, requests, publisher, address, domain, replicas, patience }: BucketParts) {
     this.#layout = layout;
     this.#requests = requests;
     this.#publisher = publisher;
+    this.#address = address;
     this.#options = { answers: new AcknowledgementReader(layout.bucketStream, domain) };
     this.#replicas = replicas;
     this.#patience = patience;
@@ -78,7 +92,8 @@ export class Bucket {
       const data = replace(stored);
       if (!data) return;
       const headers = encodeHeaders([[EXPECTED_SEQUENCE, String(stored?.sequence ?? 0)]]);
-      const outcome = await this.#publisher.publish({ subject: key, data, headers }, this.#options);
+      const subject = this.#address.writePrefix + key;
+      const outcome = await this.#publisher.publish({ subject, data, headers }, this.#options);
       if (outcome.status === "stored") return;
       if (outcome.status === "refused" && !isConflict(outcome.code) && !isMomentary(outcome.code)) {
         throw new JetStreamApiError(key, outcome.code, outcome.description);

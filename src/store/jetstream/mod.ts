@@ -30,11 +30,18 @@ import { InvalidArgumentError } from "../../errors.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
 import { StoreClosedError } from "../errors.ts";
-import { readOptions } from "../../options.ts";
-import { checkAtLeast, type EventStoreOptions, setUpStore, type StoreSetup } from "../options.ts";
+import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
+import {
+  checkAtLeast,
+  type EventStoreOptions,
+  setUpStore,
+  STORE_OPTIONS,
+  type StoreSetup,
+} from "../options.ts";
 import type { JetStreamBackend } from "./backend.ts";
 import type { ConnectOptions } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
+import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream_address.ts";
 import { type JetStreamSettings, openJetStreamBackend } from "./open.ts";
 import { type Retention, SHORTEST_RETENTION } from "./retention.ts";
 import { requireSubjectPrefix } from "../../event/subject.ts";
@@ -42,6 +49,7 @@ import type { SweepReport } from "./sweep.ts";
 
 export * from "../mod.ts";
 export type { ConnectOptions } from "../../nats/connect.ts";
+export type { JetStreamAddressOptions } from "../../nats/jetstream_address.ts";
 export type {
   NatsConnection,
   NatsMessage,
@@ -72,7 +80,8 @@ export type { Retention } from "./retention.ts";
 export { SweepEndedError, type SweepReport } from "./sweep.ts";
 
 /** What a store on JetStream can be opened with. */
-export interface JetStreamEventStoreOptions<E extends Event = Event> extends EventStoreOptions<E> {
+export interface JetStreamEventStoreOptions<E extends Event = Event>
+  extends EventStoreOptions<E>, JetStreamAddressOptions {
   /**
    * The first levels of every subject and the first part of the stream's name: letters, digits, `_`, `-`, and dots
    * between levels.
@@ -94,8 +103,6 @@ export interface JetStreamEventStoreOptions<E extends Event = Event> extends Eve
    * @default {1}
    */
   readonly replicas?: number;
-  /** The JetStream domain, where the server belongs to another one. @default {the server's own} */
-  readonly domain?: string;
   /** How long a save may take before it is given up, in milliseconds. @default {30_000} */
   readonly saveTimeout?: number;
   /** How long a read waits for a connection or for the election of a leader, in milliseconds. @default {15_000} */
@@ -208,12 +215,30 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
   }
 }
 
+const OPTIONS: OptionNames<JetStreamEventStoreOptions> = {
+  ...STORE_OPTIONS,
+  prefix: true,
+  retention: true,
+  replicas: true,
+  domain: true,
+  apiPrefix: true,
+  saveTimeout: true,
+  readTimeout: true,
+  answerTimeout: true,
+  heartbeat: true,
+  cachedActors: true,
+  maxInFlight: true,
+  connect: true,
+};
+
 function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): JetStreamSettings {
+  checkKnown<object>(options, OPTIONS);
   const {
     prefix = "aether",
     retention,
     replicas,
     domain,
+    apiPrefix,
     saveTimeout = 30_000,
     readTimeout = 15_000,
     answerTimeout = 5_000,
@@ -224,9 +249,6 @@ function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): Je
   } = options;
   if (typeof prefix !== "string") throw new InvalidArgumentError("prefix", "must be a string");
   requireSubjectPrefix(prefix);
-  if (domain !== undefined && !/^[A-Za-z0-9_-]+$/.test(domain)) {
-    throw new InvalidArgumentError("options.domain", 'must be letters, digits, "_" and "-"');
-  }
   if (retention !== undefined && retention !== "forever") {
     checkAtLeast("retention", retention, SHORTEST_RETENTION);
   }
@@ -244,6 +266,10 @@ function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): Je
     retention,
     replicas,
     domain,
+    address: jetStreamAddress({
+      ...(domain !== undefined && { domain }),
+      ...(apiPrefix !== undefined && { apiPrefix }),
+    }),
     saveTimeout,
     readTimeout,
     answerTimeout,

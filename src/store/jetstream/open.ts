@@ -17,6 +17,7 @@ import { Bucket } from "./bucket.ts";
 import { CommitEncoder } from "./commit_encoder.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
+import type { JetStreamAddress } from "../../nats/jetstream_address.ts";
 import { ConnectionState } from "./connection_state.ts";
 import { JetStreamDisabledError, ServerTooOldError, StreamMismatchError } from "./errors.ts";
 import { EventLog, logIdOf } from "./event_log.ts";
@@ -48,6 +49,8 @@ export interface JetStreamSettings extends StreamChoices {
   readonly prefix: string;
   /** The JetStream domain. */
   readonly domain: string | undefined;
+  /** The subjects of the JetStream that is meant. */
+  readonly address: JetStreamAddress;
   /** How long a save may take, in milliseconds. */
   readonly saveTimeout: number;
   /** How long a read may wait for a leader or a connection, in milliseconds. */
@@ -100,15 +103,15 @@ export async function openJetStreamBackend(
   closing.unshift(() => finish(connection, opened));
   try {
     checkServer(connection);
-    const apiPrefix = settings.domain === undefined ? {} : { apiPrefix: `$JS.${settings.domain}.API` };
-    const { answerTimeout: timeout, readTimeout: patience } = settings;
-    const requests = new JetStreamRequests(state, { timeout, ...apiPrefix });
+    const { address, answerTimeout: timeout, readTimeout: patience } = settings;
+    const requests = new JetStreamRequests(state, { timeout, apiPrefix: address.apiPrefix });
     closing.push(() => requests.close());
     const server = connection.info?.server_name ?? "";
     const { config } = await openStream(requests, stream, layoutOf, settings, server);
     const logId = logIdOf(config)!;
     const layout = layoutOf(logId);
-    const domain = settings.domain ?? connection.info?.domain;
+    // With an API prefix of another account, the domain is not that of the server, and is not known.
+    const domain = settings.domain ?? (address.writePrefix === "" ? connection.info?.domain : undefined);
     const warnOfHearers = hearersWarning(layout, setup.warn);
     const answers = new AcknowledgementReader(layout.stream, domain, (other) => warnOfHearers([other]));
     const publisher = new Publisher(state, answers, { timeout, maxInFlight: settings.maxInFlight });
@@ -120,14 +123,8 @@ export async function openJetStreamBackend(
     const expires = retention < Infinity;
     const log = new EventLog({ state, requests, layout, expires, patience });
     const records = new Records(logId, layout, checksum);
-    const bucket = new Bucket(
-      layout,
-      requests,
-      publisher,
-      domain,
-      Number(config.num_replicas ?? 1),
-      patience,
-    );
+    const replicas = Number(config.num_replicas ?? 1);
+    const bucket = new Bucket({ layout, requests, publisher, address, domain, replicas, patience });
     const expired = new ExpiredActors(bucket, layout, checksum);
     const actors = new KnownActors(settings.cachedActors);
     const heads = new Heads(log, records, expired, actors);

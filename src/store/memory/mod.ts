@@ -17,9 +17,9 @@
 
 import type { Event } from "../../event/types.ts";
 import { InvalidArgumentError } from "../../errors.ts";
-import { readOptions } from "../../options.ts";
+import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
-import { type EventStoreOptions, setUpStore } from "../options.ts";
+import { type EventStoreOptions, setUpStore, STORE_OPTIONS } from "../options.ts";
 import { InMemoryStorage, MemoryBackend } from "./backend.ts";
 
 export * from "../mod.ts";
@@ -30,6 +30,8 @@ export interface InMemoryEventStoreOptions<E extends Event = Event> extends Even
   /** Where the events lie. @default {a storage of its own} */
   readonly storage?: InMemoryStorage;
 }
+
+const OPTIONS: OptionNames<InMemoryEventStoreOptions> = { ...STORE_OPTIONS, storage: true };
 
 /**
  * An event store in memory. It keeps the whole contract of {@linkcode EventStore}, and nothing when the process ends.
@@ -58,11 +60,13 @@ export class InMemoryEventStore<E extends Event = Event> extends BackedEventStor
    * @throws {InvalidArgumentError} If an option is out of range.
    */
   constructor(options?: InMemoryEventStoreOptions<E>) {
-    const setup = setUpStore(options);
-    const storage = readOptions(options, ({ storage = new InMemoryStorage() }) => {
+    const storage = readOptions(options, (given) => {
+      checkKnown<InMemoryEventStoreOptions>(given, OPTIONS);
+      const { storage = new InMemoryStorage() } = given;
       if (storage instanceof InMemoryStorage) return storage;
       throw new InvalidArgumentError("options.storage", "must be an InMemoryStorage");
     });
+    const setup = setUpStore(options);
     super(new MemoryBackend(storage.log(setup.namespace)), setup);
   }
 }

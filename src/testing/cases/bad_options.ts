@@ -114,6 +114,23 @@ export const badOptions: Theme = {
       },
     },
     {
+      name: "options that a call does not know are refused by their name",
+      async run({ open }): Promise<void> {
+        const store = await open();
+        await changesNothing(store, ["order"], async () => {
+          for (const [, call] of calls(store)) {
+            const argument = "options.retenton";
+            await refused(
+              () => call({ retenton: 1 } as never),
+              InvalidArgumentError,
+              { argument },
+              `${call}`,
+            );
+          }
+        });
+      },
+    },
+    {
       name: "lists that iterate without end, or cannot be read, are refused or read by their length",
       async run({ open }): Promise<void> {
         const store = await open();

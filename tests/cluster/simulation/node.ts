@@ -5,7 +5,7 @@
  */
 import type { LeaseStore } from "../../../src/cluster/lease.ts";
 import type { Member } from "../../../src/cluster/member.ts";
-import type { OwnedShard } from "../../../src/cluster/owned_shards.ts";
+import type { OwnedShard, ShardChange } from "../../../src/cluster/owned_shards.ts";
 import type { EventStore } from "./event_store.ts";
 import type { Beliefs, Invariants } from "./invariants.ts";
 import type { Process } from "./process.ts";
@@ -56,7 +56,7 @@ export class Node implements Beliefs {
       { clock, newId },
     );
     this.#leases = new subject.BucketLeaseStore(bucket, { clock, newId });
-    this.#run();
+    this.#run().catch((error) => around.world.note(`${name}: ended: ${error}`));
     this.#contend();
   }
 
@@ -66,7 +66,6 @@ export class Node implements Beliefs {
 
   async #run(): Promise<void> {
     const { world, invariants } = this.#around;
-    const changes = this.member.shardChanges.changes([]);
     try {
       await this.member.join();
     } catch (error) {
@@ -76,7 +75,8 @@ export class Node implements Beliefs {
     }
     world.note(`${this.process.name}: joined as ${this.member.session?.fencingToken}`);
     this.member.signal.addEventListener("abort", () => this.isDone = true);
-    for await (const { type, shard } of changes) {
+    const held = (): ShardChange[] => [...this.member.shards].map((shard) => ({ type: "gained", shard }));
+    for await (const { type, shard } of this.member.shardChanges.changes(held)) {
       if (type === "gained") {
         world.note(`${this.process.name}: gained ${shard.id} under ${shard.fencingToken}`);
         invariants.gained(this.process, shard);
