@@ -339,6 +339,10 @@ export class ParkedListFullError extends AetherError {
  * ```
  */
 export class EventParkedError extends AetherError {
+  static {
+    registerClass(this, "EventParkedError");
+  }
+
   /** Always `"EventParkedError"`. */
   override readonly name = "EventParkedError";
   /** The projection. */

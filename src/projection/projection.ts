@@ -166,7 +166,10 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
    * it, raise the version. @default {all, or the types of a map of handlers}
    */
   readonly filter?: EventFilter<E["eventType"]>;
-  /** One handler for all events, or one for each type; types without one are left out. */
+  /**
+   * One handler for all events, or one for each type; types without one are left out. In an instance of a class every method
+   * is the handler of the type that it is named after.
+   */
   readonly handle: Handler<StoredEvent<E>, NoInfer<Tx>, E> | Handlers<E, NoInfer<Tx>>;
   /**
    * Stores all reactions without a fencing token, also for actors that are owned under one, and also those that were refused
@@ -244,7 +247,8 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
   if (from !== "start" && from !== "first-kept") {
     throw new InvalidArgumentError("projection.from", 'must be "start" or "first-kept"');
   }
-  const filter = filterOf(given, handle as AnyHandler<Tx> | Handlers<Event, Tx>);
+  const table = typeof handle === "function" ? undefined : handlersOf<Tx>(handle);
+  const filter = filterOf(given, table);
   const { failure = {} } = projection;
   if (typeof failure !== "object" || failure === null) {
     throw new InvalidArgumentError("projection.failure", "must be an object");
@@ -272,9 +276,6 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
   if (policy.laterEvents !== "wait" && policy.laterEvents !== "go-on") {
     throw new InvalidArgumentError("projection.failure.laterEvents", 'must be "wait" or "go-on"');
   }
-  const table = typeof handle === "function" ? undefined : new Map<string, AnyHandler<Tx>>(
-    Object.entries(handle).filter(([, handler]) => handler !== undefined) as [string, AnyHandler<Tx>][],
-  );
   return {
     id: { name, version },
     checkpoints,
@@ -290,34 +291,53 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
   };
 }
 
+/** The handlers of an object by event type: its functions; of an instance of a class its methods too. */
+function handlersOf<Tx>(handle: unknown): ReadonlyMap<string, AnyHandler<Tx>> {
+  if (typeof handle !== "object" || handle === null || Array.isArray(handle)) {
+    throw new InvalidArgumentError(
+      "projection.handle",
+      "must be a function, or an object of functions by event type",
+    );
+  }
+  const table = new Map<string, AnyHandler<Tx>>();
+  const isPlain = [Object.prototype, null].includes(Object.getPrototypeOf(handle));
+  for (const [eventType, handler] of Object.entries(handle)) {
+    if (typeof handler === "function") table.set(eventType, handler.bind(handle));
+    else if (isPlain && handler !== undefined) {
+      throw new InvalidArgumentError(`projection.handle.${eventType}`, "must be a function");
+    }
+  }
+  for (const [name, method] of methodsOf(handle)) if (!table.has(name)) table.set(name, method.bind(handle));
+  if (table.size > 0) return table;
+  throw new InvalidArgumentError("projection.handle", "has no handlers: add a function for an event type");
+}
+
+/** The methods that an object has from its classes, those of the derived class first. */
+function* methodsOf(instance: object): Iterable<[string, AnyHandler<never>]> {
+  let prototype: object | null = Object.getPrototypeOf(instance);
+  for (; prototype && prototype !== Object.prototype; prototype = Object.getPrototypeOf(prototype)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+      if (name !== "constructor" && typeof value === "function") yield [name, value];
+    }
+  }
+}
+
 /** The filter as it is recorded: conditions in one order, types sorted. */
-function filterOf<Tx>(given: EventFilter, handle: AnyHandler<Tx> | Handlers<Event, Tx>): EventFilter {
+function filterOf<Tx>(
+  given: EventFilter,
+  table: ReadonlyMap<string, AnyHandler<Tx>> | undefined,
+): EventFilter {
   if (typeof given !== "object" || given === null) {
     throw new InvalidArgumentError("projection.filter", "must be an object");
   }
   compileFilter(given, "projection.filter");
-  let { eventTypes } = given;
-  if (typeof handle !== "function") {
-    if (typeof handle !== "object" || handle === null) {
-      throw new InvalidArgumentError(
-        "projection.handle",
-        "must be a function, or an object of functions by event type",
-      );
-    }
-    const handled = Object.entries(handle).filter(([, handler]) => handler !== undefined);
-    for (const [eventType, handler] of handled) {
-      if (typeof handler !== "function") {
-        throw new InvalidArgumentError(`projection.handle.${eventType}`, "must be a function");
-      }
-    }
-    eventTypes ??= handled.map(([eventType]) => eventType);
-    const without = eventTypes.find((eventType) => !handled.some(([own]) => own === eventType));
-    if (without !== undefined) {
-      throw new InvalidArgumentError(
-        `projection.handle.${without}`,
-        "is missing, and the filter chooses its events",
-      );
-    }
+  const { eventTypes = table && [...table.keys()] } = given;
+  const without = table && eventTypes?.find((eventType) => !table.has(eventType));
+  if (without !== undefined) {
+    throw new InvalidArgumentError(
+      `projection.handle.${without}`,
+      "is missing, and the filter chooses its events",
+    );
   }
   const filter: EventFilter = {
     ...(eventTypes && { eventTypes: [...new Set(eventTypes)].sort() }),

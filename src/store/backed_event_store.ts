@@ -34,7 +34,7 @@ import {
   readVerification,
 } from "./arguments.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
-import { flatten, type Restore } from "./batches.ts";
+import { flatten, passing, type Restore } from "./batches.ts";
 import { checkCounts, Commit, CommitPart, divideConditions, NO_CONDITIONS } from "./commit.ts";
 import { HistoryTruncatedError, InvalidSnapshotError, StoreClosedError } from "./errors.ts";
 import {
@@ -208,7 +208,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** An actor's events in bounded memory, in either direction. */
   readEvents(actorId: string, options?: ReadEventsOptions): AsyncIterable<StoredEvent<E>> {
     checkActorId(actorId);
-    const { signal, ...read } = readHistoryRead(options);
+    const { signal, onDamage, ...range } = readHistoryRead(options);
+    const read = { ...range, onDamage: passing(onDamage) };
     const observed = { operation: "readEvents", actorId } as const;
     return this.#iterate(
       observed,
@@ -232,7 +233,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   ): AsyncIterable<StoredEvent<EventOf<E, T>>> {
     const { after, filter, chosen, limit, onDamage, signal } = readLogRead(options);
     const read = async function* (backend: StorageBackend): AsyncIterable<readonly StoredEvent[]> {
-      for await (const { events } of backend.readLog({ after, filter, onDamage })) {
+      for await (const { events } of backend.readLog({ after, filter, onDamage: passing(onDamage) })) {
         yield chosen ? events.filter(chosen) : events;
       }
     };

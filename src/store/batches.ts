@@ -4,6 +4,9 @@
  * @module
  */
 
+import { AetherError } from "../errors.ts";
+import { registerClass } from "../copies.ts";
+
 /** Where an iterator keeps what hands out its items without a promise. */
 const AT_HAND: unique symbol = Symbol.for("@flowmade-one/aether/available-items/1");
 
@@ -26,6 +29,24 @@ export function withItemsAtHand<I extends AsyncIterator<unknown>, T>(
   take: () => T | undefined,
 ): I {
   return Object.defineProperty(iterator, AT_HAND, { value: take });
+}
+
+/** Carries what a caller's callback has thrown through a backend that gives its own errors a type. */
+class CallbackError extends AetherError {
+  static {
+    registerClass(this, "CallbackError");
+  }
+}
+
+/** A callback whose own failure ends the iteration as it is. */
+export function passing<T>(callback: ((value: T) => void) | undefined): ((value: T) => void) | undefined {
+  return callback && ((value) => {
+    try {
+      callback(value);
+    } catch (cause) {
+      throw new CallbackError("A callback has thrown.", { cause });
+    }
+  });
 }
 
 /** Turns an item that was read into one that can be handed out. */
@@ -94,7 +115,7 @@ export function flatten<T>(
       return { done: false, value: restoring ? await restoring(value) : value };
     } catch (error) {
       await finish();
-      throw error;
+      throw error instanceof CallbackError ? error.cause : error;
     }
   };
 

@@ -7,6 +7,7 @@ import {
   type Projection,
   ProjectionBehindError,
   projectionStatuses,
+  projectOnce,
   retryParked,
   runProjection,
   type StoredEvent,
@@ -274,4 +275,39 @@ Deno.test("waitFor() takes times that are longer than a timer, and does not spin
   });
   await assert.rejects(wait, { name: "TimeoutError" });
   assert.equal(loads, 1);
+});
+
+Deno.test("the methods of an instance of a class are handlers, inherited ones too, and keep their instance", async () => {
+  await using store = new InMemoryEventStore<Counted>();
+  await using checkpoints = new InMemoryCheckpoints();
+  class Additions {
+    sum = 0;
+    Added({ data }: StoredEvent<Counted>): void {
+      this.sum += data.by;
+    }
+  }
+  class Totals extends Additions {
+    #removed = 0;
+    get total(): number {
+      return this.sum - this.#removed;
+    }
+    Removed({ data }: StoredEvent<Counted>): void {
+      this.#removed += data.by;
+    }
+  }
+  const totals = new Totals();
+  await add(store, 10);
+  await projectOnce(store, { name: "totals", checkpoints, handle: totals });
+  assert.equal(totals.total, 0 + 1 + 2 + 3 - 4 + 5 + 6 + 7 + 8 - 9);
+  const plain = { name: "plain", checkpoints, sum: 0 };
+  await projectOnce(store, {
+    ...plain,
+    handle: {
+      Added(this: object): void {
+        assert.ok("Added" in this);
+        plain.sum++;
+      },
+    },
+  });
+  assert.equal(plain.sum, 8);
 });

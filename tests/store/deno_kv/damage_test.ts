@@ -163,3 +163,22 @@ Deno.test("what the application keeps beside the events is neither touched nor t
   const foreign = await Array.fromAsync(kv.list({ prefix: [] }));
   assert.equal(foreign.filter(({ key }) => key[0] !== "aether").length, 2);
 });
+
+Deno.test("what onDamage throws ends a read, and is the caller's own error", async () => {
+  await using folder = await kvFolder();
+  await filled(folder.file);
+  await damage(folder.file, (kv, [, second]) => kv.delete(second!.key), "event");
+  await damage(folder.file, (kv, [, second]) => kv.set(second!.key, flipped(second!.value)), "commit");
+  await using store = await DenoKvEventStore.open(folder.file);
+  const own = new Error("my own");
+  const onDamage = (): never => {
+    throw own;
+  };
+  for (
+    const read of [
+      store.readEvents("a", { onDamage }),
+      store.readEvents("a", { onDamage, direction: "backward" }),
+      store.readAll({ onDamage }),
+    ]
+  ) await assert.rejects(Array.fromAsync<StoredEvent>(read), (error) => error === own);
+});

@@ -80,6 +80,15 @@ async function readAround(
     store.readEvents("order", { onDamage: (fault) => faults.push(fault) }),
   );
   for (const { version, data } of events) assert.equal(data, `marker-${version}-`);
+  if (faults.length > 0) {
+    const own = new Error("my own");
+    const stopped = store.readEvents("order", {
+      onDamage: () => {
+        throw own;
+      },
+    });
+    await assert.rejects(Array.fromAsync(stopped), (error) => error === own);
+  }
   return { versions: events.map(({ version }) => version), faults };
 }
 
