@@ -122,6 +122,7 @@ export {
   type CommitCondition,
   type EventStore,
   type EventStoreOptions,
+  type ExpectedVersion,
   type Finding,
   type ListActorsOptions,
   type LogStart,

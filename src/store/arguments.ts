@@ -23,6 +23,7 @@ import { type Commit, NO_CONDITIONS } from "./commit.ts";
 import type {
   AppendOptions,
   CommitCondition,
+  ExpectedVersion,
   ListActorsOptions,
   LogStart,
   ReadAllOptions,
@@ -38,7 +39,7 @@ export type CheckedSave = Pick<Commit, "fencingToken" | "unfenced" | "signal" | 
 /** The options of an append, checked. */
 export interface CheckedAppend {
   /** The version that the actor must be at. */
-  readonly expectedVersion: number | "any";
+  readonly expectedVersion: ExpectedVersion;
   /** The rest. */
   readonly save: CheckedSave;
 }
@@ -106,11 +107,14 @@ function readConditions(conditions: readonly CommitCondition[]): readonly Commit
   });
 }
 
+const CONDITION_FIELDS: OptionNames<CommitCondition> = { actorId: true, version: true };
+
 function readCondition(condition: unknown, field: string): CommitCondition {
   if (typeof condition !== "object" || condition === null) {
     throw new InvalidArgumentError(field, `must be { actorId, version }, and is ${describe(condition)}`);
   }
-  const { actorId, version, ...unknown } = condition as CommitCondition;
+  checkKnown(condition as CommitCondition, CONDITION_FIELDS, field);
+  const { actorId, version } = condition as CommitCondition;
   const fault = actorIdFault(actorId);
   if (fault) throw new InvalidArgumentError(`${field}.actorId`, fault);
   if (version !== 0 && !isVersion(version)) {
@@ -118,9 +122,6 @@ function readCondition(condition: unknown, field: string): CommitCondition {
       `${field}.version`,
       `must be the version that the actor is at, 0 if it has no events, and is ${describe(version)}`,
     );
-  }
-  for (const name of Object.keys(unknown)) {
-    throw new InvalidArgumentError(`${field}.${name}`, "is unknown: a condition is { actorId, version }");
   }
   return { actorId, version };
 }
@@ -140,24 +141,35 @@ export interface CheckedLogRead extends Pick<ReadAllOptions, "onDamage" | "signa
   readonly filter: EventFilter;
   /** Chooses it. */
   readonly chosen: ((event: Filterable) => boolean) | undefined;
+  /** The position of the last event. */
+  readonly until: string | undefined;
   /** The most events. */
   readonly limit: number;
 }
 
 /** Reads the options of a read of the log, or of a subscription to it. */
 export function readLogRead(options: ReadAllOptions & SubscribeOptions | undefined): CheckedLogRead {
-  return readOptions(options, ({ after = "start", limit, onDamage, signal, ...filter }) => {
+  return readOptions(options, ({ after = "start", until, limit, onDamage, signal, ...filter }) => {
     checkFunction("options.onDamage", onDamage);
     checkSignal(signal);
     return {
       after,
       filter,
       chosen: compileFilter(filter),
+      until: checkUntil(until),
       limit: checkLimit(limit),
       ...(onDamage && { onDamage }),
       ...(signal && { signal }),
     };
   });
+}
+
+function checkUntil(until: string | undefined): string | undefined {
+  if (until === undefined || typeof until === "string") return until;
+  throw new InvalidArgumentError(
+    "options.until",
+    `must be the position of an event, and is ${describe(until)}`,
+  );
 }
 
 const LISTING_OPTIONS: OptionNames<ListActorsOptions> = { actorPrefix: true, signal: true };
@@ -205,8 +217,17 @@ export function checkToken(argument: string, token: unknown): void {
   );
 }
 
-/** Refuses what cannot be a version to read from, or to. */
-export function checkVersion(argument: string, version: unknown): void {
+/** Refuses what cannot be a version to read from: 0 means all, as 1 does. */
+export function checkFromVersion(argument: string, version: unknown): void {
+  if (version === 0 || isVersion(version)) return;
+  throw new InvalidArgumentError(
+    argument,
+    `must be a version, or 0 to read all, and is ${describe(version)}`,
+  );
+}
+
+/** Refuses what cannot be a version to read to. */
+function checkVersion(argument: string, version: unknown): void {
   if (isVersion(version)) return;
   throw new InvalidArgumentError(argument, `must be a positive integer, and is ${describe(version)}`);
 }
@@ -223,10 +244,12 @@ export function checkLimit(limit: number | undefined): number {
 
 /** Refuses what an append cannot expect. */
 function checkExpectedVersion(expected: unknown): void {
-  if (expected === "any" || expected === 0 || isVersion(expected)) return;
+  if (expected === "any" || expected === "exists" || expected === 0 || isVersion(expected)) return;
   throw new InvalidArgumentError(
     "options.expectedVersion",
-    `must be the version that the actor is at, 0 for a new one, or "any", and is ${describe(expected)}`,
+    `must be the version that the actor is at, 0 for a new one, "exists" or "any", and is ${
+      describe(expected)
+    }`,
   );
 }
 
@@ -249,7 +272,7 @@ const HISTORY_OPTIONS: OptionNames<ReadEventsOptions> = {
 function checkHistoryRead(options: ReadEventsOptions): HistoryRead & Pick<ReadEventsOptions, "signal"> {
   checkKnown(options, HISTORY_OPTIONS);
   const {
-    fromVersion = 1,
+    fromVersion = 0,
     toVersion = Number.MAX_SAFE_INTEGER,
     direction = "forward",
     limit,
@@ -258,13 +281,16 @@ function checkHistoryRead(options: ReadEventsOptions): HistoryRead & Pick<ReadEv
   } = options;
   checkFunction("options.onDamage", onDamage);
   checkSignal(signal);
-  checkVersion("options.fromVersion", fromVersion);
+  checkFromVersion("options.fromVersion", fromVersion);
   checkVersion("options.toVersion", toVersion);
   if (direction !== "forward" && direction !== "backward") {
-    throw new InvalidArgumentError("options.direction", 'must be "forward" or "backward"');
+    throw new InvalidArgumentError(
+      "options.direction",
+      `must be "forward" or "backward", and is ${describe(direction)}`,
+    );
   }
   return {
-    fromVersion,
+    fromVersion: Math.max(1, fromVersion),
     toVersion,
     direction,
     limit: checkLimit(limit),

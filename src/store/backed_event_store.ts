@@ -24,8 +24,8 @@ import type { StorageBackend } from "./backend.ts";
 import {
   checkActorId,
   type CheckedSave,
+  checkFromVersion,
   checkToken,
-  checkVersion,
   readAppend,
   readHistoryRead,
   readListing,
@@ -35,7 +35,15 @@ import {
 } from "./arguments.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
 import { flatten, passing, type Restore } from "./batches.ts";
-import { checkCounts, Commit, CommitPart, divideConditions, NO_CONDITIONS } from "./commit.ts";
+import {
+  checkCondition,
+  checkCounts,
+  checkExpected,
+  Commit,
+  CommitPart,
+  divideConditions,
+  NO_CONDITIONS,
+} from "./commit.ts";
 import { HistoryTruncatedError, InvalidSnapshotError, StoreClosedError } from "./errors.ts";
 import {
   type ObservedRead,
@@ -55,6 +63,7 @@ import type {
   ActorSummary,
   AppendOptions,
   EventStore,
+  ExpectedVersion,
   Finding,
   ListActorsOptions,
   ReadAllOptions,
@@ -158,7 +167,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       this.#assertOpen();
       const save = readSave(options);
       const drafts = draftAll(events, undefined, this.#drafting, this.limits);
-      return drafts.length === 0 ? [] : this.#save("saveEvents", divideByActor(drafts), save);
+      if (drafts.length === 0) return this.#require(save);
+      return this.#save("saveEvents", divideByActor(drafts), save);
     });
   }
 
@@ -174,8 +184,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       if (fault) throw new InvalidEventError("actorId", fault);
       const { expectedVersion: expected, save } = readAppend(options);
       const drafts = draftAll(events, actorId, this.#drafting, this.limits);
-      if (drafts.length === 0) return [];
-      if (expected !== "any") checkGivenVersions(drafts, expected);
+      if (drafts.length === 0) return this.#require(save, actorId, expected);
+      if (typeof expected === "number") checkGivenVersions(drafts, expected);
       return this.#save("append", listOf(new CommitPart(actorId, drafts, expected)), save);
     });
   }
@@ -189,10 +199,11 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   }
 
   /** An actor's events from a version on, in order. */
-  async getEvents(actorId: string, fromVersion = 1): Promise<StoredEvent<E>[]> {
+  async getEvents(actorId: string, fromVersion = 0): Promise<StoredEvent<E>[]> {
     this.#assertOpen();
     checkActorId(actorId);
-    checkVersion("fromVersion", fromVersion);
+    checkFromVersion("fromVersion", fromVersion);
+    if (fromVersion === 0) fromVersion = 1;
     // Without telemetry not even a closure: in memory, reading a hundred events takes no longer than that.
     const read = this.#telemetry()
       ? this.#read(
@@ -231,10 +242,15 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   readAll<T extends E["eventType"] = E["eventType"]>(
     options?: ReadAllOptions<T>,
   ): AsyncIterable<StoredEvent<EventOf<E, T>>> {
-    const { after, filter, chosen, limit, onDamage, signal } = readLogRead(options);
+    const { after, until, filter, chosen, limit, onDamage, signal } = readLogRead(options);
     const read = async function* (backend: StorageBackend): AsyncIterable<readonly StoredEvent[]> {
-      for await (const { events } of backend.readLog({ after, filter, onDamage: passing(onDamage) })) {
-        yield chosen ? events.filter(chosen) : events;
+      if (until !== undefined) await backend.checkPosition(until);
+      for await (
+        const { events, position } of backend.readLog({ after, filter, onDamage: passing(onDamage) })
+      ) {
+        const within = until === undefined ? events : events.filter((event) => event.position <= until);
+        yield chosen ? within.filter(chosen) : within;
+        if (until !== undefined && position >= until) return;
       }
     };
     return this.#iterate({ operation: "readAll" }, () => read(this.#backend), limit, signal);
@@ -406,6 +422,25 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       { namespace: this.namespace, operation, parts },
       (traced) => this.#store(new Commit(traced, fencingToken, unfenced, signal, conditions)),
     );
+  }
+
+  /** Checks what a save requires if there is nothing to store: by reads, for there is nothing to check it with. */
+  #require(
+    { conditions, signal }: CheckedSave,
+    actorId = "",
+    expected: ExpectedVersion = "any",
+  ): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
+    if (conditions.length === 0 && expected === "any") return [];
+    signal?.throwIfAborted();
+    return this.#track(async () => {
+      if (expected !== "any") {
+        checkExpected(actorId, expected, { version: await this.#backend.getLatestVersion(actorId) });
+      }
+      for (const condition of conditions) {
+        checkCondition(condition, { version: await this.#backend.getLatestVersion(condition.actorId) });
+      }
+      return [];
+    });
   }
 
   #store(commit: Commit): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {

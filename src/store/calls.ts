@@ -35,18 +35,22 @@ export interface SaveOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What `append` requires of the actor: its version, that it has events, or nothing. */
+export type ExpectedVersion = number | "any" | "exists";
+
 /** What `append` takes. */
 export interface AppendOptions extends SaveOptions {
   /**
-   * The version that the actor must be at, 0 for a new actor; or `"any"` to append after whatever is there. A number
-   * makes the append safe against other writers, and, where the events carry ids, safe to repeat.
+   * The version that the actor must be at, 0 for a new actor; `"exists"` to append after any version of an actor that has
+   * events; or `"any"` to append in every case. A number makes the append safe against other writers, and, if the events
+   * carry ids, safe to repeat.
    */
-  readonly expectedVersion: number | "any";
+  readonly expectedVersion: ExpectedVersion;
 }
 
 /** What can be asked of a read of one actor's history. */
 export interface ReadEventsOptions {
-  /** The lowest version to read. @default {1} */
+  /** The lowest version to read; 0 and 1 both mean all. @default {0} */
   readonly fromVersion?: number;
   /** The highest version to read. @default {the latest} */
   readonly toVersion?: number;
@@ -70,6 +74,8 @@ export type LogStart = string & Record<never, never> | "start" | "first-kept" | 
 export interface ReadAllOptions<T extends string = string> extends EventFilter<T> {
   /** Where to begin. @default {"start"} */
   readonly after?: LogStart;
+  /** The position of the last event to read, itself included. @default {the end of the log} */
+  readonly until?: string;
   /** The most events to read. @default {all} */
   readonly limit?: number;
   /** Called for each damaged place, after which the read goes on behind it. Without it damage is thrown. */

@@ -11,7 +11,7 @@ import { utf8Length } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
 import { listOf } from "../short_lived.ts";
 import { CommitTooLargeError, FencedError, VersionConflictError } from "./errors.ts";
-import type { CommitCondition, StoreLimits } from "./types.ts";
+import type { CommitCondition, ExpectedVersion, StoreLimits } from "./types.ts";
 
 /** No conditions. */
 export const NO_CONDITIONS: readonly CommitCondition[] = Object.freeze([]);
@@ -22,8 +22,8 @@ export class CommitPart {
   readonly actorId: string;
   /** Its events, at least one. */
   readonly drafts: readonly Draft[];
-  /** The version the actor must be at; `"any"`; or `"given"`: the events carry their versions. */
-  readonly expected: number | "any" | "given";
+  /** What is required of the actor; or `"given"`: the events carry their versions. */
+  readonly expected: ExpectedVersion | "given";
   /** The version that a condition of the commit requires of the actor as well. */
   readonly required: number | undefined;
 
@@ -31,7 +31,7 @@ export class CommitPart {
   constructor(
     actorId: string,
     drafts: readonly Draft[],
-    expected: number | "any" | "given",
+    expected: ExpectedVersion | "given",
     required?: number,
   ) {
     this.actorId = actorId;
@@ -101,13 +101,7 @@ export function numberPart(part: CommitPart, head: ActorHead, commit: Commit): n
     for (const { event, givenVersion } of drafts) event.version = givenVersion!;
     return fence;
   }
-  if (expected !== "any" && expected !== head.version) {
-    throw new VersionConflictError({
-      actorId,
-      attemptedVersion: expected + 1,
-      currentVersion: head.version,
-    });
-  }
+  checkExpected(actorId, expected, head);
   let version = head.version;
   if (version + drafts.length > Number.MAX_SAFE_INTEGER) {
     throw new InvalidEventError("version", "would be over 2^53 - 1", { actorId, version });
@@ -123,6 +117,21 @@ export function numberPart(part: CommitPart, head: ActorHead, commit: Commit): n
     }
   }
   return fence;
+}
+
+/**
+ * Checks what an append requires of its actor against the actor's head.
+ *
+ * @throws {VersionConflictError} If the actor is elsewhere.
+ */
+export function checkExpected(
+  actorId: string,
+  expected: ExpectedVersion,
+  head: Pick<ActorHead, "version">,
+): void {
+  if (expected === "any" || expected === head.version || (expected === "exists" && head.version > 0)) return;
+  const attemptedVersion = expected === "exists" ? 1 : expected + 1;
+  throw new VersionConflictError({ actorId, attemptedVersion, currentVersion: head.version });
 }
 
 /**

@@ -12,6 +12,7 @@ export type {
   AppendOptions,
   CommitCondition,
   EventStore,
+  ExpectedVersion,
   Finding,
   ListActorsOptions,
   LogStart,

@@ -139,7 +139,7 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
   takeOver(actorId: string, token: number): Promise<void>;
 
   /**
-   * An actor's events from a version on, in order. An actor without events has none.
+   * An actor's events from a version on, in order; 0 and 1 mean all. An actor without events has none.
    *
    * @throws {DamagedHistoryError | HistoryTruncatedError} If a part of the history is damaged or gone.
    *

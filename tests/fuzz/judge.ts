@@ -146,7 +146,7 @@ export function judge(kind: Kind, value: unknown, recipe: Recipe): Judgement {
     case "optional token":
       return optional(value, (version) => isCount(version, 1));
     case "expectedVersion":
-      return verdict(value === "any" || isCount(value, 0));
+      return verdict(value === "any" || value === "exists" || isCount(value, 0));
     case "optional limit":
       return optional(value, (limit) => isCount(limit, 0));
     case "data":

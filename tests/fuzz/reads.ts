@@ -41,7 +41,7 @@ const filter: Readonly<Record<string, Kind>> = {
 export const READS = {
   getEvents: {
     sound: (_, actorId) => ({ actorId, fromVersion: 1 }),
-    places: { actorId: "actorId", fromVersion: "optional version" },
+    places: { actorId: "actorId", fromVersion: "optional version or 0" },
     run: (store, { actorId, fromVersion }) => store.getEvents(actorId, fromVersion),
     check: (reference, { actorId, fromVersion = 1 }, result) =>
       assertEvents(events(result), reference.events(actorId).filter(({ version }) => version >= fromVersion)),
@@ -51,7 +51,7 @@ export const READS = {
     places: {
       actorId: "actorId",
       options: "options",
-      "options.fromVersion": "optional version",
+      "options.fromVersion": "optional version or 0",
       "options.toVersion": "optional version",
       "options.direction": "optional direction",
       "options.limit": "optional limit",

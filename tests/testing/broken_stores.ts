@@ -192,7 +192,7 @@ export const brokenStores: readonly BrokenStore[] = [
       await turn();
       for (const { actorId, expected, drafts } of commit.parts) {
         const actor = backend.log.actors.get(actorId);
-        if (actor && expected !== "any") {
+        if (actor && expected !== "any" && expected !== "exists") {
           actor.version = expected === "given" ? drafts[0]!.givenVersion! - 1 : expected;
         }
       }
@@ -350,7 +350,9 @@ export const brokenStores: readonly BrokenStore[] = [
         ): Promise<StoredEvent[]> {
           const { expectedVersion } = append;
           const currentVersion = await this.getLatestVersion(id);
-          if (expectedVersion !== "any" && expectedVersion !== currentVersion && events.length > 0) {
+          if (
+            typeof expectedVersion === "number" && expectedVersion !== currentVersion && events.length > 0
+          ) {
             const attemptedVersion = expectedVersion + 1;
             throw new VersionConflictError({ actorId: id, attemptedVersion, currentVersion });
           }
@@ -510,6 +512,48 @@ export const brokenStores: readonly BrokenStore[] = [
       return new InMemoryEventStore(options);
     }),
     caughtBy: ["tokens outlive the store object that stored them, taken over or saved", MODEL],
+  },
+  {
+    defect: 'takes "exists" for "any"',
+    harness: opens((options) =>
+      new class extends InMemoryEventStore {
+        override append(
+          id: string,
+          events: readonly NewEvent[],
+          append: AppendOptions,
+        ): Promise<StoredEvent[]> {
+          const expectedVersion = append.expectedVersion === "exists" ? "any" : append.expectedVersion;
+          return super.append(id, events, { ...append, expectedVersion });
+        }
+      }(options)
+    ),
+    caughtBy: ['append under "exists" stores after any version, and refuses an actor without events', MODEL],
+  },
+  {
+    defect: "looks at nothing where there is nothing to store",
+    harness: opens((options) =>
+      new class extends InMemoryEventStore {
+        override append(
+          id: string,
+          events: readonly NewEvent[],
+          append: AppendOptions,
+        ): Promise<StoredEvent[]> {
+          return events.length === 0 ? Promise.resolve([]) : super.append(id, events, append);
+        }
+      }(options)
+    ),
+    caughtBy: ["an empty append checks the expected version and the conditions, and stores nothing"],
+  },
+  {
+    defect: "reads on behind the position that it is to end at",
+    harness: opens((options) =>
+      new class extends InMemoryEventStore {
+        override readAll({ until: _, ...read }: ReadAllOptions = {}): AsyncIterable<never> {
+          return super.readAll(read) as AsyncIterable<never>;
+        }
+      }(options)
+    ),
+    caughtBy: ["readAll ends at the position that it is asked for, itself included"],
   },
   {
     defect: "ignores conditions",

@@ -78,15 +78,40 @@ export const atomicity: Theme = {
       },
     },
     {
-      name: "an empty list resolves with an empty list and checks nothing",
+      name: "an empty append checks the expected version and the conditions, and stores nothing",
       async run({ open }): Promise<void> {
         const store = await open();
         await history(store, "order", 2);
-        await changesNothing(store, ["order"], async () => {
+        await changesNothing(store, ["order", "new"], async () => {
           assert.deepEqual(await store.saveEvents([]), []);
-          for (const expectedVersion of [0, 1, 2, 99, "any"] as const) {
+          for (const expectedVersion of [2, "any", "exists"] as const) {
             assert.deepEqual(await store.append("order", [], { expectedVersion }), []);
           }
+          for (const expectedVersion of [0, "any"] as const) {
+            assert.deepEqual(await store.append("new", [], { expectedVersion }), []);
+          }
+          for (const expectedVersion of [0, 1, 3, 99]) {
+            await refused(() => store.append("order", [], { expectedVersion }), VersionConflictError, {
+              actorId: "order",
+              attemptedVersion: expectedVersion + 1,
+              currentVersion: 2,
+            });
+          }
+          await refused(() => store.append("new", [], { expectedVersion: "exists" }), VersionConflictError, {
+            actorId: "new",
+            currentVersion: 0,
+          });
+          for (const version of [0, 1, 3]) {
+            const conditions = [{ actorId: "order", version }];
+            const conflict = { actorId: "order", currentVersion: 2, isCondition: true };
+            await refused(() => store.saveEvents([], { conditions }), VersionConflictError, conflict);
+            const options = { expectedVersion: "any", conditions } as const;
+            await refused(() => store.append("new", [], options), VersionConflictError, conflict);
+          }
+          assert.deepEqual(
+            await store.saveEvents([], { conditions: [{ actorId: "order", version: 2 }] }),
+            [],
+          );
         });
       },
     },

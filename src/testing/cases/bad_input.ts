@@ -225,7 +225,7 @@ export const badInput: Theme = {
         const { position: original, ...event } = saved;
         assert.deepEqual(copy, event);
         assert.notEqual(position, original);
-        assert.equal((await elsewhere.append("order", [], { expectedVersion: 0 })).length, 0);
+        assert.equal((await elsewhere.append("order", [], { expectedVersion: 3 })).length, 0);
       },
     },
     {

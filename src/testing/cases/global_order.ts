@@ -97,6 +97,36 @@ export const globalOrder: Theme = {
       },
     },
     {
+      name: "readAll ends at the position that it is asked for, itself included",
+      async run({ open, openElsewhere }): Promise<void> {
+        const store = await open();
+        await store.saveEvents([happenedTo("a", 1), happenedTo("b", 1), happenedTo("b", 2)]);
+        await history(store, "a-2", 3);
+        const log = await wholeLog(store);
+        for (const [index, { position: until }] of log.entries()) {
+          assert.deepEqual(
+            await all(() => store.readAll({ until })),
+            log.slice(0, index + 1),
+            `until ${index}`,
+          );
+          const after = log[1]!.position;
+          assert.deepEqual(await all(() => store.readAll({ after, until })), log.slice(2, index + 1));
+          assert.deepEqual(
+            await all(() => store.readAll({ until, limit: 2 })),
+            log.slice(0, Math.min(2, index + 1)),
+          );
+          const ofB = log.slice(0, index + 1).filter(({ actorId }) => actorId === "b");
+          assert.deepEqual(await all(() => store.readAll({ until, actorId: "b" })), ofB);
+        }
+        const elsewhere = await openElsewhere();
+        const [foreign] = await history(elsewhere, "a", 1);
+        for (const until of [foreign!.position, "", "end", "start"]) {
+          await refused(() => all(() => store.readAll({ until })), InvalidPositionError, { position: until });
+        }
+        await refused(() => all(() => store.readAll({ until: 5 as never })), InvalidArgumentError);
+      },
+    },
+    {
       name: "filters choose by type, by actor and by a plain prefix of the actor's id, and by all of them",
       async run({ open }): Promise<void> {
         const store = await open();

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import type { EventInput, NewEvent, StoredEvent } from "../../event/types.ts";
 import { InvalidSnapshotError } from "../../store/errors.ts";
+import type { ExpectedVersion } from "../../store/types.ts";
 import type { CaseContext } from "../context.ts";
 import type { StoreUnderTest } from "../harness.ts";
 import { all, happened, happenedTo, wholeLog } from "../support.ts";
@@ -18,7 +19,7 @@ import { ACTORS, type Step } from "./steps.ts";
 interface Attempt {
   readonly actorId: string;
   readonly events: readonly NewEvent[];
-  readonly expectedVersion: number | "any";
+  readonly expectedVersion: ExpectedVersion;
 }
 
 /** One random history over a backend of its own, of two store objects where it can be shared. */
@@ -68,7 +69,9 @@ export class History {
     switch (step.kind) {
       case "append": {
         const latest = reference.latest(step.actor);
-        const expectedVersion = step.expected === "any" ? "any" : Math.max(0, latest + step.expected);
+        const expectedVersion = typeof step.expected === "string"
+          ? step.expected
+          : Math.max(0, latest + step.expected);
         const events = Array.from({ length: step.count }, () => this.#event(step.ids));
         return await this.#append(store, { actorId: step.actor, events, expectedVersion }, step.token);
       }

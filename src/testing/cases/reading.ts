@@ -20,7 +20,15 @@ export const reading: Theme = {
       async run({ open }): Promise<void> {
         const store = await open();
         await store.saveEvents([1, 2, 5, 9].map((version) => happenedTo("order", version)));
-        const expected = { 1: [1, 2, 5, 9], 2: [2, 5, 9], 3: [5, 9], 6: [9], 9: [9], 10: [] };
+        const expected = {
+          0: [1, 2, 5, 9],
+          1: [1, 2, 5, 9],
+          2: [2, 5, 9],
+          3: [5, 9],
+          6: [9],
+          9: [9],
+          10: [],
+        };
         for (const [fromVersion, kept] of Object.entries(expected)) {
           assert.deepEqual(
             versionsOf(await store.getEvents("order", Number(fromVersion))),
@@ -29,6 +37,7 @@ export const reading: Theme = {
           );
         }
         assert.deepEqual(await store.getEvents("order", Number.MAX_SAFE_INTEGER), []);
+        assert.deepEqual(await store.getEvents("new", 0), []);
       },
     },
     {
@@ -40,7 +49,7 @@ export const reading: Theme = {
         await store.saveEvents(stored.slice(3).map((version) => happenedTo("order", version)));
         await history(store, "other", 3);
         for (const direction of ["forward", "backward"] as const) {
-          for (const fromVersion of [1, 2, 4, 7, 20, 21]) {
+          for (const fromVersion of [0, 1, 2, 4, 7, 20, 21]) {
             for (const toVersion of [1, 3, 7, 19, 20, Number.MAX_SAFE_INTEGER]) {
               for (const limit of [undefined, 0, 1, 2, 100]) {
                 const options: ReadEventsOptions = {
@@ -117,7 +126,8 @@ export const reading: Theme = {
           await refused(() => all(() => store.readEvents(actorId)), InvalidArgumentError, argument);
           await refused(() => store.takeOver(actorId, 1), InvalidArgumentError, argument);
         }
-        for (const version of [0, -1, 1.5, NaN, 2 ** 53]) {
+        await refused(() => all(() => store.readEvents("order", { toVersion: 0 })), InvalidArgumentError);
+        for (const version of [-1, 1.5, NaN, 2 ** 53]) {
           await refused(() => store.getEvents("order", version), InvalidArgumentError);
           for (const options of [{ fromVersion: version }, { toVersion: version }]) {
             await refused(() => all(() => store.readEvents("order", options)), InvalidArgumentError);

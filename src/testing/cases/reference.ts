@@ -5,7 +5,7 @@
  */
 
 import type { EventInput, NewEvent } from "../../event/types.ts";
-import type { StoreLimits } from "../../store/types.ts";
+import type { ExpectedVersion, StoreLimits } from "../../store/types.ts";
 
 /** What an event says, without time and place. */
 export interface ReferenceEvent {
@@ -81,19 +81,19 @@ export class ReferenceStore {
   append(
     actorId: string,
     events: readonly NewEvent[],
-    expected: number | "any",
+    expected: ExpectedVersion,
     token: number | undefined,
   ): Verdict {
     const latest = this.latest(actorId);
     const refusals = this.#refuse([actorId], events.length, token);
-    if (expected !== "any" && expected !== latest) {
+    if (expected === "exists" ? latest === 0 : expected !== "any" && expected !== latest) {
       refusals.push({ because: "conflict", actorId, currentVersion: latest });
     }
     if (refusals.length === 0) {
       const stored = events.map((event, index) => eventOf(event, actorId, latest + 1 + index));
       return this.#store(stored, token);
     }
-    const repeated = expected === "any" ? undefined : this.#repeated(actorId, events, expected);
+    const repeated = typeof expected !== "number" ? undefined : this.#repeated(actorId, events, expected);
     if (!repeated) return { refusals };
     return { stored: repeated, refusals: refusals.filter(({ because }) => because !== "conflict") };
   }

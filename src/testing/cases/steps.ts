@@ -17,7 +17,7 @@ export type Step =
       kind: "append";
       actor: string;
       count: number;
-      expected: number | "any";
+      expected: number | "any" | "exists";
       token: number | undefined;
       ids: boolean;
     }
@@ -47,7 +47,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
       count: fc.integer({ min: 1, max: 4 }),
       expected: fc.oneof(
         { weight: 4, arbitrary: fc.constant(0) },
-        fc.constantFrom("any" as const, -2, -1, 1),
+        fc.constantFrom("any" as const, "exists" as const, -2, -1, 1),
       ),
       token,
       ids: fc.boolean(),

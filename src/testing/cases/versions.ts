@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { InvalidEventError } from "../../event/errors.ts";
+import type { StoredEvent } from "../../event/types.ts";
 import { VersionConflictError } from "../../store/errors.ts";
 import type { Theme } from "../context.ts";
 import { changesNothing, dataOf, happened, happenedTo, history, refused, versionsOf } from "../support.ts";
@@ -119,6 +120,33 @@ export const versions: Theme = {
             );
           }
         });
+      },
+    },
+    {
+      name: 'append under "exists" stores after any version, and refuses an actor without events',
+      async run({ open }): Promise<void> {
+        const store = await open();
+        const append = (actorId: string): Promise<StoredEvent[]> =>
+          store.append(actorId, [happened()], { expectedVersion: "exists" });
+        await changesNothing(
+          store,
+          ["order"],
+          () =>
+            refused(() => append("order"), VersionConflictError, {
+              actorId: "order",
+              attemptedVersion: 1,
+              currentVersion: 0,
+            }),
+        );
+        await store.saveEvent(happenedTo("order", 7));
+        assert.deepEqual(versionsOf(await append("order")), [8]);
+        assert.deepEqual(versionsOf(await append("order")), [9]);
+        await store.takeOver("owned", 1);
+        await refused(
+          () => store.append("owned", [happened()], { expectedVersion: "exists", fencingToken: 1 }),
+          VersionConflictError,
+          { currentVersion: 0 },
+        );
       },
     },
     {
