@@ -11,6 +11,8 @@ import { parseRecord, type ProjectionRecord } from "./record.ts";
 
 /** A checkpoint that was read. Every write is refused once somebody else has written. */
 export class Checkpointer<Tx> {
+  /** Whether the record continues that of another version or filter, and is not stored as its own yet. */
+  readonly isTakenOver: boolean;
   readonly #projection: CompiledProjection<Tx>;
   #revision: string | undefined;
   #record: ProjectionRecord;
@@ -19,7 +21,9 @@ export class Checkpointer<Tx> {
     projection: CompiledProjection<Tx>,
     revision: string | undefined,
     record: ProjectionRecord,
+    isTakenOver: boolean,
   ) {
+    this.isTakenOver = isTakenOver;
     this.#projection = projection;
     this.#revision = revision;
     this.#record = record;
@@ -32,26 +36,16 @@ export class Checkpointer<Tx> {
    * @throws {DamagedCheckpointError} If it cannot be read.
    */
   static async load<Tx>(projection: CompiledProjection<Tx>): Promise<Checkpointer<Tx>> {
-    const { id, filter, checkpoints } = projection;
+    const { id, filter, checkpoints, continueFrom } = projection;
     const stored = await checkpoints.load(id);
     if (!stored) {
-      const record: ProjectionRecord = {
-        format: 1,
-        ...id,
-        filter,
-        handled: 0,
-        savedAt: "",
-        writeId: "",
-        stopped: false,
-        parked: [],
-        resolved: [],
-      };
-      return new Checkpointer(projection, undefined, record);
+      const first = await firstRecord(projection);
+      return new Checkpointer(projection, undefined, first, first.position !== undefined);
     }
     const record = parseRecord(id, stored);
     const [before, now] = [JSON.stringify(record.filter), JSON.stringify(filter)];
-    if (before !== now) throw new ProjectionNameTakenError(id, before, now);
-    return new Checkpointer(projection, stored.revision, record);
+    if (before !== now && continueFrom !== id.version) throw new ProjectionNameTakenError(id, before, now);
+    return new Checkpointer(projection, stored.revision, { ...record, filter }, before !== now);
   }
 
   /** Reads the checkpoint again. */
@@ -93,4 +87,29 @@ export class Checkpointer<Tx> {
     }
     this.#record = record;
   }
+}
+
+/** The record of a projection that has none: as that of the version which it continues, or of one that has done nothing. */
+async function firstRecord<Tx>(
+  { id, filter, checkpoints, continueFrom }: CompiledProjection<Tx>,
+): Promise<ProjectionRecord> {
+  if (continueFrom !== undefined && continueFrom !== id.version) {
+    const before = { name: id.name, version: continueFrom };
+    const stored = await checkpoints.load(before);
+    if (stored) {
+      const { owner: _, failing: __, ...record } = parseRecord(before, stored);
+      return { ...record, ...id, filter, stopped: false };
+    }
+  }
+  return {
+    format: 1,
+    ...id,
+    filter,
+    handled: 0,
+    savedAt: "",
+    writeId: "",
+    stopped: false,
+    parked: [],
+    resolved: [],
+  };
 }

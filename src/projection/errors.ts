@@ -111,7 +111,8 @@ export class ProjectionNameTakenError extends AetherError {
       `The checkpoint of ${
         show(projection)
       } is that of the filter ${storedFilter}, and not of ${filter}: events would ` +
-        "be missed. Give the projection its next version, or another name",
+        "be missed. Give the projection its next version, or another name; or declare continueFrom: " +
+        `${projection.version}, to go on without the events that were left out`,
     );
     this.projection = projection;
     this.storedFilter = storedFilter;

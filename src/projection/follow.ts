@@ -8,7 +8,7 @@ import type { StoredEvent } from "../event/types.ts";
 import { BackendError } from "../store/errors.ts";
 import { itemsAtHand } from "../store/batches.ts";
 import type { EventStore } from "../store/types.ts";
-import { handleAll } from "./log.ts";
+import { handleAll, placeOf } from "./log.ts";
 import type { CompiledProjection } from "./projection.ts";
 import type { Guard } from "./progress.ts";
 import type { Worker } from "./worker.ts";
@@ -36,12 +36,13 @@ export async function follow<Tx>(
 
 async function subscribe<Tx>(
   store: EventStore,
-  { filter, from, checkpointInterval }: CompiledProjection<Tx>,
+  projection: CompiledProjection<Tx>,
   worker: Worker<Tx>,
   guard: Guard,
   ending: AbortSignal,
 ): Promise<void> {
-  const after = worker.record.position ?? from;
+  const { filter, checkpointInterval } = projection;
+  const after = placeOf(projection, worker);
   await using subscription = store.subscribe({ ...filter, after });
   const events = subscription[Symbol.asyncIterator]();
   const take = itemsAtHand(events);

@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import { itemsAtHand } from "../store/batches.ts";
-import type { EventStore } from "../store/types.ts";
+import type { EventStore, LogStart } from "../store/types.ts";
 import type { CompiledProjection } from "./projection.ts";
 import type { Guard } from "./progress.ts";
 import type { Worker } from "./worker.ts";
@@ -24,6 +24,13 @@ export async function workOff<Tx>(
   guard: Guard,
   end: string | undefined,
 ): Promise<boolean> {
+  if (needsEnd(projection, worker)) {
+    worker.amend((draft) => {
+      if (end === undefined) draft.isBegun = true;
+      else draft.position = end;
+    });
+    await worker.flush();
+  }
   for (;;) {
     try {
       return await readOn(store, projection, worker, guard, end);
@@ -33,15 +40,25 @@ export async function workOff<Tx>(
   }
 }
 
+/** Whether it is to begin at the end, and has not done so yet: which end is recorded before anything is handled. */
+function needsEnd<Tx>({ from }: CompiledProjection<Tx>, { record }: Worker<Tx>): boolean {
+  return from === "end" && record.position === undefined && !record.isBegun;
+}
+
+/** Where a projection reads on. */
+export function placeOf<Tx>({ from }: CompiledProjection<Tx>, { record }: Worker<Tx>): LogStart {
+  return record.position ?? (from === "end" ? "start" : from);
+}
+
 async function readOn<Tx>(
   store: EventStore,
-  { filter, from }: CompiledProjection<Tx>,
+  projection: CompiledProjection<Tx>,
   worker: Worker<Tx>,
   guard: Guard,
   end: string | undefined,
 ): Promise<boolean> {
-  const after = worker.record.position ?? from;
-  const events = store.readAll({ ...filter, after })[Symbol.asyncIterator]();
+  const events = store.readAll({ ...projection.filter, after: placeOf(projection, worker) })
+    [Symbol.asyncIterator]();
   const take = itemsAtHand(events);
   try {
     for (;;) {

@@ -88,6 +88,7 @@ export class Progress<Tx> {
     this.#onProgress = onProgress;
     this.unit = projection.checkpoints.begin?.(projection.id);
     this.draft = { ...checkpointer.record, retry: undefined };
+    this.#isDirty = checkpointer.isTakenOver;
     this.#noteBlocked();
   }
 

@@ -10,6 +10,7 @@ import type { Event, EventFilter, EventOf, NewEvent, StoredEvent } from "../even
 import { InvalidArgumentError } from "../errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";
+import type { LogStart } from "../store/calls.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { CommandReaction } from "./command.ts";
 
@@ -157,7 +158,7 @@ export interface FailurePolicy {
 export interface Projection<E extends Event = Event, Tx = undefined> {
   /** Its name, 1 to 128 UTF-8 bytes. */
   readonly name: string;
-  /** Its version: raise it to build the read model anew from the start, beside the old one. @default {1} */
+  /** Its version: raise it to build the read model again from the start, next to the old one. Reactions are not repeated. @default {1} */
   readonly version?: number;
   /** Where its checkpoint is kept. */
   readonly checkpoints: CheckpointStore<Tx>;
@@ -178,8 +179,22 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
    * @default {false}
    */
   readonly unfenced?: boolean;
-  /** Where it begins: at the `"start"`, which is refused where retention has removed it, or with the first kept event. @default {"start"} */
-  readonly from?: "start" | "first-kept";
+  /**
+   * Where it begins, if it has no checkpoint: at the `"start"`, which is refused if retention has removed it, with the
+   * `"first-kept"` event, at the present `"end"`, or behind a position.
+   *
+   * @default {"start"}
+   */
+  readonly from?: LogStart;
+  /**
+   * The version whose checkpoint it continues, if it has none of its own yet: it goes on where that version is, with what that one
+   * has parked, and calls its handlers for nothing before. The read model stays that of the version before. Its own version lets
+   * it continue with another filter, such as that of a map of handlers with one more type; earlier events of that type are not
+   * handled.
+   *
+   * @default {none: a new version begins at `from`, and another filter is refused}
+   */
+  readonly continueFrom?: number;
   /** What happens when a handler fails. */
   readonly failure?: FailurePolicy;
   /** How long a handler may take, in ms. @default {30000} */
@@ -202,7 +217,8 @@ export interface CompiledProjection<Tx> {
   readonly chooses: (event: StoredEvent) => boolean;
   readonly handlerOf: (eventType: string) => AnyHandler<Tx>;
   readonly unfenced: boolean;
-  readonly from: "start" | "first-kept";
+  readonly from: LogStart;
+  readonly continueFrom: number | undefined;
   readonly failure: Required<FailurePolicy>;
   readonly handlerTimeout: number;
   readonly checkpointEvents: number;
@@ -234,7 +250,8 @@ const FAILURE_FIELDS: OptionNames<FailurePolicy> = {
 };
 
 function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledProjection<Tx> {
-  const { name, version = 1, checkpoints, handle, from = "start", filter: given = {} } = projection;
+  const { name, version = 1, checkpoints, handle, from = "start", continueFrom, filter: given = {} } =
+    projection;
   const fault = nameFault(name, MAX_NAME_BYTES);
   if (fault) throw new InvalidArgumentError("projection.name", fault);
   if (!isVersion(version)) throw new InvalidArgumentError("projection.version", "must be a positive integer");
@@ -244,8 +261,14 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
       "must be a place for checkpoints, such as InMemoryCheckpoints",
     );
   }
-  if (from !== "start" && from !== "first-kept") {
-    throw new InvalidArgumentError("projection.from", 'must be "start" or "first-kept"');
+  if (typeof from !== "string" || from === "") {
+    throw new InvalidArgumentError("projection.from", 'must be "start", "first-kept", "end" or a position');
+  }
+  if (continueFrom !== undefined && !(isVersion(continueFrom) && continueFrom <= version)) {
+    throw new InvalidArgumentError(
+      "projection.continueFrom",
+      "must be the projection's version, or one before it",
+    );
   }
   const table = typeof handle === "function" ? undefined : handlersOf<Tx>(handle);
   const filter = filterOf(given, table);
@@ -282,6 +305,7 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
     filter,
     chooses: compileFilter(filter) ?? ((): boolean => true),
     handlerOf: table ? (eventType) => table.get(eventType)! : () => handle as unknown as AnyHandler<Tx>,
+    continueFrom,
     unfenced: readUnfenced(projection.unfenced),
     from,
     failure: policy,

@@ -71,6 +71,8 @@ export interface ProjectionRecord extends ProjectionId {
   readonly filter: EventFilter;
   /** The place up to which every event was handled, left out or parked; nothing at the start. */
   readonly position?: string;
+  /** Whether it began at the end of a log that was empty then: what has come since is handled. */
+  readonly isBegun?: boolean;
   /** How many events were handled. */
   readonly handled: number;
   /** When the record was written, RFC 3339. */
