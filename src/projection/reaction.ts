@@ -14,6 +14,7 @@ import { EventTooLargeError, InvalidEventError } from "../event/errors.ts";
 import { newEventId } from "../event/id.ts";
 import type { Event, EventMetadata, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { checkKnown, type OptionNames } from "../options.ts";
 import { backoff } from "../sleep.ts";
 import { checkCounts, checkSizes, CommitPart } from "../store/commit.ts";
 import type { Decider } from "../store/decider.ts";
@@ -51,6 +52,15 @@ interface Patience {
 
 const FIRST_WAIT = 50;
 const LONGEST_WAIT = 2000;
+
+const FENCING_FIELDS: OptionNames<ReactionOptions> = { unfenced: true, fencingToken: true };
+const EVENT_FIELDS: OptionNames<EventReaction> = { actorId: true, events: true, ...FENCING_FIELDS };
+const COMMAND_FIELDS: OptionNames<CommandReaction> = {
+  actorId: true,
+  command: true,
+  decider: true,
+  ...FENCING_FIELDS,
+};
 
 /** Events for one target under one fencing token. */
 interface Target {
@@ -92,7 +102,9 @@ export class Reactions {
         "must return nothing, or an array of { actorId, events } and commands",
       );
     }
-    for (const { actorId } of reactions) {
+    for (const reaction of reactions) {
+      checkKnown(reaction, isCommand(reaction) ? COMMAND_FIELDS : EVENT_FIELDS, "reaction");
+      const { actorId } = reaction;
       const fault = actorIdFault(actorId);
       if (fault) throw new InvalidEventError("actorId", fault);
     }

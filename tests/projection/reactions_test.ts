@@ -169,6 +169,27 @@ Deno.test("a reaction that could not be stored is the handler's failure", async 
   );
 });
 
+Deno.test("a reaction with a misspelt field is the handler's failure", async () => {
+  await using store = new InMemoryEventStore<Shop>();
+  await place(store, 0);
+  const fenced = {
+    actorId: "counter",
+    events: [{ eventType: "Counted" as const, data: {} }],
+    unfennced: true,
+  };
+  const bad: Projection<Shop> = {
+    name: "misspelt",
+    checkpoints: new InMemoryCheckpoints(),
+    failure: { retries: 0 },
+    handle: () => [fenced],
+  };
+  await assert.rejects(projectOnce(store, bad), (error) => {
+    assert(error instanceof ProjectionStoppedError);
+    assert.match(String(error.cause), /unfennced/);
+    return true;
+  });
+});
+
 /** Three orders, and a reaction to the second that cannot be stored whole: the actor has been taken over by somebody with a token. */
 async function refusing(then: "stop" | "park"): Promise<{
   readonly store: InMemoryEventStore<Shop>;
