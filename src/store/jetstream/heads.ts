@@ -50,6 +50,20 @@ export interface Latest {
   readonly fault: DamagedHistoryError | undefined;
 }
 
+/** What was read, and whether more was seen before. */
+interface Found extends Omit<Latest, "fault"> {
+  readonly isBehind: boolean;
+}
+
+/** The fault of an actor whose latest commit is not the one that was seen. */
+function lostHead(actorId: string, head: Head, known: Head): DamagedHistoryError {
+  if (head.version < known.version) return lostTail(actorId, head.version, known.version);
+  return new DamagedHistoryError("its latest commit, which this store has seen, is missing", {
+    actorId,
+    version: head.version + 1,
+  });
+}
+
 /** Keeps the heads of recently used actors, and reads the others. A stale head costs a refused commit, never more. */
 export class Heads {
   readonly #log: EventLog;
@@ -100,24 +114,28 @@ export class Heads {
   }
 
   /**
-   * Reads an actor's latest commit from the leader.
+   * Reads an actor's latest commit from the leader. Sequences tell an older head from the present one: versions may be
+   * equal, as after a `takeOver`.
    *
+   * @param seen A head that was seen before: what is read is not older.
    * @throws {DamagedHistoryError} If it cannot be read.
    */
-  async latest(actorId: string, deadline?: number): Promise<Latest> {
-    const known = this.cached(actorId);
-    const { message, head } = await this.#log.upToDate(async () => {
+  async latest(actorId: string, deadline?: number, seen?: Head): Promise<Latest> {
+    const cached = this.cached(actorId);
+    const known = cached && cached.sequence >= (seen?.sequence ?? 0) ? cached : seen;
+    const { message, head, isBehind } = await this.#log.upToDate(async () => {
       const message = await this.#log.lastOf(this.#log.layout.subject(actorId), deadline);
-      const head = message ? headAfter(this.#header(message)) : await this.#withoutMessage(actorId, known);
-      return { message, head };
-    }, ({ head }) => known !== undefined && head.version < known.version);
-    if (known && head.version < known.version) {
+      if (!message) return await this.#withoutMessage(actorId, known);
+      const head = headAfter(this.#header(message));
+      return { message, head, isBehind: head.sequence < (known?.sequence ?? 0) };
+    }, ({ isBehind }) => isBehind);
+    if (known && isBehind) {
       await this.#log.assertSame();
-      return { message, head, fault: lostTail(actorId, head.version, known.version) };
+      return { message, head, fault: lostHead(actorId, head, known) };
     }
     // What this store has saved while it read is newer than what it read.
     const current = this.cached(actorId);
-    if (!current || current === known || head.sequence >= current.sequence) this.set(actorId, head);
+    if (!current || current === cached || head.sequence >= current.sequence) this.set(actorId, head);
     return { message, head, fault: undefined };
   }
 
@@ -128,21 +146,22 @@ export class Heads {
   }
 
   /** The stream has nothing of the actor: it is new, or all of it has expired. */
-  async #withoutMessage(actorId: string, known: Head | undefined): Promise<Head> {
+  async #withoutMessage(actorId: string, known: Head | undefined): Promise<Found> {
+    const none = { message: undefined, head: NEW_HEAD, isBehind: known !== undefined && known.sequence > 0 };
     // Another log has nothing of the actor either.
     await this.#log.info();
-    if (!this.#log.expires) return NEW_HEAD;
+    if (!this.#log.expires) return none;
     // Made after the miss: while the very first message is there, nothing has expired.
-    if (await this.#log.at(1)) return NEW_HEAD;
-    // Of an actor that had commits, none is left: expired, or the stream is another one.
-    if (known && known.sequence > 0) {
-      if (known.sequence > await this.#log.lastSequence()) return NEW_HEAD; // nor did it ever hold them
+    if (await this.#log.at(1)) return none;
+    if (none.isBehind) {
+      // The commits that were seen have expired, or they are lost, or this leader never had them.
+      if (known!.sequence > await this.#log.lastSequence()) return none;
+      if (known!.sequence >= await this.#log.firstSequence()) return none;
     }
     const recorded = await this.#expired.find(actorId);
-    const remembered = known && known.sequence < await this.#log.firstSequence() ? known : undefined;
-    const version = Math.max(recorded?.version ?? 0, remembered?.version ?? 0);
-    const fence = Math.max(recorded?.fence ?? 0, remembered?.fence ?? 0);
-    return { version, fence, sequence: 0, trail: Trail.EMPTY };
+    const version = Math.max(recorded?.version ?? 0, known?.version ?? 0);
+    const fence = Math.max(recorded?.fence ?? 0, known?.fence ?? 0);
+    return { message: undefined, head: { version, fence, sequence: 0, trail: Trail.EMPTY }, isBehind: false };
   }
 }
 

@@ -60,9 +60,9 @@ export interface WriterSetup {
 type Found =
   /** The write itself, its first message at this sequence. */
   | { readonly own: number }
-  /** Another commit, or a head that is not the expected one: it can be stored there no more. */
+  /** Another commit: it cannot be stored there any more. */
   | "another"
-  /** Nothing: it may yet come. */
+  /** Nothing that proves either: it may still come. */
   | "nothing";
 
 /** Writes commits, one of an actor's at a time. */
@@ -255,28 +255,34 @@ export class Writer {
     });
   }
 
-  /** Looks what stands where a refused write was to stand. */
+  /**
+   * Looks what is stored in the place of a refused write. A write of unknown outcome may still come, unless another
+   * commit follows directly on what it was guarded with.
+   */
   async #look(write: Write, uncertain: boolean, fresh: Map<string, Head>): Promise<Found> {
     const { heads, log, records } = this.#setup;
-    let changed = false;
+    let found: Found = "nothing";
     for (const [index, { part, subject, head }] of write.parts.entries()) {
-      const { message, head: current, fault } = await heads.latest(part.actorId, write.deadline);
+      const { message, head: current, fault } = await heads.latest(part.actorId, write.deadline, head);
       if (fault) throw fault;
       fresh.set(part.actorId, current);
       if (current.sequence === head.sequence) continue;
-      changed = true;
+      if (!uncertain) found = "another";
       const candidates = [message];
       // It may have been followed by others since.
       if (uncertain) candidates.push(await log.nextOf(subject, head.sequence + 1));
       for (const candidate of candidates) {
         const header = candidate && records.header(candidate);
         if (header instanceof DamagedHistoryError) throw header;
-        if (header?.commitId !== write.id) continue;
-        if (candidate === message) heads.set(part.actorId, headAfter(header));
-        return { own: header.sequence - index };
+        if (header?.commitId === write.id) {
+          if (candidate === message) heads.set(part.actorId, headAfter(header));
+          return { own: header.sequence - index };
+        }
+        // The server had checked that it follows on the head; a leader that lags may not have what does.
+        if (header?.previousSequence === head.sequence) found = "another";
       }
     }
-    return changed ? "another" : "nothing";
+    return found;
   }
 
   /** Answers a write that is stored, and keeps the heads that it leaves behind. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { startNatsCluster } from "../../support/nats_server.ts";
 import { startProxy } from "../../support/proxy.ts";
-import { sleep } from "./support.ts";
+import { sleep, text } from "./support.ts";
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
 
@@ -48,4 +48,73 @@ Deno.test("what a deposed leader does not know is neither damage nor a wrong pos
   assert.deepEqual(events.slice(0, 2), [1, 2]);
   assert.deepEqual([version, reached, accepted], [3, true, true]);
   assert.deepEqual((await alone.verify()).faults, []);
+});
+
+/** A round of the test below; whether the old leader was asked while it still believed that it leads. */
+async function round(): Promise<boolean> {
+  await using cluster = await startNatsCluster(3, { isolable: true });
+  const options = { replicas: 3, readTimeout: 60_000, saveTimeout: 60_000, retention: "forever" as const };
+  const actors = [["any", "any"], ["number", 1]] as const;
+  {
+    await using first = await JetStreamEventStore.open(cluster.urls, options);
+    for (const [actorId] of actors) await first.append(actorId, [event("first")], { expectedVersion: 0 });
+  }
+  const leader = await cluster.streamLeader("aether_default");
+  const [other, third] = cluster.servers.filter((server) => server !== leader);
+  assert(leader && other && third);
+  await using toOther = startProxy(other.url);
+  await using toLeader = startProxy(leader.url);
+  await using rival = await JetStreamEventStore.open(third.url, options);
+  await toLeader.cut();
+  const connect = { client: { reconnectTimeWait: 50, ignoreClusterUpdates: true, noRandomize: true } };
+  const urls = [toOther.url, toLeader.url];
+  await using store = await JetStreamEventStore.open(urls, { ...options, answerTimeout: 8_000, connect });
+  await cluster.isolate(leader);
+  // The others elect another leader. This raises the head of each actor, and not its version.
+  await Promise.all(actors.map(([actorId]) => store.takeOver(actorId, 5)));
+  let lost = 0;
+  toOther.filter({
+    toClient: ({ payload }) => {
+      const isAcknowledgement = /^\{"stream":"aether_default",.*"seq":[1-9]/.test(text(payload));
+      if (isAcknowledgement) lost++;
+      return isAcknowledgement;
+    },
+  });
+  const saves = Promise.all(
+    actors.map(([actorId, expectedVersion]) =>
+      store.append(actorId, [event("mine")], { expectedVersion, fencingToken: 5 })
+    ),
+  );
+  saves.catch(() => {}); // awaited below
+  while (lost < actors.length) await sleep(5);
+  for (const [actorId] of actors) {
+    await rival.append(actorId, [event("theirs")], { expectedVersion: "any", fencingToken: 5 });
+  }
+  // The store comes to the old leader, which refuses the repetition, and knows none of the three commits.
+  let answered = 0;
+  toLeader.resume();
+  toLeader.filter({
+    toClient: ({ payload }) => {
+      if (/stream_msg_get_response","message"/.test(text(payload))) answered++;
+      return false;
+    },
+  });
+  await toOther.cut();
+  await sleep(2_500);
+  const wasAsked = answered > 0;
+  cluster.rejoin(leader);
+  toOther.resume();
+  assert.deepEqual((await saves).map(([saved]) => saved?.version), [2, 2]);
+  for (const [actorId] of actors) {
+    const history = await rival.getEvents(actorId);
+    assert.deepEqual(history.map(({ data }) => data), ["first", "mine", "theirs"]);
+  }
+  assert.deepEqual((await rival.verify()).faults, []);
+  return wasAsked;
+}
+
+Deno.test("a deposed leader's older head of the same version settles no save of unknown outcome: it is stored once, and is no conflict", async () => {
+  for (let rounds = 1; !await round(); rounds++) {
+    assert(rounds < 8, "the old leader had always noticed before it was asked");
+  }
 });
