@@ -66,10 +66,18 @@ export function kvAdvice(error: unknown): string {
   return `Deno KV failed: ${text}`;
 }
 
-/** The typed error for a database that cannot be opened. */
-export function openError(path: string | undefined, error: unknown): Error {
+/**
+ * The typed error for a database that cannot be opened.
+ *
+ * @param target What was to be opened: a path or URL, a handle, or nothing for the default database.
+ */
+export function openError(target: string | Deno.Kv | undefined, error: unknown): Error {
   if (error instanceof AetherError) return error;
-  const where = path === undefined ? "the default Deno KV database" : JSON.stringify(path);
+  const where = target === undefined
+    ? "the default Deno KV database"
+    : typeof target === "string"
+    ? JSON.stringify(target)
+    : "the Deno.Kv handle";
   const text = messageOf(error);
   const what = error instanceof Deno.errors.NotCapable
     ? `Deno has no permission for it: run with --allow-read and --allow-write for ${where}`

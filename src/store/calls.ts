@@ -110,7 +110,7 @@ export interface ListActorsOptions {
 
 /** The most that one commit may hold. A store refuses beyond it before anything is sent. */
 export interface StoreLimits {
-  /** Actors a commit; at least 10. */
+  /** Actors a commit; at least 8. */
   readonly actorsPerCommit: number;
   /** Events a commit; at least 100. */
   readonly eventsPerCommit: number;

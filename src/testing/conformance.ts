@@ -23,6 +23,7 @@ import { model } from "./cases/model.ts";
 import { options } from "./cases/options.ts";
 import { readYourWrites } from "./cases/read_your_writes.ts";
 import { reading } from "./cases/reading.ts";
+import { replacing } from "./cases/replacing.ts";
 import { restoring } from "./cases/restoring.ts";
 import { schemas } from "./cases/schemas.ts";
 import { snapshots } from "./cases/snapshots.ts";
@@ -46,6 +47,7 @@ const THEMES: readonly Theme[] = [
   reading,
   verification,
   restoring,
+  replacing,
   badInput,
   badOptions,
   actorIds,

@@ -436,6 +436,28 @@ export const brokenStores: readonly BrokenStore[] = [
     ],
   },
   {
+    defect: "takes a log that was made again for the one that it was opened on",
+    harness: {
+      setUp(): BackendUnderTest {
+        const storage = new InMemoryStorage();
+        const { events, actors, snapshots } = storage.log("default");
+        return {
+          open: (options) => new InMemoryEventStore({ ...options, storage }),
+          deleteLog: () => {
+            events.length = 0;
+            actors.clear();
+            snapshots.clear();
+          },
+        };
+      },
+    },
+    caughtBy: [
+      "a log that was made again in place of another one gets nothing from stores of that one",
+      "a log that was made again in place of another one is not read by stores of that one",
+      "a log that was deleted is missed by every call that writes or reads",
+    ],
+  },
+  {
     defect: "shows readers the log in different orders",
     harness: over(
       class extends Backend {

@@ -7,14 +7,16 @@
 import type { StoredEvent } from "../../event/types.ts";
 import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
 import { Commit, CommitPart, encodeParts, NO_CONDITIONS } from "../commit.ts";
+import { StoreClosedError } from "../errors.ts";
 import { followLog, type Wakeups } from "../follow.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "../types.ts";
-import { iterating, reading } from "./failures.ts";
+import { backendError } from "./failures.ts";
 import type { Heads } from "./heads.ts";
 import { readHistory } from "./history.ts";
 import type { KvPositions } from "./kv_positions.ts";
 import { MAX_CHECKS_REMOTE } from "./layout.ts";
+import type { LogRecord } from "./log_record.ts";
 import { checkPosition, lastPosition, readLog } from "./log.ts";
 import type { Records } from "./records.ts";
 import { firstEntry } from "./scan.ts";
@@ -23,11 +25,12 @@ import { verifyRecords } from "./verify.ts";
 import type { GroupWriter } from "./writer.ts";
 
 /**
- * The most that a commit may hold. Ten actors are what KV Connect can check at once, and hold everywhere, so that what
- * works on one machine works on the next; the bytes leave room for keys and for the log in an atomic operation.
+ * The most that a commit may hold. KV Connect can check ten keys at once, that of the log and those of nine actors; this
+ * holds everywhere, so that what works on one machine works on the next. The bytes leave room for keys and for the log in
+ * an atomic operation.
  */
 export const KV_LIMITS: StoreLimits = Object.freeze({
-  actorsPerCommit: MAX_CHECKS_REMOTE,
+  actorsPerCommit: MAX_CHECKS_REMOTE - 1,
   eventsPerCommit: 1_000,
   bytesPerCommit: 512 * 1024,
   bytesPerEvent: 256 * 1024,
@@ -35,6 +38,8 @@ export const KV_LIMITS: StoreLimits = Object.freeze({
 
 /** What a backend is put together from. */
 export interface KvParts {
+  /** The log that the store was opened on. */
+  readonly log: LogRecord;
   /** The log's positions. */
   readonly positions: KvPositions;
   /** Reads records. */
@@ -59,6 +64,7 @@ export interface KvParts {
 export class KvBackend implements StorageBackend {
   readonly limits: StoreLimits = KV_LIMITS;
   readonly #parts: KvParts;
+  #closed = false;
 
   constructor(parts: KvParts) {
     this.#parts = parts;
@@ -94,16 +100,28 @@ export class KvBackend implements StorageBackend {
 
   readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
     const { records, heads } = this.#parts;
-    return iterating("readEvents", readHistory(records, actorId, read, heads.cached(actorId)?.version ?? 0));
+    return this.#iterating(
+      "readEvents",
+      readHistory(records, actorId, read, heads.cached(actorId)?.version ?? 0),
+      read.onDamage,
+    );
   }
 
   async getLatestVersion(actorId: string): Promise<number> {
-    return (await reading("getLatestVersion", () => this.#parts.heads.read(actorId))).version;
+    return await this.#reading("getLatestVersion", async () => {
+      const { version } = await this.#parts.heads.read(actorId);
+      if (version === 0) await this.#parts.log.assertSame();
+      return version;
+    });
   }
 
   readLog({ after, onDamage }: LogRead): AsyncIterable<LogBatch> {
     const { records, positions } = this.#parts;
-    return iterating("readAll", readLog(records, positions, { after, bounded: true, onDamage }));
+    return this.#iterating(
+      "readAll",
+      readLog(records, positions, { after, bounded: true, onDamage }),
+      onDamage,
+    );
   }
 
   followLog(follow: LogFollow): AsyncIterable<LogBatch> {
@@ -113,16 +131,20 @@ export class KvBackend implements StorageBackend {
       pollInterval,
       getLastPosition: () => this.getLastPosition(),
       readLog: ({ after, onDamage }) =>
-        iterating("subscribe", readLog(records, positions, { after, bounded: false, onDamage })),
+        this.#iterating("subscribe", readLog(records, positions, { after, bounded: false, onDamage })),
     }, follow);
   }
 
   getLastPosition(): Promise<string | undefined> {
-    return reading("getLastPosition", () => lastPosition(this.#parts.records));
+    return this.#reading("getLastPosition", async () => {
+      const position = await lastPosition(this.#parts.records);
+      if (position === undefined) await this.#parts.log.assertSame();
+      return position;
+    });
   }
 
   listActors({ actorPrefix = "" }: ListActorsOptions): AsyncIterable<ActorSummary> {
-    return iterating("listActors", this.#actors(actorPrefix));
+    return this.#iterating("listActors", this.#actors(actorPrefix));
   }
 
   /** Jumps from actor to actor. Keys are ordered by their bytes, so that those of one prefix stand together. */
@@ -143,11 +165,17 @@ export class KvBackend implements StorageBackend {
 
   async checkPosition(position: string): Promise<void> {
     const { records, positions } = this.#parts;
-    await reading("checkPosition", () => checkPosition(records, positions, position));
+    await this.#reading("checkPosition", () => checkPosition(records, positions, position));
   }
 
   verify(options: VerifyOptions): Promise<Verified> {
-    return reading("verify", () => verifyRecords(this.#parts.records, options));
+    return this.#reading("verify", async () => {
+      const { log, records } = this.#parts;
+      await log.assertSame();
+      const found = await verifyRecords(records, options);
+      if (found.faults.length > 0) await log.assertSame();
+      return found;
+    });
   }
 
   diagnose(): Promise<Finding[]> {
@@ -155,14 +183,51 @@ export class KvBackend implements StorageBackend {
   }
 
   saveSnapshot(snapshot: Snapshot): Promise<void> {
-    return reading("saveSnapshot", () => this.#parts.snapshots.save(snapshot));
+    return this.#reading("saveSnapshot", () => this.#parts.snapshots.save(snapshot));
   }
 
   getLatestSnapshot(actorId: string, kind: string): Promise<Snapshot | undefined> {
-    return reading("getLatestSnapshot", () => this.#parts.snapshots.latest(actorId, kind));
+    return this.#reading("getLatestSnapshot", () => this.#parts.snapshots.latest(actorId, kind));
+  }
+
+  /** Runs a read; its errors get a type. */
+  async #reading<T>(operation: string, read: () => Promise<T>): Promise<T> {
+    try {
+      this.#parts.log.assertFile();
+      return await read();
+    } catch (error) {
+      throw await this.#explain(operation, error);
+    }
+  }
+
+  /** Iterates; errors get a type. A log that has nothing may be another one. */
+  async *#iterating<T>(
+    operation: string,
+    items: AsyncIterable<T>,
+    onDamage?: unknown,
+  ): AsyncGenerator<T> {
+    const { log } = this.#parts;
+    try {
+      log.assertFile();
+      if (onDamage) await log.assertSame(); // faults are not thrown
+      let isEmpty = true;
+      for await (const item of items) {
+        isEmpty = false;
+        yield item;
+      }
+      if (isEmpty) await log.assertSame();
+    } catch (error) {
+      throw await this.#explain(operation, error);
+    }
+  }
+
+  async #explain(operation: string, error: unknown): Promise<unknown> {
+    if (this.#closed) return new StoreClosedError({ cause: error });
+    return await this.#parts.log.explain(backendError(operation, error));
   }
 
   close(): Promise<void> {
+    this.#closed = true;
     this.#parts.close();
     return Promise.resolve();
   }

@@ -38,24 +38,6 @@ export function backendError(operation: string, error: unknown): Error {
   return new BackendError(operation, kvAdvice(error), { cause: error });
 }
 
-/** Gives the errors of a read a type. */
-export async function reading<T>(operation: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    throw backendError(operation, error);
-  }
-}
-
-/** Gives the errors of an iteration a type. */
-export async function* iterating<T>(operation: string, items: AsyncIterable<T>): AsyncGenerator<T> {
-  try {
-    yield* items;
-  } catch (error) {
-    throw backendError(operation, error);
-  }
-}
-
 /** How often to try again while another process holds the file: with the waits below, for half a minute. */
 const BUSY_TRIES = 1_000;
 

@@ -5,6 +5,7 @@
  */
 
 import type { Checksum } from "../checksum.ts";
+import type { LogRecord } from "./log_record.ts";
 import { type Layout, MAX_ATOMIC_BYTES, MAX_ATOMIC_KEY_BYTES, MAX_VALUE_BYTES } from "./layout.ts";
 import { encodeValue } from "./record.ts";
 import { encodePart, guardKey, type Write } from "./write.ts";
@@ -29,15 +30,15 @@ export interface DividedQueue {
 export function divideQueue(
   queue: readonly Write[],
   busy: ReadonlySet<string>,
-  { commitKeyBytes }: Layout,
+  { commitKeyBytes, logKeyBytes }: Layout,
   maxChecks: number,
 ): DividedQueue {
   const group: Write[] = [];
   const rest: Write[] = [];
   const written = new Set(busy);
   const dependedOn = new Set<string>();
-  let checks = 0;
-  let bytes = commitKeyBytes * 2;
+  let checks = 1; // that of the log
+  let bytes = commitKeyBytes * 2 + logKeyBytes;
   let keyBytes = commitKeyBytes;
   let namedBytes = 0;
   for (const write of queue) {
@@ -64,6 +65,8 @@ export function divideQueue(
 export interface OperationSetup {
   /** The handle to write through. */
   readonly kv: Deno.Kv;
+  /** The log that is written to. */
+  readonly log: Pick<LogRecord, "check">;
   /** Where things lie. */
   readonly layout: Layout;
   /** Checks bytes. */
@@ -73,9 +76,9 @@ export interface OperationSetup {
 /** The atomic operation of a group whose writes are numbered. */
 export function buildOperation(
   group: readonly Write[],
-  { kv, layout, checksum }: OperationSetup,
+  { kv, log, layout, checksum }: OperationSetup,
 ): Deno.AtomicOperation {
-  let operation = kv.atomic();
+  let operation = kv.atomic().check(log.check);
   let offset = 0;
   // Every share has its place in the log's record, at least by name; events fill what is left.
   let room = LOG_RECORD_BYTES - group.reduce((sum, { namedBytes }) => sum + namedBytes, 0);

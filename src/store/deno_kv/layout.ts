@@ -107,6 +107,11 @@ export class Layout {
     return this.#baseBytes + "event".length + actorIdBytes + 2 * STRING_PART_BYTES + 2 * LAST_PART_BYTES;
   }
 
+  /** The bytes that the key of the log's id takes. */
+  get logKeyBytes(): number {
+    return this.#baseBytes + "log".length + STRING_PART_BYTES;
+  }
+
   /** The most bytes that the key of a log record takes. */
   get commitKeyBytes(): number {
     return this.#baseBytes + "commit".length + STRING_PART_BYTES + LAST_PART_BYTES;

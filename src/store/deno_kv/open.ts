@@ -5,19 +5,17 @@
  */
 
 import { openError, openKv } from "../../deno_kv.ts";
-import { loadChecksum } from "../checksum.ts";
-import { StoreOpenError } from "../errors.ts";
+import { utf8 } from "../../event/text.ts";
+import { type Checksum, loadChecksum } from "../checksum.ts";
 import { Wakeups } from "../follow.ts";
 import type { StoreSetup } from "../options.ts";
-import { newLogId } from "../position.ts";
 import type { Finding } from "../types.ts";
 import { KvBackend } from "./backend.ts";
-import { commitFailure } from "./failures.ts";
 import { Heads } from "./heads.ts";
 import { KvPositions } from "./kv_positions.ts";
 import { Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
+import { LogRecord } from "./log_record.ts";
 import { Records } from "./records.ts";
-import { getAll } from "./scan.ts";
 import { Snapshots } from "./snapshots.ts";
 import { GroupWriter } from "./writer.ts";
 
@@ -39,14 +37,10 @@ interface Handles {
   readonly read: Deno.Kv;
   readonly maxChecks: number;
   readonly maxInFlight: number;
+  /** The database file, if the store opened one. */
+  readonly file: string | undefined;
   readonly findings: readonly Finding[];
   readonly close: () => void;
-}
-
-/** The first record of a namespace. */
-interface LogRecord {
-  readonly format: 1;
-  readonly id: string;
 }
 
 /** Opens a backend. */
@@ -58,14 +52,17 @@ export async function openKvBackend(
   const handles = await openHandles(target);
   try {
     const layout = new Layout(settings.prefix, setup.namespace);
-    const checksum = await loadChecksum();
-    const positions = new KvPositions(await openLog(handles.write, layout), checksum);
+    const { namespace } = setup;
+    const log = await LogRecord.open({ kv: handles.write, layout, namespace, file: handles.file });
+    const checksum = checksumOf(log.id, await loadChecksum());
+    const positions = new KvPositions(log.id, checksum);
     const context = { positions, checksum };
     const records = new Records(handles.read, layout, context);
     const heads = new Heads(records, settings.cachedActors);
     const wakeups = new Wakeups();
     const writer = new GroupWriter({
       kv: handles.write,
+      log,
       records,
       layout,
       positions,
@@ -77,13 +74,14 @@ export async function openKvBackend(
       timeout: settings.saveTimeout,
     });
     const { pollInterval } = settings;
-    const snapshots = new Snapshots(handles.read, layout, checksum, setup.warn);
+    const snapshots = new Snapshots({ kv: handles.read, log, layout, checksum, warn: setup.warn });
     const { findings } = handles;
     const close = (): void => {
       writer.close();
       handles.close();
     };
     return new KvBackend({
+      log,
       positions,
       records,
       heads,
@@ -96,14 +94,14 @@ export async function openKvBackend(
     });
   } catch (error) {
     handles.close();
-    throw openError(typeof target === "string" ? target : undefined, error);
+    throw openError(target, error);
   }
 }
 
 /** Takes an open handle, or opens a database; a file gets a second handle, so that reads do not wait behind writes. */
 async function openHandles(target: string | Deno.Kv | undefined): Promise<Handles> {
   const { kv, opened } = await openKv(target);
-  if (!opened) return { write: kv, read: kv, ...LOCAL, findings: [], close: () => {} };
+  if (!opened) return { write: kv, read: kv, ...LOCAL, file: undefined, findings: [], close: () => {} };
   const path = target as string | undefined;
   const remote = path !== undefined && /^https?:/.test(path);
   const isFile = path !== undefined && path !== ":memory:" && !remote;
@@ -118,18 +116,19 @@ async function openHandles(target: string | Deno.Kv | undefined): Promise<Handle
     write: kv,
     read: handles.at(-1)!,
     ...(remote ? REMOTE : LOCAL),
+    file: isFile ? path : undefined,
     findings: path === ":memory:" ? [IN_MEMORY] : isFile ? [ONE_FILE] : [],
     close: () => handles.forEach((handle) => handle.close()),
   };
 }
 
 /**
- * How large a group grows, in checks, and how many are on their way at once. While one is flushed the next ones are built
+ * How large a group grows, in checks (one is that of the log), and how many are on their way at once. While one is flushed the next ones are built
  * and wait at the database: 64 writers on a file store 1.1 times as much with three groups of 32 as with two, and 1.3
  * times as much as with two of 64. A remote database answers late and works on several. What a handle leads to cannot be
  * seen: a database that takes ten checks alone says so.
  */
-const LOCAL = { maxChecks: 32, maxInFlight: 3 };
+const LOCAL = { maxChecks: 1 + 32, maxInFlight: 3 };
 const REMOTE = { maxChecks: MAX_CHECKS_REMOTE, maxInFlight: 8 };
 
 const IN_MEMORY: Finding = {
@@ -147,25 +146,8 @@ const ONE_FILE: Finding = {
   advice: "Back the file up while no process has it open, or move to Deno Deploy or to a JetStream cluster",
 };
 
-/** The id of the namespace's log, which whoever comes first makes up. */
-async function openLog(kv: Deno.Kv, layout: Layout): Promise<string> {
-  for (;;) {
-    const [entry] = await getAll(kv, [layout.logId]);
-    const log = entry?.value as LogRecord | null | undefined;
-    if (log) {
-      if (log.format === 1 && typeof log.id === "string") return log.id;
-      throw new StoreOpenError(
-        `The namespace was written in format ${
-          JSON.stringify(log.format)
-        }, and this version reads format 1: ` +
-          "open it with the version of Aether that wrote it",
-      );
-    }
-    const created: LogRecord = { format: 1, id: newLogId() };
-    try {
-      await kv.atomic().check({ key: layout.logId, versionstamp: null }).set(layout.logId, created).commit();
-    } catch (error) {
-      if (commitFailure(error) !== "busy") throw error;
-    }
-  }
+/** The checksums of a log: a record of another log does not pass for one of this log. */
+function checksumOf(logId: string, checksum: Checksum): Checksum {
+  const seed = checksum(utf8(logId));
+  return (bytes) => checksum(bytes, seed);
 }

@@ -11,6 +11,7 @@ import type { Warn } from "../../warning.ts";
 import { backoff, sleep } from "../../sleep.ts";
 import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "./failures.ts";
 import type { Layout } from "./layout.ts";
+import type { LogRecord } from "./log_record.ts";
 import { chunkCount, decodeValue, encodeValue, UnreadableRecord } from "./record.ts";
 import { joinChunks } from "./records.ts";
 import { getAll } from "./scan.ts";
@@ -25,15 +26,31 @@ interface StoredSnapshot {
   readonly chunks: number;
 }
 
+/** What snapshots are kept with. */
+export interface SnapshotSetup {
+  /** The handle. */
+  readonly kv: Deno.Kv;
+  /** The log that they are of. */
+  readonly log: LogRecord;
+  /** Where things lie. */
+  readonly layout: Layout;
+  /** Checks bytes. */
+  readonly checksum: Checksum;
+  /** Takes warnings. */
+  readonly warn: Warn;
+}
+
 /** Keeps the latest snapshot of each actor and kind. */
 export class Snapshots {
   readonly #kv: Deno.Kv;
+  readonly #log: LogRecord;
   readonly #layout: Layout;
   readonly #checksum: Checksum;
   readonly #warn: Warn;
 
-  constructor(kv: Deno.Kv, layout: Layout, checksum: Checksum, warn: Warn) {
+  constructor({ kv, log, layout, checksum, warn }: SnapshotSetup) {
     this.#kv = kv;
+    this.#log = log;
     this.#layout = layout;
     this.#checksum = checksum;
     this.#warn = warn;
@@ -47,7 +64,8 @@ export class Snapshots {
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
       const stored = await this.#read(actorId, kind);
       if (!supersedes(snapshot, stored.snapshot)) return;
-      let operation = this.#kv.atomic().check({ key, versionstamp: stored.versionstamp }).set(key, value);
+      const guard = { key, versionstamp: stored.versionstamp };
+      let operation = this.#kv.atomic().check(this.#log.check, guard).set(key, value);
       for (const [index, chunk] of chunks.entries()) {
         operation = operation.set(this.#layout.piece(actorId, kind, index), chunk);
       }
@@ -55,7 +73,10 @@ export class Snapshots {
         operation = operation.delete(this.#layout.piece(actorId, kind, index));
       }
       try {
-        if ((await operation.commit()).ok) return;
+        const { ok } = await operation.commit();
+        this.#log.assertFile();
+        if (ok) return;
+        await this.#log.assertSame();
       } catch (error) {
         // A snapshot that is stored twice is the same snapshot, so that an unknown outcome can simply be repeated.
         const failure = commitFailure(error);
@@ -69,6 +90,7 @@ export class Snapshots {
   /** The stored snapshot; one that cannot be read is ignored with a warning. */
   async latest(actorId: string, kind: string): Promise<Snapshot | undefined> {
     const { snapshot, versionstamp } = await this.#read(actorId, kind);
+    if (!snapshot) await this.#log.assertSame();
     if (!snapshot && versionstamp !== null) {
       const message = `the snapshot "${kind}" of "${actorId}" cannot be read and is ignored`;
       this.#warn({ code: "snapshot-ignored", message });

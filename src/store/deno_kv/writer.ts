@@ -12,13 +12,20 @@ import { backoff, sleep } from "../../sleep.ts";
 import { countSettled } from "../observation.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Commit } from "../commit.ts";
-import { BackendError, DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
+import {
+  BackendError,
+  DamagedHistoryError,
+  FencedError,
+  LogReplacedError,
+  VersionConflictError,
+} from "../errors.ts";
 import type { Wakeups } from "../follow.ts";
 import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "./failures.ts";
 import type { Heads } from "./heads.ts";
 import { buildOperation, divideQueue } from "./group.ts";
 import type { KvPositions } from "./kv_positions.ts";
 import { type Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
+import type { LogRecord } from "./log_record.ts";
 import type { Records } from "./records.ts";
 import { getAll } from "./scan.ts";
 import { guardKey, Write } from "./write.ts";
@@ -30,6 +37,8 @@ const MAX_UNEXPLAINED = 20;
 export interface WriterSetup {
   /** The handle to write through. */
   readonly kv: Deno.Kv;
+  /** The log that is written to. */
+  readonly log: LogRecord;
   /** Reads what is stored. */
   readonly records: Records;
   /** Where things lie. */
@@ -140,13 +149,16 @@ export class GroupWriter {
       ready = (await this.#number(group)).filter((write) => !write.isAnswered && !failIfAborted(write));
       if (ready.length > 0) await this.#commit(ready);
     } catch (error) {
-      for (const write of ready) write.giveUp(error);
+      for (const write of ready) {
+        if (error instanceof LogReplacedError) write.fail(error);
+        else write.giveUp(error);
+      }
     }
   }
 
   /** Numbers the writes of a group. A refusal counts only against a head that was read just now. */
   async #number(group: readonly Write[]): Promise<Write[]> {
-    const { heads } = this.#setup;
+    const { heads, log } = this.#setup;
     const cold = group.flatMap(({ checkedIds }) => checkedIds).filter((actorId) => !heads.cached(actorId));
     const fresh = new Set(cold);
     const failed = new Map<string, unknown>();
@@ -158,6 +170,7 @@ export class GroupWriter {
       );
     if (cold.length > 0) await read(cold);
     const ready: Write[] = [];
+    const refused: [Write, unknown][] = [];
     for (const write of group) {
       try {
         for (let again = true; again;) {
@@ -176,7 +189,14 @@ export class GroupWriter {
         }
         ready.push(write);
       } catch (error) {
-        write.fail(error);
+        refused.push([write, error]);
+      }
+    }
+    if (refused.length > 0) {
+      // A log that was deleted or made again refuses as if others had written.
+      const replaced = await log.assertSame().then(() => undefined, (error: unknown) => error);
+      for (const [write, error] of refused) {
+        write.fail(replaced instanceof LogReplacedError ? replaced : error);
       }
     }
     return ready;
@@ -184,6 +204,7 @@ export class GroupWriter {
 
   /** Commits a group as one atomic operation, until it is known what became of it. */
   async #commit(group: readonly Write[]): Promise<void> {
+    const { log } = this.#setup;
     const deadline = Math.max(...group.map((write) => write.deadline));
     const operation = buildOperation(group, this.#setup);
     let uncertain: unknown;
@@ -200,7 +221,7 @@ export class GroupWriter {
           await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
           continue;
         }
-        const checks = group.reduce((sum, write) => sum + write.checks, 0);
+        const checks = group.reduce((sum, write) => sum + write.checks, 1);
         if (failure === "too-many-checks" && checks > MAX_CHECKS_REMOTE) {
           this.#maxChecks = MAX_CHECKS_REMOTE;
           this.#tryAgain(group);
@@ -212,6 +233,7 @@ export class GroupWriter {
         return;
       }
       if (result.ok) {
+        log.assertFile();
         for (const write of group) this.#succeed(write, result.versionstamp);
         if (uncertain !== undefined) countSettled("deno-kv", group.length);
         return;
@@ -239,7 +261,8 @@ export class GroupWriter {
    * is tried again on its own.
    */
   async #explain(group: readonly Write[], deadline: number): Promise<boolean> {
-    const { kv, records, layout, heads } = this.#setup;
+    const { kv, log, records, layout, heads } = this.#setup;
+    await log.assertSame();
     const own = new Map<Write, string>();
     const failed = new Map<Write, unknown>();
     // What writes depend on is read first: once it has changed, whether their own keys are there is final.

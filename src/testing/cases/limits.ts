@@ -53,7 +53,7 @@ export const limits: Theme = {
         for (const [name, value] of Object.entries(declared)) {
           assert(Number.isSafeInteger(value) && value > 0, `${name} is ${value}`);
         }
-        assert(declared.actorsPerCommit >= 10, "actors a commit");
+        assert(declared.actorsPerCommit >= 8, "actors a commit");
         assert(declared.eventsPerCommit >= 100, "events a commit");
         assert(declared.bytesPerCommit >= 256 * 1024, "bytes a commit");
       },

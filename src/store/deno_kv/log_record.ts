@@ -1,0 +1,156 @@
+/**
+ * The first record of a namespace: it names the log. Every atomic operation checks it, so that the backend itself refuses
+ * what was meant for a log that was deleted or made again.
+ *
+ * @module
+ */
+
+import {
+  DamagedHistoryError,
+  HistoryTruncatedError,
+  InvalidPositionError,
+  LogReplacedError,
+  StoreOpenError,
+} from "../errors.ts";
+import { newLogId } from "../position.ts";
+import { commitFailure } from "./failures.ts";
+import type { Layout } from "./layout.ts";
+import { getAll } from "./scan.ts";
+
+/** The record as it is stored. */
+interface LogRecordJson {
+  readonly format: 1;
+  readonly id: string;
+}
+
+/** Where a log is. */
+export interface LogPlace {
+  /** The handle to read and write through. */
+  readonly kv: Deno.Kv;
+  /** Where things lie. */
+  readonly layout: Layout;
+  /** The namespace. */
+  readonly namespace: string;
+  /** The database file, if the store opened one. */
+  readonly file: string | undefined;
+}
+
+/** The log that a store was opened on. */
+export class LogRecord {
+  /** The log's random id. */
+  readonly id: string;
+  /** What an atomic operation has to check. */
+  readonly check: Deno.AtomicCheck;
+  readonly #place: LogPlace;
+  readonly #file: OpenedFile | undefined;
+
+  private constructor(id: string, check: Deno.AtomicCheck, place: LogPlace) {
+    this.id = id;
+    this.check = check;
+    this.#place = place;
+    this.#file = place.file === undefined ? undefined : openedFile(place.file);
+  }
+
+  /**
+   * Reads the record; the first store that comes makes it.
+   *
+   * @throws {StoreOpenError} If it was written in another format.
+   */
+  static async open(place: LogPlace): Promise<LogRecord> {
+    const { kv, layout } = place;
+    const key = layout.logId;
+    for (;;) {
+      const [entry] = await getAll(kv, [key]);
+      const log = entry?.value as LogRecordJson | null | undefined;
+      if (entry && log) {
+        if (log.format === 1 && typeof log.id === "string") {
+          return new LogRecord(log.id, { key, versionstamp: entry.versionstamp }, place);
+        }
+        throw new StoreOpenError(
+          `The namespace was written in format ${
+            JSON.stringify(log.format)
+          }, and this version reads format 1: ` +
+            "open it with the version of Aether that wrote it",
+        );
+      }
+      const created: LogRecordJson = { format: 1, id: newLogId() };
+      try {
+        await kv.atomic().check({ key, versionstamp: null }).set(key, created).commit();
+      } catch (error) {
+        if (commitFailure(error) !== "busy") throw error;
+      }
+    }
+  }
+
+  /**
+   * Checks that the file is the one that was opened. An open handle goes on with a file that was deleted, and nothing
+   * that it stores there is ever seen again.
+   *
+   * @throws {LogReplacedError} If it is not.
+   */
+  assertFile(): void {
+    if (this.#file && !isSame(this.#file)) throw this.#replaced();
+  }
+
+  /**
+   * Checks that the log is the one that was opened.
+   *
+   * @throws {LogReplacedError} If it is not.
+   */
+  async assertSame(): Promise<void> {
+    this.assertFile();
+    const [entry] = await getAll(this.#place.kv, [this.check.key]);
+    if (entry?.versionstamp !== this.check.versionstamp) throw this.#replaced();
+  }
+
+  /** The reason of a failure that a log has which is not the one that was opened; the failure itself otherwise. */
+  async explain(error: unknown): Promise<unknown> {
+    const isOfLog = error instanceof DamagedHistoryError || error instanceof HistoryTruncatedError ||
+      error instanceof InvalidPositionError;
+    if (!isOfLog) return error;
+    try {
+      await this.assertSame();
+      return error;
+    } catch (reason) {
+      return reason instanceof LogReplacedError ? reason : error;
+    }
+  }
+
+  #replaced(): LogReplacedError {
+    const { file, namespace } = this.#place;
+    const database = file === undefined ? "the Deno KV database" : JSON.stringify(file);
+    return new LogReplacedError(`namespace "${namespace}" of ${database}`);
+  }
+}
+
+/** A file, by its path and by what the file system knows it as. */
+interface OpenedFile {
+  readonly path: string;
+  readonly device: number;
+  readonly inode: number;
+}
+
+/** Remembers a file; undefined if the system cannot tell files apart, or keeps the database elsewhere. */
+function openedFile(file: string): OpenedFile | undefined {
+  let path = file;
+  try {
+    path = Deno.realPathSync(file); // the working directory may change
+  } catch {
+    // It needs a permission for the working directory, if the path is relative.
+  }
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return ino === null ? undefined : { path, device: dev, inode: ino };
+  } catch {
+    return undefined;
+  }
+}
+
+function isSame({ path, device, inode }: OpenedFile): boolean {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return dev === device && ino === inode;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
