@@ -142,6 +142,7 @@ export {
 
 // From one store to another: moving from Deno KV to NATS, for example.
 export {
+  type CheckpointCopy,
   copyEvents,
   CopyIncompleteError,
   type CopyOptions,

@@ -9,6 +9,7 @@ import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions }
 import { sameJson } from "../event/json.ts";
 import { schemaVersionOf } from "../event/registry.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
+import { CarriedCheckpoints, type CheckpointCopy } from "./copy_checkpoints.ts";
 import { CopyIncompleteError, CopyTargetDiffersError } from "./copy_errors.ts";
 import { CommitTooLargeError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 import { type RawLog, rawLogOf } from "./raw_log.ts";
@@ -24,8 +25,15 @@ export interface CopyProgress {
 
 /** What can be asked of a copy. */
 export interface CopyOptions {
-  /** Called now and then, at least every 1,000 events. */
+  /** Called at least every 1,000 events, at the end of a phase that took any, and when all is done. */
   readonly onProgress?: (progress: CopyProgress) => void;
+  /**
+   * Checkpoints of projections that are carried along: each projection goes on in the target behind the event where it was in the
+   * source, and handles none again. Stop the projections first. A place may hold checkpoints of other stores, which are left alone.
+   *
+   * @default {none}
+   */
+  readonly checkpoints?: readonly CheckpointCopy[];
   /** Ends the copy with the signal's reason. Run it again to go on. */
   readonly signal?: AbortSignal;
 }
@@ -40,6 +48,8 @@ export interface CopyReport {
   readonly fromPosition: string | undefined;
   /** The position of the last event in the target: positions belong to their log, and are not carried over. */
   readonly toPosition: string | undefined;
+  /** How many checkpoints this run carried along; only if the option was given. */
+  readonly checkpoints?: number;
 }
 
 /**
@@ -52,7 +62,8 @@ export interface CopyReport {
  * it. For that promise commits follow one another, each as large as the target's limits and the order allow. In the end
  * everything is read again and compared, and the target verifies itself.
  *
- * Not carried over: which events came in one commit, snapshots, fencing tokens, projections' checkpoints, and positions.
+ * Not carried over: which events came in one commit, snapshots, fencing tokens, and positions; checkpoints of projections are
+ * if they are asked for.
  * On JetStream the retention of an event counts from when it was copied.
  *
  * @example From memory to Deno KV
@@ -69,6 +80,24 @@ export interface CopyReport {
  * assert.equal((await to.getEvents("order-1"))[0]!.id, (await from.getEvents("order-1"))[0]!.id);
  * ```
  *
+ * @example A projection goes on in the new store
+ * ```ts
+ * import { copyEvents, DenoKvEventStore, InMemoryCheckpoints, InMemoryEventStore, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * let mails = 0;
+ * const checkpoints = new InMemoryCheckpoints();
+ * const mailing = { name: "mailing", checkpoints, handle: () => void mails++ };
+ * await using from = new InMemoryEventStore();
+ * await from.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+ * await projectOnce(from, mailing);
+ *
+ * await using to = await DenoKvEventStore.open(":memory:");
+ * await copyEvents(from, to, { checkpoints: [{ from: checkpoints, to: checkpoints }] });
+ * await projectOnce(to, mailing);
+ * assert.equal(mails, 1);
+ * ```
+ *
  * @param from Where the events are. Nothing should write to it any more.
  * @param to Where they go: empty, or with what an earlier copy left.
  * @param options Progress and abort.
@@ -78,6 +107,7 @@ export interface CopyReport {
  * @throws {HistoryTruncatedError} If retention has removed the beginning of the source.
  * @throws {EventTooLargeError} If an event is larger than the target takes.
  * @throws {OutcomeUnknownError | BackendError} If a store could not be reached. Run it again.
+ * @throws {CheckpointConflictError} If a checkpoint was written during the copy. Stop its projection and run it again.
  * @throws {InvalidArgumentError} If both are the same store.
  */
 export async function copyEvents<E extends Event>(
@@ -88,7 +118,10 @@ export async function copyEvents<E extends Event>(
   const checked = readOptions(options, checkCopy);
   // What a copy does to events does not depend on their types.
   const [source, target] = [from, to] as unknown as [EventStore, EventStore];
-  const copy = new Copy(rawLogOf(source), rawLogOf(target), to.limits, checked);
+  const logs = [rawLogOf(source), rawLogOf(target)] as const;
+  const carried = checked.checkpoints &&
+    await CarriedCheckpoints.read(checked.checkpoints, ...logs, checked.signal);
+  const copy = new Copy(...logs, to.limits, checked, carried);
   await copy.compare("comparing");
   const before = copy.reached;
   await copy.fill();
@@ -102,16 +135,36 @@ export async function copyEvents<E extends Event>(
   if (faults[0]) throw faults[0];
   // All that took a while: what has come to either store meanwhile?
   await copy.verify(copy.reached);
-  return { events, copied: events - before.events, fromPosition, toPosition };
+  const checkpoints = await carried?.store();
+  checked.onProgress?.({ phase: "verifying", events });
+  return {
+    events,
+    copied: events - before.events,
+    fromPosition,
+    toPosition,
+    ...(checkpoints !== undefined && { checkpoints }),
+  };
 }
 
-const COPY_OPTIONS: OptionNames<CopyOptions> = { onProgress: true, signal: true };
+const COPY_OPTIONS: OptionNames<CopyOptions> = { onProgress: true, checkpoints: true, signal: true };
 
 /** Returns the options as they were read. */
 function checkCopy({ ...options }: CopyOptions): CopyOptions {
   checkKnown<CopyOptions>(options, COPY_OPTIONS);
   checkFunction("options.onProgress", options.onProgress);
   checkSignal(options.signal);
+  const { checkpoints } = options;
+  if (checkpoints === undefined) return options;
+  if (!Array.isArray(checkpoints)) {
+    throw new InvalidArgumentError("options.checkpoints", "must be an array of { from, to }");
+  }
+  for (const { from, to } of checkpoints as readonly CheckpointCopy[]) {
+    if (typeof from?.list === "function" && typeof to?.save === "function") continue;
+    throw new InvalidArgumentError(
+      "options.checkpoints",
+      "must hold two places for checkpoints each, { from, to }, such as InMemoryCheckpoints",
+    );
+  }
   return options;
 }
 
@@ -131,11 +184,19 @@ class Copy {
   readonly #limits: StoreLimits;
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: CopyOptions["onProgress"];
+  readonly #carried: CarriedCheckpoints | undefined;
   #reported = 0;
   /** Up to here the logs are known to be the same. */
   reached: Reached = { events: 0, from: undefined, to: undefined };
 
-  constructor(from: RawLog, to: RawLog, limits: StoreLimits, options: CopyOptions) {
+  constructor(
+    from: RawLog,
+    to: RawLog,
+    limits: StoreLimits,
+    options: CopyOptions,
+    carried: CarriedCheckpoints | undefined,
+  ) {
+    this.#carried = carried;
     this.#from = from;
     this.#to = to;
     this.#limits = limits;
@@ -154,8 +215,10 @@ class Copy {
           throw new InvalidArgumentError("to", "is the store that is copied from: open another one");
         }
         if (!isSame(found, value)) throw new CopyTargetDiffersError(this.reached.events, found, value);
+        this.#carried?.pass(value.position, found.position);
         this.#advance(phase, 1, value, found);
       }
+      this.#reportEnd(phase);
       const next = await expected.next();
       return next.done ? undefined : next.value;
     } finally {
@@ -168,7 +231,8 @@ class Copy {
     for (;;) {
       const { events } = this.reached;
       try {
-        return await this.#copy();
+        await this.#copy();
+        return this.#reportEnd("copying");
       } catch (error) {
         if (!(error instanceof VersionConflictError || error instanceof OutcomeUnknownError)) throw error;
         // A write of our own came late, or another process copies too: what is there counts, whoever wrote it.
@@ -216,7 +280,16 @@ class Copy {
   #advance(phase: CopyProgress["phase"], by: number, from: StoredEvent, to: StoredEvent): void {
     const events = this.reached.events + by;
     this.reached = { events, from: from.position, to: to.position };
-    if (events - this.#reported < REPORT_EVERY) return;
+    if (events - this.#reported >= REPORT_EVERY) this.#report(phase);
+  }
+
+  /** Reports what has not been reported when a phase ends. */
+  #reportEnd(phase: CopyProgress["phase"]): void {
+    if (this.reached.events > this.#reported) this.#report(phase);
+  }
+
+  #report(phase: CopyProgress["phase"]): void {
+    const { events } = this.reached;
     this.#reported = events;
     this.#onProgress?.({ phase, events });
   }

@@ -52,5 +52,6 @@ export type { Decider, SnapshotPolicy, View } from "./decider.ts";
 export { replay, type Replayed, type ReplayOptions, type ReplayStore } from "./replay.ts";
 export { execute, type Executed, type ExecuteOptions, type ExecuteStore } from "./execute.ts";
 export { copyEvents, type CopyOptions, type CopyProgress, type CopyReport } from "./copy.ts";
+export type { CheckpointCopy } from "./copy_checkpoints.ts";
 export { CopyIncompleteError, type CopyPlace, CopyTargetDiffersError } from "./copy_errors.ts";
 export { BackedEventStore } from "./backed_event_store.ts";
