@@ -238,6 +238,7 @@ export {
   type SqliteStatement,
   type StoredCheckpoint,
   TransactionOverError,
+  TransactionRefusedError,
   TransactionTooLargeError,
   type UnitOfWork,
 } from "./src/projection/mod.ts";

@@ -34,10 +34,13 @@ export interface StoredCheckpoint {
 export interface HandlerScope<Tx> {
   /** What the handler writes with. */
   readonly transaction: Tx;
+  /** Why the database could not do what the handler asked for, if that says nothing of the handler. */
+  readonly broken?: { readonly error: unknown } | undefined;
   /**
    * Adds the writes to the unit of work; answers `"full"`, and adds nothing, where the unit must be committed first.
    *
    * @throws {TransactionTooLargeError} If they are too many for any unit.
+   * @throws {TransactionRefusedError} If the database does not take them.
    */
   keep(): "kept" | "full";
   /** Forgets the writes; whatever the handler still writes is refused. */
@@ -50,6 +53,14 @@ export interface HandlerScope<Tx> {
  * @typeParam Tx What handlers write with.
  */
 export interface UnitOfWork<Tx> {
+  /**
+   * Makes sure that the next handler can begin its writes. Returns `undefined` if it can at once.
+   *
+   * @throws The signal's reason.
+   */
+  reserve?(signal: AbortSignal): Promise<void> | undefined;
+  /** Ends what `reserve()` began, unless there are writes to commit. */
+  rest?(): void;
   /** Begins the writes of the next event. The scope before it must have been kept or dropped. */
   enter(): HandlerScope<Tx>;
   /**
@@ -57,6 +68,8 @@ export interface UnitOfWork<Tx> {
    *
    * @returns The checkpoint's new revision.
    * @throws {CheckpointConflictError} If it is not. Nothing was written, and the unit is empty again.
+   * @throws {TransactionRefusedError} If the database does not take what handlers wrote. Nothing was written, and the unit is
+   * empty again.
    */
   commit(value: string, expected: string | undefined): Promise<string>;
   /** Forgets everything. */

@@ -155,6 +155,45 @@ export class TransactionOverError extends AetherError {
   }
 }
 
+/**
+ * The database does not take what a handler wrote: a constraint that it checks at the commit, a key or value that it refuses, a
+ * statement that would end the transaction. Nothing of it was written, and the failure policy applies to the event.
+ *
+ * @example See why an event was set aside
+ * ```ts
+ * import { DenoKvCheckpoints, InMemoryEventStore, parked, projectOnce, TransactionRefusedError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * using kv = await Deno.openKv(":memory:");
+ * await using checkpoints = await DenoKvCheckpoints.open(kv);
+ * await projectOnce(store, {
+ *   name: "titles",
+ *   checkpoints,
+ *   handle: {
+ *     OrderPlaced(_, { transaction }) {
+ *       assert.throws(() => transaction.set(["title", "x".repeat(3_000)], true), TransactionRefusedError);
+ *       transaction.set(["title", "x".repeat(2_000)], true);
+ *     },
+ *   },
+ * });
+ * assert.deepEqual(await parked({ name: "titles", checkpoints }), []);
+ * ```
+ */
+export class TransactionRefusedError extends AetherError {
+  /** Always `"TransactionRefusedError"`. */
+  override readonly name = "TransactionRefusedError";
+
+  /** Gives the reason. */
+  constructor(reason: string, options?: ErrorOptions) {
+    super(`What the handler wrote was refused: ${reason}. Correct the handler, and retry the event`, options);
+  }
+}
+
+/** The writes of earlier events are gone with those of a later one, which alone was refused. */
+export class TransactionLostError extends TransactionRefusedError {}
+
 /** One event's writes are more than one transaction takes. Nothing of them was written. */
 export class TransactionTooLargeError extends AetherError {
   static {

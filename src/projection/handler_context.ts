@@ -16,12 +16,11 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   hasReturned = false;
   /** The W3C trace context of the handler's span, if there is one. */
   traceparent: string | undefined;
-  /** Why there was no transaction, which is not the handler's fault. */
-  broken: { readonly error: unknown } | undefined;
   readonly #unit: UnitOfWork<Tx> | undefined;
   #scope: HandlerScope<Tx> | undefined;
   #ending: AbortController | undefined;
   #over: { readonly reason: unknown } | undefined;
+  #broken: { readonly error: unknown } | undefined;
 
   /** Begins a turn. */
   constructor(unit: UnitOfWork<Tx> | undefined, version: number, attempt: number) {
@@ -36,7 +35,7 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
     try {
       this.#scope ??= this.#unit.enter();
     } catch (error) {
-      this.broken = { error };
+      this.#broken = { error };
       throw error;
     }
     return this.#scope.transaction;
@@ -48,6 +47,11 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
     return this.#ending.signal;
   }
 
+  /** Why the transaction failed, if that is not the handler's fault. */
+  get broken(): { readonly error: unknown } | undefined {
+    return this.#broken ?? this.#scope?.broken;
+  }
+
   /** What it wrote with, if it did. */
   get scope(): HandlerScope<Tx> | undefined {
     return this.#scope;
@@ -57,8 +61,9 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   end(outcome: "done" | { readonly reason: unknown }): void {
     if (this.#over) return;
     this.#over = { reason: outcome === "done" ? undefined : outcome.reason };
+    if (outcome !== "done") this.#scope?.drop();
+    this.#unit?.rest?.();
     if (outcome === "done") return;
-    this.#scope?.drop();
     this.#ending?.abort(outcome.reason);
   }
 }

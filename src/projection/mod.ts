@@ -70,6 +70,7 @@ export {
   ProjectionNameTakenError,
   ProjectionStoppedError,
   TransactionOverError,
+  TransactionRefusedError,
   TransactionTooLargeError,
 } from "./errors.ts";
 export { discardParked, parked, type ParkedOptions, retryParked } from "./parked.ts";

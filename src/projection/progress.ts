@@ -66,6 +66,10 @@ export class Progress<Tx> {
   /** The actors with events that were left out since the last commit. */
   readonly #left = new Set<string>();
   #isUnitUsed = false;
+  /** The record before the first event whose writes the unit holds. */
+  #beforeUnit: Draft | undefined;
+  #onlyEvent: EventIdentity | undefined;
+  #carefulUntil: string | undefined;
   #isDirty = false;
   /** Whether the last commit has failed. */
   #hasFailed = false;
@@ -123,9 +127,35 @@ export class Progress<Tx> {
     return this.#blocked.size > 0 && this.#blocked.has(actorId);
   }
 
-  /** Notes that the unit of work holds writes. */
-  useUnit(): void {
+  /** Notes that the unit of work holds writes of the event that the record is about to go past. */
+  useUnit(event: EventIdentity): void {
+    this.#onlyEvent = this.#isUnitUsed ? undefined : event;
+    if (!this.#isUnitUsed) this.#beforeUnit = { ...this.draft };
     this.#isUnitUsed = true;
+  }
+
+  /** Whether the event in hand is to be committed alone, so that a refused commit is known to be of its writes. */
+  get isCareful(): boolean {
+    return this.#carefulUntil !== undefined && (this.draft.position ?? "") < this.#carefulUntil;
+  }
+
+  /**
+   * Goes back to before the first event whose writes were refused at their commit. From there on to where the record was,
+   * each event is committed alone.
+   *
+   * @returns The event that was refused, if there was only one.
+   */
+  async takeBack(): Promise<EventIdentity | undefined> {
+    const { draft } = this;
+    const only = this.#isUnitUsed ? this.#onlyEvent : undefined;
+    if (!this.isCareful) this.#carefulUntil = draft.position ?? "";
+    for (const name of Object.keys(draft)) delete (draft as Partial<Record<string, unknown>>)[name];
+    Object.assign(draft, this.#beforeUnit ?? this.#checkpointer.record);
+    this.#isUnitUsed = false;
+    this.#beforeUnit = undefined;
+    this.#noteBlocked();
+    await this.flush();
+    return only;
   }
 
   /**
@@ -227,6 +257,7 @@ export class Progress<Tx> {
     if (this.draft.position !== before) this.#guard.onCommit?.();
     this.#left.clear();
     this.#isUnitUsed = false;
+    this.#beforeUnit = undefined;
     this.#isDirty = false;
     this.#uncommitted = 0;
     this.#committedAt = performance.now();

@@ -2,32 +2,27 @@
  * Checkpoints in SQLite, in the transaction of the read model: the pattern for any SQL database with transactions.
  *
  * The handlers of several events run in one transaction, each behind a savepoint; the last statement before the commit moves the
- * checkpoint **if it is still at the revision that this worker knows**. Where it is not, everything is rolled back.
+ * checkpoint **if it is still at the revision that this worker knows**. If it is not, everything is rolled back. A commit that
+ * fails is no end of the transaction: it is tried again while another connection reads, and else rolled back.
  *
  * @module
  */
 
+import { backoff, sleep } from "../sleep.ts";
 import { BackendError } from "../store/errors.ts";
 import type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
-import { CheckpointConflictError, type ProjectionId, TransactionOverError } from "./errors.ts";
+import { CheckpointConflictError, type ProjectionId, TransactionLostError } from "./errors.ts";
+import {
+  failureOf,
+  isBusy,
+  refusal,
+  SqliteConnection,
+  type SqliteDatabase,
+  SqliteScope,
+  type SqliteScopeOwner,
+} from "./sqlite_transaction.ts";
 
-/** A statement; that of `node:sqlite` fits. */
-export interface SqliteStatement {
-  /** Runs it. */
-  run(...parameters: (string | number | null)[]): unknown;
-  /** Its first row. */
-  get(...parameters: (string | number | null)[]): unknown;
-  /** Its rows. */
-  all(...parameters: (string | number | null)[]): unknown[];
-}
-
-/** An open database; `DatabaseSync` of `node:sqlite` fits. */
-export interface SqliteDatabase {
-  /** Runs statements without parameters. */
-  exec(sql: string): void;
-  /** Prepares a statement. */
-  prepare(sql: string): SqliteStatement;
-}
+export type { SqliteDatabase, SqliteStatement } from "./sqlite_transaction.ts";
 
 /** A row of the table. */
 interface Row {
@@ -37,11 +32,14 @@ interface Row {
 
 /**
  * Checkpoints in a table `aether_projection` of a SQLite database. A handler that asks for `context.transaction` gets the
- * database, inside a transaction that commits together with the checkpoint: exactly once.
+ * database, inside a transaction that commits together with the checkpoint: exactly once. What it is given is a view that is
+ * refused with a {@linkcode TransactionOverError} once the handler's attempt is over, statements that it prepared included, and
+ * that takes no `COMMIT` or `ROLLBACK`.
  *
- * Give it a connection of its own: whatever else uses the connection meanwhile is inside the transaction. Set `PRAGMA
- * busy_timeout` where other processes write to the file. SQLite has no leases: hand some to `runProjection`, or the worker that
- * came last goes on and the others end with a {@linkcode ProjectionFencedError}.
+ * Several projections may share the connection, and take turns. Use no other code on it that begins transactions, or that writes
+ * while a handler waits: those writes would be in the handler's transaction. Set `PRAGMA busy_timeout` if other
+ * processes write to the file. SQLite has no leases: pass some to `runProjection`, or the worker that came last goes on and the
+ * others end with a {@linkcode ProjectionFencedError}.
  *
  * @typeParam D The database.
  *
@@ -72,14 +70,22 @@ interface Row {
  */
 export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implements CheckpointStore<D> {
   readonly #database: D;
+  readonly #connection: SqliteConnection;
 
-  /** Makes the table where it is missing. The database stays the caller's to close. */
+  /**
+   * Creates the table if it is missing. The database stays the caller's to close.
+   *
+   * @throws {BackendError} If it cannot be created: another connection holds the database, or a transaction was begun.
+   * @throws {InvalidArgumentError} If it is missing and the database is open for reading alone.
+   */
   constructor(database: D) {
     this.#database = database;
-    database.exec(
-      "CREATE TABLE IF NOT EXISTS aether_projection (name TEXT NOT NULL, version INTEGER NOT NULL, " +
-        "revision INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name, version)) STRICT",
-    );
+    this.#connection = SqliteConnection.of(database);
+    attempt(() => {
+      const tables = database.prepare("SELECT name FROM sqlite_schema WHERE name = 'aether_projection'")
+        .all();
+      if (tables.length === 0) this.#create();
+    });
   }
 
   /** Reads a checkpoint. */
@@ -93,8 +99,15 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
   }
 
   /** Replaces a checkpoint. */
-  save(id: ProjectionId, value: string, expected: string | undefined): Promise<string> {
-    return answering(() => this.#replace(id, value, expected));
+  async save(id: ProjectionId, value: string, expected: string | undefined): Promise<string> {
+    const user = {};
+    await this.#connection.reserve(user);
+    try {
+      this.#connection.begin();
+      return await this.#commit(id, value, expected);
+    } finally {
+      this.#connection.release(user);
+    }
   }
 
   /** All checkpoints. */
@@ -107,32 +120,7 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
 
   /** Begins a unit of work: a transaction, once a handler asks for it. */
   begin(id: ProjectionId): UnitOfWork<D> {
-    const database = this.#database;
-    let isBegun = false;
-    const end = (statement: "COMMIT" | "ROLLBACK"): void => {
-      if (!isBegun) return;
-      isBegun = false;
-      database.exec(statement);
-    };
-    return {
-      enter: (): HandlerScope<D> => {
-        if (!isBegun) attempt(() => database.exec("BEGIN IMMEDIATE"));
-        isBegun = true;
-        return new Savepoint(database);
-      },
-      commit: (value, expected) =>
-        answering(() => {
-          try {
-            const revision = this.#replace(id, value, expected);
-            end("COMMIT");
-            return revision;
-          } catch (error) {
-            end("ROLLBACK");
-            throw error;
-          }
-        }),
-      discard: () => end("ROLLBACK"),
-    };
+    return new Unit(this.#database, this.#connection, (value, expected) => this.#commit(id, value, expected));
   }
 
   /** Does nothing: the database is the caller's. */
@@ -143,6 +131,39 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
   /** The same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #create(): void {
+    this.#connection.begin();
+    try {
+      this.#database.exec(
+        "CREATE TABLE IF NOT EXISTS aether_projection (name TEXT NOT NULL, version INTEGER NOT NULL, " +
+          "revision INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name, version)) STRICT; COMMIT",
+      );
+    } catch (error) {
+      this.#connection.rollback();
+      throw error;
+    }
+  }
+
+  /** Ends the open transaction with the checkpoint's replacement; whatever fails, no transaction is open afterwards. */
+  async #commit(id: ProjectionId, value: string, expected: string | undefined): Promise<string> {
+    const database = this.#database;
+    for (let tries = 1;; tries++) {
+      try {
+        database.exec(`SAVEPOINT ${RECORD}`);
+        const revision = attempt(() => this.#replace(id, value, expected));
+        commit(database);
+        return revision;
+      } catch (error) {
+        if (!isBusy((error as Error).cause) || tries === COMMIT_TRIES || !undone(database)) {
+          this.#connection.rollback();
+          throw error;
+        }
+      }
+      // Another connection reads. Those that begin to read now wait, so that it is this one's turn soon.
+      await sleep(backoff(tries, FIRST_COMMIT_WAIT, LONGEST_COMMIT_WAIT));
+    }
   }
 
   #replace(id: ProjectionId, value: string, expected: string | undefined): string {
@@ -165,47 +186,119 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
   }
 }
 
-/** One event's writes. Handlers run one after the other, so that one name will do. */
-class Savepoint<D extends SqliteDatabase> implements HandlerScope<D> {
+/** The transaction of a worker, on a connection that others may use too. */
+class Unit<D extends SqliteDatabase> implements UnitOfWork<D>, SqliteScopeOwner {
   readonly #database: D;
-  #isOver = false;
+  readonly #connection: SqliteConnection;
+  readonly #commit: (value: string, expected: string | undefined) => Promise<string>;
+  #isBegun = false;
+  #events = 0;
+  #isLost = false;
 
-  constructor(database: D) {
+  constructor(
+    database: D,
+    connection: SqliteConnection,
+    commit: (value: string, expected: string | undefined) => Promise<string>,
+  ) {
     this.#database = database;
-    database.exec("SAVEPOINT aether_event");
+    this.#connection = connection;
+    this.#commit = commit;
   }
 
-  get transaction(): D {
-    if (this.#isOver) throw new TransactionOverError();
-    return this.#database;
+  get isShared(): boolean {
+    return this.#events > 0;
   }
 
-  keep(): "kept" {
-    this.#isOver = true;
-    this.#database.exec("RELEASE aether_event");
-    return "kept";
+  reserve(signal: AbortSignal): Promise<void> | undefined {
+    return this.#connection.reserve(this, signal);
   }
 
-  drop(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#database.exec("ROLLBACK TO aether_event; RELEASE aether_event");
+  rest(): void {
+    if (!this.#isBegun && !this.#isLost) this.#connection.release(this);
+  }
+
+  enter(): HandlerScope<D> {
+    this.#assertKept();
+    if (this.#connection.reserve(this)) throw new BackendError("checkpoint", "the connection is in use");
+    if (!this.#isBegun) this.#connection.begin();
+    this.#isBegun = true;
+    return new SqliteScope(this.#database, this);
+  }
+
+  kept(): void {
+    this.#events++;
+  }
+
+  dropped(isLost: boolean): void {
+    if (this.isShared && !isLost) return;
+    this.#isLost = this.isShared;
+    this.#end();
+    this.#connection.rollback();
+  }
+
+  async commit(value: string, expected: string | undefined): Promise<string> {
+    try {
+      this.#assertKept();
+      return await this.#commit(value, expected);
+    } finally {
+      this.#end();
+      this.#connection.release(this);
+    }
+  }
+
+  discard(): void {
+    if (this.#isBegun) this.#connection.rollback();
+    this.#end();
+    this.#isLost = false;
+    this.#connection.release(this);
+  }
+
+  #end(): void {
+    this.#isBegun = false;
+    this.#events = 0;
+  }
+
+  #assertKept(): void {
+    if (!this.#isLost) return;
+    this.#isLost = false;
+    throw new TransactionLostError("a statement of a later event has ended the transaction");
   }
 }
 
-/** The answer of something synchronous. */
+const RECORD = "aether_record";
+/** With the waits below, about two seconds. */
+const COMMIT_TRIES = 60;
+const FIRST_COMMIT_WAIT = 5;
+const LONGEST_COMMIT_WAIT = 80;
+
+/** Undoes the replacement of the record, so that it is not read before it is committed. */
+function undone(database: SqliteDatabase): boolean {
+  try {
+    database.exec(`ROLLBACK TO ${RECORD}; RELEASE ${RECORD}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function commit(database: SqliteDatabase): void {
+  try {
+    database.exec("COMMIT");
+  } catch (cause) {
+    throw refusal(cause);
+  }
+}
+
+/** The result of something synchronous. */
 function answering<T>(work: () => T): Promise<T> {
   return new Promise((resolve) => resolve(attempt(work)));
 }
 
-/** Gives a database that is held by another connection a type: it says nothing of the work. */
+/** Gives the errors of SQLite a type. */
 function attempt<T>(work: () => T): T {
   try {
     return work();
-  } catch (cause) {
-    // Deno's `exec` throws it without its error code.
-    if (!(cause instanceof Error && /database (table )?is locked/.test(cause.message))) throw cause;
-    const advice = "another connection holds the database: set PRAGMA busy_timeout";
-    throw new BackendError("checkpoint", advice, { cause });
+  } catch (error) {
+    throw error instanceof CheckpointConflictError ? error : failureOf(error);
   }
 }

@@ -13,7 +13,7 @@ import type { StoredEvent } from "../event/types.ts";
 import { backoff } from "../sleep.ts";
 import { blame, type EventIdentity, HandlerFailure, inTime, isPending, referenceOf } from "./attempt.ts";
 import { isOfHistory } from "./ends.ts";
-import { ProjectionFencedError } from "./errors.ts";
+import { ProjectionFencedError, TransactionLostError, TransactionRefusedError } from "./errors.ts";
 import { checkRoom, eventOf, giveUp, giveUpIntent } from "./give_up.ts";
 import { HandlerTurn } from "./handler_context.ts";
 import { type HandlerSource, observedHandlers } from "./observation.ts";
@@ -123,6 +123,18 @@ export class Worker<Tx> {
   handle(event: StoredEvent, advance: Advance = moveOn): Promise<void> | undefined {
     const progress = this.#progress;
     if (advance === moveOn && progress.isBlocked(event.actorId)) return progress.leave(event);
+    const reserving = progress.unit?.reserve?.(this.#guard.signal);
+    return reserving ? this.#handleAfter(reserving, event, advance) : this.#handle(event, advance);
+  }
+
+  async #handleAfter(reserving: Promise<void>, event: StoredEvent, advance: Advance): Promise<void> {
+    await reserving;
+    this.#guard.check();
+    await this.#handle(event, advance);
+  }
+
+  #handle(event: StoredEvent, advance: Advance): Promise<void> | undefined {
+    const progress = this.#progress;
     const { failing } = progress.draft;
     const attempt = failing?.position === event.position ? failing.attempts + 1 : 1;
     const turn = new HandlerTurn(progress.unit, this.#projection.id.version, attempt);
@@ -134,7 +146,9 @@ export class Worker<Tx> {
       if (turn.broken) throw turn.broken.error;
       return this.#retry(event, advance, error, attempt);
     }
-    if (result !== undefined || turn.scope) return this.#handleSlowly(event, advance, turn, result);
+    if (result !== undefined || turn.scope || turn.broken) {
+      return this.#handleSlowly(event, advance, turn, result);
+    }
     turn.end("done");
     return progress.pass(event, advance, false);
   }
@@ -164,6 +178,8 @@ export class Worker<Tx> {
   ): Promise<void> {
     const progress = this.#progress;
     const isWaitedFor = isPending(result);
+    const isAlone = progress.isCareful || advance !== moveOn;
+    let isFlushing = false;
     let intent: ProjectionRecord["intent"];
     try {
       turn.hasReturned = !isWaitedFor;
@@ -179,17 +195,24 @@ export class Worker<Tx> {
       }
       if (intent) checkRoom(intent, progress.room);
       this.#guard.check();
+      if (turn.broken) throw turn.broken.error;
       if (turn.scope?.keep() === "full") {
+        isFlushing = true;
         await progress.flush();
+        isFlushing = false;
         turn.scope.keep();
       }
     } catch (cause) {
       turn.end({ reason: cause });
+      if (isFlushing) throw cause; // the writes of the events before
       throw blame(turn, cause, this.#guard);
     }
-    if (turn.scope) progress.useUnit();
+    if (turn.scope) progress.useUnit(event);
     turn.end("done");
-    if (!intent?.length) return await progress.pass(event, advance, isWaitedFor || intent !== undefined);
+    if (!intent?.length) {
+      await progress.pass(event, advance, isWaitedFor || intent !== undefined);
+      return isAlone && turn.scope ? await this.#commitAlone(advance) : undefined;
+    }
     progress.amend((draft) => {
       advance(draft, event);
       draft.handled++;
@@ -197,14 +220,27 @@ export class Worker<Tx> {
       draft.intent = intent;
       draft.intendedFor = referenceOf(event);
     });
-    await progress.commit();
+    await this.#commitAlone(advance);
     await this.finishIntent(advance !== moveOn);
+  }
+
+  /** Commits what an event did. A refused commit is met where the log is read, or is the failure of the retried event. */
+  async #commitAlone(advance: Advance): Promise<void> {
+    try {
+      await this.#progress.flush();
+    } catch (cause) {
+      if (advance === moveOn || !(cause instanceof TransactionRefusedError)) throw cause;
+      await this.#progress.takeBack();
+      throw new HandlerFailure(cause);
+    }
   }
 
   /** Tries an event again and again, and gives it up in the end. */
   async #retry(event: StoredEvent, advance: Advance, error: unknown, failed: number): Promise<void> {
     for (let attempts = failed;; attempts++) {
       if (await this.#failed(event, advance, error, attempts)) return;
+      await this.#progress.unit?.reserve?.(this.#guard.signal);
+      this.#guard.check();
       const turn = new HandlerTurn(this.#progress.unit, this.#projection.id.version, attempts + 1);
       try {
         return await this.#finish(event, advance, turn, this.#call(event, turn));
@@ -238,12 +274,14 @@ export class Worker<Tx> {
   }
 
   /**
-   * Takes a failed read of the log: an event that its schema or an upcaster refuses counts as an attempt of its handler
-   * that failed. The log is then to be read again from the record's position.
+   * Takes a failed read of the log, or a failed commit: an event that its schema or an upcaster refuses, or whose writes the
+   * database refuses, counts as an attempt of its handler that failed. The log is then to be read again from the record's
+   * position.
    *
    * @throws What is no refusal of an event.
    */
   async refused(error: unknown, advance: Advance = moveOn): Promise<void> {
+    if (error instanceof TransactionRefusedError) return await this.#writesRefused(error);
     if (!(error instanceof EventSchemaError)) throw error;
     const { eventId: id, eventType, actorId, version, position } = error;
     const event: EventIdentity = { id, eventType, actorId, version, position };
@@ -252,6 +290,14 @@ export class Worker<Tx> {
     const { failing } = progress.draft;
     const attempts = failing?.position === position ? failing.attempts + 1 : 1;
     await this.#failed(event, advance, error, attempts);
+  }
+
+  async #writesRefused(error: TransactionRefusedError): Promise<void> {
+    const event = await this.#progress.takeBack();
+    if (!event || error instanceof TransactionLostError) return;
+    const { failing } = this.#progress.draft;
+    const attempts = failing?.position === event.position ? failing.attempts + 1 : 1;
+    await this.#failed(event, moveOn, error, attempts);
   }
 
   #call(event: StoredEvent, turn: HandlerTurn<Tx>): HandlerResult | Promise<HandlerResult> {
