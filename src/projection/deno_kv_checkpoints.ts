@@ -25,7 +25,12 @@ import {
   whileBusy,
 } from "../store/deno_kv/failures.ts";
 import type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
-import { CheckpointConflictError, DamagedCheckpointError, type ProjectionId } from "./errors.ts";
+import {
+  CheckpointConflictError,
+  DamagedCheckpointError,
+  type ProjectionId,
+  TransactionRefusedError,
+} from "./errors.ts";
 import { KvScope, type KvTransaction, KvWrites } from "./kv_transaction.ts";
 
 /** Where in the database the checkpoints lie. */
@@ -46,6 +51,7 @@ interface Head {
   readonly text: Uint8Array;
 }
 
+const DEFAULT_PREFIX = "aether";
 const PIECE_BYTES = 60_000;
 /** With the pieces in one atomic operation beside a read model. */
 const MOST_PIECES = 3;
@@ -101,7 +107,7 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
     pathOrKv?: string | Deno.Kv,
     options?: DenoKvCheckpointsOptions,
   ): Promise<DenoKvCheckpoints> {
-    const { prefix = "aether", namespace = "default" } = readOptions(options, ({ ...fields }) => {
+    const { prefix = DEFAULT_PREFIX, namespace = "default" } = readOptions(options, ({ ...fields }) => {
       checkKnown<DenoKvCheckpointsOptions>(fields, OPTIONS);
       return fields;
     });
@@ -162,6 +168,7 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
         return result.versionstamp;
       } catch (error) {
         if (error instanceof CheckpointConflictError) throw error;
+        if (!writes.isEmpty && isOfWrites(error)) throw refusal(error);
         if (commitFailure(error) !== "busy" || attempt === BUSY_TRIES) {
           throw backendError("checkpoint", error);
         }
@@ -188,7 +195,8 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
   begin(id: ProjectionId): UnitOfWork<KvTransaction> {
     const writes = new KvWrites();
     return {
-      enter: (): HandlerScope<KvTransaction> => new KvScope(this.#kv, writes),
+      enter: (): HandlerScope<KvTransaction> =>
+        new KvScope(this.#kv, writes, [this.#base[0], DEFAULT_PREFIX]),
       commit: async (value, expected) => {
         try {
           return await this.#commit(id, value, expected, writes);
@@ -244,4 +252,16 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
   #piece({ name, version }: ProjectionId, piece: number): Deno.KvKey {
     return [...this.#base, "projection piece", name, version, piece];
   }
+}
+
+/** The texts of Deno KV, and of KV Connect, for keys and values that they do not take. */
+const WRITES_REFUSED =
+  /too (large|many mutations)|cannot be empty|could not be cloned|invalid key|expected string, number|TooLarge|TooMany(Mutations|Writes)|status=400/i;
+
+function isOfWrites(error: unknown): boolean {
+  return commitFailure(error) === "refused" && error instanceof Error && WRITES_REFUSED.test(error.message);
+}
+
+function refusal(cause: unknown): TransactionRefusedError {
+  return new TransactionRefusedError((cause as Error).message, { cause });
 }

@@ -5,23 +5,38 @@
  * @module
  */
 
+import { serialize } from "node:v8";
 import { utf8Length } from "../event/text.ts";
+import { backendError, whileBusy } from "../store/deno_kv/failures.ts";
 import {
   MAX_ATOMIC_BYTES,
   MAX_ATOMIC_KEY_BYTES,
+  MAX_KEY_BYTES,
   MAX_MUTATIONS,
   MAX_VALUE_BYTES,
 } from "../store/deno_kv/layout.ts";
 import type { HandlerScope } from "./checkpoints.ts";
-import { TransactionOverError, TransactionTooLargeError } from "./errors.ts";
+import { TransactionOverError, TransactionRefusedError, TransactionTooLargeError } from "./errors.ts";
 
-/** Writes to a read model in Deno KV. Reads show the writes before them, of this event and of those before it. */
+/**
+ * Writes to a read model in Deno KV. Reads show the writes before them, of this event and of those before it. Keys below the
+ * prefix of the checkpoints, and below `["aether"]`, are the library's own, and can be read alone.
+ */
 export interface KvTransaction {
   /** The value of a key; `null` where there is none. */
   get<T = unknown>(key: Deno.KvKey): Promise<T | null>;
-  /** Sets a key, when the checkpoint is committed. */
+  /**
+   * Sets a key, when the checkpoint is committed.
+   *
+   * @throws {TransactionRefusedError} If Deno KV does not take the key or the value, or the key is the library's own.
+   * @throws {TransactionTooLargeError} If the value is larger than Deno KV takes.
+   */
   set(key: Deno.KvKey, value: unknown): void;
-  /** Deletes a key, when the checkpoint is committed. */
+  /**
+   * Deletes a key, when the checkpoint is committed.
+   *
+   * @throws {TransactionRefusedError} If Deno KV does not take the key, or it is the library's own.
+   */
   delete(key: Deno.KvKey): void;
 }
 
@@ -99,13 +114,20 @@ export class KvWrites {
 export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
   readonly #kv: Deno.Kv;
   readonly #before: KvWrites;
+  readonly #ownPrefixes: readonly string[];
   readonly #own = new KvWrites();
   #isOver = false;
+  #broken: { readonly error: unknown } | undefined;
 
-  /** Begins. */
-  constructor(kv: Deno.Kv, before: KvWrites) {
+  /**
+   * Begins.
+   *
+   * @param ownPrefixes The first parts of keys that are the library's own.
+   */
+  constructor(kv: Deno.Kv, before: KvWrites, ownPrefixes: readonly string[]) {
     this.#kv = kv;
     this.#before = before;
+    this.#ownPrefixes = ownPrefixes;
   }
 
   /** Itself. */
@@ -116,28 +138,40 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
   /** The value of a key. */
   async get<T = unknown>(key: Deno.KvKey): Promise<T | null> {
     this.#assertOpen();
+    checkKey(key);
     const name = nameOf(key);
     const write = this.#own.find(name) ?? this.#before.find(name);
     // A copy: the handler may change what it gets, as it may what the database gives it.
-    if (write) return write.value === undefined ? null : structuredClone(write.value.of) as T;
-    const { value } = await this.#kv.get<T>(key);
-    return value;
+    if (write) return write.value === undefined ? null : copyOf(write.value.of) as T;
+    try {
+      const { value } = await whileBusy(() => this.#kv.get<T>(key));
+      return value;
+    } catch (cause) {
+      const error = backendError("checkpoint", cause);
+      this.#broken ??= { error };
+      throw error;
+    }
+  }
+
+  /** Why the database could not be read. */
+  get broken(): { readonly error: unknown } | undefined {
+    return this.#broken;
   }
 
   /** Sets a key. */
   set(key: Deno.KvKey, value: unknown): void {
     this.#assertOpen();
-    if (value === undefined) throw new TypeError("the value must not be undefined: use delete()");
-    const of = structuredClone(value);
-    const size = sizeOf(of);
+    const keyBytes = this.#checkWrite(key);
+    if (value === undefined) throw new TransactionRefusedError("the value is undefined: use delete()");
+    const { of, size } = stored(value);
     if (size > MAX_VALUE_BYTES) throw new TransactionTooLargeError("bytes", size, MAX_VALUE_BYTES);
-    this.#put(key, { of }, size);
+    this.#put(key, keyBytes, { of }, size);
   }
 
   /** Deletes a key. */
   delete(key: Deno.KvKey): void {
     this.#assertOpen();
-    this.#put(key, undefined, 0);
+    this.#put(key, this.#checkWrite(key), undefined, 0);
   }
 
   /** Adds the writes to the unit. */
@@ -156,10 +190,21 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
     this.#own.clear();
   }
 
-  #put(key: Deno.KvKey, value: KvWrite["value"], size: number): void {
-    const name = nameOf(key);
-    const keyBytes = utf8Length(name);
-    this.#own.put(name, { key: [...key], value, keyBytes, bytes: 2 * keyBytes + size });
+  #put(key: Deno.KvKey, keyBytes: number, value: KvWrite["value"], size: number): void {
+    const copy = key.map((part) => part instanceof Uint8Array ? part.slice() : part);
+    const bytes = (value ? 2 : 1) * keyBytes + size;
+    this.#own.put(nameOf(key), { key: copy, value, keyBytes: value ? keyBytes : 0, bytes });
+  }
+
+  /** Returns how many bytes a key takes. */
+  #checkWrite(key: Deno.KvKey): number {
+    const bytes = checkKey(key);
+    if (!this.#ownPrefixes.includes(key[0] as string)) return bytes;
+    throw new TransactionRefusedError(
+      `keys that begin with ${
+        JSON.stringify(key[0])
+      } are the library's own: write the read model below another one`,
+    );
   }
 
   #assertOpen(): void {
@@ -167,27 +212,111 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
   }
 }
 
-/** A text that no two keys share, and that is no shorter than the key is in the database. */
+/**
+ * Returns how many bytes a key takes in the database.
+ *
+ * @throws {TransactionRefusedError} If Deno KV does not take it.
+ */
+function checkKey(key: Deno.KvKey): number {
+  if (!Array.isArray(key) || key.length === 0) {
+    throw new TransactionRefusedError("a key is a list of at least one part");
+  }
+  let bytes = 0;
+  for (const part of key) bytes += partBytes(part);
+  if (bytes <= MAX_KEY_BYTES) return bytes;
+  throw new TransactionRefusedError(`a key takes ${bytes} bytes, and Deno KV takes ${MAX_KEY_BYTES}`);
+}
+
+/** The length of a bigint is one byte. */
+const MAX_BIGINT_BYTES = 255;
+
+/** A tag, the bytes in which a zero counts twice, and a terminator. */
+function partBytes(part: unknown): number {
+  switch (typeof part) {
+    case "string":
+      return utf8Length(part) + zeros(part) + 2;
+    case "number":
+      return 9;
+    case "boolean":
+      return 1;
+    case "bigint": {
+      const length = Math.ceil((part < 0n ? -part : part).toString(16).length / 2);
+      if (length > MAX_BIGINT_BYTES) {
+        throw new TransactionRefusedError("a bigint of a key takes 255 bytes at most");
+      }
+      return length + 2;
+    }
+  }
+  if (part instanceof Uint8Array) {
+    return part.length + part.reduce((sum, byte) => sum + (byte === 0 ? 1 : 0), 0) + 2;
+  }
+  throw new TransactionRefusedError("a part of a key is a string, number, bigint, boolean or Uint8Array");
+}
+
+function zeros(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf("\0"); at >= 0; at = text.indexOf("\0", at + 1)) count++;
+  return count;
+}
+
+/** A text that no two keys share. */
 function nameOf(key: Deno.KvKey): string {
-  if (!Array.isArray(key) || key.length === 0) throw new TypeError("a key is a list of at least one part");
   return JSON.stringify(key.map((part) => {
     if (part instanceof Uint8Array) return ["bytes", part.toHex()];
     if (typeof part === "bigint") return ["bigint", String(part)];
     if (typeof part === "number") return ["number", Object.is(part, -0) ? "-0" : String(part), ""];
-    if (typeof part === "string" || typeof part === "boolean") return [typeof part, part];
-    throw new TypeError("a part of a key is a string, number, bigint, boolean or Uint8Array");
+    return [typeof part, part];
   }));
 }
 
-/** About how many bytes a value takes in the database: an upper bound for JSON-like values. */
-function sizeOf(value: unknown, depth = 0): number {
-  if (typeof value === "string") return 8 + 2 * value.length;
-  if (typeof value !== "object" || value === null || depth > 100) return 16;
-  if (ArrayBuffer.isView(value)) return 16 + value.byteLength;
-  let size = 16;
-  if (value instanceof Map) {
-    for (const [key, item] of value) size += sizeOf(key, depth + 1) + sizeOf(item, depth + 1);
-  } else if (value instanceof Set) { for (const item of value) size += sizeOf(item, depth + 1); }
-  else for (const [key, item] of Object.entries(value)) size += 8 + 2 * key.length + sizeOf(item, depth + 1);
-  return size;
+const KV_U64_BYTES = 8;
+
+function isKvU64(value: unknown): value is Deno.KvU64 {
+  return typeof Deno.KvU64 === "function" && value instanceof Deno.KvU64;
+}
+
+/**
+ * A copy of a value, and the bytes that it takes in the database: V8's own format, as Deno KV writes it, except for bytes.
+ *
+ * @throws {TransactionRefusedError} If it cannot be cloned.
+ */
+function stored(value: unknown): { readonly of: unknown; readonly size: number } {
+  if (value instanceof Uint8Array) return { of: value.slice(), size: value.length };
+  if (isKvU64(value)) return { of: value, size: KV_U64_BYTES };
+  try {
+    const of = structuredClone(value);
+    const size = serialize(of).length;
+    if (size <= MAX_VALUE_BYTES) return { of, size };
+    const smaller = packed(of, new Map());
+    return { of: smaller, size: serialize(smaller).length };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TransactionRefusedError(`the value cannot be stored (${reason})`, { cause });
+  }
+}
+
+/**
+ * The value with arrays as a program makes them. V8 takes the arrays of a clone for sparse ones, and writes each index too,
+ * which makes them up to twice as large.
+ */
+function packed(value: unknown, seen: Map<object, unknown>): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (seen.has(value)) return seen.get(value);
+  if (Array.isArray(value) && Object.keys(value).length === value.length) {
+    const items: unknown[] = [];
+    seen.set(value, items);
+    for (const item of value) items.push(packed(item, seen));
+    return items;
+  }
+  seen.set(value, value);
+  if (value instanceof Map) { for (const [key, item] of [...value]) value.set(key, packed(item, seen)); }
+  else if (Object.getPrototypeOf(value) === Object.prototype) {
+    const fields = value as Record<string, unknown>;
+    for (const [name, item] of Object.entries(fields)) fields[name] = packed(item, seen);
+  }
+  return value;
+}
+
+function copyOf(value: unknown): unknown {
+  return isKvU64(value) ? value : structuredClone(value);
 }

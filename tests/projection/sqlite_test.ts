@@ -53,7 +53,7 @@ function open(schema: string, folder = Deno.makeTempDirSync()): File {
       const row = other.prepare("SELECT value FROM aether_projection WHERE name = ?").get(name);
       return JSON.parse((row as { value: string }).value);
     },
-    [Symbol.dispose]() {
+    [Symbol.dispose](): void {
       if (database.isOpen) database.close();
       other.close();
       Deno.removeSync(folder, { recursive: true });

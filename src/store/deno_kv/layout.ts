@@ -17,6 +17,8 @@
 
 import { utf8Length } from "../../event/text.ts";
 
+/** The most bytes of a key. */
+export const MAX_KEY_BYTES = 2_048;
 /** The most bytes of a value. */
 export const MAX_VALUE_BYTES = 65_536;
 /** The most checks of an atomic operation over KV Connect. */
