@@ -182,6 +182,10 @@ export class TransactionOverError extends AetherError {
  * ```
  */
 export class TransactionRefusedError extends AetherError {
+  static {
+    registerClass(this, "TransactionRefusedError");
+  }
+
   /** Always `"TransactionRefusedError"`. */
   override readonly name = "TransactionRefusedError";
 
@@ -192,7 +196,11 @@ export class TransactionRefusedError extends AetherError {
 }
 
 /** The writes of earlier events are gone with those of a later one, which alone was refused. */
-export class TransactionLostError extends TransactionRefusedError {}
+export class TransactionLostError extends TransactionRefusedError {
+  static {
+    registerClass(this, "TransactionLostError");
+  }
+}
 
 /** One event's writes are more than one transaction takes. Nothing of them was written. */
 export class TransactionTooLargeError extends AetherError {

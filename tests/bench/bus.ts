@@ -19,7 +19,7 @@ import {
 import { BackedEventStore } from "../../src/store/backed_event_store.ts";
 import type { KvBackend } from "../../src/store/deno_kv/backend.ts";
 import { openKvBackend } from "../../src/store/deno_kv/open.ts";
-import { MemoryBackend } from "../../src/store/memory/backend.ts";
+import { logOf, MemoryBackend } from "../../src/store/memory/backend.ts";
 import { setUpStore, type StoreSetup } from "../../src/store/options.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { type Group, type GroupOptions, rate, type Row } from "./harness.ts";
@@ -204,7 +204,7 @@ function setUp(telemetry: "none registered" | "null"): StoreSetup {
 async function saveObservedInMemory(count: number, telemetry: "none registered" | "null"): Promise<number> {
   const setup = setUp(telemetry);
   await using store = new BackedEventStore(
-    new MemoryBackend(new InMemoryStorage().log("default")),
+    new MemoryBackend(logOf(new InMemoryStorage(), "default")),
     setup,
   );
   return await saveAll(store, count);

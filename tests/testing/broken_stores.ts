@@ -9,7 +9,7 @@ import { BackedEventStore } from "../../src/store/backed_event_store.ts";
 import type { LogBatch, LogFollow, LogRead } from "../../src/store/backend.ts";
 import { type Commit, NEW_ACTOR, numberPart } from "../../src/store/commit.ts";
 import { VersionConflictError } from "../../src/store/errors.ts";
-import { MemoryBackend, type MemoryLog } from "../../src/store/memory/backend.ts";
+import { logOf as logOfStorage, MemoryBackend, type MemoryLog } from "../../src/store/memory/backend.ts";
 import { InMemoryEventStore, InMemoryStorage } from "../../src/store/memory/mod.ts";
 import { type EventStoreOptions, setUpStore } from "../../src/store/options.ts";
 import type { Snapshot, SnapshotInput } from "../../src/store/snapshot.ts";
@@ -38,7 +38,7 @@ function turn(): Promise<void> {
 
 /** The log that a store lies in. */
 function logOf({ storage, namespace = "default" }: Opening): MemoryLog {
-  return storage.log(namespace);
+  return logOfStorage(storage, namespace);
 }
 
 /** A harness of stores over one storage. */
@@ -414,7 +414,7 @@ export const brokenStores: readonly BrokenStore[] = [
     harness: {
       setUp(): BackendUnderTest {
         const storage = new InMemoryStorage();
-        const log = storage.log("default");
+        const log = logOfStorage(storage, "default");
         let length = 0;
         return {
           open: (options) => new InMemoryEventStore({ ...options, storage }),
@@ -440,7 +440,7 @@ export const brokenStores: readonly BrokenStore[] = [
     harness: {
       setUp(): BackendUnderTest {
         const storage = new InMemoryStorage();
-        const { events, actors, snapshots } = storage.log("default");
+        const { events, actors, snapshots } = logOfStorage(storage, "default");
         return {
           open: (options) => new InMemoryEventStore({ ...options, storage }),
           deleteLog: () => {

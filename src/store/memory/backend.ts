@@ -99,23 +99,29 @@ export class InMemoryStorage {
     registerClass(this, "InMemoryStorage/1");
   }
 
-  readonly #logs = new Map<string, MemoryLog>();
+  /** Is empty. */
+  constructor() {
+    const logs = new Map<string, MemoryLog>();
+    const value = (namespace: string): MemoryLog => {
+      let log = logs.get(namespace);
+      if (!log) logs.set(namespace, log = new MemoryLog());
+      return log;
+    };
+    Object.defineProperty(this, LOG_OF, { value });
+  }
 
   /** Makes `instanceof` recognise storages of another copy of this library in the same program. */
   static [Symbol.hasInstance](value: unknown): boolean {
     return isInstance(this, value);
   }
+}
 
-  /**
-   * The log of a namespace.
-   *
-   * @internal Used by the stores.
-   */
-  log(namespace: string): MemoryLog {
-    let log = this.#logs.get(namespace);
-    if (!log) this.#logs.set(namespace, log = new MemoryLog());
-    return log;
-  }
+/** The key of a storage's logs. It is no part of its type, and registered, so that another copy of this library finds them. */
+const LOG_OF = Symbol.for("@flowmade-one/aether/InMemoryStorage/1/log");
+
+/** The log of a namespace. */
+export function logOf(storage: InMemoryStorage, namespace: string): MemoryLog {
+  return (storage as unknown as Record<symbol, (namespace: string) => MemoryLog>)[LOG_OF]!(namespace);
 }
 
 /** The backend of an in-memory store. Commits are synchronous, and so atomic. */

@@ -20,7 +20,7 @@ import { InvalidArgumentError } from "../../errors.ts";
 import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
 import { type EventStoreOptions, setUpStore, STORE_OPTIONS } from "../options.ts";
-import { InMemoryStorage, MemoryBackend } from "./backend.ts";
+import { InMemoryStorage, logOf, MemoryBackend } from "./backend.ts";
 
 export * from "../mod.ts";
 export { InMemoryStorage } from "./backend.ts";
@@ -67,6 +67,6 @@ export class InMemoryEventStore<E extends Event = Event> extends BackedEventStor
       throw new InvalidArgumentError("options.storage", "must be an InMemoryStorage");
     });
     const setup = setUpStore(options);
-    super(new MemoryBackend(storage.log(setup.namespace)), setup);
+    super(new MemoryBackend(logOf(storage, setup.namespace)), setup);
   }
 }
