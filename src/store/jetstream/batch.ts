@@ -31,6 +31,15 @@ export async function publishBatch(
   messages: readonly OutgoingMessage[],
   options?: PublishOptions,
 ): Promise<PublishOutcome> {
+  return await publisher.publishAll(batchOf(messages), options);
+}
+
+/**
+ * Messages as they are sent as one atomic batch.
+ *
+ * @throws {InvalidArgumentError} if there are no messages, or more than {@linkcode MAX_BATCH_MESSAGES}.
+ */
+export function batchOf(messages: readonly OutgoingMessage[]): OutgoingMessage[] {
   if (messages.length < 1 || messages.length > MAX_BATCH_MESSAGES) {
     throw new InvalidArgumentError(
       "messages",
@@ -38,7 +47,7 @@ export async function publishBatch(
     );
   }
   const id = randomToken(); // 64 characters at most
-  const outgoing = messages.map(({ subject, data, headers }, index): OutgoingMessage => {
+  return messages.map(({ subject, data, headers }, index): OutgoingMessage => {
     const commit: readonly HeaderField[] = index === messages.length - 1 ? [["Nats-Batch-Commit", "1"]] : [];
     const block = encodeHeaders([
       ["Nats-Batch-Id", id],
@@ -47,7 +56,6 @@ export async function publishBatch(
     ]);
     return { subject, data, headers: headers ? joined(block, headers) : block };
   });
-  return await publisher.publishAll(outgoing, options);
 }
 
 /** The lines of two header blocks as one block. */

@@ -123,15 +123,15 @@ export class EventLog {
   /**
    * The last message of a subject, from the leader.
    *
-   * @param deadline When to give up, on the clock of `performance.now()`.
+   * @param signal Ends the wait: it rejects with the signal's reason.
    */
-  lastOf(subject: string, deadline?: number): Promise<StoredMessage | undefined> {
-    return this.#get({ last_by_subj: subject }, deadline);
+  lastOf(subject: string, signal?: AbortSignal): Promise<StoredMessage | undefined> {
+    return this.#get({ last_by_subj: subject }, signal);
   }
 
   /** The first message of a subject from a sequence on, from the leader. It scans; use it where that is rare. */
-  nextOf(subject: string, sequence: number): Promise<StoredMessage | undefined> {
-    return this.#get({ next_by_subj: subject, seq: sequence });
+  nextOf(subject: string, sequence: number, signal?: AbortSignal): Promise<StoredMessage | undefined> {
+    return this.#get({ next_by_subj: subject, seq: sequence }, signal);
   }
 
   /** The last message, of all or of those that a filter chooses, from the leader. */
@@ -145,7 +145,11 @@ export class EventLog {
    * Repeats a read that shows less than is known to be there, for as long as it may come from a leader that has been
    * deposed and has not noticed: only a leader in office may say that something is lost.
    */
-  async upToDate<T>(read: () => Promise<T>, isBehind: (found: T) => boolean): Promise<T> {
+  async upToDate<T>(
+    read: () => Promise<T>,
+    isBehind: (found: T) => boolean,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const deadline = performance.now() + LONGEST_DELUSION;
     let inOfficeSince = Infinity;
     for (let attempt = 1;; attempt++) {
@@ -155,7 +159,7 @@ export class EventLog {
       const now = performance.now();
       if (!replicated || now > deadline || now > inOfficeSince + TIME_TO_CATCH_UP) return found;
       inOfficeSince = inOffice ? Math.min(now, inOfficeSince) : Infinity;
-      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
+      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), signal);
     }
   }
 
@@ -273,9 +277,9 @@ export class EventLog {
     if (left > LONG_TO_LIVE) this.#soundUntil = now + LOOK_VALIDITY;
   }
 
-  #get(query: MessageQuery, deadline?: number): Promise<StoredMessage | undefined> {
+  #get(query: MessageQuery, signal?: AbortSignal): Promise<StoredMessage | undefined> {
     const { stream } = this.layout;
-    return this.#patiently(() => this.#found(() => this.requests.getMessage(stream, query)), deadline);
+    return this.#patiently(() => this.#found(() => this.requests.getMessage(stream, query)), signal);
   }
 
   /** A message that may be of any actor: that there is none, or one of another log, may mean that the log was replaced. */
@@ -285,9 +289,8 @@ export class EventLog {
     return message;
   }
 
-  #patiently<T>(read: () => Promise<T>, deadline = Infinity): Promise<T> {
-    const patience = Math.min(this.#patience, deadline - performance.now());
-    return patiently(patience, read, () => this.isClosed);
+  #patiently<T>(read: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return patiently(this.#patience, read, () => this.isClosed, signal);
   }
 }
 

@@ -6,6 +6,7 @@
 
 import { AetherError } from "../../errors.ts";
 import { backoff, sleep } from "../../sleep.ts";
+import { abortable } from "../batches.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
 import { type NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { PublishOutcome, Stored } from "./acknowledgement.ts";
@@ -17,6 +18,8 @@ export const WRONG_LAST_SEQUENCE = 10_071;
 export const WRITE_IN_FLIGHT = 10_164;
 const BATCH_INCOMPLETE = 10_176;
 const TOO_MANY_BATCHES = 10_210;
+/** The server's queue of what it has not stored yet is full. */
+const TOO_MANY_REQUESTS = 10_167;
 const STREAM_STORE_FAILED = 10_077;
 const INSUFFICIENT_RESOURCES = 10_023;
 const STORAGE_EXCEEDED = 10_047;
@@ -36,7 +39,8 @@ export function isConflict(code: number): boolean {
 
 /** Whether the very same publication may be taken later, and was certainly not stored now. */
 export function isMomentary(code: number): boolean {
-  return code === BATCH_INCOMPLETE || code === TOO_MANY_BATCHES || NO_LEADER.has(code);
+  return code === BATCH_INCOMPLETE || code === TOO_MANY_BATCHES || code === TOO_MANY_REQUESTS ||
+    NO_LEADER.has(code);
 }
 
 /** Whether JetStream is not there for this account. */
@@ -52,20 +56,22 @@ export const LONGEST_WAIT = 500;
 /**
  * Repeats a read for as long as there is no leader, no connection, or no answer.
  *
- * @param isHopeless Says that there will never be one again.
+ * @param isHopeless Returns true if there will never be one again.
+ * @param signal Ends the wait: it rejects with the signal's reason.
  */
 export async function patiently<T>(
   patience: number,
   read: () => Promise<T>,
   isHopeless: () => boolean = () => false,
+  signal?: AbortSignal,
 ): Promise<T> {
   const deadline = performance.now() + patience;
   for (let attempt = 1;; attempt++) {
     try {
-      return await read();
+      return await abortable(read(), signal);
     } catch (error) {
       if (!isTransient(error) || performance.now() > deadline || isHopeless()) throw error;
-      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
+      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), signal);
     }
   }
 }

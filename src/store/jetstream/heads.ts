@@ -104,11 +104,11 @@ export class Heads {
   /**
    * Reads a head from the leader.
    *
-   * @param deadline When to give up, on the clock of `performance.now()`.
+   * @param signal Ends the wait: it rejects with the signal's reason.
    * @throws {DamagedHistoryError} If the actor's latest commit cannot be read, or is behind what this store has seen.
    */
-  async read(actorId: string, deadline?: number): Promise<Head> {
-    const { head, fault } = await this.latest(actorId, deadline);
+  async read(actorId: string, signal?: AbortSignal): Promise<Head> {
+    const { head, fault } = await this.latest(actorId, signal);
     if (fault) throw fault;
     return head;
   }
@@ -117,18 +117,23 @@ export class Heads {
    * Reads an actor's latest commit from the leader. Sequences tell an older head from the present one: versions may be
    * equal, as after a `takeOver`.
    *
+   * @param signal Ends the wait: it rejects with the signal's reason.
    * @param seen A head that was seen before: what is read is not older.
    * @throws {DamagedHistoryError} If it cannot be read.
    */
-  async latest(actorId: string, deadline?: number, seen?: Head): Promise<Latest> {
+  async latest(actorId: string, signal?: AbortSignal, seen?: Head): Promise<Latest> {
     const cached = this.cached(actorId);
     const known = cached && cached.sequence >= (seen?.sequence ?? 0) ? cached : seen;
-    const { message, head, isBehind } = await this.#log.upToDate(async () => {
-      const message = await this.#log.lastOf(this.#log.layout.subject(actorId), deadline);
-      if (!message) return await this.#withoutMessage(actorId, known);
-      const head = headAfter(this.#header(message));
-      return { message, head, isBehind: head.sequence < (known?.sequence ?? 0) };
-    }, ({ isBehind }) => isBehind);
+    const { message, head, isBehind } = await this.#log.upToDate(
+      async () => {
+        const message = await this.#log.lastOf(this.#log.layout.subject(actorId), signal);
+        if (!message) return await this.#withoutMessage(actorId, known);
+        const head = headAfter(this.#header(message));
+        return { message, head, isBehind: head.sequence < (known?.sequence ?? 0) };
+      },
+      ({ isBehind }) => isBehind,
+      signal,
+    );
     if (known && isBehind) {
       await this.#log.assertSame();
       return { message, head, fault: lostHead(actorId, head, known) };

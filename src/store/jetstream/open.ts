@@ -114,7 +114,8 @@ export async function openJetStreamBackend(
     const domain = settings.domain ?? (address.writePrefix === "" ? connection.info?.domain : undefined);
     const warnOfHearers = hearersWarning(layout, setup.warn);
     const answers = new AcknowledgementReader(layout.stream, domain, (other) => warnOfHearers([other]));
-    const publisher = new Publisher(state, answers, { timeout, maxInFlight: settings.maxInFlight });
+    const { maxInFlight, saveTimeout } = settings;
+    const publisher = new Publisher(state, answers, { timeout: Math.min(timeout, saveTimeout), maxInFlight });
     closing.push(() => publisher.close());
     // Without domains, a single stream hears a subject.
     if (domain !== undefined) warnOfHearers(await findHearers(connection, layout));
@@ -137,9 +138,10 @@ export async function openJetStreamBackend(
       actors,
       heads,
       publisher,
-      timeout: settings.saveTimeout,
+      timeout: saveTimeout,
       warn,
     });
+    closing.push(() => writer.close());
     const snapshots = new Snapshots(bucket, log, checksum, warn);
     const limits = limitsOf(state.maxPayload);
     const sweeper = new Sweeper({ log, records, expired, retention, warn: warn });
@@ -187,9 +189,12 @@ function checkServer({ info }: NatsConnection): void {
 }
 
 function isOlder(version: string, required: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map((part) => parseInt(part));
-  const [requiredMajor = 0, requiredMinor = 0] = required.split(".").map(Number);
-  return major < requiredMajor || (major === requiredMajor && minor < requiredMinor);
+  const parts = version.split(".").map((part) => parseInt(part));
+  for (const [index, least] of required.split(".").map(Number).entries()) {
+    const part = parts[index] ?? 0;
+    if (part !== least) return part < least;
+  }
+  return false;
 }
 
 function limitsOf(maxPayload: number): StoreLimits {

@@ -43,6 +43,10 @@ const DEFAULT_TIMEOUT_MS = 5_000;
 
 /** One who publishes, and is called when it is known what became of it: once, and perhaps before `submit()` returns. */
 export interface Publication {
+  /** Whether it is no longer to be sent; asked when its turn comes, at a time on the clock of `performance.now()`. */
+  isOver?(now: number): boolean;
+  /** Called when it is sent. */
+  onSent?(): void;
   /** It was sent, and this is known. */
   onOutcome(outcome: PublishOutcome): void;
   /** Nothing was sent. */
@@ -70,6 +74,7 @@ export class Publisher implements ConnectionListener {
   #outage: ReturnType<typeof setTimeout> | undefined;
   #idle: PromiseWithResolvers<void> | undefined;
   #closed = false;
+  #isPumping = false;
 
   /**
    * Subscribes to its inbox. The connection stays the caller's.
@@ -122,15 +127,22 @@ export class Publisher implements ConnectionListener {
 
   /**
    * Does what `publishAll()` does, without a promise.
+   *
+   * @returns Whether it was sent or refused at once; false if it waits for its turn.
    */
-  submit(messages: readonly OutgoingMessage[], publication: Publication, options?: PublishOptions): void {
+  submit(messages: readonly OutgoingMessage[], publication: Publication, options?: PublishOptions): boolean {
     const answers = options?.answers ?? this.#answers;
     const signal = options?.signal;
-    if (signal?.aborted) return publication.onNotSent(signal.reason);
+    if (signal?.aborted) {
+      publication.onNotSent(signal.reason);
+      return true;
+    }
     const waits = this.#queue.size > 0 || this.#inbox.waiting >= this.#maxInFlight ||
       !this.#state.isConnected;
-    if (!waits || this.#closed || this.#state.isClosed) this.#send(messages, publication, answers);
+    const sends = !waits || this.#closed || this.#state.isClosed;
+    if (sends) this.#send(messages, publication, answers);
     else this.#enqueue(messages, publication, answers, signal);
+    return sends;
   }
 
   /** Resolves when nothing is in flight or queued. */
@@ -193,13 +205,13 @@ export class Publisher implements ConnectionListener {
   ): void {
     const fault = this.#faultOf(messages);
     if (fault) return publication.onNotSent(fault);
-    const last = messages[messages.length - 1]!;
-    const reply = this.#inbox.expect(new Acknowledgement(last.subject, publication, answers, this.#settled));
+    const reply = this.#inbox.expect(new Acknowledgement(messages, publication, answers, this.#settled));
     try {
       // One turn, so that nothing comes between: the server takes a connection's messages in order.
       for (let index = 0; index < messages.length; index++) {
         this.#sender.publish(messages[index]!, index === messages.length - 1 ? reply : "");
       }
+      publication.onSent?.();
     } catch (error) {
       // The client refuses before it sends anything of that message (a blank in the subject, a closed connection);
       // of a batch without its last message the server stores nothing.
@@ -227,14 +239,23 @@ export class Publisher implements ConnectionListener {
 
   /** Called when a publication has its outcome. */
   readonly #settled = (): void => {
-    if (this.#queue.size > 0) queueMicrotask(() => this.#pump());
-    else if (this.#idle) queueMicrotask(() => this.#settleIdle());
+    if (this.#queue.size > 0) {
+      if (this.#isPumping) return;
+      this.#isPumping = true;
+      queueMicrotask(() => this.#pump());
+    } else if (this.#idle) queueMicrotask(() => this.#settleIdle());
   };
 
   #pump(): void {
+    this.#isPumping = false;
+    const now = performance.now();
     for (const queued of this.#queue) {
       if (this.#inbox.waiting >= this.#maxInFlight || !this.#state.isConnected) return;
       this.#drop(queued);
+      if (queued.publication.isOver?.(now)) {
+        queued.publication.onNotSent(new NotConnectedError("The deadline has passed."));
+        continue;
+      }
       this.#send(queued.messages, queued.publication, queued.answers);
     }
     this.#settleIdle();
@@ -276,20 +297,27 @@ export class Publisher implements ConnectionListener {
 /** Waits for the acknowledgement of one publication. */
 class Acknowledgement implements Waiter {
   readonly subject: string;
+  readonly #messages: readonly OutgoingMessage[];
   readonly #publication: Publication;
   readonly #answers: AcknowledgementReader;
   readonly #settled: () => void;
 
   constructor(
-    subject: string,
+    messages: readonly OutgoingMessage[],
     publication: Publication,
     answers: AcknowledgementReader,
     settled: () => void,
   ) {
-    this.subject = subject;
+    this.subject = messages[messages.length - 1]!.subject;
+    this.#messages = messages;
     this.#publication = publication;
     this.#answers = answers;
     this.#settled = settled;
+  }
+
+  /** A batch is denied with any of its messages. */
+  isAbout(subject: string): boolean {
+    return this.#messages.length > 1 && this.#messages.some((message) => message.subject === subject);
   }
 
   onAnswer(message: NatsMessage): boolean {

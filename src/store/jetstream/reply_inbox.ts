@@ -24,6 +24,8 @@ export type NoAnswer =
 export interface Waiter {
   /** The subject that was published to. */
   readonly subject: string;
+  /** Whether a message to a subject belongs to what it waits for. @default {that of `subject`} */
+  isAbout?(subject: string): boolean;
   /** Whether each answer gives the next one as much time again. @default {false} */
   readonly isSeries?: boolean;
   /** Takes an answer. Returns true if it was the last one, false if more are to come. */
@@ -46,8 +48,8 @@ class Entry {
   }
 }
 
-/** A timeout is measured in so many ticks of one timer: it comes up to a quarter late, and never early. */
-const TICKS = 4;
+/** A timeout is measured in so many ticks of one timer: it comes up to a twentieth late, and never early. */
+const TICKS = 20;
 
 const INITIAL_SLOTS = 256;
 const STATUS_NO_RESPONDERS = 503;
@@ -123,7 +125,9 @@ export class ReplyInbox implements ConnectionListener {
   /** The server said no to a publication: those who sent to that subject need not wait. */
   onPublishDenied(subject: string, description: string): void {
     for (const entry of this.#slots) {
-      if (entry?.waiter.subject !== subject) continue;
+      if (!entry) continue;
+      const { waiter } = entry;
+      if (waiter.subject !== subject && !waiter.isAbout?.(subject)) continue;
       this.#release(entry);
       entry.waiter.onNoAnswer("denied", description);
     }

@@ -6,7 +6,7 @@
 
 /** Lets a limited number in; the others wait, first come, first served. */
 export class Semaphore {
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #free: number;
 
   /** @param limit How many at a time. */
@@ -14,16 +14,37 @@ export class Semaphore {
     this.#free = limit;
   }
 
-  /** Waits for a turn, which ends when what it returns is disposed of. */
-  async acquire(): Promise<Disposable> {
+  /**
+   * Waits for a turn, which ends when what it returns is disposed of.
+   *
+   * @param signal Ends the wait: it rejects with the signal's reason.
+   */
+  async acquire(signal: AbortSignal): Promise<Disposable> {
+    signal.throwIfAborted();
     if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else await this.#turn(signal);
     return { [Symbol.dispose]: () => this.#release() };
   }
 
+  async #turn(signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const abort = (): void => {
+      if (this.#waiting.delete(resolve)) reject(signal.reason);
+    };
+    this.#waiting.add(resolve);
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
   #release(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#free++;
+    for (const next of this.#waiting) {
+      this.#waiting.delete(next);
+      return next();
+    }
+    this.#free++;
   }
 }

@@ -7,15 +7,22 @@
 import type { StoredEvent } from "../../event/types.ts";
 import { listOf } from "../../short_lived.ts";
 import { attemptedEvents, type Commit, type CommitPart, numberPart } from "../commit.ts";
-import { OutcomeUnknownError } from "../errors.ts";
+import { BackendError, OutcomeUnknownError } from "../errors.ts";
 import type { PublishOutcome } from "./acknowledgement.ts";
+import { backendError } from "./failures.ts";
 import type { CommitEncoder } from "./commit_encoder.ts";
 import { CommittedHead, type Head, NEW_HEAD } from "./heads.ts";
 import type { KnownActor } from "./known_actors.ts";
 import type { Layout } from "./layout.ts";
 import type { OutgoingMessage, Publication } from "./publisher.ts";
 import type { Records } from "./record.ts";
+import { NoAnswerError } from "./requests.ts";
 import { Trail } from "./trail.ts";
+
+/** Why a write that met no error was not sent before its deadline. */
+const LATE =
+  "the save waited behind other saves for longer than saveTimeout, and was not sent: try again, with fewer " +
+  "saves at once or with a longer saveTimeout";
 
 /** One actor's part of a write: one message. */
 export class WritePart {
@@ -71,6 +78,17 @@ export class Write implements Publication {
   readonly deadline: number;
   /** How many of its actors are busy with earlier writes. */
   waitsFor = 0;
+  /** Whether its deadline is watched. */
+  isTimed = false;
+  /** Whether it was sent, and nothing is known of that try yet. */
+  isUnderWay = false;
+  /** Why it is unknown whether it was stored; `undefined` if it is known. */
+  doubt: unknown = undefined;
+  /** What has kept it from being stored so far. */
+  hindrance: unknown = undefined;
+  #wasSent = false;
+  #isAnswered = false;
+  #ending: AbortController | undefined;
   /** The greatest sequence that the store had seen when it was sent. */
   seen = 0;
   /** The answer. */
@@ -108,7 +126,27 @@ export class Write implements Publication {
     return this.parts[0]!.subject;
   }
 
+  /** Whether it was answered. */
+  get isAnswered(): boolean {
+    return this.#isAnswered;
+  }
+
+  /** Fires if it is answered while it waits for something: at its deadline, or by its own signal. */
+  get ending(): AbortSignal {
+    return (this.#ending ??= new AbortController()).signal;
+  }
+
+  isOver(now: number): boolean {
+    return this.#isAnswered || now >= this.deadline;
+  }
+
+  onSent(): void {
+    this.#wasSent = true;
+    this.isUnderWay = true;
+  }
+
   onOutcome(outcome: PublishOutcome): void {
+    this.isUnderWay = false;
     this.#took(this, outcome);
   }
 
@@ -116,32 +154,28 @@ export class Write implements Publication {
     this.#took(this, { status: "not taken", error });
   }
 
-  /** Rejects it if its signal fires while it waits for its turn. */
-  failOnAbort(): void {
-    this.commit.signal?.addEventListener("abort", this, { once: true });
+  /** Answers with the reason of its signal as soon as that fires, until it is sent. */
+  listen(): void {
+    const { signal } = this.commit;
+    signal?.addEventListener("abort", this, { once: true });
+    if (signal?.aborted) this.handleEvent();
   }
 
   /** Takes the event of its signal. */
   handleEvent(): void {
-    this.#reject(this.commit.signal?.reason);
+    if (this.#wasSent || this.#isAnswered) return;
+    this.fail(this.commit.signal?.reason);
+    this.#ending?.abort(this.commit.signal?.reason);
   }
 
-  /**
-   * Its turn has come.
-   *
-   * @throws The reason of its signal, if that has fired.
-   */
-  begin(): void {
-    const { signal } = this.commit;
-    if (signal === undefined) return;
-    signal.removeEventListener("abort", this);
-    signal.throwIfAborted();
-  }
-
-  /** Whether an error is the reason of its signal. */
-  aborted(error: unknown): boolean {
-    const { signal } = this.commit;
-    return signal?.aborted === true && error === signal.reason;
+  /** Its deadline has passed: answers what is known. */
+  expire(): void {
+    if (this.#isAnswered) return;
+    const error = this.hindrance ?? new BackendError("append", LATE);
+    if (this.isUnderWay) this.doubt ??= new NoAnswerError(this.subject, "timeout");
+    if (this.doubt !== undefined) this.giveUp(this.doubt);
+    else this.fail(backendError("append", error));
+    this.#ending?.abort(error);
   }
 
   /** Whether it may be sent against a head that nobody has read: it expects an actor that is new. */
@@ -203,18 +237,26 @@ export class Write implements Publication {
         events.push(Object.freeze(event));
       }
     }
+    this.#answered();
     this.#resolve(events);
   }
 
   /** Answers that it was not stored. */
   fail(error: unknown): void {
+    this.#answered();
     this.#reject(error);
   }
 
-  /** Answers that nobody could learn whether it was stored. */
+  /** Answers that it could not be learned whether it was stored. */
   giveUp(cause: unknown): void {
+    this.#answered();
     this.#reject(
       new OutcomeUnknownError(attemptedEvents(this.commit), this.parts[0]!.head.version, { cause }),
     );
+  }
+
+  #answered(): void {
+    this.#isAnswered = true;
+    this.commit.signal?.removeEventListener("abort", this);
   }
 }

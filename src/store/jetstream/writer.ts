@@ -9,11 +9,13 @@ import type { StoredEvent } from "../../event/types.ts";
 import { backoff, sleep } from "../../sleep.ts";
 import type { Warn } from "../../warning.ts";
 import type { Commit } from "../commit.ts";
-import { DamagedHistoryError, FencedError, VersionConflictError } from "../errors.ts";
+import { FencedError, VersionConflictError } from "../errors.ts";
+import { abortable } from "../batches.ts";
 import { countSettled } from "../observation.ts";
 import type { PublishOutcome } from "./acknowledgement.ts";
-import { publishBatch } from "./batch.ts";
+import { batchOf } from "./batch.ts";
 import type { CommitEncoder } from "./commit_encoder.ts";
+import { Deadlines } from "./deadlines.ts";
 import { NotConnectedError } from "../../nats/errors.ts";
 import type { EventLog } from "./event_log.ts";
 import {
@@ -25,12 +27,13 @@ import {
   LONGEST_WAIT,
   type NotSent,
 } from "./failures.ts";
-import { type Head, headAfter, type Heads, NEW_HEAD } from "./heads.ts";
+import { type Head, type Heads, NEW_HEAD } from "./heads.ts";
 import type { KnownActors } from "./known_actors.ts";
 import { Lanes } from "./lanes.ts";
-import type { OutgoingMessage, Publisher, PublishOptions } from "./publisher.ts";
+import type { OutgoingMessage, Publisher } from "./publisher.ts";
 import type { Records } from "./record.ts";
 import { Semaphore } from "./semaphore.ts";
+import { findWrite } from "./write_search.ts";
 import { type Tried, Write, type WritePart } from "./write.ts";
 
 /** A server takes 50 open batches a stream; some of them are left to others. */
@@ -56,19 +59,14 @@ export interface WriterSetup {
   readonly warn: Warn;
 }
 
-/** What is found where a write was to stand. */
-type Found =
-  /** The write itself, its first message at this sequence. */
-  | { readonly own: number }
-  /** Another commit: it cannot be stored there any more. */
-  | "another"
-  /** Nothing that proves either: it may still come. */
-  | "nothing";
+/** What an outcome of a try means for a write. */
+type Next = "answered" | "try at once" | "try later";
 
 /** Writes commits, one of an actor's at a time. */
 export class Writer {
   readonly #setup: WriterSetup;
   readonly #lanes: Lanes;
+  readonly #deadlines = new Deadlines();
   readonly #batches = new Semaphore(MAX_BATCHES_IN_FLIGHT);
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
   #writes = 0;
@@ -84,9 +82,15 @@ export class Writer {
     const id = this.#idPrefix + (this.#writes++).toString(36);
     const now = performance.now();
     const write = new Write(id, commit, bodies, log.layout, now + timeout, this.#took);
+    if (commit.signal) write.listen();
     if (this.#lanes.enter(write)) this.#begin(write, now);
-    else write.failOnAbort();
+    else this.#deadlines.add(write);
     return write.answer;
+  }
+
+  /** Ends the timer. */
+  close(): void {
+    this.#deadlines.close();
   }
 
   #begin(write: Write, now: number): void {
@@ -94,7 +98,7 @@ export class Writer {
   }
 
   /**
-   * Sends a write in the turn in which it comes, where nothing is in its way. What most writes need is no more than that
+   * Sends a write in the turn in which it comes, if nothing is in its way. What most writes need is no more than that
    * and the acknowledgement: they cost a single promise, that of the answer.
    */
   #sendAtOnce(write: Write, now: number): boolean {
@@ -110,7 +114,7 @@ export class Writer {
       this.#took(write, { status: "not taken", error });
       return true;
     }
-    publisher.submit(messages, write);
+    if (!publisher.submit(messages, write)) this.#deadlines.add(write);
     return true;
   }
 
@@ -123,65 +127,96 @@ export class Writer {
   };
 
   #leave(write: Write): void {
-    for (const next of this.#lanes.leave(write)) this.#begin(next, performance.now());
+    this.#deadlines.delete(write);
+    const ready = this.#lanes.leave(write);
+    if (ready.length > 0) this.#beginThose(ready);
+  }
+
+  /** Begins writes whose turn has come, or those behind them if it came too late. */
+  #beginThose(ready: readonly Write[]): void {
+    const now = performance.now();
+    const queue = [...ready];
+    for (let write = queue.shift(); write; write = queue.shift()) {
+      if (!write.isOver(now)) this.#begin(write, now);
+      else {
+        write.expire();
+        this.#deadlines.delete(write);
+        queue.push(...this.#lanes.leave(write));
+      }
+    }
   }
 
   #persist(write: Write, tried: Tried | undefined): void {
+    this.#deadlines.add(write);
     void this.#store(write, tried).then(() => this.#leave(write));
   }
 
   /**
-   * Stores a write and answers it; never rejects.
+   * Stores a write and answers it; never rejects. It goes on for as long as the write is not answered.
    *
    * @param tried What became of it, if it was sent at once.
    */
   async #store(write: Write, tried: Tried | undefined): Promise<void> {
-    let uncertain: unknown;
-    let sent = false;
+    const { log } = this.#setup;
     try {
-      if (!tried) {
-        write.begin();
-        if (this.#setup.log.isReplaced) await this.#setup.log.assertSame();
-      }
+      if (!tried && log.isReplaced) await abortable(log.assertSame(), write.ending);
       const fresh = new Map<string, Head>();
-      for (let attempt = 1;; attempt++) {
-        let outcome: PublishOutcome | NotSent;
-        if (tried && attempt === 1) outcome = this.#sentOrThrow(tried);
-        else {
-          if (uncertain === undefined && !this.#numberAtOnce(write, performance.now())) {
-            await this.#number(write, fresh);
-          }
-          write.seen = this.#setup.log.highest;
-          if (!sent) write.commit.signal?.throwIfAborted();
-          outcome = await this.#trySend(write, sent ? undefined : write.commit.signal);
-        }
-        sent ||= outcome.status !== "not sent";
-        if (outcome.status === "stored") {
-          if (uncertain !== undefined) countSettled("jetstream", 1);
-          if (outcome.sequence <= write.seen) await this.#explainOrder(outcome.sequence, write.seen);
-          return this.#succeed(write, outcome.sequence - write.parts.length + 1);
-        }
-        if (outcome.status === "unknown") {
-          if (outcome.cause !== "no responders") uncertain = failureOf(write.subject, outcome);
-          await this.#setup.log.assertNotReplaced();
-        } else if (outcome.status === "refused" && isConflict(outcome.code)) {
-          const found = await this.#look(write, uncertain !== undefined, fresh);
-          if (uncertain !== undefined && found !== "nothing") countSettled("jetstream", 1);
-          if (typeof found === "object") return this.#succeed(write, found.own);
-          if (found === "another") {
-            uncertain = undefined;
-            if (performance.now() < write.deadline) continue;
-          }
-        } else if (outcome.status === "refused" && uncertain === undefined && !isMomentary(outcome.code)) {
-          return write.fail(backendError("append", failureOf(write.subject, outcome)));
-        }
-        if (performance.now() > write.deadline) throw failureOf(write.subject, outcome);
-        await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
+      let next = tried && this.#sentOrThrow(tried);
+      for (let attempt = 1; !write.isAnswered; attempt++) {
+        const outcome = next ?? await this.#try(write, fresh);
+        next = undefined;
+        const step = await this.#settle(write, outcome, fresh);
+        if (step === "answered") return;
+        if (write.isOver(performance.now())) return write.expire();
+        if (step === "try at once") continue;
+        await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), write.ending);
       }
     } catch (error) {
-      if (uncertain === undefined) write.fail(write.aborted(error) ? error : backendError("append", error));
+      if (write.isAnswered) return;
+      if (write.doubt === undefined) write.fail(backendError("append", error));
       else write.giveUp(error);
     }
+  }
+
+  /** Numbers a write, and sends it. */
+  async #try(write: Write, fresh: Map<string, Head>): Promise<PublishOutcome | NotSent> {
+    if (write.doubt === undefined && !this.#numberAtOnce(write, performance.now())) {
+      await abortable(this.#number(write, fresh), write.ending);
+    }
+    write.seen = this.#setup.log.highest;
+    return await this.#trySend(write);
+  }
+
+  /** Takes the outcome of a try. */
+  async #settle(
+    write: Write,
+    outcome: PublishOutcome | NotSent,
+    fresh: Map<string, Head>,
+  ): Promise<Next> {
+    const isUncertain = write.doubt !== undefined;
+    if (outcome.status === "stored") {
+      if (isUncertain) countSettled("jetstream", 1);
+      if (outcome.sequence <= write.seen) await this.#explainOrder(outcome.sequence, write.seen);
+      this.#succeed(write, outcome.sequence - write.parts.length + 1);
+      return "answered";
+    }
+    const failure = write.hindrance = failureOf(write.subject, outcome);
+    if (outcome.status === "unknown") {
+      if (outcome.cause !== "no responders") write.doubt = failure;
+      await abortable(this.#setup.log.assertNotReplaced(), write.ending);
+    } else if (outcome.status === "refused" && isConflict(outcome.code)) {
+      const found = await abortable(findWrite(this.#setup, write, fresh), write.ending);
+      if (found === "nothing") return "try later";
+      if (isUncertain) countSettled("jetstream", 1);
+      write.doubt = undefined;
+      if (found === "another") return "try at once";
+      this.#succeed(write, found.own);
+      return "answered";
+    } else if (outcome.status === "refused" && !isUncertain && !isMomentary(outcome.code)) {
+      write.fail(backendError("append", failure));
+      return "answered";
+    }
+    return "try later";
   }
 
   /** Numbers a write against the heads in mind, where they are there and it fits them: most do, without a promise. */
@@ -203,7 +238,7 @@ export class Writer {
     const { heads } = this.#setup;
     const read = async (parts: readonly WritePart[]): Promise<void> => {
       await Promise.all(parts.map(async ({ part: { actorId } }) => {
-        fresh.set(actorId, await heads.read(actorId, write.deadline));
+        fresh.set(actorId, await heads.read(actorId, write.ending));
       }));
     };
     const headOf = ({ actor, part }: WritePart): Head | undefined => actor!.head ?? fresh.get(part.actorId);
@@ -222,17 +257,26 @@ export class Writer {
   }
 
   /** Sends a write; a connection that is down may come back. */
-  async #trySend(write: Write, signal: AbortSignal | undefined): Promise<PublishOutcome | NotSent> {
-    const { publisher, encoder } = this.#setup;
-    const options: PublishOptions | undefined = signal && { signal };
-    try {
-      const messages = write.messages(encoder);
-      if (messages.length === 1) return await publisher.publishAll(messages, options);
-      using _turn = await this.#batches.acquire();
-      return await publishBatch(publisher, messages, options);
-    } catch (error) {
-      return this.#sentOrThrow({ status: "not taken", error });
-    }
+  async #trySend(write: Write): Promise<PublishOutcome | NotSent> {
+    const messages = write.messages(this.#setup.encoder);
+    if (messages.length === 1) return this.#sentOrThrow(await this.#publish(write, messages));
+    using _turn = await this.#batches.acquire(write.ending);
+    return this.#sentOrThrow(await this.#publish(write, batchOf(messages)));
+  }
+
+  #publish(write: Write, messages: readonly OutgoingMessage[]): Promise<Tried> {
+    if (write.isOver(performance.now())) write.expire();
+    return new Promise((resolve) => {
+      this.#setup.publisher.submit(messages, {
+        isOver: (now) => write.isOver(now),
+        onSent: () => write.onSent(),
+        onOutcome: (outcome) => {
+          write.isUnderWay = false;
+          resolve(outcome);
+        },
+        onNotSent: (error) => resolve({ status: "not taken", error }),
+      }, { signal: write.ending });
+    });
   }
 
   /** What became of a try; throws where there is no use in another one. */
@@ -253,36 +297,6 @@ export class Writer {
         `a commit was stored at sequence ${sequence} of stream "${log.layout.stream}", which had reached ${seen}: ` +
         "its end is lost. Run verify(), and restore from a backup",
     });
-  }
-
-  /**
-   * Looks what is stored in the place of a refused write. A write of unknown outcome may still come, unless another
-   * commit follows directly on what it was guarded with.
-   */
-  async #look(write: Write, uncertain: boolean, fresh: Map<string, Head>): Promise<Found> {
-    const { heads, log, records } = this.#setup;
-    let found: Found = "nothing";
-    for (const [index, { part, subject, head }] of write.parts.entries()) {
-      const { message, head: current, fault } = await heads.latest(part.actorId, write.deadline, head);
-      if (fault) throw fault;
-      fresh.set(part.actorId, current);
-      if (current.sequence === head.sequence) continue;
-      if (!uncertain) found = "another";
-      const candidates = [message];
-      // It may have been followed by others since.
-      if (uncertain) candidates.push(await log.nextOf(subject, head.sequence + 1));
-      for (const candidate of candidates) {
-        const header = candidate && records.header(candidate);
-        if (header instanceof DamagedHistoryError) throw header;
-        if (header?.commitId === write.id) {
-          if (candidate === message) heads.set(part.actorId, headAfter(header));
-          return { own: header.sequence - index };
-        }
-        // The server had checked that it follows on the head; a leader that lags may not have what does.
-        if (header?.previousSequence === head.sequence) found = "another";
-      }
-    }
-    return found;
   }
 
   /** Answers a write that is stored, and keeps the heads that it leaves behind. */
