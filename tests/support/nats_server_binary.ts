@@ -6,12 +6,13 @@
  */
 import { tmpdir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
+import { OLDEST_SERVER } from "../../src/store/jetstream/errors.ts";
 
 /** The version that is downloaded when no new enough server is installed. */
 export const PINNED_VERSION = "2.15.1";
 
 /** The oldest server that Aether supports. */
-export const OLDEST_VERSION = "2.12.0";
+export const OLDEST_VERSION = OLDEST_SERVER;
 
 const OFFICIAL_RELEASES = "https://github.com/nats-io/nats-server/releases/download";
 

@@ -4,6 +4,7 @@ import {
   natsServerBinary,
   type NatsServerBinaryOptions,
   NatsServerNotFoundError,
+  OLDEST_VERSION,
   PINNED_VERSION,
   releaseName,
 } from "./nats_server_binary.ts";
@@ -88,7 +89,7 @@ const listed = (archive: string, sum: string): string =>
 
 Deno.test("natsServerBinary() takes NATS_SERVER before a newer one on the PATH", { ignore }, async () => {
   await using box = await sandbox();
-  const chosen = await box.fakeServer("chosen/my-nats", "2.12.0");
+  const chosen = await box.fakeServer("chosen/my-nats", OLDEST_VERSION);
   await box.fakeServer("bin/nats-server", "2.99.0");
   const options = box.options({ NATS_SERVER: chosen, PATH: join(box.folder, "bin") });
   assert.equal(await natsServerBinary(options), chosen);
@@ -100,9 +101,9 @@ Deno.test("natsServerBinary() rejects when NATS_SERVER is too old or missing, an
 }, async () => {
   await using box = await sandbox();
   await box.fakeServer("bin/nats-server", "2.99.0");
-  const old = await box.fakeServer("old/nats-server", "2.11.9");
+  const old = await box.fakeServer("old/nats-server", "2.12.0");
   for (
-    const [path, message] of [[old, /v2\.11\.9, older than 2\.12\.0/], ["/no/such/file", /NATS_SERVER/]]
+    const [path, message] of [[old, /v2\.12\.0, older than 2\.12\.1/], ["/no/such/file", /NATS_SERVER/]]
   ) {
     const options = box.options({ NATS_SERVER: String(path), PATH: join(box.folder, "bin") });
     await assert.rejects(natsServerBinary(options), (error) => {
@@ -119,7 +120,7 @@ Deno.test(
   async () => {
     await using box = await sandbox();
     await box.fakeServer("old/nats-server", "2.9.25");
-    const recent = await box.fakeServer("recent/nats-server", "2.12.0");
+    const recent = await box.fakeServer("recent/nats-server", OLDEST_VERSION);
     const path = ["", ".", join(box.folder, "none"), join(box.folder, "old"), join(box.folder, "recent")];
     assert.equal(await natsServerBinary(box.options({ PATH: path.join(":") })), recent);
   },

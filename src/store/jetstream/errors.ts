@@ -26,7 +26,10 @@ export class JetStreamDisabledError extends AetherError {
   }
 }
 
-/** The server is older than what the store needs: commits over several actors are atomic from 2.12 on. */
+/** The oldest nats-server that the store works with: 2.12.0 never completes a commit over several actors. */
+export const OLDEST_SERVER = "2.12.1";
+
+/** The server is older than what the store needs: commits over several actors are atomic from 2.12.1 on. */
 export class ServerTooOldError extends AetherError {
   static {
     registerClass(this, "ServerTooOldError");

@@ -1,7 +1,7 @@
 /**
  * The event store on NATS JetStream: for production, on one server or on a cluster of three.
  *
- * It needs nats-server 2.12 or newer. **Events are kept for one year unless you say otherwise**: open the store with
+ * It needs nats-server 2.12.1 or newer. **Events are kept for one year unless you say otherwise**: open the store with
  * `{ retention: "forever" }` to keep them all.
  *
  * A program that connects to `nats://127.0.0.1:4222` needs `--allow-net=127.0.0.1:4222`, and no other permission; with a

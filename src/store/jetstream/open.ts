@@ -19,7 +19,7 @@ import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import type { JetStreamAddress } from "../../nats/jetstream_address.ts";
 import { ConnectionState } from "./connection_state.ts";
-import { JetStreamDisabledError, ServerTooOldError, StreamMismatchError } from "./errors.ts";
+import { JetStreamDisabledError, OLDEST_SERVER, ServerTooOldError, StreamMismatchError } from "./errors.ts";
 import { EventLog, logIdOf } from "./event_log.ts";
 import { ExpiredActors } from "./expired_actors.ts";
 import { isDisabled, openError, patiently } from "./failures.ts";
@@ -66,9 +66,6 @@ export interface JetStreamSettings extends StreamChoices {
   /** How to connect, where a URL is given. */
   readonly connect: ConnectOptions;
 }
-
-/** The first version whose atomic batches can be relied on. */
-const REQUIRED_VERSION = "2.12.0";
 
 /** The most that the headers of a message take: a thousand versions that are not in a row, the trail, the rest. */
 const HEADER_BYTES = 24 * 1024;
@@ -177,7 +174,7 @@ async function finish(connection: NatsConnection, opened: boolean): Promise<void
 
 function checkServer({ info }: NatsConnection): void {
   if (!info) throw new StoreOpenError("The NATS connection is closed or down: hand over one that is open");
-  if (isOlder(info.version, REQUIRED_VERSION)) throw new ServerTooOldError(info.version, REQUIRED_VERSION);
+  if (isOlder(info.version, OLDEST_SERVER)) throw new ServerTooOldError(info.version, OLDEST_SERVER);
   if (!info.jetstream) throw new JetStreamDisabledError(info.server_name);
   const least = LEAST_COMMIT_BYTES + HEADER_BYTES;
   if (info.max_payload < least) {

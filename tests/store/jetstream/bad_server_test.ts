@@ -21,7 +21,6 @@ import { smallDisk } from "../../support/small_disk.ts";
 import { until } from "./support.ts";
 
 /** The last release before atomic batches. */
-const OLD_VERSION = "2.11.9";
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
 
@@ -46,19 +45,24 @@ async function fill(store: JetStreamEventStore, size: number): Promise<{ stored:
   }
 }
 
-Deno.test("a real server older than 2.12 is refused, and told to be updated", async () => {
+for (const version of ["2.11.9", "2.12.0"]) {
+  Deno.test(`a real server of version ${version} is refused, and told to be updated`, () =>
+    refusesServer(version));
+}
+
+async function refusesServer(version: string): Promise<void> {
   let binary: string;
   try {
-    binary = await natsServerBinary({ version: OLD_VERSION });
+    binary = await natsServerBinary({ version });
   } catch (error) {
     if (!(error instanceof NatsServerNotFoundError)) throw error;
-    return console.warn(`NOT TESTED: nats-server ${OLD_VERSION} cannot be obtained: ${error.message}`);
+    return console.warn(`NOT TESTED: nats-server ${version} cannot be obtained: ${error.message}`);
   }
   await using server = await startNatsServer({ binary });
   await assert.rejects(JetStreamEventStore.open(server.url), (error) => {
-    return error instanceof ServerTooOldError && error.version === OLD_VERSION && error.required === "2.12.0";
+    return error instanceof ServerTooOldError && error.version === version && error.required === "2.12.1";
   });
-});
+}
 
 Deno.test("what is over max_payload is refused before it is sent, also where the server has lowered it since", async () => {
   await using server = await startNatsServer({ maxPayload: 400_000 });
@@ -217,4 +221,50 @@ Deno.test("a clock that is set back changes timestamps, and neither order, versi
   await using other = await JetStreamEventStore.open(server.url);
   await until(async () => (await other.getLatestVersion("order")) === 5);
   await other.append("order", [event("on")], { expectedVersion: 5 });
+});
+
+Deno.test("a commit that the user may write only in part is refused at once, wherever the denied actor is in it", async () => {
+  const publish = { deny: ["aether.default.*.secret.>"] };
+  await using server = await startNatsServer({
+    config: {
+      authorization: {
+        users: [{ user: "admin", password: "p" }, { user: "app", password: "p", permissions: { publish } }],
+      },
+    },
+  });
+  const url = (user: string): string => `nats://${user}:p@127.0.0.1:${server.port}`;
+  await using admin = await JetStreamEventStore.open(url("admin"), { retention: "forever" });
+  await using store = await JetStreamEventStore.open(url("app"), { retention: "forever" });
+  const actors = ["open.1", "secret.1", "open.2"];
+  for (const order of [[1], [0, 1], [1, 0], [1, 0, 2], [0, 1, 2], [0, 2, 1]]) {
+    const events = order.map((index) => ({ actorId: actors[index]!, version: 1, ...event(1) }));
+    const begun = performance.now();
+    await assert.rejects(store.saveEvents(events), (error) => {
+      return error instanceof BackendError && /permissions/i.test(error.message);
+    });
+    assert(performance.now() - begun < 3_000, `${order} took ${performance.now() - begun} ms`);
+  }
+  assert.equal((await admin.verify()).commits, 0);
+  await store.saveEvents([0, 2].map((index) => ({ actorId: actors[index]!, version: 1, ...event(1) })));
+});
+
+Deno.test("saves that the server's full queue refuses are stored once it has room", async () => {
+  const jetstream = { max_buffered_msgs: 100, max_buffered_size: 1024 * 1024 };
+  await using server = await startNatsServer({ jetstream });
+  await using proxy = startProxy(server.url);
+  await using store = await JetStreamEventStore.open(proxy.url, { retention: "forever" });
+  let refused = 0;
+  proxy.filter({
+    toClient: ({ payload }) => {
+      if (new TextDecoder().decode(payload).includes('"err_code":10167')) refused++;
+      return false;
+    },
+  });
+  const data = "x".repeat(2_000);
+  for (let round = 0; refused === 0; round++) {
+    assert(round < 20, "the queue was never full");
+    const actors = Array.from({ length: 3_000 }, (_, index) => `a-${round}-${index}`);
+    await Promise.all(actors.map((actorId) => store.append(actorId, [event(data)], { expectedVersion: 0 })));
+  }
+  assert.equal((await store.verify()).ok, true);
 });
