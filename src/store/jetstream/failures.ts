@@ -62,7 +62,7 @@ export const LONGEST_WAIT = 500;
 export async function patiently<T>(
   patience: number,
   read: () => Promise<T>,
-  isHopeless: () => boolean = () => false,
+  isHopeless?: () => boolean,
   signal?: AbortSignal,
 ): Promise<T> {
   const deadline = performance.now() + patience;
@@ -70,7 +70,7 @@ export async function patiently<T>(
     try {
       return await abortable(read(), signal);
     } catch (error) {
-      if (!isTransient(error) || performance.now() > deadline || isHopeless()) throw error;
+      if (!isTransient(error) || performance.now() > deadline || isHopeless?.()) throw error;
       await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), signal);
     }
   }
