@@ -196,10 +196,24 @@ function formatTraceparent(api: typeof OpenTelemetry, span: Span): string | unde
 
 /** Where `@opentelemetry/api`, in every copy and version 1.x of it, keeps what was registered. */
 const REGISTRY = Symbol.for("opentelemetry.js.api.1");
-const registry = globalThis as { readonly [REGISTRY]?: unknown };
+const registry = globalThis as { readonly [REGISTRY]?: { readonly version?: string } };
+
+/**
+ * The API that is imported here, 1.3, is the oldest one with metrics: a copy of the API does not see what an older copy has
+ * registered, and SDKs bring copies of many versions.
+ */
+const OLDEST_MINOR = 3;
 
 /** Loads the API; a program goes on without telemetry where that fails. */
 async function load(): Promise<typeof OpenTelemetry | undefined> {
+  const { version } = registry[REGISTRY] ?? {};
+  if (Number(/^1\.(\d+)\./.exec(version ?? "")?.[1] ?? OLDEST_MINOR) < OLDEST_MINOR) {
+    console.warn(
+      `aether: the OpenTelemetry SDK uses version ${version} of @opentelemetry/api, and nothing is reported to it: ` +
+        `install an SDK that uses version 1.${OLDEST_MINOR} or later`,
+    );
+    return undefined;
+  }
   try {
     return await import("@opentelemetry/api");
   } catch (error) {

@@ -48,9 +48,9 @@ import { HistoryTruncatedError, InvalidSnapshotError, StoreClosedError } from ".
 import {
   type ObservedRead,
   observeIteration,
-  observeLag,
   observeRead,
   observeSave,
+  observeTaking,
   type SaveOperation,
 } from "./observation.ts";
 import type { StoreSetup } from "./options.ts";
@@ -271,13 +271,12 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     type Delivered = StoredEvent<EventOf<E, T>>;
     const subscription = new LogSubscription<Delivered>({
       follow: (controls) => this.#backend.followLog({ after, filter, onDamage: undefined, ...controls }),
-      select: ({ events }) => {
-        const selected = chosen ? events.filter(chosen) : events;
+      select: ({ events }) => (chosen ? events.filter(chosen) : events) as readonly Delivered[],
+      restore: () => {
+        const restore = this.#restore() as Restore<Delivered> | undefined;
         const telemetry = this.#telemetry();
-        if (telemetry) observeLag(telemetry, this.namespace, selected.at(-1));
-        return selected as readonly Delivered[];
+        return telemetry ? observeTaking(telemetry, this.namespace, restore) : restore;
       },
-      restore: this.#restore as () => Restore<Delivered> | undefined,
       positionOf: (event) => event.position,
       position: after === "start" || after === "first-kept" || after === "end" ? undefined : after,
       signal,

@@ -7,6 +7,7 @@
 import type { Draft } from "../event/draft.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { type Telemetry, telemetry } from "../telemetry.ts";
+import type { Restore } from "./batches.ts";
 import type { CommitPart } from "./commit.ts";
 import { FencedError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 
@@ -122,14 +123,18 @@ export function observeIteration<T>(
   };
 }
 
-/** Records how old what a subscription delivers is. */
-export function observeLag(telemetry: Telemetry, namespace: string, last: StoredEvent | undefined): void {
-  if (!last) return;
-  const lag = Math.max(0, Date.now() - Date.parse(last.timestamp)) / 1_000;
-  telemetry.record("aether.subscription.lag", lag, {
-    "aether.namespace": namespace,
-    "aether.source": "store",
-  });
+/** Records how old each event is when a subscriber takes it, on top of what is done to events then. */
+export function observeTaking<E extends StoredEvent>(
+  telemetry: Telemetry,
+  namespace: string,
+  restore: Restore<E> | undefined,
+): Restore<E> {
+  const attributes = { "aether.namespace": namespace, "aether.source": "store" };
+  return (event) => {
+    const lag = Math.max(0, Date.now() - Date.parse(event.timestamp)) / 1_000;
+    telemetry.record("aether.subscription.lag", lag, attributes);
+    return restore ? restore(event) : event;
+  };
 }
 
 /** Counts saves whose outcome was unknown for a while, and which a store has found out about. */

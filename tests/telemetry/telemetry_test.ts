@@ -132,3 +132,28 @@ Deno.test("OpenTelemetry is loaded where a provider is registered, and only ther
     await Deno.remove(file);
   }
 });
+
+Deno.test("an SDK whose API is too old for metrics is warned of, and the store works without it", async () => {
+  const entry = new URL("../../src/store/memory/mod.ts", import.meta.url).href;
+  const source = `
+    import { trace } from "npm:@opentelemetry/api@1.2.0";
+    trace.setGlobalTracerProvider({ getTracer: () => trace.getTracer("none") });
+    const { InMemoryEventStore } = await import(${JSON.stringify(entry)});
+    await using store = new InMemoryEventStore();
+    console.log(await store.getLatestVersion("a"));
+  `;
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(file, source);
+    const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+    const output = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-lock", "--no-check", "--quiet", "--config", config, file],
+      env: { NO_COLOR: "1" },
+    }).output();
+    const decoder = new TextDecoder();
+    assert.equal(decoder.decode(output.stdout), "0\n");
+    assert.match(decoder.decode(output.stderr), /uses version 1\.2\.0 of @opentelemetry\/api/);
+  } finally {
+    await Deno.remove(file);
+  }
+});
