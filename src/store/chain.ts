@@ -7,6 +7,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import { DamagedHistoryError } from "./errors.ts";
+import { RecentMap } from "./recent_map.ts";
 
 /** One actor's share of a commit, as it was read back. */
 export interface CommitRecord {
@@ -60,7 +61,7 @@ export function follows(record: CommitRecord, version: number): DamagedHistoryEr
   });
 }
 
-/** Most actors that a read of the log keeps in mind. */
+/** So many actors a read of the log remembers at least. */
 const MAX_TRACKED = 100_000;
 
 /** How far a read has come in the chain of an actor. */
@@ -75,46 +76,59 @@ export interface LinkKeeper {
 }
 
 /**
- * Checks the chains of all actors while the log is read in order. It remembers a bounded number of them; an actor that
- * was forgotten, or that the read begins in the middle of, is taken as it comes.
+ * Checks the chains of all actors while the log is read in order. It remembers a bounded number of them.
+ *
+ * @typeParam R The records that are read.
  */
-export class LogChains {
-  readonly #versions = new Map<string, ChainLink>();
-  #complete: boolean;
+export class LogChains<R extends CommitRecord> {
+  readonly #versions = new RecentMap<ChainLink>(MAX_TRACKED);
+  readonly #isBefore: ((record: R) => boolean) | undefined;
 
-  /** @param fromStart Whether the read begins with the log's first commit. */
-  constructor(fromStart: boolean) {
-    this.#complete = fromStart;
+  /**
+   * @param isBefore Whether the commit that precedes a record in its actor's history is before the place where the read
+   * began; undefined if the read begins with the log's first commit.
+   */
+  constructor(isBefore: ((record: R) => boolean) | undefined) {
+    this.#isBefore = isBefore;
   }
 
   /**
-   * Takes the next commit of an actor; returns the fault, if it does not follow the one before.
+   * Takes the next commit of an actor; returns the fault, if it does not follow the one before, and `"forgotten"` if that
+   * one may have been read too long ago.
    *
    * @param keeper Where the actor's link is kept, so that it need not be looked up: of this read and this actor alone.
    */
-  accept(record: CommitRecord, keeper?: LinkKeeper): DamagedHistoryError | undefined {
+  accept(record: R, keeper?: LinkKeeper): DamagedHistoryError | "forgotten" | undefined {
     let known = keeper?.link ?? this.#versions.get(record.actorId);
-    const expected = known ? known.version : this.#complete ? 0 : undefined;
-    if (known) known.version = lastVersion(record);
-    else known = this.#remember(record.actorId, lastVersion(record));
-    if (keeper) keeper.link = known;
-    return expected === undefined ? undefined : follows(record, expected);
-  }
-
-  /** How many actors it has seen, where it could remember them all. */
-  get size(): number {
-    return this.#versions.size;
-  }
-
-  #remember(actorId: string, version: number): ChainLink {
-    const link = { version };
-    this.#versions.set(actorId, link);
-    if (this.#versions.size <= MAX_TRACKED) return link;
-    this.#complete = false;
-    for (const oldest of this.#versions.keys()) {
-      this.#versions.delete(oldest);
-      break;
+    let found: DamagedHistoryError | "forgotten" | undefined;
+    if (known) {
+      found = follows(record, known.version);
+      known.version = lastVersion(record);
+    } else {
+      found = this.#begins(record);
+      known = { version: lastVersion(record) };
+      this.#versions.set(record.actorId, known);
     }
-    return link;
+    if (keeper) keeper.link = known;
+    return found;
   }
+
+  /** The first commit that this read has of an actor. */
+  #begins(record: R): DamagedHistoryError | "forgotten" | undefined {
+    const { previousVersion } = record;
+    if (previousVersion === 0 || this.#isBefore?.(record)) return undefined;
+    return this.#versions.hasForgotten
+      ? "forgotten"
+      : missingPredecessor(record, this.#isBefore === undefined);
+  }
+}
+
+/**
+ * The fault of a commit whose predecessor is missing.
+ *
+ * @param isFirst Whether the whole beginning of the history is missing.
+ */
+export function missingPredecessor(record: CommitRecord, isFirst = false): DamagedHistoryError {
+  const { actorId, previousVersion, events } = record;
+  return missingVersions(actorId, isFirst ? 1 : previousVersion, previousVersion, events[0]?.position);
 }

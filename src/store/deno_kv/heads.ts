@@ -7,26 +7,29 @@
 import { lastVersion, lostTail } from "../chain.ts";
 import { type ActorHead, NEW_ACTOR } from "../commit.ts";
 import { DamagedHistoryError } from "../errors.ts";
+import { RecentMap } from "../recent_map.ts";
 import type { Records } from "./records.ts";
 
 /** An actor's head, and the state of the key that its next commit is stored under. */
 export interface Head extends ActorHead {
   /** The versionstamp of that key: null while it is absent, as it is unless a takeOver stands there. */
   readonly guard: string | null;
+  /** The versionstamp of the actor's latest commit with events; undefined without one. */
+  readonly latest: string | undefined;
 }
 
-const NEW_HEAD: Head = { ...NEW_ACTOR, guard: null };
+/** The head of an actor that has no record. */
+export const NEW_HEAD: Head = { ...NEW_ACTOR, guard: null, latest: undefined };
 
 /** Keeps the heads of recently used actors, and reads the others. A stale head costs a refused commit, never more. */
 export class Heads {
   readonly #records: Records;
-  readonly #size: number;
-  readonly #cache = new Map<string, Head>();
+  readonly #cache: RecentMap<Head>;
 
-  /** @param size How many heads to keep. */
+  /** @param size How many heads to keep at least. */
   constructor(records: Records, size: number) {
     this.#records = records;
-    this.#size = size;
+    this.#cache = new RecentMap(size);
   }
 
   /** The head as it was last seen. */
@@ -36,13 +39,7 @@ export class Heads {
 
   /** Keeps a head that was just seen. */
   set(actorId: string, head: Head): void {
-    this.#cache.delete(actorId);
     this.#cache.set(actorId, head);
-    if (this.#cache.size <= this.#size) return;
-    for (const oldest of this.#cache.keys()) {
-      this.#cache.delete(oldest);
-      break;
-    }
   }
 
   /**
@@ -58,7 +55,9 @@ export class Heads {
       ? {
         version: lastVersion(latest.record),
         fence: latest.record.fence,
-        guard: latest.record.events.length === 0 ? latest.entry.versionstamp : null,
+        ...(latest.record.events.length === 0
+          ? { guard: latest.entry.versionstamp, latest: latest.record.prior }
+          : { guard: null, latest: latest.entry.versionstamp ?? undefined }),
       }
       : NEW_HEAD;
     if (head.version < known) {

@@ -9,7 +9,7 @@ import type { Checksum } from "../checksum.ts";
 import { LogPositions, NO_PROOF, proofOf } from "../position.ts";
 
 /** Hexadecimal digits of a versionstamp, and of an event's index: together, a position's body. */
-const VERSIONSTAMP_WIDTH = 20;
+export const VERSIONSTAMP_WIDTH = 20;
 const INDEX_WIDTH = 4;
 
 /** A place in the log. */

@@ -6,10 +6,11 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import type { LogBatch } from "../backend.ts";
-import { type CommitRecord, LogChains } from "../chain.ts";
+import { LogChains, missingPredecessor } from "../chain.ts";
 import { DamagedHistoryError, type HistoryFault, InvalidPositionError } from "../errors.ts";
 import type { LogStart } from "../types.ts";
 import type { KvPositions } from "./kv_positions.ts";
+import type { ShareRecord } from "./record.ts";
 import type { OrFault, Records } from "./records.ts";
 import { firstEntry, getAll, scan } from "./scan.ts";
 
@@ -40,31 +41,62 @@ export async function* readLog(
     if (bounded) range = { ...range, end: records.layout.commit(last + "\0") };
   }
   if (begun) range = { ...range, start: records.layout.commit(begun) };
-  const chains = new LogChains(!begun);
+  const isBefore = ({ prior }: ShareRecord): boolean => prior === undefined || prior <= begun!;
+  const chains = new LogChains(begun === undefined ? undefined : isBefore);
   let position = resumed;
   let isChecked = resumed === undefined;
   for await (const entries of scan(records.kv, range)) {
-    let events: StoredEvent[] = [];
+    const shares: OrFault<ShareRecord>[] = [];
+    /** How many of the shares are of the record of the position. */
+    let ofBegun = 0;
     for (const entry of entries) {
+      const read = await records.readLogged(entry);
       const isBegun = entry.key.at(-1) === begun;
-      const shares = await records.readLogged(entry);
-      if (!isChecked) assertHolds(isBegun ? shares : [], after);
+      if (!isChecked) assertHolds(isBegun ? read : [], after);
       isChecked = true;
-      for (const record of shares) {
-        const fault = record instanceof DamagedHistoryError ? record : chains.accept(record);
-        if (fault && !(isBegun && fault.position !== undefined && fault.position <= after)) {
-          if (events.length > 0) yield { events, position: events.at(-1)!.position };
-          events = [];
-          if (!onDamage) throw fault;
-          onDamage(fault);
-        }
-        if (record instanceof DamagedHistoryError) continue;
-        for (const event of record.events) if (!isBegun || event.position > after) events.push(event);
+      if (isBegun) ofBegun = read.length;
+      for (const share of read) shares.push(share);
+    }
+    const faults = await faultsOf(shares, chains, records);
+    let events: StoredEvent[] = [];
+    for (const [index, share] of shares.entries()) {
+      const isBegun = index < ofBegun;
+      const fault = faults.get(index);
+      if (fault && !(isBegun && fault.position !== undefined && fault.position <= after)) {
+        if (events.length > 0) yield { events, position: events.at(-1)!.position };
+        events = [];
+        if (!onDamage) throw fault;
+        onDamage(fault);
       }
+      if (share instanceof DamagedHistoryError) continue;
+      for (const event of share.events) if (!isBegun || event.position > after) events.push(event);
     }
     position = events.at(-1)?.position ?? position;
     if (position !== undefined) yield { events, position };
   }
+}
+
+/** The faults of shares, by their index: those that cannot be read, and those that do not follow the one before. */
+async function faultsOf(
+  shares: readonly OrFault<ShareRecord>[],
+  chains: LogChains<ShareRecord>,
+  { kv, layout }: Records,
+): Promise<ReadonlyMap<number, DamagedHistoryError>> {
+  const faults = new Map<number, DamagedHistoryError>();
+  const forgotten: { readonly index: number; readonly share: ShareRecord }[] = [];
+  for (let index = 0; index < shares.length; index++) {
+    const share = shares[index]!;
+    const found = share instanceof DamagedHistoryError ? share : chains.accept(share);
+    if (found === "forgotten") forgotten.push({ index, share: share as ShareRecord });
+    else if (found) faults.set(index, found);
+  }
+  if (forgotten.length === 0) return faults;
+  // The commit before was read too long ago to be remembered, or is missing: the log itself has the answer.
+  const entries = await getAll(kv, forgotten.map(({ share }) => layout.commit(share.prior ?? "")));
+  for (const [position, { index, share }] of forgotten.entries()) {
+    if (entries[position]!.versionstamp === null) faults.set(index, missingPredecessor(share));
+  }
+  return faults;
 }
 
 /**
@@ -86,7 +118,7 @@ export async function checkPosition(
 }
 
 /** Checks that the event of a position is in a record of the log; what cannot be read is no matter of the position. */
-function assertHolds(shares: readonly OrFault<CommitRecord>[], position: string): void {
+function assertHolds(shares: readonly OrFault<ShareRecord>[], position: string): void {
   for (const share of shares) {
     if (share instanceof DamagedHistoryError) return;
     if (share.events.some((event) => event.position === position)) return;

@@ -12,7 +12,7 @@ import { decodeEvents } from "../../event/codec.ts";
 import { utf8 } from "../../event/text.ts";
 import type { CommitRecord } from "../chain.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
-import type { KvPositions } from "./kv_positions.ts";
+import { type KvPositions, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
 import { MAX_VALUE_BYTES } from "./layout.ts";
 
 /** The first bytes of a value: one for the format, three for the number of chunks, eight for the checksum. */
@@ -29,6 +29,8 @@ export interface ShareJson {
   readonly commit: string;
   /** The actor's version before. */
   readonly previous: number;
+  /** The versionstamp of the actor's commit before, without the zeros that it begins with; absent if it is the first. */
+  readonly prior?: string;
   /** The actor's newest token, 0 if absent. */
   readonly fence?: number;
   /** The token that the commit itself carried. */
@@ -117,10 +119,19 @@ function readHex(bytes: Uint8Array, from: number, to: number): number {
   return number;
 }
 
+const LEADING_ZEROS = /^0+/;
+
+/** A share of a commit, and the place in the log of the commit before. */
+export interface ShareRecord extends CommitRecord {
+  /** The versionstamp of the actor's commit before; undefined if it is the first. */
+  readonly prior: string | undefined;
+}
+
 /** The JSON text of a share, without its braces. `events` is a JSON array, or nothing to leave it out. */
 export function shareText(share: Omit<ShareJson, "events">, events: string | undefined): string {
-  const { commit, previous, fence, token, offset, versions } = share;
+  const { commit, previous, prior, fence, token, offset, versions } = share;
   return `"commit":"${commit}","previous":${previous}` +
+    (prior ? `,"prior":"${prior.replace(LEADING_ZEROS, "")}"` : "") +
     (fence ? `,"fence":${fence}` : "") +
     (token ? `,"token":${token}` : "") +
     (offset ? `,"offset":${offset}` : "") +
@@ -151,7 +162,7 @@ export function decodeShare(
   actorId: string,
   versionstamp: string,
   positions: KvPositions,
-): CommitRecord {
+): ShareRecord {
   if (!Array.isArray(share?.events) || typeof share.commit !== "string") {
     throw new UnreadableRecord("it is no share of a commit");
   }
@@ -159,5 +170,6 @@ export function decodeShare(
   const versions = share.versions ?? share.events.map((_, index) => previousVersion + 1 + index);
   const positionOf = positions.of(versionstamp, commitId);
   const events = decodeEvents(share.events, actorId, versions, (index) => positionOf(offset + index));
-  return { commitId, actorId, previousVersion, fence, events };
+  const prior = typeof share.prior === "string" ? share.prior.padStart(VERSIONSTAMP_WIDTH, "0") : undefined;
+  return { commitId, actorId, previousVersion, prior, fence, events };
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { CommitRecord } from "../chain.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import type { Layout } from "./layout.ts";
 import {
@@ -14,6 +13,7 @@ import {
   type LoggedShareJson,
   type RecordContext,
   type ShareJson,
+  type ShareRecord,
   UnreadableRecord,
 } from "./record.ts";
 import { firstEntry, getAll, type KeyRange } from "./scan.ts";
@@ -26,7 +26,7 @@ export interface LatestRecord {
   /** The entry. */
   readonly entry: Deno.KvEntry<unknown>;
   /** Its record. */
-  readonly record: OrFault<CommitRecord>;
+  readonly record: OrFault<ShareRecord>;
 }
 
 /** Reads the records of one namespace. */
@@ -47,8 +47,8 @@ export class Records {
    * The record of an entry under an actor's key. It is a promise only where chunks have to be waited for: a long history
    * comes as a thousand entries at once.
    */
-  read(entry: Deno.KvEntry<unknown>): OrFault<CommitRecord> | Promise<OrFault<CommitRecord>> {
-    const decode = (bytes: Uint8Array): CommitRecord => {
+  read(entry: Deno.KvEntry<unknown>): OrFault<ShareRecord> | Promise<OrFault<ShareRecord>> {
+    const decode = (bytes: Uint8Array): ShareRecord => {
       const share = decodeValue(bytes, this.#context.checksum) as ShareJson;
       return decodeShare(share, entry.key.at(-2) as string, entry.versionstamp, this.#context.positions);
     };
@@ -70,7 +70,7 @@ export class Records {
   }
 
   /** The shares of a record of the log, in order. */
-  async readLogged(entry: Deno.KvEntry<unknown>): Promise<OrFault<CommitRecord>[]> {
+  async readLogged(entry: Deno.KvEntry<unknown>): Promise<OrFault<ShareRecord>[]> {
     const versionstamp = entry.key.at(-1) as string;
     let shares: readonly LoggedShareJson[];
     try {
@@ -83,7 +83,7 @@ export class Records {
         new DamagedHistoryError(`a commit cannot be read: ${error.message}`, { position }, { cause: error }),
       ];
     }
-    const records: OrFault<CommitRecord>[] = [];
+    const records: OrFault<ShareRecord>[] = [];
     for (const share of shares) {
       records.push(
         share.events
@@ -106,7 +106,7 @@ export class Records {
   }
 
   /** A share that is so large that the log only names it. */
-  async #referred(share: LoggedShareJson, versionstamp: string): Promise<OrFault<CommitRecord>> {
+  async #referred(share: LoggedShareJson, versionstamp: string): Promise<OrFault<ShareRecord>> {
     const { actor: actorId, previous, offset = 0 } = share;
     const [entry] = await getAll(this.kv, [this.layout.event(actorId, previous + 1)]);
     if (entry?.versionstamp === versionstamp) return await this.read(entry);

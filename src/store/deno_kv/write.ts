@@ -9,7 +9,7 @@ import type { StoredEvent } from "../../event/types.ts";
 import type { Checksum } from "../checksum.ts";
 import { attemptedEvents, checkCondition, type Commit, type CommitPart, numberPart } from "../commit.ts";
 import { OutcomeUnknownError } from "../errors.ts";
-import type { Head } from "./heads.ts";
+import { type Head, NEW_HEAD } from "./heads.ts";
 import { type Layout, MAX_VALUE_BYTES } from "./layout.ts";
 import { type Encoded, encodeValue, gappedVersions, shareText } from "./record.ts";
 
@@ -43,8 +43,6 @@ export interface WriteCondition {
   /** The head that it is checked and guarded against. */
   head: Head;
 }
-
-const UNREAD_HEAD: Head = { version: 0, fence: 0, guard: null };
 
 /** A commit that waits for its answer. */
 export class Write {
@@ -80,11 +78,11 @@ export class Write {
     this.parts = commit.parts.map((part, index) => ({
       part,
       body: bodies[index]!,
-      head: UNREAD_HEAD,
+      head: NEW_HEAD,
       fence: 0,
       offset: 0,
     }));
-    this.conditions = commit.conditions.map((condition) => ({ ...condition, head: UNREAD_HEAD }));
+    this.conditions = commit.conditions.map((condition) => ({ ...condition, head: NEW_HEAD }));
     let bytes = 0;
     let keyBytes = 0;
     let namedBytes = 0;
@@ -210,6 +208,7 @@ export function encodePart(write: Write, part: WritePart, checksum: Checksum, ro
   const share = {
     commit: write.id,
     previous: head.version,
+    ...(head.latest !== undefined && { prior: head.latest }),
     fence,
     token: write.commit.fencingToken ?? 0,
     offset,

@@ -312,7 +312,10 @@ export class GroupWriter {
     const { heads, positions, wakeups } = this.#setup;
     for (const { part, head, fence } of write.parts) {
       const version = part.drafts.at(-1)?.event.version ?? head.version;
-      heads.set(part.actorId, { version, fence, guard: write.isTakeOver ? versionstamp : null });
+      const place = write.isTakeOver
+        ? { guard: versionstamp, latest: head.latest }
+        : { guard: null, latest: versionstamp };
+      heads.set(part.actorId, { version, fence, ...place });
     }
     write.succeed(positions.of(versionstamp, write.id));
     wakeups.notify();

@@ -259,7 +259,7 @@ class LogReading {
   readonly #onDamage: ((fault: HistoryFault) => void) | undefined;
   readonly #after: string | undefined;
   readonly #filtered: boolean;
-  readonly #chains: LogChains;
+  readonly #chains: LogChains<StoredCommit>;
   /** The last commit that was read. */
   #last: StoredCommit | undefined;
   #position: string | undefined;
@@ -270,7 +270,8 @@ class LogReading {
     this.#after = start.after;
     this.#position = start.after;
     this.#filtered = filtered;
-    this.#chains = new LogChains(start.fromStart);
+    const isBefore = ({ previousSequence }: StoredCommit): boolean => previousSequence < start.sequence;
+    this.#chains = new LogChains(start.fromStart ? undefined : isBefore);
     this.sequence = start.sequence - 1;
   }
 
@@ -298,7 +299,8 @@ class LogReading {
       if (commit instanceof DamagedHistoryError) fault = commit;
       else {
         const broken = this.#chains.accept(commit, message.known);
-        if (broken && !missing) fault = await missingBefore(log, commit, broken);
+        // What was forgotten was there, or its sequence would have been missed.
+        if (broken && broken !== "forgotten" && !missing) fault = await missingBefore(log, commit, broken);
       }
       if (missing || fault) {
         if (events.length > 0) yield this.#batch(events);

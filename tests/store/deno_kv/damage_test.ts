@@ -182,3 +182,53 @@ Deno.test("what onDamage throws ends a read, and is the caller's own error", asy
     ]
   ) await assert.rejects(Array.fromAsync<StoredEvent>(read), (error) => error === own);
 });
+
+Deno.test("a record removed from the log is missed by a read that begins behind a position", async () => {
+  await using folder = await kvFolder();
+  let after: string;
+  {
+    await using store = await DenoKvEventStore.open(folder.file);
+    await store.append("a", [{ eventType: "E", data: 1 }], { expectedVersion: 0 });
+    await store.takeOver("a", 1); // it is in no record of the log
+    const unfenced = { unfenced: true };
+    [{ position: after }] = await store.append("b", [{ eventType: "E", data: 1 }], {
+      expectedVersion: 0,
+    }) as [
+      StoredEvent,
+    ];
+    await store.append("a", [{ eventType: "E", data: 2 }], { expectedVersion: 1, ...unfenced });
+    await store.takeOver("a", 2);
+    await store.append("a", [{ eventType: "E", data: 3 }], { expectedVersion: 2, ...unfenced });
+    assert.deepEqual(await versions(store.readAll({ after })), [2, 3]);
+  }
+  {
+    await using store = await DenoKvEventStore.open(folder.file); // heads are read anew
+    await store.append("a", [{ eventType: "E", data: 4 }], { expectedVersion: 3, unfenced: true });
+    assert.deepEqual(await versions(store.readAll({ after })), [2, 3, 4]);
+  }
+  await damage(folder.file, (kv, [, , third]) => kv.delete(third!.key), "commit");
+  await using store = await DenoKvEventStore.open(folder.file);
+  await assert.rejects(Array.fromAsync(store.readAll({ after })), /version 2 is missing/);
+  await assert.rejects(Array.fromAsync(store.readAll({ after, actorId: "a" })), /version 2 is missing/);
+  await using subscription = store.subscribe({ after });
+  await assert.rejects(Array.fromAsync(subscription), /version 2 is missing/);
+  const faults: HistoryFault[] = [];
+  const onDamage = (fault: HistoryFault): void => void faults.push(fault);
+  assert.deepEqual(await versions(store.readAll({ after, onDamage })), [3, 4]);
+  assert.equal(faults.length, 1);
+});
+
+Deno.test("verify() finds that the log has lost its end, or all of it, while the actors' records are there", async () => {
+  for (const lost of [1, 4]) {
+    await using folder = await kvFolder();
+    await filled(folder.file);
+    await damage(folder.file, async (kv, commits) => {
+      for (const { key } of commits.slice(-lost)) await kv.delete(key);
+    }, "commit");
+    await using store = await DenoKvEventStore.open(folder.file);
+    const { ok, faults, events } = await store.verify();
+    assert.deepEqual([ok, faults.length, events], [false, lost, 4 - lost]);
+    for (const { message } of faults) assert.match(message, /a commit is missing from the log/);
+    assert.equal(faults.at(-1)!.actorId, "b");
+  }
+});
