@@ -175,16 +175,28 @@ export {
 
 // 3. Deciders: from a command to events, and from events to state.
 export {
+  type ActorViews,
+  type CommandOptions,
   type Decider,
+  type DecisionOf,
+  type EventsOf,
   execute,
+  executeAll,
+  type ExecuteAllOptions,
+  type ExecuteAllStore,
   type Executed,
+  type ExecutedActor,
+  type ExecutedAll,
   type ExecuteOptions,
   type ExecuteStore,
+  type HistoryStore,
   replay,
   type Replayed,
   type ReplayOptions,
   type ReplayStore,
   type SnapshotPolicy,
+  type StateOf,
+  type StatesOf,
   type View,
 } from "./src/store/mod.ts";
 

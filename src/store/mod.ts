@@ -49,8 +49,21 @@ export {
   VersionConflictError,
 } from "./errors.ts";
 export type { Decider, SnapshotPolicy, View } from "./decider.ts";
-export { replay, type Replayed, type ReplayOptions, type ReplayStore } from "./replay.ts";
+export { type HistoryStore, replay, type Replayed, type ReplayOptions, type ReplayStore } from "./replay.ts";
 export { execute, type Executed, type ExecuteOptions, type ExecuteStore } from "./execute.ts";
+export {
+  type ActorViews,
+  type DecisionOf,
+  type EventsOf,
+  executeAll,
+  type ExecuteAllOptions,
+  type ExecuteAllStore,
+  type ExecutedActor,
+  type ExecutedAll,
+  type StateOf,
+  type StatesOf,
+} from "./execute_all.ts";
+export type { CommandOptions } from "./execute.ts";
 export { copyEvents, type CopyOptions, type CopyProgress, type CopyReport } from "./copy.ts";
 export type { CheckpointCopy } from "./copy_checkpoints.ts";
 export { CopyIncompleteError, type CopyPlace, CopyTargetDiffersError } from "./copy_errors.ts";

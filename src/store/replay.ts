@@ -5,8 +5,9 @@
  */
 
 import { isVersion } from "../event/draft.ts";
+import { describe } from "../event/text.ts";
 import { toTimestamp } from "../event/timestamp.ts";
-import type { Event, StoredEvent } from "../event/types.ts";
+import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
@@ -15,13 +16,16 @@ import { checkView } from "./arguments.ts";
 import type { View } from "./decider.ts";
 import { DamagedHistoryError, HistoryTruncatedError } from "./errors.ts";
 import type { Snapshot } from "./snapshot.ts";
-import type { EventStore, ReadEventsOptions, SnapshotStore } from "./types.ts";
+import type { AppendOptions, ReadEventsOptions, SnapshotStore } from "./types.ts";
 
 /** How far to replay. */
 export interface ReplayOptions {
-  /** Replays up to this version. @default {the latest} */
+  /** Replays up to this version, which the actor must have reached. @default {the latest} */
   readonly atVersion?: number;
-  /** Replays up to the last event before the first one that is later than this. */
+  /**
+   * Replays up to the last event before the first one that is later than this: a `Date`, an RFC 3339 time, or a plain
+   * date such as `"2026-01-31"`, which is the beginning of that day in UTC.
+   */
   readonly atTime?: Date | string;
   /** Ends the replay with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -45,10 +49,34 @@ export interface Replayed<S> {
   readonly snapshotVersion: number;
 }
 
-/** A store that events can be replayed from; snapshots are used where it has them. */
-export type ReplayStore<E extends Event> =
-  & Pick<EventStore<E>, "readEvents" | "getLatestVersion">
-  & Partial<SnapshotStore>;
+/**
+ * A store that events can be replayed from; snapshots are used where it has them. It may hold more kinds of events than
+ * the view's: `append` only shows the compiler that it holds these.
+ *
+ * @typeParam E The union of the view's events.
+ */
+export interface ReplayStore<E extends Event> extends Partial<SnapshotStore> {
+  /** An actor's events in order. */
+  readEvents(actorId: string, options?: ReadEventsOptions): AsyncIterable<StoredEvent>;
+  /** The version of an actor's latest event, 0 without one. */
+  getLatestVersion(actorId: string): Promise<number>;
+  /** Takes the view's events; a view of any events requires nothing. */
+  readonly append?: (
+    actorId: string,
+    events: readonly (string extends E["eventType"] ? never : NewEvent<E>)[],
+    options: AppendOptions,
+  ) => Promise<readonly StoredEvent[]>;
+}
+
+/**
+ * A store of these events: where the compiler learns them, if a view does not name its own.
+ *
+ * @typeParam Stored The union of the events that the store holds.
+ */
+export interface HistoryStore<Stored extends Event> {
+  /** An actor's events in order. */
+  readEvents(actorId: string, options?: ReadEventsOptions): AsyncIterable<StoredEvent<Stored>>;
+}
 
 const warnOnConsole = warner(undefined);
 
@@ -76,16 +104,31 @@ const warnOnConsole = warner(undefined);
  * @param options How far to replay.
  * @throws {DamagedHistoryError | HistoryTruncatedError} If a part of the history is damaged or gone, or a snapshot is
  * ahead of the history.
- * @throws {InvalidArgumentError} If the view cannot be folded with, or an option is out of range.
+ * @throws {InvalidArgumentError} If the view cannot be folded with, an option is out of range, or the actor has not
+ * reached `atVersion`.
  */
-export async function replay<S, E extends Event>(
-  store: ReplayStore<E>,
+export async function replay<S, Stored extends Event, E extends Event = Stored>(
+  store: HistoryStore<Stored> & ReplayStore<E>,
   actorId: string,
   view: View<S, E>,
   options?: ReplayOptions,
 ): Promise<Replayed<S>> {
   checkView("view", view);
-  const { atVersion, atTime, signal, onWarning } = readOptions(options, checkReplay);
+  return await replayWith(store, actorId, view, readOptions(options, checkReplay), undefined);
+}
+
+/**
+ * Folds an actor's events into its state, under options that are checked.
+ *
+ * @param onEvent Is called with each event that is folded.
+ */
+export async function replayWith<S, E extends Event>(
+  store: ReplayStore<E>,
+  actorId: string,
+  view: View<S, E>,
+  { atVersion, atTime, signal, onWarning }: ReplayOptions & { readonly atTime?: string },
+  onEvent: ((event: StoredEvent) => void) | undefined,
+): Promise<Replayed<S>> {
   signal?.throwIfAborted();
   const warn = onWarning ? warner(onWarning) : warnOnConsole;
   const snapshot = atTime === undefined
@@ -96,13 +139,22 @@ export async function replay<S, E extends Event>(
   const begin: Replayed<S> = snapshot
     ? { state: snapshot.state, version: snapshot.version, events: 0, snapshotVersion: snapshot.version }
     : { state: view.initialState(), version: 0, events: 0, snapshotVersion: 0 };
-  const end: FoldEnd = { atVersion, atTime, signal };
+  const end: FoldEnd = { atVersion, atTime, signal, onEvent };
   const replayed = snapshot
     ? await foldBehind(store, snapshot, view, begin, end)
     : atVersion === 0
     ? begin
     : await fold(store, actorId, view, begin, end);
   telemetry()?.record("aether.replay.events", replayed.events, hit);
+  if (atVersion !== undefined && replayed.version < atVersion && atTime === undefined) {
+    const latest = await store.getLatestVersion(actorId);
+    if (latest < atVersion) {
+      throw new InvalidArgumentError(
+        "options.atVersion",
+        `is ${atVersion}, and actor "${actorId}" has only reached version ${latest}`,
+      );
+    }
+  }
   return replayed;
 }
 
@@ -118,11 +170,17 @@ function checkReplay(options: ReplayOptions): ReplayOptions & { readonly atTime?
   checkKnown(options, REPLAY_OPTIONS);
   const { atVersion, atTime, signal, onWarning } = options;
   if (atVersion !== undefined && atVersion !== 0 && !isVersion(atVersion)) {
-    throw new InvalidArgumentError("options.atVersion", "must be a version, or 0");
+    throw new InvalidArgumentError(
+      "options.atVersion",
+      `must be a version, or 0, and is ${describe(atVersion)}`,
+    );
   }
-  const latest = atTime === undefined ? undefined : toTimestamp(atTime);
+  const latest = atTime === undefined ? undefined : toTime(atTime);
   if (atTime !== undefined && latest === undefined) {
-    throw new InvalidArgumentError("options.atTime", "must be a valid Date or RFC 3339 text");
+    throw new InvalidArgumentError(
+      "options.atTime",
+      `must be a valid Date, an RFC 3339 time or a date such as "2026-01-31", and is ${describe(atTime)}`,
+    );
   }
   checkSignal(signal);
   checkFunction("options.onWarning", onWarning);
@@ -134,15 +192,22 @@ function checkReplay(options: ReplayOptions): ReplayOptions & { readonly atTime?
   };
 }
 
+/** A time as events carry it; a plain date is the beginning of that day in UTC. */
+function toTime(time: Date | string): string | undefined {
+  return toTimestamp(typeof time === "string" && PLAIN_DATE.test(time) ? `${time}T00:00:00Z` : time);
+}
+
+const PLAIN_DATE = /^\d{4}-\d{2}-\d{2}$/;
+
 /** Folds what has come since an earlier replay. */
 export function resume<S, E extends Event>(
   store: ReplayStore<E>,
   actorId: string,
   view: View<S, E>,
   from: Replayed<S>,
-  signal: AbortSignal | undefined,
+  end: Pick<FoldEnd, "signal" | "onEvent">,
 ): Promise<Replayed<S>> {
-  return fold(store, actorId, view, from, { signal });
+  return fold(store, actorId, view, from, end);
 }
 
 /** Where a fold ends. */
@@ -150,6 +215,7 @@ interface FoldEnd {
   readonly atVersion?: number | undefined;
   readonly atTime?: string | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly onEvent: ((event: StoredEvent) => void) | undefined;
 }
 
 /**
@@ -163,8 +229,8 @@ async function fold<S, E extends Event>(
   actorId: string,
   view: View<S, E>,
   from: Replayed<S>,
-  { atVersion, atTime, signal }: FoldEnd,
-  takeFirst?: (event: StoredEvent<E>) => Promise<boolean>,
+  { atVersion, atTime, signal, onEvent }: FoldEnd,
+  takeFirst?: (event: StoredEvent) => Promise<boolean>,
 ): Promise<Replayed<S>> {
   let { state, version, events } = from;
   let take = takeFirst;
@@ -180,7 +246,8 @@ async function fold<S, E extends Event>(
       take = undefined;
       if (isFolded) continue;
     }
-    state = view.evolve(state, event as StoredEvent<E> & E);
+    onEvent?.(event);
+    state = view.evolve(state, event as unknown as E);
     version = event.version;
     events++;
   }
@@ -201,7 +268,7 @@ async function foldBehind<S, E extends Event>(
   const { actorId, version, position } = snapshot;
   if (position !== undefined) {
     let isTaken = false;
-    const take = async (event: StoredEvent<E>): Promise<boolean> => {
+    const take = async (event: StoredEvent): Promise<boolean> => {
       isTaken = true;
       const isOwn = event.version === version;
       const last = isOwn ? event.position : await positionAt(store, actorId, version);

@@ -18,6 +18,7 @@ export type Kind =
   | "version"
   | "version before the next"
   | "optional version or 0"
+  | "optional reached version"
   | "optional version"
   | "optional token"
   | "token"
@@ -131,6 +132,9 @@ export function judge(kind: Kind, value: unknown, recipe: Recipe): Judgement {
     case "version":
       return verdict(isCount(value, 1));
     case "version before the next":
+      return isCount(value, 1) ? "either" : "bad";
+    case "optional reached version":
+      if (value === undefined || value === 0) return "good";
       return isCount(value, 1) ? "either" : "bad";
     case "optional version or 0":
       return optional(value, (version) => isCount(version, 0));

@@ -167,7 +167,7 @@ export const READS = {
       "view.initialState": "function",
       "view.evolve": "function",
       options: "options",
-      "options.atVersion": "optional version or 0",
+      "options.atVersion": "optional reached version",
       "options.atTime": "timestamp",
       "options.signal": "optional signal",
       "options.onWarning": "optional function",

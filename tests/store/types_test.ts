@@ -11,10 +11,12 @@ import {
   type EventInput,
   type EventStore,
   execute,
+  executeAll,
   InMemoryEventStore,
   type NewEvent,
   replay,
   type StoredEvent,
+  type View,
 } from "@flowmade-one/aether";
 
 /** Data typed by an interface, which has no index signature. */
@@ -180,6 +182,88 @@ Deno.test("types: a decider infers its state, commands and events", async () => 
   await using numbers = new InMemoryEventStore<Event<"Counted", number>>();
   // @ts-expect-error: the store holds other events
   await replay(numbers, "order", decider);
+});
+
+type ShowEvent = Event<"ShowScheduled", { readonly seats: number }>;
+const show: Decider<number, "schedule", ShowEvent> = {
+  initialState: () => 0,
+  evolve: (_, { data }) => data.seats,
+  decide: () => [{ eventType: "ShowScheduled", data: { seats: 5 } }],
+};
+
+/** A helper that executes anything is generic in the events. */
+async function run<S, C, E extends Event>(
+  store: EventStore<E>,
+  decider: Decider<S, C, E>,
+  command: C,
+): Promise<S> {
+  await execute(store, "x", decider, command);
+  return (await replay(store, "x", decider)).state;
+}
+
+Deno.test("types: a store of several kinds of actors takes the deciders of each", async () => {
+  await using store = new InMemoryEventStore<OrderEvent | ShowEvent>();
+  const { state, events } = await execute(store, "show", show, "schedule");
+  typed<Same<typeof state, number>>();
+  typed<Same<typeof events, readonly StoredEvent<ShowEvent>[]>>();
+  assert.equal(events[0]?.data.seats, 5);
+  assert.equal((await replay(store, "show", show)).state, 5);
+  const contract: EventStore<OrderEvent | ShowEvent> = store;
+  await execute(contract, "show", show, "schedule");
+  await using own = new InMemoryEventStore<ShowEvent>();
+  assert.equal(await run(own, show, "schedule"), 5);
+  await using untyped = new InMemoryEventStore();
+  await execute(untyped, "show", show, "schedule");
+  await replay(untyped, "show", show);
+});
+
+Deno.test("types: a store that cannot hold a decider's events is refused", async () => {
+  await using store = await orders();
+  // @ts-expect-error: the store holds orders
+  await execute(store, "show", show, "schedule");
+  // @ts-expect-error: the store holds orders
+  await replay(store, "order", show);
+  const both: Decider<number, "schedule", ShowEvent | OrderEvent> = {
+    initialState: () => 0,
+    evolve: (count) => count + 1,
+    decide: show.decide,
+  };
+  // @ts-expect-error: the store does not hold shows
+  await execute(store, "order", both, "schedule");
+  // @ts-expect-error: the store does not hold shows
+  await replay(store, "order", both);
+  // @ts-expect-error: no such command
+  await execute(new InMemoryEventStore<ShowEvent | OrderEvent>(), "show", show, "cancel");
+});
+
+Deno.test("types: a view without types of its own takes the events of the store", async () => {
+  await using store = await orders();
+  const { state } = await replay(store, "order", {
+    initialState: () => 0,
+    evolve: (sum: number, event) => event.eventType === "OrderPlaced" ? sum + event.data.total : sum,
+  });
+  assert.equal(state, 5);
+  const any: View<number, Event> = { initialState: () => 0, evolve: (count) => count + 1 };
+  assert.equal((await replay(store, "order", any)).state, 2);
+});
+
+Deno.test("types: executeAll() gives states and takes events by the names of the actors", async () => {
+  await using store = new InMemoryEventStore<OrderEvent | ShowEvent>();
+  const placing: View<string, OrderEvent> = {
+    initialState: () => "new",
+    evolve: (_, { eventType }) => eventType,
+  };
+  const result = await executeAll(store, { show: [show, "show"], order: [placing, "order"] }, (states) => {
+    typed<Same<typeof states, { readonly show: number; readonly order: string }>>();
+    return { order: [placed] };
+  });
+  typed<Same<typeof result.order.state, string>>();
+  typed<Same<typeof result.show.events, readonly StoredEvent<ShowEvent>[]>>();
+  await using shows = new InMemoryEventStore<ShowEvent>();
+  // @ts-expect-error: the store holds no orders
+  await executeAll(shows, { order: [placing, "order"] }, () => ({}));
+  // @ts-expect-error: an order's events are not a show's
+  await executeAll(store, { show: [show, "show-2"] }, () => ({ show: [placed] }));
 });
 
 Deno.test("types: event definitions follow the events of the store", async () => {
