@@ -73,11 +73,7 @@ export function decodeEvents(
   const events: StoredEvent[] = [];
   for (let index = 0; index < list.length; index++) {
     const json = list[index] as EventJson;
-    if (
-      typeof json?.id !== "string" || typeof json.eventType !== "string" || typeof json.timestamp !== "string"
-    ) {
-      throw new SyntaxError(`element ${index} is not an event`);
-    }
+    if (!isEventJson(json)) throw new SyntaxError(`element ${index} is not an event`);
     const { id, eventType, data, timestamp, metadata, schemaVersion = 1 } = json;
     const event: StoredEvent = {
       id,
@@ -93,4 +89,19 @@ export function decodeEvents(
     events.push(Object.freeze(event));
   }
   return events;
+}
+
+/** Whether parsed JSON has the fields of an event. */
+function isEventJson(json: EventJson | null): json is EventJson {
+  return json !== null && typeof json === "object" &&
+    typeof json.id === "string" && json.id !== "" &&
+    typeof json.eventType === "string" && json.eventType !== "" &&
+    typeof json.timestamp === "string" && json.timestamp.endsWith("Z") && json.data !== undefined &&
+    (json.metadata === undefined || isPlainObject(json.metadata)) &&
+    (json.schemaVersion === undefined ||
+      (Number.isSafeInteger(json.schemaVersion) && json.schemaVersion > 0));
+}
+
+function isPlainObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -248,13 +248,16 @@ let idleCopier: Copier | undefined;
  * Freezes data that `JSON.parse` made, deeply and in place.
  *
  * @param value What `JSON.parse` returned.
+ * @param depth How deep the value is nested itself.
+ * @throws {SyntaxError} If it is nested deeper than what can be saved.
  */
-export function freezeJson<T>(value: T): T {
+export function freezeJson<T>(value: T, depth = 0): T {
   if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) { for (const item of value) freezeJson(item); }
+  if (depth >= MAX_DEPTH) throw new SyntaxError(`nested deeper than ${MAX_DEPTH} levels`);
+  if (Array.isArray(value)) { for (const item of value) freezeJson(item, depth + 1); }
   else {
     // deno-lint-ignore guard-for-in -- JSON.parse makes own properties alone, and this loop is the fastest
-    for (const key in value) freezeJson(value[key]);
+    for (const key in value) freezeJson(value[key], depth + 1);
   }
   return Object.freeze(value);
 }

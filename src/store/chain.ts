@@ -29,6 +29,27 @@ export function lastVersion(record: CommitRecord): number {
   return events.length > 0 ? events[events.length - 1]!.version : record.previousVersion;
 }
 
+/** Why numbers that were read back are not the versions of a commit's events; `undefined` if they are. */
+export function versionsFault(
+  previousVersion: number,
+  versions: readonly number[],
+  count: number,
+): string | undefined {
+  if (!Number.isSafeInteger(previousVersion) || previousVersion < 0) {
+    return `the version before it is ${previousVersion}`;
+  }
+  if (versions.length !== count) return `it names ${versions.length} versions for ${count} events`;
+  let before = previousVersion;
+  for (let index = 0; index < count; index++) {
+    const version = versions[index]!;
+    if (!(version > before) || !Number.isSafeInteger(version)) {
+      return `version ${version} follows version ${before}`;
+    }
+    before = version;
+  }
+  return undefined;
+}
+
 /** Says that versions are missing between two commits, or before the first one. */
 export function missingVersions(
   actorId: string,

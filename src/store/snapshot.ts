@@ -98,13 +98,20 @@ export function encodeSnapshot(snapshot: Snapshot): string {
   return JSON.stringify(snapshot);
 }
 
-/** A snapshot from its parsed JSON, frozen; nothing where it is none of this actor and kind. */
+/** A snapshot from its parsed JSON, frozen; `undefined` if it is none of this actor and kind. */
 export function decodeSnapshot(json: unknown, actorId: string, kind: string): Snapshot | undefined {
-  const snapshot = freezeJson(json) as Snapshot | null;
-  const sound = snapshot?.actorId === actorId && snapshot.kind === kind && isVersion(snapshot.version) &&
-    isVersion(snapshot.schemaVersion) && "state" in snapshot &&
+  const snapshot = json as Snapshot | null;
+  const sound = typeof snapshot === "object" && snapshot?.actorId === actorId && snapshot.kind === kind &&
+    isVersion(snapshot.version) && isVersion(snapshot.schemaVersion) && "state" in snapshot &&
+    typeof snapshot.timestamp === "string" &&
     (snapshot.position === undefined || typeof snapshot.position === "string");
-  return sound ? snapshot : undefined;
+  if (!sound) return undefined;
+  try {
+    freezeJson(snapshot.state);
+  } catch {
+    return undefined; // nested so deeply that this library cannot have written it
+  }
+  return Object.freeze(snapshot);
 }
 
 /** Whether a snapshot takes the place of the one that is stored: it goes further, or its state has another shape. */

@@ -10,7 +10,7 @@
 
 import { decodeEvents } from "../../event/codec.ts";
 import { utf8 } from "../../event/text.ts";
-import type { CommitRecord } from "../chain.ts";
+import { type CommitRecord, versionsFault } from "../chain.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
 import { type KvPositions, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
 import { MAX_VALUE_BYTES } from "./layout.ts";
@@ -21,7 +21,7 @@ const CHUNK_DIGITS = 3;
 const CHECKSUM_DIGITS = 8;
 const HEAD_BYTES = FORMAT.length + CHUNK_DIGITS + CHECKSUM_DIGITS;
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** One actor's share of a commit as JSON. */
 export interface ShareJson {
@@ -168,8 +168,30 @@ export function decodeShare(
   }
   const { commit: commitId, previous: previousVersion, fence = 0, offset = 0 } = share;
   const versions = share.versions ?? share.events.map((_, index) => previousVersion + 1 + index);
+  if (typeof actorId !== "string" || !isCount(fence) || !isCount(offset) || !Array.isArray(versions)) {
+    throw new UnreadableRecord("a field of it is not what was written");
+  }
+  const fault = versionsFault(previousVersion, versions, share.events.length);
+  if (fault !== undefined) throw new UnreadableRecord(fault);
   const positionOf = positions.of(versionstamp, commitId);
   const events = decodeEvents(share.events, actorId, versions, (index) => positionOf(offset + index));
   const prior = typeof share.prior === "string" ? share.prior.padStart(VERSIONSTAMP_WIDTH, "0") : undefined;
   return { commitId, actorId, previousVersion, prior, fence, events };
+}
+
+/**
+ * The shares of a record of the log.
+ *
+ * @throws {UnreadableRecord} If it is none.
+ */
+export function decodeLogged(json: unknown): readonly LoggedShareJson[] {
+  const isShare = (share: unknown): boolean =>
+    typeof share === "object" && share !== null && "actor" in share && typeof share.actor === "string" &&
+    "previous" in share && isCount(share.previous) && (!("offset" in share) || isCount(share.offset));
+  if (!Array.isArray(json) || !json.every(isShare)) throw new UnreadableRecord("it is no record of the log");
+  return json as readonly LoggedShareJson[];
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0;
 }

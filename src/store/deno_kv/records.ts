@@ -8,6 +8,7 @@ import { DamagedHistoryError } from "../errors.ts";
 import type { Layout } from "./layout.ts";
 import {
   chunkCount,
+  decodeLogged,
   decodeShare,
   decodeValue,
   type LoggedShareJson,
@@ -75,23 +76,30 @@ export class Records {
     let shares: readonly LoggedShareJson[];
     try {
       if (!(entry.value instanceof Uint8Array)) throw new UnreadableRecord("it is no record");
-      shares = decodeValue(entry.value, this.#context.checksum) as readonly LoggedShareJson[];
+      shares = decodeLogged(decodeValue(entry.value, this.#context.checksum));
     } catch (error) {
-      if (!isUnreadable(error)) throw error;
-      const position = this.#context.positions.unread(versionstamp);
-      return [
-        new DamagedHistoryError(`a commit cannot be read: ${error.message}`, { position }, { cause: error }),
-      ];
+      return [this.#loggedFault(versionstamp, error)];
     }
     const records: OrFault<ShareRecord>[] = [];
     for (const share of shares) {
-      records.push(
-        share.events
-          ? decodeShare(share as ShareJson, share.actor, versionstamp, this.#context.positions)
-          : await this.#referred(share, versionstamp),
-      );
+      if (!share.events) records.push(await this.#referred(share, versionstamp));
+      else {
+        try {
+          records.push(decodeShare(share as ShareJson, share.actor, versionstamp, this.#context.positions));
+        } catch (error) {
+          records.push(this.#loggedFault(versionstamp, error));
+        }
+      }
     }
     return records;
+  }
+
+  #loggedFault(versionstamp: string, error: unknown): DamagedHistoryError {
+    if (!isUnreadable(error)) throw error;
+    const position = this.#context.positions.unread(versionstamp);
+    return new DamagedHistoryError(`a commit cannot be read: ${error.message}`, { position }, {
+      cause: error,
+    });
   }
 
   /** The range of an actor's records. */

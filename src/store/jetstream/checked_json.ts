@@ -9,18 +9,18 @@ import { type Checksum, checksumText } from "../checksum.ts";
 
 const CHECKSUM_DIGITS = 8;
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** Writes JSON text with its checksum. */
 export function encodeChecked(json: string, checksum: Checksum): Uint8Array {
   return utf8(checksumText(checksum(utf8(json))) + json);
 }
 
-/** Reads it back; undefined where it is not what was written. */
+/** Reads it back; `undefined` if it is not what was written. */
 export function decodeChecked(bytes: Uint8Array, checksum: Checksum): unknown {
   const json = bytes.subarray(CHECKSUM_DIGITS);
-  if (decoder.decode(bytes.subarray(0, CHECKSUM_DIGITS)) !== checksumText(checksum(json))) return undefined;
   try {
+    if (decoder.decode(bytes.subarray(0, CHECKSUM_DIGITS)) !== checksumText(checksum(json))) return undefined;
     return JSON.parse(decoder.decode(json));
   } catch {
     return undefined;

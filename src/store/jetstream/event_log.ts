@@ -7,7 +7,8 @@
 
 import type { ConnectionState } from "./connection_state.ts";
 import { backoff, sleep } from "../../sleep.ts";
-import { LogReplacedError } from "../errors.ts";
+import type { Warn } from "../../warning.ts";
+import { DamagedHistoryError, LogReplacedError } from "../errors.ts";
 import { FIRST_WAIT, LONGEST_WAIT, patiently } from "./failures.ts";
 import type { Layout } from "./layout.ts";
 import { OrderedConsumer, type OrderedConsumerOptions } from "./ordered_consumer.ts";
@@ -46,6 +47,9 @@ const TIME_TO_CATCH_UP = 2_000;
 /** A leader that is cut off notices it after 10 s (by the server's source), in milliseconds. */
 const LONGEST_DELUSION = 15_000;
 
+/** How often to ask for a message that only some replicas have: each answer comes from one of them by chance. */
+const COPY_TRIES = 16;
+
 /** What an event log is made of. */
 export interface EventLogSetup {
   /** The connection's state. */
@@ -56,8 +60,12 @@ export interface EventLogSetup {
   readonly layout: Layout;
   /** Whether messages expire. */
   readonly expires: boolean;
+  /** How many servers keep each message. */
+  readonly replicas: number;
   /** How long a read may wait for a leader or a connection, in milliseconds. */
   readonly patience: number;
+  /** Takes what an operator should know. */
+  readonly warn: Warn;
 }
 
 /** Reads the stream. */
@@ -70,6 +78,10 @@ export class EventLog {
   readonly expires: boolean;
   readonly #state: ConnectionState;
   readonly #patience: number;
+  readonly #replicas: number;
+  readonly #warn: Warn;
+  /** Messages that the leader lacked and another replica had. */
+  readonly #lacking = new Set<number>();
   /** The greatest sequence that this store has seen. */
   #highest = 0;
   /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
@@ -77,12 +89,14 @@ export class EventLog {
   #lookedAt = -Infinity;
   #replaced = false;
 
-  constructor({ state, requests, layout, expires, patience }: EventLogSetup) {
+  constructor({ state, requests, layout, expires, replicas, patience, warn }: EventLogSetup) {
     this.#state = state;
     this.requests = requests;
     this.layout = layout;
     this.expires = expires;
     this.#patience = patience;
+    this.#replicas = replicas;
+    this.#warn = warn;
   }
 
   /** Whether the connection is closed for good. */
@@ -121,12 +135,26 @@ export class EventLog {
   }
 
   /**
-   * The last message of a subject, from the leader.
+   * The last message of a subject, from the leader. That it has none is believed only if no replica counts one: of a
+   * message that it cannot read, a server says that there is none.
    *
    * @param signal Ends the wait: it rejects with the signal's reason.
+   * @throws {DamagedHistoryError} If the last message is counted, and cannot be read.
    */
-  lastOf(subject: string, signal?: AbortSignal): Promise<StoredMessage | undefined> {
-    return this.#get({ last_by_subj: subject }, signal);
+  async lastOf(subject: string, signal?: AbortSignal): Promise<StoredMessage | undefined> {
+    const message = await this.#get({ last_by_subj: subject }, signal);
+    return message ?? await this.#confirmNone(subject, signal);
+  }
+
+  /** Whether no message of these subjects is counted, by any one replica. */
+  async countsNone(subjects: readonly string[]): Promise<boolean> {
+    const { messages, isUnreadable } = await this.requests.getLastOfSubjects(this.layout.stream, subjects);
+    return messages.length === 0 && !isUnreadable;
+  }
+
+  /** Whether another replica had a message that the leader lacked. */
+  leaderLacks(sequence: number): boolean {
+    return this.#lacking.has(sequence);
   }
 
   /** The first message of a subject from a sequence on, from the leader. It scans; use it where that is rare. */
@@ -185,16 +213,19 @@ export class EventLog {
 
   /**
    * Messages by sequence, pipelined, from any replica; one that a replica does not have is asked for again from the
-   * leader. Undefined stands for one that the leader does not have.
+   * leader, and one that the leader does not have from the others. `undefined` stands for one that none of them has.
    */
   async all(sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
-    const messages = await this.#patiently(() => this.requests.getDirect(this.layout.stream, sequences));
-    const missing: Promise<void>[] = [];
-    for (let index = 0; index < sequences.length; index++) {
-      if (messages[index]) continue;
-      missing.push(this.at(sequences[index]!).then((message) => void (messages[index] = message)));
+    const messages = await this.#direct(sequences);
+    const missing = (): number[] => Array.from(messages.keys()).filter((index) => !messages[index]);
+    await Promise.all(missing().map(async (index) => messages[index] = await this.at(sequences[index]!)));
+    if (this.#replicas === 1) return messages;
+    const lost = missing();
+    if (lost.length === 0) return messages;
+    const kept = this.expires ? await this.firstSequence() : 1; // read after the misses
+    for (const index of lost) {
+      if (sequences[index]! >= kept) messages[index] = await this.#fromOthers(sequences[index]!);
     }
-    await Promise.all(missing);
     return messages;
   }
 
@@ -275,6 +306,51 @@ export class EventLog {
     if (!first || ts === undefined) return;
     const left = retentionOf(config) - (Date.parse(ts) - Date.parse(first.time));
     if (left > LONG_TO_LIVE) this.#soundUntil = now + LOOK_VALIDITY;
+  }
+
+  /** Holds the leader's answer that a subject has no message against what the replicas count. */
+  async #confirmNone(subject: string, signal: AbortSignal | undefined): Promise<StoredMessage | undefined> {
+    const { stream } = this.layout;
+    // Which replica answers is not ours to choose. On a single server it is asked twice: messages come, and expire.
+    const tries = this.#replicas > 1 ? COPY_TRIES : 2;
+    for (let attempt = 1;; attempt++) {
+      const { messages: [copy], isUnreadable } = await this.#patiently(
+        () => this.#found(() => this.requests.getLastOfSubjects(stream, [subject])),
+        signal,
+      );
+      if (!copy && !isUnreadable) return undefined;
+      const message = await this.#get({ last_by_subj: subject }, signal);
+      if (message) return message;
+      if (copy && this.#replicas > 1) {
+        this.#noteLacking(copy.sequence);
+        return copy;
+      }
+      if (attempt < tries) continue;
+      throw new DamagedHistoryError("the server counts commits of it, and cannot read the last one", {
+        actorId: this.layout.actorId(subject),
+      });
+    }
+  }
+
+  /** A message that the leader does not have, from the other replicas. */
+  async #fromOthers(sequence: number): Promise<StoredMessage | undefined> {
+    const copies = await this.#direct(new Array(COPY_TRIES).fill(sequence));
+    const copy = copies.find((found) => found !== undefined);
+    if (copy) this.#noteLacking(sequence);
+    return copy;
+  }
+
+  #noteLacking(sequence: number): void {
+    if (this.#lacking.has(sequence)) return;
+    this.#lacking.add(sequence);
+    const message =
+      `The leader of stream "${this.layout.stream}" lacks the message at sequence ${sequence}, which ` +
+      "another replica has. Make another server the leader, and replace the damaged replica.";
+    this.#warn({ code: "replica-damaged", message });
+  }
+
+  #direct(sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
+    return this.#patiently(() => this.requests.getDirect(this.layout.stream, sequences));
   }
 
   #get(query: MessageQuery, signal?: AbortSignal): Promise<StoredMessage | undefined> {

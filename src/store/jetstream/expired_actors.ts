@@ -6,6 +6,7 @@
  */
 
 import type { Checksum } from "../checksum.ts";
+import { DamagedHistoryError } from "../errors.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Bucket } from "./bucket.ts";
 import { decodeChecked, encodeChecked } from "./checked_json.ts";
@@ -28,6 +29,10 @@ export interface Swept {
   readonly sequence: number;
 }
 
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0;
+}
+
 /** Keeps records of actors, and of how far the log was swept. */
 export class ExpiredActors {
   readonly #bucket: Bucket;
@@ -46,8 +51,11 @@ export class ExpiredActors {
       this.#bucket.get(this.#layout.actorRecord(actorId)),
       this.#bucket.get(this.#layout.snapshots(actorId)),
     ]);
-    const swept = this.#read<ExpiredActor>(record);
-    const taken = this.#read<Pick<Snapshot, "version">>(snapshot);
+    const swept = this.#actor(record);
+    if (record && !swept) {
+      throw new DamagedHistoryError("what is remembered of its expired events cannot be read", { actorId });
+    }
+    const taken = this.#snapshot(snapshot);
     if (!swept && !taken) return undefined;
     return { version: Math.max(swept?.version ?? 0, taken?.version ?? 0), fence: swept?.fence ?? 0 };
   }
@@ -56,7 +64,7 @@ export class ExpiredActors {
   async remember(actorId: string, actor: ExpiredActor): Promise<void> {
     const data = encodeChecked(JSON.stringify(actor), this.#checksum);
     await this.#bucket.change(this.#layout.actorRecord(actorId), (stored) => {
-      const known = this.#read<ExpiredActor>(stored);
+      const known = this.#actor(stored);
       return known && known.sequence >= actor.sequence ? undefined : data;
     });
   }
@@ -64,18 +72,34 @@ export class ExpiredActors {
   /** The stream sequence up to which the log was swept. */
   async sweptTo(): Promise<number> {
     const stored = await this.#bucket.get(this.#layout.sweepRecord);
-    return this.#read<Swept>(stored)?.sequence ?? 0;
+    return this.#swept(stored);
   }
 
   /** Remembers how far the log was swept. */
   async swept(sequence: number): Promise<void> {
     const data = encodeChecked(JSON.stringify({ sequence } satisfies Swept), this.#checksum);
     await this.#bucket.change(this.#layout.sweepRecord, (stored) => {
-      return (this.#read<Swept>(stored)?.sequence ?? 0) >= sequence ? undefined : data;
+      return this.#swept(stored) >= sequence ? undefined : data;
     });
   }
 
-  #read<T>(stored: StoredMessage | undefined): T | undefined {
-    return stored && decodeChecked(stored.data, this.#checksum) as T | undefined;
+  #actor(stored: StoredMessage | undefined): ExpiredActor | undefined {
+    const { version, fence, sequence } = this.#read<ExpiredActor>(stored);
+    return isCount(version) && isCount(fence) && isCount(sequence) ? { version, fence, sequence } : undefined;
+  }
+
+  #snapshot(stored: StoredMessage | undefined): Pick<Snapshot, "version"> | undefined {
+    const { version } = this.#read<Snapshot>(stored);
+    return isCount(version) ? { version } : undefined;
+  }
+
+  #swept(stored: StoredMessage | undefined): number {
+    const { sequence } = this.#read<Swept>(stored);
+    return isCount(sequence) ? sequence : 0;
+  }
+
+  /** What a record holds; another writer of the bucket can put anything there. */
+  #read<T>(stored: StoredMessage | undefined): { readonly [Field in keyof T]?: unknown } {
+    return (stored && decodeChecked(stored.data, this.#checksum) as T | null | undefined) ?? {};
   }
 }

@@ -10,7 +10,7 @@ import { DamagedHistoryError } from "../errors.ts";
 import type { EventLog } from "./event_log.ts";
 import type { ExpiredActors } from "./expired_actors.ts";
 import type { KnownActor, KnownActors } from "./known_actors.ts";
-import { type CommitHeader, type Records, versionAfter } from "./record.ts";
+import { type CommitHeader, type Records, type StoredCommit, versionAfter } from "./record.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import { Trail } from "./trail.ts";
 
@@ -44,6 +44,8 @@ export class CommittedHead implements Head {
 export interface Latest {
   /** The message of the latest commit; nothing where the stream has none. */
   readonly message: StoredMessage | undefined;
+  /** What it holds. */
+  readonly commit: StoredCommit | undefined;
   /** How far the actor is. */
   readonly head: Head;
   /** Says that this store has seen more of the actor. */
@@ -124,35 +126,42 @@ export class Heads {
   async latest(actorId: string, signal?: AbortSignal, seen?: Head): Promise<Latest> {
     const cached = this.cached(actorId);
     const known = cached && cached.sequence >= (seen?.sequence ?? 0) ? cached : seen;
-    const { message, head, isBehind } = await this.#log.upToDate(
+    const { message, commit, head, isBehind } = await this.#log.upToDate(
       async () => {
         const message = await this.#log.lastOf(this.#log.layout.subject(actorId), signal);
         if (!message) return await this.#withoutMessage(actorId, known);
-        const head = headAfter(this.#header(message));
-        return { message, head, isBehind: head.sequence < (known?.sequence ?? 0) };
+        const commit = this.#read(message);
+        const head = headAfter(commit);
+        return { message, commit, head, isBehind: head.sequence < (known?.sequence ?? 0) };
       },
       ({ isBehind }) => isBehind,
       signal,
     );
     if (known && isBehind) {
       await this.#log.assertSame();
-      return { message, head, fault: lostHead(actorId, head, known) };
+      return { message, commit, head, fault: lostHead(actorId, head, known) };
     }
     // What this store has saved while it read is newer than what it read.
     const current = this.cached(actorId);
     if (!current || current === cached || head.sequence >= current.sequence) this.set(actorId, head);
-    return { message, head, fault: undefined };
+    return { message, commit, head, fault: undefined };
   }
 
-  #header(message: StoredMessage): CommitHeader {
-    const header = this.#records.header(message);
-    if (header instanceof DamagedHistoryError) throw header;
-    return header;
+  /** All of the commit: a version is not believed whose events cannot be read. */
+  #read(message: StoredMessage): StoredCommit {
+    const commit = this.#records.read(message);
+    if (commit instanceof DamagedHistoryError) throw commit;
+    return commit;
   }
 
   /** The stream has nothing of the actor: it is new, or all of it has expired. */
   async #withoutMessage(actorId: string, known: Head | undefined): Promise<Found> {
-    const none = { message: undefined, head: NEW_HEAD, isBehind: known !== undefined && known.sequence > 0 };
+    const none = {
+      message: undefined,
+      commit: undefined,
+      head: NEW_HEAD,
+      isBehind: known !== undefined && known.sequence > 0,
+    };
     // Another log has nothing of the actor either.
     await this.#log.info();
     if (!this.#log.expires) return none;
@@ -166,7 +175,8 @@ export class Heads {
     const recorded = await this.#expired.find(actorId);
     const version = Math.max(recorded?.version ?? 0, known?.version ?? 0);
     const fence = Math.max(recorded?.fence ?? 0, known?.fence ?? 0);
-    return { message: undefined, head: { version, fence, sequence: 0, trail: Trail.EMPTY }, isBehind: false };
+    const head = { version, fence, sequence: 0, trail: Trail.EMPTY };
+    return { message: undefined, commit: undefined, head, isBehind: false };
   }
 }
 

@@ -10,7 +10,7 @@ import { follows, lastVersion, missingVersions } from "../chain.ts";
 import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "../errors.ts";
 import { type ActorMessages, scanBackward, scanForward } from "./actor_scan.ts";
 import type { EventLog } from "./event_log.ts";
-import type { Heads } from "./heads.ts";
+import type { Heads, Latest } from "./heads.ts";
 import { missingBefore } from "./missing.ts";
 import type { OrFault, Records, StoredCommit } from "./record.ts";
 import { BrokenTrail, walkTrail } from "./trail_walk.ts";
@@ -60,39 +60,69 @@ class HistoryReading {
   }
 
   async *run(): AsyncGenerator<readonly StoredEvent[]> {
-    const { heads, records } = this.#sources;
+    const { heads } = this.#sources;
     const { fromVersion, toVersion } = this.#read;
-    const { message, head, fault } = await heads.latest(this.#actorId);
+    let found: Latest;
+    try {
+      found = await heads.latest(this.#actorId);
+    } catch (error) {
+      if (!(error instanceof DamagedHistoryError) || !this.#read.onDamage) throw error;
+      yield* this.#aroundHead(error);
+      return;
+    }
+    const { message, commit, head, fault } = found;
     const lostTail = fault && fault.version! > fromVersion - 1 && toVersion > head.version
       ? fault
       : undefined;
-    if (!message) {
+    if (!message || !commit) {
       if (head.version >= fromVersion) this.#report(new HistoryTruncatedError({ actorId: this.#actorId }));
     } else if (head.version >= fromVersion) {
-      const latest = records.read(message);
-      if (latest instanceof DamagedHistoryError) throw latest;
       if (this.#read.direction === "backward" && lostTail) this.#report(lostTail);
-      for await (const commits of this.#commits(latest, message.bytes.length)) {
-        let events: StoredEvent[] = [];
-        let done = false;
-        for (const commit of commits) {
-          const fault = this.#check(commit);
-          if (fault) {
-            if (events.length > 0) yield events;
-            events = [];
-            this.#report(await fault);
-          }
-          if (!(commit instanceof DamagedHistoryError)) this.#add(commit.events, events);
-          done = this.#isLast(commit);
-          if (done) break;
-        }
-        if (events.length > 0) yield events;
-        if (done) return;
-      }
+      const isDone = yield* this.#take(this.#commits(commit, message.bytes.length));
+      if (isDone) return;
       await this.#checkBeginning();
       if (this.#read.direction === "backward") return;
     }
     if (lostTail) this.#report(lostTail);
+  }
+
+  /** What can be read of an actor whose latest commit cannot. */
+  async *#aroundHead(fault: DamagedHistoryError): AsyncGenerator<readonly StoredEvent[]> {
+    const { log, records } = this.#sources;
+    const messages: ActorMessages = { log, records, actorId: this.#actorId };
+    const isForward = this.#read.direction === "forward";
+    // A message that is no commit is reported where it is found, one that is missing here.
+    const isMissing = fault.position === undefined;
+    const to = isMissing ? await log.lastSequence() : records.place(fault.position!).sequence;
+    if (isMissing && !isForward) this.#report(fault);
+    const isDone = yield* this.#take(isForward ? scanForward(messages, 1, to) : scanBackward(messages, to));
+    if (isDone) return;
+    await this.#checkBeginning();
+    if (isMissing && isForward) this.#report(fault);
+  }
+
+  /** Takes commits in the order of the read; returns whether all that was asked for was among them. */
+  async *#take(
+    batches: AsyncIterable<readonly OrFault<StoredCommit>[]>,
+  ): AsyncGenerator<readonly StoredEvent[], boolean> {
+    for await (const commits of batches) {
+      let events: StoredEvent[] = [];
+      let done = false;
+      for (const commit of commits) {
+        const fault = this.#check(commit);
+        if (fault) {
+          if (events.length > 0) yield events;
+          events = [];
+          this.#report(await fault);
+        }
+        if (!(commit instanceof DamagedHistoryError)) this.#add(commit.events, events);
+        done = this.#isLast(commit);
+        if (done) break;
+      }
+      if (events.length > 0) yield events;
+      if (done) return true;
+    }
+    return false;
   }
 
   /** The commits in the order of the read, by the way that costs least; a trail that is broken is left. */
@@ -111,6 +141,13 @@ class HistoryReading {
     const messages: ActorMessages = { log, records, actorId: this.#actorId };
     if (direction === "forward") {
       yield* scanForward(messages, (this.#last?.sequence ?? 0) + 1, latest.sequence);
+      if ((this.#last?.sequence ?? 0) < latest.sequence) {
+        const position = records.placeOf(latest.sequence, undefined);
+        throw new DamagedHistoryError("the latest commit is gone while it is read", {
+          actorId: this.#actorId,
+          position,
+        });
+      }
     } else yield* scanBackward(messages, (this.#last?.sequence ?? latest.sequence + 1) - 1);
   }
 

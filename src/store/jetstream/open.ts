@@ -28,7 +28,7 @@ import { findHearers, heardTwice, streamsHearing } from "./hearers.ts";
 import { KnownActors } from "./known_actors.ts";
 import { Layout, streamName } from "./layout.ts";
 import { Publisher } from "./publisher.ts";
-import { Records } from "./record.ts";
+import { MAX_EVENTS, Records } from "./record.ts";
 import {
   JetStreamApiError,
   JetStreamRequests,
@@ -119,15 +119,15 @@ export async function openJetStreamBackend(
     const retention = retentionOf(config);
     const checksum = await loadChecksum();
     const expires = retention < Infinity;
-    const log = new EventLog({ state, requests, layout, expires, patience });
-    const records = new Records(logId, layout, checksum);
+    const { warn } = setup;
     const replicas = Number(config.num_replicas ?? 1);
+    const log = new EventLog({ state, requests, layout, expires, replicas, patience, warn });
+    const records = new Records(logId, layout, checksum);
     const bucket = new Bucket({ layout, requests, publisher, address, domain, replicas, patience });
     const expired = new ExpiredActors(bucket, layout, checksum);
     const actors = new KnownActors(settings.cachedActors);
     const heads = new Heads(log, records, expired, actors);
     const encoder = new CommitEncoder(logId, checksum);
-    const { warn } = setup;
     const writer = new Writer({
       log,
       records,
@@ -197,7 +197,7 @@ function isOlder(version: string, required: string): boolean {
 function limitsOf(maxPayload: number): StoreLimits {
   const bytesPerCommit = Math.min(MOST_COMMIT_BYTES, maxPayload - HEADER_BYTES);
   const bytesPerEvent = Math.min(MOST_EVENT_BYTES, bytesPerCommit - "[]".length);
-  return Object.freeze({ actorsPerCommit: 100, eventsPerCommit: 1_000, bytesPerCommit, bytesPerEvent });
+  return Object.freeze({ actorsPerCommit: 100, eventsPerCommit: MAX_EVENTS, bytesPerCommit, bytesPerEvent });
 }
 
 /** Makes the layout of a log by its id. */

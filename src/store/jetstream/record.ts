@@ -13,7 +13,7 @@
 import { decodeEvents } from "../../event/codec.ts";
 import { utf8 } from "../../event/text.ts";
 import type { StoredEvent } from "../../event/types.ts";
-import type { CommitRecord } from "../chain.ts";
+import { type CommitRecord, versionsFault } from "../chain.ts";
 import { type Checksum, CHECKSUM_DIGITS, readChecksum } from "../checksum.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import { NO_PROOF, proofOf } from "../position.ts";
@@ -30,7 +30,9 @@ export const EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence";
 
 /** The version of this form. */
 export const FORMAT = "1";
-const FORMAT_NUMBER = Number(FORMAT);
+
+/** The most events that a commit may hold: a header that names more is no commit of this library. */
+export const MAX_EVENTS = 1_000;
 
 /** The places of fields in the header. */
 const COMMIT_ID = 1;
@@ -45,6 +47,7 @@ const MOST_ACTORS = 32 * 1024;
 
 const DIGIT_0 = 48;
 const DASH = 45;
+const LETTER_U = 117;
 const BLANK = 32;
 const CARRIAGE_RETURN = 13;
 
@@ -172,8 +175,12 @@ export class Records {
         if (text.length === bytes.length) body = text.slice(headerLength);
         else {
           text = blockText(message);
-          body = decoder.decode(payloadOf(message));
+          body = strictDecoder.decode(payloadOf(message));
         }
+      }
+      // In a text that has a character for every byte, this one stands for a byte that is not UTF-8.
+      if (text.length === bytes.length && body.includes(REPLACEMENT)) {
+        throw new Unreadable("its bytes are not UTF-8");
       }
       const fields = this.#fields(message, text, start);
       const proof = proofOf(fields.checksum);
@@ -229,20 +236,23 @@ export class Records {
    */
   #fields(message: MessageBytes, text: string, start: number): HeaderFields {
     const { subject, sequence, bytes, headerLength } = message;
+    const end = start + headerLength;
     const from = text.indexOf(COMMIT_LINE, start) + COMMIT_LINE.length;
     const to = text.indexOf("\r", from);
-    if (from < COMMIT_LINE.length || from >= start + headerLength) throw new Unreadable("it is no commit");
+    if (from < COMMIT_LINE.length || to < from || to >= end) throw new Unreadable("it is no commit");
+    const expected = text.indexOf(EXPECTED_LINE, start) + EXPECTED_LINE.length;
+    if (expected < EXPECTED_LINE.length || expected >= end) {
+      throw new Unreadable("it was stored without a guard");
+    }
     const cursor = new Cursor(bytes, from - start);
-    const format = cursor.number();
-    if (format !== FORMAT_NUMBER) {
-      const value = JSON.stringify(text.slice(from, text.indexOf(" ", from)));
+    if (!cursor.takes(FORMAT)) {
+      const value = JSON.stringify(text.slice(from, from + FORMAT_SHOWN).split(" ", 1)[0]);
       throw new Unreadable(`its format is ${value}, and this version reads ${FORMAT}`);
     }
-    const expected = text.indexOf(EXPECTED_LINE, start) + EXPECTED_LINE.length - start;
-    const guard = new Cursor(bytes, expected);
-    const previousSequence = guard.number();
+    const guard = new Cursor(bytes, expected - start);
+    const previousSequence = guard.number(CARRIAGE_RETURN);
     const checksumAt = to - start - CHECKSUM_DIGITS;
-    const checksum = this.#checksumOf(message, expected, guard.at - 1, from - start, checksumAt - 1);
+    const checksum = this.#checksumOf(message, expected - start, guard.at - 1, from - start, checksumAt - 1);
     if (checksum !== readChecksum(bytes, checksumAt)) {
       throw new Unreadable("its checksum does not match its bytes");
     }
@@ -251,13 +261,25 @@ export class Records {
       throw new Unreadable(`${JSON.stringify(subject)} is the subject of no actor`);
     }
     cursor.skip(); // the commit's id
-    const previousVersion = cursor.number();
-    const count = cursor.number();
-    const fence = cursor.number();
-    const versionsAt = cursor.at;
-    const versions = bytes[versionsAt] === DASH
-      ? following(previousVersion, count)
-      : text.slice(start + versionsAt, text.indexOf(" ", start + versionsAt)).split(",").map(Number);
+    const previousVersion = cursor.number(BLANK);
+    const count = cursor.number(BLANK);
+    const fence = cursor.number(BLANK, LETTER_U);
+    const listAt = cursor.at;
+    cursor.skip();
+    const isPlain = bytes[listAt] === DASH && cursor.at - listAt === 2;
+    const list = isPlain ? undefined : text.slice(start + listAt, start + cursor.at - 1);
+    cursor.skip(); // the trail
+    if (cursor.at !== checksumAt) throw new Unreadable("its header does not have the fields of a commit");
+    // A checksum is no secret: what it covers may be forged by any client that may publish to the subject.
+    if (count > MAX_EVENTS) {
+      throw new Unreadable(`it names ${count} events, and a commit has ${MAX_EVENTS} at most`);
+    }
+    if (previousSequence >= sequence) {
+      throw new Unreadable(`it is stored at sequence ${sequence}, and follows sequence ${previousSequence}`);
+    }
+    const versions = list === undefined ? following(previousVersion, count) : list.split(",").map(versionOf);
+    const fault = versionsFault(previousVersion, versions, count);
+    if (fault !== undefined) throw new Unreadable(fault);
     const value = text.slice(from, to);
     return { actorId, sequence, previousVersion, versions, fence, previousSequence, checksum, value };
   }
@@ -289,12 +311,12 @@ export class Records {
   }
 
   #fault(message: MessageBytes, error: unknown): DamagedHistoryError {
-    if (!(error instanceof Unreadable) && !(error instanceof SyntaxError)) throw error;
     const place = {
       actorId: this.#actorOf(message),
       position: this.placeOf(message.sequence, undefined),
     };
-    return new DamagedHistoryError(`a commit cannot be read: ${error.message}`, place, { cause: error });
+    const reason = error instanceof Error ? error.message : String(error);
+    return new DamagedHistoryError(`a commit cannot be read: ${reason}`, place, { cause: error });
   }
 
   #actorOf({ subject, known }: MessageBytes): string | undefined {
@@ -328,15 +350,38 @@ class Cursor {
     this.at = at;
   }
 
-  /** The digits that a field begins with. */
-  number(): number {
+  /** Takes a field that is this text, or takes nothing. */
+  takes(text: string): boolean {
+    const { at } = this;
+    this.skip();
+    if (this.at - 1 - at !== text.length) return false;
+    for (let index = 0; index < text.length; index++) {
+      if (this.#bytes[at + index] !== text.charCodeAt(index)) return false;
+    }
+    return true;
+  }
+
+  /**
+   * A field that is a number.
+   *
+   * @param end The character behind it.
+   * @param mark A character that may be between the digits and the end.
+   * @throws {Unreadable} If it is none, or above 2^53 - 1.
+   */
+  number(end: number, mark = end): number {
+    const bytes = this.#bytes;
+    const from = this.at;
+    let { at } = this;
     let value = 0;
-    for (;; this.at++) {
-      const digit = this.#bytes[this.at]! - DIGIT_0;
+    for (;; at++) {
+      const digit = bytes[at]! - DIGIT_0;
       if (!(digit >= 0 && digit <= 9)) break;
       value = value * 10 + digit;
     }
-    this.skip();
+    const isNumber = at > from && value <= Number.MAX_SAFE_INTEGER;
+    if (mark !== end && bytes[at] === mark) at++;
+    if (!isNumber || bytes[at] !== end) throw new Unreadable("a number in its header is none");
+    this.at = at + 1;
     return value;
   }
 
@@ -359,10 +404,20 @@ function blockText({ bytes, headerLength }: MessageBytes): string {
 }
 
 const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true });
+/** What a decoder writes for a byte that is not UTF-8. */
+const REPLACEMENT = "\ufffd";
+/** How much of a format that is not known is shown. */
+const FORMAT_SHOWN = 20;
 
 /** The version of an actor after a commit, of which only the header was read. */
 export function versionAfter({ previousVersion, versions }: CommitHeader): number {
   return versions.at(-1) ?? previousVersion;
+}
+
+/** A version from its digits; not a number where it is none. */
+function versionOf(digits: string): number {
+  return /^[0-9]{1,16}$/.test(digits) ? Number(digits) : NaN;
 }
 
 function following(previousVersion: number, count: number): number[] {

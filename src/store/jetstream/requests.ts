@@ -9,11 +9,18 @@ import { AetherError } from "../../errors.ts";
 import type { NatsMessage } from "../../nats/connection.ts";
 import { PayloadTooLargeError } from "../../nats/errors.ts";
 import { publishAll } from "../../nats/publish_all.ts";
+import { statusOf, wireMessage } from "../../nats/wire.ts";
 import { utf8 } from "../../event/text.ts";
 import type { ConnectionState } from "./connection_state.ts";
 import { DirectReads } from "./direct_reads.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
-import { readLeaderMessage, type StoredMessage } from "./stored_message.ts";
+import {
+  DIRECT_HEADERS,
+  readDirectMessages,
+  readLeaderMessage,
+  type StoredMessage,
+} from "./stored_message.ts";
+import type { Bytes } from "./text_run.ts";
 
 /** The server answered a request with an error that has no class of its own. */
 export class JetStreamApiError extends AetherError {
@@ -72,6 +79,14 @@ export type MessageQuery =
   /** The first one from this sequence on whose subject matches the filter. */
   | { readonly next_by_subj: string; readonly seq?: number };
 
+/** What a replica has of the last messages of subjects. */
+export interface LastOfSubjects {
+  /** Those that it could read, in the order of the stream. */
+  readonly messages: readonly StoredMessage[];
+  /** Whether there is a further one that it counts and cannot read. */
+  readonly isUnreadable: boolean;
+}
+
 /** A stream's configuration, in the server's own terms. */
 export type StreamConfig = Readonly<Record<string, unknown>> & {
   /** The stream's name. */
@@ -122,6 +137,10 @@ const DEFAULT_API_PREFIX = "$JS.API";
 const DEFAULT_MAX_DIRECT_READS = 256;
 const STREAM_NOT_FOUND = 10_059;
 const NO_MESSAGE_FOUND = 10_037;
+/** How direct reads end, and the words with which the server answers that it counts no message. */
+const STATUS_END = 204;
+const STATUS_NOT_FOUND = 404;
+const NO_RESULTS = "No Results";
 
 const decoder = new TextDecoder();
 
@@ -206,6 +225,40 @@ export class JetStreamRequests {
     });
   }
 
+  /**
+   * What a replica has of the last messages of exact subjects. Its index counts messages that it cannot read any more.
+   *
+   * @throws {NoAnswerError} If it does not answer.
+   */
+  getLastOfSubjects(stream: string, subjects: readonly string[]): Promise<LastOfSubjects> {
+    const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
+    return new Promise((resolve, reject) => {
+      const answers: Bytes[] = [];
+      this.#ask(JSON.stringify({ multi_last: subjects }), {
+        subject,
+        onAnswer(message): boolean {
+          const wire = wireMessage(message, DIRECT_HEADERS);
+          const code = statusOf(wire);
+          if (code === 0) {
+            answers.push({ bytes: wire.bytes, headerLength: wire.headerLength });
+            return false;
+          }
+          const description = message.headers?.description ?? "";
+          const isUnreadable = code === STATUS_NOT_FOUND && description !== NO_RESULTS;
+          if (code === STATUS_END || code === STATUS_NOT_FOUND) {
+            try {
+              resolve({ messages: readDirectMessages(answers), isUnreadable });
+            } catch (error) {
+              reject(error);
+            }
+          } else reject(new JetStreamApiError(subject, code, description));
+          return true;
+        },
+        onNoAnswer: (why, description) => reject(new NoAnswerError(subject, why, description)),
+      }, reject);
+    });
+  }
+
   /** The stream's configuration and state. @throws {StreamNotFoundError} if it does not exist. */
   async streamInfo(stream: string): Promise<StreamInfo> {
     return await this.request(`STREAM.INFO.${stream}`);
@@ -231,9 +284,9 @@ export class JetStreamRequests {
   }
 
   /** Creates a consumer; `config` is in the server's own terms. A single filter also stands in the API's subject. */
-  async createConsumer(stream: string, config: ConsumerConfig): Promise<void> {
+  async createConsumer(stream: string, config: ConsumerConfig): Promise<ConsumerInfo> {
     const filter = config.filter_subject === undefined ? "" : `.${config.filter_subject}`;
-    await this.request(`CONSUMER.CREATE.${stream}.${config.name}${filter}`, {
+    return await this.request(`CONSUMER.CREATE.${stream}.${config.name}${filter}`, {
       stream_name: stream,
       config,
       action: "create",
@@ -284,6 +337,14 @@ export type ConsumerConfig = Readonly<Record<string, unknown>> & {
   /** Its only filter, if it has exactly one. */
   readonly filter_subject?: string;
 };
+
+/** What the server reports about a consumer that it has made. */
+export interface ConsumerInfo {
+  /** How many messages it is to deliver, by the server's index: also those that it cannot read. */
+  readonly num_pending: number;
+  /** Where it runs; absent on a single server. */
+  readonly cluster?: { readonly leader?: string };
+}
 
 const CONSUMER_NOT_FOUND = 10_014;
 

@@ -96,7 +96,7 @@ export class Trail {
     return text;
   }
 
-  /** Reads its text back; undefined if it is none. */
+  /** Reads its text back; `undefined` if it is none, or does not name commits in the order of the stream. */
   static decode(text: string): Trail | undefined {
     if (text === "") return Trail.EMPTY;
     const parts = text.split(";");
@@ -116,6 +116,12 @@ export class Trail {
         if (level.length >= BLOCK) return undefined;
       }
       levels.push(level);
+    }
+    let before = Infinity;
+    for (const level of levels) {
+      if (level.length === 0) continue;
+      if (level[level.length - 1]! >= before) return undefined;
+      before = level[0]!;
     }
     return new Trail(levels);
   }

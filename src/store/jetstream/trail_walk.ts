@@ -156,6 +156,7 @@ class Walker {
       await this.#fetch([next]);
       const parts = this.#wanted(this.#open(next));
       this.#front.splice(backward ? this.#front.length - 1 : 0, 1, ...parts);
+      assertOrdered(this.#front);
       if (this.#front.length === 0) return [];
     }
   }
@@ -168,6 +169,7 @@ class Walker {
       current = this.#wanted(current);
       if (current.every(({ level }) => level === 0)) break;
       current = current.flatMap((node) => node.level === 0 ? [node] : this.#open(node));
+      assertOrdered(current);
     }
     return current.map(({ read }) => read!);
   }
@@ -236,6 +238,15 @@ class Walker {
     const mean = this.#bytes / this.#commits;
     const most = Math.min(MOST_AT_ONCE, Math.max(LEAST_AT_ONCE, BYTES_AT_ONCE / mean));
     return Math.max(LEAST_AT_ONCE, Math.min(most, this.#walk.expected));
+  }
+}
+
+/** Blocks hold each commit once: a forged trail that names one many times would otherwise grow without a bound. */
+function assertOrdered(nodes: readonly Node[]): void {
+  for (let index = 1; index < nodes.length; index++) {
+    if (nodes[index]!.sequence <= nodes[index - 1]!.sequence) {
+      throw new BrokenTrail("it names a commit twice");
+    }
   }
 }
 

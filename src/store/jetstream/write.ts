@@ -91,6 +91,8 @@ export class Write implements Publication {
   #ending: AbortController | undefined;
   /** The greatest sequence that the store had seen when it was sent. */
   seen = 0;
+  /** Whether the server was asked for it if it counts messages of actors that have none as far as is known. */
+  isConfirmed = false;
   /** The answer. */
   readonly answer: Promise<readonly StoredEvent[]>;
   readonly #took: (write: Write, tried: Tried) => void;
@@ -184,6 +186,15 @@ export class Write implements Publication {
       if (expected !== 0 && !(expected === "given" && drafts[0]?.givenVersion === 1)) return false;
     }
     return true;
+  }
+
+  /** The subjects of those of its actors that have no message as far as is known. */
+  get newSubjects(): string[] {
+    const subjects: string[] = [];
+    for (const { actor, subject } of this.parts) {
+      if (actor!.head === undefined || actor!.head.sequence === 0) subjects.push(subject);
+    }
+    return subjects;
   }
 
   /**

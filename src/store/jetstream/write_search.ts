@@ -46,7 +46,10 @@ export async function findWrite(
     const { message, head: current, fault } = await heads.latest(part.actorId, write.ending, head);
     if (fault) throw fault;
     fresh.set(part.actorId, current);
-    if (current.sequence === head.sequence) continue;
+    if (current.sequence === head.sequence) {
+      if (log.leaderLacks(current.sequence)) throw lackedByLeader(part.actorId);
+      continue;
+    }
     if (!uncertain) found = "another";
     const candidates = [message];
     // It may have been followed by others since.
@@ -63,4 +66,13 @@ export async function findWrite(
     }
   }
   return found;
+}
+
+/** Says why no commit of an actor is taken. */
+function lackedByLeader(actorId: string): DamagedHistoryError {
+  return new DamagedHistoryError(
+    "the leader of the stream does not have the latest commit, which another replica has: make another server the " +
+      "leader",
+    { actorId },
+  );
 }

@@ -39,6 +39,9 @@ import { type Tried, Write, type WritePart } from "./write.ts";
 /** A server takes 50 open batches a stream; some of them are left to others. */
 const MAX_BATCHES_IN_FLIGHT = 16;
 
+/** How many writes to new actors ask the server together. */
+const MAX_CONFIRMED_AT_ONCE = 128;
+
 /** What a writer works with. */
 export interface WriterSetup {
   /** The stream. */
@@ -70,6 +73,8 @@ export class Writer {
   readonly #batches = new Semaphore(MAX_BATCHES_IN_FLIGHT);
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
   #writes = 0;
+  /** Writes to new actors that ask the server next. */
+  #unconfirmed: Write[] = [];
 
   constructor(setup: WriterSetup) {
     this.#setup = setup;
@@ -94,7 +99,50 @@ export class Writer {
   }
 
   #begin(write: Write, now: number): void {
-    if (!this.#sendAtOnce(write, now)) this.#persist(write, undefined);
+    if (this.#sendAtOnce(write, now)) return;
+    if (this.#maySkipHeads(write, now)) this.#confirm(write);
+    else this.#persist(write, undefined);
+  }
+
+  /** Whether it can be numbered without reading heads: the server refuses it if an actor has a message. */
+  #maySkipHeads(write: Write, now: number): boolean {
+    const { log } = this.#setup;
+    return !write.isConfirmed && !log.isReplaced && write.expectsNewActors && log.nothingExpired(now);
+  }
+
+  /**
+   * Asks first whether the server counts messages of the actors: of one that it cannot read it says that there is none,
+   * and would take a second beginning of a history. All writes of this turn ask together.
+   */
+  #confirm(write: Write): void {
+    this.#deadlines.add(write);
+    this.#unconfirmed.push(write);
+    if (this.#unconfirmed.length === 1) queueMicrotask(() => void this.#confirmAll());
+    else if (this.#unconfirmed.length >= MAX_CONFIRMED_AT_ONCE) void this.#confirmAll();
+  }
+
+  async #confirmAll(): Promise<void> {
+    const writes = this.#unconfirmed;
+    if (writes.length === 0) return;
+    this.#unconfirmed = [];
+    const subjects: string[] = [];
+    for (const write of writes) subjects.push(...write.newSubjects);
+    let isNone = false;
+    try {
+      isNone = await this.#setup.log.countsNone(subjects);
+    } catch {
+      // Each of them reads its heads, and waits for the server as long as it may.
+    }
+    const now = performance.now();
+    for (const write of writes) {
+      if (write.isOver(now)) {
+        write.expire();
+        this.#leave(write);
+        continue;
+      }
+      write.isConfirmed = isNone;
+      if (!isNone || !this.#sendAtOnce(write, now)) this.#persist(write, undefined);
+    }
   }
 
   /**
@@ -222,9 +270,11 @@ export class Writer {
   /** Numbers a write against the heads in mind, where they are there and it fits them: most do, without a promise. */
   #numberAtOnce(write: Write, now: number): boolean {
     let known = true;
-    for (const { actor } of write.parts) known &&= actor!.head !== undefined;
+    for (const { actor } of write.parts) known &&= actor!.head !== undefined && actor!.head.sequence > 0;
     // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
-    if (!known && !(write.expectsNewActors && this.#setup.log.nothingExpired(now))) return false;
+    if (!known && !(write.isConfirmed && write.expectsNewActors && this.#setup.log.nothingExpired(now))) {
+      return false;
+    }
     try {
       write.number(headInMind);
       return true;
@@ -241,7 +291,10 @@ export class Writer {
         fresh.set(actorId, await heads.read(actorId, write.ending));
       }));
     };
-    const headOf = ({ actor, part }: WritePart): Head | undefined => actor!.head ?? fresh.get(part.actorId);
+    const headOf = ({ actor, part }: WritePart): Head | undefined => {
+      const { head } = actor!;
+      return head !== undefined && head.sequence > 0 ? head : fresh.get(part.actorId);
+    };
     const cold = write.parts.filter((part) => !headOf(part));
     if (cold.length > 0) await read(cold);
     for (;;) {

@@ -179,3 +179,45 @@ Deno.test("a replica that was damaged while its server was down is healed by the
   assert.equal((await readAround(store)).versions.length, EVENTS);
   assert.equal((await store.verify()).ok, true);
 });
+
+Deno.test("an actor whose latest commit cannot be read is damaged, and takes no second beginning", async () => {
+  await using server = await startNatsServer();
+  {
+    await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
+    for (let version = 0; version < 5; version++) {
+      await store.append("order", [event(`marker-${version + 1}-`)], { expectedVersion: version });
+    }
+    await store.append("single", [event("marker-single-")], { expectedVersion: 0 });
+    await store.append("other", [event(1)], { expectedVersion: 0 });
+  }
+  await server.shutdown();
+  const { blocks: [block] } = await files(server);
+  await flip(block!, "marker-5-");
+  await flip(block!, "marker-single-");
+  await server.restart();
+  await using store = await JetStreamEventStore.open(server.url);
+  for (const actorId of ["order", "single"]) {
+    const isDamaged = (error: unknown): boolean =>
+      error instanceof DamagedHistoryError && error.actorId === actorId;
+    for (const expectedVersion of [0, 4, 5, "any"] as const) {
+      await assert.rejects(store.append(actorId, [event("on")], { expectedVersion }), isDamaged);
+    }
+    await assert.rejects(store.saveEvent({ actorId, version: 1, ...event("on") }), isDamaged);
+    await assert.rejects(store.saveEvent({ actorId, version: 9, ...event("on") }), isDamaged);
+    await assert.rejects(store.takeOver(actorId, 5), isDamaged);
+    await assert.rejects(store.getLatestVersion(actorId), isDamaged);
+    await assert.rejects(store.getEvents(actorId), isDamaged);
+    await assert.rejects(Array.fromAsync(store.readEvents(actorId, { direction: "backward" })), isDamaged);
+    // Of a batch, none is stored.
+    const batch = ["new-1", actorId, "new-2"].map((actorId) => ({ actorId, version: 1, ...event(1) }));
+    await assert.rejects(store.saveEvents(batch), isDamaged);
+  }
+  // New actors that are saved at the same time are no worse for it.
+  const saves = await Promise.allSettled(["new-1", "order", "new-2"].map((actorId) => {
+    return store.append(actorId, [event(1)], { expectedVersion: 0 });
+  }));
+  assert.deepEqual(saves.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+  const { versions, faults } = await readAround(store);
+  assert.deepEqual(versions, [1, 2, 3, 4]);
+  assert.equal(faults.length, 1);
+});
