@@ -312,6 +312,7 @@ export {
   type OwnedShard,
   type ShardChange,
   ShardCountMismatchError,
+  ShardMapTooLargeError,
   shardOf,
 } from "./src/cluster/mod.ts";
 
@@ -333,11 +334,15 @@ export {
 // The buckets that both are kept in; to bring one of your own, see `./cluster`.
 export {
   type Bucket,
+  BucketClosedError,
   type BucketDifference,
+  BucketLostError,
   BucketMismatchError,
   type BucketOptions,
+  type BucketOrigin,
   BucketUnreachableError,
   type ClusterBucketOptions,
+  EntryTooLargeError,
   InMemoryBucket,
   JetStreamUnavailableError,
   type NamedBucketOptions,

@@ -42,6 +42,12 @@ export type WatchUpdate =
     readonly type: "entry";
     /** The entry as it is now. */
     readonly entry: Entry;
+  }
+  | {
+    /** Nothing can be reported at the moment. The watch goes on trying, and a snapshot follows once it can. */
+    readonly type: "unavailable";
+    /** Why. */
+    readonly error: unknown;
   };
 
 /** A running watch. */
@@ -50,8 +56,24 @@ export interface BucketWatch {
   close(): void;
 }
 
-/** Compare-and-set storage with a time to live. Calls reject with `BucketUnreachableError` if there is no answer. */
+/** Which bucket it is. One that was lost and made again under the same name is another one. */
+export interface BucketOrigin {
+  /** Unique to the bucket. */
+  readonly id: string;
+  /** The bucket was made before this time on the process's monotonic clock, in ms. */
+  readonly madeBefore: number;
+}
+
+/**
+ * Compare-and-set storage with a time to live. Calls reject with `BucketUnreachableError` if there is no answer, and with
+ * `BucketClosedError` if there never will be one.
+ */
 export interface Bucket {
+  /**
+   * Which bucket the next call is for: no call reaches another one. `undefined` for a bucket that cannot be lost while a
+   * process that uses it lives.
+   */
+  readonly origin?: BucketOrigin | undefined;
   /** The entry under a key, tombstones included, as the leader of the storage knows it. */
   get(key: string): Promise<Entry | undefined>;
   /**
@@ -86,6 +108,7 @@ export class BucketView {
 
   /** Takes in an update and names the keys that it changed. */
   apply(update: WatchUpdate): string[] {
+    if (update.type === "unavailable") return [];
     if (update.type === "entry") return this.#take(update.entry) ? [update.entry.key] : [];
     this.#synced = true;
     const changed = update.entries.filter((entry) => this.#take(entry)).map((entry) => entry.key);

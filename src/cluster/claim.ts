@@ -4,7 +4,7 @@
  * @module
  */
 import { type Bucket, BucketView, type Entry } from "./bucket.ts";
-import { type Clock, now, Wakeup } from "./clock.ts";
+import { type Clock, CLOCK_RATE_ALLOWANCE, now, RetryDelay, Wakeup } from "./clock.ts";
 import { BucketUnreachableError, RevisionConflictError } from "./errors.ts";
 import { HeldLease } from "./held_lease.ts";
 import {
@@ -14,9 +14,6 @@ import {
   readLease,
   type StoredAttempt,
 } from "./lease_record.ts";
-
-/** How soon anything that got no answer is tried again, in ms. */
-const RETRY_MS = 250;
 
 /** The endeavour to get one lease. It remembers its writes that got no answer, and recognises them when they turn up. */
 export class Claim {
@@ -32,7 +29,18 @@ export class Claim {
   }
 
   /**
-   * Takes the lease if it is free. `known` is the entry of its key, if the caller has been told: it saves the read.
+   * How long until the bucket is old enough to grant the lease, in ms; 0 if it is. What an earlier bucket of the same
+   * name granted is over once this one is a whole time to live old: its last renewal was stored before this one was made.
+   */
+  get untilOldEnough(): number {
+    const { origin } = this.#bucket;
+    if (origin === undefined || this.#terms.outlivesBucket === false) return 0;
+    const age = this.#clock.monotonic() - origin.madeBefore;
+    return Math.max(0, this.#terms.ttl * (1 + CLOCK_RATE_ALLOWANCE) - age);
+  }
+
+  /**
+   * Takes the lease if it is free and the bucket is old enough. `known` is the entry of its key, if the caller has been told: it saves the read.
    *
    * @throws {BucketUnreachableError} If it could not be settled; trying again may settle it, and what was stored without
    * our knowledge expires by itself.
@@ -41,15 +49,18 @@ export class Claim {
     const { key, id, holder, ttl } = this.#terms;
     let entry = known ?? await this.#bucket.get(key);
     for (;;) {
+      const origin = this.#bucket.origin?.id;
       const record = readLease(entry);
       if (entry !== undefined && record !== undefined) {
         if (record.id !== id) return undefined;
         const sent = this.#attempts.sentAt(record.attempt);
-        const lease = sent && this.#hold({ revision: entry.revision, attempt: record.attempt, sent });
+        const lease = sent && this.#hold({ origin, revision: entry.revision, attempt: record.attempt, sent });
         if (lease?.isHeld) return lease;
         // Ours, but too old to be of use, and nobody was ever told that he holds it.
         await this.#withoutConflict(this.#bucket.remove(key, entry.revision));
       } else {
+        // Asked in the same turn as the write is sent, so that both are about one bucket.
+        if (this.untilOldEnough > 0) return undefined;
         const sent = now(this.#clock);
         const attempt = this.#attempts.start(sent);
         const value: LeaseRecord = { id, attempt, holder };
@@ -57,7 +68,7 @@ export class Claim {
         const revision = await this.#withoutConflict(
           this.#bucket.put(key, JSON.stringify(value), { expected, ttl }),
         );
-        const lease = revision === undefined ? undefined : this.#hold({ revision, attempt, sent });
+        const lease = revision === undefined ? undefined : this.#hold({ origin, revision, attempt, sent });
         if (lease?.isHeld) return lease;
       }
       entry = await this.#bucket.get(key);
@@ -88,6 +99,7 @@ export async function waitForLease(
   const claim = new Claim(bucket, clock, terms);
   const view = new BucketView();
   const wakeup = new Wakeup(clock);
+  const retry = new RetryDelay();
   const wake = (): void => wakeup.notify();
   signal.addEventListener("abort", wake);
   const watch = bucket.watch([terms.key], (update) => {
@@ -103,7 +115,10 @@ export async function waitForLease(
       if (lease instanceof HeldLease) {
         if (!signal.aborted) return lease;
         await lease.release();
-      } else await wakeup.sleep(lease === undefined ? terms.ttl / 2 : RETRY_MS);
+        continue;
+      }
+      if (lease === undefined) retry.reset();
+      await wakeup.sleep(lease === undefined ? claim.untilOldEnough || terms.ttl / 2 : retry.next());
     }
   } finally {
     watch.close();

@@ -15,6 +15,9 @@ export interface Clock {
   setTimer(callback: () => void, delay: number): () => void;
 }
 
+/** By how much the rates of two clocks may differ: 1 %. */
+export const CLOCK_RATE_ALLOWANCE = 0.01;
+
 /** The process's own clocks. */
 export const systemClock: Clock = {
   monotonic: () => performance.now(),
@@ -41,6 +44,28 @@ export function now(clock: Clock): Instant {
 /** How long until an instant, by whichever clock is closer to it: 0 or less once either of them has passed it. */
 export function remaining(clock: Clock, deadline: Instant): number {
   return Math.min(deadline.monotonic - clock.monotonic(), deadline.wall - clock.wall());
+}
+
+/** How soon what got no answer is tried again at first, in ms. */
+const FIRST_RETRY_MS = 250;
+/** How soon it is tried again after many tries, in ms. */
+const LAST_RETRY_MS = 2_000;
+
+/** The waits between tries: each is twice as long as the one before, until there is progress. */
+export class RetryDelay {
+  #next = FIRST_RETRY_MS;
+
+  /** How long to wait now, in ms. */
+  next(): number {
+    const delay = this.#next;
+    this.#next = Math.min(delay * 2, LAST_RETRY_MS);
+    return delay;
+  }
+
+  /** There was progress. */
+  reset(): void {
+    this.#next = FIRST_RETRY_MS;
+  }
 }
 
 /**

@@ -9,13 +9,14 @@ import { checkOptions, COORDINATOR_OPTIONS, type CoordinatorOptions } from "./co
 import { CLUSTER_BUCKET_OPTIONS, type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import type { NatsConnection } from "../nats/connection.ts";
+import { ShardMapTooLargeError } from "./errors.ts";
 import type { LeaseEnvironment } from "./lease.ts";
 import type { Leader, LeaderChange } from "./leadership.ts";
 import { Member } from "./member.ts";
 import type { ClusterNode, NodeChange } from "./membership.ts";
 import type { OwnedShard, ShardChange } from "./owned_shards.ts";
 import { hash } from "./shard_of.ts";
-import { sessionKey } from "./shard_map.ts";
+import { leastMapBytes, sessionKey } from "./shard_map.ts";
 
 /** How a node joins a cluster that is kept in NATS. */
 export interface JoinOptions extends CoordinatorOptions, ClusterBucketOptions {}
@@ -74,6 +75,7 @@ export class Coordinator implements AsyncDisposable {
    * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
    * @throws {NodeNameTakenError} If a living process has the name.
    * @throws {ShardCountMismatchError} If the cluster has another number of shards.
+   * @throws {ShardMapTooLargeError} If the server's `max_payload` is smaller than the shard map.
    * @throws {BucketMismatchError} If the cluster's bucket has settings that cannot work.
    * @throws {BucketUnreachableError} If there is no answer.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
@@ -115,7 +117,12 @@ export class Coordinator implements AsyncDisposable {
         asked.signal,
       );
     }
-    const { bucket, close } = await openClusterBucket(cluster, asked);
+    const { bucket, maxPayload, close } = await openClusterBucket(cluster, asked);
+    const least = leastMapBytes(checked.shardCount);
+    if (least > maxPayload) {
+      await close();
+      throw new ShardMapTooLargeError(checked.shardCount, least, maxPayload);
+    }
     return await joinBucket(new Member(bucket, checked, { newId }), close, asked.signal);
 
     async function joinBucket(

@@ -7,7 +7,7 @@
  */
 import type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "./bucket.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { BucketUnreachableError, RevisionConflictError } from "./errors.ts";
+import { BucketClosedError, BucketUnreachableError, RevisionConflictError } from "./errors.ts";
 
 /** How much longer than its time to live a record is watched, since the rates of two clocks differ. */
 const CLOCK_RATE_ALLOWANCE = 1.01;
@@ -107,6 +107,7 @@ export class DenoKvBucket implements Bucket {
       try {
         return await run();
       } catch (error) {
+        if (isClosed(error)) throw new BucketClosedError(operation, { cause: error });
         const locked = error instanceof Error && error.message.includes("database is locked");
         if (!locked || attempt === LOCKED_ATTEMPTS) {
           throw new BucketUnreachableError(operation, { cause: error });
@@ -144,4 +145,10 @@ export class DenoKvBucket implements Bucket {
       },
     };
   }
+}
+
+/** A closed database has no class of its own in every version of the runtime. */
+function isClosed(error: unknown): boolean {
+  return error instanceof Deno.errors.BadResource ||
+    (error instanceof Error && /database is (closed|not open)|Queue closed/i.test(error.message));
 }

@@ -16,7 +16,7 @@ export class BucketUnreachableError extends AetherError {
   }
 
   /** The name of the error's class. */
-  override readonly name = "BucketUnreachableError";
+  override readonly name: string = "BucketUnreachableError";
   /** What was asked of the bucket, such as `get leader`. */
   readonly operation: string;
 
@@ -24,6 +24,102 @@ export class BucketUnreachableError extends AetherError {
   constructor(operation: string, options?: ErrorOptions) {
     super(`The bucket did not answer "${operation}": check that the server is up and reachable`, options);
     this.operation = operation;
+  }
+}
+
+/**
+ * The bucket is lost: it was deleted, or it was kept in memory and its server was restarted. Leases and clusters make it
+ * again by themselves, which takes a moment; checkpoints that were in it are gone.
+ */
+export class BucketLostError extends BucketUnreachableError {
+  static {
+    registerClass(this, "BucketLostError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name = "BucketLostError";
+}
+
+/**
+ * The connection or the database under a bucket is closed: there will be no answer any more. Open it again, and then what
+ * was on it.
+ */
+export class BucketClosedError extends AetherError {
+  static {
+    registerClass(this, "BucketClosedError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name = "BucketClosedError";
+  /** What was asked of the bucket, such as `get leader`. */
+  readonly operation: string;
+
+  /** Names the operation that was refused. */
+  constructor(operation: string, options?: ErrorOptions) {
+    super(
+      `The connection is closed, so that "${operation}" is impossible. Open a new connection, and what uses it.`,
+      options,
+    );
+    this.operation = operation;
+  }
+}
+
+/** A value is larger than the bucket takes. Nothing was stored. */
+export class EntryTooLargeError extends AetherError {
+  static {
+    registerClass(this, "EntryTooLargeError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name = "EntryTooLargeError";
+  /** The key that was to be written. */
+  readonly key: string;
+  /** The size of the message, in bytes. */
+  readonly size: number;
+  /** The most bytes that a message may have. */
+  readonly limit: number;
+
+  /** Names the key and the sizes. */
+  constructor(key: string, size: number, limit: number, options?: ErrorOptions) {
+    super(
+      `The value of "${key}" takes ${size} bytes, and the server's max_payload is ${limit}. Raise max_payload on ` +
+        "every server.",
+      options,
+    );
+    this.key = key;
+    this.size = size;
+    this.limit = limit;
+  }
+}
+
+/**
+ * The server's `max_payload` is smaller than the shard map. Nobody can be given a shard: raise `max_payload` on every
+ * server, or use fewer shards.
+ */
+export class ShardMapTooLargeError extends AetherError {
+  static {
+    registerClass(this, "ShardMapTooLargeError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name = "ShardMapTooLargeError";
+  /** The number of shards. */
+  readonly shardCount: number;
+  /** The size of the map, in bytes. */
+  readonly size: number;
+  /** The most bytes that a message may have on the server. */
+  readonly limit: number;
+
+  /** Names the sizes. */
+  constructor(shardCount: number, size: number, limit: number, options?: ErrorOptions) {
+    super(
+      `options.shardCount: the map of ${shardCount} shards takes ${size} bytes, and the server's max_payload is ` +
+        `${limit}. Raise max_payload on every server, or use fewer shards.`,
+      options,
+    );
+    this.shardCount = shardCount;
+    this.size = size;
+    this.limit = limit;
   }
 }
 

@@ -4,8 +4,14 @@
  * @module
  */
 import type { Bucket } from "./bucket.ts";
-import { type Clock, type Instant, now, remaining, Wakeup } from "./clock.ts";
-import { BucketUnreachableError, type LeaseEnd, LeaseLostError, RevisionConflictError } from "./errors.ts";
+import { type Clock, CLOCK_RATE_ALLOWANCE, type Instant, now, remaining, Wakeup } from "./clock.ts";
+import {
+  BucketClosedError,
+  BucketUnreachableError,
+  type LeaseEnd,
+  LeaseLostError,
+  RevisionConflictError,
+} from "./errors.ts";
 import type { Lease, LeaseStatus } from "./lease.ts";
 import {
   type Attempts,
@@ -15,8 +21,6 @@ import {
   type StoredAttempt,
 } from "./lease_record.ts";
 
-/** The part of a time to live that is given up because the rates of two clocks differ: they may by up to 1 %. */
-const CLOCK_RATE_ALLOWANCE = 0.01;
 /** How soon a renewal that got no answer is tried again, in ms. */
 const RETRY_MS = 250;
 /** A renewal whose answer was lost must leave time for another: its answer is waited for this part of the ttl. */
@@ -34,6 +38,7 @@ export class HeldLease implements Lease {
   readonly #attempts: Attempts;
   readonly #lost = new AbortController();
   readonly #wakeup: Wakeup;
+  readonly #origin: string | undefined;
   #revision: number;
   #deadline: Instant;
   #end: LeaseEnd | undefined;
@@ -53,6 +58,7 @@ export class HeldLease implements Lease {
     this.#attempts = attempts;
     this.#wakeup = new Wakeup(clock);
     this.fencingToken = stored.revision;
+    this.#origin = stored.origin;
     this.#revision = stored.revision;
     this.#deadline = this.#deadlineOf(stored.sent);
     attempts.settle(stored.attempt);
@@ -67,6 +73,9 @@ export class HeldLease implements Lease {
 
   /** Whether the lease is held at this very instant. */
   get isHeld(): boolean {
+    if (this.#end !== undefined) return false;
+    // The bucket that granted it is lost: another one may grant it again.
+    if (this.#bucket.origin?.id !== this.#origin) this.#finish("taken");
     if (this.#end !== undefined) return false;
     if (remaining(this.#clock, this.#deadline) > 0) return true;
     this.#finish("expired");
@@ -132,11 +141,12 @@ export class HeldLease implements Lease {
     } catch (error) {
       if (error instanceof RevisionConflictError) await this.#settle(error);
       else this.#failure = error;
+      if (error instanceof BucketClosedError) this.#finish("expired"); // It can never be renewed.
     }
   }
 
   /** Our record was stored: the lease lasts longer, unless it was over before we learned of it. */
-  #confirm({ revision, attempt, sent }: StoredAttempt): void {
+  #confirm({ revision, attempt, sent }: Omit<StoredAttempt, "origin">): void {
     if (!this.isHeld) return;
     this.#failure = undefined;
     this.#revision = revision;

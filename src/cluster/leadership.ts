@@ -7,7 +7,7 @@
 import { allocate } from "./allocate.ts";
 import type { ChangeRules } from "./broadcast.ts";
 import { type Bucket, BucketView, type Entry, type WatchUpdate } from "./bucket.ts";
-import { type Clock, Wakeup } from "./clock.ts";
+import { type Clock, RetryDelay, Wakeup } from "./clock.ts";
 import { RevisionConflictError } from "./errors.ts";
 import { Claim } from "./claim.ts";
 import type { HeldLease } from "./held_lease.ts";
@@ -42,9 +42,6 @@ export const leaderChangeRules: ChangeRules<LeaderChange> = {
 export const LEADER_KEY = "leader";
 /** The key of the shard map. */
 export const MAP_KEY = "map";
-/** How soon anything that got no answer is tried again, in ms. */
-const RETRY_MS = 250;
-
 /** What the leadership of a node works with. */
 export interface LeadershipOptions {
   /** The cluster's bucket. */
@@ -61,6 +58,10 @@ export interface LeadershipOptions {
   terms(): LeaseTerms;
   /** Told when `isLeader` has changed. */
   onChange(): void;
+  /** Whether this node is a member of the cluster now: no other may lead it. */
+  isMember(): boolean;
+  /** Told of what keeps the map from being stored. */
+  onFailure(error: unknown): void;
 }
 
 /** The latest version of the map that the leader knows. */
@@ -73,6 +74,8 @@ interface Version {
 export class Leadership {
   readonly #options: LeadershipOptions;
   readonly #wakeup: Wakeup;
+  /** Reset by a version of the map that was stored. */
+  readonly #retry = new RetryDelay();
   #lease: HeldLease | undefined;
   #stamped = false;
   #stopped = false;
@@ -125,7 +128,8 @@ export class Leadership {
     while (!this.#stopped) {
       this.#lease = await this.#campaign();
       if (this.#lease === undefined) return;
-      if (!this.#stopped) await this.#lead(this.#lease);
+      // A member has agreed with the others on the number of shards, in the bucket that granted its lease.
+      if (!this.#stopped && this.#options.isMember()) await this.#lead(this.#lease);
       this.#stamped = false;
       await this.#lease.release();
       this.#lease = undefined;
@@ -138,19 +142,22 @@ export class Leadership {
     const { clock, bucket, view } = this.#options;
     const terms = this.#options.terms();
     const claim = new Claim(bucket, clock, terms);
+    const retry = new RetryDelay();
     let wait = 0;
     for (let silent = true; !this.#stopped; silent = !(await this.#wakeup.sleep(wait))) {
       const known = view.get(LEADER_KEY);
       if ((readLease(known)?.token ?? 0) > this.#resignedToken) this.#abstainUntil = 0; // Another had its turn.
       wait = this.#abstainUntil - clock.monotonic();
       if (wait > 0) continue;
-      wait = terms.ttl / 2;
+      wait = claim.untilOldEnough || terms.ttl / 2;
+      if (!this.#options.isMember()) continue;
       if (known?.value !== undefined && !silent) continue;
       try {
         const lease = await claim.try(known?.value === undefined ? known : undefined);
         if (lease !== undefined) return lease;
+        retry.reset();
       } catch {
-        wait = RETRY_MS; // Not reachable, or no permission: the node's own lease reports it.
+        wait = retry.next(); // Not reachable, or no permission: the node's own lease reports it.
       }
     }
     return undefined;
@@ -203,8 +210,8 @@ export class Leadership {
         };
         const revision = await this.#store(lease, map, entry?.revision ?? 0);
         if (revision !== undefined) return { map, revision };
-      } catch {
-        await this.#wakeup.sleep(RETRY_MS); // Not reachable: the lease ends by itself if that lasts.
+      } catch (error) {
+        await this.#recover(error); // Not reachable: the lease ends by itself if that lasts.
       }
     }
     return undefined;
@@ -214,7 +221,9 @@ export class Leadership {
   async #store(lease: HeldLease, map: ShardMap, over: number): Promise<number | undefined> {
     if (!lease.isHeld) return undefined;
     try {
-      return await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });
+      const revision = await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });
+      this.#retry.reset();
+      return revision;
     } catch (error) {
       if (error instanceof RevisionConflictError) return undefined;
       throw error;
@@ -239,12 +248,24 @@ export class Leadership {
         return revision === undefined ? await this.#stamp(lease) : { map: next, revision };
       }
       await this.#forget(entries, isOver);
-    } catch {
-      await this.#wakeup.sleep(RETRY_MS); // The outcome is not known: look at what is there.
+    } catch (error) {
+      await this.#recover(error); // The outcome is not known: look at what is there.
       return await this.#stamp(lease, version.revision);
     }
     await this.#wakeup.sleep(this.#options.terms().ttl);
     return version;
+  }
+
+  /** Waits after a failure: no news may shorten the wait. */
+  async #recover(error: unknown): Promise<void> {
+    this.#options.onFailure(error);
+    const { clock } = this.#options;
+    const until = clock.monotonic() + this.#retry.next();
+    while (!this.#stopped && this.#lease?.isHeld) {
+      const left = until - clock.monotonic();
+      if (left <= 0) return;
+      await this.#wakeup.sleep(left);
+    }
   }
 
   /** Where nothing is left of a node's lease, puts a tombstone there: that it can be put proves that nobody lives. */
@@ -280,7 +301,7 @@ export class Leadership {
 
 /** Whether an update says more than that a node goes on living. */
 function isNews(alive: BucketView, update: WatchUpdate): boolean {
-  if (update.type === "snapshot") return true;
+  if (update.type !== "entry") return true;
   const known = readLease(alive.get(update.entry.key));
   return known === undefined || known.token !== readLease(update.entry)?.token;
 }

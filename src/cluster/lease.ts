@@ -149,11 +149,19 @@ export class BucketLeaseStore implements LeaseStore {
   readonly #bucket: Bucket;
   readonly #clock: Clock;
   readonly #newId: () => string;
+  readonly #outlivesBucket: boolean;
   readonly #leases = new Set<HeldLease>();
   readonly #closed = new AbortController();
 
-  /** Keeps leases in a bucket, which others may use too. */
-  constructor(bucket: Bucket, environment: LeaseEnvironment = {}) {
+  /**
+   * Keeps leases in a bucket, which others may use too.
+   *
+   * @param settings `outlivesBucket: false` grants leases in a bucket that was just made at once. Only where something
+   * else decides between two holders, as the compare-and-set of a checkpoint does. By default the bucket must be a whole
+   * time to live old: it may have replaced a lost one.
+   */
+  constructor(bucket: Bucket, environment: LeaseEnvironment = {}, { outlivesBucket = true } = {}) {
+    this.#outlivesBucket = outlivesBucket;
     this.#bucket = bucket;
     this.#clock = environment.clock ?? systemClock;
     this.#newId = environment.newId ?? (() => crypto.randomUUID());
@@ -194,6 +202,7 @@ export class BucketLeaseStore implements LeaseStore {
       name: key,
       id: this.#newId(),
       holder: options.holder ?? "",
+      outlivesBucket: this.#outlivesBucket,
     };
   }
 

@@ -22,6 +22,11 @@ export interface LeaseTerms {
   readonly maxClockSkew: number;
   /** In ms. */
   readonly renewEvery: number;
+  /**
+   * Whether a bucket that was made lately must be a whole time to live old before it grants the lease: an earlier bucket
+   * of the same name may have granted it to a holder that knows nothing of its loss. @default {true}
+   */
+  readonly outlivesBucket?: boolean;
 }
 
 /** What the bucket holds under the key of a lease. */
@@ -69,6 +74,8 @@ export class Attempts {
 
 /** One write of a lease that was stored. */
 export interface StoredAttempt {
+  /** The bucket that stored it. */
+  readonly origin: string | undefined;
   readonly revision: number;
   readonly attempt: number;
   readonly sent: Instant;

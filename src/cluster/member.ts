@@ -5,9 +5,17 @@
  */
 import { Broadcast } from "./broadcast.ts";
 import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
-import { type Clock, systemClock, Wakeup } from "./clock.ts";
+import { type Clock, RetryDelay, systemClock, Wakeup } from "./clock.ts";
 import type { CheckedOptions } from "./coordinator_options.ts";
-import { BucketUnreachableError, CoordinationClosedError, RevisionConflictError } from "./errors.ts";
+import {
+  BucketUnreachableError,
+  CoordinationClosedError,
+  EntryTooLargeError,
+  NodeNameTakenError,
+  RevisionConflictError,
+  ShardMapTooLargeError,
+} from "./errors.ts";
+import { Watching } from "./watching.ts";
 import { agreeOnShardCount } from "./cluster_config.ts";
 import type { HeldLease } from "./held_lease.ts";
 import { type LeaseTerms, readLease } from "./lease_record.ts";
@@ -25,8 +33,8 @@ import { type OwnedShard, OwnedShards, type ShardChange, shardChangeRules } from
 import { aliveKey, claimName, nodeKey, Registration } from "./registration.ts";
 import { decodeShardMap, type ShardMap } from "./shard_map.ts";
 
-/** How soon a node that lost its session tries to join again when that failed, in ms. */
-const RETRY_MS = 250;
+/** How long joining waits for servers that elect their leaders, in ms. */
+const JOIN_PATIENCE_MS = 15_000;
 
 /** One incarnation of the node. */
 interface Incarnation {
@@ -49,7 +57,8 @@ export class Member {
   readonly #leadership: Leadership;
   readonly #closed = new AbortController();
   readonly #stopJoining = new AbortController();
-  readonly #synced = Promise.withResolvers<void>();
+  /** Whether the latest word of the watch was that it works; since when it has not. */
+  readonly #watching: Watching;
   #watch: BucketWatch | undefined;
   #incarnation: Incarnation | undefined;
   #draining = false;
@@ -64,6 +73,7 @@ export class Member {
     this.#bucket = bucket;
     this.options = options;
     this.#clock = environment.clock ?? systemClock;
+    this.#watching = new Watching(this.#clock);
     this.#newId = environment.newId ?? (() => crypto.randomUUID());
     this.#leadership = new Leadership({
       bucket,
@@ -73,6 +83,8 @@ export class Member {
       view: this.#view,
       terms: () => this.#terms(LEADER_KEY),
       onChange: () => this.#reportLeader(),
+      isMember: () => this.#incarnation?.lease.isHeld ?? false,
+      onFailure: (error) => this.#reportMap(error),
     });
   }
 
@@ -118,20 +130,18 @@ export class Member {
 
   #terms(key: string): LeaseTerms {
     const { ttl, maxClockSkew, renewEvery, name } = this.options;
-    return { key, name: key, id: this.#newId(), holder: name, ttl, maxClockSkew, renewEvery };
+    // A name may be taken in a new bucket at once: it is the leader who must not decide before old leases are over.
+    const outlivesBucket = key === LEADER_KEY;
+    return { key, name: key, id: this.#newId(), holder: name, ttl, maxClockSkew, renewEvery, outlivesBucket };
   }
 
   /** Joins. Nothing is left behind if that fails. */
   async join(signal?: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([this.#stopJoining.signal, ...(signal ? [signal] : [])]);
-    await agreeOnShardCount(this.#bucket, this.options.shardCount);
-    this.#watch = this.#bucket.watch(
-      ["node.>", MAP_KEY, LEADER_KEY],
-      (update) => this.#take(update),
-    );
+    stop.throwIfAborted();
+    this.#watch = this.#bucket.watch(["node.>", MAP_KEY, LEADER_KEY], (update) => this.#take(update));
     try {
-      await this.#incarnate(stop);
-      await this.#synced.promise;
+      await this.#joinWithPatience(stop);
     } catch (error) {
       this.#watch.close();
       throw error;
@@ -140,8 +150,24 @@ export class Member {
     if (this.options.candidate) this.#leadership.start();
   }
 
-  async #incarnate(signal: AbortSignal): Promise<void> {
-    const { name } = this.options;
+  async #joinWithPatience(signal: AbortSignal): Promise<void> {
+    const deadline = this.#clock.monotonic() + JOIN_PATIENCE_MS;
+    const retry = new RetryDelay();
+    for (;;) {
+      try {
+        return await this.#incarnate(signal, deadline);
+      } catch (error) {
+        const isMomentary = error instanceof BucketUnreachableError || error instanceof RevisionConflictError;
+        if (!isMomentary || this.#clock.monotonic() >= deadline) throw error;
+        await sleepOn(this.#clock, retry.next(), signal);
+      }
+    }
+  }
+
+  /** Becomes a member: of a cluster that it can watch, and with whose nodes it agrees. */
+  async #incarnate(signal: AbortSignal, deadline = Infinity): Promise<void> {
+    const { name, shardCount } = this.options;
+    await this.#watching.started(signal, deadline);
     const lease = await claimName(this.#bucket, this.#clock, name, this.#terms(aliveKey(name)), signal);
     const registration: Registration = new Registration(this.#bucket, this.#clock, name, lease, () => ({
       name,
@@ -160,6 +186,8 @@ export class Member {
       () => registration.update(),
     );
     try {
+      // After the lease was granted: so that a session in a bucket that was made again has agreed in that bucket.
+      await agreeOnShardCount(this.#bucket, shardCount);
       await registration.open();
       signal.throwIfAborted();
     } catch (error) {
@@ -169,6 +197,7 @@ export class Member {
       throw error;
     }
     this.#incarnation = { lease, registration, shards };
+    this.#leadership.notify();
     shards.apply(this.#map, this.#view.get(MAP_KEY)?.revision ?? 0);
   }
 
@@ -193,31 +222,67 @@ export class Member {
   }
 
   async #joinAgain(): Promise<void> {
-    const wakeup = new Wakeup(this.#clock);
+    const retry = new RetryDelay();
     while (!this.#closed.signal.aborted && this.#leaving === undefined) {
       try {
         return await this.#incarnate(this.#stopJoining.signal);
       } catch (error) {
+        if (this.#leaving !== undefined) return;
         if (error instanceof BucketUnreachableError || error instanceof RevisionConflictError) {
-          await wakeup.sleep(RETRY_MS);
-        } else if (this.#leaving === undefined) {
-          const message =
-            `the node "${this.options.name}" cannot join again, and has left: give it another name`;
-          this.options.warn({ code: "name-lost", message, cause: error });
-          return this.#close(error);
-        }
+          await sleepOn(this.#clock, retry.next(), this.#stopJoining.signal).catch(() => {});
+        } else return this.#end(error);
       }
     }
   }
 
+  /** The node can never join again. */
+  #end(error: unknown): void {
+    this.options.warn({
+      code: error instanceof NodeNameTakenError ? "name-lost" : "left-by-force",
+      message: `The node "${this.options.name}" cannot join again, and has left. ` +
+        (error instanceof Error ? error.message : ""),
+      cause: error,
+    });
+    this.#close(error);
+  }
+
   #take(update: WatchUpdate): void {
+    this.#watching.take(update);
+    if (update.type === "unavailable") return this.#giveUpUnwatched(update.error);
     for (const key of this.#view.apply(update)) {
       if (key === MAP_KEY) this.#takeMap();
       else if (key === LEADER_KEY) this.#takeLeader();
       else this.#takeNode(key);
     }
-    this.#synced.resolve();
     this.#leadership.notify();
+  }
+
+  /** A node that cannot watch does not learn what it has to give back: after a while it gives all of it back. */
+  #giveUpUnwatched(error: unknown): void {
+    const incarnation = this.#incarnation;
+    if (incarnation === undefined || this.#watching.silence < this.options.ttl) return;
+    this.options.warn({
+      code: "watch-lost",
+      message:
+        `The node "${this.options.name}" cannot watch its cluster, and gives its shards back until it can.`,
+      cause: error,
+    });
+    void incarnation.lease.release();
+  }
+
+  /** What keeps the shard map from being stored. An outage is told by the node's own session. */
+  #reportMap(error: unknown): void {
+    if (error instanceof BucketUnreachableError || error instanceof RevisionConflictError) return;
+    const cause = error instanceof EntryTooLargeError
+      ? new ShardMapTooLargeError(this.options.shardCount, error.size, error.limit, { cause: error })
+      : error;
+    this.options.warn({
+      code: "map-not-stored",
+      message:
+        `The node "${this.options.name}" leads and cannot store the shard map, so that shards have no owner. ` +
+        (cause instanceof Error ? cause.message : ""),
+      cause,
+    });
   }
 
   #takeMap(): void {
@@ -291,6 +356,16 @@ export class Member {
     this.leaderChanges.close(failure);
     void this.#leadership.stop();
   }
+}
+
+/** Waits for a time, or for the signal: then it rejects with its reason. */
+async function sleepOn(clock: Clock, duration: number, signal: AbortSignal): Promise<void> {
+  const wakeup = new Wakeup(clock);
+  const wake = (): void => wakeup.notify();
+  signal.addEventListener("abort", wake);
+  if (!signal.aborted) await wakeup.sleep(duration);
+  signal.removeEventListener("abort", wake);
+  signal.throwIfAborted();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

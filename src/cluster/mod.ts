@@ -34,7 +34,7 @@ export { InMemoryLeases } from "./in_memory_leases.ts";
 export { DenoKvLeases, type DenoKvLeasesOptions } from "./deno_kv_leases.ts";
 export { JetStreamLeases, type JetStreamLeasesOptions } from "./jetstream/leases.ts";
 
-export type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "./bucket.ts";
+export type { Bucket, BucketOrigin, BucketWatch, Entry, PutOptions, WatchUpdate } from "./bucket.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { InMemoryBucket } from "./in_memory_bucket.ts";
 export type { BucketOptions, ClusterBucketOptions, NamedBucketOptions } from "./jetstream/open.ts";
@@ -55,10 +55,13 @@ export type {
 export { CredentialsRejectedError, ServerUnreachableError } from "../nats/errors.ts";
 
 export {
+  BucketClosedError,
   type BucketDifference,
+  BucketLostError,
   BucketMismatchError,
   BucketUnreachableError,
   CoordinationClosedError,
+  EntryTooLargeError,
   JetStreamUnavailableError,
   type LeaseEnd,
   LeaseLostError,
@@ -66,6 +69,7 @@ export {
   PermissionDeniedError,
   RevisionConflictError,
   ShardCountMismatchError,
+  ShardMapTooLargeError,
 } from "./errors.ts";
 
 export { AetherError, InvalidArgumentError, StoreOpenError } from "../errors.ts";

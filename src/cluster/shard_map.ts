@@ -44,16 +44,26 @@ export interface ShardMap {
   readonly assignments: readonly (Assignment | undefined)[];
 }
 
-/** The map as JSON: owners and tokens repeat, so they are listed once and referred to by index. */
+/**
+ * The map as JSON: assignments repeat, so each is listed once, and a shard is a number of a few digits. 16,384 shards
+ * take 16 or 32 KiB.
+ */
 interface Wire {
   readonly leader: string;
   readonly leaderToken: number;
   readonly genesis?: number;
   readonly owners: readonly (readonly [name: string, session: number])[];
-  readonly tokens: readonly number[];
-  /** By shard: [owner, token, revokedOver] as indexes, shortened to [owner, token] and to 0. */
-  readonly shards: readonly (0 | readonly number[])[];
+  /** Owner (an index), token, and the revision of the revocation, if there is one. */
+  readonly grants: readonly (readonly [owner: number, token: number, revokedOver?: number])[];
+  /** How many digits a shard takes. */
+  readonly width: number;
+  /** By shard: 0, or the number of its grant, counted from 1; in digits of base 64. */
+  readonly shards: string;
 }
+
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const BASE = DIGITS.length;
+const VALUES: ReadonlyMap<string, number> = new Map([...DIGITS].map((digit, value) => [digit, value]));
 
 class Index<T> {
   readonly list: T[] = [];
@@ -72,23 +82,51 @@ class Index<T> {
 /** Writes a map as text. */
 export function encodeShardMap(map: ShardMap): string {
   const owners = new Index<readonly [string, number]>();
-  const tokens = new Index<number>();
-  const shards = map.assignments.map((assignment) => {
-    if (assignment === undefined) return 0;
+  const grants = new Index<Wire["grants"][number]>();
+  const known = new Map<Assignment, number>();
+  const numberOf = (assignment: Assignment): number => {
     const { owner, token, revokedOver } = assignment;
-    const short = [owners.of(sessionKey(owner), [owner.name, owner.session]), tokens.of(token, token)];
-    return revokedOver === 0 ? short : [...short, tokens.of(revokedOver, revokedOver)];
-  });
+    const index = owners.of(sessionKey(owner), [owner.name, owner.session]);
+    const grant = revokedOver === 0 ? [index, token] as const : [index, token, revokedOver] as const;
+    const number = grants.of(grant.join(" "), grant) + 1;
+    known.set(assignment, number);
+    return number;
+  };
+  const numbers = map.assignments.map((assignment) =>
+    assignment === undefined ? 0 : known.get(assignment) ?? numberOf(assignment)
+  );
+  let width = 1;
+  while (BASE ** width <= grants.list.length) width++;
   const { leader, leaderToken, genesis } = map;
   const wire: Wire = {
     leader,
     leaderToken,
     ...(genesis === undefined ? {} : { genesis }),
     owners: owners.list,
-    tokens: tokens.list,
-    shards,
+    grants: grants.list,
+    width,
+    shards: numbers.map((number) => digits(number, width)).join(""),
   };
   return JSON.stringify(wire);
+}
+
+/** The least that a map takes, in bytes, once all its shards are owned by one node. */
+export function leastMapBytes(shardCount: number): number {
+  const owner: Session = { name: "", session: Number.MAX_SAFE_INTEGER };
+  const one: Assignment = { owner, token: Number.MAX_SAFE_INTEGER, revokedOver: 0 };
+  const { MAX_SAFE_INTEGER: token } = Number;
+  const assignments = new Array<Assignment>(shardCount).fill(one);
+  return encodeShardMap({ leader: "", leaderToken: token, genesis: token, assignments }).length;
+}
+
+function digits(number: number, width: number): string {
+  let text = "";
+  let rest = number;
+  while (text.length < width) {
+    text = DIGITS.charAt(rest % BASE) + text;
+    rest = Math.floor(rest / BASE);
+  }
+  return text;
 }
 
 /** Reads a map; `undefined` for what is none. */
@@ -97,19 +135,23 @@ export function decodeShardMap(value: string | undefined): ShardMap | undefined 
   try {
     const wire = JSON.parse(value) as Wire;
     const owners = wire.owners.map(([name, session]): Session => ({ name, session }));
-    return {
-      leader: wire.leader,
-      leaderToken: wire.leaderToken,
-      genesis: wire.genesis,
-      assignments: wire.shards.map((shard) => {
-        if (shard === 0) return undefined;
-        const owner = owners[shard[0] ?? -1];
-        const token = wire.tokens[shard[1] ?? -1];
-        const revokedOver = shard[2] === undefined ? 0 : wire.tokens[shard[2]];
-        if (owner === undefined || token === undefined || revokedOver === undefined) throw new RangeError();
-        return { owner, token, revokedOver };
-      }),
-    };
+    const grants = wire.grants.map(([index, token, revokedOver = 0]): Assignment => {
+      const owner = owners[index];
+      if (owner === undefined || typeof token !== "number") throw new RangeError();
+      return { owner, token, revokedOver };
+    });
+    const { width, shards } = wire;
+    if (!(width >= 1) || shards.length % width !== 0) return undefined;
+    const assignments = Array.from({ length: shards.length / width }, (_, shard) => {
+      let number = 0;
+      for (let digit = 0; digit < width; digit++) {
+        number = number * BASE + (VALUES.get(shards.charAt(shard * width + digit)) ?? NaN);
+      }
+      const assignment = grants[number - 1];
+      if (number !== 0 && assignment === undefined) throw new RangeError();
+      return assignment;
+    });
+    return { leader: wire.leader, leaderToken: wire.leaderToken, genesis: wire.genesis, assignments };
   } catch {
     return undefined;
   }

@@ -49,7 +49,8 @@ export class JetStreamCheckpoints implements CheckpointStore {
   private constructor(open: OpenBucket) {
     this.#open = open;
     this.maxBytes = Math.floor(open.maxPayload * PAYLOAD_SHARE);
-    this.#leases = new BucketLeaseStore(open.bucket);
+    // A checkpoint is written by compare-and-set, which decides between two workers in any case.
+    this.#leases = new BucketLeaseStore(open.bucket, {}, { outlivesBucket: false });
   }
 
   /**
@@ -68,7 +69,9 @@ export class JetStreamCheckpoints implements CheckpointStore {
     options?: JetStreamCheckpointsOptions,
   ): Promise<JetStreamCheckpoints> {
     const { openNamedBucket } = await import("../cluster/jetstream/open.ts");
-    return new JetStreamCheckpoints(await openNamedBucket(urlOrConnection, options, "aether_projections"));
+    return new JetStreamCheckpoints(
+      await openNamedBucket(urlOrConnection, options, "aether_projections", false),
+    );
   }
 
   /** Reads a checkpoint, from the leader. */

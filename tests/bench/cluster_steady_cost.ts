@@ -29,7 +29,7 @@ export async function steadyCost(count: number): Promise<number> {
     watch: (patterns, listener) => {
       watches++;
       const watch = bucket.watch(patterns, (update) => {
-        messages += update.type === "entry" ? 1 : update.entries.length;
+        messages += update.type === "snapshot" ? update.entries.length : update.type === "entry" ? 1 : 0;
         listener(update);
       });
       return { close: () => (watches--, watch.close()) };

@@ -2,12 +2,16 @@
 import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import {
+  BucketClosedError,
   BucketMismatchError,
   Coordinator,
   InMemoryBucket,
+  JetStreamLeases,
   JetStreamUnavailableError,
   PermissionDeniedError,
   ServerUnreachableError,
+  ShardCountMismatchError,
+  ShardMapTooLargeError,
 } from "../../src/cluster/mod.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import { startNatsServer } from "../support/nats_server.ts";
@@ -19,7 +23,7 @@ testCoordinator("Coordinator in one process", (run) => run({ target: new InMemor
 
 testCoordinator("Coordinator over JetStream", async (run) => {
   await using server = await startNatsServer();
-  await run({ target: server.url });
+  await run({ target: server.url, options: { ttl: 2000, maxClockSkew: 200 } });
 });
 
 Deno.test("Coordinator.join() refuses a bucket with other settings, and leaves it alone", async () => {
@@ -102,14 +106,18 @@ Deno.test("Coordinator recovers its cluster after somebody deleted every record"
   const held = (): number => [...a.shards, ...b.shards].filter((shard) => shard.isHeld).length;
   await until("all is owned", () => held() === 4 && [...b.shards].length === 2);
   const connection = await connect({ servers: server.url });
+  const info = (await connection.request("$JS.API.STREAM.INFO.KV_aether_cluster_default")).json<
+    { config: { subjects: [string] } }
+  >();
+  const base = info.config.subjects[0].slice(0, -1);
   const before = Math.max(...[...a.shards, ...b.shards].map((shard) => shard.fencingToken));
   for (const key of ["map", "node.a", "node.b"]) {
     await connection.request(
       `$JS.API.STREAM.PURGE.KV_aether_cluster_default`,
-      JSON.stringify({ filter: `$KV.aether_cluster_default.${key}` }),
+      JSON.stringify({ filter: base + key }),
     );
   }
-  await connection.request("$KV.aether_cluster_default.map", "not a map");
+  await connection.request(`${base}map`, "not a map");
   await until(
     "all is owned again, under new tokens",
     () => held() === 4 && [...a.shards, ...b.shards].every((shard) => shard.fencingToken > before),
@@ -120,7 +128,7 @@ Deno.test("Coordinator recovers its cluster after somebody deleted every record"
 Deno.test("Coordinator knows exactly who is there after its watch was cut off", async () => {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
-  const options = { shardCount: 4, onWarning: () => {} };
+  const options = { shardCount: 4, ttl: 4000, maxClockSkew: 200, onWarning: () => {} };
   await using watcher = await Coordinator.join(proxy.url, {
     ...options,
     name: "watcher",
@@ -155,4 +163,139 @@ Deno.test("Coordinator knows exactly who is there after its watch was cut off", 
     changes.slice(4).filter((change) => change !== "left watcher").sort(),
     ["joined late", "joined restarter", "left leaver", "left restarter"],
   );
+});
+
+async function deleteBucket(url: string): Promise<void> {
+  const connection = await connect({ servers: url });
+  await connection.request("$JS.API.STREAM.DELETE.KV_aether_cluster_default", "");
+  await connection.close();
+}
+
+function heldBy(node: Coordinator): number[] {
+  return [...node.shards].filter((shard) => shard.isHeld).map((shard) => shard.id);
+}
+
+/** Looks at both nodes until a condition holds; no shard may be held by both. */
+async function neverBoth(what: string, a: Coordinator, b: Coordinator, holds: () => boolean): Promise<void> {
+  await until(what, () => {
+    const held = heldBy(a);
+    assert(heldBy(b).every((shard) => !held.includes(shard)), "two nodes hold one shard");
+    return holds();
+  });
+}
+
+const QUICK = { ttl: 3000, maxClockSkew: 200, shardCount: 8, onWarning: () => {} };
+
+for (const storage of ["file", "memory"] as const) {
+  Deno.test(`Coordinator heals by itself after its bucket in ${storage} was lost, and no shard has two owners`, async () => {
+    await using server = await startNatsServer();
+    await using a = await Coordinator.join(server.url, { ...QUICK, name: "a", storage });
+    await until("a holds all", () => heldBy(a).length === 8);
+    const before = Math.max(...[...a.shards].map((shard) => shard.fencingToken));
+    if (storage === "file") await deleteBucket(server.url);
+    else {
+      await server.shutdown();
+      await server.restart();
+    }
+    await using b = await Coordinator.join(server.url, { ...QUICK, name: "b", storage });
+    await neverBoth("both share them again", a, b, () => heldBy(a).length === 4 && heldBy(b).length === 4);
+    assert([...a.shards, ...b.shards].every((shard) => shard.fencingToken > before), "tokens go on rising");
+  });
+}
+
+Deno.test("Coordinator makes a bucket that was lost again, without a new process", async () => {
+  await using server = await startNatsServer();
+  await using a = await Coordinator.join(server.url, { ...QUICK, name: "a" });
+  await until("a holds all", () => heldBy(a).length === 8);
+  const first = a.incarnation ?? 0;
+  await deleteBucket(server.url);
+  await until("a holds all again", () => heldBy(a).length === 8 && (a.incarnation ?? 0) > first);
+});
+
+Deno.test("Coordinator leaves a bucket that was made again with another number of shards, and tells why", async () => {
+  await using server = await startNatsServer();
+  const codes: string[] = [];
+  const onWarning = ({ code }: { readonly code: string }): void => void codes.push(code);
+  await using a = await Coordinator.join(server.url, { ...QUICK, name: "a", onWarning });
+  await until("a holds all", () => heldBy(a).length === 8);
+  const loop = (async () => {
+    for await (const _ of a.shardChanges());
+  })();
+  loop.catch(() => {});
+  await deleteBucket(server.url);
+  await using b = await Coordinator.join(server.url, { ...QUICK, name: "b", shardCount: 6 });
+  await until("one of them is refused, and the other holds all", () => {
+    assert(heldBy(a).length === 0 || heldBy(b).length === 0, "two numbers of shards at once");
+    return a.status === "left" && heldBy(b).length === 6;
+  });
+  assert(a.signal.reason instanceof ShardCountMismatchError, String(a.signal.reason));
+  await assert.rejects(loop, ShardCountMismatchError);
+  assert(codes.includes("left-by-force"), codes.join());
+});
+
+Deno.test("Coordinator.join() of a user who cannot watch is refused, and takes no shards from others", async () => {
+  await using server = await startNatsServer({
+    configText: `authorization { users = [
+      { user: admin, password: a },
+      { user: node, password: n, permissions: { publish: { allow: ">", deny: "$JS.API.CONSUMER.>" }, subscribe: ">" } } ] }`,
+  });
+  const as = (user: string, pass: string): string => server.url.replace("://", `://${user}:${pass}@`);
+  await using first = await Coordinator.join(as("admin", "a"), { ...QUICK, name: "first" });
+  await until("the first holds all", () => heldBy(first).length === 8);
+  await assert.rejects(Coordinator.join(as("node", "n"), { ...QUICK, name: "second" }), (error) => {
+    assert(error instanceof PermissionDeniedError, String(error));
+    assert.match(error.subject, /^\$JS\.API\.CONSUMER\.CREATE\.KV_aether_cluster_default\./);
+    return true;
+  });
+  assert.equal(heldBy(first).length, 8);
+  assert.deepEqual(first.nodes().map((node) => node.name), ["first"]);
+});
+
+Deno.test("Coordinator.join() and leases name the inbox where that is what is denied", async () => {
+  await using server = await startNatsServer({
+    configText: `authorization { users = [
+      { user: node, password: n, permissions: { publish: ">", subscribe: { deny: "_INBOX.>" } } } ] }`,
+  });
+  const url = server.url.replace("://", "://node:n@");
+  for (const open of [() => Coordinator.join(url, QUICK), () => JetStreamLeases.open(url)]) {
+    await assert.rejects(open(), (error) => {
+      assert(error instanceof PermissionDeniedError, String(error));
+      assert.match(error.subject, /^_INBOX\./);
+      return true;
+    });
+  }
+});
+
+Deno.test("Coordinator and leases end with a typed error when the owner closes the connection", async () => {
+  await using server = await startNatsServer();
+  const connection = await connect({ servers: server.url });
+  const node = await Coordinator.join(connection, { ...QUICK, name: "a" });
+  const leases = await JetStreamLeases.open(connection);
+  const lease = await leases.acquire("key", { ttl: 3000, maxClockSkew: 200 });
+  const waiting = leases.acquire("key", { ttl: 3000, maxClockSkew: 200 });
+  waiting.catch(() => {});
+  await connection.close();
+  await assert.rejects(waiting, BucketClosedError);
+  await assert.rejects(leases.acquire("other"), BucketClosedError);
+  await until("the lease is over", () => lease.signal.aborted);
+  await until("the node has left", () => node.signal.aborted);
+  assert(node.signal.reason instanceof BucketClosedError, String(node.signal.reason));
+  await node.leave();
+  await leases.close();
+});
+
+Deno.test("Coordinator with 16,384 shards works under a max_payload of 64 KiB, and says where one is too small", async () => {
+  const many = { ...QUICK, shardCount: 16_384 };
+  {
+    await using server = await startNatsServer({ maxPayload: 64 * 1024 });
+    await using a = await Coordinator.join(server.url, { ...many, name: "a" });
+    await using b = await Coordinator.join(server.url, { ...many, name: "b" });
+    await until("both have half", () => heldBy(a).length === 8192 && heldBy(b).length === 8192, 60_000);
+  }
+  await using server = await startNatsServer({ maxPayload: 8 * 1024 });
+  await assert.rejects(Coordinator.join(server.url, many), (error) => {
+    assert(error instanceof ShardMapTooLargeError, String(error));
+    assert.equal(error.limit, 8 * 1024);
+    return true;
+  });
 });

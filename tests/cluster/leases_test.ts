@@ -101,7 +101,7 @@ Deno.test("a record in Deno KV that expires where it stands is noticed by those 
 Deno.test("JetStreamLeases tells a server that cannot be reached from a lease that is lost", async () => {
   await using server = await startNatsServer();
   await using leases = await JetStreamLeases.open(server.url);
-  const lease = await leases.acquire("key", { ttl: 15_000, renewEvery: 100 });
+  const lease = await leases.acquire("key", { ttl: 10_000, maxClockSkew: 200, renewEvery: 100 });
   await server.kill();
   await until("the lease is held, the server not there", () => lease.status === "unreachable");
   assert(lease.isHeld && !lease.signal.aborted);

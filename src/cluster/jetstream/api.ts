@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { BucketUnreachableError, JetStreamUnavailableError, PermissionDeniedError } from "../errors.ts";
+import {
+  BucketClosedError,
+  BucketUnreachableError,
+  JetStreamUnavailableError,
+  PermissionDeniedError,
+} from "../errors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { encodeHeaders } from "../../nats/headers.ts";
 
@@ -37,16 +42,22 @@ export const ErrorCode = {
 
 const CODES_NOT_ENABLED: readonly number[] = [ErrorCode.notEnabled, ErrorCode.notEnabledForAccount];
 
+/** How a request is sent. */
+export interface RequestOptions {
+  /** How long the answer may take, in ms. */
+  readonly timeout: number;
+  /** What is asked, for people. */
+  readonly operation: string;
+  /** Headers by name. */
+  readonly headers?: Record<string, string>;
+}
+
 /** Sends a request and reads its JSON answer, which may be an error answer. */
 export async function request<T>(
   connection: NatsConnection,
   subject: string,
   payload: string,
-  options: {
-    readonly timeout: number;
-    readonly operation: string;
-    readonly headers?: Record<string, string>;
-  },
+  options: RequestOptions,
 ): Promise<T & { readonly error?: ApiError }> {
   let answer: string;
   try {
@@ -56,6 +67,7 @@ export async function request<T>(
     });
     answer = new TextDecoder().decode(message.data);
   } catch (error) {
+    if (connection.isClosed()) throw new BucketClosedError(options.operation, { cause: error });
     throw translate(error, subject, options.operation);
   }
   const parsed = JSON.parse(answer) as T & { readonly error?: ApiError };
@@ -67,19 +79,40 @@ export async function request<T>(
   return parsed;
 }
 
+/** Whether nothing listened to the request: the stream is missing, or has no leader at the moment. */
+export function isUnheard(error: unknown): boolean {
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    if (inner.name.startsWith("NoResponders") || /no responders/i.test(inner.message)) return true;
+  }
+  return false;
+}
+
 function translate(error: unknown, subject: string, operation: string): Error {
   // nats.js wraps what the server said; names are compared because every transport brings classes of its own.
   for (let inner = error; inner instanceof Error; inner = inner.cause) {
     if (inner.name === "PermissionViolationError" || /permissions violation/i.test(inner.message)) {
-      return new PermissionDeniedError(subject, { cause: error });
+      return new PermissionDeniedError(deniedSubject(error) ?? subject, { cause: error });
     }
   }
   return new BucketUnreachableError(operation, { cause: error });
 }
 
+/** The subject that the server denied, which may be that of the answer: the user may not subscribe to it. */
+function deniedSubject(error: unknown): string | undefined {
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    const [, subject] =
+      /permissions violation for (?:publish|subscription) to "(\S+?)"/i.exec(inner.message) ?? [];
+    if (subject !== undefined) return subject;
+  }
+  return undefined;
+}
+
 /** An answer that no code handles: the server did not do it. */
 export function unexpected(operation: string, error: ApiError): BucketUnreachableError {
-  return new BucketUnreachableError(operation, {
-    cause: new Error(`JetStream error ${error.err_code}: ${error.description}`),
-  });
+  return new BucketUnreachableError(operation, { cause: asError(error) });
+}
+
+/** An error answer as an error. */
+export function asError({ err_code, description }: ApiError): Error {
+  return new Error(`JetStream error ${err_code}: ${description}`);
 }

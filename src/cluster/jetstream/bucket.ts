@@ -5,15 +5,39 @@
  * @module
  */
 import { type Clock, systemClock } from "../clock.ts";
-import type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "../bucket.ts";
-import { RevisionConflictError } from "../errors.ts";
-import { ErrorCode, request, unexpected } from "./api.ts";
-import { type BucketConfig, openStream, streamName, TOMBSTONE_TTL_MS } from "./bucket_config.ts";
+import type { Bucket, BucketOrigin, BucketWatch, Entry, PutOptions, WatchUpdate } from "../bucket.ts";
+import {
+  BucketLostError,
+  BucketUnreachableError,
+  EntryTooLargeError,
+  RevisionConflictError,
+} from "../errors.ts";
+import {
+  type ApiError,
+  asError,
+  ErrorCode,
+  isUnheard,
+  request,
+  type RequestOptions,
+  unexpected,
+} from "./api.ts";
+import {
+  type BucketConfig,
+  type BucketStream,
+  findStream,
+  openStream,
+  streamName,
+  TOMBSTONE_TTL_MS,
+} from "./bucket_config.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { type JetStreamAddress, jetStreamAddress } from "../../nats/jetstream_address.ts";
+import { utf8 } from "../../event/text.ts";
+import { OPEN_PATIENCE, withPatience } from "../../nats/patience.ts";
 import { StreamWatch } from "./watch.ts";
 
 const MS_PER_SECOND = 1000;
+/** What the headers of a write take at most, in bytes. */
+const HEADER_BYTES = 256;
 
 /** How the bucket is used. */
 export interface JetStreamBucketOptions {
@@ -25,6 +49,10 @@ export interface JetStreamBucketOptions {
   readonly clock?: Clock;
   /** The JetStream that the bucket is in. @default {that of the server} */
   readonly address?: JetStreamAddress;
+  /** Whether a bucket that is lost is made again. @default {true} */
+  readonly remake?: boolean;
+  /** How long opening waits for servers that elect their leaders, in ms. @default {15_000} */
+  readonly patience?: number;
 }
 
 interface PublishAnswer {
@@ -39,26 +67,34 @@ interface StoredMessage {
   };
 }
 
+/** How the bucket is used, every default filled in. */
+type Settings = Required<JetStreamBucketOptions>;
+
 /** A bucket in JetStream. */
 export class JetStreamBucket implements Bucket {
   readonly #connection: NatsConnection;
-  readonly #name: string;
-  readonly #timeout: number;
-  readonly #heartbeat: number;
-  readonly #clock: Clock;
-  readonly #address: JetStreamAddress;
+  readonly #config: BucketConfig;
+  readonly #settings: Settings;
+  readonly #watches = new Set<StreamWatch>();
+  #stream: BucketStream;
+  /** The highest sequence that was seen. */
+  #highest = 0;
+  #reopening: Promise<void> | undefined;
 
-  private constructor(connection: NatsConnection, name: string, options: Required<JetStreamBucketOptions>) {
+  private constructor(
+    connection: NatsConnection,
+    config: BucketConfig,
+    settings: Settings,
+    stream: BucketStream,
+  ) {
     this.#connection = connection;
-    this.#name = name;
-    this.#timeout = options.timeout;
-    this.#heartbeat = options.heartbeat;
-    this.#clock = options.clock;
-    this.#address = options.address;
+    this.#config = config;
+    this.#settings = settings;
+    this.#stream = stream;
   }
 
   /**
-   * Opens a bucket, or makes it.
+   * Opens a bucket, or makes it; waits for servers that elect their leaders.
    *
    * @throws {BucketMismatchError} If it exists with settings that cannot work.
    */
@@ -67,19 +103,38 @@ export class JetStreamBucket implements Bucket {
     config: BucketConfig,
     options: JetStreamBucketOptions = {},
   ): Promise<JetStreamBucket> {
-    const { timeout = 2000, heartbeat = 2000, clock = systemClock, address = jetStreamAddress() } = options;
-    await openStream(connection, config, { timeout, clock, address });
-    return new JetStreamBucket(connection, config.bucket, { timeout, heartbeat, clock, address });
+    const settings: Settings = {
+      timeout: 2000,
+      heartbeat: 2000,
+      clock: systemClock,
+      address: jetStreamAddress(),
+      remake: true,
+      patience: OPEN_PATIENCE,
+      ...options,
+    };
+    const { patience } = settings;
+    const stream = await withPatience(
+      { patience, isMomentary: (error) => error instanceof BucketUnreachableError },
+      () => openStream(connection, config, settings),
+    );
+    return new JetStreamBucket(connection, config, settings, stream);
+  }
+
+  /** Which stream the calls are for now. */
+  get origin(): BucketOrigin {
+    return this.#stream;
   }
 
   /** Reads from the stream's leader: direct gets may be stale. */
   async get(key: string): Promise<Entry | undefined> {
     const operation = `get ${key}`;
-    const answer = await request<StoredMessage>(
-      this.#connection,
-      `${this.#address.apiPrefix}.STREAM.MSG.GET.${streamName(this.#name)}`,
-      JSON.stringify({ last_by_subj: this.#subject(key) }),
-      { timeout: this.#timeout, operation },
+    const stream = this.#stream;
+    const { address, timeout } = this.#settings;
+    const answer = await this.#request<StoredMessage>(
+      stream,
+      `${address.apiPrefix}.STREAM.MSG.GET.${streamName(this.#config.bucket)}`,
+      JSON.stringify({ last_by_subj: stream.base + key }),
+      { timeout, operation },
     );
     if (answer.error?.err_code === ErrorCode.noMessage) return undefined;
     if (answer.error !== undefined || answer.message === undefined) {
@@ -88,7 +143,7 @@ export class JetStreamBucket implements Bucket {
     const { seq, data = "", hdrs = "" } = answer.message;
     const removed = isTombstone(new TextDecoder().decode(Uint8Array.fromBase64(hdrs)));
     const value = removed ? undefined : new TextDecoder().decode(Uint8Array.fromBase64(data));
-    return { key, revision: seq, value };
+    return { key, revision: this.#seen(seq), value };
   }
 
   /** Replaces the entry whose revision is `expected`; the time to live is rounded up to whole seconds. */
@@ -110,11 +165,15 @@ export class JetStreamBucket implements Bucket {
     value: string,
     expected: number,
     headers: Record<string, string>,
-    timeout: number = this.#timeout,
+    timeout: number = this.#settings.timeout,
   ): Promise<number> {
     const operation = `write ${key}`;
-    const subject = this.#address.writePrefix + this.#subject(key);
-    const answer = await request<PublishAnswer>(this.#connection, subject, value, {
+    const stream = this.#stream;
+    const limit = this.#connection.info?.max_payload ?? Infinity;
+    const size = utf8(value).length + HEADER_BYTES;
+    if (size > limit) throw new EntryTooLargeError(key, size, limit);
+    const subject = this.#settings.address.writePrefix + stream.base + key;
+    const answer = await this.#request<PublishAnswer>(stream, subject, value, {
       timeout,
       operation,
       headers: { ...headers, "Nats-Expected-Last-Subject-Sequence": String(expected) },
@@ -131,30 +190,89 @@ export class JetStreamBucket implements Bucket {
         description: "an acknowledgement without a sequence",
       });
     }
-    return answer.seq;
+    return this.#seen(answer.seq);
   }
 
-  #subject(key: string): string {
-    return `$KV.${this.#name}.${key}`;
+  #seen(sequence: number): number {
+    this.#highest = Math.max(this.#highest, sequence);
+    return sequence;
+  }
+
+  /** Asks about one stream. If nothing hears the question, or the stream is missing, looks which one there is now. */
+  async #request<T>(
+    stream: BucketStream,
+    subject: string,
+    payload: string,
+    options: RequestOptions,
+  ): Promise<T & { readonly error?: ApiError }> {
+    let answer: T & { readonly error?: ApiError };
+    try {
+      answer = await request<T>(this.#connection, subject, payload, options);
+    } catch (error) {
+      if (!isUnheard(error)) throw error;
+      await this.#reopen(stream, options.operation);
+      throw error;
+    }
+    if (answer.error?.err_code === ErrorCode.streamNotFound) {
+      await this.#reopen(stream, options.operation);
+      throw new BucketLostError(options.operation, { cause: asError(answer.error) });
+    }
+    return answer;
+  }
+
+  /**
+   * Finds the stream that is there now, or makes one.
+   *
+   * @throws {BucketLostError} If it is another one, and must not be used in its place.
+   */
+  async #reopen(lost: BucketStream, operation: string): Promise<void> {
+    if (this.#stream !== lost) return;
+    this.#reopening ??= this.#look(operation).finally(() => this.#reopening = undefined);
+    await this.#reopening;
+  }
+
+  async #look(operation: string): Promise<void> {
+    const { remake } = this.#settings;
+    const stream = remake
+      ? await openStream(this.#connection, this.#config, this.#settings, this.#highest)
+      : await findStream(this.#connection, this.#config, this.#settings);
+    if (stream.id === this.#stream.id) return; // it has no leader at the moment
+    if (!remake) {
+      const cause = new Error(
+        "JetStream error 10059: the stream was deleted, and another one is in its place",
+      );
+      throw new BucketLostError(operation, { cause });
+    }
+    this.#stream = stream;
+    for (const watch of this.#watches) watch.restart();
   }
 
   /** Reports a snapshot and then every change, through a consumer that is set up again whenever it may have missed something. */
   watch(patterns: readonly string[], listener: (update: WatchUpdate) => void): BucketWatch {
-    const prefix = this.#subject("");
-    return new StreamWatch(this.#connection, {
-      stream: streamName(this.#name),
-      apiPrefix: this.#address.apiPrefix,
-      subjects: patterns.map((pattern) => prefix + pattern),
-      timeout: this.#timeout,
-      heartbeat: this.#heartbeat,
-      clock: this.#clock,
-      decode: (message, sequence): Entry => ({
-        key: message.subject.slice(prefix.length),
-        revision: sequence,
+    const { address, timeout, heartbeat, clock } = this.#settings;
+    const watch = new StreamWatch(this.#connection, {
+      stream: streamName(this.#config.bucket),
+      apiPrefix: address.apiPrefix,
+      patterns,
+      base: () => this.#stream.base,
+      timeout,
+      heartbeat,
+      clock,
+      decode: (key, message, sequence): Entry => ({
+        key,
+        revision: this.#seen(sequence),
         value: isTombstoneMessage(message.headers) ? undefined : new TextDecoder().decode(message.data),
       }),
       listener,
+      onMissing: () => this.#reopen(this.#stream, "watch"),
     });
+    this.#watches.add(watch);
+    return {
+      close: () => {
+        this.#watches.delete(watch);
+        watch.close();
+      },
+    };
   }
 }
 

@@ -4,9 +4,15 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { type BucketDifference, BucketMismatchError, JetStreamUnavailableError } from "../errors.ts";
-import { type ApiError, ErrorCode, request, unexpected } from "./api.ts";
-import type { NatsConnection } from "../../nats/connection.ts";
+import type { BucketOrigin } from "../bucket.ts";
+import {
+  type BucketDifference,
+  BucketLostError,
+  BucketMismatchError,
+  JetStreamUnavailableError,
+} from "../errors.ts";
+import { type ApiError, asError, ErrorCode, request, unexpected } from "./api.ts";
+import { type NatsConnection, randomToken } from "../../nats/connection.ts";
 import type { JetStreamAddress } from "../../nats/jetstream_address.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
@@ -39,11 +45,19 @@ interface StreamConfig {
   readonly discard?: string;
   readonly mirror?: unknown;
   readonly sources?: readonly unknown[];
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 interface StreamAnswer {
   readonly config?: StreamConfig;
+  /** When the stream was made, RFC 3339. */
+  readonly created?: string;
+  /** The time by the server's clock, RFC 3339. */
+  readonly ts?: string;
 }
+
+/** The key in the stream's metadata under which the bucket's id is kept. */
+const BUCKET_ID = "aether-bucket";
 
 /** How the stream is opened. */
 export interface OpenStreamOptions {
@@ -60,56 +74,120 @@ export function streamName(bucket: string): string {
   return `KV_${bucket}`;
 }
 
+/** A stream behind a bucket. */
+export interface BucketStream extends BucketOrigin {
+  /** The first levels of the subject of every key, with a dot at the end. */
+  readonly base: string;
+}
+
 /**
- * Opens the stream, or makes it. An existing one is never changed.
+ * Finds the stream. An existing one is never changed.
+ *
+ * @throws {BucketLostError} If there is none.
+ */
+export async function findStream(
+  connection: NatsConnection,
+  { bucket }: BucketConfig,
+  options: OpenStreamOptions,
+): Promise<BucketStream> {
+  checkServer(connection);
+  const answer = await ask(connection, bucket, "INFO", "", options);
+  if (answer.error?.err_code === ErrorCode.streamNotFound) {
+    throw new BucketLostError(`open bucket ${bucket}`, { cause: asError(answer.error) });
+  }
+  return streamOf(bucket, answer, options);
+}
+
+/**
+ * Opens the stream, or makes it.
  *
  * Its first sequence is the time in microseconds: sequences are the fencing tokens, and those of a bucket that is made again must
  * be above all earlier ones. A bucket would have to take more than a million writes a second for as long as it
  * exists to get ahead of the clock, so it is enough that the clock is never set back to before the old bucket was made.
  * 2^53 microseconds end in the year 2255.
+ *
+ * A random id is a level of every subject: what was meant for an earlier bucket of the same name finds no stream.
+ *
+ * @param above The highest sequence that is known of an earlier bucket.
  */
 export async function openStream(
   connection: NatsConnection,
   config: BucketConfig,
-  { timeout, clock, address }: OpenStreamOptions,
-): Promise<void> {
-  checkVersion(connection);
-  const name = streamName(config.bucket);
-  const wanted = {
-    name,
-    subjects: [`$KV.${config.bucket}.>`],
-    retention: "limits",
-    storage: config.storage,
-    num_replicas: config.replicas,
-    discard: "new",
-    max_msgs_per_subject: 1,
-    max_msgs: -1,
-    max_bytes: -1,
-    max_msg_size: -1,
-    max_age: 0,
-    allow_msg_ttl: true,
-    subject_delete_marker_ttl: TOMBSTONE_TTL_MS * NANOSECONDS_PER_MS,
-    allow_rollup_hdrs: true,
-    deny_delete: true,
-    allow_direct: true,
-    first_seq: Math.floor(clock.wall()) * MICROSECONDS_PER_MS,
-    metadata: { aether: "cluster" },
-  };
-  const ask = (
-    verb: "INFO" | "CREATE",
-    body: string,
-  ): Promise<StreamAnswer & { readonly error?: ApiError }> =>
-    request<StreamAnswer>(connection, `${address.apiPrefix}.STREAM.${verb}.${name}`, body, {
-      timeout,
-      operation: `open bucket ${config.bucket}`,
-    });
-  let answer = await ask("INFO", "");
-  if (answer.error?.err_code === ErrorCode.streamNotFound) {
-    answer = await ask("CREATE", JSON.stringify(wanted));
+  options: OpenStreamOptions,
+  above = 0,
+): Promise<BucketStream> {
+  try {
+    return await findStream(connection, config, options);
+  } catch (error) {
+    if (!(error instanceof BucketLostError)) throw error;
   }
-  if (answer.error?.err_code === ErrorCode.streamNameInUse) answer = await ask("INFO", "");
-  if (answer.error !== undefined) throw unexpected(`open bucket ${config.bucket}`, answer.error);
-  if (answer.config !== undefined) compare(config.bucket, answer.config, wanted.subjects);
+  const { bucket, storage, replicas } = config;
+  const id = randomToken();
+  const first = Math.max(Math.floor(options.clock.wall()) * MICROSECONDS_PER_MS, above + 1);
+  const answer = await ask(
+    connection,
+    bucket,
+    "CREATE",
+    JSON.stringify({
+      name: streamName(bucket),
+      subjects: [`$KV.${bucket}.${id}.>`],
+      retention: "limits",
+      storage,
+      num_replicas: replicas,
+      discard: "new",
+      max_msgs_per_subject: 1,
+      max_msgs: -1,
+      max_bytes: -1,
+      max_msg_size: -1,
+      max_age: 0,
+      allow_msg_ttl: true,
+      subject_delete_marker_ttl: TOMBSTONE_TTL_MS * NANOSECONDS_PER_MS,
+      allow_rollup_hdrs: true,
+      deny_delete: true,
+      allow_direct: true,
+      first_seq: first,
+      metadata: { aether: "cluster", [BUCKET_ID]: id },
+    }),
+    options,
+  );
+  // Another process was faster.
+  if (answer.error?.err_code === ErrorCode.streamNameInUse) {
+    return await findStream(connection, config, options);
+  }
+  return streamOf(bucket, answer, options);
+}
+
+async function ask(
+  connection: NatsConnection,
+  bucket: string,
+  verb: "INFO" | "CREATE",
+  body: string,
+  { address, timeout }: OpenStreamOptions,
+): Promise<StreamAnswer & { readonly error?: ApiError }> {
+  const subject = `${address.apiPrefix}.STREAM.${verb}.${streamName(bucket)}`;
+  return await request<StreamAnswer>(connection, subject, body, {
+    timeout,
+    operation: `open bucket ${bucket}`,
+  });
+}
+
+function streamOf(
+  bucket: string,
+  { error, config, created = "", ts = "" }: StreamAnswer & { readonly error?: ApiError },
+  { clock }: OpenStreamOptions,
+): BucketStream {
+  if (error !== undefined || config === undefined) {
+    throw unexpected(
+      `open bucket ${bucket}`,
+      error ?? { code: 0, err_code: 0, description: "no configuration" },
+    );
+  }
+  // An operator may have made it, without an id of ours.
+  const id = config.metadata?.[BUCKET_ID];
+  const base = id === undefined ? `$KV.${bucket}.` : `$KV.${bucket}.${id}.`;
+  compare(bucket, config, [`${base}>`]);
+  const age = Math.max(0, Date.parse(ts) - Date.parse(created)) || 0;
+  return { id: id ?? created, base, madeBefore: clock.monotonic() - age };
 }
 
 function compare(bucket: string, actual: StreamConfig, subjects: readonly string[]): void {
@@ -128,11 +206,18 @@ function compare(bucket: string, actual: StreamConfig, subjects: readonly string
   if (differences.length > 0) throw new BucketMismatchError(bucket, differences);
 }
 
-function checkVersion(connection: NatsConnection): void {
-  const version = connection.info?.version ?? "";
-  const [major = 0, minor = 0] = version.split(".").map(Number);
+function checkServer({ info }: NatsConnection): void {
+  if (info === undefined) return; // the connection is away, and the request says so
+  if (info.jetstream === false) {
+    throw new JetStreamUnavailableError(
+      `The NATS server "${info.server_name}" does not run JetStream for this account. Enable it in the server`,
+    );
+  }
+  const [major = 0, minor = 0] = info.version.split(".").map(Number);
   if (major > MIN_SERVER[0] || (major === MIN_SERVER[0] && minor >= MIN_SERVER[1])) return;
   throw new JetStreamUnavailableError(
-    `NATS server ${MIN_SERVER.join(".")} or newer is needed for leases, this one is "${version}": update it`,
+    `NATS server ${
+      MIN_SERVER.join(".")
+    } or newer is needed for leases, this one is "${info.version}": update it`,
   );
 }

@@ -72,18 +72,23 @@ export async function openClusterBucket(
   return await open("cluster", target, `aether_cluster_${cluster}`, options);
 }
 
-/** Opens a bucket by its name, or makes it. */
+/**
+ * Opens a bucket by its name, or makes it.
+ *
+ * @param remake Whether a bucket that is lost while it is used is made again.
+ */
 export async function openNamedBucket(
   target: string | readonly string[] | NatsConnection,
   given: NamedBucketOptions | undefined,
   defaultName: string,
+  remake = true,
 ): Promise<OpenBucket> {
   const { bucket: name = defaultName, ...options } = readOptions(given, ({ ...fields }) => {
     checkKnown<NamedBucketOptions>(fields, NAMED_BUCKET_OPTIONS);
     return fields;
   });
   checkName("options.bucket", name);
-  return await open("urlOrConnection", target, name, options);
+  return await open("urlOrConnection", target, name, options, remake);
 }
 
 async function open(
@@ -91,6 +96,7 @@ async function open(
   target: string | readonly string[] | NatsConnection,
   bucket: string,
   { replicas = 1, storage = "file", connect = {}, ...where }: BucketOptions,
+  remake = true,
 ): Promise<OpenBucket> {
   if (!REPLICAS.includes(replicas)) {
     throw new InvalidArgumentError("options.replicas", "must be 1, 3 or 5");
@@ -106,7 +112,7 @@ async function open(
   };
   try {
     return {
-      bucket: await JetStreamBucket.open(connection, { bucket, replicas, storage }, { address }),
+      bucket: await JetStreamBucket.open(connection, { bucket, replicas, storage }, { address, remake }),
       maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD,
       close,
     };

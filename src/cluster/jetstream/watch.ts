@@ -5,8 +5,9 @@
  * @module
  */
 import type { BucketWatch, Entry, WatchUpdate } from "../bucket.ts";
-import type { Clock } from "../clock.ts";
-import { request } from "./api.ts";
+import { type Clock, RetryDelay } from "../clock.ts";
+import { PermissionDeniedError } from "../errors.ts";
+import { ErrorCode, request, unexpected } from "./api.ts";
 import {
   createInbox,
   type NatsConnection,
@@ -17,8 +18,6 @@ import {
 const NANOSECONDS_PER_MS = 1_000_000;
 /** After how many missed heartbeats the consumer is taken for dead. */
 const MISSED_HEARTBEATS = 2.5;
-/** How soon a consumer that could not be made is tried again, in ms. */
-const RETRY_MS = 250;
 /** How long the server keeps a consumer that nobody listens to, in ms. */
 const INACTIVE_MS = 30_000;
 
@@ -28,8 +27,10 @@ export interface StreamWatchOptions {
   readonly stream: string;
   /** The first levels of the API's subjects. */
   readonly apiPrefix: string;
-  /** The subjects. */
-  readonly subjects: readonly string[];
+  /** What is watched: keys, or `level.>`. */
+  readonly patterns: readonly string[];
+  /** The first levels of the subject of every key, as they are now. */
+  readonly base: () => string;
   /** How long the server may take to answer, in ms. */
   readonly timeout: number;
   /** How often the server says that the consumer is alive, in ms. */
@@ -37,14 +38,17 @@ export interface StreamWatchOptions {
   /** Time. */
   readonly clock: Clock;
   /** Makes an entry of a message. */
-  decode(message: NatsMessage, sequence: number): Entry;
+  decode(key: string, message: NatsMessage, sequence: number): Entry;
   /** Told of everything. */
   listener(update: WatchUpdate): void;
+  /** Called if the stream is missing. */
+  onMissing(): Promise<void>;
 }
 
 /** One consumer. */
 interface Consumer {
   readonly name: string;
+  readonly base: string;
   readonly subscription: NatsSubscription;
   /** What has arrived of the first snapshot; `undefined` once it was complete. */
   snapshot: Entry[] | undefined;
@@ -58,6 +62,7 @@ export class StreamWatch implements BucketWatch {
   readonly #connection: NatsConnection;
   readonly #options: StreamWatchOptions;
   #consumer: Consumer | undefined;
+  readonly #failures = new RetryDelay();
   #cancelTimer: () => void = () => {};
   #closed = false;
 
@@ -71,6 +76,11 @@ export class StreamWatch implements BucketWatch {
   close(): void {
     this.#closed = true;
     this.#drop();
+  }
+
+  /** Begins again, on what the stream is now. */
+  restart(): void {
+    this.#start();
   }
 
   #drop(): void {
@@ -87,14 +97,18 @@ export class StreamWatch implements BucketWatch {
   #start(): void {
     this.#drop();
     if (this.#closed || this.#connection.isClosed()) return;
-    const { clock, heartbeat, stream, subjects, timeout } = this.#options;
+    const { clock, heartbeat, stream, patterns, timeout } = this.#options;
+    const base = this.#options.base();
     const name = `aether-${crypto.randomUUID()}`;
     const inbox = createInbox(this.#connection);
     const consumer: Consumer = {
       name,
+      base,
       subscription: this.#connection.subscribe(inbox, {
         callback: (error, message) => {
-          if (error === null && this.#consumer === consumer) this.#take(consumer, message);
+          if (this.#consumer !== consumer) return;
+          if (error === null) this.#take(consumer, message);
+          else this.#fail(denied(error, inbox));
         },
       }),
       snapshot: [],
@@ -108,7 +122,7 @@ export class StreamWatch implements BucketWatch {
       deliver_policy: "last_per_subject",
       ack_policy: "none",
       replay_policy: "instant",
-      filter_subjects: subjects,
+      filter_subjects: patterns.map((pattern) => base + pattern),
       idle_heartbeat: heartbeat * NANOSECONDS_PER_MS,
       flow_control: true,
       inactive_threshold: INACTIVE_MS * NANOSECONDS_PER_MS,
@@ -119,21 +133,28 @@ export class StreamWatch implements BucketWatch {
       this.#connection,
       `${this.#options.apiPrefix}.CONSUMER.CREATE.${stream}.${name}`,
       JSON.stringify({ stream_name: stream, config, action: "create" }),
-      { timeout, operation: `watch ${subjects.join(", ")}` },
+      { timeout, operation: `watch ${patterns.join(", ")}` },
     ).then((answer) => {
       if (this.#consumer !== consumer) return;
-      if (answer.error !== undefined) return this.#retry();
+      if (answer.error !== undefined) {
+        const error = unexpected(`watch ${patterns.join(", ")}`, answer.error);
+        const isMissing = answer.error.err_code === ErrorCode.streamNotFound;
+        return isMissing ? this.#options.onMissing().then(() => this.#fail(error)) : this.#fail(error);
+      }
+      this.#failures.reset();
       const total = (answer.num_pending ?? 0) + (answer.delivered?.consumer_seq ?? 0);
       if (total === 0) this.#complete(consumer);
       this.#watchHeartbeat(consumer);
-    }).catch(() => {
-      if (this.#consumer === consumer) this.#retry();
+    }).catch((error) => {
+      if (this.#consumer === consumer) this.#fail(error);
     });
   }
 
-  #retry(): void {
+  #fail(error: unknown): void {
     this.#drop();
-    if (!this.#closed) this.#cancelTimer = this.#options.clock.setTimer(() => this.#start(), RETRY_MS);
+    if (this.#closed) return;
+    this.#cancelTimer = this.#options.clock.setTimer(() => this.#start(), this.#failures.next());
+    this.#options.listener({ type: "unavailable", error });
   }
 
   #watchHeartbeat(consumer: Consumer): void {
@@ -157,7 +178,7 @@ export class StreamWatch implements BucketWatch {
     const delivery = Number(tokens.at(-3));
     if (delivery !== consumer.delivered + 1) return this.#start();
     consumer.delivered = delivery;
-    const entry = this.#options.decode(message, sequence);
+    const entry = this.#options.decode(message.subject.slice(consumer.base.length), message, sequence);
     if (consumer.snapshot === undefined) this.#options.listener({ type: "entry", entry });
     else {
       consumer.snapshot.push(entry);
@@ -178,4 +199,10 @@ export class StreamWatch implements BucketWatch {
     consumer.snapshot = undefined;
     this.#options.listener({ type: "snapshot", entries });
   }
+}
+
+/** What a subscription ends with: the server denied it. */
+function denied(error: Error, inbox: string): PermissionDeniedError {
+  const { subject = inbox } = error as Error & { readonly subject?: string };
+  return new PermissionDeniedError(subject, { cause: error });
 }

@@ -5,7 +5,7 @@
  */
 
 import { AetherError } from "../../errors.ts";
-import { backoff, sleep } from "../../sleep.ts";
+import { withPatience } from "../../nats/patience.ts";
 import { abortable } from "../batches.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
 import { type NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
@@ -49,9 +49,7 @@ export function isDisabled(error: unknown): boolean {
     (error.code === NOT_ENABLED || error.code === NOT_ENABLED_FOR_ACCOUNT || error.code === 503);
 }
 
-/** The bounds of the wait before a further try, in milliseconds. */
-export const FIRST_WAIT = 10;
-export const LONGEST_WAIT = 500;
+export { FIRST_WAIT, LONGEST_WAIT } from "../../nats/patience.ts";
 
 /**
  * Repeats a read for as long as there is no leader, no connection, or no answer.
@@ -65,15 +63,8 @@ export async function patiently<T>(
   isHopeless?: () => boolean,
   signal?: AbortSignal,
 ): Promise<T> {
-  const deadline = performance.now() + patience;
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await abortable(read(), signal);
-    } catch (error) {
-      if (!isTransient(error) || performance.now() > deadline || isHopeless?.()) throw error;
-      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), signal);
-    }
-  }
+  const isMomentary = (error: unknown): boolean => isTransient(error) && !isHopeless?.();
+  return await withPatience({ patience, isMomentary, signal }, () => abortable(read(), signal));
 }
 
 /** The typed error for one of the server's, with what to do about it. */

@@ -17,6 +17,7 @@ import { Bucket } from "./bucket.ts";
 import { CommitEncoder } from "./commit_encoder.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
+import { OPEN_PATIENCE } from "../../nats/patience.ts";
 import type { JetStreamAddress } from "../../nats/jetstream_address.ts";
 import { ConnectionState } from "./connection_state.ts";
 import { JetStreamDisabledError, OLDEST_SERVER, ServerTooOldError, StreamMismatchError } from "./errors.ts";
@@ -74,8 +75,6 @@ const LEAST_COMMIT_BYTES = 256 * 1024;
 const MOST_EVENT_BYTES = 512 * 1024;
 const MOST_COMMIT_BYTES = 8 * 1024 * 1024;
 
-/** How long opening may wait for a cluster that is about to elect its leaders, in milliseconds. */
-const OPEN_PATIENCE = 15_000;
 /** How long to wait for the server to take what was sent, when the connection is closed, in milliseconds. */
 const CLOSE_PATIENCE = 500;
 /** The server answers so to the creation of a stream that exists with other settings. */

@@ -17,6 +17,8 @@ const SHARDS = 12;
 /** Where a test's nodes join; the same for all of them. */
 export interface ClusterBackend {
   readonly target: string | Bucket;
+  /** How nodes join, unless a test says otherwise. */
+  readonly options?: JoinOptions;
 }
 
 /** Runs the suite against one backend. */
@@ -29,13 +31,14 @@ export function testCoordinator(
     run: (join: (name: string, options?: JoinOptions) => Promise<Coordinator>) => Promise<void>,
   ): void =>
     Deno.test(`${name} ${criterion}`, () =>
-      use(async ({ target }) => {
+      use(async ({ target, options: defaults }) => {
         const joined: Coordinator[] = [];
         try {
           await run(async (node, options) => {
             const coordinator = await Coordinator.join(target, {
               name: node,
               shardCount: SHARDS,
+              ...defaults,
               ...options,
             });
             joined.push(coordinator);

@@ -45,11 +45,12 @@ export class Invariants {
     this.#violation ??= new Violation(message);
   }
 
-  /** At every step: one holder a lease, one leader, one holder a shard. */
+  /** At every step: one holder a lease, one leader, one number of shards, one holder a shard. */
   check(all: Iterable<Beliefs>): void {
     let holder: string | undefined;
     let leader: string | undefined;
     const owners = new Map<number, string>();
+    let shardCount: number | undefined;
     for (const { process, member, shards, lease } of all) {
       if (!process.isRunning) continue;
       if (lease?.isHeld) {
@@ -65,6 +66,10 @@ export class Invariants {
         if (!shard.isHeld) {
           if (shard.signal.aborted) shards.delete(shard);
           continue;
+        }
+        shardCount ??= member.options.shardCount;
+        if (shardCount !== member.options.shardCount) {
+          this.#broken(`${process.name} holds shards of another number of shards than others`);
         }
         const other = owners.get(shard.id);
         if (other !== undefined) this.#broken(`${other} and ${process.name} hold shard ${shard.id}`);

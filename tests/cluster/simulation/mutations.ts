@@ -25,6 +25,7 @@ export interface Mutation extends Edit {
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: "renewal counted from its answer",
+    firstSeed: 400,
     file: "held_lease.ts",
     find: "this.#confirm({ revision, attempt, sent });\n    } catch (error) {\n      if",
     replace: "this.#confirm({ revision, attempt, sent: now(this.#clock) });\n    } catch (error) {\n      if",
@@ -45,8 +46,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a renewal without an answer taken for stored",
     file: "held_lease.ts",
-    find: "else this.#failure = error;\n    }\n  }",
-    replace: "else this.#confirm({ revision: this.#revision, attempt, sent });\n    }\n  }",
+    find: "else this.#failure = error;\n      if",
+    replace: "else this.#confirm({ revision: this.#revision, attempt, sent });\n      if",
   },
   {
     name: "a lost acquisition counted from the last attempt",
@@ -81,7 +82,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a stale word of an earlier incarnation taken for death",
-    firstSeed: 500,
+    firstSeed: 1500,
     file: "registration.ts",
     find: "alive !== undefined && alive.revision > session && readLease",
     replace: "alive !== undefined && readLease",
@@ -103,9 +104,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "map written over whatever is there",
     file: "leadership.ts",
-    find: "return await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });",
+    find:
+      "const revision = await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });",
     replace: "over = (await this.#options.bucket.get(MAP_KEY))?.revision ?? 0;\n" +
-      "      return await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });",
+      "      const revision = await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });",
   },
   {
     name: "an older map accepted",
@@ -124,6 +126,30 @@ export const MUTATIONS: readonly Mutation[] = [
     find:
       "assignment?.owner.session === this.#session.session && assignment.owner.name === this.#session.name;",
     replace: "assignment?.owner.name === this.#session.name;",
+  },
+  {
+    name: "a bucket that was made lately grants at once",
+    file: "claim.ts",
+    find: "return Math.max(0, this.#terms.ttl * (1 + CLOCK_RATE_ALLOWANCE) - age);",
+    replace: "return Math.max(0, 0 * age);",
+  },
+  {
+    name: "a lease held beyond its bucket",
+    file: "held_lease.ts",
+    find: 'if (this.#bucket.origin?.id !== this.#origin) this.#finish("taken");',
+    replace: "",
+  },
+  {
+    name: "the number of shards agreed on before the name is taken",
+    file: "member.ts",
+    find: "await this.#watching.started(signal, deadline);",
+    replace: "await this.#watching.started(signal, deadline);\n" +
+      "    if (this.#map === undefined) await agreeOnShardCount(this.#bucket, shardCount);",
+    and: {
+      file: "member.ts",
+      find: "      await agreeOnShardCount(this.#bucket, shardCount);\n      await registration",
+      replace: "      await registration",
+    },
   },
   {
     name: "a shard held beyond the node's lease",

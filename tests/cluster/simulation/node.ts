@@ -17,6 +17,8 @@ import type { World } from "./world.ts";
 export const TTL = 6000;
 export const MAX_CLOCK_SKEW = 1000;
 export const SHARDS = 5;
+/** The number of shards of a node that was configured otherwise. */
+export const OTHER_SHARDS = 7;
 const RESTART_MS = 500;
 
 /** What nodes share. */
@@ -38,7 +40,7 @@ export class Node implements Beliefs {
   readonly #leases: LeaseStore;
   readonly #around: Surroundings;
 
-  constructor(around: Surroundings, process: Process) {
+  constructor(around: Surroundings, process: Process, shardCount = SHARDS) {
     const { subject, servers } = around;
     const { clock, newId, name } = process;
     const bucket = servers.connect(process);
@@ -50,7 +52,7 @@ export class Node implements Beliefs {
         name,
         ttl: TTL,
         maxClockSkew: MAX_CLOCK_SKEW,
-        shardCount: SHARDS,
+        shardCount,
         onWarning: ({ message }) => around.world.note(`${name}: ${message}`),
       }, newId),
       { clock, newId },

@@ -4,7 +4,14 @@
  *
  * @module
  */
-import type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "../../../src/cluster/bucket.ts";
+import type {
+  Bucket,
+  BucketOrigin,
+  BucketWatch,
+  Entry,
+  PutOptions,
+  WatchUpdate,
+} from "../../../src/cluster/bucket.ts";
 import type { BucketState } from "../../../src/cluster/bucket_state.ts";
 import type { Process } from "./process.ts";
 import type { Subject } from "./subject.ts";
@@ -30,20 +37,38 @@ export interface Faults {
   stale: number;
 }
 
+/** A bucket, from when it is made until it is lost. */
+interface Kept {
+  readonly id: string;
+  readonly state: BucketState;
+  /** By the clock of the leader that made it. */
+  readonly madeAt: number;
+  readonly history: Map<string, { readonly time: number; readonly entry: Entry | undefined }[]>;
+}
+
 interface Clock {
   readonly rate: number;
   readonly offset: number;
 }
+
+/** A process that has not opened the bucket yet knows of none. */
+const UNKNOWN: BucketOrigin = { id: "", madeBefore: Infinity };
+
+/** What was asked was for a bucket that is gone. */
+class Lost extends Error {}
 
 /** The servers. */
 export class Servers {
   readonly faults: Faults;
   readonly #world: World;
   readonly #subject: Subject;
-  readonly #state: BucketState;
+  #kept: Kept | undefined;
+  /** How many buckets there were. */
+  #buckets = 0;
+  /** The last revision of all of them. */
+  #revision = 1000;
   readonly #clocks: readonly Clock[];
   readonly #watches = new Set<(entry: Entry) => void>();
-  readonly #history = new Map<string, { readonly time: number; readonly entry: Entry | undefined }[]>();
   readonly #onWrite: (entry: Entry, before: Entry | undefined) => void;
   #leader = 0;
   /** Until when there is no leader. */
@@ -60,7 +85,6 @@ export class Servers {
     this.#subject = subject;
     this.faults = faults;
     this.#onWrite = onWrite;
-    this.#state = new subject.BucketState(1000, TOMBSTONE_TTL);
     const { random } = world;
     // They agree within the skew over the length of a schedule: rates of their own are in the processes.
     this.#clocks = [0, 1, 2].map(() => ({ rate: 1, offset: random.between(0, maxClockSkew) }));
@@ -83,62 +107,114 @@ export class Servers {
     this.#world.note(`servers: election for ${duration.toFixed(0)}, next leader ${this.#leader}`);
   }
 
+  /** The bucket is gone, with all that is in it. */
+  loseBucket(): void {
+    this.#world.note("servers: the bucket is lost");
+    this.#kept = undefined;
+  }
+
+  /** The bucket that is there, or a new one. */
+  #make(): Kept {
+    if (this.#kept !== undefined) return this.#kept;
+    const state = new this.#subject.BucketState(this.#revision, TOMBSTONE_TTL);
+    this.#kept = { id: `bucket-${++this.#buckets}`, state, madeAt: this.#time, history: new Map() };
+    this.#world.note(`servers: ${this.#kept.id} is made`);
+    return this.#kept;
+  }
+
   #tick(): void {
     this.#world.after(EXPIRY_CHECK_EVERY, () => {
-      if (this.hasLeader) { for (const entry of this.#state.expire(this.#time)) this.#announce(entry); }
+      const kept = this.#kept;
+      if (this.hasLeader && kept) {
+        for (const entry of kept.state.expire(this.#time)) this.#announce(kept, entry);
+      }
       this.#tick();
     });
   }
 
-  #announce(entry: Entry): void {
-    const history = this.#history.get(entry.key) ?? [];
+  #announce(kept: Kept, entry: Entry): void {
+    this.#revision = entry.revision;
+    const history = kept.history.get(entry.key) ?? [];
     this.#onWrite(entry, history.at(-1)?.entry);
     history.push({ time: this.#world.time, entry });
-    this.#history.set(entry.key, history);
+    kept.history.set(entry.key, history);
     for (const watch of this.#watches) watch(entry);
   }
 
   /** The entry of a key as it is on the leader. */
   read(key: string): Entry | undefined {
-    return this.#state.get(key);
+    return this.#kept?.state.get(key);
   }
 
-  #readStale(key: string): Entry | undefined {
+  #readStale(kept: Kept, key: string): Entry | undefined {
     const time = this.#world.time - this.#world.random.between(0, STALE_BY);
-    return this.#history.get(key)?.findLast((past) => past.time <= time)?.entry;
+    return kept.history.get(key)?.findLast((past) => past.time <= time)?.entry;
   }
 
   /** The consumer of a watch may live on a server that lags behind. */
-  #snapshot(): Entry[] {
-    if (!this.#world.random.chance(this.faults.stale)) return [...this.#state.entries()];
-    return [...this.#history.keys()].map((key) => this.#readStale(key)).filter((entry) =>
+  #snapshot(kept: Kept): Entry[] {
+    if (!this.#world.random.chance(this.faults.stale)) return [...kept.state.entries()];
+    return [...kept.history.keys()].map((key) => this.#readStale(kept, key)).filter((entry) =>
       entry !== undefined
     );
   }
 
-  /** The bucket as one process has it. */
+  /** The bucket as one process has it: each call is for the bucket that the process knows of. */
   connect(process: Process): Bucket {
+    let origin: BucketOrigin | undefined;
+    let looking: Promise<void> | undefined;
+    const look = (): Promise<void> =>
+      looking ??= this.#look(process).then((found) => {
+        origin = found;
+      }).finally(() => looking = undefined);
+    const call = async <T>(operation: string, apply: (kept: Kept) => T, timeout?: number): Promise<T> => {
+      if (origin === undefined) await look();
+      const { id } = origin!;
+      try {
+        return await this.#request(process, operation, () => apply(this.#keptAs(id)), timeout);
+      } catch (error) {
+        if (error instanceof Lost && origin?.id === id) await look();
+        throw error instanceof Lost ? new this.#subject.BucketUnreachableError(operation) : error;
+      }
+    };
     return {
+      get origin() {
+        return origin ?? UNKNOWN;
+      },
       get: (key) =>
-        this.#request(
-          process,
+        call(
           `get ${key}`,
-          () => this.#world.random.chance(this.faults.stale) ? this.#readStale(key) : this.#state.get(key),
+          (kept) =>
+            this.#world.random.chance(this.faults.stale) ? this.#readStale(kept, key) : kept.state.get(key),
         ),
       put: (key, value, options: PutOptions) =>
-        this.#request(process, `put ${key} over ${options.expected}`, () => {
-          const entry = this.#state.put(key, value, this.#time, options);
-          this.#announce(entry);
+        call(`put ${key} over ${options.expected}`, (kept) => {
+          const entry = kept.state.put(key, value, this.#time, options);
+          this.#announce(kept, entry);
           return entry.revision;
         }, options.timeout),
       remove: (key, expected) =>
-        this.#request(process, `remove ${key} at ${expected}`, () => {
-          const entry = this.#state.remove(key, expected, this.#time);
-          this.#announce(entry);
+        call(`remove ${key} at ${expected}`, (kept) => {
+          const entry = kept.state.remove(key, expected, this.#time);
+          this.#announce(kept, entry);
           return entry.revision;
         }),
       watch: (patterns, listener) => this.#watch(process, patterns, listener),
     };
+  }
+
+  #keptAs(id: string): Kept {
+    if (this.#kept?.id !== id) throw new Lost(id);
+    return this.#kept;
+  }
+
+  /** Opens the bucket, or makes it. */
+  async #look(process: Process): Promise<BucketOrigin> {
+    const { id, age } = await this.#request(process, "open", () => {
+      const { id, madeAt } = this.#make();
+      return { id, age: Math.max(0, this.#time - madeAt) };
+    });
+    return { id, madeBefore: process.clock.monotonic() - age };
   }
 
   /** Sends something one way; it may arrive late, never, or (requests) twice. */
@@ -229,7 +305,10 @@ export class Servers {
         this.#watches.delete(watch);
         return;
       }
-      if (this.hasLeader) report({ type: "snapshot", entries: this.#snapshot().filter(matches) });
+      const kept = this.#kept;
+      if (this.hasLeader && kept) {
+        report({ type: "snapshot", entries: this.#snapshot(kept).filter(matches) });
+      }
       this.#world.after(RESYNC_EVERY, resync);
     };
     this.#watches.add(watch);

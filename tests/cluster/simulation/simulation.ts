@@ -5,7 +5,7 @@
  */
 import { EventStore } from "./event_store.ts";
 import { Invariants, Violation } from "./invariants.ts";
-import { MAX_CLOCK_SKEW, Node, SHARDS, type Surroundings, TTL } from "./node.ts";
+import { MAX_CLOCK_SKEW, Node, OTHER_SHARDS, SHARDS, type Surroundings, TTL } from "./node.ts";
 import { Process } from "./process.ts";
 import { Random } from "../../support/random.ts";
 import { type Faults, Servers } from "./server.ts";
@@ -13,7 +13,9 @@ import type { Subject } from "./subject.ts";
 import { World } from "./world.ts";
 
 /** How long it may take after the last fault until everything is owned, in ms. */
-const RECOVERY_BOUND = 3 * TTL;
+const RECOVERY_BOUND = 5 * TTL;
+/** The name of a node that was configured with another number of shards. */
+const STRANGER = "z";
 /** Far more than any schedule takes: a protocol that spins is broken too. */
 const MAX_STEPS = 40_000;
 const NONE: Faults = { loss: 0, late: 0, delay: 0, twice: 0, stale: 0 };
@@ -49,7 +51,8 @@ export async function simulate(
   const nodes = new Map<string, Node>();
   const start = (name: string): void => {
     world.note(`${name}: started`);
-    nodes.set(name, new Node(around, new Process(world, name)));
+    const shardCount = name === STRANGER ? OTHER_SHARDS : SHARDS;
+    nodes.set(name, new Node(around, new Process(world, name), shardCount));
   };
   const names = ["a", "b", "c", "d"].slice(0, random.pick([2, 3, 3, 4]));
   for (const name of names) world.after(random.between(0, 2000), () => start(name));
@@ -58,6 +61,10 @@ export async function simulate(
   scheduleFaults(world, servers, nodes, calmAt, start);
   world.after(calmAt, () => {
     Object.assign(faults, NONE);
+    nodes.get(STRANGER)?.process.crash();
+    nodes.delete(STRANGER);
+    // The others can join again once the operator has removed what the stranger had decided.
+    if (servers.read("config")?.value !== JSON.stringify({ shardCount: SHARDS })) servers.loseBucket();
     for (const node of nodes.values()) {
       node.process.isCut = false;
       node.process.answersLateBy = 0;
@@ -169,6 +176,15 @@ function scheduleFaults(
           });
         },
         () => servers.changeLeader(Math.min(left, random.pick([30, 30, random.between(2000, 7000)]))),
+        () => {
+          servers.loseBucket();
+          if (random.chance(0.5)) {
+            world.after(
+              random.between(0, 1000),
+              () => world.time < calmAt && !nodes.has(STRANGER) && start(STRANGER),
+            );
+          }
+        },
         () => node.process.stepWallClock(random.between(-20_000, 3000)),
         () => node.process.isRunning && node.member.drain(random.chance(0.5)),
         () => node.process.isRunning && void node.member.resign(),
