@@ -212,6 +212,7 @@ export {
   type Handlers,
   HandlerTimeoutError,
   type IntendedAppend,
+  ProcessEndedError,
   type ProjectedOnce,
   type Projection,
   ProjectionBehindError,

@@ -90,6 +90,8 @@ export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
   readonly transactionType?: () => Tx;
   /** The most bytes that a record may have. @default {as many as it likes} */
   readonly maxBytes?: number;
+  /** Whether checkpoints end with the process, so that it is not noted in them which process works. @default {false} */
+  readonly isVolatile?: boolean;
   /** Reads a checkpoint; never a stale one. */
   load(id: ProjectionId): Promise<StoredCheckpoint | undefined>;
   /**

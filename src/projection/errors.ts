@@ -140,6 +140,24 @@ export class HandlerTimeoutError extends AetherError {
   }
 }
 
+/** The process ended each time that it handled an event. */
+export class ProcessEndedError extends AetherError {
+  static {
+    registerClass(this, "ProcessEndedError");
+  }
+
+  /** Always `"ProcessEndedError"`. */
+  override readonly name = "ProcessEndedError";
+
+  /** Names how often. */
+  constructor(times: number) {
+    super(
+      `The process ended ${times} time(s) while it handled the event: look for what ends it, such as an exit, ` +
+        "an error that is not caught, endless work or too little memory",
+    );
+  }
+}
+
 /** A handler used its transaction after its turn was over. Nothing was written. */
 export class TransactionOverError extends AetherError {
   static {

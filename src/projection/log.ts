@@ -66,14 +66,14 @@ async function readOn<Tx>(
       if (result.done) break;
       await handleAll(worker, result.value, take, guard);
       if (!guard.isOver()) continue;
-      await worker.flush();
+      await worker.endLog();
       return worker.record.position === end;
     }
   } finally {
     await events.return?.();
   }
   worker.skipTo(end);
-  await worker.flush();
+  await worker.endLog();
   return true;
 }
 

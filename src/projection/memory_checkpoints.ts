@@ -34,6 +34,8 @@ import { CheckpointConflictError, type ProjectionId } from "./errors.ts";
 export class InMemoryCheckpoints implements CheckpointStore {
   /** Handlers write with nothing: a read model is kept elsewhere. */
   declare readonly transactionType?: () => undefined;
+  /** They end with the process. */
+  readonly isVolatile = true;
   readonly #checkpoints = new Map<string, StoredCheckpoint>();
   readonly #leases = new InMemoryLeases();
   #writes = 0;

@@ -63,6 +63,7 @@ export {
   HandlerTimeoutError,
   NotParkedError,
   ParkedListFullError,
+  ProcessEndedError,
   ProjectionBehindError,
   ProjectionDisconnectedError,
   ProjectionFencedError,

@@ -10,7 +10,7 @@ import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions }
 import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
-import { outcomeOf } from "./ends.ts";
+import { knownEnd, outcomeOf } from "./ends.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import { workOff } from "./log.ts";
 import type { Guard } from "./progress.ts";
@@ -120,7 +120,8 @@ async function projectWithin<Tx>(
   projection: CompiledProjection<Tx>,
   guard: Guard,
 ): Promise<ProjectedOnce> {
-  for (let handled = 0;;) {
+  let handled = 0;
+  for (let isFirst = true;; isFirst = false) {
     let worker: Worker<Tx> | undefined;
     let before = 0;
     const result = async (caughtUp: boolean): Promise<ProjectedOnce> => {
@@ -133,12 +134,17 @@ async function projectWithin<Tx>(
       before = worker.record.handled;
       await worker.finishIntent();
       const end = await store.getLastPosition();
+      await worker.beginOnce(end, isFirst);
       return await result(await workOff(store, projection, worker, guard, end));
     } catch (error) {
-      if (error instanceof BudgetSpent) return await result(false);
+      if (error instanceof BudgetSpent) {
+        await worker?.rest();
+        return await result(false);
+      }
       if (!(error instanceof CheckpointConflictError)) {
         // Whatever the work ends with, what was handled is done.
         await worker?.salvage();
+        if (knownEnd(error) === undefined) await worker?.rest();
         throw error;
       }
       worker?.discard();

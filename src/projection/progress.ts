@@ -233,6 +233,13 @@ export class Progress<Tx> {
     this.#isDirty = true;
   }
 
+  /** Notes that a process has ended its work. Returns whether there was anything to note. */
+  endRunning(process: string): boolean {
+    if (this.draft.running !== process) return false;
+    this.amend((draft) => draft.running = undefined);
+    return true;
+  }
+
   /** Commits what is not committed yet. */
   async flush(): Promise<void> {
     if (this.#isDirty) await this.commit();

@@ -14,6 +14,8 @@ export interface FailingEvent extends FailedEvent {
   readonly error: string;
   /** How often it was tried. */
   readonly attempts: number;
+  /** When its handler was called for the last of the attempts, RFC 3339, if that one has not ended yet. */
+  readonly inHandSince?: string;
 }
 
 /** An event that was set aside after its handler had failed as often as allowed. */
@@ -85,6 +87,8 @@ export interface ProjectionRecord extends ProjectionId {
   readonly stopped: boolean;
   /** The event that is being tried again. */
   readonly failing?: FailingEvent | undefined;
+  /** The process that works on it, until it ends cleanly. */
+  readonly running?: string | undefined;
   /** What was set aside. */
   readonly parked: readonly ParkedEvent[];
   /** What became of parked events, the latest hundred. */

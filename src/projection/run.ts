@@ -13,7 +13,7 @@ import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions }
 import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
-import { endOf, outcomeOf, Patience } from "./ends.ts";
+import { endOf, knownEnd, outcomeOf, Patience } from "./ends.ts";
 import { CheckpointConflictError, ProjectionFencedError } from "./errors.ts";
 import { workOff } from "./log.ts";
 import type { Guard } from "./progress.ts";
@@ -311,6 +311,7 @@ class Run<Tx> implements ProjectionRun {
     const worker = await Worker.load(this.#store, this.#projection, guard, (position) => {
       for (const listener of this.#listeners) listener(position);
     });
+    let isClean = true;
     try {
       await worker.claim(this.#id, lease?.fencingToken);
       await worker.finishIntent();
@@ -325,8 +326,10 @@ class Run<Tx> implements ProjectionRun {
       if (this.#closing.signal.aborted && isAbortOf(error, ending)) await worker.flush();
       // Whatever the work ends with, what was handled is done.
       else await worker.salvage();
+      isClean = ending.aborted || knownEnd(error) === undefined;
       throw error;
     } finally {
+      if (isClean) await worker.rest();
       worker.discard();
     }
   }

@@ -13,7 +13,12 @@ import type { StoredEvent } from "../event/types.ts";
 import { backoff } from "../sleep.ts";
 import { blame, type EventIdentity, HandlerFailure, inTime, isPending, referenceOf } from "./attempt.ts";
 import { isOfHistory } from "./ends.ts";
-import { ProjectionFencedError, TransactionLostError, TransactionRefusedError } from "./errors.ts";
+import {
+  ProcessEndedError,
+  ProjectionFencedError,
+  TransactionLostError,
+  TransactionRefusedError,
+} from "./errors.ts";
 import { checkRoom, eventOf, giveUp, giveUpIntent } from "./give_up.ts";
 import { HandlerTurn } from "./handler_context.ts";
 import { type HandlerSource, observedHandlers } from "./observation.ts";
@@ -22,6 +27,13 @@ import type { CompiledProjection, HandlerResult } from "./projection.ts";
 import { isRefusal, Reactions, type ReactionStore } from "./reaction.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
 
+/** This process, as records name it. */
+const PROCESS = crypto.randomUUID();
+/** How many events are noted one by one after a process that did not end cleanly: it has committed all before them. */
+const MAX_NOTED = 1_000;
+/** How long another process may have been handling an event that is taken for its end, in milliseconds. */
+const LONGEST_GRACE = 5_000;
+
 /** The worker of a projection. */
 export class Worker<Tx> {
   readonly #projection: CompiledProjection<Tx>;
@@ -29,6 +41,12 @@ export class Worker<Tx> {
   readonly #reactions: Reactions;
   readonly #guard: Guard;
   readonly #progress: Progress<Tx>;
+  /** How many of the next events are noted before they are handled. */
+  #toNote = 0;
+  /** The position of the last of them. */
+  #noted: string | undefined;
+  #isLeased = false;
+  #isOnce = false;
 
   private constructor(
     store: ReactionStore,
@@ -80,9 +98,54 @@ export class Worker<Tx> {
     }
     draft.owner = { id, fencingToken: fencingToken ?? newest };
     draft.stopped = false;
-    // Somebody has looked at it since: the attempts begin anew.
+    // It was started again by a person: the attempts begin again.
     if (stopped) draft.failing = undefined;
+    this.#isLeased = fencingToken !== undefined;
+    this.#noteRunning();
     await this.#progress.commit();
+  }
+
+  /**
+   * Begins to work without a claim, if there is anything to do.
+   *
+   * @param end The end of the log.
+   * @param isFirst Whether it is the call's first look at the record. Of those that overlap, each knows of itself that it lives.
+   */
+  async beginOnce(end: string | undefined, isFirst: boolean): Promise<void> {
+    this.#isOnce = true;
+    const { draft } = this.#progress;
+    if (
+      this.#projection.checkpoints.isVolatile || draft.position === end || draft.running === PROCESS ||
+      !isFirst
+    ) return;
+    this.#noteRunning();
+    await this.#progress.commit();
+  }
+
+  /** Notes which process works; after one that did not end cleanly, events are noted before they are handled. */
+  #noteRunning(): void {
+    const { draft } = this.#progress;
+    const { running = PROCESS, failing } = draft;
+    if (running !== PROCESS || failing?.inHandSince !== undefined) this.#toNote = MAX_NOTED;
+    draft.running = PROCESS;
+  }
+
+  /** Commits what was handled up to the end of the log, which is the end of the work without a claim. */
+  async endLog(): Promise<void> {
+    if (this.#isOnce) this.#progress.endRunning(PROCESS);
+    await this.#progress.flush();
+  }
+
+  /** Notes that the work has ended cleanly. If it cannot be noted, the next worker is more careful than it need be. */
+  async rest(): Promise<void> {
+    const { failing } = this.#progress.draft;
+    if (failing?.inHandSince !== undefined && failing.position === this.#noted) {
+      // The attempt was interrupted, and this process has not ended with it.
+      const { inHandSince: _, ...before } = failing;
+      const attempts = failing.attempts - 1;
+      this.#progress.amend((draft) => draft.failing = attempts > 0 ? { ...before, attempts } : undefined);
+    }
+    if (this.#progress.endRunning(PROCESS)) await this.#progress.salvage();
   }
 
   /**
@@ -123,7 +186,45 @@ export class Worker<Tx> {
   handle(event: StoredEvent, advance: Advance = moveOn): Promise<void> | undefined {
     const progress = this.#progress;
     if (advance === moveOn && progress.isBlocked(event.actorId)) return progress.leave(event);
-    const reserving = progress.unit?.reserve?.(this.#guard.signal);
+    if (this.#toNote > 0 && advance === moveOn) return this.#handleNoted(event);
+    return this.#handleReserved(event, advance);
+  }
+
+  /**
+   * Handles an event that may be the one that ended the process before: the attempt is noted first, so that it counts as failed
+   * unless it ends.
+   */
+  async #handleNoted(event: StoredEvent): Promise<void> {
+    this.#toNote--;
+    const progress = this.#progress;
+    const { failing } = progress.draft;
+    const known = failing?.position === event.position ? failing : undefined;
+    const { attempts = 0, inHandSince } = known ?? {};
+    if (inHandSince !== undefined && attempts > this.#projection.failure.retries) {
+      return await this.#hasEndedProcesses(event, attempts, Date.parse(inHandSince));
+    }
+    const error = shortError(new ProcessEndedError(attempts + 1));
+    const since = new Date().toISOString();
+    this.#noted = event.position;
+    progress.amend((draft) => {
+      draft.failing = { ...referenceOf(event), error, attempts: attempts + 1, inHandSince: since };
+    });
+    await progress.flush();
+    await this.#handleReserved(event, moveOn);
+  }
+
+  async #hasEndedProcesses(event: StoredEvent, attempts: number, since: number): Promise<void> {
+    if (!this.#isLeased) {
+      // Without a lease, another process may still be handling it: its commit would then be met by this one's.
+      const wait = Math.min(this.#projection.handlerTimeout, LONGEST_GRACE) - (Date.now() - since);
+      if (wait > 0) await this.#guard.sleep(wait);
+    }
+    const cause = new ProcessEndedError(attempts);
+    await giveUp(this.#projection, this.#progress, event, { advance: moveOn, cause, attempts });
+  }
+
+  #handleReserved(event: StoredEvent, advance: Advance): Promise<void> | undefined {
+    const reserving = this.#progress.unit?.reserve?.(this.#guard.signal);
     return reserving ? this.#handleAfter(reserving, event, advance) : this.#handle(event, advance);
   }
 
@@ -136,7 +237,8 @@ export class Worker<Tx> {
   #handle(event: StoredEvent, advance: Advance): Promise<void> | undefined {
     const progress = this.#progress;
     const { failing } = progress.draft;
-    const attempt = failing?.position === event.position ? failing.attempts + 1 : 1;
+    const known = failing?.position === event.position ? failing : undefined;
+    const attempt = known ? known.attempts + (known.inHandSince === undefined ? 1 : 0) : 1;
     const turn = new HandlerTurn(progress.unit, this.#projection.id.version, attempt);
     let result: HandlerResult | Promise<HandlerResult>;
     try {
