@@ -54,7 +54,7 @@ interface Head {
 const DEFAULT_PREFIX = "aether";
 const PIECE_BYTES = 60_000;
 /** With the pieces in one atomic operation beside a read model. */
-const MOST_PIECES = 3;
+const MOST_PIECES = 5;
 const BUSY_TRIES = 1000;
 const MAX_PREFIX_BYTES = 256;
 

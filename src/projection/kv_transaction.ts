@@ -50,7 +50,7 @@ interface KvWrite {
 }
 
 /** What one atomic operation takes, less the room for the checkpoint with its pieces. */
-const ROOM = 200_000;
+const ROOM = 380_000;
 const MOST_WRITES = MAX_MUTATIONS - 50;
 const MOST_BYTES = MAX_ATOMIC_BYTES - ROOM;
 const MOST_KEY_BYTES = MAX_ATOMIC_KEY_BYTES - 10_000;

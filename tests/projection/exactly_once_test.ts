@@ -56,7 +56,7 @@ Deno.test("Deno KV: what is too much for one operation is committed in several, 
   await run.waitFor((await store.getLastPosition())!);
   assert.equal((await Array.fromAsync(kv.list({ prefix: ["large"] }))).length, 3000);
   await run.close();
-  for (const [writes, unit] of [[1000, "writes"], [25, "bytes"]] as const) {
+  for (const [writes, unit] of [[1000, "writes"], [15, "bytes"]] as const) {
     await using tooMuch = runProjection(store, {
       name: `too much: ${unit}`,
       checkpoints,

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import {
   type DenoKvCheckpoints,
   type EventStore,
+  InMemoryEventStore,
   type KvTransaction,
   parked,
   projectOnce,
@@ -175,4 +176,24 @@ Deno.test("Deno KV: what is refused at the commit alone is the failure of its ev
   for (const [actorId, { versions }] of await sumsOf(store)) {
     assert.equal((await kv.get(["count", actorId])).value, versions.length, actorId);
   }
+});
+
+Deno.test("Deno KV: a reaction of one event of 120 KB is recorded, next to writes of its handler", async () => {
+  await using place = await kvPlace();
+  const { checkpoints, kv } = place;
+  await using store = new InMemoryEventStore();
+  await store.append("a", [{ eventType: "E", data: null }], { expectedVersion: 0 });
+  await projectOnce(store, {
+    name: "p",
+    checkpoints,
+    failure: { retries: 0 },
+    handle: {
+      E: (_, { transaction }) => {
+        for (let index = 0; index < 6; index++) transaction.set(["text", index], "x".repeat(65_000));
+        return [{ actorId: "b", events: [{ eventType: "R", data: "x".repeat(120_000) }] }];
+      },
+    },
+  }, quiet);
+  assert.equal((await store.getEvents("b")).length, 1);
+  assert.equal((await Array.fromAsync(kv.list({ prefix: ["text"] }))).length, 6);
 });
