@@ -166,6 +166,7 @@ export {
   InvalidSnapshotError,
   LogReplacedError,
   OutcomeUnknownError,
+  type OutcomeUnknownOptions,
   StoreClosedError,
   StoreOpenError,
   type Truncation,

@@ -10,7 +10,7 @@ import { InvalidEventError } from "../event/errors.ts";
 import { utf8Length } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
 import { listOf } from "../short_lived.ts";
-import { CommitTooLargeError, FencedError, VersionConflictError } from "./errors.ts";
+import { CommitTooLargeError, FencedError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 import type { CommitCondition, ExpectedVersion, StoreLimits } from "./types.ts";
 
 /** No conditions. */
@@ -257,12 +257,24 @@ export function encodeParts(parts: readonly CommitPart[], limits: StoreLimits): 
   return bodies;
 }
 
-/** The events of a commit as they were tried: numbered, without positions. */
-export function attemptedEvents(commit: Commit): Event[] {
-  return commit.parts.flatMap(({ drafts }) =>
-    drafts.map(({ event }) => {
+/**
+ * The error of a commit of unknown outcome.
+ *
+ * @param expectedVersion The version of the first actor that the commit was sent against.
+ */
+export function outcomeUnknown(
+  { parts }: Commit,
+  expectedVersion: number,
+  cause: unknown,
+): OutcomeUnknownError {
+  const events = parts.flatMap(({ drafts }) =>
+    drafts.map(({ event }): Event => {
       const { position: _, ...attempted } = event;
       return Object.freeze(attempted);
     })
   );
+  const isAppend = parts.length === 1 &&
+    events.every(({ version }, index) => version === expectedVersion + 1 + index);
+  const repeatWith = events.length === 0 ? "takeOver" : isAppend ? "append" : "saveEvents";
+  return new OutcomeUnknownError(events, expectedVersion, { cause, repeatWith });
 }

@@ -171,12 +171,21 @@ export class CommitTooLargeError extends AetherError {
   }
 }
 
+/** How many actors a message names. */
+const MAX_SHOWN_ACTORS = 3;
+
+/** What an {@linkcode OutcomeUnknownError} is made with. */
+export interface OutcomeUnknownOptions extends ErrorOptions {
+  /** The call that repeats the commit. @default {"append"} */
+  readonly repeatWith?: "append" | "saveEvents" | "takeOver";
+}
+
 /** An event as a commit of unknown outcome would have stored it: stamped and numbered, and without a position. */
 export type AttemptedEvent<E extends Event = Event> = E;
 
 /**
- * The store could not learn in time whether a commit was stored. Append the `events` again under `expectedVersion`:
- * that stores them once, whatever happened to the first attempt.
+ * The store could not learn in time whether a commit was stored. Repeat it with the `events` of the error and the call
+ * that `repeatWith` names: that stores them once, whatever happened to the first attempt.
  *
  * @example Append the same events again
  * ```ts
@@ -192,6 +201,25 @@ export type AttemptedEvent<E extends Event = Event> = E;
  *   }
  * }
  * ```
+ *
+ * @example Save events of several actors again
+ * ```ts
+ * import { type Event, type EventInput, type EventStore, OutcomeUnknownError, VersionConflictError } from "@flowmade-one/aether";
+ *
+ * async function saveSurely(store: EventStore, events: EventInput<Event>[]): Promise<void> {
+ *   try {
+ *     await store.saveEvents(events);
+ *   } catch (error) {
+ *     if (!(error instanceof OutcomeUnknownError)) throw error;
+ *     try {
+ *       await store.saveEvents(error.events);
+ *     } catch (repeated) {
+ *       const wasStored = repeated instanceof VersionConflictError && repeated.sameEvent;
+ *       if (!wasStored) throw repeated;
+ *     }
+ *   }
+ * }
+ * ```
  */
 export class OutcomeUnknownError extends AetherError {
   static {
@@ -204,18 +232,34 @@ export class OutcomeUnknownError extends AetherError {
   readonly events: readonly AttemptedEvent[];
   /** The version that was expected of the first event's actor, a number also where the caller said `"any"`. */
   readonly expectedVersion: number;
+  /**
+   * The call that repeats the commit: `append` with `expectedVersion`; `saveEvents`, for events of several actors and for
+   * versions with a gap, which rejects with a `VersionConflictError` whose `sameEvent` is true if they were stored; or
+   * `takeOver`, if it was a token alone.
+   */
+  readonly repeatWith: "append" | "saveEvents" | "takeOver";
 
   /** Carries what was tried. */
-  constructor(events: readonly AttemptedEvent[], expectedVersion: number, options?: ErrorOptions) {
+  constructor(events: readonly AttemptedEvent[], expectedVersion: number, options?: OutcomeUnknownOptions) {
+    const { repeatWith = "append", ...rest } = options ?? {};
+    const actors = [...new Set(events.map(({ actorId }) => JSON.stringify(actorId)))];
+    const what = `It is unknown whether ${events.length} event(s) of ${
+      actors.slice(0, MAX_SHOWN_ACTORS).join(", ")
+    }${actors.length > MAX_SHOWN_ACTORS ? " and others" : ""} were stored. `;
     super(
-      `It is unknown whether ${events.length} event(s) of actor "${
-        events[0]?.actorId
-      }" were stored: append the ` +
-        "events of this error again with its expectedVersion",
-      options,
+      {
+        append: what + "Append the events of this error again with its expectedVersion",
+        saveEvents: what +
+          "Pass the events of this error to saveEvents again: they were stored if it rejects with a " +
+          "VersionConflictError whose sameEvent is true",
+        takeOver:
+          "It is unknown whether the fencing token was stored. Call takeOver again with the same token",
+      }[repeatWith],
+      rest,
     );
     this.events = events;
     this.expectedVersion = expectedVersion;
+    this.repeatWith = repeatWith;
   }
 }
 

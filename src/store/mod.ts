@@ -42,6 +42,7 @@ export {
   InvalidSnapshotError,
   LogReplacedError,
   OutcomeUnknownError,
+  type OutcomeUnknownOptions,
   StoreClosedError,
   StoreOpenError,
   type Truncation,

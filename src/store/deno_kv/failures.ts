@@ -15,7 +15,7 @@ export type CommitFailure =
   | "busy"
   /** The backend takes fewer checks. Nothing was applied. */
   | "too-many-checks"
-  /** The connection broke, or the server failed: it may have been applied. */
+  /** The connection broke, the server failed, or the disk did: it may have been applied. */
   | "unknown"
   /** The handle was closed while it was on its way: it may have been applied, and nobody can ask. */
   | "closed"
@@ -28,9 +28,23 @@ export function commitFailure(error: unknown): CommitFailure {
   if (/database (table )?is locked/i.test(text)) return "busy";
   if (/too many checks/i.test(text)) return "too-many-checks";
   if (/database is closed/i.test(text)) return "closed";
-  const remote = /KV Connect failed|error sending request|connection|status[ =:]*5\d\d/i.test(text);
-  return remote && !/status=4\d\d/.test(text) ? "unknown" : "refused";
+  return error instanceof Deno.errors.BadResource || REFUSALS.some((refusal) => refusal.test(text))
+    ? "refused"
+    : "unknown";
 }
+
+/**
+ * What Deno KV says if it has certainly applied nothing; whatever else it says, the operation may have been applied. A
+ * flush that fails, say, leaves the commit in the write-ahead log, where it is found after a crash.
+ */
+const REFUSALS: readonly RegExp[] = [
+  // Checked before anything is sent.
+  /too ?(large|long|many)|cannot be empty|could not be cloned|expected string|invalid (check|key)/i,
+  // SQLite has rolled back before it wrote the end of the commit.
+  /readonly|read-only|disk is full|no space|not a database|malformed|corrupt/i,
+  // KV Connect's server does not take the request.
+  /status=4(?!08)\d\d/,
+];
 
 /** The typed error for one of Deno KV, with what to do about it. */
 export function backendError(operation: string, error: unknown): Error {

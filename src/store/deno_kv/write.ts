@@ -7,8 +7,7 @@
 import { utf8Length } from "../../event/text.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { Checksum } from "../checksum.ts";
-import { attemptedEvents, checkCondition, type Commit, type CommitPart, numberPart } from "../commit.ts";
-import { OutcomeUnknownError } from "../errors.ts";
+import { checkCondition, type Commit, type CommitPart, numberPart, outcomeUnknown } from "../commit.ts";
 import { type Head, NEW_HEAD } from "./heads.ts";
 import { type Layout, MAX_VALUE_BYTES } from "./layout.ts";
 import { type Encoded, encodeValue, gappedVersions, shareText } from "./record.ts";
@@ -174,9 +173,7 @@ export class Write {
   giveUp(cause: unknown): void {
     if (this.isAnswered) return;
     this.isAnswered = true;
-    this.#reject(
-      new OutcomeUnknownError(attemptedEvents(this.commit), this.parts[0]!.head.version, { cause }),
-    );
+    this.#reject(outcomeUnknown(this.commit, this.parts[0]!.head.version, cause));
   }
 }
 

@@ -69,6 +69,7 @@ export class GroupWriter {
   readonly #busy = new Set<string>();
   readonly #inFlight = new Set<readonly Write[]>();
   #scheduled = false;
+  readonly #closing = new AbortController();
   #watch: ReturnType<typeof setTimeout> | undefined;
 
   constructor(setup: WriterSetup) {
@@ -113,9 +114,10 @@ export class GroupWriter {
     this.#schedule();
   }
 
-  /** Lets go of its timer; nothing is on its way any more. */
+  /** Releases its timer. Every write has its answer; what was given up is not sent again. */
   close(): void {
     clearTimeout(this.#watch);
+    this.#closing.abort();
   }
 
   /**
@@ -216,10 +218,10 @@ export class GroupWriter {
       } catch (error) {
         const failure = commitFailure(error);
         if (failure === "unknown" || failure === "closed") uncertain = error;
-        const over = performance.now() > deadline;
-        if ((failure === "busy" || failure === "unknown") && !over) {
-          await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
-          continue;
+        if (failure === "busy" || failure === "unknown") {
+          const wait = backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT);
+          await sleep(wait, this.#closing.signal).catch(() => {});
+          if (performance.now() <= deadline && !this.#closing.signal.aborted) continue;
         }
         const checks = group.reduce((sum, write) => sum + write.checks, 1);
         if (failure === "too-many-checks" && checks > MAX_CHECKS_REMOTE) {
@@ -247,7 +249,10 @@ export class GroupWriter {
           "append",
           "Deno KV refuses the commit, and nothing that it checks has changed",
         );
-        for (const write of group) write.fail(error);
+        for (const write of group) {
+          if (uncertain === undefined) write.fail(error);
+          else write.giveUp(error);
+        }
         return;
       }
     }

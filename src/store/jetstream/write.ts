@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import { listOf } from "../../short_lived.ts";
-import { attemptedEvents, type Commit, type CommitPart, numberPart } from "../commit.ts";
+import { type Commit, type CommitPart, numberPart, outcomeUnknown } from "../commit.ts";
 import { BackendError, OutcomeUnknownError } from "../errors.ts";
 import type { PublishOutcome } from "./acknowledgement.ts";
 import { backendError } from "./failures.ts";
@@ -261,9 +261,7 @@ export class Write implements Publication {
   /** Answers that it could not be learned whether it was stored. */
   giveUp(cause: unknown): void {
     this.#answered();
-    this.#reject(
-      new OutcomeUnknownError(attemptedEvents(this.commit), this.parts[0]!.head.version, { cause }),
-    );
+    this.#reject(outcomeUnknown(this.commit, this.parts[0]!.head.version, cause));
   }
 
   #answered(): void {

@@ -9,6 +9,10 @@ type Fault =
   | "applied-and-reported-as-refused"
   /** It is applied, and the connection breaks. */
   | "applied-and-broken"
+  /** It is applied, and the disk fails. */
+  | "applied-and-not-flushed"
+  /** It is not applied, since the disk fails. */
+  | "not-flushed"
   /** It never arrives, and the connection breaks. */
   | "broken"
   /** It never arrives, and no answer comes for as long as the test lasts. */
@@ -46,6 +50,11 @@ function faulty(kv: Deno.Kv, faults: Fault[], most: { checks: number; seen: numb
             case "applied-and-broken":
               await target.commit();
               throw broken();
+            case "applied-and-not-flushed":
+              await target.commit();
+              throw new TypeError("disk I/O error");
+            case "not-flushed":
+              throw new TypeError("disk I/O error");
             case "broken":
               throw broken();
             case "hanging":
@@ -149,6 +158,62 @@ Deno.test("a write that cannot be settled in time is an OutcomeUnknownError that
     assert.deepEqual(repeated.map(({ id }) => id), events.map(({ id }) => id));
     assert.equal((await store.getEvents("a")).length, 3);
   }, 300);
+});
+
+Deno.test("a write that the disk has failed is repeated until it is known what became of it", async () => {
+  await withFaults(async (store, faults) => {
+    faults.push("not-flushed", "not-flushed");
+    await store.append("a", [EVENT], { expectedVersion: 0 });
+    faults.push("applied-and-not-flushed", "not-flushed");
+    await store.append("a", [EVENT], { expectedVersion: 1 });
+    assert.deepEqual((await store.getEvents("a")).map(({ version }) => version), [1, 2]);
+    assert.equal((await store.verify()).ok, true);
+    faults.push(...Array.from({ length: 1_000 }, (): Fault => "not-flushed"));
+    const failed = store.append("a", [EVENT], { expectedVersion: 2 });
+    await assert.rejects(failed, OutcomeUnknownError);
+  }, 300);
+});
+
+Deno.test("an OutcomeUnknownError of several actors, of a gap and of a token can be repeated as it says", async () => {
+  for (const applied of ["applied-and-broken", "broken"] as const) {
+    await withFaults(async (store, faults) => {
+      const break_ = (): void => {
+        faults.push(applied, ...Array.from({ length: 1_000 }, (): Fault => "broken"));
+      };
+      const saves = [
+        [{ actorId: "x", version: 1, ...EVENT }, { actorId: "y", version: 1, ...EVENT }],
+        [{ actorId: "z", version: 5, ...EVENT }],
+        [{ actorId: "w", version: 1, ...EVENT }, { actorId: "w", version: 3, ...EVENT }],
+      ];
+      for (const events of saves) {
+        break_();
+        const error = await store.saveEvents(events).catch((error: unknown) => error);
+        faults.length = 0;
+        assert(error instanceof OutcomeUnknownError, String(error));
+        assert.equal(error.repeatWith, "saveEvents");
+        assert.match(error.message, /Pass the events of this error to saveEvents again/);
+        const repeated = await store.saveEvents(error.events).then(() => "stored", (error: unknown) => error);
+        if (applied === "broken") assert.equal(repeated, "stored");
+        else assert(repeated instanceof VersionConflictError && repeated.sameEvent, String(repeated));
+        for (const { actorId } of events) {
+          const versions = events.filter((event) => event.actorId === actorId).map(({ version }) => version);
+          assert.deepEqual((await store.getEvents(actorId)).map(({ version }) => version), versions);
+        }
+      }
+      break_();
+      const error = await store.saveEvents([{ actorId: "v", version: 1, ...EVENT }]).catch((e: unknown) => e);
+      faults.length = 0;
+      assert(error instanceof OutcomeUnknownError && error.repeatWith === "append", String(error));
+      const { events, expectedVersion } = error;
+      assert.equal((await store.append("v", events, { expectedVersion }))[0]!.id, events[0]!.id);
+      break_();
+      const token = await store.takeOver("v", 7).catch((error: unknown) => error);
+      faults.length = 0;
+      assert(token instanceof OutcomeUnknownError && token.repeatWith === "takeOver", String(token));
+      await store.takeOver("v", 7);
+      await store.append("v", [EVENT], { expectedVersion: 1, fencingToken: 7 });
+    }, 300);
+  }
 });
 
 Deno.test("a server that does not answer leaves the outcome open, and what waits behind it is not stored", async () => {

@@ -1,0 +1,43 @@
+/** A disk that fails to flush: what a save says, and what is there when the process has died. */
+
+import assert from "node:assert/strict";
+import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
+import { kvFolder } from "../../support/kv_file.ts";
+
+const SUPPORT = new URL("../../support/", import.meta.url).pathname;
+
+/** Compiles what makes flushes fail; undefined where there is no C compiler. */
+async function compiled(folder: string): Promise<string | undefined> {
+  const library = `${folder}/fail_fsync.so`;
+  const args = ["-shared", "-fPIC", "-o", library, `${SUPPORT}fail_fsync.c`, "-ldl"];
+  try {
+    const { success, stderr } = await new Deno.Command("cc", { args }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    return library;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    console.warn("NOT TESTED: a disk that fails to flush; put a C compiler (cc) on the PATH");
+    return undefined;
+  }
+}
+
+Deno.test("an append whose flush fails does not say that it was not stored, for it may be there after a crash", async () => {
+  await using folder = await kvFolder();
+  const library = await compiled(folder.path);
+  if (!library) return;
+  const flag = `${folder.path}/fail`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--unstable-kv", `${SUPPORT}programs/failed_flush.ts`, folder.file, flag],
+    env: { LD_PRELOAD: library, FAIL_FSYNC: flag },
+  });
+  const { stdout, stderr } = await child.output();
+  const outcome = new TextDecoder().decode(stdout).trim();
+  assert.equal(outcome, "OutcomeUnknownError", new TextDecoder().decode(stderr));
+  await using store = await DenoKvEventStore.open(folder.file);
+  const ids = (await store.getEvents("a")).map(({ id }) => id);
+  assert.deepEqual(ids.slice(0, 1), ["one"]);
+  const again = await store.append("a", [{ id: "two", eventType: "E", data: 2 }], { expectedVersion: 1 });
+  assert.equal(again[0]!.version, 2);
+  assert.equal((await store.getEvents("a")).length, 2);
+  assert.equal((await store.verify()).ok, true);
+});
