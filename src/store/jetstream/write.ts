@@ -7,7 +7,7 @@
 import type { StoredEvent } from "../../event/types.ts";
 import { listOf } from "../../short_lived.ts";
 import { type Commit, type CommitPart, numberPart, outcomeUnknown } from "../commit.ts";
-import { BackendError, OutcomeUnknownError } from "../errors.ts";
+import { BackendError } from "../errors.ts";
 import type { PublishOutcome } from "./acknowledgement.ts";
 import { backendError } from "./failures.ts";
 import type { CommitEncoder } from "./commit_encoder.ts";
