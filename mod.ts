@@ -309,6 +309,7 @@ export {
   type JoinOptions,
   type Leader,
   type LeaderChange,
+  type LeaveOptions,
   type NodeChange,
   NodeNameTakenError,
   type OwnedShard,

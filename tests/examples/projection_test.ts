@@ -75,8 +75,9 @@ Deno.test("projection.ts: killed again and again, it prints what the log says", 
   } else {
     await using store = await DenoKvEventStore.open(file);
     const events = expectedEvents(generateLog(7, 500));
-    for (let begin = 0; begin < events.length; begin += 10) {
-      await store.saveEvents(events.slice(begin, begin + 10));
+    const { actorsPerCommit } = store.limits;
+    for (let begin = 0; begin < events.length; begin += actorsPerCommit) {
+      await store.saveEvents(events.slice(begin, begin + actorsPerCommit));
     }
   }
   // Killed in the middle of its work, time and again: as soon as it has committed something.

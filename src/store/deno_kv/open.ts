@@ -117,7 +117,7 @@ async function openHandles(target: string | Deno.Kv | undefined): Promise<Handle
     read: handles.at(-1)!,
     ...(remote ? REMOTE : LOCAL),
     file: isFile ? path : undefined,
-    findings: path === ":memory:" ? [IN_MEMORY] : isFile ? [ONE_FILE] : [],
+    findings: remote ? [] : [path === undefined ? DEFAULT_DATABASE : isFile ? ONE_FILE : IN_MEMORY],
     close: () => handles.forEach((handle) => handle.close()),
   };
 }
@@ -144,6 +144,15 @@ const ONE_FILE: Finding = {
   message:
     "The events lie in one file on one machine: every commit is flushed to its disk, and is lost with that disk",
   advice: "Back the file up while no process has it open, or move to Deno Deploy or to a JetStream cluster",
+};
+
+const DEFAULT_DATABASE: Finding = {
+  code: "default-database",
+  severity: "warning",
+  message:
+    "The events are in the program's default database. On Deno Deploy that is the database of the app. Elsewhere it is a " +
+    "file in Deno's cache folder, and a program that is moved or started by another path gets another one",
+  advice: "Open a path, unless the program runs on Deno Deploy",
 };
 
 /** The checksums of a log: a record of another log does not pass for one of this log. */
