@@ -368,4 +368,5 @@ export {
   type NatsSubscription,
   type NatsSubscriptionOptions,
   ServerUnreachableError,
+  TlsFailedError,
 } from "./src/store/jetstream/mod.ts";

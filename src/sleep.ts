@@ -4,8 +4,11 @@
  * @module
  */
 
+/** The longest time that a timer takes, in milliseconds. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /**
- * Waits for a time.
+ * Waits for a time, at most for 24 days.
  *
  * @param milliseconds How long.
  * @param signal Ends the wait: it rejects with the signal's reason.
@@ -13,7 +16,8 @@
 export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
+  // A longer timer would be over at once.
+  const timer = setTimeout(resolve, Math.min(milliseconds, MAX_TIMER_MS));
   const abort = (): void => reject(signal?.reason);
   signal?.addEventListener("abort", abort, { once: true });
   try {

@@ -118,3 +118,20 @@ Deno.test("every entry to NATS refuses an option that it does not know", async (
   await refuses(entries, { apiPrefix: "JS.*.API" }, "options.apiPrefix");
   await connection.close();
 });
+
+Deno.test("a duration that is longer than a timer takes is refused, and does not become the shortest one", async () => {
+  for (const option of ["pollInterval", "saveTimeout"]) {
+    await refuses(
+      { "DenoKvEventStore.open()": (options) => DenoKvEventStore.open(":memory:", options) },
+      { [option]: 2 ** 31 },
+      `options.${option}`,
+    );
+  }
+  for (const option of ["saveTimeout", "readTimeout", "answerTimeout", "heartbeat"]) {
+    await refuses(
+      { "JetStreamEventStore.open()": (options) => JetStreamEventStore.open("nats://127.0.0.1:1", options) },
+      { [option]: 2 ** 31 },
+      `options.${option}`,
+    );
+  }
+});

@@ -83,18 +83,19 @@ export class Coordinator implements AsyncDisposable {
    *
    * @example Join over NATS, and write with the shard's token
    * ```ts
-   * import { Coordinator, JetStreamEventStore, shardOf } from "@flowmade-one/aether";
+   * import { Coordinator, JetStreamEventStore } from "@flowmade-one/aether";
    *
    * // With the URL of a NATS server, such as nats://127.0.0.1:4222.
-   * async function work(url: string, signal: AbortSignal) {
+   * async function work(url: string, commands: AsyncIterable<{ actorId: string; amount: number }>) {
    *   await using store = await JetStreamEventStore.open(url);
-   *   await using coordinator = await Coordinator.join(url, { shardCount: 64, signal });
-   *   for await (const { type, shard } of coordinator.shardChanges()) {
-   *     if (type !== "gained") continue;
-   *     const { fencingToken } = shard;
-   *     for await (const { actorId } of store.listActors()) {
-   *       if (shardOf(actorId, 64) === shard.id) await store.takeOver(actorId, fencingToken);
-   *     }
+   *   await using coordinator = await Coordinator.join(url, { shardCount: 64 });
+   *   for await (const { actorId, amount } of commands) {
+   *     const shard = coordinator.shardFor(actorId);
+   *     if (!shard?.isHeld) continue; // another node's: coordinator.ownerOf(actorId) names it
+   *     await store.append(actorId, [{ eventType: "Deposited", data: { amount } }], {
+   *       expectedVersion: "any",
+   *       fencingToken: shard.fencingToken,
+   *     });
    *   }
    * }
    * ```

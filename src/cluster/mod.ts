@@ -52,7 +52,7 @@ export type {
   NatsSubscription,
   NatsSubscriptionOptions,
 } from "../nats/connection.ts";
-export { CredentialsRejectedError, ServerUnreachableError } from "../nats/errors.ts";
+export { CredentialsRejectedError, ServerUnreachableError, TlsFailedError } from "../nats/errors.ts";
 
 export {
   BucketClosedError,

@@ -7,7 +7,8 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, type OptionNames } from "../options.ts";
 import { type NatsConnection, requireConnection } from "./connection.ts";
-import { CredentialsRejectedError, ServerUnreachableError } from "./errors.ts";
+import { CredentialsRejectedError, ServerUnreachableError, TlsFailedError } from "./errors.ts";
+import { isRefusal, watchRefusals } from "./refusals.ts";
 import { noteOpened } from "./sender.ts";
 import { guardSockets } from "./socket_guard.ts";
 
@@ -17,14 +18,36 @@ export interface ConnectOptions {
   readonly name?: string;
   /** The first levels of every reply subject, for accounts that may subscribe to no other. @default {"_INBOX"} */
   readonly inboxPrefix?: string;
+  /** The user, together with `pass`. Credentials given here win over those in a URL. */
+  readonly user?: string;
+  /** The user's password. */
+  readonly pass?: string;
+  /** A token, instead of a user and a password. */
+  readonly token?: string;
+  /** The path of a credentials file, such as `app.creds`, or the text of one. Reading it needs `--allow-read`. */
+  readonly credentials?: string;
+  /** The seed of an nkey, which begins with `SU`. */
+  readonly nkey?: string;
+  /** Settings of TLS in the client's own terms, such as `{ caFile }`; `{}` asks for TLS. @default {as the server wants} */
+  readonly tls?: Readonly<Record<string, unknown>>;
   /**
-   * Further options of the NATS client, handed on as they are: `user`, `pass`, `token`, `authenticator`, `tls` ...
-   * They win over what this library sets.
+   * Further options of the NATS client, handed on as they are: `authenticator`, `pingInterval` ... They win over what this
+   * library sets.
    */
   readonly client?: Readonly<Record<string, unknown>>;
 }
 
-const CONNECT_OPTIONS: OptionNames<ConnectOptions> = { name: true, inboxPrefix: true, client: true };
+const CONNECT_OPTIONS: OptionNames<ConnectOptions> = {
+  name: true,
+  inboxPrefix: true,
+  user: true,
+  pass: true,
+  token: true,
+  credentials: true,
+  nkey: true,
+  tls: true,
+  client: true,
+};
 
 /** A suspended server then silences the client for 5 s; with the client's default of 20 s for 23 s (measured). */
 const DIAL_TIMEOUT_MS = 2_000;
@@ -51,7 +74,7 @@ export async function connectTo(
   if (kinds.size !== 1) {
     throw new InvalidArgumentError("url", "must be one or more URLs, either all ws(s): or all nats: or tls:");
   }
-  const withCredentials = urls.find((server) => server.credentials);
+  const credentials = await credentialsOf(options) ?? urls.find((server) => server.credentials)?.credentials;
   const client = {
     servers: urls.map((server) => server.address),
     name: options.name ?? "aether",
@@ -59,22 +82,97 @@ export async function connectTo(
     // Two of the three stack traces that the client makes for each request (measured: a third of its time).
     noAsyncTraces: true,
     maxReconnectAttempts: -1,
+    // Credentials may be refused for a moment, while an operator changes them: the connection outlives that.
+    ignoreAuthErrorAbort: true,
     reconnectTimeWait: RECONNECT_WAIT_MS,
     pingInterval: PING_INTERVAL_MS,
     ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
     ...(urls.some((server) => server.tls) ? { tls: {} } : {}),
-    ...withCredentials?.credentials,
+    ...(options.tls && { tls: options.tls }),
+    ...credentials,
     ...options.client,
   };
   const dial = kinds.has(true) ? await webSocketDialer() : await socketDialer();
   try {
-    return noteOpened(await dial(client));
+    const connection = noteOpened(await dial(client));
+    void watchRefusals(connection, servers);
+    return connection;
   } catch (error) {
-    const refused = error instanceof Error &&
-      (error.name === "AuthorizationError" || error.name === "UserAuthenticationExpiredError");
-    if (refused) throw new CredentialsRejectedError(servers, { cause: error });
+    const given = credentials !== undefined || hasCredentials(options.client);
+    if (isRefusal(error)) throw new CredentialsRejectedError(servers, { cause: error }, given);
+    if (isOfTls(error)) throw new TlsFailedError(servers, { cause: error });
     throw new ServerUnreachableError(servers, { cause: error });
   }
+}
+
+const CLIENT_CREDENTIALS = ["user", "token", "authenticator"] as const;
+
+function hasCredentials(client: Readonly<Record<string, unknown>> = {}): boolean {
+  return CLIENT_CREDENTIALS.some((name) => client[name] !== undefined);
+}
+
+/** Neither the runtime nor the client has a class for what can go wrong with TLS. */
+function isOfTls(error: unknown): boolean {
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    if (/\btls\b|certificate|handshake|\bssl\b|UnknownIssuer/i.test(inner.message)) return true;
+  }
+  return false;
+}
+
+/** What the client is given for the credentials of the options; `undefined` if there are none. */
+async function credentialsOf(
+  { user, pass, token, credentials, nkey }: ConnectOptions,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  for (const [name, value] of Object.entries({ user, pass, token, credentials, nkey })) {
+    if (value !== undefined && (typeof value !== "string" || value === "")) {
+      throw new InvalidArgumentError(`options.connect.${name}`, "must be a string that is not empty");
+    }
+  }
+  if ([user, token, credentials, nkey].filter((value) => value !== undefined).length > 1) {
+    throw new InvalidArgumentError("options.connect", "must have one of user, token, credentials and nkey");
+  }
+  if (user === undefined && pass !== undefined) {
+    throw new InvalidArgumentError("options.connect.user", "is missing: a password needs a user");
+  }
+  if (user !== undefined) return pass === undefined ? { user } : { user, pass };
+  if (token !== undefined) return { token };
+  if (credentials !== undefined) {
+    const text = await credentialsText(credentials);
+    const { credsAuthenticator } = await import("@nats-io/nats-core");
+    return { authenticator: credsAuthenticator(new TextEncoder().encode(text)) };
+  }
+  if (nkey === undefined) return undefined;
+  if (!/^SU[A-Z2-7]+$/.test(nkey.trim())) {
+    throw new InvalidArgumentError(
+      "options.connect.nkey",
+      "must be the seed of a user, which begins with SU",
+    );
+  }
+  const { nkeyAuthenticator } = await import("@nats-io/nats-core");
+  return { authenticator: nkeyAuthenticator(new TextEncoder().encode(nkey.trim())) };
+}
+
+/** The text of a credentials file, with the line breaks that the client expects. No message holds a part of it. */
+async function credentialsText(credentials: string): Promise<string> {
+  const argument = "options.connect.credentials";
+  let text = credentials;
+  if (!credentials.includes("-----BEGIN")) {
+    try {
+      text = await Deno.readTextFile(credentials);
+    } catch (cause) {
+      throw new InvalidArgumentError(
+        argument,
+        "is no text of a credentials file, and no file can be read there",
+        {
+          cause,
+        },
+      );
+    }
+  }
+  if (!/BEGIN NATS USER JWT-[^]*BEGIN USER NKEY SEED-/.test(text)) {
+    throw new InvalidArgumentError(argument, "must hold the JWT of a NATS user and the seed of its nkey");
+  }
+  return text.replace(/\r\n?/g, "\n");
 }
 
 type Dialer = (client: Readonly<Record<string, unknown>>) => Promise<NatsConnection>;
@@ -130,21 +228,34 @@ interface ServerUrl {
 function parseServerUrl(text: string): ServerUrl {
   const trimmed = text.trim();
   // "localhost:4222" is a common way to name a server; URL would take "localhost" for its scheme.
-  const parsed = URL.parse(trimmed.includes("://") ? trimmed : `nats://${trimmed}`);
+  const [, scheme = "nats://", rest = ""] = /^([a-z]+:\/\/)?([^]*)$/i.exec(trimmed) ?? [];
+  // A password may hold "/" and "%", which end the authority of a URL, or begin an escape: it is taken off before.
+  const at = rest.lastIndexOf("@");
+  const parsed = URL.parse(scheme + rest.slice(at + 1));
   if (!parsed || !["nats:", "tls:", "ws:", "wss:"].includes(parsed.protocol) || parsed.host === "") {
     // The text itself may hold a password.
     throw new InvalidArgumentError("url", "must look like nats://host:4222, tls:, ws: or wss:");
   }
-  const { protocol, host, username, password } = parsed;
+  const { protocol, host } = parsed;
   const webSocket = protocol === "ws:" || protocol === "wss:";
-  const user = decodeURIComponent(username);
+  const [user = "", ...pass] = at < 0 ? [] : rest.slice(0, at).split(":");
+  const password = unescaped(pass.join(":"));
   return {
     host,
     address: webSocket ? `${protocol}//${host}${parsed.pathname}` : host,
     webSocket,
     tls: protocol === "tls:",
-    ...(user === ""
-      ? {}
-      : { credentials: password === "" ? { token: user } : { user, pass: decodeURIComponent(password) } }),
+    ...(user === "" ? {} : {
+      credentials: password === "" ? { token: unescaped(user) } : { user: unescaped(user), pass: password },
+    }),
   };
+}
+
+/** What a part of a URL stands for; itself where a "%" begins no escape. */
+function unescaped(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

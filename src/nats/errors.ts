@@ -53,8 +53,41 @@ export class CredentialsRejectedError extends AetherError {
   override readonly name = "CredentialsRejectedError";
 
   /** Names the servers that were tried. */
+  constructor(readonly servers: readonly string[], options?: ErrorOptions, given = true) {
+    super(
+      given
+        ? `The NATS server at ${servers.join(", ")} refused the credentials.`
+        : `The NATS server at ${
+          servers.join(", ")
+        } requires credentials, and none were given: put a user and a password ` +
+          "into the URL, or give user, token, credentials or nkey in the options of connect.",
+      options,
+    );
+  }
+}
+
+/**
+ * The connection could not be encrypted: the server does not offer TLS, its certificate is not trusted, or it wants one of
+ * the client. Check the scheme of the URL, and `tls` in the options of `connect`: `{ caFile }` names the authority.
+ */
+export class TlsFailedError extends AetherError {
+  static {
+    registerClass(this, "TlsFailedError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name = "TlsFailedError";
+
+  /** Names the servers that were tried. */
   constructor(readonly servers: readonly string[], options?: ErrorOptions) {
-    super(`The NATS server at ${servers.join(", ")} refused the credentials.`, options);
+    const reason = options?.cause instanceof Error ? options.cause.message : "";
+    super(
+      `The connection to the NATS server at ${
+        servers.join(", ")
+      } could not be encrypted: ${reason}. Check whether the ` +
+        "server offers TLS, and name its authority with tls: { caFile } in the options of connect.",
+      options,
+    );
   }
 }
 

@@ -93,6 +93,23 @@ export function setUpStore<E extends Event>(options: EventStoreOptions<E> | unde
   );
 }
 
+/** The longest time that a timer takes, in milliseconds: a longer one would be over at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * Refuses a duration that is no number, too short, or longer than a timer takes.
+ *
+ * @throws {InvalidArgumentError} Naming the option.
+ */
+export function checkDuration(option: string, value: unknown, least: number): void {
+  checkAtLeast(option, value, least);
+  if (value as number <= MAX_TIMER_MS) return;
+  throw new InvalidArgumentError(
+    `options.${option}`,
+    `must be at most ${MAX_TIMER_MS} milliseconds, and is ${describe(value)}`,
+  );
+}
+
 /**
  * Refuses an option that is no number, or too small.
  *

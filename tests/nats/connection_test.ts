@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import { connectTo } from "../../src/nats/connect.ts";
 import { createInbox } from "../../src/nats/connection.ts";
-import { CredentialsRejectedError, ServerUnreachableError } from "../../src/nats/errors.ts";
+import { CredentialsRejectedError, ServerUnreachableError, TlsFailedError } from "../../src/nats/errors.ts";
+import { refusalOf } from "../../src/nats/refusals.ts";
+import { until } from "../cluster/conformance/until.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 
 Deno.test("connectTo() takes nats: and ws: URLs, lists, and servers without a scheme", async () => {
@@ -65,5 +67,81 @@ Deno.test("createInbox() lies below the connection's inbox prefix", async () => 
   const connection = await connectTo(server.url, { inboxPrefix: "_INBOX_app" });
   assert.match(createInbox(connection), /^_INBOX_app\.[0-9a-f]{32}$/);
   assert.notEqual(createInbox(connection), createInbox(connection));
+  await connection.close();
+});
+
+Deno.test("connectTo() takes user, token and nkey directly, and a password with % and / in the URL", async () => {
+  const { nkeys } = await import("@nats-io/nats-core");
+  const user = nkeys.createUser();
+  const nkey = new TextDecoder().decode(user.getSeed());
+  await using server = await startNatsServer({
+    config: {
+      authorization: { users: [{ user: "u", password: "50%/a@b:c" }, { nkey: user.getPublicKey() }] },
+    },
+  });
+  await using token = await startNatsServer({ config: { authorization: { token: "s3cret" } } });
+  const connections = [
+    await connectTo(server.url, { user: "u", pass: "50%/a@b:c" }),
+    await connectTo(server.url.replace("://", "://u:50%/a@b:c@")),
+    await connectTo(server.url.replace("://", `://u:${encodeURIComponent("50%/a@b:c")}@`)),
+    await connectTo(server.url, { nkey }),
+    await connectTo(token.url, { token: "s3cret" }),
+  ];
+  for (const connection of connections) await connection.close();
+  await assert.rejects(connectTo(server.url), (error) => {
+    assert(error instanceof CredentialsRejectedError);
+    assert.match(error.message, /none were given/);
+    return true;
+  });
+});
+
+Deno.test("connectTo() tells a missing TLS from a server that is away", async () => {
+  await using server = await startNatsServer();
+  for (const options of [{ tls: {} }, {}]) {
+    const url = "tls" in options ? server.url : server.url.replace("nats://", "tls://");
+    await assert.rejects(connectTo(url, options), (error) => {
+      assert(error instanceof TlsFailedError, String(error));
+      return true;
+    });
+  }
+});
+
+Deno.test("connectTo() refuses credentials that are none, without a part of a secret in the message", async () => {
+  const secret = "SUAGIEYODKBBTUMOB666Z5KA4FCWAZV7HWSGRHOD7MK6UM5IYLWLACH7DQ";
+  const credentials = `-----BEGIN NATS USER JWT-----\n${secret}\n------END NATS USER JWT------\n`;
+  for (
+    const options of [
+      { credentials },
+      { credentials: "/no/such/app.creds" },
+      { nkey: secret.slice(1) },
+      { pass: secret },
+      { token: secret, user: "u" },
+    ]
+  ) {
+    await assert.rejects(connectTo("nats://127.0.0.1:1", options), (error) => {
+      assert(error instanceof InvalidArgumentError, String(error));
+      assert.doesNotMatch(error.message, /AGIEYOD/);
+      return true;
+    });
+  }
+});
+
+Deno.test("a connection that connectTo() opened outlives credentials that are refused for a while", async () => {
+  const users = (password: string): { readonly config: Record<string, unknown> } => ({
+    config: { authorization: { users: [{ user: "u", password }] } },
+  });
+  await using server = await startNatsServer(users("right"));
+  const connection = await connectTo(server.url, { user: "u", pass: "right" });
+  const path = `${server.storageFolder}/../nats.conf`;
+  const right = await Deno.readTextFile(path);
+  await Deno.writeTextFile(path, right.replace('"right"', '"other"'));
+  Deno.kill(server.pid, "SIGHUP");
+  await until("the refusal is known", () => refusalOf(connection) !== undefined);
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  assert.equal(connection.isClosed(), false);
+  await Deno.writeTextFile(path, right);
+  Deno.kill(server.pid, "SIGHUP");
+  await until("the connection is back", () => refusalOf(connection) === undefined);
+  await connection.flush();
   await connection.close();
 });

@@ -11,6 +11,7 @@ import {
 } from "../errors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { encodeHeaders } from "../../nats/headers.ts";
+import { refusalOf } from "../../nats/refusals.ts";
 
 /** An error answer of JetStream. */
 export interface ApiError {
@@ -68,7 +69,7 @@ export async function request<T>(
     answer = new TextDecoder().decode(message.data);
   } catch (error) {
     if (connection.isClosed()) throw new BucketClosedError(options.operation, { cause: error });
-    throw translate(error, subject, options.operation);
+    throw translate(refusalOf(connection) ?? error, subject, options.operation);
   }
   const parsed = JSON.parse(answer) as T & { readonly error?: ApiError };
   if (parsed.error !== undefined && CODES_NOT_ENABLED.includes(parsed.error.err_code)) {

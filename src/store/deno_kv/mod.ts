@@ -29,7 +29,13 @@ import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { nameFault } from "../../event/text.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
-import { checkAtLeast, type EventStoreOptions, setUpStore, STORE_OPTIONS } from "../options.ts";
+import {
+  checkAtLeast,
+  checkDuration,
+  type EventStoreOptions,
+  setUpStore,
+  STORE_OPTIONS,
+} from "../options.ts";
 import { openKvBackend } from "./open.ts";
 
 export * from "../mod.ts";
@@ -109,8 +115,8 @@ export class DenoKvEventStore<E extends Event = Event> extends BackedEventStore<
       });
     const fault = nameFault(prefix, MAX_PREFIX_BYTES);
     if (fault) throw new InvalidArgumentError("options.prefix", fault);
-    checkAtLeast("pollInterval", pollInterval, 1);
-    checkAtLeast("saveTimeout", saveTimeout, 1);
+    checkDuration("pollInterval", pollInterval, 1);
+    checkDuration("saveTimeout", saveTimeout, 1);
     checkAtLeast("cachedActors", cachedActors, MIN_CACHED_ACTORS);
     const setup = setUpStore(options);
     const settings = { prefix, pollInterval, saveTimeout, cachedActors };

@@ -33,6 +33,7 @@ import { StoreClosedError } from "../errors.ts";
 import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import {
   checkAtLeast,
+  checkDuration,
   type EventStoreOptions,
   setUpStore,
   STORE_OPTIONS,
@@ -67,6 +68,7 @@ export {
   NotConnectedError,
   PayloadTooLargeError,
   ServerUnreachableError,
+  TlsFailedError,
 } from "../../nats/errors.ts";
 export {
   JetStreamDisabledError,
@@ -255,10 +257,10 @@ function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): Je
   if (replicas !== undefined && !(Number.isInteger(replicas) && replicas >= 1 && replicas <= 5)) {
     throw new InvalidArgumentError("options.replicas", "must be an integer from 1 to 5");
   }
-  checkAtLeast("saveTimeout", saveTimeout, 1);
-  checkAtLeast("readTimeout", readTimeout, 0);
-  checkAtLeast("answerTimeout", answerTimeout, 1);
-  checkAtLeast("heartbeat", heartbeat, 100);
+  checkDuration("saveTimeout", saveTimeout, 1);
+  checkDuration("readTimeout", readTimeout, 0);
+  checkDuration("answerTimeout", answerTimeout, 1);
+  checkDuration("heartbeat", heartbeat, 100);
   checkAtLeast("cachedActors", cachedActors, 1);
   checkAtLeast("maxInFlight", maxInFlight, 1);
   return {

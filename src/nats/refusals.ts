@@ -1,0 +1,37 @@
+/**
+ * Credentials that are refused while a connection is open: it goes on trying, and this remembers why it is away.
+ *
+ * @module
+ */
+
+import { warner } from "../warning.ts";
+import type { NatsConnection } from "./connection.ts";
+import { CredentialsRejectedError } from "./errors.ts";
+
+const refused = new WeakMap<NatsConnection, CredentialsRejectedError>();
+const warn = warner(undefined);
+
+/** The refusal that keeps a connection away now; `undefined` if there is none. */
+export function refusalOf(connection: NatsConnection): CredentialsRejectedError | undefined {
+  return refused.get(connection);
+}
+
+/** Whether the server refused the credentials. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof Error &&
+    (error.name === "AuthorizationError" || error.name === "UserAuthenticationExpiredError");
+}
+
+/** Watches a connection until it is closed. */
+export async function watchRefusals(connection: NatsConnection, servers: readonly string[]): Promise<void> {
+  for await (const { type, error } of connection.status()) {
+    if (type === "reconnect") refused.delete(connection);
+    if (type !== "error" || !isRefusal(error)) continue;
+    const refusal = new CredentialsRejectedError(servers, { cause: error });
+    refused.set(connection, refusal);
+    warn({
+      code: "credentials-refused",
+      message: `${refusal.message} The connection is tried again until the server takes them.`,
+    });
+  }
+}
