@@ -4,7 +4,6 @@
  * @module
  */
 
-import { InvalidArgumentError } from "../../errors.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
 import { Commit, CommitPart, encodeParts, NO_CONDITIONS } from "../commit.ts";
@@ -64,12 +63,6 @@ export class JetStreamBackend implements StorageBackend {
   readonly #check = (): Promise<void> => this.#parts.log.assertSame();
 
   commit(commit: Commit): Promise<readonly StoredEvent[]> {
-    if (commit.conditions.length > 0) {
-      throw new InvalidArgumentError(
-        "options.conditions",
-        "may only name actors that the commit writes to, on JetStream",
-      );
-    }
     return this.#parts.writer.write(commit, encodeParts(commit.parts, this.limits));
   }
 

@@ -59,7 +59,7 @@ export function batchOf(messages: readonly OutgoingMessage[]): OutgoingMessage[]
 }
 
 /** The lines of two header blocks as one block. */
-function joined(first: EncodedHeaders, second: EncodedHeaders): EncodedHeaders {
+export function joined(first: EncodedHeaders, second: EncodedHeaders): EncodedHeaders {
   const lines = first.encode().subarray(0, -"\r\n".length);
   const further = second.encode().subarray(VERSION_LINE_BYTES);
   const block = new Uint8Array(lines.length + further.length);

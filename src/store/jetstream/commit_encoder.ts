@@ -4,12 +4,13 @@
  * @module
  */
 
-import type { EncodedHeaders } from "../../nats/headers.ts";
+import { type EncodedHeaders, encodeHeaders } from "../../nats/headers.ts";
 import { utf8 } from "../../event/text.ts";
 import { type Checksum, CHECKSUM_DIGITS, writeChecksum } from "../checksum.ts";
+import { joined } from "./batch.ts";
 import type { OutgoingMessage } from "./publisher.ts";
-import { COMMIT_HEADER, EXPECTED_SEQUENCE, FORMAT } from "./record.ts";
-import type { Trail } from "./trail.ts";
+import { COMMIT_HEADER, EXPECTED_SEQUENCE, EXPECTED_SUBJECT, FORMAT } from "./record.ts";
+import { Trail } from "./trail.ts";
 
 /** What is to be stored. */
 export interface CommitFields {
@@ -118,6 +119,32 @@ export class CommitEncoder {
 
     const data = this.#bytes.subarray(bodyStart, bodyEnd);
     return { subject, data, headers: new HeaderBlock(this.#bytes.subarray(start, bodyStart)) };
+  }
+
+  /**
+   * The message of a condition: it stores no event, and the whole commit is refused if the actor has moved on.
+   *
+   * @param subject Where it is stored, which is no actor's subject.
+   * @param actorSubject The subject of the actor that the condition is on.
+   * @param sequence The stream sequence of that actor's last commit.
+   */
+  encodeCondition(
+    subject: string,
+    actorSubject: string,
+    commitId: string,
+    sequence: number,
+  ): OutgoingMessage {
+    const { data, headers } = this.encode(subject, "[]", {
+      commitId,
+      previousVersion: 0,
+      versions: [],
+      fence: 0,
+      unfenced: false,
+      previousSequence: sequence,
+      trail: Trail.EMPTY,
+    });
+    const guard = encodeHeaders([[EXPECTED_SUBJECT, actorSubject]]);
+    return { subject, data, headers: joined(guard, headers!) };
   }
 
   /** Makes room behind the last message. */

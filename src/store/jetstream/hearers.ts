@@ -36,7 +36,7 @@ export async function findHearers(connection: NatsConnection, layout: Layout): P
   });
   try {
     const headers = encodeHeaders([["Nats-Expected-Last-Sequence", IMPOSSIBLE_SEQUENCE]]);
-    connection.publish(layout.probe, new Uint8Array(0), { reply: inbox, headers });
+    connection.publish(layout.noActor, new Uint8Array(0), { reply: inbox, headers });
     await sleep(FIRST_ANSWER, answered.signal).catch(() => {});
     await sleep(FURTHER_ANSWERS);
   } finally {

@@ -13,6 +13,9 @@ import {
   encodeToken,
 } from "../../event/subject.ts";
 
+/** What stands for an actor in messages that check conditions, and store nothing that a reader sees: no actor's id. */
+export const NO_ACTOR = "";
+
 /** The name of a namespace's stream. */
 export function streamName(prefix: string, namespace: string): string {
   return `${prefix.replaceAll(".", "_")}_${encodeNamespace(namespace)}`;
@@ -58,17 +61,18 @@ export class Layout {
   }
 
   /**
-   * The actor of a subject.
+   * The actor of a subject; {@linkcode NO_ACTOR} if it is of conditions.
    *
    * @throws {InvalidArgumentError} If it is none of an actor.
    */
   actorId(subject: string): string {
+    if (subject === this.noActor) return NO_ACTOR;
     if (!this.holds(subject)) throw new InvalidArgumentError("subject", `"${subject}" is not of this log`);
     return decodeActorId(subject.slice(this.base.length + 1));
   }
 
-  /** A subject of the stream that is no actor's, for what is not to be stored. */
-  get probe(): string {
+  /** The subject of what is no actor's: conditions of commits, and what is not to be stored. No actor id encodes to it. */
+  get noActor(): string {
     return `${this.base}.==`;
   }
 

@@ -27,6 +27,8 @@ import { Trail } from "./trail.ts";
 export const COMMIT_HEADER = "Aether";
 /** The header that guards a commit. */
 export const EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence";
+/** The header that names the subject of the guard, if it is not the message's own. */
+export const EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 /** The version of this form. */
 export const FORMAT = "1";

@@ -9,6 +9,7 @@ import { AetherError } from "../../errors.ts";
 import type { Warn } from "../../warning.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import type { EventLog } from "./event_log.ts";
+import { NO_ACTOR } from "./layout.ts";
 import type { ExpiredActor, ExpiredActors } from "./expired_actors.ts";
 import { type Records, versionAfter } from "./record.ts";
 import { retentionOf } from "./retention.ts";
@@ -134,7 +135,7 @@ export class Sweeper {
           ({ sequence } = delivery);
           report.commits++;
           const header = this.#setup.records.header(delivery);
-          if (!(header instanceof DamagedHistoryError)) {
+          if (!(header instanceof DamagedHistoryError) && header.actorId !== NO_ACTOR) {
             actors.set(header.actorId, { version: versionAfter(header), fence: header.fence, sequence });
           }
           done = sequence >= last.sequence;

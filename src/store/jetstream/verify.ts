@@ -12,6 +12,7 @@ import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
 import type { VerifyOptions } from "../types.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Heads } from "./heads.ts";
+import { NO_ACTOR } from "./layout.ts";
 import type { Records, StoredCommit } from "./record.ts";
 
 /** What a verification works with. */
@@ -100,8 +101,9 @@ class Verification {
           }
           ({ sequence } = delivery);
           if (sequence > to) break;
-          this.#commits++;
           const commit = records.read(delivery);
+          if (!(commit instanceof DamagedHistoryError) && commit.actorId === NO_ACTOR) continue;
+          this.#commits++;
           if (commit instanceof DamagedHistoryError) this.#faults.push(commit);
           else this.#accept(commit);
         }

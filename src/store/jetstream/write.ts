@@ -6,8 +6,9 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import { listOf } from "../../short_lived.ts";
-import { type Commit, type CommitPart, numberPart, outcomeUnknown } from "../commit.ts";
+import { checkCondition, type Commit, type CommitPart, numberPart, outcomeUnknown } from "../commit.ts";
 import { BackendError } from "../errors.ts";
+import type { CommitCondition } from "../types.ts";
 import type { PublishOutcome } from "./acknowledgement.ts";
 import { backendError } from "./failures.ts";
 import type { CommitEncoder } from "./commit_encoder.ts";
@@ -55,6 +56,16 @@ export class WritePart {
   }
 }
 
+/** A condition on an actor that the write does not write to: one message more. */
+export interface WriteCondition extends CommitCondition {
+  /** The actor's subject. */
+  readonly subject: string;
+  /** The head that it is checked and guarded against. */
+  head: Head;
+}
+
+const NO_WRITE_CONDITIONS: readonly WriteCondition[] = [];
+
 /** Nothing was sent, for whatever reason. */
 interface NotTaken {
   /** Tells it from what becomes of a message that was sent. */
@@ -74,6 +85,8 @@ export class Write implements Publication {
   readonly commit: Commit;
   /** Its parts. */
   readonly parts: readonly WritePart[];
+  /** Its conditions on other actors. */
+  readonly conditions: readonly WriteCondition[];
   /** When to give up, on the clock of `performance.now()`. */
   readonly deadline: number;
   /** How many of its actors are busy with earlier writes. */
@@ -117,6 +130,11 @@ export class Write implements Publication {
       parts.push(new WritePart(this, part, layout.subject(part.actorId), bodies[index]!));
     }
     this.parts = parts;
+    this.conditions = commit.conditions.length === 0
+      ? NO_WRITE_CONDITIONS
+      : commit.conditions.map((condition) => {
+        return { ...condition, subject: layout.subject(condition.actorId), head: NEW_HEAD };
+      });
     const { promise, resolve, reject } = Promise.withResolvers<readonly StoredEvent[]>();
     this.answer = promise;
     this.#resolve = resolve;
@@ -182,6 +200,7 @@ export class Write implements Publication {
 
   /** Whether it may be sent against a head that nobody has read: it expects an actor that is new. */
   get expectsNewActors(): boolean {
+    for (const { version } of this.conditions) if (version !== 0) return false;
     for (const { expected, drafts } of this.commit.parts) {
       if (expected !== 0 && !(expected === "given" && drafts[0]?.givenVersion === 1)) return false;
     }
@@ -194,15 +213,21 @@ export class Write implements Publication {
     for (const { actor, subject } of this.parts) {
       if (actor!.head === undefined || actor!.head.sequence === 0) subjects.push(subject);
     }
+    for (const { subject } of this.conditions) subjects.push(subject);
     return subjects;
   }
 
   /**
    * Numbers it against the heads of its actors.
    *
+   * @param conditionHeadOf The head of the actor of a condition.
    * @throws {VersionConflictError | FencedError | InvalidEventError} If it does not fit them.
    */
-  number(headOf: (part: WritePart) => Head): void {
+  number(headOf: (part: WritePart) => Head, conditionHeadOf: (actorId: string) => Head): void {
+    for (const condition of this.conditions) {
+      condition.head = conditionHeadOf(condition.actorId);
+      checkCondition(condition, condition.head);
+    }
     for (const part of this.parts) {
       part.head = headOf(part);
       part.trail = part.head.trail;
@@ -210,8 +235,13 @@ export class Write implements Publication {
     }
   }
 
-  /** Its messages, one a part. */
-  messages(encoder: CommitEncoder): OutgoingMessage[] {
+  /** How many messages it has. */
+  get messageCount(): number {
+    return this.parts.length + this.conditions.length;
+  }
+
+  /** Its messages, one a part and then one a condition. */
+  messages(encoder: CommitEncoder, layout: Layout): OutgoingMessage[] {
     const messages = listOf<OutgoingMessage>();
     for (const written of this.parts) {
       const { subject, body, part, head, fence, trail } = written;
@@ -227,6 +257,9 @@ export class Write implements Publication {
         trail,
       }));
       written.checksum = encoder.checksum;
+    }
+    for (const { subject, head } of this.conditions) {
+      messages.push(encoder.encodeCondition(layout.noActor, subject, this.id, head.sequence));
     }
     return messages;
   }

@@ -65,6 +65,13 @@ export async function findWrite(
       if (header?.previousSequence === head.sequence) found = "another";
     }
   }
+  for (const { actorId, head } of write.conditions) {
+    const { head: current, fault } = await heads.latest(actorId, write.ending, head);
+    if (fault) throw fault;
+    fresh.set(actorId, current);
+    // That an actor of a condition has moved on does not tell whether the write was stored before.
+    if (!uncertain && current.sequence !== head.sequence) found = "another";
+  }
   return found;
 }
 

@@ -34,7 +34,7 @@ import type { OutgoingMessage, Publisher } from "./publisher.ts";
 import type { Records } from "./record.ts";
 import { Semaphore } from "./semaphore.ts";
 import { findWrite } from "./write_search.ts";
-import { type Tried, Write, type WritePart } from "./write.ts";
+import { type Tried, Write, type WriteCondition, type WritePart } from "./write.ts";
 
 /** A server takes 50 open batches a stream; some of them are left to others. */
 const MAX_BATCHES_IN_FLIGHT = 16;
@@ -151,13 +151,13 @@ export class Writer {
    */
   #sendAtOnce(write: Write, now: number): boolean {
     const { log, publisher, encoder } = this.#setup;
-    if (write.parts.length > 1 || write.commit.signal || log.isReplaced || !this.#numberAtOnce(write, now)) {
+    if (write.messageCount > 1 || write.commit.signal || log.isReplaced || !this.#numberAtOnce(write, now)) {
       return false;
     }
     write.seen = log.highest;
     let messages: readonly OutgoingMessage[];
     try {
-      messages = write.messages(encoder);
+      messages = write.messages(encoder, log.layout);
     } catch (error) {
       this.#took(write, { status: "not taken", error });
       return true;
@@ -245,7 +245,7 @@ export class Writer {
     if (outcome.status === "stored") {
       if (isUncertain) countSettled("jetstream", 1);
       if (outcome.sequence <= write.seen) await this.#explainOrder(outcome.sequence, write.seen);
-      this.#succeed(write, outcome.sequence - write.parts.length + 1);
+      this.#succeed(write, outcome.sequence - write.messageCount + 1);
       return "answered";
     }
     const failure = write.hindrance = failureOf(write.subject, outcome);
@@ -271,38 +271,44 @@ export class Writer {
   #numberAtOnce(write: Write, now: number): boolean {
     let known = true;
     for (const { actor } of write.parts) known &&= actor!.head !== undefined && actor!.head.sequence > 0;
+    for (const { actorId } of write.conditions) {
+      known &&= (this.#setup.heads.cached(actorId)?.sequence ?? 0) > 0;
+    }
     // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
     if (!known && !(write.isConfirmed && write.expectsNewActors && this.#setup.log.nothingExpired(now))) {
       return false;
     }
     try {
-      write.number(headInMind);
+      write.number(headInMind, this.#conditionHeadInMind);
       return true;
     } catch {
       return false; // it is told from fresh heads
     }
   }
 
+  readonly #conditionHeadInMind = (actorId: string): Head => this.#setup.heads.cached(actorId) ?? NEW_HEAD;
+
   /** Numbers a write. A refusal counts only against heads that were read for it. */
   async #number(write: Write, fresh: Map<string, Head>): Promise<void> {
     const { heads } = this.#setup;
-    const read = async (parts: readonly WritePart[]): Promise<void> => {
-      await Promise.all(parts.map(async ({ part: { actorId } }) => {
+    const actorIds = [...write.parts.map(({ part }) => part.actorId), ...write.conditions.map(actorIdOf)];
+    const read = async (actorIds: readonly string[]): Promise<void> => {
+      await Promise.all(actorIds.map(async (actorId) => {
         fresh.set(actorId, await heads.read(actorId, write.ending));
       }));
     };
-    const headOf = ({ actor, part }: WritePart): Head | undefined => {
-      const { head } = actor!;
-      return head !== undefined && head.sequence > 0 ? head : fresh.get(part.actorId);
+    const headOf = (actorId: string): Head | undefined => {
+      const head = heads.cached(actorId);
+      return head !== undefined && head.sequence > 0 ? head : fresh.get(actorId);
     };
-    const cold = write.parts.filter((part) => !headOf(part));
+    const cold = actorIds.filter((actorId) => !headOf(actorId));
     if (cold.length > 0) await read(cold);
     for (;;) {
       try {
-        return write.number((part) => headOf(part)!);
+        return write.number(({ part }) => headOf(part.actorId)!, (actorId) => headOf(actorId)!);
       } catch (error) {
         const refused = error instanceof VersionConflictError || error instanceof FencedError;
-        const stale = write.parts.filter(({ part }) => !fresh.has(part.actorId));
+        const stale = actorIds.filter((actorId) => !fresh.has(actorId));
         if (!refused || stale.length === 0) throw error;
         await read(stale);
       }
@@ -311,7 +317,7 @@ export class Writer {
 
   /** Sends a write; a connection that is down may come back. */
   async #trySend(write: Write): Promise<PublishOutcome | NotSent> {
-    const messages = write.messages(this.#setup.encoder);
+    const messages = write.messages(this.#setup.encoder, this.#setup.log.layout);
     if (messages.length === 1) return this.#sentOrThrow(await this.#publish(write, messages));
     using _turn = await this.#batches.acquire(write.ending);
     return this.#sentOrThrow(await this.#publish(write, batchOf(messages)));
@@ -361,6 +367,10 @@ export class Writer {
     }
     write.succeed(firstSequence, records);
   }
+}
+
+function actorIdOf({ actorId }: WriteCondition): string {
+  return actorId;
 }
 
 function headInMind({ actor }: WritePart): Head {

@@ -21,5 +21,5 @@ testEventStore("JetStreamEventStore on three servers", {
         JetStreamEventStore.open(cluster.urls, { ...options, prefix, replicas: 3, heartbeat: 100 }),
     };
   },
-  lacks: ["conditions", "restoring", "replacing"],
+  lacks: ["restoring", "replacing"],
 }, { numRuns: 5, load: 0.25 });

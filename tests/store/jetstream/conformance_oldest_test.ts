@@ -38,6 +38,5 @@ if (binary !== undefined) {
         dispose: () => server.stop(),
       };
     },
-    lacks: ["conditions"],
   }, { numRuns: 5, load: 0.3 });
 }

@@ -19,5 +19,4 @@ testEventStore("JetStreamEventStore", {
       dispose: () => server.stop(),
     };
   },
-  lacks: ["conditions"],
 }, { numRuns: 10, load: 0.5 });

@@ -23,5 +23,5 @@ testEventStore("JetStreamEventStore over WebSocket", {
       dispose: () => connection.close(),
     };
   },
-  lacks: ["conditions", "restoring", "replacing"],
+  lacks: ["restoring", "replacing"],
 }, { quick: true });
