@@ -38,7 +38,13 @@ export class Snapshots {
   /** The stored snapshot; one that cannot be read is ignored with a warning. */
   async latest(actorId: string, kind: string): Promise<Snapshot | undefined> {
     // A bucket may outlive the log that its records are of.
-    const [stored] = await Promise.all([this.#bucket.get(this.#key(actorId, kind)), this.#log.info()]);
+    const same = this.#log.info();
+    same.catch(() => {}); // awaited below
+    const stored = await this.#bucket.get(this.#key(actorId, kind)).catch(async (error) => {
+      await same;
+      throw error;
+    });
+    await same;
     const snapshot = this.#read(stored, actorId, kind);
     if (!snapshot && stored) {
       const message = `the snapshot "${kind}" of "${actorId}" cannot be read and is ignored`;

@@ -20,10 +20,13 @@ import type { Records } from "./record.ts";
 import { NoAnswerError } from "./requests.ts";
 import { Trail } from "./trail.ts";
 
+/** Why what was begun for a write ends; no caller sees it. */
+const ANSWERED = new Error("The save was answered.");
+
 /** Why a write that met no error was not sent before its deadline. */
 const LATE =
-  "the save waited behind other saves for longer than saveTimeout, and was not sent: try again, with fewer " +
-  "saves at once or with a longer saveTimeout";
+  "it could not be sent within saveTimeout, because the server did not answer or earlier saves took too long, " +
+  "and is not stored: try again, with fewer saves at once or with a longer saveTimeout";
 
 /** One actor's part of a write: one message. */
 export class WritePart {
@@ -151,7 +154,7 @@ export class Write implements Publication {
     return this.#isAnswered;
   }
 
-  /** Fires if it is answered while it waits for something: at its deadline, or by its own signal. */
+  /** Fires when it is answered, so that nothing that was begun for it goes on: also at its deadline, or by its signal. */
   get ending(): AbortSignal {
     return (this.#ending ??= new AbortController()).signal;
   }
@@ -185,7 +188,6 @@ export class Write implements Publication {
   handleEvent(): void {
     if (this.#wasSent || this.#isAnswered) return;
     this.fail(this.commit.signal?.reason);
-    this.#ending?.abort(this.commit.signal?.reason);
   }
 
   /** Its deadline has passed: answers what is known. */
@@ -195,7 +197,6 @@ export class Write implements Publication {
     if (this.isUnderWay) this.doubt ??= new NoAnswerError(this.subject, "timeout");
     if (this.doubt !== undefined) this.giveUp(this.doubt);
     else this.fail(backendError("append", error));
-    this.#ending?.abort(error);
   }
 
   /** Whether it may be sent against a head that nobody has read: it expects an actor that is new. */
@@ -299,6 +300,7 @@ export class Write implements Publication {
 
   #answered(): void {
     this.#isAnswered = true;
+    this.#ending?.abort(ANSWERED);
     this.commit.signal?.removeEventListener("abort", this);
   }
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
+  BackendError,
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
   OutcomeUnknownError,
@@ -108,9 +109,11 @@ Deno.test("while the hub is away, an acknowledgement of another stream that hear
   const subjects = await subjectsOf(servers.hub);
   await servers.hub.kill();
   await audit(servers.leaf, "AUDIT", subjects); // it takes each message, acknowledges it, and is no part of the log
-  for (const [actorId, expectedVersion] of [["a", 1], ["b", 0]] as const) {
-    await assert.rejects(edge.append(actorId, [event(1)], { expectedVersion }), OutcomeUnknownError);
-  }
+  await assert.rejects(edge.append("a", [event(1)], { expectedVersion: 1 }), OutcomeUnknownError);
+  await assert.rejects(edge.append("b", [event(1)], { expectedVersion: 0 }), (error) => {
+    // Without the hub it cannot be known that the actor is new.
+    return error instanceof BackendError || error instanceof OutcomeUnknownError;
+  });
   assert.deepEqual(warnings.map(({ code }) => code), ["subject-heard-twice"]);
   assert.match(warnings[0]!.message, /"AUDIT"/);
   await servers.hub.restart();
