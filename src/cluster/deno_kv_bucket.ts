@@ -17,7 +17,7 @@ const MICROSECONDS_PER_MS = 1000;
 /** How often a write is tried again while another process has the database locked. */
 const LOCKED_ATTEMPTS = 50;
 
-/** A record as it is stored. `value` is missing in a tombstone. */
+/** A record as it is stored. */
 interface Stored {
   readonly revision: number;
   readonly value?: string;
@@ -49,7 +49,9 @@ export class DenoKvBucket implements Bucket {
   /** The entry under a key: a tombstone if the record has been seen unchanged for too long. */
   async get(key: string): Promise<Entry | undefined> {
     const { value: stored } = await this.#try(`get ${key}`, () => this.#kv.get<Stored>(this.#key(key)));
-    return stored === null ? undefined : this.#judge(key, stored);
+    if (stored !== null) return this.#judge(key, stored);
+    this.#sightings.delete(key);
+    return undefined;
   }
 
   #judge(key: string, stored: Stored): Entry {
@@ -68,13 +70,15 @@ export class DenoKvBucket implements Bucket {
     return await this.#write(key, expected, ttl === undefined ? { value } : { value, ttl });
   }
 
-  /** Replaces the entry whose revision is `expected` by a tombstone. */
+  /** Deletes the entry whose revision is `expected`: nothing of it is left, and the counter keeps later revisions above. */
   async remove(key: string, expected: number): Promise<number> {
-    return await this.#write(key, expected, {});
+    const revision = await this.#write(key, expected, undefined);
+    this.#sightings.delete(key);
+    return revision;
   }
 
   /** Revisions come from one counter, which starts at the time: they rise over all keys, and over a database made again. */
-  async #write(key: string, expected: number, record: Omit<Stored, "revision">): Promise<number> {
+  async #write(key: string, expected: number, record: Omit<Stored, "revision"> | undefined): Promise<number> {
     const counterKey: Deno.KvKey = [...this.#prefix, "revision"];
     for (;;) {
       const [current, counter] = await this.#try(
@@ -86,13 +90,12 @@ export class DenoKvBucket implements Bucket {
         (counter.value ?? 0) + 1,
         Math.floor(this.#clock.wall()) * MICROSECONDS_PER_MS,
       );
-      const stored: Stored = { ...record, revision };
-      const { ok } = await this.#try(
-        `write ${key}`,
-        () =>
-          this.#kv.atomic().check(current, counter).set(this.#key(key), stored).set(counterKey, revision)
-            .commit(),
-      );
+      const { ok } = await this.#try(`write ${key}`, () => {
+        const write = this.#kv.atomic().check(current, counter).set(counterKey, revision);
+        if (record === undefined) write.delete(this.#key(key));
+        else write.set(this.#key(key), { ...record, revision } satisfies Stored);
+        return write.commit();
+      });
       // Refused: another key took the revision, another process this key, or (over KV Connect) our own repetition.
       if (ok) return revision;
     }

@@ -2,7 +2,13 @@
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
-import { DenoKvLeases, InMemoryBucket, InMemoryLeases, JetStreamLeases } from "../../src/cluster/mod.ts";
+import {
+  BucketClosedError,
+  DenoKvLeases,
+  InMemoryBucket,
+  InMemoryLeases,
+  JetStreamLeases,
+} from "../../src/cluster/mod.ts";
 import { BucketView } from "../../src/cluster/bucket.ts";
 import { DenoKvBucket } from "../../src/cluster/deno_kv_bucket.ts";
 import { startNatsServer } from "../support/nats_server.ts";
@@ -132,4 +138,30 @@ Deno.test("JetStreamLeases keeps a lease whose renewals are stored but not ackno
   assert.equal(await rival.tryAcquire("key"), undefined);
   proxy.filter({});
   await until("all is well", () => lease.status === "held");
+});
+
+Deno.test("DenoKvLeases leaves nothing of released leases in the database, and tokens rise all the same", async () => {
+  using kv = await Deno.openKv(":memory:");
+  await using leases = await DenoKvLeases.open(kv);
+  let last = 0;
+  for (let round = 0; round < 3; round++) {
+    for (let key = 0; key < 20; key++) {
+      const lease = await leases.acquire(`order-${key}`);
+      assert(lease.fencingToken > last);
+      last = lease.fencingToken;
+      await lease.release();
+    }
+  }
+  const keys = (await Array.fromAsync(kv.list({ prefix: [] }))).map((entry) => entry.key.at(-1));
+  assert.deepEqual(keys, ["revision"]);
+});
+
+Deno.test("DenoKvLeases rejects acquire() and ends leases when the owner closes the database", async () => {
+  const kv = await Deno.openKv(":memory:");
+  const leases = await DenoKvLeases.open(kv);
+  const lease = await leases.acquire("key", { ttl: 2000, maxClockSkew: 200, renewEvery: 100 });
+  kv.close();
+  await assert.rejects(leases.acquire("other"), BucketClosedError);
+  await until("the lease is over", () => lease.signal.aborted);
+  await leases.close();
 });
