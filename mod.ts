@@ -293,6 +293,7 @@ export {
   type Loss,
   type NamespacedEvent,
   NatsEventBus,
+  type NatsEventBusOpenOptions,
   type NatsEventBusOptions,
   type OverflowPolicy,
   SubscriptionOverflowError,

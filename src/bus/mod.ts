@@ -34,7 +34,9 @@ export type {
 } from "./types.ts";
 export { BusClosedError, BusDisconnectedError, SubscriptionOverflowError } from "./errors.ts";
 export { LocalEventBus } from "./local.ts";
-export { NatsEventBus, type NatsEventBusOptions } from "./nats.ts";
+export { NatsEventBus, type NatsEventBusOpenOptions, type NatsEventBusOptions } from "./nats.ts";
+export type { ConnectOptions } from "../nats/connect.ts";
+export { CredentialsRejectedError, ServerUnreachableError, TlsFailedError } from "../nats/errors.ts";
 export type {
   NatsConnection,
   NatsMessage,

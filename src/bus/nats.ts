@@ -20,6 +20,7 @@ import {
   type NatsSubscription,
   requireConnection,
 } from "../nats/connection.ts";
+import type { ConnectOptions } from "../nats/connect.ts";
 import { connectionClosed, type Interruptible, NatsLink } from "./nats_link.ts";
 import {
   decodePayload,
@@ -54,6 +55,14 @@ export interface NatsEventBusOptions extends EventBusOptions {
 }
 
 const OPTIONS: OptionNames<NatsEventBusOptions> = { prefix: true, onWarning: true };
+
+/** What a bus can be opened with. */
+export interface NatsEventBusOpenOptions extends NatsEventBusOptions {
+  /** How to connect: credentials, for one. */
+  readonly connect?: ConnectOptions;
+}
+
+const OPEN_OPTIONS: OptionNames<NatsEventBusOpenOptions> = { ...OPTIONS, connect: true };
 
 /** What a header block with a trace context takes, in bytes, with room to spare. */
 const HEADER_BYTES = 256;
@@ -101,6 +110,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   /** The subscriptions, and what each consists of on the connection. */
   readonly #attached = new Map<Subscriber, readonly NatsSubscription[]>();
   readonly #link: NatsLink;
+  #opened: NatsConnection | undefined;
   #closed: Promise<void> | undefined;
   #ready: Promise<void> | undefined;
 
@@ -123,6 +133,45 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
       subscribers: () => [...this.#attached.keys()],
       isClosed: () => this.#closed !== undefined,
     });
+  }
+
+  /**
+   * Connects to a server, or to one of several, and makes a bus that closes the connection with itself.
+   *
+   * @param urlOrConnection A server's URL, several of them, or a connection, which stays the caller's to close.
+   * @param options How it is reached, and the rest.
+   * @throws {ServerUnreachableError | CredentialsRejectedError | TlsFailedError} If the connection cannot be made.
+   * @throws {InvalidArgumentError} If a URL or an option is out of range.
+   *
+   * @example Publish to other processes
+   * ```ts
+   * import { NatsEventBus } from "@flowmade-one/aether/bus";
+   *
+   * // With the URL of a NATS server, such as nats://127.0.0.1:4222.
+   * async function announce(url: string) {
+   *   await using bus = await NatsEventBus.open(url);
+   *   await bus.publish("orders", { eventType: "OrderPlaced", actorId: "order-1", version: 1, data: { total: 5 } });
+   * }
+   * ```
+   */
+  static async open<E extends Event = Event>(
+    urlOrConnection: string | readonly string[] | NatsConnection,
+    options?: NatsEventBusOpenOptions,
+  ): Promise<NatsEventBus<E>> {
+    const { connect, ...rest } = readOptions(options, ({ ...fields }) => {
+      checkKnown<NatsEventBusOpenOptions>(fields, OPEN_OPTIONS);
+      return fields;
+    });
+    const { openConnection } = await import("../nats/connect.ts");
+    const { connection, opened } = await openConnection("urlOrConnection", urlOrConnection, connect);
+    try {
+      const bus = new NatsEventBus<E>(connection, rest);
+      if (opened) bus.#opened = connection;
+      return bus;
+    } catch (error) {
+      if (opened) await connection.close();
+      throw error;
+    }
   }
 
   /** Resolves once the server has answered; rejects where the connection is closed. */
@@ -198,6 +247,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
     await this.#link.settle([...this.#attached.values()].flat());
     for (const subscriber of subscribers) subscriber.drain();
     this.#link.close();
+    await this.#opened?.close();
   }
 
   #publish(namespace: string, event: Event): void {

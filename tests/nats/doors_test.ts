@@ -19,6 +19,7 @@ const doors: Readonly<Record<string, (target: string | readonly string[]) => Pro
   "JetStreamLeases.open()": (target) => JetStreamLeases.open(target),
   "JetStreamCheckpoints.open()": (target) => JetStreamCheckpoints.open(target),
   "Coordinator.join()": (target) => Coordinator.join(target),
+  "NatsEventBus.open()": (target) => NatsEventBus.open(target),
 };
 
 Deno.test("every door to NATS takes credentials in the URL and in its options, and says when they are wrong", async () => {
@@ -46,5 +47,23 @@ Deno.test("every door to NATS says that no server answers, and refuses what is n
   }
   for (const target of [undefined, null, {}, "nats://127.0.0.1"]) {
     assert.throws(() => new NatsEventBus(target as unknown as NatsConnection), InvalidArgumentError);
+  }
+});
+
+Deno.test("NatsEventBus.open() publishes to another bus, and closes its connection with itself", async () => {
+  await using server = await startNatsServer();
+  await using receiver = await NatsEventBus.open(server.url);
+  const subscription = receiver.subscribe("orders");
+  await subscription.ready;
+  {
+    await using sender = await NatsEventBus.open([server.url], {
+      prefix: "aether-bus",
+      connect: { name: "sender" },
+    });
+    await sender.publish("orders", { eventType: "T", actorId: "a", version: 1, data: 1 });
+  }
+  for await (const event of subscription) {
+    assert.equal(event.actorId, "a");
+    break;
   }
 });
