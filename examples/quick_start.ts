@@ -1,53 +1,28 @@
 /**
- * The quick start: save events, replay them into state.
+ * The quick start: append an event, execute a command, read the history.
  *
  *     deno task quick-start
  */
 
-import { type Event, InMemoryEventStore, replay } from "@flowmade-one/aether";
+import { type Decider, type Event, execute, InMemoryEventStore, type NewEvent } from "@flowmade-one/aether";
 
-type OrderEvent =
-  | Event<"OrderPlaced", { total: number; items: number }>
-  | Event<"OrderShipped", { carrier: string; tracking: string }>;
+type AccountEvent = Event<"Deposited" | "Withdrawn", { amount: number }>;
 
-await using store = new InMemoryEventStore<OrderEvent>();
-
-await store.saveEvent({
-  id: "evt-1",
-  eventType: "OrderPlaced",
-  actorId: "order-123",
-  version: 1,
-  data: { total: 99.99, items: 3 },
-  timestamp: new Date(),
-});
-await store.saveEvent({
-  id: "evt-2",
-  eventType: "OrderShipped",
-  actorId: "order-123",
-  version: 2,
-  data: { carrier: "FastShip", tracking: "FS123456" },
-  timestamp: new Date(),
-});
-
-interface Order {
-  status: "unknown" | "placed" | "shipped";
-  total: number;
-  tracking: string;
-}
-
-const { state, events } = await replay(store, "order-123", {
-  initialState: (): Order => ({ status: "unknown", total: 0, tracking: "" }),
-  evolve(order, event: OrderEvent): Order {
-    switch (event.eventType) {
-      case "OrderPlaced":
-        return { ...order, status: "placed", total: event.data.total };
-      case "OrderShipped":
-        return { ...order, status: "shipped", tracking: event.data.tracking };
-    }
+const account: Decider<number, { deposit: number } | { withdraw: number }, AccountEvent> = {
+  initialState: () => 0,
+  evolve: (balance, { eventType, data }) =>
+    balance + (eventType === "Deposited" ? data.amount : -data.amount),
+  decide(command, balance): NewEvent<AccountEvent>[] {
+    if ("deposit" in command) return [{ eventType: "Deposited", data: { amount: command.deposit } }];
+    if (command.withdraw > balance) throw new RangeError(`there is only ${balance}`);
+    return [{ eventType: "Withdrawn", data: { amount: command.withdraw } }];
   },
-});
+};
 
-console.log(`Order state after replaying ${events} events:`);
-console.log(`  Status: ${state.status}`);
-console.log(`  Total: $${state.total.toFixed(2)}`);
-console.log(`  Tracking: ${state.tracking}`);
+await using store = new InMemoryEventStore<AccountEvent>();
+await store.append("account-7", [{ eventType: "Deposited", data: { amount: 10 } }], { expectedVersion: 0 });
+const { state, version } = await execute(store, "account-7", account, { withdraw: 3 });
+console.log(`Balance ${state} at version ${version}`);
+for (const { version, eventType, data } of await store.getEvents("account-7")) {
+  console.log(version, eventType, data.amount);
+}

@@ -1,4 +1,4 @@
-/** What the README says of operations: backing up, and starting again in development. */
+/** What the guides of the stores describe: backing up, and starting again in development. */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
