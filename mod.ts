@@ -79,8 +79,10 @@ export {
   type SchemaResult,
   type SchemaSuccess,
   SchemaVersionError,
+  type SeveralEvents,
   type StandardSchema,
   type StandardSchemaProps,
+  type UpcastContext,
   type Upcaster,
 } from "./src/store/mod.ts";
 

@@ -21,10 +21,12 @@ export type {
   SchemaPathSegment,
   SchemaResult,
   SchemaSuccess,
+  SeveralEvents,
   StandardSchema,
   StandardSchemaProps,
+  UpcastContext,
   Upcaster,
-} from "./registry.ts";
+} from "./definitions.ts";
 export {
   type EventPublisher,
   type EventStored,

@@ -8,88 +8,19 @@ import { sharedByCopies } from "../copies.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { isProxy } from "node:util/types";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";
-import { EventSchemaError, InvalidEventError, SchemaVersionError } from "./errors.ts";
-import { copyJson } from "./json.ts";
-import { describe } from "./text.ts";
+import type { EventDefinition, StandardSchema } from "./definitions.ts";
 import type { Draft } from "./draft.ts";
-import type { Event, EventOf, StoredEvent } from "./types.ts";
+import { InvalidEventError, SchemaVersionError } from "./errors.ts";
+import { describe } from "./text.ts";
+import type { StoredEvent } from "./types.ts";
+import { type Entry, handled, judge, partsOf, refusalOf, type Restored, validated } from "./upcast.ts";
 
-/** A problem that a schema found. */
-export interface SchemaIssue {
-  /** What is wrong. */
-  readonly message: string;
-  /** Where: keys, or segments that hold one. */
-  readonly path?: readonly (PropertyKey | SchemaPathSegment)[] | undefined;
-}
-
-/** A segment of an issue's path. */
-export interface SchemaPathSegment {
-  /** The key at this place. */
-  readonly key: PropertyKey;
-}
-
-/** What a schema says of a value: the value it accepts, or what is wrong. */
-export type SchemaResult<Output> = SchemaSuccess<Output> | SchemaFailure;
-
-/** The schema accepts. */
-export interface SchemaSuccess<Output> {
-  /** The value as the schema makes it; a store keeps what it was given, not this. */
-  readonly value: Output;
-  /** Absent. */
-  readonly issues?: undefined;
-}
-
-/** The schema refuses. */
-export interface SchemaFailure {
-  /** What is wrong. */
-  readonly issues: readonly SchemaIssue[];
-}
-
-/** The functions of a Standard Schema. */
-export interface StandardSchemaProps<Output> {
-  /** The version of the specification. */
-  readonly version: 1;
-  /** Who made the schema's library. */
-  readonly vendor: string;
-  /** Checks a value. */
-  readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
-}
-
-/** A validator of any library that follows the Standard Schema specification, such as Zod, Valibot or ArkType. */
-export interface StandardSchema<Output = unknown> {
-  /** The specification's own property. */
-  readonly "~standard": StandardSchemaProps<Output>;
-}
-
-/** Turns the data of stored schema version n, frozen, into the data of version n + 1. It must not change its input. */
-// deno-lint-ignore no-explicit-any -- each version's data has a type of its own, which only its author knows
-export type Upcaster = (data: any) => unknown;
-
-/** What is registered for a type of event. */
-export interface EventDefinition<Data = unknown> {
-  /** The schema version that new events are stored under. @default {1} */
-  readonly version?: number;
-  /** Checks data when it is saved, and after upcasting when it is read. It only checks: the data stay as they are. */
-  readonly schema?: StandardSchema<Data>;
-  /** One function for each version before the present one: the first takes version 1 to 2. */
-  readonly upcast?: readonly Upcaster[];
-}
-
-/** The definitions of event types, by type. A type that is not mentioned has version 1 and no schema. */
-export type EventDefinitions<E extends Event = Event> = {
-  readonly [T in E["eventType"]]?: EventDefinition<EventOf<E, T>["data"]>;
+const DEFINITION: OptionNames<EventDefinition> = {
+  version: true,
+  schema: true,
+  upcast: true,
+  renamedFrom: true,
 };
-
-const DEFINITION: OptionNames<EventDefinition> = { version: true, schema: true, upcast: true };
-
-interface Entry {
-  readonly version: number;
-  readonly schema: StandardSchema | undefined;
-  readonly upcast: readonly Upcaster[];
-}
-
-/** Upcast data may be of any size: what counts is what was stored. */
-const NO_LIMIT = Infinity;
 
 /** Refuses what cannot check data. */
 function checkSchema(eventType: string, schema: StandardSchema | undefined): void {
@@ -117,6 +48,8 @@ function isList(value: unknown): boolean {
 /** The event types that a store knows more about than their names. */
 export class EventRegistry {
   readonly #entries = new Map<string, Entry>();
+  /** The types that events of a former name are handed out as. */
+  readonly #renamed = new Map<string, Entry[]>();
 
   /**
    * Takes the definitions of a store's options.
@@ -127,7 +60,7 @@ export class EventRegistry {
     const listed = readOptions(definitions, (given) => Object.entries(given), "options.events");
     for (const [eventType, definition] of listed) {
       if (!definition) continue;
-      const { version = 1, schema, upcast = [] } = readOptions(
+      const { version = 1, schema, upcast = [], renamedFrom = [] } = readOptions(
         definition,
         ({ ...fields }) => {
           checkKnown<EventDefinition>(fields, DEFINITION, `events.${eventType}`);
@@ -156,8 +89,33 @@ export class EventRegistry {
       if (!upcast.every((step) => typeof step === "function")) {
         throw new InvalidArgumentError(`events.${eventType}.upcast`, "must be a list of functions");
       }
-      this.#entries.set(eventType, { version, schema, upcast });
+      const entry = { eventType, version, schema, upcast };
+      this.#entries.set(eventType, entry);
+      for (const former of formerNames(eventType, renamedFrom)) {
+        const others = this.#renamed.get(former);
+        if (others) others.push(entry);
+        else this.#renamed.set(former, [entry]);
+      }
     }
+    const both = [...this.#renamed.keys()].find((former) => this.#entries.has(former));
+    if (both === undefined) return;
+    throw new InvalidArgumentError(
+      `events.${both}`,
+      `is defined, and is the former name of "${this.#renamed.get(both)![0]!.eventType}": define it once`,
+    );
+  }
+
+  /**
+   * The types that events may be stored under which are handed out as one of some types; `undefined` if these are the
+   * same.
+   */
+  storedTypes(eventTypes: readonly string[] | undefined): readonly string[] | undefined {
+    if (!eventTypes || this.#renamed.size === 0) return undefined;
+    const asked = new Set(eventTypes);
+    const former = [...this.#renamed].flatMap(([name, entries]) =>
+      asked.has(name) || entries.some(({ eventType }) => asked.has(eventType)) ? [name] : []
+    );
+    return former.length === 0 ? undefined : [...new Set([...eventTypes, ...former])];
   }
 
   /** The schema version that new events of a type are stored under. */
@@ -174,36 +132,34 @@ export class EventRegistry {
     for (const { event, givenVersion } of drafts) {
       const schema = this.#entries.get(event.eventType)?.schema;
       if (!schema) continue;
-      const reference = { actorId: event.actorId, version: givenVersion };
-      const judge = (result: SchemaResult<unknown>): void => {
-        const issue = result.issues?.[0];
-        if (issue) {
-          throw new InvalidEventError(issuePath(issue), issue.message, reference, { cause: result.issues });
-        }
+      const refuse = (field: string, reason: string, cause: unknown): never => {
+        const reference = { actorId: event.actorId, version: givenVersion };
+        throw new InvalidEventError(field, reason, reference, { cause });
       };
-      const result = schema["~standard"].validate(event.data);
-      if (result instanceof Promise) pending.push(handled(result.then(judge)));
-      else judge(result);
+      const result = judge(schema, event.data, refuse);
+      if (result) pending.push(handled(result));
     }
     return pending.length === 0 ? undefined : Promise.all(pending).then(() => {});
   }
 
   /**
-   * Brings a stored event to the registered version of its type. Returns the very event where nothing is to be done.
+   * Brings a stored event to the registered version of its type, or of the types that it was renamed to. Returns the very
+   * event if nothing has to be done, and a list if it is handed out as several.
    *
    * @throws {SchemaVersionError} If it was stored under a newer version.
    * @throws {EventSchemaError} If an upcaster fails or the schema refuses the outcome.
    */
-  restore(event: StoredEvent): StoredEvent | Promise<StoredEvent> {
+  restore(event: StoredEvent): Restored | Promise<Restored> {
     const stored = schemaVersionOf(event);
+    const renamed = this.#renamed.size === 0 ? undefined : this.#renamed.get(event.eventType);
+    if (renamed) return validated(event, partsOf(event, stored, renamed));
     const entry = this.#entries.get(event.eventType);
     const registered = entry?.version ?? 1;
     if (stored > registered) throw new SchemaVersionError(event.eventType, stored, registered, event);
     if (!entry) return event;
-    const current = stored === registered ? event : upcast(event, stored, entry);
-    const result = entry.schema?.["~standard"].validate(current.data);
-    if (result instanceof Promise) return result.then((settled) => accept(current, settled));
-    return accept(current, result);
+    if (stored < registered) return validated(event, partsOf(event, stored, [entry]));
+    const pending = entry.schema && judge(entry.schema, event.data, refusalOf(event));
+    return pending ? pending.then(() => event) : event;
   }
 
   /** Restores many events; a promise only where a schema has to be waited for. */
@@ -216,7 +172,7 @@ export class EventRegistry {
       waits = true;
       return handled(result);
     });
-    return waits ? Promise.all(restored) : restored as StoredEvent[];
+    return waits ? Promise.all(restored).then((all) => all.flat()) : (restored as Restored[]).flat();
   }
 
   /** Whether nothing is registered: every event is saved as it comes. */
@@ -248,34 +204,13 @@ export function schemaVersionOf(event: object): number {
   return noted.any ? noted.versions.get(event) ?? 1 : 1;
 }
 
-/** A promise of several, of which another may fail first and leave nobody to wait for this one. */
-function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
-}
-
-function accept(event: StoredEvent, result: SchemaResult<unknown> | undefined): StoredEvent {
-  const issue = result?.issues?.[0];
-  if (!issue) return event;
-  throw new EventSchemaError(event.eventType, `${issuePath(issue)}: ${issue.message}`, event, {
-    cause: result?.issues,
-  });
-}
-
-function upcast(event: StoredEvent, from: number, entry: Entry): StoredEvent {
-  try {
-    let data = event.data;
-    for (const step of entry.upcast.slice(from - 1)) data = step(data);
-    return Object.freeze({ ...event, data: copyJson(data, "data", NO_LIMIT).value });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new EventSchemaError(event.eventType, `upcasting from version ${from} failed: ${reason}`, event, {
-      cause,
-    });
-  }
-}
-
-function issuePath(issue: SchemaIssue): string {
-  return ["data", ...(issue.path ?? [])].map((part) => String(typeof part === "object" ? part.key : part))
-    .join(".");
+/** The former names of a type. */
+function formerNames(eventType: string, given: unknown): readonly string[] {
+  const names = typeof given === "string" ? [given] : given;
+  const argument = `events.${eventType}.renamedFrom`;
+  if (!isList(names)) throw new InvalidArgumentError(argument, "must be an event type, or a list of them");
+  const list = [...new Set(names as readonly unknown[])];
+  const bad = list.findIndex((name) => typeof name !== "string" || name === "" || name === eventType);
+  if (bad < 0) return list as readonly string[];
+  throw new InvalidArgumentError(argument, `must be another event type, and is ${describe(list[bad])}`);
 }

@@ -5,6 +5,7 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
+import { partOf } from "../event/upcast.ts";
 import { isOfHistory, knownEnd } from "./ends.ts";
 import { type FailedEvent, HandlerTimeoutError } from "./errors.ts";
 import type { HandlerTurn } from "./handler_context.ts";
@@ -64,7 +65,9 @@ export type EventIdentity = Pick<StoredEvent, "position" | "id" | "eventType" | 
 
 /** Names an event. */
 export function referenceOf(
-  { position, id: eventId, eventType, actorId, version: eventVersion }: EventIdentity,
+  event: EventIdentity,
 ): FailedEvent {
-  return { position, eventId, eventType, actorId, eventVersion };
+  const { position, id: eventId, eventType, actorId, version: eventVersion } = event;
+  const part = partOf(event)?.index;
+  return { position, eventId, eventType, actorId, eventVersion, ...(part !== undefined && { part }) };
 }

@@ -28,6 +28,8 @@ export interface FailedEvent {
   readonly actorId: string;
   /** Its version among the actor's events. */
   readonly eventVersion: number;
+  /** If one stored event is handed out as several: which of them it is, from 0. */
+  readonly part?: number | undefined;
 }
 
 /** A checkpoint was changed by somebody else since it was read. Nothing was stored. */

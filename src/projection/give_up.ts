@@ -116,9 +116,9 @@ function ending<Tx>(
 
 /** The event of an entry. */
 export function eventOf(
-  { position, eventId, eventType, actorId, eventVersion }: ParkedEvent,
+  { position, eventId, eventType, actorId, eventVersion, part }: ParkedEvent,
 ): FailedEvent {
-  return { position, eventId, eventType, actorId, eventVersion };
+  return { position, eventId, eventType, actorId, eventVersion, ...(part !== undefined && { part }) };
 }
 
 /**

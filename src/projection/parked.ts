@@ -6,6 +6,7 @@
 
 import { EventSchemaError } from "../event/errors.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
+import { partOf } from "../event/upcast.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { backoff, sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
@@ -151,8 +152,10 @@ class Retry<Tx> {
 
   /** Appends what the store had refused. */
   async repeatRefused(): Promise<void> {
-    const { eventVersion } = this.#entry;
-    this.#rest = { ...this.#entry, refused: undefined, eventVersion: eventVersion + 1 };
+    const { eventVersion, part } = this.#entry;
+    // Of an event that is handed out as several the others come next.
+    const next = part === undefined ? { eventVersion: eventVersion + 1 } : { part: part + 1 };
+    this.#rest = { ...this.#entry, ...next, refused: undefined };
     await this.#worker.repeatRefused(this.#entry, this.#rest);
   }
 
@@ -162,11 +165,12 @@ class Retry<Tx> {
     log: EventStore,
     chooses: (event: StoredEvent) => boolean,
   ): Promise<void> {
-    const { actorId, eventVersion } = this.#rest;
+    const { actorId, eventVersion, part: first = 0 } = this.#rest;
     try {
       for await (const event of log.readEvents(actorId, { fromVersion: eventVersion })) {
         if (last === undefined || event.position > last) return;
-        if (chooses(event)) await this.#worker.handle(event, this.#advance);
+        const isDone = event.version === eventVersion && (partOf(event)?.index ?? 0) < first;
+        if (!isDone && chooses(event)) await this.#worker.handle(event, this.#advance);
       }
     } catch (error) {
       if (error instanceof EventSchemaError && (last === undefined || error.position > last)) return;
@@ -178,7 +182,11 @@ class Retry<Tx> {
   readonly #advance = (draft: Draft, event: EventIdentity): void => {
     const { position } = this.#rest;
     const { eventVersion, ...done } = referenceOf(event);
-    const rest = { ...this.#entry, ...done, refused: undefined, eventVersion: eventVersion + 1 };
+    const part = partOf(event);
+    const next = part && !part.isLast
+      ? { eventVersion, part: part.index + 1 }
+      : { eventVersion: eventVersion + 1, part: undefined };
+    const rest = { ...this.#entry, ...done, ...next, refused: undefined };
     draft.parked = draft.parked.map((other) => other.position === position ? rest : other);
     this.#rest = rest;
   };
@@ -271,13 +279,17 @@ async function followingOf(
   log: EventStore,
   chooses: (event: StoredEvent) => boolean,
 ): Promise<ParkedEvent | undefined> {
-  if (!entry.blocksActor || last === undefined) return undefined;
+  const { blocksActor, position, part } = entry;
+  if (last === undefined || !blocksActor && part === undefined) return undefined;
   const parkedAs = (event: EventIdentity): ParkedEvent => (
-    { ...entry, ...referenceOf(event), refused: undefined, error: "waited", attempts: 0 }
+    { ...entry, part: undefined, ...referenceOf(event), refused: undefined, error: "waited", attempts: 0 }
   );
   try {
-    for await (const event of log.readEvents(entry.actorId, { fromVersion: entry.eventVersion + 1 })) {
-      if (event.position > last) break;
+    const fromVersion = part === undefined ? entry.eventVersion + 1 : entry.eventVersion;
+    for await (const event of log.readEvents(entry.actorId, { fromVersion })) {
+      const isSame = event.position === position;
+      if (isSame && (partOf(event)?.index ?? 0) <= (part ?? 0)) continue;
+      if (!isSame && (!blocksActor || event.position > last)) break;
       if (chooses(event)) return parkedAs(event);
     }
   } catch (error) {

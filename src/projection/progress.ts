@@ -5,6 +5,7 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
+import { partOf } from "../event/upcast.ts";
 import type { EventIdentity } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { backoff } from "../sleep.ts";
@@ -39,7 +40,13 @@ export type Advance = (draft: Draft, event: EventIdentity) => void;
 
 /** The way of a worker through the log. */
 export function moveOn(draft: Draft, event: EventIdentity): void {
+  const part = partOf(event);
+  if (part && !part.isLast) {
+    draft.parts = { position: event.position, handled: part.index + 1 };
+    return;
+  }
   draft.position = event.position;
+  if (draft.parts) draft.parts = undefined;
 }
 
 /** The most events that go by between two looks at the clock. */
@@ -125,6 +132,15 @@ export class Progress<Tx> {
   /** Whether events of an actor wait behind a parked one. */
   isBlocked(actorId: string): boolean {
     return this.#blocked.size > 0 && this.#blocked.has(actorId);
+  }
+
+  /** Whether an event is one of several of a stored event, and is handled already, or waits behind a parked one of them. */
+  isDone(event: StoredEvent): boolean {
+    const part = partOf(event);
+    if (!part) return false;
+    const { parts, parked } = this.draft;
+    return parts?.position === event.position && part.index < parts.handled ||
+      parked.some(({ position }) => position === event.position);
   }
 
   /** Notes that the unit of work holds writes of the event that the record is about to go past. */
@@ -223,6 +239,7 @@ export class Progress<Tx> {
   skipTo(position: string | undefined): void {
     if (position === undefined || position <= (this.draft.position ?? "")) return;
     this.draft.position = position;
+    this.draft.parts = undefined;
     this.#isDirty = true;
   }
 
@@ -333,7 +350,7 @@ export class Progress<Tx> {
 function isRetryOf(before: ProjectionRecord, after: ProjectionRecord): boolean {
   const { owner, position, intent, stopped } = before;
   return after.owner?.id === owner?.id && after.position === position && after.stopped === stopped &&
-    JSON.stringify(after.intent) === JSON.stringify(intent);
+    after.parts?.handled === before.parts?.handled && JSON.stringify(after.intent) === JSON.stringify(intent);
 }
 
 /** The bound of the random wait before a retry is looked at again, at first and later, in milliseconds. */

@@ -75,6 +75,8 @@ export interface ProjectionRecord extends ProjectionId {
   readonly position?: string;
   /** Whether it began at the end of a log that was empty then: what has come since is handled. */
   readonly isBegun?: boolean;
+  /** How many of the events are handled that the next stored event, at another position, is handed out as. */
+  readonly parts?: { readonly position: string; readonly handled: number } | undefined;
   /** How many events were handled. */
   readonly handled: number;
   /** When the record was written, RFC 3339. */

@@ -10,6 +10,7 @@
 
 import { EventSchemaError } from "../event/errors.ts";
 import type { StoredEvent } from "../event/types.ts";
+import { partOf } from "../event/upcast.ts";
 import { backoff } from "../sleep.ts";
 import { blame, type EventIdentity, HandlerFailure, inTime, isPending, referenceOf } from "./attempt.ts";
 import { isOfHistory } from "./ends.ts";
@@ -186,6 +187,9 @@ export class Worker<Tx> {
   handle(event: StoredEvent, advance: Advance = moveOn): Promise<void> | undefined {
     const progress = this.#progress;
     if (advance === moveOn && progress.isBlocked(event.actorId)) return progress.leave(event);
+    if (advance === moveOn && progress.isDone(event)) {
+      return partOf(event)!.isLast ? progress.leave(event) : undefined;
+    }
     if (this.#toNote > 0 && advance === moveOn) return this.#handleNoted(event);
     return this.#handleReserved(event, advance);
   }

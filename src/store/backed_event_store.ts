@@ -13,7 +13,9 @@ import {
   MAX_NAME_BYTES,
 } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
+import { compileFilter } from "../event/filter.ts";
 import type { EventRegistry } from "../event/registry.ts";
+import { partOf } from "../event/upcast.ts";
 import type { Subscription } from "../event/subscription.ts";
 import { nameFault } from "../event/text.ts";
 import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
@@ -23,6 +25,7 @@ import type { AnnouncementCounts, Announcer } from "./announcer.ts";
 import type { StorageBackend } from "./backend.ts";
 import {
   checkActorId,
+  type CheckedLogRead,
   type CheckedSave,
   checkFromVersion,
   checkToken,
@@ -34,7 +37,7 @@ import {
   readVerification,
 } from "./arguments.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
-import { flatten, passing, type Restore } from "./batches.ts";
+import { flatten, type FlattenOptions, passing, type Restore } from "./batches.ts";
 import {
   checkCondition,
   checkCounts,
@@ -222,12 +225,13 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const { signal, onDamage, ...range } = readHistoryRead(options);
     const read = { ...range, onDamage: passing(onDamage) };
     const observed = { operation: "readEvents", actorId } as const;
-    return this.#iterate(
-      observed,
-      () => this.#backend.readHistory(actorId, read),
-      read.limit,
+    const restore = read.direction === "forward" ? this.#restore : this.#restoreBackward;
+    const { limit } = read;
+    return this.#iterate(observed, () => this.#backend.readHistory(actorId, read), {
+      limit,
       signal,
-    );
+      restore,
+    });
   }
 
   /** The version of an actor's latest event; 0 if it never had one. */
@@ -242,7 +246,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   readAll<T extends E["eventType"] = E["eventType"]>(
     options?: ReadAllOptions<T>,
   ): AsyncIterable<StoredEvent<EventOf<E, T>>> {
-    const { after, until, filter, chosen, limit, onDamage, signal } = readLogRead(options);
+    const { after, until, filter, chosen, accepts, limit, onDamage, signal } = this.#readLog(options);
     const read = async function* (backend: StorageBackend): AsyncIterable<readonly StoredEvent[]> {
       if (until !== undefined) await backend.checkPosition(until);
       for await (
@@ -253,7 +257,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         if (until !== undefined && position >= until) return;
       }
     };
-    return this.#iterate({ operation: "readAll" }, () => read(this.#backend), limit, signal);
+    const restore = this.#restoreChosen(accepts);
+    return this.#iterate({ operation: "readAll" }, () => read(this.#backend), { limit, signal, restore });
   }
 
   /** The position of the last event of the global log. */
@@ -267,17 +272,18 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     options?: SubscribeOptions<T>,
   ): Subscription<StoredEvent<EventOf<E, T>>> {
     this.#assertOpen();
-    const { after, filter, chosen, signal } = readLogRead(options);
+    const { after, filter, chosen, accepts, signal } = this.#readLog(options);
     type Delivered = StoredEvent<EventOf<E, T>>;
+    const restoreChosen = this.#restoreChosen(accepts);
     const subscription = new LogSubscription<Delivered>({
       follow: (controls) => this.#backend.followLog({ after, filter, onDamage: undefined, ...controls }),
       select: ({ events }) => (chosen ? events.filter(chosen) : events) as readonly Delivered[],
       restore: () => {
-        const restore = this.#restore() as Restore<Delivered> | undefined;
+        const restore = restoreChosen() as Restore<Delivered> | undefined;
         const telemetry = this.#telemetry();
         return telemetry ? observeTaking(telemetry, this.namespace, restore) : restore;
       },
-      positionOf: (event) => event.position,
+      positionOf: (event) => partOf(event)?.isLast === false ? undefined : event.position,
       position: after === "start" || after === "first-kept" || after === "end" ? undefined : after,
       signal,
       onEnd: (ended) => this.#subscriptions.delete(ended),
@@ -490,9 +496,34 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     }
   }
 
-  /** What brings events to their registered schema versions, where anything can have another one. */
+  /** What brings events to their registered schema versions; `undefined` if all are stored under these. */
   readonly #restore = (): Restore<StoredEvent> | undefined =>
     this.#registry.isIdle ? undefined : (event) => this.#registry.restore(event);
+
+  /** The same for a read in the other direction: also of the events that one stored event is handed out as. */
+  readonly #restoreBackward = (): Restore<StoredEvent> | undefined =>
+    this.#registry.isIdle
+      ? undefined
+      : async (event) => [await this.#registry.restore(event)].flat().reverse();
+
+  /** The same, with a filter on the types that events are handed out as. */
+  #restoreChosen(
+    accepts: ((event: StoredEvent) => boolean) | undefined,
+  ): () => Restore<StoredEvent> | undefined {
+    if (!accepts) return this.#restore;
+    return () => async (event) => [await this.#registry.restore(event)].flat().filter(accepts);
+  }
+
+  /** Reads the options of a read of the log. A type that was renamed is stored under other names too. */
+  #readLog<T extends string>(
+    options: ReadAllOptions<T> | undefined,
+  ): CheckedLogRead & { readonly accepts?: ((event: StoredEvent) => boolean) | undefined } {
+    const read = readLogRead(options);
+    const eventTypes = this.#registry.storedTypes(read.filter.eventTypes);
+    if (!eventTypes) return read;
+    const filter = { ...read.filter, eventTypes };
+    return { ...read, filter, chosen: compileFilter(filter), accepts: read.chosen };
+  }
 
   #read<T>(observed: Omit<ObservedRead, "namespace">, read: () => T | Promise<T>): T | Promise<T> {
     const telemetry = this.#telemetry();
@@ -503,15 +534,13 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   #iterate<T>(
     observed: Omit<ObservedRead, "namespace">,
     begin: () => AsyncIterable<readonly StoredEvent[]>,
-    limit: number,
-    signal: AbortSignal | undefined,
+    options: Pick<FlattenOptions<StoredEvent>, "limit" | "signal" | "restore">,
   ): AsyncIterable<T> {
     return {
       [Symbol.asyncIterator]: (): AsyncIterator<T> => {
         this.#assertOpen();
         const check = (): void => this.#assertOpen();
-        const options = { limit, signal, check, restore: this.#restore };
-        const items = flatten(begin(), options) as AsyncIterator<T>;
+        const items = flatten(begin(), { ...options, check }) as AsyncIterator<T>;
         const telemetry = this.#telemetry();
         return telemetry
           ? observeIteration(telemetry, { ...observed, namespace: this.namespace }, items)

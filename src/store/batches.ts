@@ -49,12 +49,14 @@ export function passing<T>(callback: ((value: T) => void) | undefined): ((value:
   });
 }
 
-/** Turns an item that was read into one that can be handed out. */
-export type Restore<T> = (item: T) => T | Promise<T>;
+/** Turns an item that was read into what can be handed out: one item, or a list of them. */
+export type Restore<T> = (item: T) => Restored<T> | Promise<Restored<T>>;
+
+type Restored<T> = T | readonly T[];
 
 /** What {@linkcode flatten} takes. */
 export interface FlattenOptions<T> {
-  /** The most items to hand out. @default {all} */
+  /** The most items to take: those of which nothing is handed out do not count. @default {all} */
   readonly limit?: number | undefined;
   /** Ends the iteration with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -82,37 +84,52 @@ export function flatten<T>(
   let batch: readonly T[] = [];
   let next = 0;
   let left = limit;
-  let done = limit === 0;
+  let isEnded = false;
   let restoring: Restore<T> | undefined;
+  /** What the last item was turned into, as far as it is not handed out. */
+  let rest: readonly T[] = [];
 
   const finish = async (): Promise<IteratorReturnResult<undefined>> => {
-    done = true;
-    batch = [];
+    isEnded = true;
+    batch = rest = [];
     await source?.return?.();
     return { done: true, value: undefined };
   };
 
   const take = (): T => {
-    if (--left === 0) done = true;
+    left--;
     return batch[next++]!;
   };
 
+  /** Whether an item is ready. */
+  const load = async (): Promise<boolean> => {
+    while (next >= batch.length) {
+      check?.();
+      source ??= batches[Symbol.asyncIterator]();
+      const result = await abortable(source.next(), signal);
+      if (result.done) return false;
+      batch = result.value;
+      next = 0;
+      restoring = restore?.();
+      signal?.throwIfAborted();
+    }
+    return true;
+  };
+
   const advance = async (): Promise<IteratorResult<T, undefined>> => {
-    if (done) return await finish();
     try {
       signal?.throwIfAborted();
-      while (next >= batch.length) {
-        check?.();
-        source ??= batches[Symbol.asyncIterator]();
-        const result = await abortable(source.next(), signal);
-        if (result.done) return await finish();
-        batch = result.value;
-        next = 0;
-        restoring = restore?.();
-        signal?.throwIfAborted();
+      while (rest.length === 0) {
+        if (isEnded || left === 0 || !await load()) return await finish();
+        const item = take();
+        const value = restoring ? await restoring(item) : item;
+        if (!isList(value)) return { done: false, value };
+        if (value.length === 0) left++;
+        if (!isEnded) rest = value;
       }
-      const value = take();
-      return { done: false, value: restoring ? await restoring(value) : value };
+      const [value, ...others] = rest;
+      rest = others;
+      return { done: false, value: value! };
     } catch (error) {
       await finish();
       throw error instanceof CallbackError ? error.cause : error;
@@ -120,7 +137,7 @@ export function flatten<T>(
   };
 
   let advancing: Promise<unknown> | undefined;
-  const isAtHand = (): boolean => next < batch.length && !done && !restoring && !signal?.aborted;
+  const isAtHand = (): boolean => next < batch.length && left > 0 && !restoring && !signal?.aborted;
   const iterator: AsyncIterableIterator<T> = {
     next(): Promise<IteratorResult<T, undefined>> {
       // Calls that are not awaited one by one take their turns, as they would with a generator.
@@ -139,6 +156,10 @@ export function flatten<T>(
     },
   };
   return withItemsAtHand(iterator, () => !advancing && isAtHand() ? take() : undefined);
+}
+
+function isList<T>(value: Restored<T>): value is readonly T[] {
+  return Array.isArray(value);
 }
 
 /** A promise that also rejects, with the signal's reason, when the signal fires. */

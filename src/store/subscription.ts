@@ -17,8 +17,8 @@ export interface LogSubscriptionOptions<T> {
   readonly select: (batch: LogBatch) => readonly T[];
   /** What brings items to the form in which they are delivered. */
   readonly restore: () => Restore<T> | undefined;
-  /** The place of a delivered item. */
-  readonly positionOf: (item: T) => string;
+  /** The place behind a delivered item; `undefined` if further items are of the same place. */
+  readonly positionOf: (item: T) => string | undefined;
   /** The position that it begins behind, if it begins behind one. */
   readonly position: string | undefined;
   /** The user's signal: the loop throws its reason. */
@@ -91,7 +91,7 @@ export class LogSubscription<T> implements Subscription<T> {
         if (this.#ended) return { done: true, value: undefined };
         const result = await this.#next(items);
         if (result.done) await this.close();
-        else this.#position = this.#options.positionOf(result.value);
+        else this.#position = this.#options.positionOf(result.value) ?? this.#position;
         return result;
       },
       return: async (): Promise<IteratorReturnResult<undefined>> => {
@@ -101,7 +101,7 @@ export class LogSubscription<T> implements Subscription<T> {
     };
     return withItemsAtHand(iterator, () => {
       const item = this.#ended ? undefined : take();
-      if (item !== undefined) this.#position = this.#options.positionOf(item);
+      if (item !== undefined) this.#position = this.#options.positionOf(item) ?? this.#position;
       return item;
     });
   }

@@ -25,6 +25,7 @@ import { readYourWrites } from "./cases/read_your_writes.ts";
 import { reading } from "./cases/reading.ts";
 import { replacing } from "./cases/replacing.ts";
 import { restoring } from "./cases/restoring.ts";
+import { renamed } from "./cases/renamed.ts";
 import { schemas } from "./cases/schemas.ts";
 import { snapshots } from "./cases/snapshots.ts";
 import { subscriptions } from "./cases/subscriptions.ts";
@@ -59,6 +60,7 @@ const THEMES: readonly Theme[] = [
   timestamps,
   options,
   schemas,
+  renamed,
   snapshots,
   concurrency,
   model,

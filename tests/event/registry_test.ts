@@ -36,6 +36,13 @@ Deno.test("EventRegistry refuses versions that are none, and upcasters that are 
   refused({ version: 2 }, "upcast");
   refused({ upcast: [() => 1] }, "upcast");
   refused({ version: 3, upcast: [() => 1] }, "upcast");
+  for (const renamedFrom of ["", "Placed", 5, [""], [undefined], new Proxy([], {})]) {
+    refused({ renamedFrom }, "renamedFrom");
+  }
+  assert.throws(
+    () => new EventRegistry({ Placed: { renamedFrom: "Ordered" }, Ordered: {} }),
+    (error) => error instanceof InvalidArgumentError && error.argument === "events.Ordered",
+  );
   assert(new EventRegistry({ Placed: undefined }).isEmpty);
 });
 
@@ -45,8 +52,8 @@ Deno.test("EventRegistry.restore() upcasts step by step, and hands out the very 
   });
   assert.equal(registry.versionOf("Placed"), 3);
   assert.equal(registry.versionOf("Other"), 1);
-  assert.equal((await registry.restore(stored(1))).data, 20);
-  assert.equal((await registry.restore(stored(2))).data, 10);
+  assert.equal([await registry.restore(stored(1))].flat()[0]!.data, 20);
+  assert.equal([await registry.restore(stored(2))].flat()[0]!.data, 10);
   const same = stored(3);
   assert.equal(registry.restore(same), same);
   assert.throws(

@@ -12,6 +12,7 @@ import { VersionConflictError } from "../../src/store/errors.ts";
 import { logOf as logOfStorage, MemoryBackend, type MemoryLog } from "../../src/store/memory/backend.ts";
 import { InMemoryEventStore, InMemoryStorage } from "../../src/store/memory/mod.ts";
 import { type EventStoreOptions, setUpStore } from "../../src/store/options.ts";
+import { rawLogOf } from "../../src/store/raw_log.ts";
 import type { Snapshot, SnapshotInput } from "../../src/store/snapshot.ts";
 import type { AppendOptions, ReadAllOptions, SaveOptions } from "../../src/store/types.ts";
 import type { BackendUnderTest, EventStoreHarness, StoreUnderTest } from "../../src/testing/mod.ts";
@@ -809,6 +810,27 @@ export const brokenStores: readonly BrokenStore[] = [
       "a version that the actor has not reached is refused",
       "a snapshot comes back as it was saved, frozen, and is no event",
       MODEL,
+    ],
+  },
+  {
+    defect: "chooses by the types that events are stored under",
+    harness: opens((options) =>
+      new class extends InMemoryEventStore {
+        override async *readAll(read: ReadAllOptions = {}): AsyncIterable<never> {
+          const { eventTypes } = read;
+          const stored = new Map<string, string>();
+          for await (const { position, eventType } of rawLogOf(this).read("start", undefined)) {
+            stored.set(position, eventType);
+          }
+          for await (const event of super.readAll(read)) {
+            if (!eventTypes || eventTypes.includes(stored.get(event.position)!)) yield event as never;
+          }
+        }
+      }(options)
+    ),
+    caughtBy: [
+      "a type that was renamed is read and chosen under its new name",
+      "a type that was split is read as several events, which share version, position and time",
     ],
   },
 ];

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { EventSchemaError, InvalidEventError, SchemaVersionError } from "../../event/errors.ts";
-import type { EventDefinition, SchemaResult, StandardSchema } from "../../event/registry.ts";
+import type { EventDefinition, SchemaResult, StandardSchema } from "../../event/definitions.ts";
 import type { CaseContext, Theme } from "../context.ts";
 import type { StoreUnderTest } from "../harness.ts";
 import { all, changesNothing, dataOf, happenedTo, refused, take, wholeLog } from "../support.ts";
