@@ -27,12 +27,27 @@ export async function* listActors(
 ): AsyncGenerator<ActorSummary> {
   const subject = log.layout.filter({ actorPrefix }) ?? log.layout.all;
   const last = await log.last(subject);
-  if (!last) return;
-  const consumer = log.consumer({ filterSubjects: [subject], lastOfEach: true });
+  if (!last && await log.hasNone(subject)) return;
+  const endSequence = last?.sequence ?? await log.lastSequence();
+  const consumer = log.consumer({
+    filterSubjects: [subject],
+    lastOfEach: true,
+    reportProgress: true,
+    endSequence,
+  });
   const seen = new Set<string>();
   try {
-    for (let sequence = 0; sequence < last.sequence;) {
-      for (const delivery of await consumer.read()) {
+    // The last commits may expire before they are delivered.
+    let sequence = 0;
+    let delivered = 0;
+    while (sequence < endSequence || (delivered < consumer.expected && consumer.pending > 0)) {
+      const deliveries = await consumer.read();
+      delivered += deliveries.length;
+      // Once something has expired, it is not known what was left out.
+      const isKnown = consumer.leftOut > 0 && !(log.expires && await log.firstSequence() > 1);
+      if (isKnown) throw leftOut(consumer.leftOut);
+      if (deliveries.length === 0 && consumer.position >= endSequence) return;
+      for (const delivery of deliveries) {
         ({ sequence } = delivery);
         const header = records.header(delivery);
         if (header instanceof DamagedHistoryError) throw header;
@@ -46,4 +61,8 @@ export async function* listActors(
   } finally {
     consumer.close();
   }
+}
+
+function leftOut(count: number): DamagedHistoryError {
+  return new DamagedHistoryError(`the latest commits of ${count} actor(s) cannot be read`, {});
 }

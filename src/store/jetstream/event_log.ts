@@ -13,8 +13,10 @@ import { FIRST_WAIT, LONGEST_WAIT, patiently } from "./failures.ts";
 import type { Layout } from "./layout.ts";
 import { OrderedConsumer, type OrderedConsumerOptions } from "./ordered_consumer.ts";
 import {
+  JetStreamApiError,
   type JetStreamRequests,
   type MessageQuery,
+  NoAnswerError,
   type StreamConfig,
   type StreamInfo,
   StreamNotFoundError,
@@ -46,6 +48,9 @@ const SHORTEST_ELECTION = 3_000;
 const TIME_TO_CATCH_UP = 2_000;
 /** A leader that is cut off notices it after 10 s (by the server's source), in milliseconds. */
 const LONGEST_DELUSION = 15_000;
+
+/** The status of a direct read that would find too many subjects. */
+const TOO_MANY_RESULTS = 413;
 
 /** How often to ask for a message that only some replicas have: each answer comes from one of them by chance. */
 const COPY_TRIES = 16;
@@ -152,6 +157,16 @@ export class EventLog {
     return messages.length === 0 && !isUnreadable;
   }
 
+  /** Whether nothing that a filter chooses is counted. */
+  async hasNone(filter: string): Promise<boolean> {
+    try {
+      return await this.#patiently(() => this.#answered(() => this.countsNone([filter])));
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === TOO_MANY_RESULTS) return false;
+      throw error;
+    }
+  }
+
   /** Whether another replica had a message that the leader lacked. */
   leaderLacks(sequence: number): boolean {
     return this.#lacking.has(sequence);
@@ -239,12 +254,15 @@ export class EventLog {
   }
 
   /** A reader of the stream in order. It ends with an error when the stream is gone or another one. */
-  consumer(options: Omit<OrderedConsumerOptions, "stream" | "check" | "patience">): OrderedConsumer {
+  consumer(options: Omit<OrderedConsumerOptions, "stream" | "patience">): OrderedConsumer {
     return new OrderedConsumer(this.#state, this.requests, {
       ...options,
       stream: this.layout.stream,
       patience: this.#patience,
-      check: () => this.assertSame(),
+      check: async (passed, last) => {
+        await this.assertSame();
+        await options.check?.(passed, last);
+      },
     });
   }
 
@@ -315,7 +333,7 @@ export class EventLog {
     const tries = this.#replicas > 1 ? COPY_TRIES : 2;
     for (let attempt = 1;; attempt++) {
       const { messages: [copy], isUnreadable } = await this.#patiently(
-        () => this.#found(() => this.requests.getLastOfSubjects(stream, [subject])),
+        () => this.#answered(() => this.requests.getLastOfSubjects(stream, [subject])),
         signal,
       );
       if (!copy && !isUnreadable) return undefined;
@@ -329,6 +347,16 @@ export class EventLog {
       throw new DamagedHistoryError("the server counts commits of it, and cannot read the last one", {
         actorId: this.layout.actorId(subject),
       });
+    }
+  }
+
+  /** Direct reads of a stream that does not exist find no responder, as during an election. */
+  async #answered<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof NoAnswerError && error.why === "no responders") await this.assertNotReplaced();
+      throw error;
     }
   }
 
@@ -346,6 +374,14 @@ export class EventLog {
     const message =
       `The leader of stream "${this.layout.stream}" lacks the message at sequence ${sequence}, which ` +
       "another replica has. Make another server the leader, and replace the damaged replica.";
+    this.#warn({ code: "replica-damaged", message });
+  }
+
+  /** Notes that a consumer skipped a message that is there: the server that it runs on lacks it. */
+  noteSkipped(sequence: number): void {
+    const message =
+      `A replica of stream "${this.layout.stream}" lacks the message at sequence ${sequence}, which ` +
+      "the leader has. Find it by comparing the servers' logs, and replace it.";
     this.#warn({ code: "replica-damaged", message });
   }
 

@@ -15,7 +15,8 @@ import {
   InvalidPositionError,
 } from "../errors.ts";
 import type { EventLog } from "./event_log.ts";
-import { missingBefore } from "./missing.ts";
+import type { Delivery } from "./delivery.ts";
+import { fetchSkipped, missingBefore } from "./missing.ts";
 import type { OrderedConsumer } from "./ordered_consumer.ts";
 import type { Records, StoredCommit } from "./record.ts";
 import type { MessageBytes, StoredMessage } from "./stored_message.ts";
@@ -38,9 +39,20 @@ const BACKWARD_BATCH = 128;
 const EVENTS_AT_ONCE = 128;
 
 /** The position of the log's last event. */
-export async function lastPosition({ log, records }: LogSources): Promise<string | undefined> {
+export async function lastPosition(sources: LogSources): Promise<string | undefined> {
+  const { log, records } = sources;
   const last = await log.last();
-  if (!last) return undefined;
+  if (last) return await positionUpTo(sources, last);
+  // A server that cannot read the last message says that there is none.
+  const { messages, last_seq } = (await log.info()).state;
+  if (messages === 0) return undefined;
+  const again = await log.last();
+  if (!again) throw gap(records, last_seq);
+  return await positionUpTo(sources, again);
+}
+
+/** The position of the last event up to a message. */
+async function positionUpTo({ log, records }: LogSources, last: StoredMessage): Promise<string | undefined> {
   log.saw(last.sequence);
   let messages: (StoredMessage | undefined)[] = [last];
   for (let sequence = last.sequence;;) {
@@ -60,62 +72,117 @@ export async function lastPosition({ log, records }: LogSources): Promise<string
 
 /** The log up to the end that it has now. */
 export async function* readLog(sources: LogSources, read: LogRead): AsyncGenerator<LogBatch> {
-  const { log, records, heartbeat } = sources;
+  const { log, heartbeat } = sources;
   const { after, filter } = read;
   if (after === "end") return;
+  const seen = log.highest;
   const start = await findStart(sources, read);
   const subject = log.layout.filter(filter);
-  const end = (subject === undefined ? start.last : await log.last(subject))?.sequence ?? 0;
-  if (end < start.sequence) return;
-  const consumer = log.consumer({ ...narrowed(subject), startSequence: start.sequence, heartbeat });
-  try {
-    const reading = new LogReading(sources, read, start, subject !== undefined);
-    while (reading.sequence < end) {
-      const messages = await arrival(consumer.read(), heartbeat, async () => {
-        // What was still to come may expire while it is waited for, and then never comes.
-        return log.expires && await log.firstSequence() > end;
-      });
-      if (!messages) {
-        if (after !== "first-kept") reading.report(truncated(records, await log.first()));
-        return;
-      }
-      const behind = messages.findIndex(({ sequence }) => sequence > end);
-      yield* reading.take(behind < 0 ? messages : messages.slice(0, behind));
-      if (behind >= 0) {
-        if (reading.sequence < end) reading.report(gap(records, reading.sequence + 1));
-        return;
-      }
+  const reading = new LogReading(sources, read, start, subject !== undefined);
+  const end = subject === undefined ? start.lastSequence : await endOfFilter(log, subject, start);
+  if (end >= start.sequence) {
+    const { sequence: startSequence } = start;
+    const options = {
+      ...narrowed(subject),
+      startSequence,
+      heartbeat,
+      reportProgress: true,
+      endSequence: end,
+    };
+    const consumer = log.consumer(options);
+    try {
+      yield* readUpTo(consumer, reading, end, after === "first-kept");
+      if (subject !== undefined) await reading.checkLeftOut(consumer);
+    } finally {
+      consumer.close();
     }
-  } finally {
-    consumer.close();
+  }
+  if (start.lastSequence < seen) reading.report(lostEnd(sources, start.lastSequence, seen));
+}
+
+/** What a consumer delivers up to a sequence. */
+async function* readUpTo(
+  consumer: OrderedConsumer,
+  reading: LogReading,
+  end: number,
+  mayBeginLater: boolean,
+): AsyncGenerator<LogBatch> {
+  while (reading.sequence < end) {
+    const messages = await consumer.read();
+    const behind = messages.findIndex(({ sequence }) => sequence > end);
+    const upTo = behind < 0 ? messages : messages.slice(0, behind);
+    reading.delivered += messages.length;
+    yield* reading.take(upTo);
+    if (behind < 0 && consumer.position < end) continue;
+    // What was still to come has expired while it was waited for, or it is lost.
+    if (reading.sequence < end) yield* reading.skipTo(end + 1, mayBeginLater);
+    return;
   }
 }
 
-/** What arrives; nothing once it is certain, which is asked now and then, that nothing will. */
-async function arrival<T>(
-  arriving: Promise<T>,
-  interval: number,
-  isVain: () => Promise<boolean>,
-): Promise<T | undefined> {
-  for (;;) {
-    const { promise, resolve } = Promise.withResolvers<"late">();
-    const timer = setTimeout(resolve, interval, "late");
-    const first = await Promise.race([arriving, promise]).finally(() => clearTimeout(timer));
-    if (first !== "late") return first as T;
-    if (await isVain()) return undefined;
-  }
+/** The sequence up to which what a filter chooses is read. */
+async function endOfFilter(log: EventLog, subject: string, { lastSequence }: Start): Promise<number> {
+  const last = await log.last(subject);
+  if (last) return last.sequence;
+  return await log.hasNone(subject) ? 0 : lastSequence;
+}
+
+function lostEnd({ records }: LogSources, end: number, seen: number): DamagedHistoryError {
+  return new DamagedHistoryError(
+    `the log ends at sequence ${end}, and this store has seen sequence ${seen}`,
+    {
+      position: records.placeOf(end + 1, undefined),
+    },
+  );
+}
+
+/**
+ * Checks that a reader that begins again goes on where it was: the stream may have been restored to an earlier state
+ * meanwhile, and what comes next may have expired.
+ *
+ * @param passed The sequence that the reader has come to.
+ * @param last The last message that it took.
+ */
+async function assertContinues(
+  sources: LogSources,
+  passed: number,
+  last: Delivery | undefined,
+): Promise<void> {
+  const { log, records } = sources;
+  const { lastSequence } = await endOf(log, (lastSequence) => lastSequence < passed);
+  if (lastSequence < passed) throw lostEnd(sources, lastSequence, passed);
+  const first = await log.first();
+  const kept = first?.sequence ?? lastSequence + 1;
+  if (kept > passed + 1) throw log.expires ? truncated(records, first) : gap(records, passed + 1);
+  if (!last || last.sequence < kept) return;
+  const stored = await log.at(last.sequence);
+  if (!stored || isSame(records, stored, last)) return;
+  throw new DamagedHistoryError(
+    "another commit is stored in the place of one that was read: the log was restored",
+    {
+      position: records.placeOf(last.sequence, stored),
+    },
+  );
+}
+
+function isSame(records: Records, a: MessageBytes, b: MessageBytes): boolean {
+  const [one, other] = [records.header(a), records.header(b)];
+  if (one instanceof DamagedHistoryError || other instanceof DamagedHistoryError) return true; // told where it is read
+  return one.checksum === other.checksum;
 }
 
 /** The log, and then what comes. */
 export async function* followLog(sources: LogSources, follow: LogFollow): AsyncGenerator<LogBatch> {
   const { log, records, heartbeat } = sources;
   const { after, filter, onReady, signal } = follow;
+  const seen = log.highest;
   let start: Start;
   let position: string | undefined;
   if (after === "end") {
-    const last = await log.last();
-    position = await lastPosition(sources);
-    start = { sequence: (last?.sequence ?? 0) + 1, after: undefined, last, fromStart: false };
+    const { last, lastSequence } = await endOf(log, () => false);
+    // Of the very message behind which it begins: others write meanwhile.
+    position = last && await positionUpTo(sources, last);
+    start = { sequence: lastSequence + 1, after: undefined, lastSequence, fromStart: false };
   } else start = await findStart(sources, follow);
   if (signal.aborted) return;
   const subject = log.layout.filter(filter);
@@ -123,7 +190,9 @@ export async function* followLog(sources: LogSources, follow: LogFollow): AsyncG
     ...narrowed(subject),
     startSequence: start.sequence,
     heartbeat,
-    reportProgress: subject !== undefined,
+    reportProgress: true,
+    endSequence: start.lastSequence,
+    check: (passed, last) => assertContinues(sources, passed, last),
   });
   const close = (): void => consumer.close();
   signal.addEventListener("abort", close, { once: true });
@@ -131,10 +200,14 @@ export async function* followLog(sources: LogSources, follow: LogFollow): AsyncG
     await consumer.start();
     onReady(position);
     const reading = new LogReading(sources, follow, start, subject !== undefined);
+    if (start.lastSequence < seen) reading.report(lostEnd(sources, start.lastSequence, seen));
     while (!consumer.isClosed) {
       const messages = await consumer.read();
       if (messages.length > 0) yield* reading.take(messages);
-      else if (!consumer.isClosed) yield* progress(sources, consumer, reading);
+      if (subject !== undefined) await reading.reportLeftOut(consumer);
+      if (messages.length > 0 || consumer.isClosed) continue;
+      if (subject !== undefined) yield* progress(sources, consumer, reading);
+      else if (consumer.position > reading.sequence) yield* reading.skipTo(consumer.position + 1, false);
     }
   } finally {
     signal.removeEventListener("abort", close);
@@ -162,8 +235,8 @@ interface Start {
   readonly sequence: number;
   /** Events up to this position are left out. */
   readonly after: string | undefined;
-  /** The last message of the log when the read began. */
-  readonly last: StoredMessage | undefined;
+  /** The last sequence of the log when the read began, also of a message that has expired or cannot be read. */
+  readonly lastSequence: number;
   /** Whether the read begins with the very first commit of the log. */
   readonly fromStart: boolean;
 }
@@ -226,7 +299,7 @@ async function findStart(sources: LogSources, { after }: Pick<LogRead, "after">)
       if (log.expires) throw truncated(records, first);
       throw gap(records, place.sequence + 1);
     }
-    return { sequence: Math.max(place.sequence, kept), after, last, fromStart: false };
+    return { sequence: Math.max(place.sequence, kept), after, lastSequence, fromStart: false };
   }
   const sequence = first?.sequence ?? lastSequence + 1;
   if (after === "start") {
@@ -234,7 +307,7 @@ async function findStart(sources: LogSources, { after }: Pick<LogRead, "after">)
       throw log.expires ? truncated(records, first) : gap(records, 1);
     }
   }
-  return { sequence, after: undefined, last, fromStart: after === "start" };
+  return { sequence, after: undefined, lastSequence, fromStart: after === "start" };
 }
 
 function truncated(records: Records, first: StoredMessage | undefined): HistoryTruncatedError {
@@ -260,6 +333,10 @@ class LogReading {
   readonly #after: string | undefined;
   readonly #filtered: boolean;
   readonly #chains: LogChains<StoredCommit>;
+  /** How many messages a consumer has delivered to it. */
+  delivered = 0;
+  /** How many messages that were left out it has reported. */
+  #leftOut = 0;
   /** The last commit that was read. */
   #last: StoredCommit | undefined;
   #position: string | undefined;
@@ -291,8 +368,12 @@ class LogReading {
     let events: StoredEvent[] = [];
     for (let index = 0; index < messages.length; index++) {
       const message = messages[index]!;
-      let missing: HistoryFault | undefined;
-      if (message.sequence !== this.sequence + 1 && !this.#filtered) missing = await this.#missing(message);
+      let missing = false;
+      if (message.sequence !== this.sequence + 1 && !this.#filtered) {
+        if (events.length > 0) yield this.#batch(events);
+        events = [];
+        missing = yield* this.skipTo(message.sequence, false);
+      }
       this.sequence = message.sequence;
       const commit = records.read(message, runs.of(index));
       let fault: HistoryFault | undefined;
@@ -302,10 +383,9 @@ class LogReading {
         // What was forgotten was there, or its sequence would have been missed.
         if (broken && broken !== "forgotten" && !missing) fault = await missingBefore(log, commit, broken);
       }
-      if (missing || fault) {
+      if (fault) {
         if (events.length > 0) yield this.#batch(events);
         events = [];
-        this.#reportUnlessBefore(missing);
         this.#reportUnlessBefore(fault);
       }
       if (commit instanceof DamagedHistoryError) continue;
@@ -317,7 +397,74 @@ class LogReading {
         events = [];
       }
     }
+    log.saw(this.sequence);
     if (messages.length > 0) yield this.#batch(events);
+  }
+
+  /**
+   * Goes on to a sequence without what was delivered before it: takes what the leader has of it, and reports the rest.
+   *
+   * @param mayBeginLater Whether what has expired is none of the reader's matter.
+   * @returns Whether something is missing.
+   */
+  async *skipTo(end: number, mayBeginLater: boolean): AsyncGenerator<LogBatch, boolean> {
+    const { log, records } = this.#sources;
+    if (log.expires) {
+      const first = await log.first();
+      const kept = Math.min(end, first?.sequence ?? Infinity);
+      if (this.sequence + 1 < kept) {
+        if (!mayBeginLater) this.#reportUnlessBefore(truncated(records, first));
+        this.sequence = kept - 1;
+        if (kept === end) return true;
+      }
+    }
+    let isMissing = false;
+    if (this.#filtered) return isMissing;
+    for await (const found of fetchSkipped(log, this.sequence + 1, end)) {
+      if (!("count" in found)) {
+        this.#warnOfSkipped(found);
+        yield* this.take([found]);
+        continue;
+      }
+      isMissing = true;
+      this.sequence = found.from + found.count - 1;
+      this.#reportUnlessBefore(
+        new DamagedHistoryError(`${found.count} commit(s) are missing from the log`, {
+          position: records.placeOf(found.from, undefined),
+        }),
+      );
+    }
+    return isMissing;
+  }
+
+  /** Holds what a filtered reader was delivered against what the server counted when it began. */
+  async checkLeftOut(consumer: OrderedConsumer): Promise<void> {
+    // It rests at its end within a heartbeat, or delivers what was stored meanwhile.
+    while (this.delivered < consumer.expected && consumer.pending > 0 && consumer.leftOut === 0) {
+      const messages = await consumer.read();
+      this.delivered += messages.length;
+      if (messages.length === 0 && consumer.leftOut === 0) return;
+    }
+    await this.reportLeftOut(consumer);
+  }
+
+  /** Reports messages that the server counts and has not delivered. */
+  async reportLeftOut({ leftOut }: OrderedConsumer): Promise<void> {
+    const count = leftOut - this.#leftOut;
+    if (count <= 0) return;
+    this.#leftOut = leftOut;
+    const { log, records } = this.#sources;
+    const first = log.expires ? await log.first() : undefined;
+    if (log.expires && (first?.sequence ?? Infinity) > 1) return;
+    this.report(
+      new DamagedHistoryError(`${count} commit(s) that the server counts are missing from what it delivers`, {
+        position: records.placeOf(this.sequence, undefined),
+      }),
+    );
+  }
+
+  #warnOfSkipped({ sequence }: StoredMessage): void {
+    this.#sources.log.noteSkipped(sequence);
   }
 
   /** Reports a fault that does not lie in what was read before the position to begin behind. */
@@ -336,18 +483,5 @@ class LogReading {
     this.#position = events.at(-1)?.position ?? this.#position ??
       (this.#last ? records.endOf(this.#last) : records.placeOf(this.sequence, undefined));
     return { events, position: this.#position };
-  }
-
-  /** Sequences are missing before a message. */
-  async #missing(message: MessageBytes): Promise<HistoryFault> {
-    const { log, records } = this.#sources;
-    const first = await log.first();
-    const lost = this.sequence + 1;
-    if (log.expires && lost < (first?.sequence ?? Infinity)) return truncated(records, first);
-    const fault = gap(records, lost);
-    const count = message.sequence - lost;
-    return new DamagedHistoryError(`${count} commit(s) are missing from the log`, {
-      position: fault.position,
-    });
   }
 }

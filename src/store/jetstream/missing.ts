@@ -8,6 +8,7 @@ import type { DamagedHistoryError, HistoryFault } from "../errors.ts";
 import { HistoryTruncatedError } from "../errors.ts";
 import type { EventLog } from "./event_log.ts";
 import type { StoredCommit } from "./record.ts";
+import type { StoredMessage } from "./stored_message.ts";
 
 /**
  * The fault of a commit whose predecessor was not found.
@@ -29,4 +30,42 @@ export async function missingBefore(
     firstVersion: first?.version ?? previousVersion + 1,
     firstPosition: first?.position,
   });
+}
+
+/** How many sequences of a gap are fetched at once. */
+const GAP_BATCH = 256;
+
+/** Sequences that no replica has. */
+export interface Gap {
+  /** The first of them. */
+  readonly from: number;
+  /** How many they are. */
+  readonly count: number;
+}
+
+/**
+ * What is stored at sequences that a consumer skipped: its server may lack what the leader has.
+ *
+ * @param from The first sequence.
+ * @param end The one behind the last.
+ */
+export async function* fetchSkipped(
+  log: EventLog,
+  from: number,
+  end: number,
+): AsyncGenerator<StoredMessage | Gap> {
+  let lost = from;
+  for (let next = from; next < end; next += GAP_BATCH) {
+    const count = Math.min(GAP_BATCH, end - next);
+    const messages = await log.all(Array.from({ length: count }, (_, index) => next + index));
+    for (const message of messages) {
+      if (!message) continue;
+      if (message.sequence > lost) yield { from: lost, count: message.sequence - lost };
+      yield message;
+      lost = message.sequence + 1;
+    }
+    // Where so many are missing in a row, the rest is not asked for one by one.
+    if (lost <= next) break;
+  }
+  if (lost < end) yield { from: lost, count: end - lost };
 }

@@ -41,12 +41,15 @@ export interface OrderedConsumerOptions {
   /** Whether only the last message of each subject is delivered. @default {false} */
   readonly lastOfEach?: boolean;
   /**
-   * Whether a read also returns, with nothing, when the position has moved past messages that the filter left out; the
+   * Whether a read also returns, with nothing, when the position has moved past messages that the filter left out, or
+   * when messages are known to be left out; the
    * server says so once a heartbeat. @default {false}
    */
   readonly reportProgress?: boolean;
   /** Called before the consumer is created anew, to see that the stream is still the same one; what it throws ends the reading. */
-  readonly check?: () => Promise<void>;
+  readonly check?: (passed: number, last: Delivery | undefined) => Promise<void>;
+  /** A sequence that the stream has reached: before it, the consumer is not at its end when it rests. @default {0} */
+  readonly endSequence?: number;
   /** How long the first consumer may wait for a leader or an answer, in milliseconds. @default {0} */
   readonly patience?: number;
 }
@@ -58,6 +61,7 @@ const DEFAULT_MAX_BUFFERED_BYTES = 4 * 1_024 * 1_024;
 /** How long the server keeps a consumer whose reader went away without deleting it. */
 const INACTIVE_THRESHOLD_MS = 30_000;
 
+const FIRST_GENERATION = 1;
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1_000;
 const NANOSECONDS = 1_000_000;
@@ -86,6 +90,13 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   /** What the reader knows of that. */
   #reported: number;
   #consumerSequence = 0;
+  /** The last message that it took. */
+  #last: Delivery | undefined;
+  /** How many messages are still to be delivered, as the server counts them. */
+  #pending = 0;
+  #expected = 0;
+  #leftOut = 0;
+  #reportedLeftOut = 0;
   /** Tells the messages of an older consumer from those of the present one. */
   #generation = 0;
   #name = "";
@@ -131,6 +142,24 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     return next ? next.sequence - 1 : this.#passed;
   }
 
+  /** How many messages the first consumer was to deliver, as the server counts them; known once it has started. */
+  get expected(): number {
+    return this.#expected;
+  }
+
+  /** How many messages are still to be delivered, as the server counted them when it sent the last one. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /**
+   * How many messages the server counts and did not deliver, as far as is known: they have expired meanwhile, or they
+   * cannot be read. It is known whenever the consumer rests at its end.
+   */
+  get leftOut(): number {
+    return this.#leftOut;
+  }
+
   /** Whether it was closed. */
   get isClosed(): boolean {
     return this.#closed;
@@ -166,13 +195,15 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     const { reportProgress = false } = this.#options;
     while (this.#buffer.length === 0) {
       if (this.#failure) throw this.#failure.error;
-      if (this.#closed || (reportProgress && this.#passed > this.#reported)) break;
+      const hasProgress = this.#passed > this.#reported || this.#leftOut > this.#reportedLeftOut;
+      if (this.#closed || (reportProgress && hasProgress)) break;
       this.#reader ??= Promise.withResolvers();
       await this.#reader.promise;
     }
     const messages = this.#buffer;
     this.#buffer = [];
     this.#reported = this.#passed;
+    this.#reportedLeftOut = this.#leftOut;
     this.#takenBytes = this.#bufferedBytes;
     this.#bufferedBytes = 0;
     this.#answerFlowControl();
@@ -263,7 +294,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
 
   async #recreate(generation: number): Promise<void> {
     try {
-      await this.#options.check?.();
+      await this.#options.check?.(this.#passed, this.#last);
       if (generation !== this.#generation || this.#closed) return;
       await this.#create(generation);
       this.#retryDelay = FIRST_RETRY_MS;
@@ -292,7 +323,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
       },
     });
     const [first] = filterSubjects;
-    await this.#requests.createConsumer(stream, {
+    const { num_pending } = await this.#requests.createConsumer(stream, {
       name: this.#name,
       deliver_subject: inbox,
       ack_policy: "none",
@@ -311,6 +342,9 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
         ? { filter_subject: first }
         : { filter_subjects: filterSubjects }),
     });
+    if (generation !== this.#generation) return;
+    if (generation === FIRST_GENERATION) this.#expected = num_pending;
+    if (this.#consumerSequence === 0) this.#pending = num_pending;
   }
 
   #take(message: NatsMessage): void {
@@ -322,8 +356,10 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
       return this.#reset(`skipped from ${this.#consumerSequence} to ${delivery.consumerSequence}`);
     }
     this.#consumerSequence = delivery.consumerSequence;
+    this.#pending = delivery.pending;
     if (delivery.sequence <= this.#passed) return; // of last messages, a new consumer begins with the first one again
     this.#passed = delivery.sequence;
+    this.#last = delivery;
     this.#buffer.push(delivery);
     this.#bufferedBytes += delivery.bytes.length + OVERHEAD_BYTES;
     this.#wake();
@@ -348,8 +384,14 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
       return this.#reset(`heartbeat at ${lastOfConsumer}, received ${this.#consumerSequence}`);
     }
     // Everything that matches up to here has arrived: the filter left out the rest.
+    const lastOfStream = Number(header(LAST_OF_STREAM) || 0);
+    if (!flowControl && this.#pending > 0 && lastOfStream >= Math.max(1, this.#options.endSequence ?? 0)) {
+      this.#leftOut += this.#pending;
+      this.#pending = 0;
+      this.#wake();
+    }
     if (this.#buffer.length === 0) {
-      this.#passed = Math.max(this.#passed, Number(header(LAST_OF_STREAM) || 0));
+      this.#passed = Math.max(this.#passed, lastOfStream);
       if (this.#options.reportProgress && this.#passed > this.#reported) this.#wake();
     }
   }

@@ -13,7 +13,8 @@ import type { VerifyOptions } from "../types.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Heads } from "./heads.ts";
 import { NO_ACTOR } from "./layout.ts";
-import type { Records, StoredCommit } from "./record.ts";
+import { fetchSkipped } from "./missing.ts";
+import type { OrFault, Records, StoredCommit } from "./record.ts";
 
 /** What a verification works with. */
 export interface VerifySources {
@@ -63,8 +64,8 @@ class Verification {
     const first = await log.first();
     this.#firstSequence = first?.sequence ?? Infinity;
     if (first && first.sequence > 1 && !log.expires) this.#gap(1, first.sequence);
-    if (first && last) await this.#read(first.sequence, last.sequence);
-    const end = last?.sequence ?? 0;
+    const end = last?.sequence ?? (await log.info()).state.last_seq;
+    if (first) await this.#read(first.sequence, end);
     if (end < seen.highest && !(log.expires && !last)) {
       this.#faults.push(
         new DamagedHistoryError("the log ends before a commit that this store has seen", {
@@ -91,27 +92,49 @@ class Verification {
   async #read(from: number, to: number): Promise<void> {
     const { log, records } = this.#sources;
     const { signal, onProgress } = this.#options;
-    const consumer = log.consumer({ startSequence: from });
+    const consumer = log.consumer({ startSequence: from, reportProgress: true, endSequence: to });
     try {
       for (let sequence = from - 1; sequence < to;) {
         const deliveries = await consumer.read();
         for (const delivery of deliveries) {
           if (delivery.sequence !== sequence + 1) {
-            this.#gap(sequence + 1, Math.min(delivery.sequence, to + 1));
+            await this.#skip(sequence + 1, Math.min(delivery.sequence, to + 1));
           }
           ({ sequence } = delivery);
           if (sequence > to) break;
-          const commit = records.read(delivery);
-          if (!(commit instanceof DamagedHistoryError) && commit.actorId === NO_ACTOR) continue;
-          this.#commits++;
-          if (commit instanceof DamagedHistoryError) this.#faults.push(commit);
-          else this.#accept(commit);
+          this.#take(records.read(delivery));
+        }
+        // The last ones cannot be read, or have expired meanwhile.
+        if (sequence < to && consumer.position >= to) {
+          await this.#skip(sequence + 1, to + 1);
+          sequence = to;
         }
         signal?.throwIfAborted();
         onProgress?.({ commits: this.#commits, events: this.#events });
       }
     } finally {
       consumer.close();
+    }
+  }
+
+  #take(commit: OrFault<StoredCommit>): void {
+    if (!(commit instanceof DamagedHistoryError) && commit.actorId === NO_ACTOR) return;
+    this.#commits++;
+    if (commit instanceof DamagedHistoryError) this.#faults.push(commit);
+    else this.#accept(commit);
+  }
+
+  /** Takes what the leader has of messages that the consumer skipped. */
+  async #skip(from: number, end: number): Promise<void> {
+    const { log, records } = this.#sources;
+    if (log.expires) this.#firstSequence = await log.firstSequence();
+    const kept = log.expires ? Math.max(from, Math.min(end, this.#firstSequence)) : from;
+    for await (const found of fetchSkipped(log, kept, end)) {
+      if ("count" in found) this.#gap(found.from, found.from + found.count);
+      else {
+        log.noteSkipped(found.sequence);
+        this.#take(records.read(found));
+      }
     }
   }
 

@@ -293,9 +293,11 @@ export class Writer {
     const { heads } = this.#setup;
     const actorIds = [...write.parts.map(({ part }) => part.actorId), ...write.conditions.map(actorIdOf)];
     const read = async (actorIds: readonly string[]): Promise<void> => {
-      await Promise.all(actorIds.map(async (actorId) => {
+      // All of them end before one fails: nothing goes on behind the answer.
+      const reads = await Promise.allSettled(actorIds.map(async (actorId) => {
         fresh.set(actorId, await heads.read(actorId, write.ending));
       }));
+      for (const read of reads) if (read.status === "rejected") throw read.reason;
     };
     const headOf = (actorId: string): Head | undefined => {
       const head = heads.cached(actorId);

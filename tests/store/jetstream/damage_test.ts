@@ -221,3 +221,111 @@ Deno.test("an actor whose latest commit cannot be read is damaged, and takes no 
   assert.deepEqual(versions, [1, 2, 3, 4]);
   assert.equal(faults.length, 1);
 });
+
+Deno.test("filtered reads, subscriptions and listings leave no damaged commit out in silence", async () => {
+  for (const damaged of ["marker-3-", "marker-5-", "marker-other-"]) {
+    await using server = await startNatsServer();
+    {
+      await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
+      for (let index = 1; index <= 5; index++) {
+        await store.append(`order.${index}`, [event(`marker-${index}-`)], { expectedVersion: 0 });
+      }
+      await store.append("other", [event("marker-other-")], { expectedVersion: 0 });
+    }
+    await server.shutdown();
+    await flip((await files(server)).blocks[0]!, damaged);
+    await server.restart();
+    await using store = await JetStreamEventStore.open(server.url, { heartbeat: 200 });
+    const filter = { actorPrefix: damaged === "marker-other-" ? "oth" : "order." };
+    await assert.rejects(Array.fromAsync(store.readAll(filter)), DamagedHistoryError);
+    await assert.rejects(Array.fromAsync(store.readAll()), DamagedHistoryError);
+    await assert.rejects(Array.fromAsync(store.subscribe(filter)), DamagedHistoryError);
+    await assert.rejects(Array.fromAsync(store.listActors(filter)), DamagedHistoryError);
+    await assert.rejects(Array.fromAsync(store.listActors()), DamagedHistoryError);
+    if (damaged === "marker-other-") await assert.rejects(store.getLastPosition(), DamagedHistoryError);
+    assert.equal((await store.verify()).ok, false);
+    const faults: HistoryFault[] = [];
+    const events = await Array.fromAsync(
+      store.readAll({ ...filter, onDamage: (fault) => faults.push(fault) }),
+    );
+    assert.equal(events.length, damaged === "marker-other-" ? 0 : 4);
+    assert.equal(faults.length, 1);
+    // What the filter does not choose is no matter of a read.
+    const rest = damaged === "marker-other-" ? { actorPrefix: "order." } : { actorId: "other" };
+    assert((await Array.fromAsync(store.readAll(rest))).length > 0);
+    assert.deepEqual(await Array.fromAsync(store.readAll({ actorPrefix: "none." })), []);
+  }
+});
+
+Deno.test("a log that comes back without its end is damaged to stores and subscriptions that have seen it", async () => {
+  await using server = await startNatsServer();
+  const options = {
+    retention: "forever",
+    heartbeat: 200,
+    connect: { client: { reconnectTimeWait: 20 } },
+  } as const;
+  await using store = await JetStreamEventStore.open(server.url, options);
+  const append = (store: JetStreamEventStore, count: number): Promise<unknown> => {
+    const saves = Array.from({ length: count }, () => crypto.randomUUID()).map((actorId) => {
+      return store.append(actorId, [event(1)], { expectedVersion: 0 });
+    });
+    return Promise.all(saves);
+  };
+  await append(store, 20);
+  await server.shutdown();
+  const backup = await Deno.makeTempDir();
+  try {
+    const copy = async (from: string, to: string): Promise<void> => {
+      const { success } = await new Deno.Command("cp", { args: ["-a", `${from}/.`, to] }).output();
+      assert(success);
+    };
+    await copy(server.storageFolder, backup);
+    await server.restart();
+    const subscriptions = [
+      store.subscribe(),
+      store.subscribe({ actorPrefix: "" }),
+      store.subscribe({ after: "end" }),
+    ];
+    await until(() => append(store, 1).then(() => true, () => false), "the connection");
+    await append(store, 9);
+    const ends = subscriptions.map((subscription) => Array.fromAsync(subscription).catch((error) => error));
+    await until(() => subscriptions.every(({ position }) => position !== undefined), "the subscriptions");
+    await server.shutdown();
+    await Deno.remove(server.storageFolder, { recursive: true });
+    await Deno.mkdir(server.storageFolder, { recursive: true });
+    await copy(backup, server.storageFolder);
+    await server.restart();
+    for (const end of ends) assert(await end instanceof DamagedHistoryError);
+    const isDamaged = (error: unknown): boolean =>
+      error instanceof DamagedHistoryError && /ends at sequence 20/.test(error.message);
+    await assert.rejects(Array.fromAsync(store.readAll()), isDamaged);
+    await assert.rejects(Array.fromAsync(store.subscribe()), isDamaged);
+  } finally {
+    await Deno.remove(backup, { recursive: true });
+  }
+});
+
+Deno.test('subscribe({ after: "end" }) reports the position behind which it begins, also while others write', async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
+  const ending = new AbortController();
+  const writing = (async () => {
+    for (let count = 0; !ending.signal.aborted; count++) {
+      await store.append(`a-${count % 50}`, [event(count)], { expectedVersion: "any" });
+    }
+  })();
+  try {
+    for (let round = 0; round < 30; round++) {
+      await using subscription = store.subscribe({ after: "end" });
+      await subscription.ready;
+      const position = subscription.position ?? "";
+      for await (const event of subscription) {
+        assert(event.position > position);
+        break;
+      }
+    }
+  } finally {
+    ending.abort();
+    await writing;
+  }
+});

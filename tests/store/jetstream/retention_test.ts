@@ -9,6 +9,7 @@ import {
   VersionConflictError,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
+import { startProxy } from "../../support/proxy.ts";
 import { client, sleep, until } from "./support.ts";
 
 const RETENTION = 2_000;
@@ -182,4 +183,45 @@ Deno.test("an operator's sweep remembers each actor in the oldest tenth of the r
   await until(async () => (await Array.fromAsync(store.readAll({ after: "first-kept" }))).length === 0);
   await using other = await JetStreamEventStore.open(server.url);
   for (let index = 0; index < 20; index++) assert.equal(await other.getLatestVersion(`a-${index}`), 1);
+});
+
+Deno.test("a filtered subscription that was away for longer than the retention ends as truncated", async () => {
+  await using server = await startNatsServer();
+  await using proxy = startProxy(server.url);
+  await using writer = await JetStreamEventStore.open(server.url, { retention: RETENTION });
+  await using store = await JetStreamEventStore.open(proxy.url);
+  const subscription = store.subscribe({ actorPrefix: "order." });
+  await subscription.ready;
+  const end = Array.fromAsync(subscription).catch((error) => error);
+  await writer.append("order.1", [event(1)], { expectedVersion: 0 });
+  await until(() => subscription.position !== undefined, "the first event");
+  await proxy.cut();
+  await writer.append("order.2", [event(2)], { expectedVersion: 0 });
+  await sleep(RETENTION * 1.6);
+  await writer.append("order.3", [event(3)], { expectedVersion: 0 });
+  proxy.resume();
+  assert(await end instanceof HistoryTruncatedError);
+});
+
+Deno.test("listActors() and verify() end if the last commit expires before it is delivered", async () => {
+  await using server = await startNatsServer();
+  await using proxy = startProxy(server.url);
+  for (const call of ["listActors", "verify"] as const) {
+    const options = { namespace: call, retention: 1_500, answerTimeout: 700 };
+    await using store = await JetStreamEventStore.open(proxy.url, options);
+    await store.append("order", [event(1)], { expectedVersion: 0 });
+    await sleep(1_200);
+    let isDelayed = false;
+    proxy.filter({
+      toServer: ({ subject }) => {
+        const isFirst = !isDelayed && subject?.includes("CONSUMER.CREATE") === true;
+        isDelayed ||= isFirst;
+        return isFirst;
+      },
+    });
+    if (call === "verify") assert.equal((await store.verify()).ok, true);
+    else assert.deepEqual(await Array.fromAsync(store.listActors()), []);
+    assert(isDelayed);
+    proxy.resume();
+  }
 });
