@@ -462,7 +462,11 @@ export class StoreClosedError extends AetherError {
 
   /** Says so. */
   constructor(options?: ErrorOptions) {
-    super("The event store is closed: open it again, or close it later", options);
+    super(
+      "The event store is closed. A store that is declared with `await using` at the top level of a program is closed " +
+        "when the module has run: in a server, declare it with `const`, and close it when the server shuts down",
+      options,
+    );
   }
 }
 

@@ -53,6 +53,7 @@ export type {
 } from "./harness.ts";
 export {
   type ActorEvent,
+  type Asserted,
   type DeciderHistory,
   type DeciderOutcome,
   type DeciderSpecification,

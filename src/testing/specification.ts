@@ -4,7 +4,9 @@
  * @module
  */
 
-import { deepStrictEqual, fail } from "node:assert/strict";
+import { AssertionError, deepStrictEqual, fail } from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
+import { type DraftContext, draftEvent } from "../event/draft.ts";
 import { newEventId } from "../event/id.ts";
 import type { Event, NewEvent } from "../event/types.ts";
 import { projectOnce } from "../projection/once.ts";
@@ -15,13 +17,26 @@ import { InMemoryEventStore } from "../store/memory/mod.ts";
 import type { EventStore } from "../store/types.ts";
 import { untyped } from "../projection/untyped_store.ts";
 
-/** What followed when a command came to an actor with a history. */
+/**
+ * What an assertion returns: the outcome, for the next assertion. It is also a valid result of a function that returns
+ * nothing, so that a whole specification can be the body of a test:
+ * `Deno.test("...", () => specifyDecider(account).given([]).when(command).thenEvents([]))`.
+ *
+ * @typeParam T The outcome.
+ */
+export type Asserted<T> = T & void;
+
+/** The outcome of a command for an actor with a history. At least one assertion must follow in the same turn of the event loop. */
 export interface DeciderOutcome<S, E extends Event> {
-  /** Asserts which events it led to: their types and data, and metadata where it is named. None: it decided nothing. */
-  thenEvents(events: readonly NewEvent<E>[]): DeciderOutcome<S, E>;
+  /**
+   * Asserts which events the command led to: their types and data, and metadata if it is named. An empty list: none.
+   *
+   * @throws {InvalidEventError} If no store would take one of the events, such as one with a `Date` in its data.
+   */
+  thenEvents(events: readonly NewEvent<E>[]): Asserted<DeciderOutcome<S, E>>;
   /** Asserts the state after those events. */
-  thenState(state: S): DeciderOutcome<S, E>;
-  /** Asserts that it was refused with an error of this class, or whose text matches. */
+  thenState(state: S): Asserted<DeciderOutcome<S, E>>;
+  /** Asserts that the command was refused with an error of this class, or whose text matches. */
   thenThrows(error: RegExp | (abstract new (...parameters: never[]) => Error)): void;
 }
 
@@ -68,48 +83,85 @@ export function specifyDecider<S, C, E extends Event>(
   decider: Decider<S, C, E>,
 ): DeciderSpecification<S, C, E> {
   return {
-    given: (history) => {
-      const fold = (events: readonly NewEvent<E>[]): S => {
-        const numbered = events.map((event, index) => stamped(event, index + 1));
-        return numbered.reduce((state, event) => decider.evolve(state, event), decider.initialState());
-      };
-      return {
-        when: (command) => {
-          let decided: readonly NewEvent<E>[] | undefined;
-          let thrown: { readonly error: unknown } | undefined;
-          try {
-            decided = decider.decide(command, fold(history));
-          } catch (error) {
-            thrown = { error };
-          }
-          const events = (): readonly NewEvent<E>[] => {
-            if (thrown) throw thrown.error;
-            return decided!;
-          };
-          const outcome: DeciderOutcome<S, E> = {
-            thenEvents: (expected) => {
-              assertEvents(events(), expected);
-              return outcome;
-            },
-            thenState: (expected) => {
-              deepStrictEqual(fold([...history, ...events()]), expected);
-              return outcome;
-            },
-            thenThrows: (expected) => {
-              if (!thrown) return fail(`the command was not refused: it led to ${JSON.stringify(decided)}`);
-              const { error } = thrown;
-              const matches = expected instanceof RegExp
-                ? expected.test(String(error))
-                : error instanceof expected;
-              if (!matches) throw error;
-            },
-          };
-          return outcome;
-        },
-        thenState: (expected) => deepStrictEqual(fold(history), expected),
-      };
+    given: (history) => ({
+      when: (command) => outcomeOf(decider, history, command),
+      thenState: (expected) => deepStrictEqual(fold(decider, history), expected),
+    }),
+  };
+}
+
+function outcomeOf<S, C, E extends Event>(
+  decider: Decider<S, C, E>,
+  history: readonly NewEvent<E>[],
+  command: C,
+): DeciderOutcome<S, E> {
+  const state = fold(decider, history);
+  let decided: readonly NewEvent<E>[] | undefined;
+  let thrown: { readonly error: unknown } | undefined;
+  try {
+    decided = withoutChange("decide", state, () => decider.decide(command, state));
+  } catch (error) {
+    if (error instanceof AssertionError) throw error;
+    thrown = { error };
+  }
+  let isAsserted = false;
+  queueMicrotask(() => {
+    if (!isAsserted) fail("given().when() asserts nothing: add thenEvents(), thenState() or thenThrows()");
+  });
+  const events = (): readonly NewEvent<E>[] => {
+    isAsserted = true;
+    if (thrown) throw thrown.error;
+    for (const event of decided!) stamped(event, history.length + 1);
+    return decided!;
+  };
+  const outcome: DeciderOutcome<S, E> = {
+    thenEvents: (expected) => {
+      assertEvents(events(), expected);
+      return outcome as Asserted<DeciderOutcome<S, E>>;
+    },
+    thenState: (expected) => {
+      deepStrictEqual(fold(decider, [...history, ...events()]), expected);
+      return outcome as Asserted<DeciderOutcome<S, E>>;
+    },
+    thenThrows: (expected) => {
+      isAsserted = true;
+      if (!thrown) return fail(`the command was not refused: it led to ${JSON.stringify(decided)}`);
+      const { error } = thrown;
+      const matches = expected instanceof RegExp ? expected.test(String(error)) : error instanceof expected;
+      if (!matches) throw error;
     },
   };
+  return outcome;
+}
+
+/** The state that events lead to, each prepared as a store does. */
+function fold<S, C, E extends Event>(decider: Decider<S, C, E>, events: readonly NewEvent<E>[]): S {
+  return events.reduce((state, event, index) => {
+    const stored = stamped(event, index + 1);
+    return withoutChange("evolve", state, () => decider.evolve(state, stored));
+  }, decider.initialState());
+}
+
+/**
+ * Calls a function of a decider that must leave the state as it is: a store may use it again, after a conflict or for a
+ * snapshot.
+ */
+function withoutChange<S, R>(name: string, state: S, call: () => R): R {
+  const before = cloneOf(state);
+  const result = call();
+  if (before !== undefined && !isDeepStrictEqual(cloneOf(state), before)) {
+    fail(`${name}() has changed the state that it was given: return a new state instead`);
+  }
+  return result;
+}
+
+/** A copy of a state to compare it with later; undefined if it cannot be copied, for it holds a function, say. */
+function cloneOf(state: unknown): unknown {
+  try {
+    return structuredClone(state);
+  } catch {
+    return undefined;
+  }
 }
 
 /** An event of an actor, as a specification names it. */
@@ -228,14 +280,21 @@ function assertEvents(
   deepStrictEqual(JSON.parse(JSON.stringify(shown)), JSON.parse(JSON.stringify(expected)));
 }
 
-/** An event as a store would hand it back. */
+const DRAFTING: DraftContext = {
+  newId: newEventId,
+  now: undefined,
+  bytesPerEvent: Infinity,
+  schemaVersionOf: () => 1,
+};
+
+/**
+ * An event as a store hands it back: validated, copied and frozen.
+ *
+ * @throws {InvalidEventError} If no store would take it.
+ */
 function stamped<E extends Event>(event: NewEvent<E>, version: number): E {
-  const timestamp = event.timestamp === undefined ? new Date() : new Date(event.timestamp);
-  return {
-    id: newEventId(),
-    actorId: "specified",
-    ...event,
-    version,
-    timestamp: timestamp.toISOString(),
-  } as unknown as E;
+  const { actorId = "specified", ...fields } = event as NewEvent<E> & { readonly actorId?: string };
+  const draft = draftEvent(fields, actorId, DRAFTING);
+  draft.event.version = version;
+  return Object.freeze(draft.event) as unknown as E;
 }

@@ -3,7 +3,9 @@ import {
   type Decider,
   DenoKvCheckpoints,
   type Event,
+  InvalidEventError,
   type KvTransaction,
+  type NewEvent,
   type Projection,
 } from "../../mod.ts";
 import { specifyDecider, specifyProjection } from "../../src/testing/mod.ts";
@@ -50,6 +52,68 @@ Deno.test("specifyDecider() fails with a readable difference", () => {
   const refused = specifyDecider(account).given([]).when({ withdraw: 1 });
   assert.throws(() => refused.thenEvents([]), RangeError);
   assert.throws(() => refused.thenThrows(TypeError), RangeError);
+});
+
+Deno.test("a specification can be the body of a test", () =>
+  specifyDecider(account).given(deposited).when({ withdraw: 3 })
+    .thenEvents([{ eventType: "Withdrawn", data: { amount: 3 } }]));
+
+Deno.test("specifyDecider() fails for an event that no store would take", () => {
+  type Any = Event<"Happened", unknown>;
+  const decider: Decider<number, unknown, Any> = {
+    initialState: () => 0,
+    evolve: (count) => count + 1,
+    decide: (data) => [{ eventType: "Happened", data }],
+  };
+  for (const data of [NaN, new Date(), new Map(), () => {}, { items: [1n] }, [undefined]]) {
+    const happened = [{ eventType: "Happened", data }] as const;
+    const outcome = specifyDecider(decider).given([]).when(data);
+    assert.throws(() => outcome.thenEvents(happened), InvalidEventError);
+    assert.throws(() => specifyDecider(decider).given([]).when(data).thenState(1), InvalidEventError);
+    assert.throws(() => specifyDecider(decider).given(happened).thenState(1), InvalidEventError);
+  }
+});
+
+Deno.test("specifyDecider() fails if evolve() or decide() changes the state that it was given", () => {
+  interface Cart {
+    readonly items: string[];
+  }
+  type Added = Event<"Added", { readonly item: string }>;
+  const cart: Decider<Cart, { readonly add: string }, Added> = {
+    initialState: () => ({ items: [] }),
+    evolve(state, { data }): Cart {
+      state.items.push(data.item);
+      return state;
+    },
+    decide: ({ add }) => [{ eventType: "Added", data: { item: add } }],
+  };
+  const added = [{ eventType: "Added", data: { item: "a" } }] as const;
+  assert.throws(
+    () => specifyDecider(cart).given(added).thenState({ items: ["a"] }),
+    /evolve\(\) has changed the state/,
+  );
+  const hasty: typeof cart = {
+    ...cart,
+    evolve: ({ items }, { data }) => ({ items: [...items, data.item] }),
+    decide(command, state): readonly NewEvent<Added>[] {
+      state.items.push(command.add);
+      return cart.decide(command, state);
+    },
+  };
+  assert.throws(
+    () => specifyDecider(hasty).given(added).when({ add: "b" }).thenEvents([]),
+    /decide\(\) has changed the state/,
+  );
+});
+
+Deno.test("given().when() without an assertion fails the test", async () => {
+  const failed = Promise.withResolvers<string>();
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    failed.resolve(event.message);
+  }, { once: true });
+  specifyDecider(account).given(deposited).when({ withdraw: 3 });
+  assert.match(await failed.promise, /asserts nothing: add thenEvents/);
 });
 
 Deno.test("specifyProjection() holds a read model and reactions against what is expected", async () => {
