@@ -40,6 +40,7 @@ const encoder = new TextEncoder();
  *
  * @param rows What a reader of the file's format hands out.
  * @param rowEvents Turns them into events.
+ * @throws {UserError} If a column that is to be read is in no row.
  */
 export async function readEventLog(
   rows: AsyncIterable<Row | BadRow>,
@@ -52,6 +53,7 @@ export async function readEventLog(
     if (result instanceof BadRow) bad.push(result);
     else events.push(result);
   }
+  rowEvents.checkColumns();
   // The sort is stable: events of one instant stay in the file's order.
   events.sort((a, b) => a.instant < b.instant ? -1 : a.instant > b.instant ? 1 : 0);
   return { ...nameEvents(events), bad };

@@ -42,6 +42,8 @@ const encoder = new TextEncoder();
 /** Turns rows into events, and refuses those that the store would refuse. */
 export class RowEvents {
   readonly #columns: LogColumns;
+  /** The columns of rows without a header. */
+  readonly #seen = new Set<string>();
   readonly #bytesPerEvent: number;
   // Every store refuses the same events: this one tells what the real one would say.
   readonly #rehearsal = new InMemoryEventStore<LogEvent>({ newId: () => "not named yet" });
@@ -68,9 +70,19 @@ export class RowEvents {
     }
   }
 
+  /**
+   * Checks the columns that the rows had, if the format has no header: call it when all rows are read.
+   *
+   * @throws {UserError} If a column that is to be read was in none of them.
+   */
+  checkColumns(): void {
+    if (this.#seen.size > 0) this.checkHeader([...this.#seen]);
+  }
+
   /** A row as an event, or what is wrong with it. */
   async toEvent(row: Row): Promise<RowEvent | BadRow> {
     const { line, fields } = row;
+    if (!row.header) { for (const name of Object.keys(fields)) this.#seen.add(name); }
     const { case: caseColumn, activity, timestamp } = this.#columns;
     const absent = [caseColumn, activity, timestamp].find((name) => (fields[name] ?? "") === "");
     if (absent !== undefined) {

@@ -164,3 +164,19 @@ Deno.test("start import refuses files that are no log", async () => {
   const twice = await place.write("twice.csv", HEADER.replace("note", "concept:name") + GOOD);
   assert.match(await place.fail(1, "import", twice), /line 1 names the column "concept:name" twice/);
 });
+
+Deno.test("start import names a column that no row has once, with the columns that there are", async () => {
+  await using place = await Workplace.make();
+  const row = JSON.stringify({ order: "o-1", activity: "Begun", time: "2026-01-01T10:00:00Z" });
+  await place.write("log.ndjson", `${row}\n`.repeat(8));
+  await place.write("log.csv", "order,activity,time\n" + "o-1,Begun,2026-01-01 10:00:00Z\n".repeat(8));
+  for (const file of ["log.ndjson", "log.csv"]) {
+    const refusal = await place.fail(1, "import", file);
+    assert.match(
+      refusal,
+      /There is no column "case:concept:name"\. The file has "order", "activity", "time"\./,
+    );
+    assert.match(refusal, /--case COLUMN/);
+    assert.equal(refusal.split("case:concept:name").length, 2, refusal);
+  }
+});
