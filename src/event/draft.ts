@@ -135,7 +135,9 @@ export function isVersion(version: unknown): version is number {
 }
 
 /** A user's event, whose fields may turn out to be anything. */
-type Input = Readonly<Record<string, unknown>>;
+type Input = Readonly<
+  Partial<Record<"id" | "eventType" | "actorId" | "version" | "data" | "timestamp" | "metadata", unknown>>
+>;
 
 /**
  * Validates and copies an event.
@@ -164,8 +166,11 @@ export function draftEvent(input: unknown, actorId: string | undefined, context:
 
 /** A field that cannot be stored; who the event is, is added where it is caught. */
 class Refusal extends Error {
-  constructor(readonly field: string, message: string) {
+  readonly field: string;
+
+  constructor(field: string, message: string) {
     super(message);
+    this.field = field;
   }
 }
 

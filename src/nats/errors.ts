@@ -32,14 +32,18 @@ export class ServerUnreachableError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "ServerUnreachableError";
 
+  /** The servers that were tried, as host and port. */
+  readonly servers: readonly string[];
+
   /** Names the servers that were tried. */
-  constructor(readonly servers: readonly string[], options?: ErrorOptions) {
+  constructor(servers: readonly string[], options?: ErrorOptions) {
     super(
       options?.cause instanceof Deno.errors.NotCapable
         ? `Deno has no permission to reach ${servers.join(", ")}: run with --allow-net=${servers.join(",")}`
         : `No NATS server answers at ${servers.join(", ")}. Check the URL, and that the server runs.`,
       options,
     );
+    this.servers = servers;
   }
 }
 
@@ -52,8 +56,11 @@ export class CredentialsRejectedError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "CredentialsRejectedError";
 
+  /** The servers that were tried, as host and port. */
+  readonly servers: readonly string[];
+
   /** Names the servers that were tried. */
-  constructor(readonly servers: readonly string[], options?: ErrorOptions, given = true) {
+  constructor(servers: readonly string[], options?: ErrorOptions, given = true) {
     super(
       given
         ? `The NATS server at ${servers.join(", ")} refused the credentials.`
@@ -63,6 +70,7 @@ export class CredentialsRejectedError extends AetherError {
           "into the URL, or give user, token, credentials or nkey in the options of connect.",
       options,
     );
+    this.servers = servers;
   }
 }
 
@@ -78,8 +86,11 @@ export class TlsFailedError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "TlsFailedError";
 
+  /** The servers that were tried, as host and port. */
+  readonly servers: readonly string[];
+
   /** Names the servers that were tried. */
-  constructor(readonly servers: readonly string[], options?: ErrorOptions) {
+  constructor(servers: readonly string[], options?: ErrorOptions) {
     const reason = options?.cause instanceof Error ? options.cause.message : "";
     super(
       `The connection to the NATS server at ${
@@ -88,6 +99,7 @@ export class TlsFailedError extends AetherError {
         "server offers TLS, and name its authority with tls: { caFile } in the options of connect.",
       options,
     );
+    this.servers = servers;
   }
 }
 
@@ -115,8 +127,15 @@ export class PayloadTooLargeError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "PayloadTooLargeError";
 
+  /** The size of the message with its headers, in bytes. */
+  readonly size: number;
+  /** The most that the server takes, in bytes. */
+  readonly limit: number;
+
   /** Names the message's size and the limit, headers included, in bytes. */
-  constructor(readonly size: number, readonly limit: number) {
+  constructor(size: number, limit: number) {
     super(`The message has ${size} bytes, more than the server's max_payload of ${limit}. Nothing was sent.`);
+    this.size = size;
+    this.limit = limit;
   }
 }

@@ -167,6 +167,6 @@ export class TargetHistories {
 }
 
 function idsOf({ id, metadata }: StoredEvent): readonly string[] {
-  const commandId = metadata?.commandId;
+  const commandId = metadata?.["commandId"];
   return commandId === undefined ? [id] : [id, commandId];
 }

@@ -148,7 +148,9 @@ export class JetStreamBucket implements Bucket {
 
   /** Replaces the entry whose revision is `expected`; the time to live is rounded up to whole seconds. */
   async put(key: string, value: string, { expected, ttl, timeout }: PutOptions): Promise<number> {
-    const headers = ttl === undefined ? {} : { "Nats-TTL": `${Math.ceil(ttl / MS_PER_SECOND)}s` };
+    const headers: Record<string, string> = ttl === undefined
+      ? {}
+      : { "Nats-TTL": `${Math.ceil(ttl / MS_PER_SECOND)}s` };
     return await this.#publish(key, value, expected, headers, timeout);
   }
 

@@ -179,7 +179,11 @@ export class CommitEncoder {
 
 /** A header block that is encoded. */
 class HeaderBlock implements EncodedHeaders {
-  constructor(readonly block: Uint8Array) {}
+  readonly block: Uint8Array;
+
+  constructor(block: Uint8Array) {
+    this.block = block;
+  }
 
   encode(): Uint8Array {
     return this.block;

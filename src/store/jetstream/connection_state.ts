@@ -25,8 +25,12 @@ export class ConnectionState {
   #closed: boolean;
   #maxPayload: number | undefined;
 
+  /** The connection that is watched. */
+  readonly connection: NatsConnection;
+
   /** Begins to watch. */
-  constructor(readonly connection: NatsConnection) {
+  constructor(connection: NatsConnection) {
+    this.connection = connection;
     this.#closed = connection.isClosed();
     this.#connected = !this.#closed && connection.info !== undefined;
     this.#statuses = connection.status();

@@ -16,13 +16,17 @@ export class JetStreamDisabledError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "JetStreamDisabledError";
 
+  /** The server's name. */
+  readonly server: string;
+
   /** Names the server. */
-  constructor(readonly server: string, options?: ErrorOptions) {
+  constructor(server: string, options?: ErrorOptions) {
     super(
       `The NATS server "${server}" does not run JetStream for this account: start it with --jetstream, and enable ` +
         "JetStream for the account",
       options,
     );
+    this.server = server;
   }
 }
 
@@ -38,11 +42,18 @@ export class ServerTooOldError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "ServerTooOldError";
 
+  /** The server's version. */
+  readonly version: string;
+  /** The oldest version that works. */
+  readonly required: string;
+
   /** Names both versions. */
-  constructor(readonly version: string, readonly required: string) {
+  constructor(version: string, required: string) {
     super(
       `The NATS server is of version ${version}, and the event store needs ${required} or newer: update it`,
     );
+    this.version = version;
+    this.required = required;
   }
 }
 
@@ -65,8 +76,13 @@ export class StreamMismatchError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "StreamMismatchError";
 
+  /** The stream's name. */
+  readonly stream: string;
+  /** How it differs from what the store needs. */
+  readonly differences: readonly StreamDifference[];
+
   /** Lists the differences. */
-  constructor(readonly stream: string, readonly differences: readonly StreamDifference[]) {
+  constructor(stream: string, differences: readonly StreamDifference[]) {
     const list = differences.map(({ setting, expected, actual }) =>
       `${setting} is ${shown(actual)}, and must be ${shown(expected)}`
     );
@@ -76,6 +92,8 @@ export class StreamMismatchError extends AetherError {
       }. Open the store with the ` +
         "options that it was created with, have the operator change the stream, or choose another namespace",
     );
+    this.stream = stream;
+    this.differences = differences;
   }
 }
 

@@ -29,8 +29,15 @@ export const NEW_HEAD: Head = { ...NEW_ACTOR, sequence: 0, trail: Trail.EMPTY };
 export class CommittedHead implements Head {
   readonly #before: Trail;
 
+  readonly version: number;
+  readonly fence: number;
+  readonly sequence: number;
+
   /** @param before The trail of the commit. */
-  constructor(readonly version: number, readonly fence: number, readonly sequence: number, before: Trail) {
+  constructor(version: number, fence: number, sequence: number, before: Trail) {
+    this.version = version;
+    this.fence = fence;
+    this.sequence = sequence;
     this.#before = before;
   }
 

@@ -31,9 +31,19 @@ export class JetStreamApiError extends AetherError {
   /** The name of the error's class. */
   override readonly name: string = "JetStreamApiError";
 
+  /** The subject of the request. */
+  readonly subject: string;
+  /** JetStream's error code. */
+  readonly code: number;
+  /** The server's words. */
+  readonly description: string;
+
   /** Keeps the request's subject, JetStream's error code, and the server's words. */
-  constructor(readonly subject: string, readonly code: number, readonly description: string) {
+  constructor(subject: string, code: number, description: string) {
     super(`JetStream refused "${subject}": ${description} (${code}).`);
+    this.subject = subject;
+    this.code = code;
+    this.description = description;
   }
 }
 
@@ -56,9 +66,16 @@ export class NoAnswerError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "NoAnswerError";
 
+  /** The subject of the request. */
+  readonly subject: string;
+  /** Why there was no answer. */
+  readonly why: NoAnswer;
+
   /** Keeps the request's subject and why there was no answer. */
-  constructor(readonly subject: string, readonly why: NoAnswer, description = "") {
+  constructor(subject: string, why: NoAnswer, description = "") {
     super(`No answer to "${subject}": ${description || EXPLANATIONS[why]}.`);
+    this.subject = subject;
+    this.why = why;
   }
 }
 
@@ -91,6 +108,14 @@ export interface LastOfSubjects {
 export type StreamConfig = Readonly<Record<string, unknown>> & {
   /** The stream's name. */
   readonly name: string;
+  /** How many servers keep it. */
+  readonly num_replicas?: unknown;
+  /** The most bytes that it may hold. */
+  readonly max_bytes?: unknown;
+  /** How long it keeps messages, in nanoseconds. */
+  readonly max_age?: unknown;
+  /** What its maker has noted. */
+  readonly metadata?: unknown;
 };
 
 /** What the server tells about a stream. Its counts may be stale (facts): never take the end of the log from here. */

@@ -15,7 +15,7 @@ import { changesNothing, happened, happenedTo, refused } from "../support.ts";
 /** What an event's data may not hold, and the path that the error names. */
 function badData(): Record<string, [data: unknown, field: string]> {
   const cycle: Record<string, unknown> = { items: [1] };
-  (cycle.items as unknown[]).push({ again: cycle });
+  (cycle["items"] as unknown[]).push({ again: cycle });
   const wideCycle: unknown[] = Array.from({ length: 5_000 }, () => "some text to make it large");
   wideCycle.unshift({ parent: wideCycle });
   let deep: unknown = 1;

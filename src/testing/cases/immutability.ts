@@ -64,7 +64,7 @@ export const immutability: Theme = {
         const saved = await pending;
         data.items.push({ name: "stolen", price: 0 });
         data.items[0]!.price = 0;
-        metadata.userId = "eve";
+        metadata["userId"] = "eve";
         Object.assign(event, { eventType: "Cancelled", version: 9 });
         const sound = input();
         for (const [how, events] of Object.entries({ ...await handedOut(store), saveEvent: [saved] })) {

@@ -70,7 +70,9 @@ export const replacing: Theme = {
         await fresh.append("first", [happened("new")], { expectedVersion: 0 });
         const log = await wholeLog(fresh);
         const calls = writes(store);
-        if (store.saveSnapshot) calls.saveSnapshot = () => store.saveSnapshot!({ ...snapshot, version: 2 });
+        if (store.saveSnapshot) {
+          calls["saveSnapshot"] = () => store.saveSnapshot!({ ...snapshot, version: 2 });
+        }
         for (const [name, write] of Object.entries(calls)) await refused(write, LogReplacedError, {}, name);
         assert.deepEqual(await wholeLog(fresh), log, "something was stored in the new log");
         for (const actorId of ["untouched", "empty", "known", "other", "one", "two", "owned"]) {

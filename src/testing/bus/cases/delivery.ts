@@ -150,7 +150,7 @@ export const delivery: BusTheme = {
         const subscription = context.listener.subscribe("orders");
         await subscription.ready;
         const cycle: Record<string, unknown> = {};
-        cycle.self = cycle;
+        cycle["self"] = cycle;
         for (const data of [1n, NaN, undefined, new Date(), () => {}, cycle, "\ud800"]) {
           await refused(() => context.publish("orders", data), InvalidEventError);
         }
