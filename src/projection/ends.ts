@@ -86,6 +86,7 @@ export function isOfHistory(error: unknown): boolean {
 
 /** The error that a call rejects with: what is disconnected for good gets a type of its own. */
 export function outcomeOf(projection: ProjectionId, error: unknown): unknown {
+  if (error instanceof ProjectionDisconnectedError) return error;
   const reason = disconnection(error);
   return reason ? new ProjectionDisconnectedError(projection, reason, { cause: error }) : error;
 }

@@ -86,7 +86,8 @@ const SCENES: Readonly<Record<string, () => Promise<Scene>>> = {
 };
 
 const isClosed = (error: unknown): boolean =>
-  error instanceof ProjectionDisconnectedError && error.reason === "closed" && error.cause instanceof Error;
+  error instanceof ProjectionDisconnectedError && error.reason === "closed" && error.cause instanceof Error &&
+  !(error.cause instanceof ProjectionDisconnectedError);
 
 /** Fails if a run does not end soon. */
 async function ended(run: ProjectionRun): Promise<void> {
