@@ -37,7 +37,7 @@ import {
   readVerification,
 } from "./arguments.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
-import { flatten, type FlattenOptions, passing, type Restore } from "./batches.ts";
+import { abortable, flatten, type FlattenOptions, passing, type Restore } from "./batches.ts";
 import {
   checkCondition,
   checkCounts,
@@ -105,6 +105,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   readonly #drafting: DraftContext;
   readonly #subscriptions = new Set<{ close(): Promise<void> }>();
   readonly #idle: PromiseWithResolvers<void> = Promise.withResolvers<void>();
+  /** Fires when the store is closed, and ends the reads that are in progress. */
+  readonly #closing = new AbortController();
   #inFlight = 0;
   #closed: Promise<void> | undefined;
 
@@ -127,8 +129,9 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     };
     offerRawLog(this, {
       read: (after, signal) => {
-        const batches = eventsOf(backend.readLog({ after, filter: {}, onDamage: undefined }));
-        return flatten(batches, { signal, check: () => this.#assertOpen() });
+        const ending = this.#untilClosed(signal);
+        const read = { after, filter: {}, onDamage: undefined, signal: ending };
+        return flatten(eventsOf(backend.readLog(read)), { signal: ending });
       },
       save: async (events, signal) => {
         this.#assertOpen();
@@ -139,7 +142,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       },
       checkPosition: async (position) => {
         this.#assertOpen();
-        await this.#track(() => backend.checkPosition(position));
+        await this.#ask((signal) => backend.checkPosition(position, signal));
       },
     });
   }
@@ -211,10 +214,10 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const read = this.#telemetry()
       ? this.#read(
         { operation: "getEvents", actorId },
-        () => this.#backend.getEvents(actorId, fromVersion),
+        () => this.#backend.getEvents(actorId, fromVersion, this.#closing.signal),
       )
-      : this.#backend.getEvents(actorId, fromVersion);
-    const events = read instanceof Promise ? await this.#track(() => read) : read;
+      : this.#backend.getEvents(actorId, fromVersion, this.#closing.signal);
+    const events = read instanceof Promise ? await this.#ask(() => read) : read;
     const restored = this.#registry.restoreAll(events);
     return (restored instanceof Promise ? await restored : restored) as StoredEvent<E>[];
   }
@@ -223,11 +226,12 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   readEvents(actorId: string, options?: ReadEventsOptions): AsyncIterable<StoredEvent<E>> {
     checkActorId(actorId);
     const { signal, onDamage, ...range } = readHistoryRead(options);
-    const read = { ...range, onDamage: passing(onDamage) };
     const observed = { operation: "readEvents", actorId } as const;
-    const restore = read.direction === "forward" ? this.#restore : this.#restoreBackward;
-    const { limit } = read;
-    return this.#iterate(observed, () => this.#backend.readHistory(actorId, read), {
+    const restore = range.direction === "forward" ? this.#restore : this.#restoreBackward;
+    const { limit } = range;
+    const begin = (ending: AbortSignal): AsyncIterable<readonly StoredEvent[]> =>
+      this.#backend.readHistory(actorId, { ...range, onDamage: passing(onDamage), signal: ending });
+    return this.#iterate(observed, begin, {
       limit,
       signal,
       restore,
@@ -238,8 +242,10 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   async getLatestVersion(actorId: string): Promise<number> {
     this.#assertOpen();
     checkActorId(actorId);
-    const read = (): number | Promise<number> => this.#backend.getLatestVersion(actorId);
-    return await this.#track(() => this.#read({ operation: "getLatestVersion", actorId }, read));
+    return await this.#ask((signal) => {
+      const read = (): number | Promise<number> => this.#backend.getLatestVersion(actorId, signal);
+      return this.#read({ operation: "getLatestVersion", actorId }, read);
+    });
   }
 
   /** The global log in commit order, up to its end at the time of the call. */
@@ -247,24 +253,27 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     options?: ReadAllOptions<T>,
   ): AsyncIterable<StoredEvent<EventOf<E, T>>> {
     const { after, until, filter, chosen, accepts, limit, onDamage, signal } = this.#readLog(options);
-    const read = async function* (backend: StorageBackend): AsyncIterable<readonly StoredEvent[]> {
-      if (until !== undefined) await backend.checkPosition(until);
-      for await (
-        const { events, position } of backend.readLog({ after, filter, onDamage: passing(onDamage) })
-      ) {
+    const read = async function* (
+      backend: StorageBackend,
+      signal: AbortSignal,
+    ): AsyncIterable<readonly StoredEvent[]> {
+      if (until !== undefined) await backend.checkPosition(until, signal);
+      const read = { after, filter, onDamage: passing(onDamage), signal };
+      for await (const { events, position } of backend.readLog(read)) {
         const within = until === undefined ? events : events.filter((event) => event.position <= until);
         yield chosen ? within.filter(chosen) : within;
         if (until !== undefined && position >= until) return;
       }
     };
     const restore = this.#restoreChosen(accepts);
-    return this.#iterate({ operation: "readAll" }, () => read(this.#backend), { limit, signal, restore });
+    const begin = (ending: AbortSignal): AsyncIterable<readonly StoredEvent[]> => read(this.#backend, ending);
+    return this.#iterate({ operation: "readAll" }, begin, { limit, signal, restore });
   }
 
   /** The position of the last event of the global log. */
   async getLastPosition(): Promise<string | undefined> {
     this.#assertOpen();
-    return await this.#track(() => this.#backend.getLastPosition());
+    return await this.#ask((signal) => this.#backend.getLastPosition(signal));
   }
 
   /** The global log from a position on, and then every event as it is stored. */
@@ -295,11 +304,12 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** Every actor that has events, once. */
   listActors(options?: ListActorsOptions): AsyncIterable<ActorSummary> {
     const listing = readListing(options);
+    const signal = this.#untilClosed(listing.signal);
     const list = async function* (backend: StorageBackend): AsyncIterable<readonly ActorSummary[]> {
       if ((listing.actorPrefix?.length ?? 0) > MAX_ACTOR_ID_BYTES) return; // no actor's id is as long
-      for await (const actor of backend.listActors(listing)) yield [actor];
+      for await (const actor of backend.listActors({ ...listing, signal })) yield [actor];
     };
-    return flatten(list(this.#backend), { signal: listing.signal, check: () => this.#assertOpen() });
+    return flatten(list(this.#backend), { signal });
   }
 
   /** Reads everything and reports what is damaged, missing or out of order. */
@@ -307,13 +317,14 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     const read = readVerification(options);
     read.signal?.throwIfAborted();
-    return await this.#track(() => verifyFor(read, this.#backend));
+    const signal = this.#untilClosed(read.signal);
+    return await this.#track(() => abortable(verifyFor({ ...read, signal }, this.#backend), signal));
   }
 
   /** Says in words what weakens this store's promises as it is set up. */
   async diagnose(): Promise<Finding[]> {
     this.#assertOpen();
-    return await this.#track(() => this.#backend.diagnose());
+    return await this.#ask((signal) => this.#backend.diagnose(signal));
   }
 
   /** Keeps a snapshot in place of an older one of the same actor and kind. */
@@ -321,9 +332,11 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#assertOpen();
     const valid = validateSnapshot(snapshot, this.#drafting.now);
     await this.#track(async () => {
-      const position = await this.#positionOf(valid);
+      const { signal } = this.#closing;
+      const position = await abortable(this.#positionOf(valid), signal); // nothing is sent yet
       await this.#backend.saveSnapshot(
         position === undefined ? valid : Object.freeze({ ...valid, position }),
+        signal,
       );
     });
   }
@@ -336,7 +349,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   async #positionOf({ actorId, version }: Snapshot): Promise<string | undefined> {
     const at = await this.#lastEvent(actorId, version, version);
     if (at) return at.position;
-    const latest = await this.#backend.getLatestVersion(actorId);
+    const latest = await this.#backend.getLatestVersion(actorId, this.#closing.signal);
     if (version > latest) {
       throw new InvalidSnapshotError(
         "version",
@@ -354,7 +367,15 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     fromVersion: number,
     toVersion: number,
   ): Promise<StoredEvent | undefined> {
-    const range = { fromVersion, toVersion, direction: "backward", limit: 1, onDamage: undefined } as const;
+    const { signal } = this.#closing;
+    const range = {
+      fromVersion,
+      toVersion,
+      direction: "backward",
+      limit: 1,
+      onDamage: undefined,
+      signal,
+    } as const;
     try {
       for await (const [event] of this.#backend.readHistory(actorId, range)) if (event) return event;
     } catch (error) {
@@ -369,12 +390,18 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     checkActorId(actorId);
     const fault = nameFault(kind, MAX_NAME_BYTES);
     if (fault) throw new InvalidArgumentError("kind", fault);
-    return await this.#track(() => this.#backend.getLatestSnapshot(actorId, kind)) as Snapshot<S> | undefined;
+    const read = (signal: AbortSignal): Promise<Snapshot | undefined> =>
+      this.#backend.getLatestSnapshot(actorId, kind, signal);
+    return await this.#ask(read) as Snapshot<S> | undefined;
   }
 
-  /** Finishes what is in flight and refuses what comes after; subscriptions end. */
+  /**
+   * Finishes the saves that are in flight and refuses what comes after. Reads in progress reject at once with
+   * {@linkcode StoreClosedError}; subscriptions end.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#finish();
+    this.#closing.abort(new StoreClosedError());
     return this.#closed;
   }
 
@@ -402,6 +429,20 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     } finally {
       this.#leave();
     }
+  }
+
+  /** Runs a read, which `close()` ends. */
+  #ask<T>(read: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
+    const { signal } = this.#closing;
+    return this.#track(() => {
+      const answer = read(signal);
+      return answer instanceof Promise ? abortable(answer, signal) : answer;
+    });
+  }
+
+  /** A signal that fires when the caller's does, or when the store is closed. */
+  #untilClosed(signal: AbortSignal | undefined): AbortSignal {
+    return signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
   }
 
   #leave(): void {
@@ -437,12 +478,14 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   ): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
     if (conditions.length === 0 && expected === "any") return [];
     signal?.throwIfAborted();
-    return this.#track(async () => {
+    return this.#ask(async (signal) => {
       if (expected !== "any") {
-        checkExpected(actorId, expected, { version: await this.#backend.getLatestVersion(actorId) });
+        checkExpected(actorId, expected, { version: await this.#backend.getLatestVersion(actorId, signal) });
       }
       for (const condition of conditions) {
-        checkCondition(condition, { version: await this.#backend.getLatestVersion(condition.actorId) });
+        checkCondition(condition, {
+          version: await this.#backend.getLatestVersion(condition.actorId, signal),
+        });
       }
       return [];
     });
@@ -533,14 +576,14 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** Iterates over batches for as long as the store is open. */
   #iterate<T>(
     observed: Omit<ObservedRead, "namespace">,
-    begin: () => AsyncIterable<readonly StoredEvent[]>,
+    begin: (ending: AbortSignal) => AsyncIterable<readonly StoredEvent[]>,
     options: Pick<FlattenOptions<StoredEvent>, "limit" | "signal" | "restore">,
   ): AsyncIterable<T> {
     return {
       [Symbol.asyncIterator]: (): AsyncIterator<T> => {
         this.#assertOpen();
-        const check = (): void => this.#assertOpen();
-        const items = flatten(begin(), { ...options, check }) as AsyncIterator<T>;
+        const signal = this.#untilClosed(options.signal);
+        const items = flatten(begin(signal), { ...options, signal }) as AsyncIterator<T>;
         const telemetry = this.#telemetry();
         return telemetry
           ? observeIteration(telemetry, { ...observed, namespace: this.namespace }, items)

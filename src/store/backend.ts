@@ -30,6 +30,8 @@ export interface HistoryRead {
   readonly limit: number;
   /** Takes damage instead of throwing it. */
   readonly onDamage: ((fault: HistoryFault) => void) | undefined;
+  /** Ends the read with its reason: the caller's signal, or that the store was closed. Every wait takes it. */
+  readonly signal?: AbortSignal;
 }
 
 /** A read of the global log. */
@@ -40,13 +42,15 @@ export interface LogRead {
   readonly filter: EventFilter;
   /** Takes damage instead of throwing it. */
   readonly onDamage: ((fault: HistoryFault) => void) | undefined;
+  /** Ends the read with its reason: the caller's signal, or that the store was closed. Every wait takes it. */
+  readonly signal?: AbortSignal;
 }
 
 /** A subscription to the global log. */
 export interface LogFollow extends LogRead {
   /** To be called once, when nothing that is stored from then on will be missed. */
   readonly onReady: (position: string | undefined) => void;
-  /** Ends it: the iteration then ends normally. */
+  /** Ends it: the iteration then ends, normally or with the signal's reason. */
   readonly signal: AbortSignal;
 }
 
@@ -67,6 +71,9 @@ export interface LogBatch {
  *
  * Events come back frozen and as they were stored, the schema versions of what was read noted with `noteSchemaVersion`:
  * they are brought to their registered versions above, once it is certain that somebody will see them.
+ *
+ * A `signal` fires when the caller aborts or the store is closed: it ends every wait of the read, which then rejects with
+ * its reason, and leaves no timer, no request and no consumer behind.
  */
 export interface StorageBackend {
   /** The most that one commit may hold. */
@@ -86,13 +93,17 @@ export interface StorageBackend {
   takeOver(actorId: string, token: number): void | Promise<void>;
 
   /** An actor's events from a version on. */
-  getEvents(actorId: string, fromVersion: number): readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
+  getEvents(
+    actorId: string,
+    fromVersion: number,
+    signal?: AbortSignal,
+  ): readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
 
   /** An actor's events, in batches. */
   readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]>;
 
   /** The version of an actor's latest event, 0 without one. */
-  getLatestVersion(actorId: string): number | Promise<number>;
+  getLatestVersion(actorId: string, signal?: AbortSignal): number | Promise<number>;
 
   /** The global log up to its present end, in batches. */
   readLog(read: LogRead): AsyncIterable<LogBatch>;
@@ -101,7 +112,7 @@ export interface StorageBackend {
   followLog(follow: LogFollow): AsyncIterable<LogBatch>;
 
   /** The log's last position. */
-  getLastPosition(): Promise<string | undefined>;
+  getLastPosition(signal?: AbortSignal): Promise<string | undefined>;
 
   /** The actors that have events. */
   listActors(options: ListActorsOptions): AsyncIterable<ActorSummary>;
@@ -111,19 +122,19 @@ export interface StorageBackend {
    *
    * @throws {InvalidPositionError} If it is not.
    */
-  checkPosition(position: string): void | Promise<void>;
+  checkPosition(position: string, signal?: AbortSignal): void | Promise<void>;
 
   /** Checks everything but the expected position. */
   verify(options: VerifyOptions): Promise<Verified>;
 
   /** Says what weakens its promises. */
-  diagnose(): Promise<Finding[]>;
+  diagnose(signal?: AbortSignal): Promise<Finding[]>;
 
-  /** Keeps a snapshot that is valid, unless a newer one is stored. */
-  saveSnapshot(snapshot: Snapshot): Promise<void>;
+  /** Keeps a snapshot that is valid, unless a newer one is stored. The signal counts until it is sent. */
+  saveSnapshot(snapshot: Snapshot, signal?: AbortSignal): Promise<void>;
 
   /** The stored snapshot. */
-  getLatestSnapshot(actorId: string, kind: string): Promise<Snapshot | undefined>;
+  getLatestSnapshot(actorId: string, kind: string, signal?: AbortSignal): Promise<Snapshot | undefined>;
 
   /** Lets everything go; nothing is in flight any more. */
   close(): Promise<void>;

@@ -60,8 +60,6 @@ export interface FlattenOptions<T> {
   readonly limit?: number | undefined;
   /** Ends the iteration with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Called before each batch; what it throws ends the iteration. */
-  readonly check?: () => void;
   /**
    * Asked with each batch for what is to be done to its items, each when it is handed out and not before: an item that
    * nobody takes may be beyond it.
@@ -79,7 +77,7 @@ export function flatten<T>(
   batches: AsyncIterable<readonly T[]>,
   options: FlattenOptions<T> = {},
 ): AsyncIterableIterator<T> {
-  const { limit = Infinity, signal, check, restore } = options;
+  const { limit = Infinity, signal, restore } = options;
   let source: AsyncIterator<readonly T[]> | undefined;
   let batch: readonly T[] = [];
   let next = 0;
@@ -104,7 +102,6 @@ export function flatten<T>(
   /** Whether an item is ready. */
   const load = async (): Promise<boolean> => {
     while (next >= batch.length) {
-      check?.();
       source ??= batches[Symbol.asyncIterator]();
       const result = await abortable(source.next(), signal);
       if (result.done) return false;
@@ -117,6 +114,7 @@ export function flatten<T>(
   };
 
   const advance = async (): Promise<IteratorResult<T, undefined>> => {
+    if (isEnded) return { done: true, value: undefined };
     try {
       signal?.throwIfAborted();
       while (rest.length === 0) {
@@ -131,7 +129,10 @@ export function flatten<T>(
       rest = others;
       return { done: false, value: value! };
     } catch (error) {
-      await finish();
+      const finished = finish();
+      // An iteration that was aborted does not wait for what it was waiting for.
+      if (signal?.aborted) finished.catch(() => {});
+      else await finished;
       throw error instanceof CallbackError ? error.cause : error;
     }
   };
@@ -162,12 +163,50 @@ function isList<T>(value: Restored<T>): value is readonly T[] {
   return Array.isArray(value);
 }
 
+/** What is called when a signal fires: the signal itself would search a list of all who wait for it. */
+const waiting = new WeakMap<AbortSignal, Waiting>();
+
+/** Those who wait for a signal. */
+class Waiting {
+  readonly #signal: AbortSignal;
+  readonly #callbacks = new Set<() => void>();
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  add(callback: () => void): void {
+    if (this.#callbacks.size === 0) this.#signal.addEventListener("abort", this.#fire, { once: true });
+    this.#callbacks.add(callback);
+  }
+
+  delete(callback: () => void): void {
+    if (!this.#callbacks.delete(callback) || this.#callbacks.size > 0) return;
+    this.#signal.removeEventListener("abort", this.#fire);
+  }
+
+  readonly #fire = (): void => {
+    for (const callback of this.#callbacks) callback();
+    this.#callbacks.clear();
+  };
+}
+
 /** A promise that also rejects, with the signal's reason, when the signal fires. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason);
-  if (signal.aborted) abort();
-  else signal.addEventListener("abort", abort, { once: true });
-  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener("abort", abort));
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    let those = waiting.get(signal);
+    if (!those) waiting.set(signal, those = new Waiting(signal));
+    if (signal.aborted) abort();
+    else those.add(abort);
+    const settled = those;
+    promise.then((value) => {
+      settled.delete(abort);
+      resolve(value);
+    }, (error) => {
+      settled.delete(abort);
+      reject(error);
+    });
+  });
 }

@@ -56,13 +56,23 @@ export class LogSubscription<T> implements Subscription<T> {
     this.#first.then(({ done }) => {
       if (done && options.signal?.aborted) reject(options.signal.reason);
       else if (done) resolve();
-    }, reject);
+    }, (error) => {
+      if (!this.#ending.signal.aborted) reject(error);
+      else if (options.signal?.aborted) reject(options.signal.reason);
+      else resolve();
+    });
   }
 
   /** The place behind the last event that was delivered or left out. */
   get position(): string | undefined {
     return this.#position;
   }
+
+  /** A failure to read on once it was ended is its end. */
+  readonly #endedNormally = (error: unknown): IteratorReturnResult<undefined> => {
+    if (!this.#ending.signal.aborted) throw error;
+    return { done: true, value: undefined };
+  };
 
   readonly #abort = (): void => this.#ending.abort();
 
@@ -74,7 +84,7 @@ export class LogSubscription<T> implements Subscription<T> {
     this.#ending.abort();
     this.#options.onEnd(this);
     await this.#first?.catch(() => {});
-    await this.#batches.return?.();
+    await this.#batches.return?.().catch(() => {}); // what ends it is not reported again
   }
 
   /** The one iteration over what it delivers. */
@@ -124,7 +134,7 @@ export class LogSubscription<T> implements Subscription<T> {
   async *#deliver(): AsyncIterable<readonly T[]> {
     try {
       for (;;) {
-        const result = await (this.#first ?? this.#batches.next());
+        const result = await (this.#first ?? this.#batches.next()).catch(this.#endedNormally);
         this.#first = undefined;
         if (result.done) return;
         const items = this.#options.select(result.value);

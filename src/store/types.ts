@@ -313,7 +313,10 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    */
   diagnose(): Promise<Finding[]>;
 
-  /** Finishes what is in flight and refuses what comes after; subscriptions end. It can be called again. */
+  /**
+   * Finishes the saves that are in flight and refuses what comes after. Reads in progress reject at once with
+   * {@linkcode StoreClosedError}; subscriptions end. It can be called again.
+   */
   close(): Promise<void>;
 }
 

@@ -19,7 +19,8 @@ export async function verifyFor(
   backend: Pick<StorageBackend, "checkPosition" | "verify">,
 ): Promise<VerificationReport> {
   const { expectedPosition } = options;
-  const isAhead = expectedPosition !== undefined && await isAheadOf(backend, expectedPosition);
+  const isAhead = expectedPosition !== undefined &&
+    await isAheadOf(backend, expectedPosition, options.signal);
   let thrown: unknown;
   const report = (progress: VerificationProgress): void => {
     try {
@@ -43,9 +44,10 @@ export async function verifyFor(
 async function isAheadOf(
   backend: Pick<StorageBackend, "checkPosition">,
   position: string,
+  signal: AbortSignal | undefined,
 ): Promise<boolean> {
   try {
-    await backend.checkPosition(position);
+    await backend.checkPosition(position, signal);
     return false;
   } catch (error) {
     if (error instanceof InvalidPositionError && error.reason === "ahead") return true;

@@ -14,7 +14,7 @@ import { InMemoryEventStore, InMemoryStorage } from "../../src/store/memory/mod.
 import { type EventStoreOptions, setUpStore } from "../../src/store/options.ts";
 import { rawLogOf } from "../../src/store/raw_log.ts";
 import type { Snapshot, SnapshotInput } from "../../src/store/snapshot.ts";
-import type { AppendOptions, ReadAllOptions, SaveOptions } from "../../src/store/types.ts";
+import type { AppendOptions, ReadAllOptions, ReadEventsOptions, SaveOptions } from "../../src/store/types.ts";
 import type { BackendUnderTest, EventStoreHarness, StoreUnderTest } from "../../src/testing/mod.ts";
 
 /** A store that is broken, and the cases that must say so. */
@@ -721,6 +721,20 @@ export const brokenStores: readonly BrokenStore[] = [
       }(options)
     ),
     caughtBy: ["a closed store refuses every call"],
+  },
+  {
+    defect: "hands out what it has read ahead when it is closed or aborted",
+    harness: opens((options) =>
+      new class extends InMemoryEventStore {
+        override async *readEvents(id: string, options?: ReadEventsOptions): AsyncIterable<StoredEvent> {
+          yield* await Array.fromAsync(super.readEvents(id, options));
+        }
+      }(options)
+    ),
+    caughtBy: [
+      "close ends every iteration in its middle with StoreClosedError, and subscriptions normally",
+      "an abort ends every iteration in its middle with the signal's reason",
+    ],
   },
   {
     defect: "drops what is under way when it is closed",

@@ -5,7 +5,7 @@
  */
 
 import { DamagedHistoryError } from "../errors.ts";
-import type { ActorSummary } from "../types.ts";
+import type { ActorSummary, ListActorsOptions } from "../types.ts";
 import type { EventLog } from "./event_log.ts";
 import { type Records, versionAfter } from "./record.ts";
 
@@ -22,9 +22,10 @@ export interface ActorSources {
  * those. A commit that comes while it is listed may show its actor a second time, which is left out.
  */
 export async function* listActors(
-  { log, records }: ActorSources,
-  actorPrefix: string,
+  { log: unlimited, records }: ActorSources,
+  { actorPrefix = "", signal }: ListActorsOptions,
 ): AsyncGenerator<ActorSummary> {
+  const log = unlimited.until(signal);
   const subject = log.layout.filter({ actorPrefix }) ?? log.layout.all;
   const last = await log.last(subject);
   if (!last && await log.hasNone(subject)) return;

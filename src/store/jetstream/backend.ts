@@ -15,7 +15,7 @@ import type { NatsConnection } from "../../nats/connection.ts";
 import { diagnose } from "./diagnose.ts";
 import type { EventLog } from "./event_log.ts";
 import { iterating, reading } from "./failures.ts";
-import type { Heads } from "./heads.ts";
+import type { Head, Heads } from "./heads.ts";
 import { readHistory } from "./history.ts";
 import { checkPosition, followLog, lastPosition, readLog } from "./log.ts";
 import type { Records } from "./record.ts";
@@ -72,13 +72,18 @@ export class JetStreamBackend implements StorageBackend {
     await this.#parts.writer.write(commit, ["[]"]);
   }
 
-  async getEvents(actorId: string, fromVersion: number): Promise<readonly StoredEvent[]> {
+  async getEvents(
+    actorId: string,
+    fromVersion: number,
+    signal?: AbortSignal,
+  ): Promise<readonly StoredEvent[]> {
     const read: HistoryRead = {
       fromVersion,
       toVersion: Number.MAX_SAFE_INTEGER,
       direction: "forward",
       limit: Infinity,
       onDamage: undefined,
+      ...(signal && { signal }),
     };
     const batches: (readonly StoredEvent[])[] = [];
     for await (const batch of this.readHistory(actorId, read)) batches.push(batch);
@@ -89,8 +94,9 @@ export class JetStreamBackend implements StorageBackend {
     return iterating("readEvents", this.#check, readHistory(this.#parts, actorId, read));
   }
 
-  async getLatestVersion(actorId: string): Promise<number> {
-    return (await reading("getLatestVersion", this.#check, () => this.#parts.heads.read(actorId))).version;
+  async getLatestVersion(actorId: string, signal?: AbortSignal): Promise<number> {
+    const read = (): Promise<Head> => this.#parts.heads.read(actorId, signal);
+    return (await reading("getLatestVersion", this.#check, read)).version;
   }
 
   readLog(read: LogRead): AsyncIterable<LogBatch> {
@@ -101,32 +107,33 @@ export class JetStreamBackend implements StorageBackend {
     return iterating("subscribe", this.#check, followLog(this.#parts, follow));
   }
 
-  getLastPosition(): Promise<string | undefined> {
-    return reading("getLastPosition", this.#check, () => lastPosition(this.#parts));
+  getLastPosition(signal?: AbortSignal): Promise<string | undefined> {
+    return reading("getLastPosition", this.#check, () => lastPosition(this.#parts, signal));
   }
 
-  listActors({ actorPrefix = "" }: ListActorsOptions): AsyncIterable<ActorSummary> {
-    return iterating("listActors", this.#check, listActors(this.#parts, actorPrefix));
+  listActors(options: ListActorsOptions): AsyncIterable<ActorSummary> {
+    return iterating("listActors", this.#check, listActors(this.#parts, options));
   }
 
-  async checkPosition(position: string): Promise<void> {
-    await reading("checkPosition", this.#check, () => checkPosition(this.#parts, position));
+  async checkPosition(position: string, signal?: AbortSignal): Promise<void> {
+    await reading("checkPosition", this.#check, () => checkPosition(this.#parts, position, signal));
   }
 
   verify(options: VerifyOptions): Promise<Verified> {
     return reading("verify", this.#check, () => verifyLog(this.#parts, options));
   }
 
-  diagnose(): Promise<Finding[]> {
-    return reading("diagnose", this.#check, () => diagnose(this.#parts));
+  diagnose(signal?: AbortSignal): Promise<Finding[]> {
+    return reading("diagnose", this.#check, () => diagnose(this.#parts, signal));
   }
 
-  saveSnapshot(snapshot: Snapshot): Promise<void> {
-    return reading("saveSnapshot", this.#check, () => this.#parts.snapshots.save(snapshot));
+  saveSnapshot(snapshot: Snapshot, signal?: AbortSignal): Promise<void> {
+    return reading("saveSnapshot", this.#check, () => this.#parts.snapshots.save(snapshot, signal));
   }
 
-  getLatestSnapshot(actorId: string, kind: string): Promise<Snapshot | undefined> {
-    return reading("getLatestSnapshot", this.#check, () => this.#parts.snapshots.latest(actorId, kind));
+  getLatestSnapshot(actorId: string, kind: string, signal?: AbortSignal): Promise<Snapshot | undefined> {
+    const read = (): Promise<Snapshot | undefined> => this.#parts.snapshots.latest(actorId, kind, signal);
+    return reading("getLatestSnapshot", this.#check, read);
   }
 
   /** Remembers the actors whose last events expire soon. */

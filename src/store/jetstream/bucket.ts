@@ -6,6 +6,7 @@
  */
 
 import { backoff, sleep } from "../../sleep.ts";
+import { abortable } from "../batches.ts";
 import { BackendError } from "../errors.ts";
 import { FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT, patiently } from "./failures.ts";
 import { encodeHeaders } from "../../nats/headers.ts";
@@ -14,7 +15,12 @@ import type { Layout } from "./layout.ts";
 import { AcknowledgementReader } from "./acknowledgement.ts";
 import type { Publisher, PublishOptions } from "./publisher.ts";
 import { EXPECTED_SEQUENCE } from "./record.ts";
-import { JetStreamApiError, type JetStreamRequests, StreamNotFoundError } from "./requests.ts";
+import {
+  JetStreamApiError,
+  type JetStreamRequests,
+  type MessageQuery,
+  StreamNotFoundError,
+} from "./requests.ts";
 import type { StoredMessage } from "./stored_message.ts";
 
 /** The server answers so to the creation of a stream that exists with other settings. */
@@ -66,12 +72,29 @@ export class Bucket {
   }
 
   /** The record of a key, from the leader. A bucket that was never written to has none. */
-  async get(key: string): Promise<StoredMessage | undefined> {
+  get(key: string, signal?: AbortSignal): Promise<StoredMessage | undefined> {
+    return this.#get({ last_by_subj: key }, signal);
+  }
+
+  /** The records of all keys that a filter chooses, from the leader. The server searches for them: use it where they are few. */
+  async getEach(filter: string, signal?: AbortSignal): Promise<StoredMessage[]> {
+    const last = await this.get(filter, signal);
+    if (!last) return [];
+    const found = [last];
+    for (let seq = 1;;) {
+      const next = await this.#get({ next_by_subj: filter, seq }, signal);
+      // One that is written meanwhile takes a later place.
+      if (!next) return found;
+      if (next.sequence !== last.sequence) found.push(next);
+      seq = next.sequence + 1;
+    }
+  }
+
+  async #get(query: MessageQuery, signal: AbortSignal | undefined): Promise<StoredMessage | undefined> {
+    const read = (): Promise<StoredMessage | undefined> =>
+      this.#requests.getMessage(this.#layout.bucketStream, query);
     try {
-      return await patiently(
-        this.#patience,
-        () => this.#requests.getMessage(this.#layout.bucketStream, { last_by_subj: key }),
-      );
+      return await patiently(this.#patience, read, undefined, signal);
     } catch (error) {
       if (error instanceof StreamNotFoundError) return undefined;
       throw error;
@@ -83,12 +106,17 @@ export class Bucket {
    *
    * @param replace What to store, given what is there. It is called again where another writer came first, and where it
    * is unknown whether what it had said was stored.
+   * @param signal Ends every wait but that for the answer to what was sent: it rejects with the signal's reason.
    */
-  async change(key: string, replace: (stored: StoredMessage | undefined) => Replacement): Promise<void> {
-    await this.#create();
+  async change(
+    key: string,
+    replace: (stored: StoredMessage | undefined) => Replacement,
+    signal?: AbortSignal,
+  ): Promise<void> {
     let failure: unknown;
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-      const stored = await this.get(key);
+      await abortable(this.#create(), signal);
+      const stored = await this.get(key, signal);
       const data = replace(stored);
       if (!data) return;
       const headers = encodeHeaders([[EXPECTED_SEQUENCE, String(stored?.sequence ?? 0)]]);
@@ -99,7 +127,9 @@ export class Bucket {
         throw new JetStreamApiError(key, outcome.code, outcome.description);
       }
       failure = outcome;
-      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
+      // Perhaps the bucket was deleted: it is looked for again, and created.
+      if (outcome.status === "unknown") this.#created = undefined;
+      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), signal);
     }
     throw new BackendError("bucket", `the record "${key}" could not be changed: ${JSON.stringify(failure)}`);
   }

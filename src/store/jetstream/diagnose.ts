@@ -30,8 +30,11 @@ export interface DiagnoseSources {
 }
 
 /** Everything that an operator should know. */
-export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
-  const { connection, log } = sources;
+export async function diagnose(
+  { connection, log: unlimited, sweeper }: DiagnoseSources,
+  signal: AbortSignal | undefined,
+): Promise<Finding[]> {
+  const log = unlimited.until(signal);
   const before = Date.now();
   let info: StreamInfo;
   try {
@@ -47,11 +50,11 @@ export async function diagnose(sources: DiagnoseSources): Promise<Finding[]> {
     ...replicas(info),
     ...durability(info),
     ...retention(info),
-    ...await sweeps(sources),
+    ...await sweeps(sweeper, signal),
     ...limits(info),
     ...server(connection),
     ...clocks(info, before, after),
-    ...await hearing(connection, log.layout),
+    ...await hearing(connection, log.layout, signal),
   ];
 }
 
@@ -142,8 +145,8 @@ function retention({ config, state }: StreamInfo): Finding[] {
   return findings;
 }
 
-async function sweeps({ sweeper }: DiagnoseSources): Promise<Finding[]> {
-  if (!await sweeper.isLate()) return [];
+async function sweeps(sweeper: Sweeper, signal: AbortSignal | undefined): Promise<Finding[]> {
+  if (!await sweeper.isLate(signal)) return [];
   return [{
     code: "sweep-late",
     severity: "warning",
@@ -154,8 +157,12 @@ async function sweeps({ sweeper }: DiagnoseSources): Promise<Finding[]> {
   }];
 }
 
-async function hearing(connection: NatsConnection, layout: Layout): Promise<Finding[]> {
-  const others = await findHearers(connection, layout);
+async function hearing(
+  connection: NatsConnection,
+  layout: Layout,
+  signal: AbortSignal | undefined,
+): Promise<Finding[]> {
+  const others = await findHearers(connection, layout, signal);
   if (others.length === 0) return [];
   return [{
     code: "subject-heard-twice",

@@ -35,6 +35,7 @@ export class DirectReads implements Waiter {
   readonly #sequences: readonly number[];
   readonly #inFlight: number;
   readonly #failures: DirectFailures;
+  readonly #signal: AbortSignal | undefined;
   readonly #answers: Bytes[] = [];
   readonly #done: PromiseWithResolvers<(StoredMessage | undefined)[]> = Promise.withResolvers();
   #ask: AskDirect = () => {};
@@ -42,12 +43,22 @@ export class DirectReads implements Waiter {
   #answered = 0;
   #failed = false;
 
-  /** @param inFlight How many may be asked for at once. */
-  constructor(subject: string, sequences: readonly number[], inFlight: number, failures: DirectFailures) {
+  /**
+   * @param inFlight How many may be asked for at once.
+   * @param signal Ends them with the signal's reason, when the next answer comes.
+   */
+  constructor(
+    subject: string,
+    sequences: readonly number[],
+    inFlight: number,
+    failures: DirectFailures,
+    signal?: AbortSignal,
+  ) {
     this.subject = subject;
     this.#sequences = sequences;
     this.#inFlight = inFlight;
     this.#failures = failures;
+    this.#signal = signal;
   }
 
   /** Reads them. */
@@ -58,6 +69,8 @@ export class DirectReads implements Waiter {
   }
 
   onAnswer(message: NatsMessage): boolean {
+    if (this.#signal?.aborted) this.fail(this.#signal.reason);
+    if (this.#failed) return true;
     const wire = wireMessage(message, HEADERS);
     const code = statusOf(wire);
     if (code === 0) this.#answers.push({ bytes: wire.bytes, headerLength: wire.headerLength });

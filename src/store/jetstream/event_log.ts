@@ -73,6 +73,18 @@ export interface EventLogSetup {
   readonly warn: Warn;
 }
 
+/** What a store knows of the stream. */
+class Knowledge {
+  /** Messages that the leader lacked and another replica had. */
+  readonly lacking = new Set<number>();
+  /** The greatest sequence that this store has seen. */
+  highest = 0;
+  /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
+  soundUntil = 0;
+  lookedAt = -Infinity;
+  replaced = false;
+}
+
 /** Reads the stream. */
 export class EventLog {
   /** Where things are stored. */
@@ -85,16 +97,19 @@ export class EventLog {
   readonly #patience: number;
   readonly #replicas: number;
   readonly #warn: Warn;
-  /** Messages that the leader lacked and another replica had. */
-  readonly #lacking = new Set<number>();
-  /** The greatest sequence that this store has seen. */
-  #highest = 0;
-  /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
-  #soundUntil = 0;
-  #lookedAt = -Infinity;
-  #replaced = false;
+  readonly #setup: EventLogSetup;
+  readonly #known: Knowledge;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor({ state, requests, layout, expires, replicas, patience, warn }: EventLogSetup) {
+  /**
+   * @param signal Ends every wait with its reason.
+   * @param known What is shared with the log that it was derived from.
+   */
+  constructor(setup: EventLogSetup, signal?: AbortSignal, known: Knowledge = new Knowledge()) {
+    const { state, requests, layout, expires, replicas, patience, warn } = setup;
+    this.#setup = setup;
+    this.#known = known;
+    this.#signal = signal;
     this.#state = state;
     this.requests = requests;
     this.layout = layout;
@@ -104,6 +119,11 @@ export class EventLog {
     this.#warn = warn;
   }
 
+  /** The same log, of which every wait ends with the signal's reason. */
+  until(signal: AbortSignal | undefined): EventLog {
+    return signal ? new EventLog(this.#setup, signal, this.#known) : this;
+  }
+
   /** Whether the connection is closed for good. */
   get isClosed(): boolean {
     return this.#state.isClosed;
@@ -111,12 +131,12 @@ export class EventLog {
 
   /** The greatest sequence that this store has seen. */
   get highest(): number {
-    return this.#highest;
+    return this.#known.highest;
   }
 
   /** Keeps in mind that a sequence was seen. */
   saw(sequence: number): void {
-    if (sequence > this.#highest) this.#highest = sequence;
+    if (sequence > this.#known.highest) this.#known.highest = sequence;
   }
 
   /**
@@ -126,9 +146,9 @@ export class EventLog {
    * @param now The time on the clock of `performance.now()`, which takes a while to tell.
    */
   nothingExpired(now: number): boolean {
-    const isSound = now < this.#soundUntil;
-    if (!isSound && now > this.#lookedAt + LOOK_INTERVAL) {
-      this.#lookedAt = now;
+    const isSound = now < this.#known.soundUntil;
+    if (!isSound && now > this.#known.lookedAt + LOOK_INTERVAL) {
+      this.#known.lookedAt = now;
       this.#look(now).catch(() => {}); // it stays unknown, and costs a read
     }
     return isSound || !this.expires;
@@ -136,19 +156,18 @@ export class EventLog {
 
   /** Whether the log was no longer there when it was last looked at. */
   get isReplaced(): boolean {
-    return this.#replaced;
+    return this.#known.replaced;
   }
 
   /**
    * The last message of a subject, from the leader. That it has none is believed only if no replica counts one: of a
    * message that it cannot read, a server says that there is none.
    *
-   * @param signal Ends the wait: it rejects with the signal's reason.
    * @throws {DamagedHistoryError} If the last message is counted, and cannot be read.
    */
-  async lastOf(subject: string, signal?: AbortSignal): Promise<StoredMessage | undefined> {
-    const message = await this.#get({ last_by_subj: subject }, signal);
-    return message ?? await this.#confirmNone(subject, signal);
+  async lastOf(subject: string): Promise<StoredMessage | undefined> {
+    const message = await this.#get({ last_by_subj: subject });
+    return message ?? await this.#confirmNone(subject);
   }
 
   /** Whether no message of these subjects is counted, by any one replica. */
@@ -169,19 +188,19 @@ export class EventLog {
 
   /** Whether another replica had a message that the leader lacked. */
   leaderLacks(sequence: number): boolean {
-    return this.#lacking.has(sequence);
+    return this.#known.lacking.has(sequence);
   }
 
   /** The first message of a subject from a sequence on, from the leader. It scans; use it where that is rare. */
-  nextOf(subject: string, sequence: number, signal?: AbortSignal): Promise<StoredMessage | undefined> {
-    return this.#get({ next_by_subj: subject, seq: sequence }, signal);
+  nextOf(subject: string, sequence: number): Promise<StoredMessage | undefined> {
+    return this.#get({ next_by_subj: subject, seq: sequence });
   }
 
   /** The last message, of all or of those that a filter chooses, from the leader. */
   last(filter = ANY): Promise<StoredMessage | undefined> {
     const read = (): Promise<StoredMessage | undefined> => this.#ofThisLog({ last_by_subj: filter });
     if (filter !== ANY) return read();
-    return this.upToDate(read, (last) => last !== undefined && last.sequence < this.#highest);
+    return this.upToDate(read, (last) => last !== undefined && last.sequence < this.#known.highest);
   }
 
   /**
@@ -191,7 +210,6 @@ export class EventLog {
   async upToDate<T>(
     read: () => Promise<T>,
     isBehind: (found: T) => boolean,
-    signal?: AbortSignal,
   ): Promise<T> {
     const deadline = performance.now() + LONGEST_DELUSION;
     let inOfficeSince = Infinity;
@@ -202,7 +220,7 @@ export class EventLog {
       const now = performance.now();
       if (!replicated || now > deadline || now > inOfficeSince + TIME_TO_CATCH_UP) return found;
       inOfficeSince = inOffice ? Math.min(now, inOfficeSince) : Infinity;
-      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), signal);
+      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), this.#signal);
     }
   }
 
@@ -254,10 +272,11 @@ export class EventLog {
   }
 
   /** A reader of the stream in order. It ends with an error when the stream is gone or another one. */
-  consumer(options: Omit<OrderedConsumerOptions, "stream" | "patience">): OrderedConsumer {
+  consumer(options: Omit<OrderedConsumerOptions, "stream" | "patience" | "signal">): OrderedConsumer {
     return new OrderedConsumer(this.#state, this.requests, {
       ...options,
       stream: this.layout.stream,
+      signal: this.#signal,
       patience: this.#patience,
       check: async (passed, last) => {
         await this.assertSame();
@@ -290,8 +309,8 @@ export class EventLog {
 
   async #info(): Promise<StreamInfo> {
     const info = await this.#found(() => this.requests.streamInfo(this.layout.stream));
-    this.#replaced = logIdOf(info.config) !== this.layout.logId;
-    if (this.#replaced) throw this.#replacedError();
+    this.#known.replaced = logIdOf(info.config) !== this.layout.logId;
+    if (this.#known.replaced) throw this.#replacedError();
     return info;
   }
 
@@ -301,7 +320,7 @@ export class EventLog {
       return await ask();
     } catch (error) {
       if (!(error instanceof StreamNotFoundError)) throw error;
-      this.#replaced = true;
+      this.#known.replaced = true;
       throw this.#replacedError({ cause: error });
     }
   }
@@ -320,24 +339,23 @@ export class EventLog {
   async #look(now: number): Promise<void> {
     const first = this.expires ? await this.at(1) : undefined;
     const { ts, config } = await this.#info();
-    if (!this.expires) this.#soundUntil = now + LOOK_VALIDITY;
+    if (!this.expires) this.#known.soundUntil = now + LOOK_VALIDITY;
     if (!first || ts === undefined) return;
     const left = retentionOf(config) - (Date.parse(ts) - Date.parse(first.time));
-    if (left > LONG_TO_LIVE) this.#soundUntil = now + LOOK_VALIDITY;
+    if (left > LONG_TO_LIVE) this.#known.soundUntil = now + LOOK_VALIDITY;
   }
 
   /** Holds the leader's answer that a subject has no message against what the replicas count. */
-  async #confirmNone(subject: string, signal: AbortSignal | undefined): Promise<StoredMessage | undefined> {
+  async #confirmNone(subject: string): Promise<StoredMessage | undefined> {
     const { stream } = this.layout;
     // Which replica answers is not ours to choose. On a single server it is asked twice: messages come, and expire.
     const tries = this.#replicas > 1 ? COPY_TRIES : 2;
     for (let attempt = 1;; attempt++) {
       const { messages: [copy], isUnreadable } = await this.#patiently(
         () => this.#answered(() => this.requests.getLastOfSubjects(stream, [subject])),
-        signal,
       );
       if (!copy && !isUnreadable) return undefined;
-      const message = await this.#get({ last_by_subj: subject }, signal);
+      const message = await this.#get({ last_by_subj: subject });
       if (message) return message;
       if (copy && this.#replicas > 1) {
         this.#noteLacking(copy.sequence);
@@ -369,8 +387,8 @@ export class EventLog {
   }
 
   #noteLacking(sequence: number): void {
-    if (this.#lacking.has(sequence)) return;
-    this.#lacking.add(sequence);
+    if (this.#known.lacking.has(sequence)) return;
+    this.#known.lacking.add(sequence);
     const message =
       `The leader of stream "${this.layout.stream}" lacks the message at sequence ${sequence}, which ` +
       "another replica has. Make another server the leader, and replace the damaged replica.";
@@ -386,12 +404,13 @@ export class EventLog {
   }
 
   #direct(sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
-    return this.#patiently(() => this.requests.getDirect(this.layout.stream, sequences));
+    const { stream } = this.layout;
+    return this.#patiently(() => this.requests.getDirect(stream, sequences, this.#signal));
   }
 
-  #get(query: MessageQuery, signal?: AbortSignal): Promise<StoredMessage | undefined> {
+  #get(query: MessageQuery): Promise<StoredMessage | undefined> {
     const { stream } = this.layout;
-    return this.#patiently(() => this.#found(() => this.requests.getMessage(stream, query)), signal);
+    return this.#patiently(() => this.#found(() => this.requests.getMessage(stream, query)));
   }
 
   /** A message that may be of any actor: that there is none, or one of another log, may mean that the log was replaced. */
@@ -401,8 +420,8 @@ export class EventLog {
     return message;
   }
 
-  #patiently<T>(read: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return patiently(this.#patience, read, () => this.isClosed, signal);
+  #patiently<T>(read: () => Promise<T>): Promise<T> {
+    return patiently(this.#patience, read, () => this.isClosed, this.#signal);
   }
 }
 

@@ -45,42 +45,45 @@ export class ExpiredActors {
     this.#checksum = checksum;
   }
 
-  /** What is remembered of an actor: by a sweep, or by the snapshot that was taken last. */
-  async find(actorId: string): Promise<Pick<ExpiredActor, "version" | "fence"> | undefined> {
-    const [record, snapshot] = await Promise.all([
-      this.#bucket.get(this.#layout.actorRecord(actorId)),
-      this.#bucket.get(this.#layout.snapshots(actorId)),
+  /** What is remembered of an actor: by a sweep, or by its snapshots, of which each kind has its own version. */
+  async find(
+    actorId: string,
+    signal?: AbortSignal,
+  ): Promise<Pick<ExpiredActor, "version" | "fence"> | undefined> {
+    const [record, snapshots] = await Promise.all([
+      this.#bucket.get(this.#layout.actorRecord(actorId), signal),
+      this.#bucket.getEach(this.#layout.snapshots(actorId), signal),
     ]);
     const swept = this.#actor(record);
     if (record && !swept) {
       throw new DamagedHistoryError("what is remembered of its expired events cannot be read", { actorId });
     }
-    const taken = this.#snapshot(snapshot);
-    if (!swept && !taken) return undefined;
-    return { version: Math.max(swept?.version ?? 0, taken?.version ?? 0), fence: swept?.fence ?? 0 };
+    const taken = snapshots.map((snapshot) => this.#snapshot(snapshot)?.version ?? 0);
+    const version = Math.max(swept?.version ?? 0, ...taken);
+    return swept || version > 0 ? { version, fence: swept?.fence ?? 0 } : undefined;
   }
 
   /** Remembers an actor, unless a later commit of it is remembered. */
-  async remember(actorId: string, actor: ExpiredActor): Promise<void> {
+  async remember(actorId: string, actor: ExpiredActor, signal?: AbortSignal): Promise<void> {
     const data = encodeChecked(JSON.stringify(actor), this.#checksum);
     await this.#bucket.change(this.#layout.actorRecord(actorId), (stored) => {
       const known = this.#actor(stored);
       return known && known.sequence >= actor.sequence ? undefined : data;
-    });
+    }, signal);
   }
 
   /** The stream sequence up to which the log was swept. */
-  async sweptTo(): Promise<number> {
-    const stored = await this.#bucket.get(this.#layout.sweepRecord);
+  async sweptTo(signal?: AbortSignal): Promise<number> {
+    const stored = await this.#bucket.get(this.#layout.sweepRecord, signal);
     return this.#swept(stored);
   }
 
   /** Remembers how far the log was swept. */
-  async swept(sequence: number): Promise<void> {
+  async swept(sequence: number, signal?: AbortSignal): Promise<void> {
     const data = encodeChecked(JSON.stringify({ sequence } satisfies Swept), this.#checksum);
     await this.#bucket.change(this.#layout.sweepRecord, (stored) => {
       return this.#swept(stored) >= sequence ? undefined : data;
-    });
+    }, signal);
   }
 
   #actor(stored: StoredMessage | undefined): ExpiredActor | undefined {

@@ -133,19 +133,19 @@ export class Heads {
   async latest(actorId: string, signal?: AbortSignal, seen?: Head): Promise<Latest> {
     const cached = this.cached(actorId);
     const known = cached && cached.sequence >= (seen?.sequence ?? 0) ? cached : seen;
-    const { message, commit, head, isBehind } = await this.#log.upToDate(
+    const log = this.#log.until(signal);
+    const { message, commit, head, isBehind } = await log.upToDate(
       async () => {
-        const message = await this.#log.lastOf(this.#log.layout.subject(actorId), signal);
-        if (!message) return await this.#withoutMessage(actorId, known);
+        const message = await log.lastOf(log.layout.subject(actorId));
+        if (!message) return await this.#withoutMessage(log, actorId, known, signal);
         const commit = this.#read(message);
         const head = headAfter(commit);
         return { message, commit, head, isBehind: head.sequence < (known?.sequence ?? 0) };
       },
       ({ isBehind }) => isBehind,
-      signal,
     );
     if (known && isBehind) {
-      await this.#log.assertSame();
+      await log.assertSame();
       return { message, commit, head, fault: lostHead(actorId, head, known) };
     }
     // What this store has saved while it read is newer than what it read.
@@ -162,7 +162,12 @@ export class Heads {
   }
 
   /** The stream has nothing of the actor: it is new, or all of it has expired. */
-  async #withoutMessage(actorId: string, known: Head | undefined): Promise<Found> {
+  async #withoutMessage(
+    log: EventLog,
+    actorId: string,
+    known: Head | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Found> {
     const none = {
       message: undefined,
       commit: undefined,
@@ -170,16 +175,16 @@ export class Heads {
       isBehind: known !== undefined && known.sequence > 0,
     };
     // Another log has nothing of the actor either.
-    await this.#log.info();
-    if (!this.#log.expires) return none;
+    await log.info();
+    if (!log.expires) return none;
     // Made after the miss: while the very first message is there, nothing has expired.
-    if (await this.#log.at(1)) return none;
+    if (await log.at(1)) return none;
     if (none.isBehind) {
       // The commits that were seen have expired, or they are lost, or this leader never had them.
-      if (known!.sequence > await this.#log.lastSequence()) return none;
-      if (known!.sequence >= await this.#log.firstSequence()) return none;
+      if (known!.sequence > await log.lastSequence()) return none;
+      if (known!.sequence >= await log.firstSequence()) return none;
     }
-    const recorded = await this.#expired.find(actorId);
+    const recorded = await this.#expired.find(actorId, signal);
     const version = Math.max(recorded?.version ?? 0, known?.version ?? 0);
     const fence = Math.max(recorded?.fence ?? 0, known?.fence ?? 0);
     const head = { version, fence, sequence: 0, trail: Trail.EMPTY };

@@ -20,7 +20,11 @@ const FIRST_ANSWER = 1_000;
 const FURTHER_ANSWERS = 200;
 
 /** The streams other than the log's own that hear its subjects. Nothing is stored anywhere. */
-export async function findHearers(connection: NatsConnection, layout: Layout): Promise<Answerer[]> {
+export async function findHearers(
+  connection: NatsConnection,
+  layout: Layout,
+  signal?: AbortSignal,
+): Promise<Answerer[]> {
   const found: Answerer[] = [];
   const answers = new AcknowledgementReader(layout.stream, undefined, (answerer) => found.push(answerer));
   const inbox = createInbox(connection);
@@ -37,8 +41,9 @@ export async function findHearers(connection: NatsConnection, layout: Layout): P
   try {
     const headers = encodeHeaders([["Nats-Expected-Last-Sequence", IMPOSSIBLE_SEQUENCE]]);
     connection.publish(layout.noActor, new Uint8Array(0), { reply: inbox, headers });
-    await sleep(FIRST_ANSWER, answered.signal).catch(() => {});
-    await sleep(FURTHER_ANSWERS);
+    const ending = signal ? AbortSignal.any([answered.signal, signal]) : answered.signal;
+    await sleep(FIRST_ANSWER, ending).catch(() => {});
+    await sleep(FURTHER_ANSWERS, signal);
   } finally {
     if (!connection.isClosed()) subscription.unsubscribe();
   }

@@ -54,7 +54,7 @@ class HistoryReading {
   #interrupted = false;
 
   constructor(sources: HistorySources, actorId: string, read: HistoryRead) {
-    this.#sources = sources;
+    this.#sources = { ...sources, log: sources.log.until(read.signal) };
     this.#actorId = actorId;
     this.#read = read;
   }
@@ -64,7 +64,7 @@ class HistoryReading {
     const { fromVersion, toVersion } = this.#read;
     let found: Latest;
     try {
-      found = await heads.latest(this.#actorId);
+      found = await heads.latest(this.#actorId, this.#read.signal);
     } catch (error) {
       if (!(error instanceof DamagedHistoryError) || !this.#read.onDamage) throw error;
       yield* this.#aroundHead(error);

@@ -39,7 +39,11 @@ const BACKWARD_BATCH = 128;
 const EVENTS_AT_ONCE = 128;
 
 /** The position of the log's last event. */
-export async function lastPosition(sources: LogSources): Promise<string | undefined> {
+export async function lastPosition(
+  unlimited: LogSources,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const sources = until(unlimited, signal);
   const { log, records } = sources;
   const last = await log.last();
   if (last) return await positionUpTo(sources, last);
@@ -71,7 +75,8 @@ async function positionUpTo({ log, records }: LogSources, last: StoredMessage): 
 }
 
 /** The log up to the end that it has now. */
-export async function* readLog(sources: LogSources, read: LogRead): AsyncGenerator<LogBatch> {
+export async function* readLog(unlimited: LogSources, read: LogRead): AsyncGenerator<LogBatch> {
+  const sources = until(unlimited, read.signal);
   const { log, heartbeat } = sources;
   const { after, filter } = read;
   if (after === "end") return;
@@ -171,8 +176,14 @@ function isSame(records: Records, a: MessageBytes, b: MessageBytes): boolean {
   return one.checksum === other.checksum;
 }
 
+/** The same, of which every wait ends with the signal's reason. */
+function until(sources: LogSources, signal: AbortSignal | undefined): LogSources {
+  return { ...sources, log: sources.log.until(signal) };
+}
+
 /** The log, and then what comes. */
-export async function* followLog(sources: LogSources, follow: LogFollow): AsyncGenerator<LogBatch> {
+export async function* followLog(unlimited: LogSources, follow: LogFollow): AsyncGenerator<LogBatch> {
+  const sources = until(unlimited, follow.signal);
   const { log, records, heartbeat } = sources;
   const { after, filter, onReady, signal } = follow;
   const seen = log.highest;
@@ -194,8 +205,6 @@ export async function* followLog(sources: LogSources, follow: LogFollow): AsyncG
     endSequence: start.lastSequence,
     check: (passed, last) => assertContinues(sources, passed, last),
   });
-  const close = (): void => consumer.close();
-  signal.addEventListener("abort", close, { once: true });
   try {
     await consumer.start();
     onReady(position);
@@ -210,7 +219,6 @@ export async function* followLog(sources: LogSources, follow: LogFollow): AsyncG
       else if (consumer.position > reading.sequence) yield* reading.skipTo(consumer.position + 1, false);
     }
   } finally {
-    signal.removeEventListener("abort", close);
     consumer.close();
   }
 
@@ -257,7 +265,12 @@ interface CheckedEnd {
  *
  * @throws {InvalidPositionError} If it is none of this log, or one that it has not reached.
  */
-export async function checkPosition({ log, records }: LogSources, position: string): Promise<CheckedEnd> {
+export async function checkPosition(
+  unlimited: LogSources,
+  position: string,
+  signal?: AbortSignal,
+): Promise<CheckedEnd> {
+  const { log, records } = until(unlimited, signal);
   const { sequence, index } = records.place(position);
   if (sequence < 1) throw new InvalidPositionError(position, "ahead");
   const [{ last, lastSequence }, message] = await Promise.all([

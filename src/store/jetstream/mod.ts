@@ -210,7 +210,7 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
     return await this.#backend.sweep();
   }
 
-  /** Finishes what is in flight and refuses what comes after; subscriptions end. */
+  /** Finishes the saves that are in flight and refuses what comes after. Reads in progress reject; subscriptions end. */
   override close(): Promise<void> {
     this.#ended = true;
     return super.close();

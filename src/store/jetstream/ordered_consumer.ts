@@ -6,6 +6,7 @@
  * @module
  */
 import { backoff, sleep } from "../../sleep.ts";
+import { abortable } from "../batches.ts";
 import { createInbox, type NatsMessage, type NatsSubscription, randomToken } from "../../nats/connection.ts";
 import { NotConnectedError } from "../../nats/errors.ts";
 import {
@@ -52,6 +53,8 @@ export interface OrderedConsumerOptions {
   readonly endSequence?: number;
   /** How long the first consumer may wait for a leader or an answer, in milliseconds. @default {0} */
   readonly patience?: number;
+  /** Ends the reading at once and deletes the consumer: a read that waits rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const DEFAULT_HEARTBEAT_MS = 1_000;
@@ -251,6 +254,9 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
 
   async #start(): Promise<void> {
     if (this.#closed) return;
+    const { signal } = this.#options;
+    signal?.throwIfAborted();
+    signal?.addEventListener("abort", this.#abort, { once: true });
     this.#state.add(this);
     this.#checked = performance.now();
     this.#monitor = setInterval(() => this.#checkSilence(), this.#heartbeat / 2);
@@ -260,13 +266,14 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
       try {
         return await this.#create(generation);
       } catch (error) {
+        signal?.throwIfAborted();
         if (generation !== this.#generation && !this.#failure) return; // a reset has taken over meanwhile
         if (!isTransient(error) || performance.now() > deadline) {
           this.#fail(error);
           throw error;
         }
         this.#abandon();
-        await sleep(backoff(attempt, FIRST_RETRY_MS, LAST_RETRY_MS));
+        await sleep(backoff(attempt, FIRST_RETRY_MS, LAST_RETRY_MS), signal);
         if (generation !== this.#generation || this.#closed) return;
       }
     }
@@ -323,7 +330,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
       },
     });
     const [first] = filterSubjects;
-    const { num_pending } = await this.#requests.createConsumer(stream, {
+    const created = this.#requests.createConsumer(stream, {
       name: this.#name,
       deliver_subject: inbox,
       ack_policy: "none",
@@ -342,6 +349,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
         ? { filter_subject: first }
         : { filter_subjects: filterSubjects }),
     });
+    const { num_pending } = await abortable(created, this.#options.signal);
     if (generation !== this.#generation) return;
     if (generation === FIRST_GENERATION) this.#expected = num_pending;
     if (this.#consumerSequence === 0) this.#pending = num_pending;
@@ -404,6 +412,12 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     if (!this.#state.connection.isClosed()) this.#state.connection.publish(subject);
   }
 
+  readonly #abort = (): void => {
+    this.#buffer = [];
+    this.#bufferedBytes = 0;
+    this.#fail(this.#options.signal?.reason);
+  };
+
   #fail(error: unknown): void {
     if (this.#closed) return;
     this.#failure ??= { error };
@@ -418,6 +432,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
 
   #end(): void {
     clearInterval(this.#monitor);
+    this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#state.remove(this);
     this.#generation++;
     this.#abandon();

@@ -133,12 +133,12 @@ export class ReplyInbox implements ConnectionListener {
     }
   }
 
-  /** Ends the subscription and the timer; whoever still waits is told `disconnected`. */
-  close(): void {
+  /** Ends the subscription and the timer; what still waits gets this reason. */
+  close(why: NoAnswer = "disconnected"): void {
     this.#state.remove(this);
     this.#stopTimer();
     if (!this.#state.isClosed) this.#subscription.unsubscribe();
-    this.#settleAll("disconnected");
+    this.#settleAll(why);
     this.#stopTimer();
   }
 

@@ -174,6 +174,7 @@ export class JetStreamRequests {
   readonly #state: ConnectionState;
   readonly #inbox: ReplyInbox;
   readonly #maxDirectReads: number;
+  #isClosed = false;
   /** The first levels of the API's subjects. */
   readonly apiPrefix: string;
 
@@ -185,9 +186,10 @@ export class JetStreamRequests {
     this.#maxDirectReads = options.maxDirectReads ?? DEFAULT_MAX_DIRECT_READS;
   }
 
-  /** Ends the inbox; who still waits gets a {@linkcode NoAnswerError}. */
+  /** Ends the inbox; what still waits, and what is asked from then on, gets a {@linkcode NoAnswerError}. */
   close(): void {
-    this.#inbox.close();
+    this.#isClosed = true;
+    this.#inbox.close("closed");
   }
 
   /**
@@ -226,15 +228,20 @@ export class JetStreamRequests {
    * Reads messages by sequence, pipelined, from whichever replica answers: undefined stands for a message that that
    * replica does not have (yet), which only a read from the leader can tell from a missing one.
    *
+   * @param signal Ends them: no more are asked for.
    * @throws {NoAnswerError} if one of them gets no answer.
    */
-  async getDirect(stream: string, sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
+  async getDirect(
+    stream: string,
+    sequences: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<(StoredMessage | undefined)[]> {
     if (sequences.length === 0) return [];
     const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
     const reads = new DirectReads(subject, sequences, this.#maxDirectReads, {
       refused: (status, description) => new JetStreamApiError(subject, status, description),
       unanswered: (why, description) => new NoAnswerError(subject, why, description),
-    });
+    }, signal);
     let reply: string | undefined;
     return await reads.run((sequences) => {
       const isFirst = reply === undefined;
@@ -350,7 +357,7 @@ export class JetStreamRequests {
   /** @throws {NoAnswerError} if no answer can come. */
   #assertReachable(subject: string): void {
     if (this.#inbox.failure) throw new NoAnswerError(subject, "denied", this.#inbox.failure.message);
-    if (this.#state.isClosed) throw new NoAnswerError(subject, "closed");
+    if (this.#isClosed || this.#state.isClosed) throw new NoAnswerError(subject, "closed");
     if (!this.#state.isConnected) throw new NoAnswerError(subject, "disconnected");
   }
 }

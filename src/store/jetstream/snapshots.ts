@@ -27,20 +27,24 @@ export class Snapshots {
   }
 
   /** Keeps a snapshot, unless a newer one is stored. */
-  async save(snapshot: Snapshot): Promise<void> {
+  async save(snapshot: Snapshot, signal: AbortSignal | undefined): Promise<void> {
     const { actorId, kind } = snapshot;
     const data = encodeChecked(encodeSnapshot(snapshot), this.#checksum);
     await this.#bucket.change(this.#key(actorId, kind), (stored) => {
       return supersedes(snapshot, this.#read(stored, actorId, kind)) ? data : undefined;
-    });
+    }, signal);
   }
 
   /** The stored snapshot; one that cannot be read is ignored with a warning. */
-  async latest(actorId: string, kind: string): Promise<Snapshot | undefined> {
+  async latest(
+    actorId: string,
+    kind: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Snapshot | undefined> {
     // A bucket may outlive the log that its records are of.
-    const same = this.#log.info();
+    const same = this.#log.until(signal).info();
     same.catch(() => {}); // awaited below
-    const stored = await this.#bucket.get(this.#key(actorId, kind)).catch(async (error) => {
+    const stored = await this.#bucket.get(this.#key(actorId, kind), signal).catch(async (error) => {
       await same;
       throw error;
     });

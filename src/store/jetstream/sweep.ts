@@ -69,19 +69,20 @@ export class Sweeper {
   }
 
   /** Whether a commit expires soon that no sweep has looked at. */
-  async isLate(): Promise<boolean> {
-    const { log, expired } = this.#setup;
+  async isLate(signal?: AbortSignal): Promise<boolean> {
+    const { expired } = this.#setup;
+    const log = this.#setup.log.until(signal);
     if (!log.expires) return false;
     const { ts, config } = await log.info();
     const first = await log.first();
     if (!first || ts === undefined) return false;
     const age = Date.parse(ts) - Date.parse(first.time);
-    return age > retentionOf(config) * LATE_PART && await expired.sweptTo() < first.sequence;
+    return age > retentionOf(config) * LATE_PART && await expired.sweptTo(signal) < first.sequence;
   }
 
   /** Ends it; a sweep that is under way stops soon. */
   async close(): Promise<void> {
-    this.#ending.abort();
+    this.#ending.abort(new SweepEndedError("The store was closed while it swept"));
     clearTimeout(this.#timer);
     await this.#running?.catch(() => {});
   }
@@ -108,7 +109,9 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<SweepReport> {
-    const { log, expired } = this.#setup;
+    const { signal } = this.#ending;
+    const { expired } = this.#setup;
+    const log = this.#setup.log.until(signal);
     const report = { commits: 0, remembered: 0 };
     const { ts, config } = await log.info();
     const first = await log.first();
@@ -117,11 +120,9 @@ export class Sweeper {
     if (!first || !last || ts === undefined || retention === Infinity) return report;
     const horizon = Date.parse(ts) - retention * OLDEST_PART;
     if (Date.parse(first.time) > horizon) return report;
-    const start = Math.max(first.sequence, await expired.sweptTo() + 1);
+    const start = Math.max(first.sequence, await expired.sweptTo(signal) + 1);
     if (start > last.sequence) return report;
     const consumer = log.consumer({ startSequence: start });
-    const stop = (): void => consumer.close();
-    this.#ending.signal.addEventListener("abort", stop, { once: true });
     try {
       let actors = new Map<string, ExpiredActor>();
       let sequence = start - 1;
@@ -143,30 +144,31 @@ export class Sweeper {
         }
         if (done || actors.size >= COMMITS_AT_ONCE) {
           report.remembered += await this.#remember(actors);
-          if (sequence >= start) await expired.swept(sequence);
+          if (sequence >= start) await expired.swept(sequence, signal);
           actors = new Map();
         }
       }
       return report;
     } finally {
-      this.#ending.signal.removeEventListener("abort", stop);
       consumer.close();
     }
   }
 
   /** Remembers those actors that have nothing newer. */
   async #remember(actors: ReadonlyMap<string, ExpiredActor>): Promise<number> {
-    const { log, expired } = this.#setup;
+    const { signal } = this.#ending;
+    const { expired } = this.#setup;
+    const log = this.#setup.log.until(signal);
     let remembered = 0;
     const queue = [...actors];
     const failures: unknown[] = [];
     const lane = async (): Promise<void> => {
       for (let next = queue.pop(); next && failures.length === 0; next = queue.pop()) {
-        if (this.#ending.signal.aborted) throw new SweepEndedError("The store was closed while it swept");
+        signal.throwIfAborted();
         const [actorId, actor] = next;
         const latest = await log.lastOf(log.layout.subject(actorId));
         if (latest && latest.sequence > actor.sequence) continue;
-        await expired.remember(actorId, actor);
+        await expired.remember(actorId, actor, signal);
         remembered++;
       }
     };

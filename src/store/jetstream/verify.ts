@@ -52,7 +52,7 @@ class Verification {
   #lastPosition: string | undefined;
 
   constructor(sources: VerifySources, options: VerifyOptions) {
-    this.#sources = sources;
+    this.#sources = { ...sources, log: sources.log.until(options.signal) };
     this.#options = options;
   }
 

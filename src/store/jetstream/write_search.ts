@@ -53,7 +53,7 @@ export async function findWrite(
     if (!uncertain) found = "another";
     const candidates = [message];
     // It may have been followed by others since.
-    if (uncertain) candidates.push(await log.nextOf(subject, head.sequence + 1, write.ending));
+    if (uncertain) candidates.push(await log.until(write.ending).nextOf(subject, head.sequence + 1));
     for (const candidate of candidates) {
       const header = candidate && records.header(candidate);
       if (header instanceof DamagedHistoryError) throw header;

@@ -7,7 +7,26 @@
 import assert from "node:assert/strict";
 import { StoreClosedError } from "../../store/errors.ts";
 import type { Theme } from "../context.ts";
+import type { StoreUnderTest } from "../harness.ts";
 import { all, happened, happenedTo, history, refused, within } from "../support.ts";
+
+/** Every iteration over what a store holds. */
+const iterations: Readonly<
+  Record<string, (store: StoreUnderTest, options?: { signal: AbortSignal }) => AsyncIterable<unknown>>
+> = {
+  readAll: (store, options) => store.readAll(options),
+  "readAll of an actor": (store, options) => store.readAll({ ...options, actorId: "order" }),
+  readEvents: (store, options) => store.readEvents("order", options),
+  "readEvents backward": (store, options) => store.readEvents("order", { ...options, direction: "backward" }),
+  listActors: (store, options) => store.listActors(options),
+  subscribe: (store, options) => store.subscribe(options),
+};
+
+/** More of everything than is handed out at once. */
+async function manyActors(store: StoreUnderTest): Promise<void> {
+  await history(store, "order", 200);
+  await Promise.all(Array.from({ length: 20 }, (_, index) => history(store, `other-${index}`, 1)));
+}
 
 /** Point 12. */
 export const closing: Theme = {
@@ -87,21 +106,59 @@ export const closing: Theme = {
       },
     },
     {
-      name: "a read that is under way ends or is refused when the store is closed",
+      name: "close ends every iteration in its middle with StoreClosedError, and subscriptions normally",
+      async run(context): Promise<void> {
+        for (const [name, read] of Object.entries(iterations)) {
+          const store = await context.open({ namespace: "closing" });
+          if (await store.getLatestVersion("order") === 0) await manyActors(store);
+          const iterator = read(store)[Symbol.asyncIterator]();
+          assert.equal((await within(context, `the first item of ${name}`, iterator.next())).done, false);
+          await within(context, "close", store.close());
+          const next = (): Promise<unknown> => within(context, `the end of ${name}`, iterator.next());
+          if (name !== "subscribe") await refused(next, StoreClosedError, {}, name);
+          assert.deepEqual(await next(), { done: true, value: undefined }, name);
+        }
+      },
+    },
+    {
+      name: "an abort ends every iteration in its middle with the signal's reason",
       async run(context): Promise<void> {
         const store = await context.open();
-        await history(store, "order", 5);
-        const iterator = store.readAll()[Symbol.asyncIterator]();
-        await iterator.next();
-        await store.close();
-        const rest = async (): Promise<void> => {
-          while (!(await iterator.next()).done);
-        };
-        await within(
-          context,
-          "the read ends",
-          rest().catch((error) => assert(error instanceof StoreClosedError, String(error))),
-        );
+        await manyActors(store);
+        for (const [name, read] of Object.entries(iterations)) {
+          const abort = new AbortController();
+          const iterator = read(store, { signal: abort.signal })[Symbol.asyncIterator]();
+          assert.equal((await within(context, `the first item of ${name}`, iterator.next())).done, false);
+          const reason = new Error(`enough of ${name}`);
+          abort.abort(reason);
+          const next = (): Promise<unknown> => within(context, `the end of ${name}`, iterator.next());
+          assert.equal(await refused(next, Error, {}, name), reason, name);
+          assert.deepEqual(await next(), { done: true, value: undefined }, name);
+        }
+      },
+    },
+    {
+      name: "reads that are in progress when the store is closed answer or reject with StoreClosedError",
+      async run(context): Promise<void> {
+        const store = await context.open();
+        const [event] = await history(store, "order", 300);
+        const reads = [
+          store.getEvents("order"),
+          store.getLatestVersion("order"),
+          store.getLastPosition(),
+          store.verify({ expectedPosition: event!.position }),
+          store.diagnose(),
+          all(() => store.readAll()),
+          all(() => store.readEvents("order", { direction: "backward" })),
+          all(() => store.listActors()),
+        ];
+        const outcomes = Promise.allSettled(reads);
+        await within(context, "close", store.close());
+        for (const outcome of await within(context, "the reads settle", outcomes)) {
+          if (outcome.status === "rejected") {
+            await refused(() => Promise.reject(outcome.reason), StoreClosedError);
+          }
+        }
       },
     },
     {
