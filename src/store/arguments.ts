@@ -137,6 +137,8 @@ function checkAppend(options: AppendOptions): CheckedAppend {
 export interface CheckedLogRead extends Pick<ReadAllOptions, "onDamage" | "signal"> {
   /** Where to begin. */
   readonly after: LogStart;
+  /** The order. */
+  readonly direction: "forward" | "backward";
   /** What to choose. */
   readonly filter: EventFilter;
   /** Chooses it. */
@@ -147,13 +149,31 @@ export interface CheckedLogRead extends Pick<ReadAllOptions, "onDamage" | "signa
   readonly limit: number;
 }
 
+/** Refuses options of a read that a subscription does not have. */
+export function checkSubscription(options: SubscribeOptions | undefined): void {
+  readOptions(options, (given) => {
+    checkKnown<SubscribeOptions>(given, SUBSCRIBE_OPTIONS);
+  });
+}
+
+const SUBSCRIBE_OPTIONS: OptionNames<SubscribeOptions> = {
+  after: true,
+  signal: true,
+  eventTypes: true,
+  actorId: true,
+  actorPrefix: true,
+};
+
 /** Reads the options of a read of the log, or of a subscription to it. */
 export function readLogRead(options: ReadAllOptions & SubscribeOptions | undefined): CheckedLogRead {
-  return readOptions(options, ({ after = "start", until, limit, onDamage, signal, ...filter }) => {
+  return readOptions(options, (given) => {
+    const { after = "start", until, direction = "forward", limit, onDamage, signal, ...filter } = given;
     checkFunction("options.onDamage", onDamage);
     checkSignal(signal);
+    checkDirection(direction);
     return {
       after,
+      direction,
       filter,
       chosen: compileFilter(filter),
       until: checkUntil(until),
@@ -283,12 +303,7 @@ function checkHistoryRead(options: ReadEventsOptions): HistoryRead & Pick<ReadEv
   checkSignal(signal);
   checkFromVersion("options.fromVersion", fromVersion);
   checkVersion("options.toVersion", toVersion);
-  if (direction !== "forward" && direction !== "backward") {
-    throw new InvalidArgumentError(
-      "options.direction",
-      `must be "forward" or "backward", and is ${describe(direction)}`,
-    );
-  }
+  checkDirection(direction);
   return {
     fromVersion: Math.max(1, fromVersion),
     toVersion,
@@ -297,6 +312,14 @@ function checkHistoryRead(options: ReadEventsOptions): HistoryRead & Pick<ReadEv
     onDamage,
     ...(signal && { signal }),
   };
+}
+
+function checkDirection(direction: unknown): void {
+  if (direction === "forward" || direction === "backward") return;
+  throw new InvalidArgumentError(
+    "options.direction",
+    `must be "forward" or "backward", and is ${describe(direction)}`,
+  );
 }
 
 /** Refuses what cannot be folded with. */

@@ -28,6 +28,7 @@ import {
   type CheckedLogRead,
   type CheckedSave,
   checkFromVersion,
+  checkSubscription,
   checkToken,
   readAppend,
   readHistoryRead,
@@ -252,21 +253,12 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   readAll<T extends E["eventType"] = E["eventType"]>(
     options?: ReadAllOptions<T>,
   ): AsyncIterable<StoredEvent<EventOf<E, T>>> {
-    const { after, until, filter, chosen, accepts, limit, onDamage, signal } = this.#readLog(options);
-    const read = async function* (
-      backend: StorageBackend,
-      signal: AbortSignal,
-    ): AsyncIterable<readonly StoredEvent[]> {
-      if (until !== undefined) await backend.checkPosition(until, signal);
-      const read = { after, filter, onDamage: passing(onDamage), signal };
-      for await (const { events, position } of backend.readLog(read)) {
-        const within = until === undefined ? events : events.filter((event) => event.position <= until);
-        yield chosen ? within.filter(chosen) : within;
-        if (until !== undefined && position >= until) return;
-      }
-    };
-    const restore = this.#restoreChosen(accepts);
-    const begin = (ending: AbortSignal): AsyncIterable<readonly StoredEvent[]> => read(this.#backend, ending);
+    const read = this.#readLog(options);
+    const { limit, signal } = read;
+    const readIn = read.direction === "forward" ? readForward : readBackward;
+    const restore = this.#restoreChosen(read.accepts);
+    const begin = (ending: AbortSignal): AsyncIterable<readonly StoredEvent[]> =>
+      readIn(this.#backend, read, ending);
     return this.#iterate({ operation: "readAll" }, begin, { limit, signal, restore });
   }
 
@@ -281,6 +273,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     options?: SubscribeOptions<T>,
   ): Subscription<StoredEvent<EventOf<E, T>>> {
     this.#assertOpen();
+    checkSubscription(options);
     const { after, filter, chosen, accepts, signal } = this.#readLog(options);
     type Delivered = StoredEvent<EventOf<E, T>>;
     const restoreChosen = this.#restoreChosen(accepts);
@@ -600,5 +593,38 @@ function promised<T>(call: () => T | Promise<T>): Promise<T> {
     return result instanceof Promise ? result : Promise.resolve(result);
   } catch (error) {
     return Promise.reject(error);
+  }
+}
+
+async function* readForward(
+  backend: StorageBackend,
+  { after, until, filter, chosen, onDamage }: CheckedLogRead,
+  signal: AbortSignal,
+): AsyncIterable<readonly StoredEvent[]> {
+  if (until !== undefined) await backend.checkPosition(until, signal);
+  const read = { after, filter, onDamage: passing(onDamage), signal };
+  for await (const { events, position } of backend.readLog(read)) {
+    const within = until === undefined ? events : events.filter((event) => event.position <= until);
+    yield chosen ? within.filter(chosen) : within;
+    if (until !== undefined && position >= until) return;
+  }
+}
+
+async function* readBackward(
+  backend: StorageBackend,
+  { after, until, chosen, limit, onDamage }: CheckedLogRead,
+  signal: AbortSignal,
+): AsyncIterable<readonly StoredEvent[]> {
+  if (after === "end") return;
+  const end = after === "start" || after === "first-kept" ? undefined : after;
+  for (const position of [end, until]) {
+    if (position !== undefined) await backend.checkPosition(position, signal);
+  }
+  const toFirstKept = after === "first-kept";
+  const read = { from: until, limit, toFirstKept, onDamage: passing(onDamage), signal };
+  for await (const events of backend.readLogBackward(read)) {
+    const within = end === undefined ? events : events.filter((event) => event.position > end);
+    yield chosen ? within.filter(chosen) : within;
+    if (within.length < events.length) return;
   }
 }

@@ -46,6 +46,20 @@ export interface LogRead {
   readonly signal?: AbortSignal;
 }
 
+/** A read of the global log from a place in it back to its beginning. */
+export interface BackwardLogRead {
+  /** The position of the first event to read, which was checked; `undefined` to begin with the latest one. */
+  readonly from: string | undefined;
+  /** How many events will be taken at most; a backend may read fewer ahead for it. */
+  readonly limit: number;
+  /** Whether the read may end at the first kept event. Otherwise a beginning that retention has removed is an error. */
+  readonly toFirstKept: boolean;
+  /** Ends the read with its reason: the caller's signal, or that the store was closed. Every wait takes it. */
+  readonly signal?: AbortSignal;
+  /** Takes damage instead of throwing it. */
+  readonly onDamage: ((fault: HistoryFault) => void) | undefined;
+}
+
 /** A subscription to the global log. */
 export interface LogFollow extends LogRead {
   /** To be called once, when nothing that is stored from then on will be missed. */
@@ -107,6 +121,9 @@ export interface StorageBackend {
 
   /** The global log up to its present end, in batches. */
   readLog(read: LogRead): AsyncIterable<LogBatch>;
+
+  /** The global log backward, in batches whose first event is the latest. */
+  readLogBackward(read: BackwardLogRead): AsyncIterable<readonly StoredEvent[]>;
 
   /** The global log, and then what comes. */
   followLog(follow: LogFollow): AsyncIterable<LogBatch>;

@@ -76,6 +76,13 @@ export interface ReadAllOptions<T extends string = string> extends EventFilter<T
   readonly after?: LogStart;
   /** The position of the last event to read, itself included. @default {the end of the log} */
   readonly until?: string;
+  /**
+   * The order of the events. `"backward"` begins with the latest event, or the one at `until`, and ends behind `after`; with a
+   * `limit` it reads no more of the log than that takes.
+   *
+   * @default {"forward"}
+   */
+  readonly direction?: "forward" | "backward";
   /** The most events to read. @default {all} */
   readonly limit?: number;
   /** Called for each damaged place, after which the read goes on behind it. Without it damage is thrown. */

@@ -579,6 +579,17 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: ["readAll ends at the position that it is asked for, itself included"],
   },
   {
+    defect: "reads backward behind the place that it is to end at",
+    harness: over(
+      class extends Backend {
+        override async *readLogBackward(): AsyncIterable<readonly StoredEvent[]> {
+          yield* super.readLogBackward({ from: undefined });
+        }
+      },
+    ),
+    caughtBy: ["readAll reads the log backward, between two places, with a filter and a limit"],
+  },
+  {
     defect: "ignores conditions",
     harness: over(
       class extends Backend {

@@ -5,7 +5,15 @@
  */
 
 import type { StoredEvent } from "../../event/types.ts";
-import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
+import type {
+  BackwardLogRead,
+  HistoryRead,
+  LogBatch,
+  LogFollow,
+  LogRead,
+  StorageBackend,
+  Verified,
+} from "../backend.ts";
 import { Commit, CommitPart, encodeParts, NO_CONDITIONS } from "../commit.ts";
 import { StoreClosedError } from "../errors.ts";
 import { followLog, type Wakeups } from "../follow.ts";
@@ -17,7 +25,7 @@ import { readHistory } from "./history.ts";
 import type { KvPositions } from "./kv_positions.ts";
 import { MAX_CHECKS_REMOTE } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
-import { checkPosition, lastPosition, readLog } from "./log.ts";
+import { checkPosition, lastPosition, readLog, readLogBackward } from "./log.ts";
 import type { Records } from "./records.ts";
 import { firstEntry } from "./scan.ts";
 import type { Snapshots } from "./snapshots.ts";
@@ -122,6 +130,11 @@ export class KvBackend implements StorageBackend {
       readLog(records, positions, { after, bounded: true, onDamage }),
       onDamage,
     );
+  }
+
+  readLogBackward(read: BackwardLogRead): AsyncIterable<readonly StoredEvent[]> {
+    const { records, positions } = this.#parts;
+    return this.#iterating("readAll", readLogBackward(records, positions, read), read.onDamage);
   }
 
   followLog(follow: LogFollow): AsyncIterable<LogBatch> {

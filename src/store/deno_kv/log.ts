@@ -5,7 +5,7 @@
  */
 
 import type { StoredEvent } from "../../event/types.ts";
-import type { LogBatch } from "../backend.ts";
+import type { BackwardLogRead, LogBatch } from "../backend.ts";
 import { LogChains, missingPredecessor } from "../chain.ts";
 import { DamagedHistoryError, type HistoryFault, InvalidPositionError } from "../errors.ts";
 import type { LogStart } from "../types.ts";
@@ -74,6 +74,53 @@ export async function* readLog(
     position = events.at(-1)?.position ?? position;
     if (position !== undefined) yield { events, position };
   }
+}
+
+/** The log's events from a position back to its beginning, in batches whose first event is the latest. */
+export async function* readLogBackward(
+  records: Records,
+  positions: KvPositions,
+  { from, limit, onDamage }: BackwardLogRead,
+): AsyncIterable<readonly StoredEvent[]> {
+  const begun = from === undefined ? undefined : positions.place(from).versionstamp;
+  const range = begun === undefined
+    ? records.logRange
+    : { ...records.logRange, end: records.layout.commit(begun + "\0") };
+  for await (const entries of scan(records.kv, range, { reverse: true, expected: limit })) {
+    const shares: OrFault<ShareRecord>[] = [];
+    for (const entry of entries) shares.push(...(await records.readLogged(entry)).toReversed());
+    const faults = await missingBefore(shares, entries, records);
+    let events: StoredEvent[] = [];
+    for (const share of shares) {
+      const fault = share instanceof DamagedHistoryError ? share : faults.get(share);
+      if (!(share instanceof DamagedHistoryError)) {
+        for (const event of share.events.toReversed()) {
+          if (from === undefined || event.position <= from) events.push(event);
+        }
+      }
+      if (!fault) continue;
+      if (events.length > 0) yield events;
+      events = [];
+      if (!onDamage) throw fault;
+      onDamage(fault);
+    }
+    yield events;
+  }
+}
+
+/** The faults of shares whose predecessor is neither among these entries nor in the log before. */
+async function missingBefore(
+  shares: readonly OrFault<ShareRecord>[],
+  entries: readonly Deno.KvEntry<unknown>[],
+  { kv, layout }: Records,
+): Promise<ReadonlyMap<ShareRecord, DamagedHistoryError>> {
+  const here = new Set(entries.map(({ key }) => key.at(-1)));
+  const elsewhere = shares.filter((share): share is ShareRecord =>
+    !(share instanceof DamagedHistoryError) && share.previousVersion > 0 && !here.has(share.prior)
+  );
+  const found = await getAll(kv, elsewhere.map(({ prior }) => layout.commit(prior ?? "")));
+  const missing = elsewhere.filter((_, index) => found[index]!.versionstamp === null);
+  return new Map(missing.map((share) => [share, missingPredecessor(share)]));
 }
 
 /** The faults of shares, by their index: those that cannot be read, and those that do not follow the one before. */

@@ -5,7 +5,15 @@
  */
 
 import type { StoredEvent } from "../../event/types.ts";
-import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
+import type {
+  BackwardLogRead,
+  HistoryRead,
+  LogBatch,
+  LogFollow,
+  LogRead,
+  StorageBackend,
+  Verified,
+} from "../backend.ts";
 import { Commit, CommitPart, encodeParts, NO_CONDITIONS } from "../commit.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -18,6 +26,7 @@ import { iterating, reading } from "./failures.ts";
 import type { Head, Heads } from "./heads.ts";
 import { readHistory } from "./history.ts";
 import { checkPosition, followLog, lastPosition, readLog } from "./log.ts";
+import { readLogBackward } from "./log_backward.ts";
 import type { Records } from "./record.ts";
 import type { Snapshots } from "./snapshots.ts";
 import type { Sweeper, SweepReport } from "./sweep.ts";
@@ -101,6 +110,10 @@ export class JetStreamBackend implements StorageBackend {
 
   readLog(read: LogRead): AsyncIterable<LogBatch> {
     return iterating("readAll", this.#check, readLog(this.#parts, read));
+  }
+
+  readLogBackward(read: BackwardLogRead): AsyncIterable<readonly StoredEvent[]> {
+    return iterating("readAll", this.#check, readLogBackward(this.#parts, read));
   }
 
   followLog(follow: LogFollow): AsyncIterable<LogBatch> {

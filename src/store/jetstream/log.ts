@@ -323,11 +323,13 @@ async function findStart(sources: LogSources, { after }: Pick<LogRead, "after">)
   return { sequence, after: undefined, lastSequence, fromStart: after === "start" };
 }
 
-function truncated(records: Records, first: StoredMessage | undefined): HistoryTruncatedError {
+/** The error of a read that begins before the first kept message. */
+export function truncated(records: Records, first: StoredMessage | undefined): HistoryTruncatedError {
   return new HistoryTruncatedError({ firstPosition: first && records.placeOf(first.sequence, first) });
 }
 
-function gap(records: Records, sequence: number): DamagedHistoryError {
+/** The damage of a message that is missing. */
+export function gap(records: Records, sequence: number): DamagedHistoryError {
   return new DamagedHistoryError("commits are missing from the log", {
     position: records.placeOf(sequence, undefined),
   });

@@ -8,7 +8,15 @@ import { isInstance, registerClass } from "../../copies.ts";
 import type { Draft } from "../../event/draft.ts";
 import { noteSchemaVersion } from "../../event/registry.ts";
 import type { StoredEvent } from "../../event/types.ts";
-import type { HistoryRead, LogBatch, LogFollow, LogRead, StorageBackend, Verified } from "../backend.ts";
+import type {
+  BackwardLogRead,
+  HistoryRead,
+  LogBatch,
+  LogFollow,
+  LogRead,
+  StorageBackend,
+  Verified,
+} from "../backend.ts";
 import {
   type ActorHead,
   checkCondition,
@@ -236,6 +244,13 @@ export class MemoryBackend implements StorageBackend {
 
   checkPosition(position: string): void {
     this.#placeOf(position);
+  }
+
+  async *readLogBackward({ from }: Pick<BackwardLogRead, "from">): AsyncIterable<readonly StoredEvent[]> {
+    const { events } = this.#log;
+    for (let to = from === undefined ? events.length : this.#placeOf(from); to > 0; to -= BATCH_SIZE) {
+      yield events.slice(Math.max(to - BATCH_SIZE, 0), to).reverse();
+    }
   }
 
   followLog(follow: LogFollow): AsyncIterable<LogBatch> {

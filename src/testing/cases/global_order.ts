@@ -127,6 +127,56 @@ export const globalOrder: Theme = {
       },
     },
     {
+      name: "readAll reads the log backward, between two places, with a filter and a limit",
+      async run({ open, openElsewhere }): Promise<void> {
+        const store = await open();
+        await store.saveEvents([happenedTo("a", 1), happenedTo("b", 1), happenedTo("b", 2)]);
+        await store.takeOver("c", 1);
+        await history(store, "a-2", 40);
+        await store.saveEvents([happenedTo("b", 3), happenedTo("a", 2)]);
+        const direction = "backward";
+        const log = await wholeLog(store);
+        assert.deepEqual(await all(() => store.readAll({ direction })), log.toReversed());
+        for (const limit of [1, 2, 41, 100]) {
+          assert.deepEqual(
+            await all(() => store.readAll({ direction, limit })),
+            log.toReversed().slice(0, limit),
+          );
+        }
+        for (const from of [0, 1, 2, 20, log.length - 1]) {
+          for (const to of [from, from + 1, log.length - 1]) {
+            const [after, until] = [log[from]!.position, log[Math.min(to, log.length - 1)]!.position];
+            const between = log.filter(({ position }) => position > after && position <= until).toReversed();
+            assert.deepEqual(
+              await all(() => store.readAll({ direction, after, until })),
+              between,
+              `${from} ${to}`,
+            );
+          }
+        }
+        const ofB = log.filter(({ actorId }) => actorId === "b").toReversed();
+        assert.deepEqual(await all(() => store.readAll({ direction, actorId: "b" })), ofB);
+        assert.deepEqual(
+          await all(() => store.readAll({ direction, actorPrefix: "b", limit: 2 })),
+          ofB.slice(0, 2),
+        );
+        assert.deepEqual(
+          await all(() => store.readAll({ direction, after: "first-kept" })),
+          log.toReversed(),
+        );
+        assert.deepEqual(await all(() => store.readAll({ direction, after: "end" })), []);
+        const elsewhere = await openElsewhere();
+        assert.deepEqual(await all(() => elsewhere.readAll({ direction })), []);
+        const [foreign] = await history(elsewhere, "a", 1);
+        for (
+          const place of [{ until: foreign!.position }, { after: foreign!.position }, { after: "nonsense" }]
+        ) {
+          await refused(() => all(() => store.readAll({ direction, ...place })), InvalidPositionError);
+        }
+        await refused(() => all(() => store.readAll({ direction: "down" as never })), InvalidArgumentError);
+      },
+    },
+    {
       name: "filters choose by type, by actor and by a plain prefix of the actor's id, and by all of them",
       async run({ open }): Promise<void> {
         const store = await open();

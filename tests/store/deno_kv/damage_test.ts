@@ -210,6 +210,11 @@ Deno.test("a record removed from the log is missed by a read that begins behind 
   await using store = await DenoKvEventStore.open(folder.file);
   await assert.rejects(Array.fromAsync(store.readAll({ after })), /version 2 is missing/);
   await assert.rejects(Array.fromAsync(store.readAll({ after, actorId: "a" })), /version 2 is missing/);
+  await assert.rejects(
+    Array.fromAsync(store.readAll({ after, direction: "backward" })),
+    /version 2 is missing/,
+  );
+  assert.deepEqual(await versions(store.readAll({ direction: "backward", limit: 1 })), [4]);
   await using subscription = store.subscribe({ after });
   await assert.rejects(Array.fromAsync(subscription), /version 2 is missing/);
   const faults: HistoryFault[] = [];

@@ -90,7 +90,15 @@ Deno.test("an actor whose beginning has expired reads as truncated, and from the
     await assert.rejects(subscription.ready, refused);
     await assert.rejects(Array.fromAsync(subscription), refused);
     await assert.rejects(Array.fromAsync(store.readAll({ after, actorId: "order" })), refused);
+    await assert.rejects(Array.fromAsync(store.readAll({ after, direction: "backward" })), refused);
   }
+  const backward = { direction: "backward", after: "first-kept" } as const;
+  const newest = (await Array.fromAsync(store.readAll({ after: "first-kept" }))).toReversed();
+  assert.deepEqual(await Array.fromAsync(store.readAll(backward)), newest);
+  assert.deepEqual(
+    await Array.fromAsync(store.readAll({ direction: "backward", limit: 1 })),
+    newest.slice(0, 1),
+  );
   assert.equal((await store.verify()).ok, true);
 
   // A snapshot that covers what is missing keeps the actor readable.
