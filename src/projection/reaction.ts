@@ -11,7 +11,6 @@
 
 import { actorIdFault, type Draft, draftEvent } from "../event/draft.ts";
 import { EventTooLargeError, InvalidEventError } from "../event/errors.ts";
-import { newEventId } from "../event/id.ts";
 import type { Event, EventMetadata, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, type OptionNames } from "../options.ts";
@@ -198,9 +197,10 @@ export class Reactions {
       if (!Array.isArray(decided)) {
         throw new InvalidArgumentError("decider.decide", "must return an array of events");
       }
-      const events = (decided as readonly NewEvent[]).map((event): NewEvent => ({
+      const events = (decided as readonly NewEvent[]).map((event, index): NewEvent => ({
         ...event,
-        id: event.id ?? newEventId(),
+        // As execute() names the events of a command with an id; one that the decider has named keeps its name.
+        id: event.id ?? `${commandId}/${index + 1}`,
         metadata: { ...causesOf(cause), ...event.metadata, commandId },
       }));
       return events.length === 0 || await this.#append(actorId, events, version, reaction, traceparent);
