@@ -128,6 +128,7 @@ export {
   type Finding,
   type ListActorsOptions,
   type LogStart,
+  type LogSubscription,
   type ReadAllOptions,
   type ReadEventsOptions,
   type SaveOptions,

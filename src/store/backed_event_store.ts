@@ -16,7 +16,6 @@ import { InvalidEventError } from "../event/errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import type { EventRegistry } from "../event/registry.ts";
 import { partOf } from "../event/upcast.ts";
-import type { Subscription } from "../event/subscription.ts";
 import { nameFault } from "../event/text.ts";
 import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import { listOf } from "../short_lived.ts";
@@ -62,7 +61,7 @@ import { verifyFor } from "./verification.ts";
 import { explainConflict } from "./repetition.ts";
 import { eventsOf, offerRawLog } from "./raw_log.ts";
 import { type Snapshot, type SnapshotInput, validateSnapshot } from "./snapshot.ts";
-import { LogSubscription } from "./subscription.ts";
+import { FollowingSubscription } from "./subscription.ts";
 import type {
   ActorSummary,
   AppendOptions,
@@ -70,6 +69,7 @@ import type {
   ExpectedVersion,
   Finding,
   ListActorsOptions,
+  LogSubscription,
   ReadAllOptions,
   ReadEventsOptions,
   SaveOptions,
@@ -271,13 +271,13 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** The global log from a position on, and then every event as it is stored. */
   subscribe<T extends E["eventType"] = E["eventType"]>(
     options?: SubscribeOptions<T>,
-  ): Subscription<StoredEvent<EventOf<E, T>>> {
+  ): LogSubscription<StoredEvent<EventOf<E, T>>> {
     this.#assertOpen();
     checkSubscription(options);
     const { after, filter, chosen, accepts, signal } = this.#readLog(options);
     type Delivered = StoredEvent<EventOf<E, T>>;
     const restoreChosen = this.#restoreChosen(accepts);
-    const subscription = new LogSubscription<Delivered>({
+    const subscription = new FollowingSubscription<Delivered>({
       follow: (controls) => this.#backend.followLog({ after, filter, onDamage: undefined, ...controls }),
       select: ({ events }) => (chosen ? events.filter(chosen) : events) as readonly Delivered[],
       restore: () => {
@@ -288,6 +288,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       positionOf: (event) => partOf(event)?.isLast === false ? undefined : event.position,
       position: after === "start" || after === "first-kept" || after === "end" ? undefined : after,
       signal,
+      getLastPosition: () => this.getLastPosition(),
       onEnd: (ended) => this.#subscriptions.delete(ended),
     });
     this.#subscriptions.add(subscription);

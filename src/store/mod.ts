@@ -16,6 +16,7 @@ export type {
   Finding,
   ListActorsOptions,
   LogStart,
+  LogSubscription,
   ReadAllOptions,
   ReadEventsOptions,
   SaveOptions,

@@ -7,10 +7,10 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { LogBatch, LogFollow } from "./backend.ts";
 import { flatten, itemsAtHand, type Restore, withItemsAtHand } from "./batches.ts";
-import type { Subscription } from "../event/subscription.ts";
+import type { LogSubscription } from "./types.ts";
 
 /** What a subscription needs. */
-export interface LogSubscriptionOptions<T> {
+export interface FollowingSubscriptionOptions<T> {
   /** Begins to follow the log. */
   readonly follow: (controls: Pick<LogFollow, "onReady" | "signal">) => AsyncIterable<LogBatch>;
   /** Chooses what is delivered. */
@@ -23,23 +23,29 @@ export interface LogSubscriptionOptions<T> {
   readonly position: string | undefined;
   /** The user's signal: the loop throws its reason. */
   readonly signal: AbortSignal | undefined;
+  /** The log's last position. */
+  readonly getLastPosition: () => Promise<string | undefined>;
   /** Called once when it has ended. */
-  readonly onEnd: (subscription: LogSubscription<T>) => void;
+  readonly onEnd: (subscription: FollowingSubscription<T>) => void;
 }
 
 /** A subscription that follows the global log. The first batch is read ahead, the others as they are asked for. */
-export class LogSubscription<T> implements Subscription<T> {
+export class FollowingSubscription<T> implements LogSubscription<T> {
   readonly ready: Promise<void>;
-  readonly #options: LogSubscriptionOptions<T>;
+  readonly #options: FollowingSubscriptionOptions<T>;
   readonly #ending = new AbortController();
   readonly #batches: AsyncIterator<LogBatch>;
   #first: Promise<IteratorResult<LogBatch, unknown>> | undefined;
   #position: string | undefined;
+  /** Those who wait until it has come to a position. */
+  readonly #waiting = new Map<PromiseWithResolvers<boolean>, string>();
+  /** Whether the loop waits for an event, or has not begun. */
+  #isIdle = true;
   #iterated = false;
   #ended = false;
 
   /** Begins at once. */
-  constructor(options: LogSubscriptionOptions<T>) {
+  constructor(options: FollowingSubscriptionOptions<T>) {
     this.#options = options;
     this.#position = options.position;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -68,6 +74,33 @@ export class LogSubscription<T> implements Subscription<T> {
     return this.#position;
   }
 
+  /** Waits until the loop has done with what is in the log now. */
+  async caughtUp(): Promise<boolean> {
+    const end = await this.#options.getLastPosition();
+    if (end === undefined) return true;
+    if (this.#ended) return false;
+    const waiting = Promise.withResolvers<boolean>();
+    this.#waiting.set(waiting, end);
+    // Without an event in hand it may be there already, and no event may come to say so.
+    if (this.#isIdle) this.#noteProgress();
+    return await waiting.promise;
+  }
+
+  /** The loop has done with everything up to the position. */
+  #noteProgress(): void {
+    const position = this.#position;
+    if (this.#waiting.size === 0 || position === undefined) return;
+    this.#settle((end) => position >= end, true);
+  }
+
+  #settle(concerns: (end: string) => boolean, result: boolean): void {
+    for (const [waiting, end] of this.#waiting) {
+      if (!concerns(end)) continue;
+      this.#waiting.delete(waiting);
+      waiting.resolve(result);
+    }
+  }
+
   /** A failure to read on once it was ended is its end. */
   readonly #endedNormally = (error: unknown): IteratorReturnResult<undefined> => {
     if (!this.#ending.signal.aborted) throw error;
@@ -80,6 +113,7 @@ export class LogSubscription<T> implements Subscription<T> {
   async close(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    this.#settle(() => true, false);
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#ending.abort();
     this.#options.onEnd(this);
@@ -99,7 +133,10 @@ export class LogSubscription<T> implements Subscription<T> {
     const iterator: AsyncIterator<T> = {
       next: async (): Promise<IteratorResult<T, undefined>> => {
         if (this.#ended) return { done: true, value: undefined };
+        this.#isIdle = true;
+        this.#noteProgress();
         const result = await this.#next(items);
+        this.#isIdle = false;
         if (result.done) await this.close();
         else this.#position = this.#options.positionOf(result.value) ?? this.#position;
         return result;
@@ -110,6 +147,7 @@ export class LogSubscription<T> implements Subscription<T> {
       },
     };
     return withItemsAtHand(iterator, () => {
+      this.#noteProgress();
       const item = this.#ended ? undefined : take();
       if (item !== undefined) this.#position = this.#options.positionOf(item) ?? this.#position;
       return item;
@@ -139,7 +177,9 @@ export class LogSubscription<T> implements Subscription<T> {
         if (result.done) return;
         const items = this.#options.select(result.value);
         if (items.length > 0) yield items;
-        if (!this.#ended) this.#position = result.value.position;
+        if (this.#ended) continue;
+        this.#position = result.value.position;
+        this.#noteProgress();
       }
     } finally {
       this.#first = undefined;

@@ -24,6 +24,39 @@ import type { Snapshot, SnapshotInput } from "./snapshot.ts";
 export type * from "./calls.ts";
 
 /**
+ * A subscription to a store's global log.
+ *
+ * @typeParam T The stored events that it delivers.
+ */
+export interface LogSubscription<T> extends Subscription<T> {
+  /**
+   * Resolves with `true` when the loop has done with every event that is in the log at the time of the call and asks for
+   * the next one, and with `false` if the subscription ends before. The loop must be running: it takes the events.
+   *
+   * @throws {StoreClosedError} If the store is closed.
+   *
+   * @example Start to answer once the history is read
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * const orders = new Set<string>();
+   * await using subscription = store.subscribe();
+   * const loop = (async () => {
+   *   for await (const { actorId } of subscription) orders.add(actorId);
+   * })();
+   * assert(await subscription.caughtUp());
+   * assert(orders.has("order-1"));
+   * await subscription.close();
+   * await loop;
+   * ```
+   */
+  caughtUp(): Promise<boolean>;
+}
+
+/**
  * An append-only store of events: each actor's history in the order of its versions, and one global log of all.
  *
  * Every method rejects with {@linkcode StoreClosedError} after `close()`, with {@linkcode InvalidArgumentError} for an
@@ -261,7 +294,7 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
    */
   subscribe<T extends E["eventType"] = E["eventType"]>(
     options?: SubscribeOptions<T>,
-  ): Subscription<StoredEvent<EventOf<E, T>>>;
+  ): LogSubscription<StoredEvent<EventOf<E, T>>>;
 
   /**
    * Every actor that has events, once, in no particular order.

@@ -579,6 +579,24 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: ["readAll ends at the position that it is asked for, itself included"],
   },
   {
+    defect: "says that a subscription has caught up when it has begun",
+    harness: opens((options) =>
+      new class extends InMemoryEventStore {
+        override subscribe(...parameters: Parameters<InMemoryEventStore["subscribe"]>): never {
+          const subscription = super.subscribe(...parameters);
+          return new Proxy(subscription, {
+            get: (target, name) => {
+              if (name === "caughtUp") return () => Promise.resolve(true);
+              const value = Reflect.get(target, name, target);
+              return typeof value === "function" ? value.bind(target) : value;
+            },
+          }) as never;
+        }
+      }(options)
+    ),
+    caughtBy: ["a subscription reports when its loop has done with what was in the log"],
+  },
+  {
     defect: "reads backward behind the place that it is to end at",
     harness: over(
       class extends Backend {

@@ -100,6 +100,44 @@ export const subscriptions: Theme = {
       },
     },
     {
+      name: "a subscription reports when its loop has done with what was in the log",
+      async run(context): Promise<void> {
+        const { open } = context;
+        const store = await open();
+        await using empty = store.subscribe();
+        assert.equal(await within(context, "caught up with an empty log", empty.caughtUp()), true);
+        await history(store, "a", 30);
+        await history(store, "b", 1);
+        const filters: readonly { readonly actorId?: string }[] = [{}, { actorId: "a" }, { actorId: "none" }];
+        for (const filter of filters) {
+          await using subscription = store.subscribe(filter);
+          const done: number[] = [];
+          const loop = (async (): Promise<void> => {
+            for await (const { version } of subscription) {
+              await turn();
+              done.push(version);
+            }
+          })();
+          try {
+            assert.equal(await within(context, "caught up", subscription.caughtUp()), true);
+            const log = await wholeLog(store);
+            const expected = log.filter(({ actorId }) => actorId === (filter.actorId ?? actorId));
+            assert.equal(done.length, expected.length);
+            await store.append("c", [happened()], { expectedVersion: "any" });
+            assert.equal(await within(context, "caught up again", subscription.caughtUp()), true);
+          } finally {
+            await subscription.close();
+            await loop;
+          }
+          assert.equal(await subscription.caughtUp(), false);
+        }
+        await using unread = store.subscribe();
+        const waiting = unread.caughtUp();
+        await unread.close();
+        assert.equal(await within(context, "the end of a subscription that is not read", waiting), false);
+      },
+    },
+    {
       name: "a subscription on another store object delivers what is saved",
       needs: "sharing",
       async run(context): Promise<void> {
