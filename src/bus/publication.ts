@@ -6,7 +6,6 @@
 
 import { type DraftContext, draftEvent } from "../event/draft.ts";
 import { EventTooLargeError } from "../event/errors.ts";
-import { newEventId } from "../event/id.ts";
 import { utf8Length } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
 
@@ -20,7 +19,7 @@ export const MAX_EVENT_BYTES = 1024 * 1024 - 4 * 1024;
 const NUMBER_AND_ACTOR_BYTES = 64 + 512 * 6;
 
 const drafting: DraftContext = {
-  newId: newEventId,
+  newId: () => crypto.randomUUID(),
   now: undefined,
   bytesPerEvent: MAX_EVENT_BYTES,
   schemaVersionOf: () => 1,

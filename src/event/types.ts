@@ -45,7 +45,7 @@ export interface EventMetadata {
  * ```
  */
 export interface Event<Type extends string = string, Data = unknown> {
-  /** Names the event itself; a UUIDv7 unless the user chose one. 1 to 256 UTF-8 bytes. */
+  /** Names the event itself; a random UUID unless the caller chose one. 1 to 256 UTF-8 bytes. */
   readonly id: string;
   /** What happened. 1 to 256 UTF-8 bytes. */
   readonly eventType: Type;

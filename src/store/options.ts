@@ -6,7 +6,6 @@
 
 import { InvalidArgumentError } from "../errors.ts";
 import type { EventPublisher } from "../event/event_stored.ts";
-import { newEventId } from "../event/id.ts";
 import { validateUserNamespace } from "../event/namespace.ts";
 import { EventRegistry } from "../event/registry.ts";
 import type { EventDefinitions } from "../event/definitions.ts";
@@ -33,7 +32,7 @@ export interface EventStoreOptions<E extends Event = Event> {
   readonly events?: EventDefinitions<E>;
   /** Tells the time of events that carry no timestamp. @default {the machine's clock} */
   readonly now?: () => Date;
-  /** Makes the ids of events that carry none. @default {UUIDv7} */
+  /** Makes the ids of events that carry none. @default {crypto.randomUUID} */
   readonly newId?: () => string;
   /** Takes what is counted instead of thrown. @default {console.warn, once a kind and minute} */
   readonly onWarning?: (warning: Warning) => void;
@@ -75,7 +74,7 @@ export interface StoreSetup {
 export function setUpStore<E extends Event>(options: EventStoreOptions<E> | undefined): StoreSetup {
   return readOptions(
     options,
-    ({ namespace = "default", bus, events, now, newId = newEventId, onWarning }) => {
+    ({ namespace = "default", bus, events, now, newId = () => crypto.randomUUID(), onWarning }) => {
       validateUserNamespace(namespace);
       if (bus !== undefined && typeof bus?.publish !== "function") {
         throw new InvalidArgumentError("options.bus", "must be a bus: an object with a publish method");

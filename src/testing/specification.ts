@@ -7,7 +7,6 @@
 import { AssertionError, deepStrictEqual, fail } from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import { type DraftContext, draftEvent } from "../event/draft.ts";
-import { newEventId } from "../event/id.ts";
 import type { Event, NewEvent } from "../event/types.ts";
 import { projectOnce } from "../projection/once.ts";
 import type { Projection } from "../projection/projection.ts";
@@ -225,7 +224,7 @@ export function specifyProjection<E extends Event, Tx = undefined>(
         await using store = new InMemoryEventStore<E>();
         const specified: Projection<E, Tx> = {
           ...projection,
-          name: `specified ${newEventId()}`,
+          name: `specified ${crypto.randomUUID()}`,
           failure: { retries: 0, then: "stop" },
         };
         const log = untyped(store);
@@ -281,7 +280,7 @@ function assertEvents(
 }
 
 const DRAFTING: DraftContext = {
-  newId: newEventId,
+  newId: () => crypto.randomUUID(),
   now: undefined,
   bytesPerEvent: Infinity,
   schemaVersionOf: () => 1,

@@ -8,22 +8,21 @@ import assert from "node:assert/strict";
 import type { Theme } from "../context.ts";
 import { happened, happenedTo, wholeLog } from "../support.ts";
 
-const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const RANDOM_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** Options. */
 export const options: Theme = {
   point: "options",
   cases: [
     {
-      name: "events without an id get a UUIDv7, each another and each greater",
+      name: "events without an id get a random UUID, each a different one",
       async run({ open }): Promise<void> {
         const store = await open();
         await store.append("order", Array.from({ length: 50 }, () => happened()), { expectedVersion: 0 });
         for (let version = 51; version <= 100; version++) await store.saveEvent(happenedTo("order", version));
         const ids = (await store.getEvents("order")).map(({ id }) => id);
-        for (const id of ids) assert.match(id, UUID_V7);
+        for (const id of ids) assert.match(id, RANDOM_UUID);
         assert.equal(new Set(ids).size, 100);
-        assert.deepEqual(ids, ids.toSorted());
       },
     },
     {
