@@ -21,6 +21,7 @@ import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptio
 import { listActors } from "./actors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { diagnose } from "./diagnose.ts";
+import type { EndMark } from "./end_mark.ts";
 import type { EventLog } from "./event_log.ts";
 import { iterating, reading } from "./failures.ts";
 import type { Head, Heads } from "./heads.ts";
@@ -51,6 +52,8 @@ export interface JetStreamParts {
   readonly snapshots: Snapshots;
   /** Remembers actors before their events expire. */
   readonly sweeper: Sweeper;
+  /** Remembers the end of the log. */
+  readonly endMark: EndMark;
   /** Checks bytes. */
   readonly checksum: Checksum;
   /** How often the server reports that there is nothing to deliver, in milliseconds. */

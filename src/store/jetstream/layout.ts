@@ -108,6 +108,11 @@ export class Layout {
     return `$KV.${this.bucket}.${this.logId}.actor.${encodeActorId(actorId)}`;
   }
 
+  /** The key of the mark of the log's end. */
+  get endRecord(): string {
+    return `$KV.${this.bucket}.${this.logId}.end`;
+  }
+
   /** The key of how far the log was swept. */
   get sweepRecord(): string {
     return `$KV.${this.bucket}.${this.logId}.sweep`;

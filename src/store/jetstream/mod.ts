@@ -7,12 +7,14 @@
  * A program that connects to `nats://127.0.0.1:4222` needs `--allow-net=127.0.0.1:4222`, and no other permission; with a
  * cluster of servers, the address of each.
  *
- * **What it cannot see.** Stored bytes that change are found by checksums, chains and sequences, and a leader that was
- * deposed and has not noticed is asked again before anything is called lost. But a server that has to rebuild its index
- * cuts a stream's file off at the first message that its own checksum refuses, and says so nowhere (nats-server 2.15.1,
- * one replica, `index.db` gone): to a store that is opened then, the log just ends there. Whoever remembers more finds
- * it: a store that was open, a snapshot, a checkpoint, or `verify({ expectedPosition })` with the last position that your
- * application has kept.
+ * **A lost end.** Stored bytes that change are found by checksums, chains and sequences. A server that has to rebuild its
+ * index cuts a stream's file off at the first message that its own checksum refuses, and reports it nowhere
+ * (nats-server 2.15.1, one replica, `index.db` gone). Open stores therefore mark the end of the log in the bucket next to
+ * the stream, every five seconds while it grows and when they are closed. A log that ends before its mark is refused with
+ * {@linkcode LostTailError}, until an operator opens it with `acceptLostTail: true`. What cannot be noticed: commits that
+ * were stored after the last mark, by a program that was killed; and a copy of stream and bucket that were restored
+ * together. A store that was open, a snapshot, a checkpoint, or `verify({ expectedPosition })` with the last position that
+ * your application has kept notices these too.
  *
  * @example Save and read
  * ```ts ignore
@@ -72,6 +74,7 @@ export {
 } from "../../nats/errors.ts";
 export {
   JetStreamDisabledError,
+  LostTailError,
   ServerTooOldError,
   type StreamDifference,
   StreamMismatchError,
@@ -127,6 +130,13 @@ export interface JetStreamEventStoreOptions<E extends Event = Event>
   readonly cachedActors?: number;
   /** How many saves may be under way; more wait for their turn. @default {1_024} */
   readonly maxInFlight?: number;
+  /**
+   * Opens a log that has lost its end, by the mark of the end that stores leave in the bucket next to the stream. The
+   * mark is then written again. Without it, opening such a log rejects with {@linkcode LostTailError}.
+   *
+   * @default {false}
+   */
+  readonly acceptLostTail?: boolean;
   /** How to connect, where a URL is given. */
   readonly connect?: ConnectOptions;
 }
@@ -160,6 +170,7 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * @param options The namespace and the rest.
    * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
    * @throws {JetStreamDisabledError | ServerTooOldError} If the server cannot hold a store.
+   * @throws {LostTailError} If the stream has lost its end since a store was last open on it.
    * @throws {StreamMismatchError} If the stream exists and is set up in another way.
    * @throws {StoreOpenError} If the server refuses, or does not answer.
    * @throws {InvalidArgumentError} If an option is out of range.
@@ -230,6 +241,7 @@ const OPTIONS: OptionNames<JetStreamEventStoreOptions> = {
   heartbeat: true,
   cachedActors: true,
   maxInFlight: true,
+  acceptLostTail: true,
   connect: true,
 };
 
@@ -247,6 +259,7 @@ function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): Je
     heartbeat = 1_000,
     cachedActors = 100_000,
     maxInFlight = 1_024,
+    acceptLostTail = false,
     connect = {},
   } = options;
   if (typeof prefix !== "string") throw new InvalidArgumentError("prefix", "must be a string");
@@ -263,6 +276,9 @@ function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): Je
   checkDuration("heartbeat", heartbeat, 100);
   checkAtLeast("cachedActors", cachedActors, 1);
   checkAtLeast("maxInFlight", maxInFlight, 1);
+  if (typeof acceptLostTail !== "boolean") {
+    throw new InvalidArgumentError("options.acceptLostTail", "must be true or false");
+  }
   return {
     prefix,
     retention,
@@ -278,6 +294,7 @@ function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): Je
     heartbeat,
     cachedActors,
     maxInFlight,
+    acceptLostTail,
     connect,
   };
 }

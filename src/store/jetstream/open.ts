@@ -21,6 +21,7 @@ import { OPEN_PATIENCE } from "../../nats/patience.ts";
 import type { JetStreamAddress } from "../../nats/jetstream_address.ts";
 import { ConnectionState } from "./connection_state.ts";
 import { JetStreamDisabledError, OLDEST_SERVER, ServerTooOldError, StreamMismatchError } from "./errors.ts";
+import { EndMark } from "./end_mark.ts";
 import { EventLog, logIdOf } from "./event_log.ts";
 import { ExpiredActors } from "./expired_actors.ts";
 import { isDisabled, openError, patiently } from "./failures.ts";
@@ -64,6 +65,8 @@ export interface JetStreamSettings extends StreamChoices {
   readonly cachedActors: number;
   /** How many publications may be under way. */
   readonly maxInFlight: number;
+  /** Whether a log that has lost its end is opened all the same. */
+  readonly acceptLostTail: boolean;
   /** How to connect, where a URL is given. */
   readonly connect: ConnectOptions;
 }
@@ -142,6 +145,9 @@ export async function openJetStreamBackend(
     const limits = limitsOf(state.maxPayload);
     const sweeper = new Sweeper({ log, records, expired, retention, warn: warn });
     closing.push(() => sweeper.close());
+    const endMark = new EndMark({ bucket, log, records, checksum, warn });
+    closing.push(() => endMark.close());
+    await endMark.start(settings.acceptLostTail);
     const { heartbeat } = settings;
     return new JetStreamBackend({
       limits,
@@ -153,6 +159,7 @@ export async function openJetStreamBackend(
       snapshots,
       sweeper,
       checksum,
+      endMark,
       heartbeat,
       close,
     });

@@ -10,6 +10,7 @@ import { follows, lastVersion, lostTail } from "../chain.ts";
 import type { Checksum } from "../checksum.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
 import type { VerifyOptions } from "../types.ts";
+import type { EndMark } from "./end_mark.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Heads } from "./heads.ts";
 import { NO_ACTOR } from "./layout.ts";
@@ -22,6 +23,8 @@ export interface VerifySources {
   readonly log: EventLog;
   /** Reads messages. */
   readonly records: Records;
+  /** Remembers the end of the log. */
+  readonly endMark: EndMark;
   /** What this store has seen. */
   readonly heads: Heads;
   /** Tells trails apart. */
@@ -72,6 +75,11 @@ class Verification {
           position: this.#sources.records.placeOf(seen.highest, undefined),
         }),
       );
+    }
+    const lost = await this.#sources.endMark.find(this.#options.signal);
+    if (lost) {
+      const position = this.#sources.records.placeOf(lost.markedSequence, undefined);
+      this.#faults.push(new DamagedHistoryError(lost.message, { position }));
     }
     for (const [actorId, head] of seen.heads) {
       const reached = this.#actors.get(actorId)?.version ?? 0;

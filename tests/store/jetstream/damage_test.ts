@@ -18,7 +18,10 @@ const event = (data: unknown): { eventType: string; data: unknown } => ({ eventT
 
 /** The files of the stream, by name. */
 async function files(server: NatsServer): Promise<{ blocks: string[]; index: string }> {
-  const folder = await find(server.storageFolder, (path) => path.endsWith(join("aether_default", "msgs")));
+  const folder = await find(
+    server.storageFolder,
+    (path) => path.endsWith(join("streams", "aether_default", "msgs")),
+  );
   const blocks: string[] = [];
   for await (const { name } of Deno.readDir(folder)) {
     if (name.endsWith(".blk")) blocks.push(join(folder, name));
@@ -56,6 +59,7 @@ async function damaged(
   await server.restart();
   const warned: unknown[] = [];
   await using store = await JetStreamEventStore.open(server.url, {
+    acceptLostTail: true,
     onWarning: (warning) => warned.push(warning),
   });
   await check(store, last, warned);

@@ -1,7 +1,13 @@
 /** A stream that was restored without the bucket of its snapshots. */
 
 import assert from "node:assert/strict";
-import { DamagedHistoryError, execute, JetStreamEventStore, replay } from "@flowmade-one/aether/jetstream";
+import {
+  DamagedHistoryError,
+  execute,
+  JetStreamEventStore,
+  LostTailError,
+  replay,
+} from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
 
 const decider = {
@@ -28,7 +34,8 @@ Deno.test("a snapshot of a lost part of the stream is refused, and one of a high
   await copy(stream, `${server.storageFolder}-copy`);
   await add(4, 10);
   await copy(`${server.storageFolder}-copy`, stream);
-  await using store = await JetStreamEventStore.open(server.url);
+  await assert.rejects(JetStreamEventStore.open(server.url), LostTailError);
+  await using store = await JetStreamEventStore.open(server.url, { acceptLostTail: true });
   assert.equal((await store.getLatestSnapshot("account", "total"))?.version, 5);
   await assert.rejects(replay(store, "account", decider), DamagedHistoryError); // it is ahead
   for (let version = 3; version < 8; version++) {
