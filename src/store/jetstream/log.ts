@@ -18,7 +18,7 @@ import type { EventLog } from "./event_log.ts";
 import type { Delivery } from "./delivery.ts";
 import { fetchSkipped, missingBefore } from "./missing.ts";
 import type { OrderedConsumer } from "./ordered_consumer.ts";
-import type { Records, StoredCommit } from "./record.ts";
+import { isStray, type Records, type StoredCommit } from "./record.ts";
 import type { MessageBytes, StoredMessage } from "./stored_message.ts";
 import { TextRuns } from "./text_run.ts";
 
@@ -62,12 +62,15 @@ async function positionUpTo({ log, records }: LogSources, last: StoredMessage): 
   for (let sequence = last.sequence;;) {
     for (const message of messages) {
       if (!message) continue;
-      const header = records.header(message);
-      if (header instanceof DamagedHistoryError) throw header;
-      if (header.versions.length > 0) return records.endOf(header);
+      const commit = records.read(message);
+      if (commit instanceof DamagedHistoryError) {
+        if (isStray(commit)) continue; // it holds no event
+        throw commit;
+      }
+      if (commit.versions.length > 0) return records.endOf(commit);
     }
     if (sequence <= 1 || messages.at(-1) === undefined) return undefined;
-    // Only takeOvers so far: they have no position.
+    // Only messages without events so far: they have no position.
     const count = Math.min(BACKWARD_BATCH, sequence - 1);
     messages = await log.all(Array.from({ length: count }, (_, index) => sequence - 1 - index));
     sequence -= count;

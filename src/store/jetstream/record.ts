@@ -127,6 +127,17 @@ export type OrFault<T> = T | DamagedHistoryError;
 /** A message cannot be read as a commit: the reason is the message. */
 class Unreadable extends Error {}
 
+/** A message has the form of a commit, and its bytes are not those that were written. */
+class ChangedCommit extends Unreadable {}
+
+/**
+ * Whether a message that cannot be read was never a commit of this log: another program published it. A commit whose
+ * bytes have changed is not such a message.
+ */
+export function isStray({ cause }: DamagedHistoryError): boolean {
+  return cause instanceof Error && !(cause instanceof ChangedCommit);
+}
+
 /** Reads the messages of one log, which a `CommitEncoder` has written. */
 export class Records {
   readonly #layout: Layout;
@@ -256,7 +267,7 @@ export class Records {
     const checksumAt = to - start - CHECKSUM_DIGITS;
     const checksum = this.#checksumOf(message, expected - start, guard.at - 1, from - start, checksumAt - 1);
     if (checksum !== readChecksum(bytes, checksumAt)) {
-      throw new Unreadable("its checksum does not match its bytes");
+      throw new ChangedCommit("its checksum does not match its bytes");
     }
     const actorId = this.#actorOf(message);
     if (actorId === undefined) {

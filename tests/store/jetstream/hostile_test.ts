@@ -174,6 +174,66 @@ Deno.test("what a foreign client has published to actors' subjects is damage, wh
   }
 });
 
+Deno.test("getLastPosition() and subscribe() from the end pass over stray messages to the last event", async () => {
+  const strays: Readonly<Record<string, Forgery>> = {
+    "a plain message": { header: undefined, guard: undefined, body: "hello" },
+    "a commit without a guard": { guard: undefined },
+    "a commit of another format": { format: "2" },
+    "a commit that names more events than it may": { count: "100000000" },
+    "a commit whose body is no JSON": { body: "not JSON" },
+  };
+  for (const [name, forgery] of Object.entries(strays)) {
+    await using server = await startNatsServer();
+    await using store = await JetStreamEventStore.open(server.url, { retention: "forever", heartbeat: 200 });
+    await using nats = await client(server.url);
+    const { config } = await nats.requests.streamInfo("aether_default");
+    const logId = (config.metadata as Record<string, string>)["aether-log"]!;
+    const subject = new Layout("aether", "default", logId).subject("stray");
+    let last = 0;
+    const publishStray = async (): Promise<void> => {
+      const { data, headers } = forge(logId, subject, { guard: `${last}`, ...forgery });
+      const outcome = await put(nats, subject, data, headers);
+      assert(outcome.seq! > 0, `${name}: ${JSON.stringify(outcome)}`);
+      last = outcome.seq!;
+    };
+    await publishStray();
+    assert.equal(await store.getLastPosition(), undefined, name);
+    const [event1] = await store.append("order", [event(1)], { expectedVersion: 0 });
+    for (let count = 0; count < 3; count++) await publishStray();
+
+    await using reader = await JetStreamEventStore.open(server.url, { heartbeat: 200 });
+    assert.equal(await reader.getLastPosition(), event1!.position, name);
+    await using subscription = reader.subscribe({ after: "end" });
+    await subscription.ready;
+    assert.equal(subscription.position, event1!.position, name);
+    const [event2] = await store.append("order", [event(2)], { expectedVersion: 1 });
+    for await (const { position } of subscription) {
+      assert.equal(position, event2!.position);
+      break;
+    }
+    const { ok, faults } = await reader.verify({ expectedPosition: event2!.position });
+    assert.equal(ok, false);
+    assert.equal(faults.length, 4);
+    const damage: unknown[] = [];
+    const events = await Array.fromAsync(reader.readAll({ onDamage: (fault) => damage.push(fault) }));
+    assert.deepEqual([events.length, damage.length], [2, 4]);
+  }
+});
+
+Deno.test("getLastPosition() passes over no commit whose bytes have changed", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
+  await store.append("order", [event(1)], { expectedVersion: 0 });
+  await using nats = await client(server.url);
+  const { config } = await nats.requests.streamInfo("aether_default");
+  const logId = (config.metadata as Record<string, string>)["aether-log"]!;
+  const subject = new Layout("aether", "default", logId).subject("other");
+  const { data, headers } = forge(logId, subject, {});
+  data[data.length - 4] = data[data.length - 4]! ^ 1;
+  assert((await put(nats, subject, data, headers)).seq! > 0);
+  await assert.rejects(store.getLastPosition(), DamagedHistoryError);
+});
+
 Deno.test("a trail that leads elsewhere is searched around, however many commits it names", async () => {
   await using server = await startNatsServer();
   await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
