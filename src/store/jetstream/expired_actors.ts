@@ -50,10 +50,12 @@ export class ExpiredActors {
     actorId: string,
     signal?: AbortSignal,
   ): Promise<Pick<ExpiredActor, "version" | "fence"> | undefined> {
-    const [record, snapshots] = await Promise.all([
+    const reads = [
       this.#bucket.get(this.#layout.actorRecord(actorId), signal),
       this.#bucket.getEach(this.#layout.snapshots(actorId), signal),
-    ]);
+    ] as const;
+    await Promise.allSettled(reads); // both end before one fails: nothing goes on after the result
+    const [record, snapshots] = await Promise.all(reads);
     const swept = this.#actor(record);
     if (record && !swept) {
       throw new DamagedHistoryError("what is remembered of its expired events cannot be read", { actorId });

@@ -43,12 +43,11 @@ export class Snapshots {
   ): Promise<Snapshot | undefined> {
     // A bucket may outlive the log that its records are of.
     const same = this.#log.until(signal).info();
-    same.catch(() => {}); // awaited below
-    const stored = await this.#bucket.get(this.#key(actorId, kind), signal).catch(async (error) => {
-      await same;
-      throw error;
-    });
+    const get = this.#bucket.get(this.#key(actorId, kind), signal);
+    // Both end before one fails: nothing goes on after the result. That the log was replaced explains the other failure.
+    await Promise.allSettled([same, get]);
     await same;
+    const stored = await get;
     const snapshot = this.#read(stored, actorId, kind);
     if (!snapshot && stored) {
       const message = `the snapshot "${kind}" of "${actorId}" cannot be read and is ignored`;
