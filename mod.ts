@@ -1,8 +1,8 @@
 /**
- * Aether: event sourcing primitives for Deno. Everything that an application needs, from one door.
+ * Aether: event sourcing primitives for Deno. Everything that an application needs, in one entry point.
  *
- * Programs that start often take the door of the one thing they need, such as `@flowmade-one/aether/deno-kv`: it loads
- * less. The testing kit has a door of its own, `@flowmade-one/aether/testing`.
+ * Programs that start often import only the entry point that they need, such as `@flowmade-one/aether/deno-kv`: it
+ * loads less. The testing kit has an entry point of its own, `@flowmade-one/aether/testing`.
  *
  * 1. **Events** say what happened to an actor: {@linkcode Event}.
  * 2. **Stores** keep them, in the order of their versions: {@linkcode InMemoryEventStore},
@@ -10,7 +10,7 @@
  * 3. **Deciders** turn commands into events, and events into state: {@linkcode execute}, {@linkcode replay}.
  * 4. **Projections** make read models and reactions of the global log: {@linkcode runProjection},
  *    {@linkcode projectOnce}.
- * 5. **The bus** tells those who listen now: {@linkcode LocalEventBus}, {@linkcode NatsEventBus}.
+ * 5. **The bus** delivers events to the present subscribers: {@linkcode LocalEventBus}, {@linkcode NatsEventBus}.
  * 6. **The cluster** shares work between processes: {@linkcode Coordinator}, {@linkcode JetStreamLeases}.
  *
  * All errors extend {@linkcode AetherError}, and say what to do.

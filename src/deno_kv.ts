@@ -58,7 +58,7 @@ export function kvAdvice(error: unknown): string {
     return "the database file is read-only: make it and its folder writable";
   }
   if (/disk is full|no space/i.test(text)) {
-    return "the disk is full: make room; what was stored before is safe";
+    return "the disk is full: free some space; what was stored before is safe";
   }
   if (/not a database|malformed|corrupt/i.test(text)) {
     return "the file is damaged or is no Deno KV database: restore it from a backup";

@@ -49,7 +49,7 @@ export class InvalidArgumentError extends AetherError {
   /** The name of the option or argument, such as `actorId` or `options.limit`. */
   readonly argument: string;
 
-  /** Names the argument and says what it must be. */
+  /** Creates the error from the argument and what it must be. */
   constructor(argument: string, message: string, options?: ErrorOptions) {
     super(`${argument}: ${message}`, options);
     this.argument = argument;

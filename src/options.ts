@@ -65,7 +65,7 @@ export function checkSignal(signal: AbortSignal | undefined): AbortSignal | unde
 }
 
 /**
- * Returns a function, or nothing where none is given.
+ * Returns a function, or `undefined` if none is given.
  *
  * @throws {InvalidArgumentError} If it is something else.
  */

@@ -1,7 +1,7 @@
 /**
  * Telemetry: the one place that knows OpenTelemetry.
  *
- * Nothing of OpenTelemetry is loaded, and nothing is measured, until somebody has registered a provider: by
+ * Nothing of OpenTelemetry is loaded, and nothing is measured, until the application has registered a provider: by
  * `OTEL_DENO=true`, or by an SDK of the program's own. Every name is in `src/telemetry_names.ts`, and in
  * `src/telemetry.md`.
  *
@@ -232,7 +232,7 @@ let currentMeters: MeterProvider | undefined;
 export type TelemetrySource = () => Telemetry | undefined;
 
 /**
- * The telemetry; nothing where no provider is registered. Where one is registered after this module was loaded,
+ * The telemetry; `undefined` if no provider is registered. If one is registered after this module was loaded,
  * OpenTelemetry's API is loaded then, and what happens until it is there is not reported.
  */
 export function telemetry(): Telemetry | undefined {

@@ -1,6 +1,6 @@
 /**
  * The names of everything that the library reports: instruments and spans, with their attributes. `src/telemetry.md`
- * says the same in words.
+ * documents the same.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export interface MetricDefinition {
   readonly kind: "counter" | "histogram";
   /** The unit of values, as UCUM writes it. */
   readonly unit: string;
-  /** What it tells. */
+  /** What it measures. */
   readonly description: string;
   /** What values are told apart by. */
   readonly attributes: readonly string[];
@@ -60,7 +60,7 @@ export const METRICS = {
   "aether.execute.retries": {
     kind: "counter",
     unit: "{retry}",
-    description: "Commands that were decided anew after a conflict",
+    description: "Commands that were decided again after a conflict",
     attributes: [],
   },
   "aether.replay.events": {

@@ -21,7 +21,7 @@ export type Warn = (warning: Warning) => void;
 const SILENCE = 60_000;
 
 /**
- * Where warnings go: to the user's function, whose own failures are nobody's; else to the console, once a kind and
+ * Where warnings go: to the user's function, whose own failures are ignored; else to the console, once a kind and
  * minute.
  */
 export function warner(onWarning: ((warning: Warning) => void) | undefined): Warn {

@@ -35,7 +35,7 @@ export class RingBuffer<T> {
     this.#slots[(this.#first + this.#length++) & (this.#slots.length - 1)] = item;
   }
 
-  /** Takes the first one; nothing where it is empty. */
+  /** Removes and returns the first item; `undefined` if the buffer is empty. */
   shift(): T | undefined {
     if (this.#length === 0) return undefined;
     const item = this.#slots[this.#first];
@@ -45,7 +45,7 @@ export class RingBuffer<T> {
     return item;
   }
 
-  /** Lets everything go. */
+  /** Removes every item. */
   clear(): void {
     this.#slots = new Array(FIRST_SIZE);
     this.#first = 0;

@@ -16,7 +16,7 @@ export class BusClosedError extends AetherError {
   /** Always `"BusClosedError"`. */
   override readonly name = "BusClosedError";
 
-  /** Says what to do. */
+  /** Creates the error; its message says how to fix it. */
   constructor() {
     super("The bus is closed: make a new one, or close it later");
   }
@@ -25,7 +25,7 @@ export class BusClosedError extends AetherError {
 /**
  * A subscription whose policy is `"error"` has fallen behind. What its buffer held was delivered before.
  *
- * @example Build a cache anew when events were lost
+ * @example Rebuild a cache when events were lost
  * ```ts
  * import { LocalEventBus, SubscriptionOverflowError } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";
@@ -80,7 +80,7 @@ export class SubscriptionOverflowError extends AetherError {
  *     await bus.publish("progress", { eventType: "Advanced", actorId, version, data: null });
  *   } catch (error) {
  *     if (!(error instanceof BusDisconnectedError)) throw error;
- *     console.warn(error.message); // nobody hears of it: who must not miss it reads the store
+ *     console.warn(error.message); // not published: subscribers that must not miss it read the store
  *   }
  * }
  * ```
@@ -93,7 +93,7 @@ export class BusDisconnectedError extends AetherError {
   /** Always `"BusDisconnectedError"`. */
   override readonly name = "BusDisconnectedError";
 
-  /** Says what became of the connection. */
+  /** Creates the error from the state of the connection. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
   }

@@ -35,8 +35,8 @@ interface PatternSubscriber {
 }
 
 /**
- * A bus within one process: nothing to connect to, nothing to wait for. What is published stands in the buffers of the
- * subscribers when `publish` returns; they take it in turns of their own.
+ * A bus within one process: nothing to connect to, nothing to wait for. A published event is in the buffers of the
+ * subscribers when `publish` returns; each takes it at its own pace.
  *
  * @typeParam E The union of the events that users publish.
  *

@@ -1,5 +1,5 @@
 /**
- * The event bus: events for those who listen now, kept apart by namespace, within one process or over NATS.
+ * The event bus: events for the present subscribers, kept apart by namespace, within one process or over NATS.
  *
  * @example React to what is stored
  * ```ts

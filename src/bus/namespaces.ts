@@ -13,7 +13,7 @@ const PATTERN = /^[A-Za-z0-9_*-]{1,64}$/;
 /**
  * The predicate of a pattern.
  *
- * @param pattern A namespace in which each `*` stands for any characters, or none.
+ * @param pattern A namespace in which each `*` matches any characters, or none.
  * @throws {InvalidArgumentError} If it is none, or has no `*`.
  */
 export function compilePattern(pattern: unknown): (namespace: string) => boolean {

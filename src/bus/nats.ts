@@ -46,7 +46,7 @@ import type {
 /** What a bus over NATS can be made with. */
 export interface NatsEventBusOptions extends EventBusOptions {
   /**
-   * The first levels of every subject: letters, digits, `_` and `-`, levels separated by dots. It must not lie under
+   * The first levels of every subject: letters, digits, `_` and `-`, levels separated by dots. It must not be under
    * the subjects of a stream, which would store what is published.
    *
    * @default {"aether-bus"}
@@ -64,10 +64,10 @@ export interface NatsEventBusOpenOptions extends NatsEventBusOptions {
 
 const OPEN_OPTIONS: OptionNames<NatsEventBusOpenOptions> = { ...OPTIONS, connect: true };
 
-/** What a header block with a trace context takes, in bytes, with room to spare. */
+/** The most bytes of a header block with a trace context. */
 const HEADER_BYTES = 256;
 
-/** What the bus does to a subscription beside offering events. */
+/** What the bus does to a subscription in addition to offering events. */
 type Subscriber = Interruptible & Pick<BufferedSubscription<unknown>, "drain">;
 
 /**
@@ -82,7 +82,7 @@ type Subscriber = Interruptible & Pick<BufferedSubscription<unknown>, "drain">;
  * milliseconds later.
  *
  * Every client of a NATS account can publish and subscribe to every subject that its permissions allow: a namespace
- * keeps apart those who behave. Give each tenant an account of its own.
+ * separates only clients that respect it. Give each tenant an account of its own.
  *
  * @typeParam E The union of the events that users publish.
  *

@@ -72,7 +72,7 @@ export class NatsLink {
     await within(CLOSE_WAIT, Promise.allSettled([...draining, this.#connection.flush()]));
   }
 
-  /** Watches no more; whoever waits for a connection is refused. */
+  /** Stops watching; calls that wait for a connection are rejected. */
   close(): void {
     this.#statuses.stop?.();
     this.#reconnected.reject(new BusClosedError());
@@ -96,7 +96,7 @@ export class NatsLink {
     for (const subscriber of this.#bus.subscribers()) subscriber.fail(connectionClosed());
   }
 
-  /** Tells of the interruption once the server has the subscriptions again: what was built anew before would age. */
+  /** Reports the interruption once the server has the subscriptions again: what is rebuilt earlier would miss events. */
   async #recover(): Promise<void> {
     const interrupted = this.#bus.subscribers();
     await this.confirm().catch(() => {}); // the subscriptions end with the same error

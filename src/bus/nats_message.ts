@@ -30,7 +30,7 @@ export function subjectOf(prefix: string, namespace: string, { eventType, actorI
   return `${prefix}.${namespace}.${encodeToken(eventType)}.${encodeActorId(actorId)}`;
 }
 
-/** The subjects, disjoint, that hold every event of a filter; what they hold beside is left to the subscriber. */
+/** The subjects, disjoint, that hold every event of a filter; the subscriber filters out other events. */
 export function subjectsOf(prefix: string, namespace: string, filter: EventFilter): readonly string[] {
   const { eventTypes, actorId, actorPrefix = "" } = filter;
   const types = [...new Set(eventTypes)];

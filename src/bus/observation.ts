@@ -1,5 +1,5 @@
 /**
- * What is told of publications and deliveries where telemetry is on.
+ * What telemetry records of publications and deliveries.
  *
  * @module
  */

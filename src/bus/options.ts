@@ -20,7 +20,7 @@ export interface CheckedSubscribe extends BusSubscribeOptions {
   readonly buffer: number;
   /** What happens when they are more. */
   readonly overflow: OverflowPolicy;
-  /** Whether the filter chooses an event; nothing where it chooses every one. */
+  /** Whether the filter matches an event; `undefined` if it matches every event. */
   readonly chosen: ((event: Event) => boolean) | undefined;
 }
 

@@ -10,7 +10,7 @@ import { utf8Length } from "../event/text.ts";
 import type { Event } from "../event/types.ts";
 
 /**
- * The most bytes of an event as JSON: a server of NATS takes messages of 1 MiB unless it is told otherwise, and the
+ * The most bytes of an event as JSON: NATS servers take messages of 1 MiB unless configured otherwise, and the
  * headers need some of it. A local bus refuses the same, so that what works in one process works in several.
  */
 export const MAX_EVENT_BYTES = 1024 * 1024 - 4 * 1024;

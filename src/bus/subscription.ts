@@ -1,5 +1,5 @@
 /**
- * A subscription to a bus: a bounded buffer between those who publish and one who takes.
+ * A subscription to a bus: a bounded buffer between publishers and one consumer.
  *
  * @module
  */
@@ -58,7 +58,7 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
     this.#bound = buffer;
     this.#overflow = overflow;
     this.#buffer = new RingBuffer(buffer);
-    this.#ready.promise.catch(() => {}); // the loop throws the same error; whoever does not ask must not be punished
+    this.#ready.promise.catch(() => {}); // the loop throws the same error, so `ready` need not be awaited
     signal?.addEventListener("abort", this.#abort, { once: true });
     if (signal?.aborted) this.#abort();
   }
@@ -121,7 +121,7 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
     if (!this.#end) this.#interruptions++;
   }
 
-  /** Tells of an interruption, which is over. */
+  /** Reports an interruption that is over. */
   recover(): void {
     if (!this.#end) this.#tell("interrupted");
   }
@@ -138,7 +138,7 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
   }
 
   close(): Promise<void> {
-    this.#end = { fails: false }; // also in place of an error that nobody has taken
+    this.#end = { fails: false }; // also replaces an error that was not thrown yet
     this.#buffer.clear();
     this.#finish(this.#end, true);
     return Promise.resolve();

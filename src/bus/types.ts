@@ -30,12 +30,12 @@ export interface Loss {
 export interface BusSubscribeOptions<T extends string = string> extends EventFilter<T> {
   /** Ends the subscription: its loop throws the signal's reason. */
   readonly signal?: AbortSignal;
-  /** How many events wait for the subscriber at the most; 1 to 1,000,000. @default {1_000} */
+  /** The most events that wait for the subscriber; 1 to 1,000,000. @default {1_000} */
   readonly buffer?: number;
   /** What happens when they are more. @default {"drop-oldest"} */
   readonly overflow?: OverflowPolicy;
   /**
-   * Called at every loss, so that what was built from the events can be built anew. After an interruption it is called
+   * Called at every loss, so that what was built from the events can be built again. After an interruption it is called
    * when events arrive again. What it throws becomes a warning.
    *
    * @default {losses are counted, and warned of}
@@ -92,32 +92,32 @@ export interface EventBusOptions {
 }
 
 /**
- * Publishes events to those who listen at that moment, kept apart by namespace. Nothing is stored, and an event is
+ * Publishes events to the present subscribers, kept apart by namespace. Nothing is stored, and an event is
  * delivered at most once: what must not be missed is read from a store, by `store.subscribe` or a projection.
  *
  * A namespace is 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`, and is compared byte for byte. Those that begin and end
- * with two underscores are the system's: anybody may subscribe, only the library publishes.
+ * with two underscores are the system's: every application may subscribe, only the library publishes.
  *
  * Events arrive in the order in which one publisher has published them.
  *
  * @typeParam E The union of the events that users publish.
  */
 export interface EventBus<E extends Event = Event> extends AsyncDisposable {
-  /** Resolves when the bus is connected; at once on a local bus. Rejects where it cannot be. */
+  /** Resolves when the bus is connected; at once on a local bus. Rejects if it cannot connect. */
   readonly ready: Promise<void>;
 
   /**
    * Publishes an event. It is validated and copied as a store does it; `id` and `timestamp` are stamped where they are
    * absent, a `position` is left out.
    *
-   * @returns Resolves when the event is handed to the subscribers' buffers, or to the connection. Nobody has handled it
-   * by then.
+   * @returns Resolves when the event is handed to the subscribers' buffers, or to the connection. It may not be
+   * handled by then.
    * @throws {InvalidArgumentError} If the namespace is no name, or the system's.
    * @throws {InvalidEventError | EventTooLargeError} If the event cannot be published as it is.
    * @throws {BusClosedError | BusDisconnectedError} If nothing can be published any more, or for now: nothing is
    * kept for later.
    *
-   * @example Tell those who listen
+   * @example Publish to the subscribers
    * ```ts
    * import { LocalEventBus } from "@flowmade-one/aether";
    * import assert from "node:assert/strict";
@@ -187,7 +187,7 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    * The events of every namespace that fits a pattern: for operators and logs. An application listens to the
    * namespaces that it can name.
    *
-   * @param pattern A namespace in which each `*` stands for any characters, or none: `"tenant-*"`, `"*"`. The system's
+   * @param pattern A namespace in which each `*` matches any characters, or none: `"tenant-*"`, `"*"`. The system's
    * namespaces fit too.
    * @throws {InvalidArgumentError} If it is no pattern, or an option is out of range.
    * @throws {BusClosedError} If the bus is closed.

@@ -1,7 +1,7 @@
 /**
  * Events as JSON: what the stores write.
  *
- * An event's actor and version are not in its JSON: they stand in the header of the commit that holds it, so that an
+ * An event's actor and version are not in its JSON: they are in the header of the commit that holds it, so that an
  * event is encoded once, before its number is known.
  *
  * @module

@@ -20,7 +20,7 @@ export interface SchemaPathSegment {
   readonly key: PropertyKey;
 }
 
-/** What a schema says of a value: the value it accepts, or what is wrong. */
+/** The result of a schema for a value: the accepted value, or what is wrong. */
 export type SchemaResult<Output> = SchemaSuccess<Output> | SchemaFailure;
 
 /** The schema accepts. */

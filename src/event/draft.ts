@@ -65,7 +65,7 @@ PlainEvent.prototype = Object.prototype;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** A validated event with what its store has to know beside it. */
+/** A validated event, and what its store needs to know in addition. */
 export class Draft {
   /** The event itself. */
   readonly event: DraftEvent;
@@ -98,7 +98,7 @@ export class Draft {
 export interface DraftContext {
   /** Makes ids. */
   readonly newId: () => string;
-  /** Tells the time; the machine's clock where it is not given. */
+  /** Returns the current time. The default is the machine's clock. */
   readonly now: (() => Date) | undefined;
   /** The most bytes an event may have as JSON. */
   readonly bytesPerEvent: number;
@@ -117,11 +117,11 @@ const FIELDS = new Set([
   "position",
 ]);
 
-/** What an event's fields add to its size beside names and data, with room to spare: quotes, commas, the timestamp. */
+/** The most that an event's fields add to the size of its names and data: quotes, commas, the timestamp. */
 const FIXED_BYTES = 256;
 
 /**
- * Says why a value cannot be an actor id, or nothing where it can.
+ * Returns why a value cannot be an actor id, or `undefined` if it can.
  *
  * @param actorId The value.
  */
@@ -263,7 +263,7 @@ function checkName(field: string, value: unknown): void {
   if (fault) throw new Refusal(field, fault);
 }
 
-/** Who a faulty event says it is, for the error; reading it may itself fail. */
+/** The names in a faulty event, for the error. Reading them may fail too. */
 function peek(input: Input): { actorId?: string | undefined; version?: number | undefined } {
   try {
     const { actorId, version } = input;

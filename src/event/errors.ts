@@ -47,7 +47,7 @@ export class InvalidEventError extends AetherError {
   /** The event's version, where it is known. */
   readonly version: number | undefined;
 
-  /** Names the field and says what it must be. */
+  /** Creates the error from the field and what it must be. */
   constructor(field: string, message: string, event?: EventReference, options?: ErrorOptions) {
     super(`Invalid event: ${field}: ${message}`, options);
     this.field = field;
@@ -83,7 +83,7 @@ export class EventTooLargeError extends AetherError {
   }
 }
 
-/** Where an event that cannot be read stands. */
+/** The place of an event that cannot be read. */
 export interface StoredEventReference {
   /** When the event happened, RFC 3339. */
   readonly timestamp: string;
@@ -154,7 +154,7 @@ export class SchemaVersionError extends AetherError {
 /**
  * A stored event does not fit the registered schema, or an upcaster failed on it.
  *
- * @example An old event that does not fit, and how to mend it
+ * @example An old event that does not fit, and how to fix it
  * ```ts
  * import { type EventDefinition, EventSchemaError, InMemoryEventStore, InMemoryStorage } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";
@@ -176,8 +176,8 @@ export class SchemaVersionError extends AetherError {
  * await assert.rejects(strict.getEvents("order-1"), EventSchemaError);
  *
  * const upcast = [(data: unknown) => ({ total: (data as { amount: number }).amount })];
- * await using mended = new InMemoryEventStore({ storage, events: { OrderPlaced: { version: 2, schema, upcast } } });
- * assert.deepEqual((await mended.getEvents("order-1"))[0]?.data, { total: 5 });
+ * await using fixed = new InMemoryEventStore({ storage, events: { OrderPlaced: { version: 2, schema, upcast } } });
+ * assert.deepEqual((await fixed.getEvents("order-1"))[0]?.data, { total: 5 });
  * ```
  */
 export class EventSchemaError extends AetherError {
@@ -200,11 +200,11 @@ export class EventSchemaError extends AetherError {
   /** The event's place in the global log. */
   readonly position: string;
 
-  /** Says what does not fit. */
+  /** Creates the error from what does not fit. */
   constructor(eventType: string, reason: string, at: StoredEventReference, options?: ErrorOptions) {
     super(
       `Event ${at.version} of actor "${at.actorId}", a stored "${eventType}", cannot be handed out: ${reason}. ` +
-        "Mend the schema or the upcaster; the stored event stays as it is",
+        "Fix the schema or the upcaster; the stored event stays as it is",
       options,
     );
     this.eventId = at.id;

@@ -1,18 +1,17 @@
 /**
  * The library's own event about events: one was stored.
  *
- * It lies here, and neither with the stores that publish it nor with the buses that carry it, for neither knows the
- * other.
+ * It is defined here because the stores that publish it and the buses that carry it do not import each other.
  *
  * @module
  */
 
 import type { Event } from "./types.ts";
 
-/** The namespace that the library publishes its own events to. Anybody may subscribe; only the library publishes. */
+/** The namespace that the library publishes its own events to. All may subscribe; only the library publishes. */
 export const INTERNAL_NAMESPACE = "__internal__" as const;
 
-/** What {@linkcode EventStored} says about the event that was stored. */
+/** What {@linkcode EventStored} reports about the stored event. */
 export interface EventStoredData {
   /** The stored event's id. */
   readonly eventId: string;
@@ -24,7 +23,7 @@ export interface EventStoredData {
   readonly timestamp: string;
   /** The stored event's type. */
   readonly eventType: string;
-  /** The namespace of the store that it lies in. */
+  /** The namespace of the store that holds it. */
   readonly namespace: string;
   /** The stored event's place in the global log. Compare positions to order what several processes stored. */
   readonly position: string;
@@ -46,27 +45,27 @@ export interface EventPublisher {
 }
 
 /**
- * The door through which the library publishes to its own namespaces. It is a symbol that no entry of the package
- * exports: `publish` refuses those names, and nobody comes here by accident.
+ * The method with which the library publishes to its own namespaces. It is a symbol that no entry of the package
+ * exports, so that no application calls it by accident: `publish` refuses those names.
  */
 export const publishInternally: unique symbol = Symbol.for("@flowmade-one/aether/publish-internally/1");
 
-/** A bus with the library's own door. */
+/** A bus that the library can publish its own events to. */
 export interface InternalPublisher {
   /**
    * Publishes an event to one of the system's namespaces.
    *
    * @param namespace The namespace.
    * @param source What the event is about.
-   * @param make Makes the event of it: a deeply frozen one, of JSON data, which nobody checks again. It is not called
-   * where nobody would see the event.
-   * @returns Nothing where it is done, else what is still under way.
-   * @throws What went wrong.
+   * @param make Makes the event of it: a deeply frozen one, of JSON data, which is not checked again. It is not called
+   * if no subscriber would receive the event.
+   * @returns `undefined` if it is done, else a promise of the rest.
+   * @throws If the event cannot be published.
    */
   [publishInternally]<T>(namespace: string, source: T, make: (source: T) => Event): Promise<void> | void;
 }
 
-/** Whether a bus has the library's own door. */
+/** Whether the library can publish its own events to a bus. */
 export function isInternalPublisher(bus: object): bus is InternalPublisher {
   return typeof (bus as Partial<InternalPublisher>)[publishInternally] === "function";
 }

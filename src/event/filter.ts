@@ -20,7 +20,7 @@ export interface Filterable {
 const CONDITIONS: OptionNames<EventFilter> = { eventTypes: true, actorId: true, actorPrefix: true };
 
 /**
- * The predicate of a filter; nothing where the filter chooses every event.
+ * The predicate of a filter; `undefined` if the filter matches every event.
  *
  * @throws {InvalidArgumentError} If a condition could never hold: no list of types, or an actor id that cannot be one.
  */
@@ -57,7 +57,7 @@ function typesOf(eventTypes: unknown): ReadonlySet<string> {
   );
 }
 
-/** Holes are no types either, and a proxy may throw whatever it is asked. */
+/** Holes are no types either, and every access to a proxy may throw. */
 function isListOfTypes(eventTypes: unknown): eventTypes is readonly string[] {
   try {
     return Array.isArray(eventTypes) &&

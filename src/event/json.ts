@@ -1,5 +1,5 @@
 /**
- * Copies of plain JSON data that nobody can change, and the refusal of all that JSON would change silently.
+ * Deeply frozen copies of plain JSON data. Values that JSON would change silently are refused.
  *
  * @module
  */
@@ -66,12 +66,12 @@ class Copier {
     return this.copy(source, 0);
   }
 
-  /** Lets go of what it copied. */
+  /** Releases the copied values. */
   end(): void {
     this.#source = undefined;
   }
 
-  /** Steps down to a member of what lies at `depth`. */
+  /** Steps down to a member of the value at `depth`. */
   #enter(depth: number, key: string | number): void {
     this.#path[depth] = key;
     this.#level = depth + 1;
@@ -128,7 +128,7 @@ class Copier {
     if (prototype !== Object.prototype && prototype !== null) this.#refuse(depth, classFault(source));
     this.#refuseSymbols(source, depth);
     const result: Record<string, unknown> = {};
-    // The prototype is known to have nothing enumerable, unless somebody has tampered with it: own is asked for below.
+    // The prototype is known to have nothing enumerable, unless a program has changed it: `hasOwn` is checked below.
     for (const key in source) {
       if (!Object.hasOwn(source, key)) continue;
       this.#enter(depth, key);
@@ -163,7 +163,7 @@ class Copier {
     throw new JsonTooLarge(this.values + this.codeUnits);
   }
 
-  /** Tells a cycle from what is merely deep or large, which is worth the time only now. */
+  /** Distinguishes a cycle from a deep or large value. It is slow, and therefore called only for a refusal. */
   #refuseCycle(depth: number): void {
     const ancestors = new Set<unknown>();
     let value = this.#source;
@@ -262,7 +262,7 @@ export function freezeJson<T>(value: T, depth = 0): T {
   return Object.freeze(value);
 }
 
-/** Whether two values are the same JSON, whatever the order of their properties. */
+/** Whether two values are the same JSON, in any order of their properties. */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;

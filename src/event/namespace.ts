@@ -11,7 +11,7 @@ import { describe } from "./text.ts";
 const NAMESPACE = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
- * Says whether a name belongs to the system: it begins and ends with two underscores, as `__internal__` does.
+ * Whether a name belongs to the system: it begins and ends with two underscores, as `__internal__` does.
  *
  * @param namespace A valid namespace.
  */

@@ -122,7 +122,7 @@ export class EventRegistry {
   readonly versionOf = (eventType: string): number => this.#entries.get(eventType)?.version ?? 1;
 
   /**
-   * Checks drafts against their schemas; returns nothing where no schema had to be waited for.
+   * Checks drafts against their schemas; returns `undefined` if no schema was asynchronous.
    *
    * @throws {InvalidEventError} If a schema refuses the data.
    */

@@ -32,7 +32,7 @@ const ESCAPES: readonly string[] = Array.from(
 );
 
 /**
- * Encodes an actor id. A dot separates levels, so that `order.123` lies under `order.>`; every byte outside
+ * Encodes an actor id. A dot separates levels, so that `order.123` matches `order.>`; every byte outside
  * `[A-Za-z0-9_-]` becomes `=XX`, and an empty level `=-`.
  *
  * @throws {InvalidArgumentError} if the id is empty, too long, or holds a lone surrogate.
@@ -66,7 +66,7 @@ export function decodeActorId(encoded: string): string {
 
 /**
  * The filter below `base` with the fewest subjects that holds every actor id beginning with `actorPrefix`. A server
- * matches whole levels only: what the last, unfinished level says is left to the reader.
+ * matches whole levels only: the reader itself compares the last, unfinished level.
  */
 export function actorPrefixFilter(base: string, actorPrefix: string): string {
   const finished = actorPrefix.split(".").slice(0, -1);

@@ -40,7 +40,7 @@ export function utf8Length(text: string): number {
   return utf8(text).length;
 }
 
-/** Says why a string cannot be a name of 1 to `limit` UTF-8 bytes, or nothing where it can. */
+/** Returns why a string cannot be a name of 1 to `limit` UTF-8 bytes, or `undefined` if it can. */
 export function nameFault(value: unknown, limit: number): string | undefined {
   if (typeof value !== "string") return `must be a string, and is ${describe(value)}`;
   if (value === "") return "must not be empty";

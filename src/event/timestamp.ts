@@ -28,7 +28,7 @@ function inRange(milliseconds: number): boolean {
 
 /**
  * Returns a timestamp as UTC with milliseconds; finer fractions are cut off, and a leap second counts as the second
- * after it. Nothing where the input is no instant of the years 0 to 9999.
+ * after it. `undefined` if the input is no instant of the years 0 to 9999.
  *
  * @param input A `Date`, or RFC 3339 text such as `2011-10-11T13:45:40.276+02:00`.
  */
@@ -50,7 +50,7 @@ function timeOf(date: unknown): number {
 /** The days of each month, outside a leap year. */
 const DAYS: readonly number[] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/** The number that two digits stand for; NaN where they are none. */
+/** The number that two digits mean; NaN if they are not digits. */
 function twoDigits(text: string, at: number): number {
   const tens = text.charCodeAt(at) - 48;
   const ones = text.charCodeAt(at + 1) - 48;

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Who and what caused an event, beside its data: a few standard names, and the user's own strings. */
+/** Who and what caused an event, in addition to its data: a few standard names, and the user's own strings. */
 export interface EventMetadata {
   /** Names the conversation that an event belongs to: the same for all that one request caused. */
   readonly correlationId?: string;
@@ -51,7 +51,7 @@ export interface Event<Type extends string = string, Data = unknown> {
   readonly eventType: Type;
   /** The actor it happened to. 1 to 512 UTF-8 bytes. */
   readonly actorId: string;
-  /** Where the event stands among its actor's events: a positive safe integer that strictly increases. */
+  /** The event's place among its actor's events: a positive safe integer that strictly increases. */
   readonly version: number;
   /** What happened, in detail. */
   readonly data: Data;

@@ -36,7 +36,7 @@ class Several implements SeveralEvents {
   }
 }
 
-/** A promise of several, of which another may fail first and leave nobody to wait for this one. */
+/** A promise that may be left without a listener if another one fails first; its rejection counts as handled. */
 export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;

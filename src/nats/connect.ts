@@ -216,7 +216,7 @@ export async function openConnection(
 }
 
 interface ServerUrl {
-  /** Host and port, without credentials: what may stand in messages. */
+  /** Host and port, without credentials, as messages may show it. */
   readonly host: string;
   /** What the client connects to. */
   readonly address: string;
@@ -251,7 +251,7 @@ function parseServerUrl(text: string): ServerUrl {
   };
 }
 
-/** What a part of a URL stands for; itself where a "%" begins no escape. */
+/** A part of a URL, decoded; unchanged if a "%" begins no escape. */
 function unescaped(part: string): string {
   try {
     return decodeURIComponent(part);

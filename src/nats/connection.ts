@@ -127,7 +127,7 @@ export function requireConnection(argument: string, target: unknown, orElse = ""
   throw new InvalidArgumentError(argument, `must be ${orElse}a NATS connection`);
 }
 
-/** A subject below the connection's inbox prefix that nobody else can guess or own. */
+/** A subject below the connection's inbox prefix that no other client can guess or own. */
 export function createInbox(connection: NatsConnection): string {
   // Both transports keep the options that they were made with, though their types do not say so.
   const { options } = connection as { readonly options?: { readonly inboxPrefix?: string } };

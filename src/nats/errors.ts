@@ -112,7 +112,7 @@ export class NotConnectedError extends AetherError {
   /** The name of the error's class. */
   override readonly name = "NotConnectedError";
 
-  /** Says what became of the connection. */
+  /** Creates the error from the state of the connection. */
   constructor(message: string, options?: ErrorOptions) {
     super(`${message} Nothing was sent.`, options);
   }

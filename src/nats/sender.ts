@@ -34,10 +34,10 @@ export interface CoreProtocol {
   outMsgs: number;
 }
 
-/** Connections that this library has opened: what it hands to them has nobody else to see it. */
+/** Connections that this library has opened: no other code has access to what is sent on them. */
 const opened = new WeakSet<NatsConnection>();
 
-/** Notes that a connection was opened by this library. One that was handed in may have been changed by whoever did. */
+/** Notes that a connection was opened by this library. The caller may have changed a connection that it passed in. */
 export function noteOpened(connection: NatsConnection): NatsConnection {
   opened.add(connection);
   return connection;
@@ -62,7 +62,7 @@ export function protocolFor(connection: NatsConnection, size: number): CoreProto
 
 /** Memory that many lines share, for one allocation costs more than a line. What was written there stays. */
 const CHUNK_BYTES = 64 * 1024;
-/** The most that a line takes beside the subjects. */
+/** The most bytes of a line in addition to the subjects. */
 const FIXED_BYTES = 64;
 
 const encoder = new TextEncoder();
@@ -106,7 +106,7 @@ export class MessageSender {
     else protocol.sendCommand(line, data, END);
   }
 
-  /** The line before a message; nothing where a subject is empty, or not all of it printable ASCII. */
+  /** The line before a message; `undefined` if a subject is empty, or not all of it printable ASCII. */
   #line(subject: string, reply: string, block: number | undefined, size: number): Uint8Array | undefined {
     if (subject === "") return undefined;
     const bound = FIXED_BYTES + subject.length + reply.length;

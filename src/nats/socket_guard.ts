@@ -1,9 +1,9 @@
 /**
  * Keeps a reset socket from ending the process.
  *
- * The Node transport of nats.js 3.4 takes all listeners off its socket when it lets go of it. If the socket was reset
+ * The Node transport of nats.js 3.4 takes all listeners off its socket when it releases it. If the socket was reset
  * at that very moment (a server that refuses the credentials closes at once; measured: one attempt in 60), the error
- * arrives with nobody listening, which Node and Deno treat as an uncaught exception.
+ * arrives without a listener, which Node and Deno treat as an uncaught exception.
  *
  * @module
  */

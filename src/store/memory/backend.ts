@@ -232,7 +232,7 @@ export class MemoryBackend implements StorageBackend {
     }
   }
 
-  /** How many events stand before the place that a position names, its own included. */
+  /** How many events the log has up to the place of a position, including it. */
   #placeOf(position: string): number {
     const { events, positions } = this.#log;
     const place = parseInt(positions.bodyOf(position), 16);

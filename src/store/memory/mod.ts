@@ -27,7 +27,7 @@ export { InMemoryStorage } from "./backend.ts";
 
 /** What an in-memory store can be made with. */
 export interface InMemoryEventStoreOptions<E extends Event = Event> extends EventStoreOptions<E> {
-  /** Where the events lie. @default {a storage of its own} */
+  /** Where the events are stored. @default {a storage of its own} */
   readonly storage?: InMemoryStorage;
 }
 
