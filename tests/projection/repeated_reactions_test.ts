@@ -12,6 +12,7 @@ import {
   FencedError,
   InMemoryCheckpoints,
   InMemoryEventStore,
+  InMemoryStorage,
   JetStreamEventStore,
   parked,
   type Projection,
@@ -21,6 +22,7 @@ import {
   retryParked,
   runProjection,
   type StoredEvent,
+  type UpcastContext,
 } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 
@@ -410,4 +412,35 @@ Deno.test("a reaction that was refused because of a fencing token goes on once i
       });
     }
   }
+});
+
+Deno.test("reactions are stored once if upcasters divide events of their targets", async () => {
+  const storage = new InMemoryStorage();
+  await using old = new InMemoryEventStore<Shop>({ storage });
+  await place(old, 3);
+  await catchUp(old, invoicing(new InMemoryCheckpoints()));
+  await catchUp(old, depositing(new InMemoryCheckpoints()));
+  const before = (await stored(old, "Deposited")).length;
+  const divided = { eventType: "Withdrawn" as const, data: { amount: 2 } };
+  for (const actorId of ["all", "account-7", "invoice-order-1"]) {
+    await old.append(actorId, [divided, divided, divided], { expectedVersion: "any" });
+  }
+  const events = {
+    Withdrawn: {
+      version: 2,
+      upcast: [
+        ({ amount }: { amount: number }, { several }: UpcastContext) =>
+          several([{ amount: amount / 2 }, { amount: amount / 2 }]),
+      ],
+    },
+  };
+  await using store = new InMemoryEventStore<Shop>({ storage, events });
+  await catchUp(store, invoicing(new InMemoryCheckpoints()));
+  await catchUp(store, depositing(new InMemoryCheckpoints()));
+  assert.equal((await stored(store, "Deposited")).length, before);
+  // And new ones are stored behind them.
+  await store.append("order-9", [{ eventType: "OrderPlaced", data: { total: 9 } }], { expectedVersion: 0 });
+  await catchUp(store, invoicing(new InMemoryCheckpoints()));
+  await catchUp(store, depositing(new InMemoryCheckpoints()));
+  assert.equal((await stored(store, "Deposited")).length, before + 2);
 });
