@@ -70,21 +70,33 @@ export class ExpiredActors {
     const data = encodeChecked(JSON.stringify(actor), this.#checksum);
     await this.#bucket.change(this.#layout.actorRecord(actorId), (stored) => {
       const known = this.#actor(stored);
-      return known && known.sequence >= actor.sequence ? undefined : data;
+      // A later commit has no lower version or token: a record that says so is forged.
+      const isLater = known !== undefined && known.sequence >= actor.sequence &&
+        known.version >= actor.version && known.fence >= actor.fence;
+      return isLater ? undefined : data;
     }, signal);
   }
 
-  /** The stream sequence up to which the log was swept. */
-  async sweptTo(signal?: AbortSignal): Promise<number> {
+  /**
+   * The stream sequence up to which the log was swept. A record of more than the log has is not believed, and is
+   * replaced by the next sweep: with it, what expires would not be remembered.
+   *
+   * @param end The sequence of the log's last message.
+   */
+  async sweptTo(end: number, signal?: AbortSignal): Promise<number> {
     const stored = await this.#bucket.get(this.#layout.sweepRecord, signal);
-    return this.#swept(stored);
+    return this.#swept(stored, end);
   }
 
-  /** Remembers how far the log was swept. */
-  async swept(sequence: number, signal?: AbortSignal): Promise<void> {
+  /**
+   * Remembers how far the log was swept. A sweep that began earlier may set it back, which repeats work.
+   *
+   * @param end The sequence of the log's last message.
+   */
+  async swept(sequence: number, end: number, signal?: AbortSignal): Promise<void> {
     const data = encodeChecked(JSON.stringify({ sequence } satisfies Swept), this.#checksum);
     await this.#bucket.change(this.#layout.sweepRecord, (stored) => {
-      return this.#swept(stored) >= sequence ? undefined : data;
+      return this.#swept(stored, end) >= sequence ? undefined : data;
     }, signal);
   }
 
@@ -98,9 +110,9 @@ export class ExpiredActors {
     return isCount(version) ? { version } : undefined;
   }
 
-  #swept(stored: StoredMessage | undefined): number {
+  #swept(stored: StoredMessage | undefined, end: number): number {
     const { sequence } = this.#read<Swept>(stored);
-    return isCount(sequence) ? sequence : 0;
+    return isCount(sequence) && sequence <= end ? sequence : 0;
   }
 
   /** What a record holds; another writer of the bucket can put anything there. */

@@ -77,7 +77,8 @@ export class Sweeper {
     const first = await log.first();
     if (!first || ts === undefined) return false;
     const age = Date.parse(ts) - Date.parse(first.time);
-    return age > retentionOf(config) * LATE_PART && await expired.sweptTo(signal) < first.sequence;
+    if (age <= retentionOf(config) * LATE_PART) return false;
+    return await expired.sweptTo(await log.lastSequence(), signal) < first.sequence;
   }
 
   /** Ends it; a sweep that is under way stops soon. */
@@ -120,7 +121,7 @@ export class Sweeper {
     if (!first || !last || ts === undefined || retention === Infinity) return report;
     const horizon = Date.parse(ts) - retention * OLDEST_PART;
     if (Date.parse(first.time) > horizon) return report;
-    const start = Math.max(first.sequence, await expired.sweptTo(signal) + 1);
+    const start = Math.max(first.sequence, await expired.sweptTo(last.sequence, signal) + 1);
     if (start > last.sequence) return report;
     const consumer = log.consumer({ startSequence: start });
     try {
@@ -144,7 +145,7 @@ export class Sweeper {
         }
         if (done || actors.size >= COMMITS_AT_ONCE) {
           report.remembered += await this.#remember(actors);
-          if (sequence >= start) await expired.swept(sequence, signal);
+          if (sequence >= start) await expired.swept(sequence, last.sequence, signal);
           actors = new Map();
         }
       }

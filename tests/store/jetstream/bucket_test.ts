@@ -1,9 +1,16 @@
 /** The bucket next to a stream: it may be deleted under an open store, and what it remembers outlives the events. */
 
 import assert from "node:assert/strict";
-import { JetStreamEventStore, VersionConflictError } from "@flowmade-one/aether/jetstream";
+import { crc32 } from "node:zlib";
+import {
+  DamagedHistoryError,
+  JetStreamEventStore,
+  VersionConflictError,
+} from "@flowmade-one/aether/jetstream";
+import { encodeChecked } from "../../../src/store/jetstream/checked_json.ts";
+import { Layout } from "../../../src/store/jetstream/layout.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
-import { client, sleep } from "./support.ts";
+import { bytes, type Client, client, sleep } from "./support.ts";
 
 const BUCKET = "KV_aether_default";
 
@@ -59,5 +66,114 @@ Deno.test("an actor whose events have expired keeps the version of its furthest 
   assert.equal(await store.getLatestVersion("order"), 3);
   await assert.rejects(store.append("order", [event("again")], { expectedVersion: 1 }), VersionConflictError);
   const [stored] = await store.append("order", [event("next")], { expectedVersion: "any" });
+  assert.equal(stored!.version, 4);
+});
+
+async function layoutOf({ requests }: Client): Promise<Layout> {
+  const { config } = await requests.streamInfo("aether_default");
+  return new Layout("aether", "default", (config.metadata as Record<string, string>)["aether-log"]!);
+}
+
+/** Stores a record past the store. */
+async function forge({ connection }: Client, key: string, data: string | Uint8Array): Promise<void> {
+  const record = typeof data === "string" ? encodeChecked(data, crc32) : data;
+  const answer = await connection.request(key, record, { timeout: 5_000 });
+  assert.match(new TextDecoder().decode(answer.data), /"seq"/);
+}
+
+/** What is no record of any kind, though its checksum may match. */
+const FORGERIES: Readonly<Record<string, string | Uint8Array>> = {
+  "nothing": bytes(""),
+  "a checksum alone": "",
+  "no checksum": bytes('{"version":1}'),
+  "no JSON": "not JSON",
+  "null": "null",
+  "a number": "7",
+  "a list": "[1]",
+  "no fields": "{}",
+  "a prototype": '{"__proto__":{"version":1,"fence":0,"sequence":1}}',
+  "deep JSON": `{"version":1,"state":${"[".repeat(100_000)}${"]".repeat(100_000)}}`,
+  "bytes that are not UTF-8": new Uint8Array([0xff, 0xfe, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+  "a version that is no integer": '{"version":1.5,"fence":0,"sequence":1}',
+  "a version that is a text": '{"version":"1","fence":0,"sequence":1}',
+  "a version below 0": '{"version":-1,"fence":0,"sequence":1}',
+  "a version above 2^53": '{"version":9007199254740993,"fence":0,"sequence":1}',
+  "a version without an end": '{"version":1e999,"fence":0,"sequence":1}',
+};
+
+Deno.test("a forged snapshot is ignored with a warning, and the next one takes its place", async () => {
+  await using server = await startNatsServer();
+  const warnings: string[] = [];
+  await using store = await JetStreamEventStore.open(server.url, {
+    retention: "forever",
+    onWarning: ({ code }) => warnings.push(code),
+  });
+  await store.append("order", [event(1), event(2)], { expectedVersion: 0 });
+  await store.saveSnapshot(snapshot("state", 1));
+  await using nats = await client(server.url);
+  const key = (await layoutOf(nats)).snapshot("order", "state");
+  const sound = { ...snapshot("state", 1), timestamp: "2026-01-01T00:00:00.000Z" };
+  const fields = Object.entries({
+    actorId: ["other", 1, null],
+    kind: ["other", null],
+    schemaVersion: [0, 1.5, "1", null],
+    version: [0, 1.5, "1", 2 ** 53],
+    timestamp: [1, null],
+    position: [1, {}],
+  });
+  const forgeries = {
+    ...FORGERIES,
+    ...Object.fromEntries(
+      fields.flatMap(([field, values]) =>
+        values.map((value) => [`${field} ${value}`, JSON.stringify({ ...sound, [field]: value })])
+      ),
+    ),
+    "no state": JSON.stringify({ ...sound, state: undefined }),
+    "a deep state": JSON.stringify({ ...sound, state: 0 })
+      .replace('"state":0', `"state":${"[".repeat(100_000)}${"]".repeat(100_000)}`),
+  };
+  for (const [name, data] of Object.entries(forgeries)) {
+    await forge(nats, key, data);
+    assert.equal(await store.getLatestSnapshot("order", "state"), undefined, name);
+    assert.deepEqual(warnings.splice(0), ["snapshot-ignored"], name);
+    await store.saveSnapshot(snapshot("state", 1));
+    assert.equal((await store.getLatestSnapshot("order", "state"))?.version, 1, name);
+  }
+});
+
+Deno.test("a forged record of an actor whose events have expired is damage, and no version is used again", async () => {
+  const retention = 1_000;
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url, { retention });
+  await store.append("first", [event(1)], { expectedVersion: 0 });
+  await store.saveSnapshot({ ...snapshot("state", 1), actorId: "first" });
+  await sleep(retention + 500);
+  await using nats = await client(server.url);
+  const layout = await layoutOf(nats);
+  for (const [name, data] of Object.entries(FORGERIES)) {
+    await forge(nats, layout.actorRecord(name), data);
+    await assert.rejects(store.getLatestVersion(name), DamagedHistoryError, name);
+    const save = store.append(name, [event(1)], { expectedVersion: "any" });
+    await assert.rejects(save, DamagedHistoryError, name);
+  }
+});
+
+Deno.test("a sweep replaces records that claim more than the log has", async () => {
+  const retention = 2_000;
+  await using server = await startNatsServer();
+  await using nats = await client(server.url);
+  {
+    await using store = await JetStreamEventStore.open(server.url, { retention });
+    await store.append("order", [event(1), event(2), event(3)], { expectedVersion: 0 });
+    await store.saveSnapshot(snapshot("state", 1));
+    const layout = await layoutOf(nats);
+    const sequence = Number.MAX_SAFE_INTEGER;
+    await forge(nats, layout.sweepRecord, JSON.stringify({ sequence }));
+    await forge(nats, layout.actorRecord("order"), JSON.stringify({ version: 1, fence: 0, sequence }));
+    await sleep(retention + 500);
+  }
+  await using store = await JetStreamEventStore.open(server.url, { retention });
+  assert.equal(await store.getLatestVersion("order"), 3);
+  const [stored] = await store.append("order", [event(4)], { expectedVersion: "any" });
   assert.equal(stored!.version, 4);
 });
