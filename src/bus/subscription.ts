@@ -49,6 +49,8 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
   #interruptions = 0;
   #failures = 0;
   #taken = false;
+  /** A loss that `onLoss` itself causes, by publishing to its own full buffer, is not reported to it again. */
+  #isInOnLoss = false;
 
   /** Takes in what is offered from now on. */
   constructor(setup: SubscriptionSetup<T>) {
@@ -254,10 +256,14 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
     const { namespace, bus, options, warn } = this.#setup;
     countLoss(bus, namespace, reason);
     warn({ code: `bus-${reason}`, message: `${LOSSES[reason]} (a subscription to "${namespace}")`, cause });
+    if (this.#isInOnLoss) return;
+    this.#isInOnLoss = true;
     try {
       options.onLoss?.({ reason, namespace });
     } catch (error) {
       warn({ code: "on-loss-failed", message: `onLoss of "${namespace}" threw`, cause: error });
+    } finally {
+      this.#isInOnLoss = false;
     }
   }
 }

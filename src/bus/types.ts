@@ -36,7 +36,8 @@ export interface BusSubscribeOptions<T extends string = string> extends EventFil
   readonly overflow?: OverflowPolicy;
   /**
    * Called at every loss, so that what was built from the events can be built again. After an interruption it is called
-   * when events arrive again. What it throws becomes a warning.
+   * when events arrive again. What it throws becomes a warning. A loss that it causes itself, by publishing to a full buffer,
+   * is counted and not reported to it again.
    *
    * @default {losses are counted, and warned of}
    */
