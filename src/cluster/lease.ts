@@ -131,9 +131,7 @@ export interface LeaseEnvironment {
 }
 
 /**
- * Leases in any {
- *
- * @linkcode Bucket}.
+ * Leases in any {@linkcode Bucket}.
  *
  * @example Leases beside a cluster, in its bucket
  * ```ts
