@@ -122,7 +122,24 @@ export function parseRecord(id: ProjectionId | undefined, stored: StoredCheckpoi
   if (!Array.isArray(record.parked) || !Array.isArray(record.resolved)) {
     throw new DamagedCheckpointError(shown, "its lists are missing");
   }
+  const { handled, parts, failing, parked, resolved } = record;
+  if (!isCount(handled)) {
+    throw new DamagedCheckpointError(shown, "the number of events it handled is no number");
+  }
+  if (parts !== undefined && !(hasPosition(parts) && isCount(parts.handled))) {
+    throw new DamagedCheckpointError(shown, "the part of an event that it handled is no number");
+  }
+  const entries: readonly unknown[] = [...parked, ...resolved, ...(failing === undefined ? [] : [failing])];
+  if (!entries.every(hasPosition)) throw new DamagedCheckpointError(shown, "an entry of it has no position");
   return record;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && value as number >= 0;
+}
+
+function hasPosition(entry: unknown): boolean {
+  return typeof (entry as { position?: unknown } | null)?.position === "string";
 }
 
 /** The text of an error, short enough for a record. */

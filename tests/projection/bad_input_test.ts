@@ -138,6 +138,8 @@ Deno.test("a checkpoint with garbage for a position is refused, and stays", asyn
   }
 });
 
+const SOUND_RECORD = { format: 1, name: "bad", version: 1, handled: 0, parked: [], resolved: [] };
+
 Deno.test("a checkpoint that cannot be read is refused, and stays", async () => {
   await using store = new InMemoryEventStore<Counted>();
   await using checkpoints = new InMemoryCheckpoints();
@@ -150,6 +152,21 @@ Deno.test("a checkpoint that cannot be read is refused, and stays", async () => 
       '{"format":2}',
       '{"format":1,"name":"other","version":1}',
       '{"format":1,"name":"bad","version":1}',
+      ...[
+        { handled: undefined },
+        { handled: "1" },
+        { handled: -1 },
+        { handled: 1.5 },
+        { handled: 2 ** 53 },
+        { parts: null },
+        { parts: { position: 1, handled: 1 } },
+        { parts: { position: "1", handled: "1" } },
+        { failing: null },
+        { failing: { attempts: 1 } },
+        { parked: [null] },
+        { parked: [{}] },
+        { resolved: ["1"] },
+      ].map((fields) => JSON.stringify({ ...SOUND_RECORD, ...fields })),
     ]
   ) {
     revision = await checkpoints.save({ name: "bad", version: 1 }, value, revision);
