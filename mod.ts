@@ -102,6 +102,7 @@ export {
   JetStreamDisabledError,
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
+  LostTailError,
   type NoAnswer,
   NoAnswerError,
   NotConnectedError,

@@ -159,13 +159,12 @@ async function credentialsText(credentials: string): Promise<string> {
   if (!credentials.includes("-----BEGIN")) {
     try {
       text = await Deno.readTextFile(credentials);
-    } catch (cause) {
+    } catch (error) {
+      // Not as the cause: its message has what was given, which may be a secret.
+      const why = error instanceof Error ? error.name : "unknown";
       throw new InvalidArgumentError(
         argument,
-        "is no text of a credentials file, and no file can be read there",
-        {
-          cause,
-        },
+        `is no text of a credentials file, and no file can be read at that path (${why})`,
       );
     }
   }
