@@ -16,7 +16,8 @@ import { isTransient, JetStreamApiError, NoAnswerError, StreamNotFoundError } fr
 export const WRONG_LAST_SEQUENCE = 10_071;
 /** A replicated stream refuses a write while another one on its subject is under way. */
 export const WRITE_IN_FLIGHT = 10_164;
-const BATCH_INCOMPLETE = 10_176;
+/** A message of a batch is missing when its last one comes. */
+export const BATCH_INCOMPLETE = 10_176;
 const TOO_MANY_BATCHES = 10_210;
 /** The server's queue of what it has not stored yet is full. */
 const TOO_MANY_REQUESTS = 10_167;

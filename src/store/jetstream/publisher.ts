@@ -10,6 +10,7 @@ import { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { ConnectionListener, ConnectionState } from "./connection_state.ts";
 import type { EncodedHeaders } from "../../nats/headers.ts";
 import type { AcknowledgementReader, PublishOutcome } from "./acknowledgement.ts";
+import { BATCH_INCOMPLETE } from "./failures.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
 
 /** A message on its way to the stream. */
@@ -40,6 +41,8 @@ export interface PublishOptions {
 
 const DEFAULT_MAX_IN_FLIGHT = 1_024;
 const DEFAULT_TIMEOUT_MS = 5_000;
+/** How long the report of a denial may come after the answer that it has caused, in milliseconds. */
+const DENIAL_DELAY = 50;
 
 /** One who publishes, and is called when it is known what became of it: once, and perhaps before `submit()` returns. */
 export interface Publication {
@@ -301,6 +304,8 @@ class Acknowledgement implements Waiter {
   readonly #publication: Publication;
   readonly #answers: AcknowledgementReader;
   readonly #settled: () => void;
+  #denial: ReturnType<typeof setTimeout> | undefined;
+  #isSettled = false;
 
   constructor(
     messages: readonly OutgoingMessage[],
@@ -324,15 +329,26 @@ class Acknowledgement implements Waiter {
     const outcome = this.#answers.read(message.data);
     // Another stream, or any subscriber of the subject, may answer too: its answer is no success and no failure.
     if (!outcome) return false;
-    this.#publication.onOutcome(outcome);
-    this.#settled();
+    if (this.#messages.length > 1 && outcome.status === "refused" && outcome.code === BATCH_INCOMPLETE) {
+      // A message is missing. If the server has denied it, the client reports that a moment later than this answer.
+      this.#denial = setTimeout(() => this.#settle(outcome), DENIAL_DELAY);
+      return false;
+    }
+    this.#settle(outcome);
     return true;
   }
 
   onNoAnswer(why: NoAnswer, description = ""): void {
-    this.#publication.onOutcome(
+    if (this.#isSettled) return this.#settled();
+    this.#settle(
       why === "denied" ? { status: "refused", code: 0, description } : { status: "unknown", cause: why },
     );
+  }
+
+  #settle(outcome: PublishOutcome): void {
+    clearTimeout(this.#denial);
+    this.#isSettled = true;
+    this.#publication.onOutcome(outcome);
     this.#settled();
   }
 }
