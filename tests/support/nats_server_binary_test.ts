@@ -197,7 +197,7 @@ Deno.test(
       assert(error instanceof NatsServerNotFoundError);
       assert.equal(error.attempts.length, 3);
       assert.match(error.message, /Install nats-server 2\.15\.1 on the PATH, or set NATS_SERVER/);
-      assert.match(error.message, /older than 2\.12\.0.*status 404.*ERROR: no such index/);
+      assert.match(error.message, /older than 2\.12\.1.*status 404.*ERROR: no such index/);
       return true;
     });
   },
