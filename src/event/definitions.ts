@@ -92,7 +92,7 @@ export interface SeveralEvents {
  * await using old = new InMemoryEventStore({ storage });
  * await old.append("ann", [
  *   { eventType: "NameChanged", data: { name: "Ann Lee" } },
- *   { eventType: "Moved", data: { city: "Oslo" }, timestamp: "2020-01-01" },
+ *   { eventType: "Moved", data: { city: "Oslo" }, timestamp: "2020-01-01T00:00:00Z" },
  * ], { expectedVersion: 0 });
  *
  * const part = (index: number) => (data: { name: string }) => ({ name: data.name.split(" ")[index] });
