@@ -149,7 +149,7 @@ function isOfLog(error: unknown): boolean {
 }
 
 /** The causes of a failed read of a log that was deleted, or that another one has replaced. */
-const LOG_NAMES: ReadonlySet<string> = new Set(["StreamReplacedError", "StreamNotFoundError"]);
+const LOG_NAMES: ReadonlySet<string> = new Set(["StreamNotFoundError"]);
 /** The texts of SQLite for SQLITE_CORRUPT and SQLITE_NOTADB. */
 const DAMAGED_DATABASE = /database disk image is malformed|file is not a database/i;
 
