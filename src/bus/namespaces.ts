@@ -5,7 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
-import { describe } from "../event/text.ts";
+import { describe } from "../text.ts";
 
 /** The characters of a namespace, and `*`. */
 const PATTERN = /^[A-Za-z0-9_*-]{1,64}$/;

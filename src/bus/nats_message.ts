@@ -10,7 +10,7 @@
 import { isVersion } from "../event/draft.ts";
 import { freezeJson } from "../event/json.ts";
 import { actorPrefixFilter, encodeActorId, encodeToken } from "../event/subject.ts";
-import { utf8 } from "../event/text.ts";
+import { utf8 } from "../text.ts";
 import type { Event, EventFilter } from "../event/types.ts";
 import { isTraceparent } from "../telemetry.ts";
 import type { NatsMessage } from "../nats/connection.ts";

@@ -6,7 +6,7 @@
 
 import { type DraftContext, draftEvent } from "../event/draft.ts";
 import { EventTooLargeError } from "../event/errors.ts";
-import { utf8Length } from "../event/text.ts";
+import { utf8Length } from "../text.ts";
 import type { Event } from "../event/types.ts";
 
 /**

@@ -39,7 +39,7 @@ export { type Clock, systemClock } from "./clock.ts";
 export { InMemoryBucket } from "./in_memory_bucket.ts";
 export type { BucketOptions, ClusterBucketOptions, NamedBucketOptions } from "./jetstream/open.ts";
 export type { ConnectOptions } from "../nats/connect.ts";
-export type { JetStreamAddressOptions } from "../nats/jetstream_address.ts";
+export type { JetStreamAddressOptions } from "../nats/jetstream/address.ts";
 export type {
   NatsConnection,
   NatsMessage,

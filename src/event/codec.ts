@@ -11,7 +11,7 @@ import type { Draft } from "./draft.ts";
 import { EventTooLargeError } from "./errors.ts";
 import { freezeJson } from "./json.ts";
 import { noteSchemaVersion } from "./registry.ts";
-import { utf8Length } from "./text.ts";
+import { utf8Length } from "../text.ts";
 import type { EventMetadata, StoredEvent } from "./types.ts";
 
 /** An event's JSON. */

@@ -6,7 +6,7 @@
 
 import { EventTooLargeError, InvalidEventError } from "./errors.ts";
 import { copyJson, JsonFault, JsonTooLarge } from "./json.ts";
-import { describe, nameFault } from "./text.ts";
+import { describe, nameFault } from "../text.ts";
 import { currentTimestamp, toTimestamp } from "./timestamp.ts";
 import type { EventMetadata } from "./types.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
-import { describe } from "./text.ts";
+import { describe } from "../text.ts";
 
 /** Letters, digits, `_` and `-`: legal as it is in NATS subjects, stream names and KV buckets. */
 const NAMESPACE = /^[A-Za-z0-9_-]{1,64}$/;

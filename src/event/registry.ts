@@ -11,7 +11,7 @@ import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import type { EventDefinition, StandardSchema } from "./definitions.ts";
 import type { Draft } from "./draft.ts";
 import { InvalidEventError, SchemaVersionError } from "./errors.ts";
-import { describe } from "./text.ts";
+import { describe } from "../text.ts";
 import type { StoredEvent } from "./types.ts";
 import { type Entry, handled, judge, partsOf, refusalOf, type Restored, validated } from "./upcast.ts";
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { utf8 } from "../event/text.ts";
+import { utf8 } from "../text.ts";
 import type { NatsConnection } from "./connection.ts";
 import { isOpenedHere, protocolFor } from "./sender.ts";
 

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { utf8 } from "../event/text.ts";
+import { utf8 } from "../text.ts";
 import type { NatsMessage } from "./connection.ts";
 
 /** A message in bytes. */

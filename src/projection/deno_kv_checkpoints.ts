@@ -12,7 +12,7 @@
 import { DenoKvLeases } from "../cluster/deno_kv_leases.ts";
 import type { LeaseStore } from "../cluster/lease.ts";
 import { validateUserNamespace } from "../event/namespace.ts";
-import { nameFault, utf8 } from "../event/text.ts";
+import { nameFault, utf8 } from "../text.ts";
 import { openKv } from "../deno_kv.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";

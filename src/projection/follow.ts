@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import { BackendError } from "../store/errors.ts";
-import { itemsAtHand } from "../store/batches.ts";
+import { itemsAtHand } from "../store/buffered_iteration.ts";
 import type { EventStore } from "../store/types.ts";
 import { handleAll, placeOf } from "./log.ts";
 import type { CompiledProjection } from "./projection.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { utf8Length } from "../event/text.ts";
+import { utf8Length } from "../text.ts";
 import { type EventIdentity, referenceOf } from "./attempt.ts";
 import {
   type FailedEvent,

@@ -6,7 +6,7 @@
  */
 
 import { serialize } from "node:v8";
-import { utf8Length } from "../event/text.ts";
+import { utf8Length } from "../text.ts";
 import { backendError, whileBusy } from "../store/deno_kv/failures.ts";
 import {
   MAX_ATOMIC_BYTES,

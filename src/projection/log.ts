@@ -5,7 +5,7 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
-import { itemsAtHand } from "../store/batches.ts";
+import { itemsAtHand } from "../store/buffered_iteration.ts";
 import type { EventStore, LogStart } from "../store/types.ts";
 import type { CompiledProjection } from "./projection.ts";
 import type { Guard } from "./progress.ts";

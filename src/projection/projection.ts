@@ -4,7 +4,7 @@
  * @module
  */
 
-import { nameFault } from "../event/text.ts";
+import { nameFault } from "../text.ts";
 import { isVersion } from "../event/draft.ts";
 import type { Event, EventFilter, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";

@@ -6,7 +6,7 @@
 
 import { LeaseLostError } from "../cluster/errors.ts";
 import type { Lease, LeaseOptions, LeaseStore } from "../cluster/lease.ts";
-import { nameFault } from "../event/text.ts";
+import { nameFault } from "../text.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";

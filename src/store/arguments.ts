@@ -8,7 +8,7 @@ import { isPromise } from "node:util/types";
 import { InvalidArgumentError } from "../errors.ts";
 import { actorIdFault, isVersion } from "../event/draft.ts";
 import { compileFilter, type Filterable } from "../event/filter.ts";
-import { describe } from "../event/text.ts";
+import { describe } from "../text.ts";
 import type { EventFilter } from "../event/types.ts";
 import {
   checkFlag,

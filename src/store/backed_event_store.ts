@@ -16,7 +16,7 @@ import { InvalidEventError } from "../event/errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import type { EventRegistry } from "../event/registry.ts";
 import { partOf } from "../event/upcast.ts";
-import { nameFault } from "../event/text.ts";
+import { nameFault } from "../text.ts";
 import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import { listOf } from "../short_lived.ts";
 import type { TelemetrySource } from "../telemetry.ts";
@@ -37,7 +37,7 @@ import {
   readVerification,
 } from "./arguments.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
-import { abortable, flatten, type FlattenOptions, passing, type Restore } from "./batches.ts";
+import { abortable, flatten, type FlattenOptions, passing, type Restore } from "./buffered_iteration.ts";
 import {
   checkCondition,
   checkCounts,
@@ -58,7 +58,7 @@ import {
 } from "./observation.ts";
 import type { StoreSetup } from "./options.ts";
 import { verifyFor } from "./verification.ts";
-import { explainConflict } from "./repetition.ts";
+import { explainConflict } from "./idempotent_append.ts";
 import { eventsOf, offerRawLog } from "./raw_log.ts";
 import { type Snapshot, type SnapshotInput, validateSnapshot } from "./snapshot.ts";
 import { FollowingSubscription } from "./subscription.ts";

@@ -5,7 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
-import { nameFault } from "../event/text.ts";
+import { nameFault } from "../text.ts";
 import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
 import { HistoryTruncatedError } from "./errors.ts";
 import type { Replayed } from "./replay.ts";

@@ -7,7 +7,7 @@
 import { encodeEvent } from "../event/codec.ts";
 import type { Draft } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
-import { utf8Length } from "../event/text.ts";
+import { utf8Length } from "../text.ts";
 import type { Event } from "../event/types.ts";
 import { listOf } from "../short_lived.ts";
 import { CommitTooLargeError, FencedError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";

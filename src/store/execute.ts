@@ -10,7 +10,7 @@ import { backoff, sleep } from "../sleep.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkMetadata, isVersion } from "../event/draft.ts";
-import { describe } from "../event/text.ts";
+import { describe } from "../text.ts";
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { checkDecision, checkView, readSave } from "./arguments.ts";
 import type { Decider, View } from "./decider.ts";

@@ -8,7 +8,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { Event, EventInput, NewEvent, StoredEvent } from "../event/types.ts";
 import { checkKnown, readOptions } from "../options.ts";
 import { type Warn, warner } from "../warning.ts";
-import { describe } from "../event/text.ts";
+import { describe } from "../text.ts";
 import { checkActorId, checkDecision, checkView, isArray } from "./arguments.ts";
 import { CommandSearch, withCommandId } from "./command_id.ts";
 import { checkCondition } from "./commit.ts";

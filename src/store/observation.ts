@@ -7,7 +7,7 @@
 import type { Draft } from "../event/draft.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { type Telemetry, telemetry } from "../telemetry.ts";
-import type { Restore } from "./batches.ts";
+import type { Restore } from "./buffered_iteration.ts";
 import type { CommitPart } from "./commit.ts";
 import { FencedError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 

@@ -9,7 +9,7 @@ import type { EventPublisher } from "../event/event_stored.ts";
 import { validateUserNamespace } from "../event/namespace.ts";
 import { EventRegistry } from "../event/registry.ts";
 import type { EventDefinitions } from "../event/definitions.ts";
-import { describe } from "../event/text.ts";
+import { describe } from "../text.ts";
 import type { Event } from "../event/types.ts";
 import { checkFunction, type OptionNames, readOptions } from "../options.ts";
 import { telemetry, type TelemetrySource } from "../telemetry.ts";

@@ -5,7 +5,7 @@
  */
 
 import { isVersion } from "../event/draft.ts";
-import { describe } from "../event/text.ts";
+import { describe } from "../text.ts";
 import { toTimestamp } from "../event/timestamp.ts";
 import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";

@@ -6,7 +6,7 @@
 
 import { actorIdFault, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
 import { copyJson, freezeJson, JsonFault, JsonTooLarge } from "../event/json.ts";
-import { nameFault, utf8Length } from "../event/text.ts";
+import { nameFault, utf8Length } from "../text.ts";
 import { currentTimestamp, toTimestamp } from "../event/timestamp.ts";
 import { readOptions } from "../options.ts";
 import { InvalidSnapshotError } from "./errors.ts";

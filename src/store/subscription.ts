@@ -6,7 +6,7 @@
 
 import { InvalidArgumentError } from "../errors.ts";
 import type { LogBatch, LogFollow } from "./backend.ts";
-import { flatten, itemsAtHand, type Restore, withItemsAtHand } from "./batches.ts";
+import { flatten, itemsAtHand, type Restore, withItemsAtHand } from "./buffered_iteration.ts";
 import type { LogSubscription } from "./types.ts";
 
 /** What a subscription needs. */

@@ -9,12 +9,12 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { connectTo } from "../../src/nats/connect.ts";
 import type { NatsConnection } from "../../src/nats/connection.ts";
-import { ConnectionState } from "../../src/store/jetstream/connection_state.ts";
-import { EXPECTED_SEQUENCE } from "../../src/store/jetstream/record.ts";
-import { AcknowledgementReader } from "../../src/store/jetstream/acknowledgement.ts";
-import { Publisher } from "../../src/store/jetstream/publisher.ts";
-import { JetStreamRequests } from "../../src/store/jetstream/requests.ts";
-import { utf8 } from "../../src/event/text.ts";
+import { ConnectionState } from "../../src/nats/connection_state.ts";
+import { EXPECTED_SEQUENCE } from "../../src/store/jetstream/format/record.ts";
+import { AcknowledgementReader } from "../../src/nats/jetstream/acknowledgement.ts";
+import { Publisher } from "../../src/nats/jetstream/publisher.ts";
+import { JetStreamRequests } from "../../src/nats/jetstream/requests.ts";
+import { utf8 } from "../../src/text.ts";
 import { medianTime } from "./harness.ts";
 
 /** The data of an event that takes about 256 bytes as JSON. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LogChains } from "../../src/store/chain.ts";
+import { LogChains } from "../../src/store/continuity.ts";
 import { RecentMap } from "../../src/store/recent_map.ts";
 import type { StoredEvent } from "../../src/event/types.ts";
 

@@ -30,8 +30,8 @@ import {
   TOMBSTONE_TTL_MS,
 } from "./bucket_config.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
-import { type JetStreamAddress, jetStreamAddress } from "../../nats/jetstream_address.ts";
-import { utf8 } from "../../event/text.ts";
+import { type JetStreamAddress, jetStreamAddress } from "../../nats/jetstream/address.ts";
+import { utf8 } from "../../text.ts";
 import { OPEN_PATIENCE, withPatience } from "../../nats/patience.ts";
 import { StreamWatch } from "./watch.ts";
 

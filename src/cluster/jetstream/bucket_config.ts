@@ -13,7 +13,7 @@ import {
 } from "../errors.ts";
 import { type ApiError, asError, ErrorCode, request, unexpected } from "./api.ts";
 import { type NatsConnection, randomToken } from "../../nats/connection.ts";
-import type { JetStreamAddress } from "../../nats/jetstream_address.ts";
+import type { JetStreamAddress } from "../../nats/jetstream/address.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
 const MICROSECONDS_PER_MS = 1000;

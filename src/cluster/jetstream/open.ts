@@ -6,7 +6,7 @@
 import { InvalidArgumentError } from "../../errors.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
-import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream_address.ts";
+import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream/address.ts";
 import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { JetStreamBucket } from "./bucket.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { lastVersion, lostTail } from "../chain.ts";
+import { lastVersion, lostTail } from "../continuity.ts";
 import { type ActorHead, NEW_ACTOR } from "../commit.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import { RecentMap } from "../recent_map.ts";

@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import type { HistoryRead } from "../backend.ts";
-import { type CommitRecord, follows, lastVersion, lostTail, missingVersions } from "../chain.ts";
+import { type CommitRecord, follows, lastVersion, lostTail, missingVersions } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
 import type { OrFault, Records } from "./records.ts";
 import { firstEntry, scan } from "./scan.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { utf8 } from "../../event/text.ts";
+import { utf8 } from "../../text.ts";
 import type { Checksum } from "../checksum.ts";
 import { LogPositions, NO_PROOF, proofOf } from "../position.ts";
 

@@ -15,7 +15,7 @@
  * @module
  */
 
-import { utf8Length } from "../../event/text.ts";
+import { utf8Length } from "../../text.ts";
 
 /** The most bytes of a key. */
 export const MAX_KEY_BYTES = 2_048;

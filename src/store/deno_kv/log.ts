@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import type { BackwardLogRead, LogBatch } from "../backend.ts";
-import { LogChains, missingPredecessor } from "../chain.ts";
+import { LogChains, missingPredecessor } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault, InvalidPositionError } from "../errors.ts";
 import type { LogStart } from "../types.ts";
 import type { KvPositions } from "./kv_positions.ts";

@@ -26,7 +26,7 @@
 
 import { InvalidArgumentError } from "../../errors.ts";
 import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
-import { nameFault } from "../../event/text.ts";
+import { nameFault } from "../../text.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
 import {

@@ -5,7 +5,7 @@
  */
 
 import { openError, openKv } from "../../deno_kv.ts";
-import { utf8 } from "../../event/text.ts";
+import { utf8 } from "../../text.ts";
 import { type Checksum, loadChecksum } from "../checksum.ts";
 import { Wakeups } from "../follow.ts";
 import type { StoreSetup } from "../options.ts";

@@ -9,8 +9,8 @@
  */
 
 import { decodeEvents } from "../../event/codec.ts";
-import { utf8 } from "../../event/text.ts";
-import { type CommitRecord, versionsFault } from "../chain.ts";
+import { utf8 } from "../../text.ts";
+import { type CommitRecord, versionsFault } from "../continuity.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
 import { type KvPositions, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
 import { MAX_VALUE_BYTES } from "./layout.ts";

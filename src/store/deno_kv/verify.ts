@@ -5,7 +5,7 @@
  */
 
 import type { Verified } from "../backend.ts";
-import { type CommitRecord, follows, lastVersion } from "../chain.ts";
+import { type CommitRecord, follows, lastVersion } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
 import type { VerifyOptions } from "../types.ts";
 import type { Records } from "./records.ts";

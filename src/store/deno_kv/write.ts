@@ -4,7 +4,7 @@
  * @module
  */
 
-import { utf8Length } from "../../event/text.ts";
+import { utf8Length } from "../../text.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { Checksum } from "../checksum.ts";
 import { checkCondition, type Commit, type CommitPart, numberPart, outcomeUnknown } from "../commit.ts";

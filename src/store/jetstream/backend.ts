@@ -18,21 +18,21 @@ import { Commit, CommitPart, encodeParts, NO_CONDITIONS } from "../commit.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "../types.ts";
-import { listActors } from "./actors.ts";
+import { listActors } from "./read/actors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { diagnose } from "./diagnose.ts";
-import type { EndMark } from "./end_mark.ts";
-import type { EventLog } from "./event_log.ts";
+import type { EndMark } from "./bucket/end_mark.ts";
+import type { EventLog } from "./read/event_log.ts";
 import { iterating, reading } from "./failures.ts";
-import type { Head, Heads } from "./heads.ts";
-import { readHistory } from "./history.ts";
-import { checkPosition, followLog, lastPosition, readLog } from "./log.ts";
-import { readLogBackward } from "./log_backward.ts";
-import type { Records } from "./record.ts";
-import type { Snapshots } from "./snapshots.ts";
-import type { Sweeper, SweepReport } from "./sweep.ts";
-import { verifyLog } from "./verify.ts";
-import type { Writer } from "./writer.ts";
+import type { Head, Heads } from "./write/heads.ts";
+import { readHistory } from "./read/history.ts";
+import { checkPosition, followLog, lastPosition, readLog } from "./read/log.ts";
+import { readLogBackward } from "./read/log_backward.ts";
+import type { Records } from "./format/record.ts";
+import type { Snapshots } from "./bucket/snapshots.ts";
+import type { Sweeper, SweepReport } from "./retention/sweep.ts";
+import { verifyLog } from "./read/verify.ts";
+import type { Writer } from "./write/writer.ts";
 
 /** What a backend is put together from. */
 export interface JetStreamParts {

@@ -6,13 +6,13 @@
 
 import type { Finding } from "../types.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
-import type { EventLog } from "./event_log.ts";
+import type { EventLog } from "./read/event_log.ts";
 import { findHearers, heardTwice } from "./hearers.ts";
-import type { Layout } from "./layout.ts";
-import { isTransient, type StreamInfo } from "./requests.ts";
-import { ONE_YEAR, retentionOf } from "./retention.ts";
-import { streamDifferences } from "./stream_config.ts";
-import type { Sweeper } from "./sweep.ts";
+import type { Layout } from "./format/layout.ts";
+import { isTransient, type StreamInfo } from "../../nats/jetstream/requests.ts";
+import { ONE_YEAR, retentionOf } from "./retention/retention.ts";
+import { streamDifferences } from "./format/stream_config.ts";
+import type { Sweeper } from "./retention/sweep.ts";
 
 /** Clocks that are further apart than this are named, in milliseconds. */
 const CLOCK_TOLERANCE = 1_000;

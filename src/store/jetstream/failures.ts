@@ -6,11 +6,16 @@
 
 import { AetherError } from "../../errors.ts";
 import { withPatience } from "../../nats/patience.ts";
-import { abortable } from "../batches.ts";
+import { abortable } from "../buffered_iteration.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
 import { type NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
-import type { PublishOutcome, Stored } from "./acknowledgement.ts";
-import { isTransient, JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./requests.ts";
+import type { PublishOutcome, Stored } from "../../nats/jetstream/acknowledgement.ts";
+import {
+  isTransient,
+  JetStreamApiError,
+  NoAnswerError,
+  StreamNotFoundError,
+} from "../../nats/jetstream/requests.ts";
 
 /** JetStream's error codes that the store has an answer to (server/errors.json of nats-server). */
 export const WRONG_LAST_SEQUENCE = 10_071;

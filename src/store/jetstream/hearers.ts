@@ -8,9 +8,9 @@
 import { createInbox, type NatsConnection } from "../../nats/connection.ts";
 import { encodeHeaders } from "../../nats/headers.ts";
 import { sleep } from "../../sleep.ts";
-import { AcknowledgementReader, type Answerer } from "./acknowledgement.ts";
-import type { Layout } from "./layout.ts";
-import type { JetStreamRequests } from "./requests.ts";
+import { AcknowledgementReader, type Answerer } from "../../nats/jetstream/acknowledgement.ts";
+import type { Layout } from "./format/layout.ts";
+import type { JetStreamRequests } from "../../nats/jetstream/requests.ts";
 
 /** No stream has this as its last sequence: every stream that hears the message refuses it, and names itself. */
 const IMPOSSIBLE_SEQUENCE = String(Number.MAX_SAFE_INTEGER);

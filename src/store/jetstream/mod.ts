@@ -44,15 +44,15 @@ import {
 import type { JetStreamBackend } from "./backend.ts";
 import type { ConnectOptions } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
-import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream_address.ts";
+import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream/address.ts";
 import { type JetStreamSettings, openJetStreamBackend } from "./open.ts";
-import { type Retention, SHORTEST_RETENTION } from "./retention.ts";
+import { type Retention, SHORTEST_RETENTION } from "./retention/retention.ts";
 import { requireSubjectPrefix } from "../../event/subject.ts";
-import type { SweepReport } from "./sweep.ts";
+import type { SweepReport } from "./retention/sweep.ts";
 
 export * from "../mod.ts";
 export type { ConnectOptions } from "../../nats/connect.ts";
-export type { JetStreamAddressOptions } from "../../nats/jetstream_address.ts";
+export type { JetStreamAddressOptions } from "../../nats/jetstream/address.ts";
 export type {
   NatsConnection,
   NatsMessage,
@@ -79,10 +79,10 @@ export {
   type StreamDifference,
   StreamMismatchError,
 } from "./errors.ts";
-export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./requests.ts";
-export type { NoAnswer } from "./reply_inbox.ts";
-export type { Retention } from "./retention.ts";
-export { SweepEndedError, type SweepReport } from "./sweep.ts";
+export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
+export type { NoAnswer } from "../../nats/jetstream/reply_inbox.ts";
+export type { Retention } from "./retention/retention.ts";
+export { SweepEndedError, type SweepReport } from "./retention/sweep.ts";
 
 /** What a store on JetStream can be opened with. */
 export interface JetStreamEventStoreOptions<E extends Event = Event>

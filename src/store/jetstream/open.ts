@@ -11,26 +11,26 @@ import type { Warn } from "../../warning.ts";
 import type { StoreSetup } from "../options.ts";
 import { newLogId } from "../position.ts";
 import type { StoreLimits } from "../types.ts";
-import { AcknowledgementReader, type Answerer } from "./acknowledgement.ts";
+import { AcknowledgementReader, type Answerer } from "../../nats/jetstream/acknowledgement.ts";
 import { JetStreamBackend } from "./backend.ts";
-import { Bucket } from "./bucket.ts";
-import { CommitEncoder } from "./commit_encoder.ts";
+import { Bucket } from "./bucket/bucket.ts";
+import { CommitEncoder } from "./format/commit_encoder.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { OPEN_PATIENCE } from "../../nats/patience.ts";
-import type { JetStreamAddress } from "../../nats/jetstream_address.ts";
-import { ConnectionState } from "./connection_state.ts";
+import type { JetStreamAddress } from "../../nats/jetstream/address.ts";
+import { ConnectionState } from "../../nats/connection_state.ts";
 import { JetStreamDisabledError, OLDEST_SERVER, ServerTooOldError, StreamMismatchError } from "./errors.ts";
-import { EndMark } from "./end_mark.ts";
-import { EventLog, logIdOf } from "./event_log.ts";
-import { ExpiredActors } from "./expired_actors.ts";
+import { EndMark } from "./bucket/end_mark.ts";
+import { EventLog, logIdOf } from "./read/event_log.ts";
+import { ExpiredActors } from "./retention/expired_actors.ts";
 import { isDisabled, openError, patiently } from "./failures.ts";
-import { Heads } from "./heads.ts";
+import { Heads } from "./write/heads.ts";
 import { findHearers, heardTwice, streamsHearing } from "./hearers.ts";
-import { KnownActors } from "./known_actors.ts";
-import { Layout, streamName } from "./layout.ts";
-import { Publisher } from "./publisher.ts";
-import { MAX_EVENTS, Records } from "./record.ts";
+import { KnownActors } from "./write/known_actors.ts";
+import { Layout, streamName } from "./format/layout.ts";
+import { Publisher } from "../../nats/jetstream/publisher.ts";
+import { MAX_EVENTS, Records } from "./format/record.ts";
 import {
   JetStreamApiError,
   JetStreamRequests,
@@ -38,12 +38,12 @@ import {
   type StreamConfig,
   type StreamInfo,
   StreamNotFoundError,
-} from "./requests.ts";
-import { retentionOf } from "./retention.ts";
-import { Snapshots } from "./snapshots.ts";
-import { type StreamChoices, streamConfig, streamDifferences } from "./stream_config.ts";
-import { Sweeper } from "./sweep.ts";
-import { Writer } from "./writer.ts";
+} from "../../nats/jetstream/requests.ts";
+import { retentionOf } from "./retention/retention.ts";
+import { Snapshots } from "./bucket/snapshots.ts";
+import { type StreamChoices, streamConfig, streamDifferences } from "./format/stream_config.ts";
+import { Sweeper } from "./retention/sweep.ts";
+import { Writer } from "./write/writer.ts";
 
 /** What a stream is opened with, every default filled in. */
 export interface JetStreamSettings extends StreamChoices {

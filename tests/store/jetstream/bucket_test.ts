@@ -7,8 +7,8 @@ import {
   JetStreamEventStore,
   VersionConflictError,
 } from "@flowmade-one/aether/jetstream";
-import { encodeChecked } from "../../../src/store/jetstream/checked_json.ts";
-import { Layout } from "../../../src/store/jetstream/layout.ts";
+import { encodeChecked } from "../../../src/store/jetstream/format/checked_json.ts";
+import { Layout } from "../../../src/store/jetstream/format/layout.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { bytes, type Client, client, sleep } from "./support.ts";
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
-import { CommitEncoder, type CommitFields } from "../../../src/store/jetstream/commit_encoder.ts";
-import { Layout } from "../../../src/store/jetstream/layout.ts";
-import type { OutgoingMessage } from "../../../src/store/jetstream/publisher.ts";
-import { Records, type StoredCommit } from "../../../src/store/jetstream/record.ts";
-import { Trail } from "../../../src/store/jetstream/trail.ts";
+import { CommitEncoder, type CommitFields } from "../../../src/store/jetstream/format/commit_encoder.ts";
+import { Layout } from "../../../src/store/jetstream/format/layout.ts";
+import type { OutgoingMessage } from "../../../src/nats/jetstream/publisher.ts";
+import { Records, type StoredCommit } from "../../../src/store/jetstream/format/record.ts";
+import { Trail } from "../../../src/store/jetstream/format/trail.ts";
 
 const LOG = "0123456789ab";
 const layout = new Layout("aether", "default", LOG);

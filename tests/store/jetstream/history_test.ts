@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
-import { CommitEncoder } from "../../../src/store/jetstream/commit_encoder.ts";
-import { LOG_ID } from "../../../src/store/jetstream/event_log.ts";
-import { Layout } from "../../../src/store/jetstream/layout.ts";
-import { AcknowledgementReader } from "../../../src/store/jetstream/acknowledgement.ts";
-import { Publisher } from "../../../src/store/jetstream/publisher.ts";
-import { Trail } from "../../../src/store/jetstream/trail.ts";
+import { CommitEncoder } from "../../../src/store/jetstream/format/commit_encoder.ts";
+import { LOG_ID } from "../../../src/store/jetstream/read/event_log.ts";
+import { Layout } from "../../../src/store/jetstream/format/layout.ts";
+import { AcknowledgementReader } from "../../../src/nats/jetstream/acknowledgement.ts";
+import { Publisher } from "../../../src/nats/jetstream/publisher.ts";
+import { Trail } from "../../../src/store/jetstream/format/trail.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { type Client, client } from "./support.ts";
 

@@ -5,10 +5,10 @@ import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { DamagedHistoryError, JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { encodeHeaders } from "../../../src/nats/headers.ts";
-import { CommitEncoder } from "../../../src/store/jetstream/commit_encoder.ts";
-import { Layout } from "../../../src/store/jetstream/layout.ts";
-import { Records } from "../../../src/store/jetstream/record.ts";
-import { Trail } from "../../../src/store/jetstream/trail.ts";
+import { CommitEncoder } from "../../../src/store/jetstream/format/commit_encoder.ts";
+import { Layout } from "../../../src/store/jetstream/format/layout.ts";
+import { Records } from "../../../src/store/jetstream/format/record.ts";
+import { Trail } from "../../../src/store/jetstream/format/trail.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { bytes, type Client, client } from "./support.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { NEW_HEAD } from "../../../src/store/jetstream/heads.ts";
-import { KnownActors } from "../../../src/store/jetstream/known_actors.ts";
-import type { WritePart } from "../../../src/store/jetstream/write.ts";
+import { NEW_HEAD } from "../../../src/store/jetstream/write/heads.ts";
+import { KnownActors } from "../../../src/store/jetstream/write/known_actors.ts";
+import type { WritePart } from "../../../src/store/jetstream/write/write.ts";
 
 /** Somebody who writes; nobody looks at him here. */
 const SOMEBODY = {} as WritePart;

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { type EventInput, JetStreamEventStore, StoreOpenError } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { connectTo } from "../../../src/nats/connect.ts";
-import { ConnectionState } from "../../../src/store/jetstream/connection_state.ts";
-import { JetStreamRequests } from "../../../src/store/jetstream/requests.ts";
+import { ConnectionState } from "../../../src/nats/connection_state.ts";
+import { JetStreamRequests } from "../../../src/nats/jetstream/requests.ts";
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { InvalidPositionError } from "@flowmade-one/aether/jetstream";
-import { LAST_INDEX, StreamPositions } from "../../../src/store/jetstream/stream_positions.ts";
+import { LAST_INDEX, StreamPositions } from "../../../src/store/jetstream/format/stream_positions.ts";
 
 const place = fc.record({
   sequence: fc.oneof(fc.integer({ min: 1, max: 20_000 }), fc.maxSafeNat()),

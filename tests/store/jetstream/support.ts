@@ -5,8 +5,8 @@
  */
 import { connectTo } from "../../../src/nats/connect.ts";
 import type { NatsConnection } from "../../../src/nats/connection.ts";
-import { ConnectionState } from "../../../src/store/jetstream/connection_state.ts";
-import { JetStreamRequests, type StreamConfig } from "../../../src/store/jetstream/requests.ts";
+import { ConnectionState } from "../../../src/nats/connection_state.ts";
+import { JetStreamRequests, type StreamConfig } from "../../../src/nats/jetstream/requests.ts";
 
 /** A connection with what hangs on it. Disposing of it closes all of it. */
 export interface Client extends AsyncDisposable {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { entryWeight, Trail } from "../../../src/store/jetstream/trail.ts";
+import { entryWeight, Trail } from "../../../src/store/jetstream/format/trail.ts";
 
 /** The trails of commits at sequences: that of each one, by its sequence. */
 function trails(sequences: readonly number[]): Map<number, Trail> {

@@ -4,8 +4,8 @@
  * @module
  */
 import type { NatsCluster, NatsServer } from "../../../support/nats_server.ts";
-import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "../../../../src/store/jetstream/record.ts";
-import type { StoredMessage } from "../../../../src/store/jetstream/stored_message.ts";
+import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "../../../../src/store/jetstream/format/record.ts";
+import type { StoredMessage } from "../../../../src/nats/jetstream/stored_message.ts";
 import { client, text, until } from "../support.ts";
 
 const AT_ONCE = 256;

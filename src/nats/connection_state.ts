@@ -1,0 +1,110 @@
+/**
+ * Whether a NATS connection is up, as one small observer that every part of the store shares.
+ *
+ * @module
+ */
+import type { NatsConnection, NatsStatus, NatsStatusIterable } from "./connection.ts";
+
+/** What a part of the store is told about its connection. */
+export interface ConnectionListener {
+  /** The connection is down: what was sent and not answered may or may not have arrived. */
+  onDisconnect?(): void;
+  /** The connection is up again, perhaps to another server. */
+  onReconnect?(): void;
+  /** The connection is closed for good. */
+  onClose?(): void;
+  /** The server denied this client a publication to the subject. */
+  onPublishDenied?(subject: string, description: string): void;
+}
+
+/** Watches a connection until `close()`, or until the connection is closed. */
+export class ConnectionState {
+  readonly #statuses: NatsStatusIterable;
+  readonly #listeners = new Set<ConnectionListener>();
+  #connected: boolean;
+  #closed: boolean;
+  #maxPayload: number | undefined;
+
+  /** The connection that is watched. */
+  readonly connection: NatsConnection;
+
+  /** Begins to watch. */
+  constructor(connection: NatsConnection) {
+    this.connection = connection;
+    this.#closed = connection.isClosed();
+    this.#connected = !this.#closed && connection.info !== undefined;
+    this.#statuses = connection.status();
+    void this.#watch();
+  }
+
+  /** Whether the connection was up when it last reported. */
+  get isConnected(): boolean {
+    return this.#connected;
+  }
+
+  /** Whether the connection is closed for good. */
+  get isClosed(): boolean {
+    return this.#closed || this.connection.isClosed();
+  }
+
+  /** The largest message that the server takes, headers included, in bytes: the last known one while it is away. */
+  get maxPayload(): number {
+    return this.#maxPayload = this.connection.info?.max_payload ?? this.#maxPayload ?? Infinity;
+  }
+
+  /** Tells `listener` what happens from now on. */
+  add(listener: ConnectionListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Tells `listener` nothing more. */
+  remove(listener: ConnectionListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  /** Stops watching. The connection stays open. */
+  close(): void {
+    this.#listeners.clear();
+    this.#statuses.stop?.();
+  }
+
+  async #watch(): Promise<void> {
+    try {
+      for await (const status of this.#statuses) this.#take(status);
+    } finally {
+      if (this.connection.isClosed()) this.#ended();
+    }
+  }
+
+  #take(status: NatsStatus): void {
+    switch (status.type) {
+      case "disconnect":
+        this.#connected = false;
+        for (const listener of this.#listeners) listener.onDisconnect?.();
+        break;
+      case "reconnect":
+        this.#connected = true;
+        for (const listener of this.#listeners) listener.onReconnect?.();
+        break;
+      case "close":
+        this.#ended();
+        break;
+      case "error": {
+        const { operation, subject, message } = status.error as
+          & Error
+          & { readonly operation?: string; readonly subject?: string };
+        if (operation === "publish" && subject !== undefined) {
+          for (const listener of this.#listeners) listener.onPublishDenied?.(subject, message);
+        }
+        break;
+      }
+    }
+  }
+
+  #ended(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#connected = false;
+    for (const listener of this.#listeners) listener.onClose?.();
+  }
+}

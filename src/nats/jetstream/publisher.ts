@@ -1,0 +1,354 @@
+/**
+ * The lean pipelined publisher: many acknowledged publications in flight on one connection, and one answer for each
+ * that says exactly what is known. The stock `js.publish` costs several times as much (facts, section 4).
+ *
+ * @module
+ */
+import { MessageSender } from "../sender.ts";
+import type { NatsMessage } from "../connection.ts";
+import { NotConnectedError, PayloadTooLargeError } from "../errors.ts";
+import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
+import type { EncodedHeaders } from "../headers.ts";
+import type { AcknowledgementReader, PublishOutcome } from "./acknowledgement.ts";
+import { BATCH_INCOMPLETE } from "../../store/jetstream/failures.ts";
+import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
+
+/** A message on its way to the stream. */
+export interface OutgoingMessage {
+  /** Its subject, encoded. */
+  readonly subject: string;
+  /** Its payload. */
+  readonly data: Uint8Array;
+  /** Its headers, if it has any. */
+  readonly headers?: EncodedHeaders;
+}
+
+/** How a {@linkcode Publisher} works. */
+export interface PublisherOptions {
+  /** How many publications may await their acknowledgement; more wait for their turn. @default {1024} */
+  readonly maxInFlight?: number;
+  /** How long an acknowledgement, or the connection's return, may take, in milliseconds. @default {5000} */
+  readonly timeout?: number;
+}
+
+/** How one publication is made. */
+export interface PublishOptions {
+  /** Gives up waiting for its turn; once the message is sent, the signal counts no more. */
+  readonly signal?: AbortSignal;
+  /** Reads the answers. @default {the publisher's own} */
+  readonly answers?: AcknowledgementReader;
+}
+
+const DEFAULT_MAX_IN_FLIGHT = 1_024;
+const DEFAULT_TIMEOUT_MS = 5_000;
+/** How long the report of a denial may come after the answer that it has caused, in milliseconds. */
+const DENIAL_DELAY = 50;
+
+/** One who publishes, and is called when it is known what became of it: once, and perhaps before `submit()` returns. */
+export interface Publication {
+  /** Whether it is no longer to be sent; asked when its turn comes, at a time on the clock of `performance.now()`. */
+  isOver?(now: number): boolean;
+  /** Called when it is sent. */
+  onSent?(): void;
+  /** It was sent, and this is known. */
+  onOutcome(outcome: PublishOutcome): void;
+  /** Nothing was sent. */
+  onNotSent(error: unknown): void;
+}
+
+/** One who has not been sent yet. */
+interface Queued {
+  readonly messages: readonly OutgoingMessage[];
+  readonly publication: Publication;
+  readonly answers: AcknowledgementReader;
+  readonly release: () => void;
+}
+
+/** Publishes to JetStream until `close()`. */
+export class Publisher implements ConnectionListener {
+  readonly #state: ConnectionState;
+  readonly #inbox: ReplyInbox;
+  readonly #sender: MessageSender;
+  readonly #answers: AcknowledgementReader;
+  readonly #maxInFlight: number;
+  readonly #timeout: number;
+  /** First in, first out; a Set, so that an abort takes its entry out of the middle. */
+  readonly #queue = new Set<Queued>();
+  #outage: ReturnType<typeof setTimeout> | undefined;
+  #idle: PromiseWithResolvers<void> | undefined;
+  #closed = false;
+  #isPumping = false;
+
+  /**
+   * Subscribes to its inbox. The connection stays the caller's.
+   *
+   * @param answers Reads the answers: only those of the stream that is published to count.
+   */
+  constructor(state: ConnectionState, answers: AcknowledgementReader, options: PublisherOptions = {}) {
+    this.#state = state;
+    this.#answers = answers;
+    this.#maxInFlight = options.maxInFlight ?? DEFAULT_MAX_IN_FLIGHT;
+    this.#timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
+    this.#inbox = new ReplyInbox(state, this.#timeout);
+    this.#sender = new MessageSender(state.connection);
+    state.add(this);
+  }
+
+  /** How many publications await their acknowledgement. */
+  get inFlight(): number {
+    return this.#inbox.waiting;
+  }
+
+  /** How many publications wait for their turn. */
+  get queued(): number {
+    return this.#queue.size;
+  }
+
+  /**
+   * Publishes one message. Once it was sent, the promise resolves, with what is known; a rejection means that nothing
+   * was sent.
+   *
+   * @throws {PayloadTooLargeError} if the server does not take a message of that size.
+   * @throws {NotConnectedError} if the connection is closed, or stays away for longer than the timeout.
+   */
+  publish(message: OutgoingMessage, options?: PublishOptions): Promise<PublishOutcome> {
+    return this.publishAll([message], options);
+  }
+
+  /**
+   * Sends several messages in one go and waits for the acknowledgement of the last one: an atomic batch, whose
+   * headers are the caller's affair (see `batch.ts`).
+   *
+   * @throws {PayloadTooLargeError} if the server does not take a message of that size.
+   * @throws {NotConnectedError} if the connection is closed, or stays away for longer than the timeout.
+   */
+  publishAll(messages: readonly OutgoingMessage[], options?: PublishOptions): Promise<PublishOutcome> {
+    return new Promise((onOutcome, onNotSent) => {
+      this.submit(messages, { onOutcome, onNotSent }, options);
+    });
+  }
+
+  /**
+   * Does what `publishAll()` does, without a promise.
+   *
+   * @returns Whether it was sent or refused at once; false if it waits for its turn.
+   */
+  submit(messages: readonly OutgoingMessage[], publication: Publication, options?: PublishOptions): boolean {
+    const answers = options?.answers ?? this.#answers;
+    const signal = options?.signal;
+    if (signal?.aborted) {
+      publication.onNotSent(signal.reason);
+      return true;
+    }
+    const waits = this.#queue.size > 0 || this.#inbox.waiting >= this.#maxInFlight ||
+      !this.#state.isConnected;
+    const sends = !waits || this.#closed || this.#state.isClosed;
+    if (sends) this.#send(messages, publication, answers);
+    else this.#enqueue(messages, publication, answers, signal);
+    return sends;
+  }
+
+  /** Resolves when nothing is in flight or queued. */
+  async idle(): Promise<void> {
+    if (this.#inbox.waiting === 0 && this.#queue.size === 0) return;
+    this.#idle ??= Promise.withResolvers();
+    await this.#idle.promise;
+  }
+
+  /** The connection is down: those who wait for their turn wait for its return, for a timeout at most. */
+  onDisconnect(): void {
+    if (this.#queue.size > 0) this.#startOutage();
+  }
+
+  /** The connection is up again. */
+  onReconnect(): void {
+    this.#endOutage();
+    this.#pump();
+  }
+
+  /** The connection is closed for good. */
+  onClose(): void {
+    this.#endOutage();
+    this.#rejectQueued("The connection was closed.");
+  }
+
+  /** Refuses what waits for its turn, and gives up on what is in flight (`disconnected`). Await `idle()` before. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#state.remove(this);
+    this.#endOutage();
+    this.#rejectQueued("The publisher was closed.");
+    this.#inbox.close();
+    this.#settleIdle();
+  }
+
+  #enqueue(
+    messages: readonly OutgoingMessage[],
+    publication: Publication,
+    answers: AcknowledgementReader,
+    signal: AbortSignal | undefined,
+  ): void {
+    const abort = (): void => {
+      this.#drop(queued);
+      this.#settleIdle();
+      publication.onNotSent(signal?.reason);
+    };
+    const release = (): void => signal?.removeEventListener("abort", abort);
+    const queued: Queued = { messages, publication, answers, release };
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#queue.add(queued);
+    if (!this.#state.isConnected) this.#startOutage();
+  }
+
+  #send(
+    messages: readonly OutgoingMessage[],
+    publication: Publication,
+    answers: AcknowledgementReader,
+  ): void {
+    const fault = this.#faultOf(messages);
+    if (fault) return publication.onNotSent(fault);
+    const reply = this.#inbox.expect(new Acknowledgement(messages, publication, answers, this.#settled));
+    try {
+      // One turn, so that nothing comes between: the server takes a connection's messages in order.
+      for (let index = 0; index < messages.length; index++) {
+        this.#sender.publish(messages[index]!, index === messages.length - 1 ? reply : "");
+      }
+      publication.onSent?.();
+    } catch (error) {
+      // The client refuses before it sends anything of that message (a blank in the subject, a closed connection);
+      // of a batch without its last message the server stores nothing.
+      this.#inbox.withdraw(reply);
+      publication.onNotSent(new NotConnectedError("The client refused the message.", { cause: error }));
+      this.#settled();
+    }
+  }
+
+  /** Why messages cannot be sent. */
+  #faultOf(messages: readonly OutgoingMessage[]): Error | undefined {
+    if (messages.length === 0) return new RangeError("There is no message to publish");
+    if (this.#closed) return new NotConnectedError("The publisher was closed.");
+    if (this.#state.isClosed) return new NotConnectedError("The connection was closed.");
+    if (this.#inbox.failure) {
+      return new NotConnectedError("The server denied the inbox.", { cause: this.#inbox.failure });
+    }
+    const limit = this.#state.maxPayload;
+    for (const { data, headers } of messages) {
+      const size = data.length + (headers ? headers.encode().length : 0);
+      if (size > limit) return new PayloadTooLargeError(size, limit);
+    }
+    return undefined;
+  }
+
+  /** Called when a publication has its outcome. */
+  readonly #settled = (): void => {
+    if (this.#queue.size > 0) {
+      if (this.#isPumping) return;
+      this.#isPumping = true;
+      queueMicrotask(() => this.#pump());
+    } else if (this.#idle) queueMicrotask(() => this.#settleIdle());
+  };
+
+  #pump(): void {
+    this.#isPumping = false;
+    const now = performance.now();
+    for (const queued of this.#queue) {
+      if (this.#inbox.waiting >= this.#maxInFlight || !this.#state.isConnected) return;
+      this.#drop(queued);
+      if (queued.publication.isOver?.(now)) {
+        queued.publication.onNotSent(new NotConnectedError("The deadline has passed."));
+        continue;
+      }
+      this.#send(queued.messages, queued.publication, queued.answers);
+    }
+    this.#settleIdle();
+  }
+
+  #drop(queued: Queued): void {
+    this.#queue.delete(queued);
+    queued.release();
+    if (this.#queue.size === 0) this.#endOutage();
+  }
+
+  #rejectQueued(message: string): void {
+    for (const queued of this.#queue) {
+      this.#drop(queued);
+      queued.publication.onNotSent(new NotConnectedError(message));
+    }
+    this.#settleIdle();
+  }
+
+  #startOutage(): void {
+    this.#outage ??= setTimeout(() => {
+      this.#outage = undefined;
+      this.#rejectQueued(`The connection was down for ${this.#timeout} ms.`);
+    }, this.#timeout);
+  }
+
+  #endOutage(): void {
+    clearTimeout(this.#outage);
+    this.#outage = undefined;
+  }
+
+  #settleIdle(): void {
+    if (this.#inbox.waiting > 0 || this.#queue.size > 0) return;
+    this.#idle?.resolve();
+    this.#idle = undefined;
+  }
+}
+
+/** Waits for the acknowledgement of one publication. */
+class Acknowledgement implements Waiter {
+  readonly subject: string;
+  readonly #messages: readonly OutgoingMessage[];
+  readonly #publication: Publication;
+  readonly #answers: AcknowledgementReader;
+  readonly #settled: () => void;
+  #denial: ReturnType<typeof setTimeout> | undefined;
+  #isSettled = false;
+
+  constructor(
+    messages: readonly OutgoingMessage[],
+    publication: Publication,
+    answers: AcknowledgementReader,
+    settled: () => void,
+  ) {
+    this.subject = messages[messages.length - 1]!.subject;
+    this.#messages = messages;
+    this.#publication = publication;
+    this.#answers = answers;
+    this.#settled = settled;
+  }
+
+  /** A batch is denied with any of its messages. */
+  isAbout(subject: string): boolean {
+    return this.#messages.length > 1 && this.#messages.some((message) => message.subject === subject);
+  }
+
+  onAnswer(message: NatsMessage): boolean {
+    const outcome = this.#answers.read(message.data);
+    // Another stream, or any subscriber of the subject, may answer too: its answer is no success and no failure.
+    if (!outcome) return false;
+    if (this.#messages.length > 1 && outcome.status === "refused" && outcome.code === BATCH_INCOMPLETE) {
+      // A message is missing. If the server has denied it, the client reports that a moment later than this answer.
+      this.#denial = setTimeout(() => this.#settle(outcome), DENIAL_DELAY);
+      return false;
+    }
+    this.#settle(outcome);
+    return true;
+  }
+
+  onNoAnswer(why: NoAnswer, description = ""): void {
+    if (this.#isSettled) return this.#settled();
+    this.#settle(
+      why === "denied" ? { status: "refused", code: 0, description } : { status: "unknown", cause: why },
+    );
+  }
+
+  #settle(outcome: PublishOutcome): void {
+    clearTimeout(this.#denial);
+    this.#isSettled = true;
+    this.#publication.onOutcome(outcome);
+    this.#settled();
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * One subscription for all the answers that the store waits for, matched by token: a request costs neither a
+ * subscription, nor a timer, nor an error object of its own (which is most of what the stock client spends).
+ *
+ * @module
+ */
+import { createInbox, type NatsMessage, type NatsSubscription } from "../connection.ts";
+import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
+
+/** Why no answer will come. */
+export type NoAnswer =
+  /** None came in time: what was asked for may happen later still. */
+  | "timeout"
+  /** Nobody listens on the subject: no stream has it, or its leader is being elected. */
+  | "no responders"
+  /** The connection was lost: what was sent may or may not have arrived. */
+  | "disconnected"
+  /** The connection was closed before it was sent. */
+  | "closed"
+  /** The server denied the publication: it did not happen. */
+  | "denied";
+
+/** One who waits for an answer, or for several. */
+export interface Waiter {
+  /** The subject that was published to. */
+  readonly subject: string;
+  /** Whether a message to a subject belongs to what it waits for. @default {that of `subject`} */
+  isAbout?(subject: string): boolean;
+  /** Whether each answer gives the next one as much time again. @default {false} */
+  readonly isSeries?: boolean;
+  /** Takes an answer. Returns true if it was the last one, false if more are to come. */
+  onAnswer(message: NatsMessage): boolean;
+  /** No answer, or no further one, will come. */
+  onNoAnswer(why: NoAnswer, description?: string): void;
+}
+
+/** A waiter in its slot: a class, as all that lives for a round trip (see `short_lived.ts`). */
+class Entry {
+  readonly waiter: Waiter;
+  readonly token: number;
+  /** The tick at which it was sent, or last answered. */
+  tick: number;
+
+  constructor(waiter: Waiter, token: number, tick: number) {
+    this.waiter = waiter;
+    this.token = token;
+    this.tick = tick;
+  }
+}
+
+/** A timeout is measured in so many ticks of one timer: it comes up to a twentieth late, and never early. */
+const TICKS = 20;
+
+const INITIAL_SLOTS = 256;
+const STATUS_NO_RESPONDERS = 503;
+
+/** Waits for answers until `close()`. */
+export class ReplyInbox implements ConnectionListener {
+  readonly #state: ConnectionState;
+  readonly #subscription: NatsSubscription;
+  readonly #prefix: string;
+  readonly #tickLength: number;
+  /**
+   * The entry with token `t` lies at `t & (length - 1)`. A token is never used twice, so that an answer that comes
+   * late, or a second time, finds its slot empty or taken by another token, and is dropped.
+   */
+  #slots: (Entry | undefined)[] = new Array(INITIAL_SLOTS).fill(undefined);
+  #nextToken = 0;
+  #waiting = 0;
+  #tick = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #failure: Error | undefined;
+
+  /** Subscribes. `timeout` is how long each answer may take, in milliseconds. */
+  constructor(state: ConnectionState, timeout: number) {
+    this.#state = state;
+    this.#tickLength = Math.max(1, timeout / TICKS);
+    const inbox = createInbox(state.connection);
+    this.#prefix = `${inbox}.`;
+    this.#subscription = state.connection.subscribe(`${inbox}.*`, {
+      callback: (error, message) => error ? this.#fail(error) : this.#take(message),
+    });
+    state.add(this);
+  }
+
+  /** How many answers are being waited for. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Why no answer can come at all: the server denied the subscription, or it was closed. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Begins to wait, and gives the reply subject to send along, in the same turn. */
+  expect(waiter: Waiter): string {
+    if (this.#waiting * 2 >= this.#slots.length) this.#grow();
+    const mask = this.#slots.length - 1;
+    let token = this.#nextToken;
+    while (this.#slots[token & mask]) token++;
+    this.#nextToken = token + 1;
+    this.#slots[token & mask] = new Entry(waiter, token, this.#tick);
+    this.#waiting++;
+    this.#timer ??= setInterval(() => this.#onTick(), this.#tickLength);
+    return this.#prefix + token;
+  }
+
+  /** Takes back the newest `expect()`, whose message could not be sent. */
+  withdraw(reply: string): void {
+    this.#release(this.#find(reply));
+  }
+
+  /** The connection is down: nobody may be left to wait for an answer that went with it. */
+  onDisconnect(): void {
+    this.#settleAll("disconnected");
+  }
+
+  /** The connection is closed: no answer can come. */
+  onClose(): void {
+    this.#settleAll("disconnected");
+    this.#stopTimer();
+  }
+
+  /** The server said no to a publication: those who sent to that subject need not wait. */
+  onPublishDenied(subject: string, description: string): void {
+    for (const entry of this.#slots) {
+      if (!entry) continue;
+      const { waiter } = entry;
+      if (waiter.subject !== subject && !waiter.isAbout?.(subject)) continue;
+      this.#release(entry);
+      entry.waiter.onNoAnswer("denied", description);
+    }
+  }
+
+  /** Ends the subscription and the timer; what still waits gets this reason. */
+  close(why: NoAnswer = "disconnected"): void {
+    this.#state.remove(this);
+    this.#stopTimer();
+    if (!this.#state.isClosed) this.#subscription.unsubscribe();
+    this.#settleAll(why);
+    this.#stopTimer();
+  }
+
+  #take(message: NatsMessage): void {
+    const entry = this.#find(message.subject);
+    if (!entry) return;
+    if (message.data.length === 0 && message.headers?.code === STATUS_NO_RESPONDERS) {
+      this.#release(entry);
+      entry.waiter.onNoAnswer("no responders");
+      return;
+    }
+    if (entry.waiter.onAnswer(message)) this.#release(entry);
+    else if (entry.waiter.isSeries) entry.tick = this.#tick;
+  }
+
+  #find(reply: string): Entry | undefined {
+    const token = Number(reply.slice(this.#prefix.length));
+    const entry = this.#slots[token & (this.#slots.length - 1)];
+    return entry?.token === token ? entry : undefined;
+  }
+
+  #release(entry: Entry | undefined): void {
+    if (!entry) return;
+    this.#slots[entry.token & (this.#slots.length - 1)] = undefined;
+    this.#waiting--;
+  }
+
+  #grow(): void {
+    const old = this.#slots;
+    const mask = old.length * 2 - 1;
+    this.#slots = new Array(old.length * 2).fill(undefined);
+    // Two tokens that differ below the old length differ below the new one too: no slot is wanted twice.
+    for (const entry of old) if (entry) this.#slots[entry.token & mask] = entry;
+  }
+
+  #onTick(): void {
+    if (this.#waiting === 0) {
+      this.#stopTimer();
+      return;
+    }
+    this.#tick++;
+    for (const entry of this.#slots) {
+      // One tick more than it takes: an entry may have been made at the very end of its tick.
+      if (!entry || this.#tick - entry.tick <= TICKS) continue;
+      this.#release(entry);
+      entry.waiter.onNoAnswer("timeout");
+    }
+  }
+
+  #settleAll(why: NoAnswer): void {
+    for (const entry of this.#slots) {
+      if (!entry) continue;
+      this.#release(entry);
+      entry.waiter.onNoAnswer(why);
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error;
+    for (const entry of this.#slots) {
+      if (!entry) continue;
+      this.#release(entry);
+      entry.waiter.onNoAnswer("denied", error.message);
+    }
+  }
+
+  #stopTimer(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}

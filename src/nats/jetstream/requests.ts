@@ -1,0 +1,410 @@
+/**
+ * The JetStream API as the store uses it: reads from the stream's leader, pipelined direct reads by sequence, and the
+ * administration of streams and consumers.
+ *
+ * @module
+ */
+import { registerClass } from "../../copies.ts";
+import { AetherError } from "../../errors.ts";
+import type { NatsMessage } from "../connection.ts";
+import { PayloadTooLargeError } from "../errors.ts";
+import { publishAll } from "../publish_all.ts";
+import { statusOf, wireMessage } from "../wire.ts";
+import { utf8 } from "../../text.ts";
+import type { ConnectionState } from "../connection_state.ts";
+import { DirectReads } from "./direct_reads.ts";
+import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
+import {
+  DIRECT_HEADERS,
+  readDirectMessages,
+  readLeaderMessage,
+  type StoredMessage,
+} from "./stored_message.ts";
+import type { Bytes } from "./text_run.ts";
+
+/** The server answered a request with an error that has no class of its own. */
+export class JetStreamApiError extends AetherError {
+  static {
+    registerClass(this, "JetStreamApiError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name: string = "JetStreamApiError";
+
+  /** The subject of the request. */
+  readonly subject: string;
+  /** JetStream's error code. */
+  readonly code: number;
+  /** The server's words. */
+  readonly description: string;
+
+  /** Keeps the request's subject, JetStream's error code, and the server's words. */
+  constructor(subject: string, code: number, description: string) {
+    super(`JetStream refused "${subject}": ${description} (${code}).`);
+    this.subject = subject;
+    this.code = code;
+    this.description = description;
+  }
+}
+
+/** The stream does not exist (any more). */
+export class StreamNotFoundError extends JetStreamApiError {
+  static {
+    registerClass(this, "StreamNotFoundError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name = "StreamNotFoundError";
+}
+
+/** The server gave no answer to a request: it can be repeated, if what it asks for can happen twice. */
+export class NoAnswerError extends AetherError {
+  static {
+    registerClass(this, "NoAnswerError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name = "NoAnswerError";
+
+  /** The subject of the request. */
+  readonly subject: string;
+  /** Why there was no answer. */
+  readonly why: NoAnswer;
+
+  /** Keeps the request's subject and why there was no answer. */
+  constructor(subject: string, why: NoAnswer, description = "") {
+    super(`No answer to "${subject}": ${description || EXPLANATIONS[why]}.`);
+    this.subject = subject;
+    this.why = why;
+  }
+}
+
+const EXPLANATIONS: Readonly<Record<NoAnswer, string>> = {
+  "timeout": "the server did not answer in time",
+  "no responders": "nobody listens there; is JetStream on, does the stream exist, and has it a leader?",
+  "disconnected": "the connection was lost",
+  "closed": "the connection is closed",
+  "denied": "the server denied it; check the permissions",
+};
+
+/** Which message of a stream is meant. */
+export type MessageQuery =
+  /** The one with this stream sequence. */
+  | { readonly seq: number }
+  /** The last one of this exact subject. */
+  | { readonly last_by_subj: string }
+  /** The first one from this sequence on whose subject matches the filter. */
+  | { readonly next_by_subj: string; readonly seq?: number };
+
+/** What a replica has of the last messages of subjects. */
+export interface LastOfSubjects {
+  /** Those that it could read, in the order of the stream. */
+  readonly messages: readonly StoredMessage[];
+  /** Whether there is a further one that it counts and cannot read. */
+  readonly isUnreadable: boolean;
+}
+
+/** A stream's configuration, in the server's own terms. */
+export type StreamConfig = Readonly<Record<string, unknown>> & {
+  /** The stream's name. */
+  readonly name: string;
+  /** How many servers keep it. */
+  readonly num_replicas?: unknown;
+  /** The most bytes that it may hold. */
+  readonly max_bytes?: unknown;
+  /** How long it keeps messages, in nanoseconds. */
+  readonly max_age?: unknown;
+  /** What its maker has noted. */
+  readonly metadata?: unknown;
+};
+
+/** What the server tells about a stream. Its counts may be stale (facts): never take the end of the log from here. */
+export interface StreamInfo {
+  /** The configuration in force. */
+  readonly config: StreamConfig;
+  /** When the stream was created, RFC 3339: another stream of the same name has another time. */
+  readonly created: string;
+  /** The time by the server's clock, RFC 3339. */
+  readonly ts?: string;
+  /** Counts and sequences. */
+  readonly state: {
+    readonly messages: number;
+    readonly bytes: number;
+    readonly first_seq: number;
+    readonly last_seq: number;
+  };
+  /** The replicas; absent on a single server. */
+  readonly cluster?: {
+    readonly leader?: string;
+    readonly replicas?: readonly {
+      readonly name: string;
+      readonly current: boolean;
+      readonly offline?: boolean;
+      readonly lag?: number;
+      /** How long ago the leader has heard of it, in nanoseconds. */
+      readonly active?: number;
+    }[];
+  };
+}
+
+/** How {@linkcode JetStreamRequests} asks. */
+export interface RequestsOptions {
+  /** The first levels of the API's subjects; `$JS.<domain>.API` for a domain. @default {"$JS.API"} */
+  readonly apiPrefix?: string;
+  /** How long an answer may take, in milliseconds. @default {5000} */
+  readonly timeout?: number;
+  /** How many direct reads may be in flight at once. @default {256} */
+  readonly maxDirectReads?: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 5_000;
+const DEFAULT_API_PREFIX = "$JS.API";
+const DEFAULT_MAX_DIRECT_READS = 256;
+const STREAM_NOT_FOUND = 10_059;
+const NO_MESSAGE_FOUND = 10_037;
+/** How direct reads end, and the words with which the server answers that it counts no message. */
+const STATUS_END = 204;
+const STATUS_NOT_FOUND = 404;
+const NO_RESULTS = "No Results";
+
+const decoder = new TextDecoder();
+
+/** Asks until `close()`. */
+export class JetStreamRequests {
+  readonly #state: ConnectionState;
+  readonly #inbox: ReplyInbox;
+  readonly #maxDirectReads: number;
+  #isClosed = false;
+  /** The first levels of the API's subjects. */
+  readonly apiPrefix: string;
+
+  /** Subscribes to its inbox. The connection stays the caller's. */
+  constructor(state: ConnectionState, options: RequestsOptions = {}) {
+    this.#state = state;
+    this.#inbox = new ReplyInbox(state, options.timeout ?? DEFAULT_TIMEOUT_MS);
+    this.apiPrefix = options.apiPrefix ?? DEFAULT_API_PREFIX;
+    this.#maxDirectReads = options.maxDirectReads ?? DEFAULT_MAX_DIRECT_READS;
+  }
+
+  /** Ends the inbox; what still waits, and what is asked from then on, gets a {@linkcode NoAnswerError}. */
+  close(): void {
+    this.#isClosed = true;
+    this.#inbox.close("closed");
+  }
+
+  /**
+   * Asks the API and gives its JSON answer.
+   *
+   * @throws {StreamNotFoundError} if the stream does not exist.
+   * @throws {JetStreamApiError} if the server answers with another error.
+   * @throws {NoAnswerError} if it does not answer.
+   */
+  async request<Answer>(operation: string, body?: unknown): Promise<Answer> {
+    const subject = `${this.apiPrefix}.${operation}`;
+    const { data } = await this.#one(subject, body === undefined ? "" : JSON.stringify(body));
+    const answer = JSON.parse(decoder.decode(data)) as Answer & ErrorAnswer;
+    if (answer.error) throw apiError(subject, answer.error);
+    return answer;
+  }
+
+  /**
+   * Reads one message from the stream's leader: never stale, but for a leader that is cut off and has not noticed.
+   * Undefined if there is no such message.
+   *
+   * @throws {StreamNotFoundError} if the stream does not exist.
+   * @throws {JetStreamApiError} if the server answers with another error.
+   * @throws {NoAnswerError} if it does not answer.
+   */
+  async getMessage(stream: string, query: MessageQuery): Promise<StoredMessage | undefined> {
+    try {
+      return readLeaderMessage(await this.request(`STREAM.MSG.GET.${stream}`, query));
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === NO_MESSAGE_FOUND) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Reads messages by sequence, pipelined, from whichever replica answers: undefined stands for a message that that
+   * replica does not have (yet), which only a read from the leader can tell from a missing one.
+   *
+   * @param signal Ends them: no more are asked for.
+   * @throws {NoAnswerError} if one of them gets no answer.
+   */
+  async getDirect(
+    stream: string,
+    sequences: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<(StoredMessage | undefined)[]> {
+    if (sequences.length === 0) return [];
+    const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
+    const reads = new DirectReads(subject, sequences, this.#maxDirectReads, {
+      refused: (status, description) => new JetStreamApiError(subject, status, description),
+      unanswered: (why, description) => new NoAnswerError(subject, why, description),
+    }, signal);
+    let reply: string | undefined;
+    return await reads.run((sequences) => {
+      const isFirst = reply === undefined;
+      try {
+        this.#assertReachable(subject);
+        reply ??= this.#inbox.expect(reads);
+        const bodies = sequences.map((sequence) => `{"seq":${sequence}}`);
+        publishAll(this.#state.connection, subject, bodies, reply);
+      } catch (error) {
+        if (isFirst && reply !== undefined) this.#inbox.withdraw(reply);
+        reads.fail(error);
+      }
+    });
+  }
+
+  /**
+   * What a replica has of the last messages of exact subjects. Its index counts messages that it cannot read any more.
+   *
+   * @throws {NoAnswerError} If it does not answer.
+   */
+  getLastOfSubjects(stream: string, subjects: readonly string[]): Promise<LastOfSubjects> {
+    const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
+    return new Promise((resolve, reject) => {
+      const answers: Bytes[] = [];
+      this.#ask(JSON.stringify({ multi_last: subjects }), {
+        subject,
+        onAnswer(message): boolean {
+          const wire = wireMessage(message, DIRECT_HEADERS);
+          const code = statusOf(wire);
+          if (code === 0) {
+            answers.push({ bytes: wire.bytes, headerLength: wire.headerLength });
+            return false;
+          }
+          const description = message.headers?.description ?? "";
+          const isUnreadable = code === STATUS_NOT_FOUND && description !== NO_RESULTS;
+          if (code === STATUS_END || code === STATUS_NOT_FOUND) {
+            try {
+              resolve({ messages: readDirectMessages(answers), isUnreadable });
+            } catch (error) {
+              reject(error);
+            }
+          } else reject(new JetStreamApiError(subject, code, description));
+          return true;
+        },
+        onNoAnswer: (why, description) => reject(new NoAnswerError(subject, why, description)),
+      }, reject);
+    });
+  }
+
+  /** The stream's configuration and state. @throws {StreamNotFoundError} if it does not exist. */
+  async streamInfo(stream: string): Promise<StreamInfo> {
+    return await this.request(`STREAM.INFO.${stream}`);
+  }
+
+  /** Creates a stream; one with the very same configuration is no error. */
+  async createStream(config: StreamConfig): Promise<StreamInfo> {
+    return await this.request(`STREAM.CREATE.${config.name}`, config);
+  }
+
+  /** Changes a stream's configuration. */
+  async updateStream(config: StreamConfig): Promise<StreamInfo> {
+    return await this.request(`STREAM.UPDATE.${config.name}`, config);
+  }
+
+  /** Deletes a consumer; one that does not exist is no error. */
+  async deleteConsumer(stream: string, consumer: string): Promise<void> {
+    try {
+      await this.request(`CONSUMER.DELETE.${stream}.${consumer}`);
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError && error.code === CONSUMER_NOT_FOUND)) throw error;
+    }
+  }
+
+  /** Creates a consumer; `config` is in the server's own terms. A single filter also stands in the API's subject. */
+  async createConsumer(stream: string, config: ConsumerConfig): Promise<ConsumerInfo> {
+    const filter = config.filter_subject === undefined ? "" : `.${config.filter_subject}`;
+    return await this.request(`CONSUMER.CREATE.${stream}.${config.name}${filter}`, {
+      stream_name: stream,
+      config,
+      action: "create",
+    });
+  }
+
+  #one(subject: string, body: string): Promise<NatsMessage> {
+    return new Promise((resolve, reject) => {
+      this.#ask(body, {
+        subject,
+        onAnswer(message): boolean {
+          resolve(message);
+          return true;
+        },
+        onNoAnswer: (why, description) => reject(new NoAnswerError(subject, why, description)),
+      }, reject);
+    });
+  }
+
+  #ask(body: string, waiter: Waiter, reject: (error: unknown) => void): void {
+    const data = utf8(body);
+    if (data.length > this.#state.maxPayload) {
+      return reject(new PayloadTooLargeError(data.length, this.#state.maxPayload));
+    }
+    let reply: string | undefined;
+    try {
+      this.#assertReachable(waiter.subject);
+      reply = this.#inbox.expect(waiter);
+      this.#state.connection.publish(waiter.subject, data, { reply });
+    } catch (error) {
+      if (reply !== undefined) this.#inbox.withdraw(reply);
+      reject(error);
+    }
+  }
+
+  /** @throws {NoAnswerError} if no answer can come. */
+  #assertReachable(subject: string): void {
+    if (this.#inbox.failure) throw new NoAnswerError(subject, "denied", this.#inbox.failure.message);
+    if (this.#isClosed || this.#state.isClosed) throw new NoAnswerError(subject, "closed");
+    if (!this.#state.isConnected) throw new NoAnswerError(subject, "disconnected");
+  }
+}
+
+/** A consumer's configuration, in the server's own terms. */
+export type ConsumerConfig = Readonly<Record<string, unknown>> & {
+  /** The consumer's name. */
+  readonly name: string;
+  /** Its only filter, if it has exactly one. */
+  readonly filter_subject?: string;
+};
+
+/** What the server reports about a consumer that it has made. */
+export interface ConsumerInfo {
+  /** How many messages it is to deliver, by the server's index: also those that it cannot read. */
+  readonly num_pending: number;
+  /** Where it runs; absent on a single server. */
+  readonly cluster?: { readonly leader?: string };
+}
+
+const CONSUMER_NOT_FOUND = 10_014;
+
+interface ErrorAnswer {
+  readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
+}
+
+function apiError(subject: string, error: NonNullable<ErrorAnswer["error"]>): JetStreamApiError {
+  const code = error.err_code ?? error.code ?? 0;
+  const ErrorClass = code === STREAM_NOT_FOUND ? StreamNotFoundError : JetStreamApiError;
+  return new ErrorClass(subject, code, error.description ?? "");
+}
+
+/** Whether a request that failed may succeed later: an election, a lost connection or a lost answer pass; a stream that is gone or a denial do not. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof StreamNotFoundError) return false;
+  if (error instanceof JetStreamApiError) return error.code === 0 || TRANSIENT_CODES.has(error.code);
+  return error instanceof NoAnswerError && error.why !== "denied" && error.why !== "closed";
+}
+
+/** No leader or peer at the moment, limits of the moment, or a server that is just starting. */
+const TRANSIENT_CODES: ReadonlySet<number> = new Set([
+  10_004, // JSClusterIncompleteErr
+  10_005, // JSClusterNoPeersErr
+  10_007, // JSClusterPeerNotMemberErr
+  10_008, // JSClusterNotAvailErr
+  10_009, // JSClusterNotLeaderErr
+  10_023, // JSInsufficientResourcesErr
+  10_028, // JSMemoryResourcesExceededErr
+  10_118, // JSStreamOfflineErr
+]);

@@ -1,0 +1,152 @@
+/**
+ * A message as the stream keeps it, however it was read.
+ *
+ * @module
+ */
+import { registerClass } from "../../copies.ts";
+import { AetherError } from "../../errors.ts";
+import { headerIn, headerLine, headerText } from "../wire.ts";
+import type { ChainLink, LinkKeeper } from "../../store/continuity.ts";
+import { type Bytes, type TextRun, TextRuns } from "./text_run.ts";
+
+/** A message of a stream, as the bytes that the server sent. */
+export interface MessageBytes extends Bytes {
+  /** Its subject, encoded. */
+  readonly subject: string;
+  /** Its stream sequence. */
+  readonly sequence: number;
+  /** The text that it was decoded into with others. */
+  readonly run?: TextRun | undefined;
+  /** Its subject, where one object stands for it in message after message. */
+  readonly known?: KnownSubject | undefined;
+}
+
+/**
+ * A subject that comes again and again in one reading, and what was found out about it: each of them would otherwise be
+ * looked up with each message, in memory that is too large for the processor's caches.
+ */
+export class KnownSubject implements LinkKeeper {
+  readonly text: string;
+  /** Whose it is, once that was asked for. */
+  actorId: string | undefined = undefined;
+  /** How far the reading has come in the actor's chain. */
+  link: ChainLink | undefined = undefined;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** A message of a stream. */
+export class StoredMessage implements MessageBytes {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+  readonly headerLength: number;
+  readonly run: TextRun | undefined;
+  readonly #time: string | undefined;
+
+  /** @param time When it was taken; without it, its own header says so. */
+  constructor({ subject, sequence, bytes, headerLength, run }: MessageBytes, time?: string) {
+    this.subject = subject;
+    this.sequence = sequence;
+    this.bytes = bytes;
+    this.headerLength = headerLength;
+    this.run = run;
+    this.#time = time;
+  }
+
+  /** When the stream's leader took it, RFC 3339 with nanoseconds. */
+  get time(): string {
+    return this.#time ?? this.header("Nats-Time-Stamp") ?? "";
+  }
+
+  /** Its payload. */
+  get data(): Uint8Array {
+    return payloadOf(this);
+  }
+
+  /** The value of a header; undefined if it is absent. */
+  header(name: string): string | undefined {
+    return headerOf(this, name);
+  }
+}
+
+/** The payload of a message. */
+export function payloadOf({ bytes, headerLength }: Bytes): Uint8Array {
+  // A plain view: `subarray` of what a socket delivers makes a Buffer of Node's, at several times the cost.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset + headerLength, bytes.length - headerLength);
+}
+
+/** The value of a header of a message; undefined if it is absent. */
+export function headerOf(message: Bytes, name: string): string | undefined {
+  const text = headerText(message);
+  return headerIn(text, text.length, headerLine(name));
+}
+
+/** The server's answer is not what the protocol promises. */
+export class UnreadableAnswerError extends AetherError {
+  static {
+    registerClass(this, "UnreadableAnswerError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name = "UnreadableAnswerError";
+}
+
+/** The JSON answer of `STREAM.MSG.GET`. */
+export interface LeaderMessage {
+  /** The message, its headers and payload in base64. */
+  readonly message?: {
+    readonly subject: string;
+    readonly seq: number;
+    readonly time: string;
+    readonly hdrs?: string;
+    readonly data?: string;
+  };
+}
+
+/** Reads the leader's answer. @throws {UnreadableAnswerError} if it holds no message. */
+export function readLeaderMessage({ message }: LeaderMessage): StoredMessage {
+  if (!message) throw new UnreadableAnswerError("The answer of STREAM.MSG.GET holds no message");
+  const { subject, seq: sequence, time, hdrs = "", data = "" } = message;
+  const bytes = new Uint8Array(base64Length(hdrs) + base64Length(data));
+  const { written: headerLength } = bytes.setFromBase64(hdrs);
+  bytes.subarray(headerLength).setFromBase64(data);
+  return new StoredMessage({ subject, sequence, bytes, headerLength }, time);
+}
+
+function base64Length(text: string): number {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  return text.length / 4 * 3 - padding;
+}
+
+const SUBJECT = headerLine("Nats-Subject");
+const SEQUENCE = headerLine("Nats-Sequence");
+
+/** The headers that {@linkcode readDirectMessages} reads, and {@linkcode StoredMessage.time}. */
+export const DIRECT_HEADERS: readonly string[] = ["Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"];
+
+/**
+ * Reads the answers of direct gets.
+ *
+ * @param answers What the server sent.
+ * @throws {UnreadableAnswerError} if one lacks the stream's own headers.
+ */
+export function readDirectMessages(answers: readonly Bytes[]): StoredMessage[] {
+  const runs = new TextRuns(answers);
+  return answers.map((answer, index) => readDirectMessage(answer, runs.of(index)));
+}
+
+function readDirectMessage(answer: Bytes, run: TextRun | undefined): StoredMessage {
+  const { bytes, headerLength } = answer;
+  const text = run ? run.text : headerText(answer);
+  const start = run ? bytes.byteOffset - run.start : 0;
+  const end = run ? start + headerLength : text.length;
+  const sequence = Number(headerIn(text, end, SEQUENCE, start));
+  const subject = headerIn(text, end, SUBJECT, start);
+  if (!subject || !Number.isSafeInteger(sequence) || sequence < 1) {
+    throw new UnreadableAnswerError("The answer of DIRECT.GET lacks Nats-Sequence or Nats-Subject");
+  }
+  return new StoredMessage({ subject, sequence, bytes, headerLength, run });
+}

@@ -1,0 +1,175 @@
+/**
+ * A durable mark of the log's end, stored in the bucket next to the stream. A server that rebuilds its index cuts a damaged
+ * stream off without an error; the mark shows a store that is opened afterwards that the end is missing.
+ *
+ * @module
+ */
+
+import { abortable } from "../../buffered_iteration.ts";
+import type { Checksum } from "../../checksum.ts";
+import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
+import type { Warn } from "../../../warning.ts";
+import type { Bucket } from "./bucket.ts";
+import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
+import { LostTailError } from "../errors.ts";
+import type { EventLog } from "../read/event_log.ts";
+import type { Records } from "../format/record.ts";
+import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
+
+/** How often the mark is written while the log grows, in milliseconds. */
+const INTERVAL = 5_000;
+/** How long `close()` waits for the last mark, in milliseconds. */
+const CLOSE_PATIENCE = 500;
+
+/** What the mark says of the end. */
+interface Mark {
+  /** The stream sequence of the last commit. */
+  readonly sequence: number;
+  /** The checksum of that commit; absent if it cannot be read, or has expired. */
+  readonly checksum?: number | undefined;
+}
+
+/** What a mark works with. */
+export interface EndMarkSetup {
+  /** Where it is stored. */
+  readonly bucket: Bucket;
+  /** The log. */
+  readonly log: EventLog;
+  /** Reads messages. */
+  readonly records: Records;
+  /** Protects the record. */
+  readonly checksum: Checksum;
+  /** Takes failures to read or write the mark. */
+  readonly warn: Warn;
+}
+
+/** Writes the mark in the background, from `start()` to `close()`, and compares the log with it. */
+export class EndMark {
+  readonly #setup: EndMarkSetup;
+  readonly #ending = new AbortController();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #writing: Promise<void> | undefined;
+  #written = 0;
+
+  constructor(setup: EndMarkSetup) {
+    this.#setup = setup;
+  }
+
+  /**
+   * Compares the log with the mark, and begins to write it.
+   *
+   * @param acceptLostTail Whether an operator accepts that the end is lost: the mark is then written again.
+   * @throws {LostTailError} If the log ends before the mark, or another commit is stored there.
+   */
+  async start(acceptLostTail: boolean): Promise<void> {
+    const lost = await this.find();
+    if (lost && !acceptLostTail) throw lost;
+    if (lost) await this.#replace();
+    this.#timer = setInterval(() => void this.#write(this.#ending.signal), INTERVAL);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  /** What is missing of the log by its mark; `undefined` if nothing is, or there is no mark. */
+  async find(signal?: AbortSignal): Promise<LostTailError | undefined> {
+    const { bucket, log } = this.#setup;
+    let mark: Mark | undefined;
+    try {
+      mark = this.#read(await bucket.get(log.layout.endRecord, signal));
+    } catch (cause) {
+      signal?.throwIfAborted();
+      this.#warn("read", cause);
+    }
+    return mark && await this.#compare(mark, signal);
+  }
+
+  async #compare(
+    { sequence, checksum }: Mark,
+    signal: AbortSignal | undefined,
+  ): Promise<LostTailError | undefined> {
+    const { records } = this.#setup;
+    const log = this.#setup.log.until(signal);
+    const { stream } = log.layout;
+    const end = await log.upToDate(() => log.lastSequence(), (last) => last < sequence);
+    if (end < sequence) return new LostTailError(stream, "shorter", end, sequence);
+    const message = await log.at(sequence);
+    const header = message && records.header(message);
+    if (!header || header instanceof DamagedHistoryError || checksum === undefined) return undefined;
+    return header.checksum === checksum ? undefined : new LostTailError(stream, "diverged", end, sequence);
+  }
+
+  /** Writes the last mark, if the server answers soon. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    if (this.#timer === undefined) return;
+    const timer = setTimeout(() => this.#ending.abort(), CLOSE_PATIENCE);
+    const { signal } = this.#ending;
+    const write = async (): Promise<void> => {
+      await this.#writing;
+      await this.#write(signal);
+    };
+    await abortable(write(), signal).catch(() => {});
+    clearTimeout(timer);
+    this.#ending.abort();
+  }
+
+  /** Marks the last commit that this store has seen, unless a later one is marked. */
+  #write(signal: AbortSignal): Promise<void> {
+    return this.#writing ??= this.#writeOnce(signal)
+      .catch((cause) => {
+        if (!signal.aborted && !(cause instanceof LogReplacedError)) this.#warn("written", cause);
+      })
+      .finally(() => this.#writing = undefined);
+  }
+
+  async #writeOnce(signal: AbortSignal): Promise<void> {
+    const { bucket } = this.#setup;
+    const log = this.#setup.log.until(signal);
+    const sequence = log.highest;
+    if (sequence <= this.#written) return;
+    const { endRecord } = log.layout;
+    const message = await log.at(sequence);
+    if (!message) return; // it has expired, or it is lost
+    // The mark of another store is kept while it shows that something is lost.
+    const mark = this.#read(await bucket.get(endRecord, signal));
+    if (mark && mark.sequence !== this.#written && await this.#compare(mark, signal)) return;
+    const data = this.#encode(sequence, message);
+    await bucket.change(endRecord, (stored) => {
+      return (this.#read(stored)?.sequence ?? 0) >= sequence ? undefined : data;
+    }, signal);
+    this.#written = sequence;
+  }
+
+  /** Marks the end that the log has now, even if it is before the one that is marked. */
+  async #replace(): Promise<void> {
+    const { bucket, log } = this.#setup;
+    const sequence = await log.lastSequence();
+    const data = this.#encode(sequence, await log.at(sequence));
+    await bucket.change(log.layout.endRecord, () => data);
+  }
+
+  #encode(sequence: number, message: StoredMessage | undefined): Uint8Array {
+    const { records, checksum } = this.#setup;
+    const header = message && records.header(message);
+    const isKnown = header !== undefined && !(header instanceof DamagedHistoryError);
+    const mark: Mark = { sequence, ...(isKnown && { checksum: header.checksum }) };
+    return encodeChecked(JSON.stringify(mark), checksum);
+  }
+
+  #read(stored: StoredMessage | undefined): Mark | undefined {
+    const mark = stored &&
+      decodeChecked(stored.data, this.#setup.checksum) as Partial<Mark> | null | undefined;
+    if (!mark || !Number.isSafeInteger(mark.sequence)) return undefined;
+    return {
+      sequence: mark.sequence!,
+      checksum: Number.isInteger(mark.checksum) ? mark.checksum : undefined,
+    };
+  }
+
+  #warn(what: "read" | "written", cause: unknown): void {
+    const { bucketStream } = this.#setup.log.layout;
+    const message =
+      `The mark of the log's end cannot be ${what} in the bucket "${bucketStream}": a store that is opened later will ` +
+      "not notice that the log has lost its end. Give this user the permissions that the documentation lists.";
+    this.#setup.warn({ code: "end-mark-failed", message, cause });
+  }
+}

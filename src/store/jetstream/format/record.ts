@@ -1,0 +1,440 @@
+/**
+ * The stored form of commits: one message an actor and commit.
+ *
+ * The body is the JSON array of the events. The header `Aether` says the rest, in fields separated by a space: the
+ * format's version, the commit's random id, the actor's version before it, the number of events, the actor's newest
+ * fencing token (followed by `u` where the commit itself went without), the versions where they do not simply follow
+ * one another (else `-`), the trail (`-` if it is empty), and the checksum: the CRC-32, in hexadecimal, of the log's id,
+ * the body, the subject, the sequence that the server was told to expect, and all fields before it.
+ *
+ * @module
+ */
+
+import { decodeEvents } from "../../../event/codec.ts";
+import { utf8 } from "../../../text.ts";
+import type { StoredEvent } from "../../../event/types.ts";
+import { type CommitRecord, versionsFault } from "../../continuity.ts";
+import { type Checksum, CHECKSUM_DIGITS, readChecksum } from "../../checksum.ts";
+import { DamagedHistoryError } from "../../errors.ts";
+import { NO_PROOF, proofOf } from "../../position.ts";
+import type { Layout } from "./layout.ts";
+import { type MessageBytes, payloadOf } from "../../../nats/jetstream/stored_message.ts";
+import { LAST_INDEX, type Place, StreamPositions } from "./stream_positions.ts";
+import type { TextRun } from "../../../nats/jetstream/text_run.ts";
+import { Trail } from "./trail.ts";
+
+/** The header that makes a message a commit. */
+export const COMMIT_HEADER = "Aether";
+/** The header that guards a commit. */
+export const EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence";
+/** The header that names the subject of the guard, if it is not the message's own. */
+export const EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
+
+/** The version of this form. */
+export const FORMAT = "1";
+
+/** The most events that a commit may hold: a header that names more is no commit of this library. */
+export const MAX_EVENTS = 1_000;
+
+/** The places of fields in the header. */
+const COMMIT_ID = 1;
+const TRAIL = 6;
+
+/** How the headers' lines begin. */
+const COMMIT_LINE = `\r\n${COMMIT_HEADER}: `;
+const EXPECTED_LINE = `\r\n${EXPECTED_SEQUENCE}: `;
+
+/** How many actors are kept, for those subjects that come again and again. */
+const MOST_ACTORS = 32 * 1024;
+
+const DIGIT_0 = 48;
+const DASH = 45;
+const LETTER_U = 117;
+const BLANK = 32;
+const CARRIAGE_RETURN = 13;
+
+/** Memory for the bytes of a message of usual size, and those of its header once more. */
+const SCRATCH_BYTES = 64 * 1024;
+
+/** What the header of a commit says, and where it stands. */
+export class CommitHeader {
+  /** The actor. */
+  readonly actorId: string;
+  /** The stream sequence. */
+  readonly sequence: number;
+  /** The actor's version before. */
+  readonly previousVersion: number;
+  /** The versions of its events. */
+  readonly versions: readonly number[];
+  /** The actor's newest fencing token, 0 without one. */
+  readonly fence: number;
+  /** The stream sequence of the commit before, as the server checked it; 0 where it had none. */
+  readonly previousSequence: number;
+  /** The checksum. */
+  readonly checksum: number;
+  readonly #value: string;
+
+  constructor(
+    { actorId, sequence, previousVersion, versions, fence, previousSequence, checksum, value }: HeaderFields,
+  ) {
+    this.actorId = actorId;
+    this.sequence = sequence;
+    this.previousVersion = previousVersion;
+    this.versions = versions;
+    this.fence = fence;
+    this.previousSequence = previousSequence;
+    this.checksum = checksum;
+    this.#value = value;
+  }
+
+  /** The commit's random id. */
+  get commitId(): string {
+    return this.#value.split(" ", COMMIT_ID + 1)[COMMIT_ID]!;
+  }
+
+  /** The earlier commits of the actor; undefined where it does not check out, and they have to be searched for. */
+  get trail(): Trail | undefined {
+    const text = this.#value.split(" ", TRAIL + 1)[TRAIL]!; // whoever reads the log has no use for it
+    const trail = text === "-" ? Trail.EMPTY : Trail.decode(text);
+    return trail?.previous === this.previousSequence ? trail : undefined;
+  }
+}
+
+/** A commit as it was read back. */
+export class StoredCommit extends CommitHeader implements CommitRecord {
+  readonly events: readonly StoredEvent[];
+
+  /**
+   * @param list What its body holds.
+   * @param positionOf The position of each event, by its place.
+   * @throws {SyntaxError} If that are not the events that the header says.
+   */
+  constructor(header: HeaderFields, list: unknown, positionOf: (index: number) => string) {
+    super(header);
+    this.events = decodeEvents(list, this.actorId, this.versions, positionOf);
+  }
+}
+
+/** What a header says whose checksum matches. */
+interface HeaderFields extends Omit<CommitHeader, "commitId" | "trail"> {
+  /** The text of it all. */
+  readonly value: string;
+}
+
+/** What was to be read, or why it cannot be. */
+export type OrFault<T> = T | DamagedHistoryError;
+
+/** A message cannot be read as a commit: the reason is the message. */
+class Unreadable extends Error {}
+
+/** A message has the form of a commit, and its bytes are not those that were written. */
+class ChangedCommit extends Unreadable {}
+
+/**
+ * Whether a message that cannot be read was never a commit of this log: another program published it. A commit whose
+ * bytes have changed is not such a message.
+ */
+export function isStray({ cause }: DamagedHistoryError): boolean {
+  return cause instanceof Error && !(cause instanceof ChangedCommit);
+}
+
+/** Reads the messages of one log, which a `CommitEncoder` has written. */
+export class Records {
+  readonly #layout: Layout;
+  readonly #checksum: Checksum;
+  readonly #seed: number;
+  readonly #scratch = new Uint8Array(SCRATCH_BYTES);
+  readonly #actorIds = new Map<string, string>();
+  readonly #places: StreamPositions;
+
+  constructor(logId: string, layout: Layout, checksum: Checksum) {
+    this.#places = new StreamPositions(logId);
+    this.#layout = layout;
+    this.#checksum = checksum;
+    this.#seed = checksum(utf8(logId));
+  }
+
+  /**
+   * Reads what a message's header says, its checksum included.
+   *
+   * @returns The fault, where it is no commit, or not what was written.
+   */
+  header(message: MessageBytes): OrFault<CommitHeader> {
+    try {
+      return new CommitHeader(this.#fields(message, blockText(message), 0));
+    } catch (error) {
+      return this.#fault(message, error);
+    }
+  }
+
+  /**
+   * Reads a commit; its events are as they were stored, their schema versions noted.
+   *
+   * @param run The text of this message and others, where it was decoded already.
+   * @returns The fault, where it is no commit, or not what was written.
+   */
+  read(message: MessageBytes, run: TextRun | undefined = message.run): OrFault<StoredCommit> {
+    try {
+      const { bytes, headerLength, sequence } = message;
+      let text: string;
+      let start = 0;
+      let body: string;
+      if (run) {
+        ({ text } = run);
+        start = bytes.byteOffset - run.start;
+        body = text.slice(start + headerLength, start + bytes.length);
+      } else {
+        text = decoder.decode(bytes);
+        if (text.length === bytes.length) body = text.slice(headerLength);
+        else {
+          text = blockText(message);
+          body = strictDecoder.decode(payloadOf(message));
+        }
+      }
+      // In a text that has a character for every byte, this one stands for a byte that is not UTF-8.
+      if (text.length === bytes.length && body.includes(REPLACEMENT)) {
+        throw new Unreadable("its bytes are not UTF-8");
+      }
+      const fields = this.#fields(message, text, start);
+      const proof = proofOf(fields.checksum);
+      const positionOf = (index: number): string => this.#places.position(sequence, index, proof);
+      return new StoredCommit(fields, JSON.parse(body), positionOf);
+    } catch (error) {
+      return this.#fault(message, error);
+    }
+  }
+
+  /** The position of an event of a message whose checksum is known. */
+  position(sequence: number, index: number, checksum: number): string {
+    return this.#places.position(sequence, index, proofOf(checksum));
+  }
+
+  /** The position of a message: that of its first event; without a proof, if it is missing or cannot be read. */
+  placeOf(sequence: number, message: MessageBytes | undefined): string {
+    const header = message && this.header(message);
+    const isKnown = header !== undefined && !(header instanceof DamagedHistoryError);
+    return this.#places.position(sequence, 0, isKnown ? proofOf(header.checksum) : NO_PROOF);
+  }
+
+  /** The position that a reader has come to when it has read all of a message. */
+  endOf({ sequence, versions, checksum }: CommitHeader): string {
+    return this.position(sequence, versions.length > 0 ? versions.length - 1 : LAST_INDEX, checksum);
+  }
+
+  /**
+   * Whether a position is of an event of this commit, or of the end of it.
+   *
+   * @param position One whose place is this commit.
+   */
+  isIn({ sequence, versions, checksum }: CommitHeader, position: string): boolean {
+    const { index } = this.place(position);
+    if (position !== this.position(sequence, index, checksum)) return false;
+    return index === LAST_INDEX || index < Math.max(1, versions.length);
+  }
+
+  /**
+   * The place that a position names.
+   *
+   * @throws {InvalidPositionError} If it is malformed or of another log.
+   */
+  place(position: string): Place {
+    return this.#places.place(position);
+  }
+
+  /**
+   * Reads the header of a message, and holds it against its checksum.
+   *
+   * @param text A text with one character for each byte of the header block.
+   * @param start Where the block begins in it.
+   */
+  #fields(message: MessageBytes, text: string, start: number): HeaderFields {
+    const { subject, sequence, bytes, headerLength } = message;
+    const end = start + headerLength;
+    const from = text.indexOf(COMMIT_LINE, start) + COMMIT_LINE.length;
+    const to = text.indexOf("\r", from);
+    if (from < COMMIT_LINE.length || to < from || to >= end) throw new Unreadable("it is no commit");
+    const expected = text.indexOf(EXPECTED_LINE, start) + EXPECTED_LINE.length;
+    if (expected < EXPECTED_LINE.length || expected >= end) {
+      throw new Unreadable("it was stored without a guard");
+    }
+    const cursor = new Cursor(bytes, from - start);
+    if (!cursor.takes(FORMAT)) {
+      const value = JSON.stringify(text.slice(from, from + FORMAT_SHOWN).split(" ", 1)[0]);
+      throw new Unreadable(`its format is ${value}, and this version reads ${FORMAT}`);
+    }
+    const guard = new Cursor(bytes, expected - start);
+    const previousSequence = guard.number(CARRIAGE_RETURN);
+    const checksumAt = to - start - CHECKSUM_DIGITS;
+    const checksum = this.#checksumOf(message, expected - start, guard.at - 1, from - start, checksumAt - 1);
+    if (checksum !== readChecksum(bytes, checksumAt)) {
+      throw new ChangedCommit("its checksum does not match its bytes");
+    }
+    const actorId = this.#actorOf(message);
+    if (actorId === undefined) {
+      throw new Unreadable(`${JSON.stringify(subject)} is the subject of no actor`);
+    }
+    cursor.skip(); // the commit's id
+    const previousVersion = cursor.number(BLANK);
+    const count = cursor.number(BLANK);
+    const fence = cursor.number(BLANK, LETTER_U);
+    const listAt = cursor.at;
+    cursor.skip();
+    const isPlain = bytes[listAt] === DASH && cursor.at - listAt === 2;
+    const list = isPlain ? undefined : text.slice(start + listAt, start + cursor.at - 1);
+    cursor.skip(); // the trail
+    if (cursor.at !== checksumAt) throw new Unreadable("its header does not have the fields of a commit");
+    // A checksum is no secret: what it covers may be forged by any client that may publish to the subject.
+    if (count > MAX_EVENTS) {
+      throw new Unreadable(`it names ${count} events, and a commit has ${MAX_EVENTS} at most`);
+    }
+    if (previousSequence >= sequence) {
+      throw new Unreadable(`it is stored at sequence ${sequence}, and follows sequence ${previousSequence}`);
+    }
+    const versions = list === undefined ? following(previousVersion, count) : list.split(",").map(versionOf);
+    const fault = versionsFault(previousVersion, versions, count);
+    if (fault !== undefined) throw new Unreadable(fault);
+    const value = text.slice(from, to);
+    return { actorId, sequence, previousVersion, versions, fence, previousSequence, checksum, value };
+  }
+
+  /**
+   * The checksum that a message should have. What it covers is copied into one piece: a second call into the runtime
+   * costs more.
+   *
+   * @param guard Where the expected sequence begins, and where it ends.
+   * @param fields Where the fields of the header begin, and where they end.
+   */
+  #checksumOf(
+    { subject, bytes, headerLength }: MessageBytes,
+    guard: number,
+    guardEnd: number,
+    fields: number,
+    fieldsEnd: number,
+  ): number {
+    const most = bytes.length * 2 + subject.length + 1;
+    const scratch = most <= this.#scratch.length ? this.#scratch : new Uint8Array(most);
+    scratch.set(bytes);
+    let length = bytes.length;
+    for (let index = 0; index < subject.length; index++) scratch[length++] = subject.charCodeAt(index);
+    scratch[length++] = BLANK;
+    for (let index = guard; index < guardEnd; index++) scratch[length++] = bytes[index]!;
+    scratch[length++] = BLANK;
+    for (let index = fields; index < fieldsEnd; index++) scratch[length++] = bytes[index]!;
+    return this.#checksum(scratch.subarray(headerLength, length), this.#seed);
+  }
+
+  #fault(message: MessageBytes, error: unknown): DamagedHistoryError {
+    const place = {
+      actorId: this.#actorOf(message),
+      position: this.placeOf(message.sequence, undefined),
+    };
+    const reason = error instanceof Error ? error.message : String(error);
+    return new DamagedHistoryError(`a commit cannot be read: ${reason}`, place, { cause: error });
+  }
+
+  #actorOf({ subject, known }: MessageBytes): string | undefined {
+    return known ? known.actorId ??= this.#lookUp(subject) : this.#lookUp(subject);
+  }
+
+  #lookUp(subject: string): string | undefined {
+    let actorId = this.#actorIds.get(subject);
+    if (actorId !== undefined) return actorId;
+    // A string of its own: a part of another one would keep that one in memory, which may be the text of many messages.
+    const key = decoder.decode(utf8(subject));
+    try {
+      actorId = this.#layout.actorId(key);
+    } catch {
+      return undefined; // nobody's
+    }
+    if (this.#actorIds.size >= MOST_ACTORS) this.#actorIds.clear();
+    this.#actorIds.set(key, actorId);
+    return actorId;
+  }
+}
+
+/** Reads fields that end with a space or a line break. */
+class Cursor {
+  readonly #bytes: Uint8Array;
+  /** Where the next field begins. */
+  at: number;
+
+  constructor(bytes: Uint8Array, at: number) {
+    this.#bytes = bytes;
+    this.at = at;
+  }
+
+  /** Takes a field that is this text, or takes nothing. */
+  takes(text: string): boolean {
+    const { at } = this;
+    this.skip();
+    if (this.at - 1 - at !== text.length) return false;
+    for (let index = 0; index < text.length; index++) {
+      if (this.#bytes[at + index] !== text.charCodeAt(index)) return false;
+    }
+    return true;
+  }
+
+  /**
+   * A field that is a number.
+   *
+   * @param end The character behind it.
+   * @param mark A character that may be between the digits and the end.
+   * @throws {Unreadable} If it is none, or above 2^53 - 1.
+   */
+  number(end: number, mark = end): number {
+    const bytes = this.#bytes;
+    const from = this.at;
+    let { at } = this;
+    let value = 0;
+    for (;; at++) {
+      const digit = bytes[at]! - DIGIT_0;
+      if (!(digit >= 0 && digit <= 9)) break;
+      value = value * 10 + digit;
+    }
+    const isNumber = at > from && value <= Number.MAX_SAFE_INTEGER;
+    if (mark !== end && bytes[at] === mark) at++;
+    if (!isNumber || bytes[at] !== end) throw new Unreadable("a number in its header is none");
+    this.at = at + 1;
+    return value;
+  }
+
+  /** Goes to the next field. */
+  skip(): void {
+    const bytes = this.#bytes;
+    let { at } = this;
+    while (at < bytes.length && bytes[at] !== BLANK && bytes[at] !== CARRIAGE_RETURN) at++;
+    this.at = at + 1;
+  }
+}
+
+/** The text of the header block, one character a byte: what is not ASCII is none of ours. */
+function blockText({ bytes, headerLength }: MessageBytes): string {
+  const block = bytes.subarray(0, headerLength);
+  const text = decoder.decode(block);
+  return text.length === headerLength
+    ? text
+    : Array.from(block, (byte) => String.fromCharCode(byte)).join("");
+}
+
+const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true });
+/** What a decoder writes for a byte that is not UTF-8. */
+const REPLACEMENT = "\ufffd";
+/** How much of a format that is not known is shown. */
+const FORMAT_SHOWN = 20;
+
+/** The version of an actor after a commit, of which only the header was read. */
+export function versionAfter({ previousVersion, versions }: CommitHeader): number {
+  return versions.at(-1) ?? previousVersion;
+}
+
+/** A version from its digits; not a number where it is none. */
+function versionOf(digits: string): number {
+  return /^[0-9]{1,16}$/.test(digits) ? Number(digits) : NaN;
+}
+
+function following(previousVersion: number, count: number): number[] {
+  const versions: number[] = [];
+  for (let index = 1; index <= count; index++) versions.push(previousVersion + index);
+  return versions;
+}

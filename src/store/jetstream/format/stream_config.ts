@@ -1,0 +1,116 @@
+/**
+ * How the stream of a namespace is set up, and how an existing one differs from that.
+ *
+ * @module
+ */
+
+import type { StreamDifference } from "../errors.ts";
+import { LOG_FORMAT, LOG_ID, logIdOf } from "../read/event_log.ts";
+import type { Layout } from "./layout.ts";
+import type { StreamConfig } from "../../../nats/jetstream/requests.ts";
+import { maxAge, NANOSECONDS, ONE_YEAR, type Retention } from "../retention/retention.ts";
+
+/** The shortest window that the server allows in which it looks for repeated message ids; the store sends none. */
+const DUPLICATE_WINDOW_MS = 100;
+const FORMAT = "1";
+/** What the id of a log looks like. */
+const LOG_ID_FORM = /^[0-9a-f]{12}$/;
+
+/** What can be chosen about a stream. Undefined takes an existing one as it is. */
+export interface StreamChoices {
+  /** How long events are kept. @default {one year} */
+  readonly retention: Retention | undefined;
+  /** How many servers keep each event. @default {1} */
+  readonly replicas: number | undefined;
+}
+
+/** The configuration of a new stream. */
+export function streamConfig(
+  layout: Layout,
+  { retention = ONE_YEAR, replicas = 1 }: StreamChoices,
+): StreamConfig {
+  return {
+    ...appendOnly,
+    name: layout.stream,
+    subjects: [layout.all],
+    description: "Events of Aether. Append-only: never purge it, delete from it, or publish to it by hand",
+    num_replicas: replicas,
+    max_age: maxAge(retention),
+    duplicate_window: DUPLICATE_WINDOW_MS * NANOSECONDS,
+    metadata: { [LOG_ID]: layout.logId, [LOG_FORMAT]: FORMAT },
+  };
+}
+
+/** What every stream of events must be: what makes it append-only, and what the store reads and writes by. */
+const appendOnly: Readonly<Record<string, unknown>> = {
+  retention: "limits",
+  storage: "file",
+  discard: "new",
+  deny_delete: true,
+  deny_purge: true,
+  allow_rollup_hdrs: false,
+  allow_direct: true,
+  allow_atomic: true,
+  max_msgs_per_subject: -1,
+  max_msgs: -1,
+  compression: "none",
+  sealed: false,
+  no_ack: false,
+  allow_msg_ttl: false,
+  mirror: undefined,
+  sources: undefined,
+  subject_transform: undefined,
+  republish: undefined,
+  allow_msg_counter: false,
+  allow_msg_schedules: false,
+  persist_mode: "default",
+};
+
+/** What the server leaves out of an answer where it has its default. */
+const DEFAULTS: Readonly<Record<string, unknown>> = {
+  allow_rollup_hdrs: false,
+  allow_direct: false,
+  allow_atomic: false,
+  deny_delete: false,
+  deny_purge: false,
+  sealed: false,
+  no_ack: false,
+  allow_msg_ttl: false,
+  allow_msg_counter: false,
+  allow_msg_schedules: false,
+  compression: "none",
+  persist_mode: "default",
+  max_msgs: -1,
+  max_msgs_per_subject: -1,
+};
+
+/** How an existing stream differs from what the store needs and was asked for; settings that do no harm are left out. */
+export function streamDifferences(
+  layoutOf: (logId: string) => Layout,
+  actual: StreamConfig,
+  { retention, replicas }: StreamChoices,
+): StreamDifference[] {
+  const metadata = actual.metadata as Readonly<Record<string, string>> | undefined;
+  const logId = logIdOf(actual);
+  const isLog = logId !== undefined && LOG_ID_FORM.test(logId);
+  const expected: Record<string, unknown> = {
+    ...appendOnly,
+    ...(isLog ? { subjects: [layoutOf(logId).all] } : {}),
+    ...(retention === undefined ? {} : { max_age: maxAge(retention) }),
+    ...(replicas === undefined ? {} : { num_replicas: replicas }),
+  };
+  const differences: StreamDifference[] = [];
+  for (const [setting, value] of Object.entries(expected)) {
+    const found = actual[setting] ?? DEFAULTS[setting];
+    if (JSON.stringify(found) !== JSON.stringify(value)) {
+      differences.push({ setting, expected: value, actual: found });
+    }
+  }
+  const format = metadata?.[LOG_FORMAT];
+  if (format !== FORMAT) {
+    differences.push({ setting: `metadata.${LOG_FORMAT}`, expected: FORMAT, actual: format });
+  } else if (!isLog) {
+    differences.push({ setting: `metadata.${LOG_ID}`, expected: "the log's id", actual: logId });
+  }
+  return differences;
+}

@@ -1,0 +1,83 @@
+/**
+ * Searching for an actor's commits: for long or dense histories, which a consumer delivers faster than they can be
+ * fetched one by one, and where there is no trail.
+ *
+ * @module
+ */
+
+import type { EventLog } from "./event_log.ts";
+import type { OrFault, Records, StoredCommit } from "../format/record.ts";
+import { TextRuns } from "../../../nats/jetstream/text_run.ts";
+
+/** What to search for, and in what. */
+export interface ActorMessages {
+  /** The stream. */
+  readonly log: EventLog;
+  /** Reads messages. */
+  readonly records: Records;
+  /** The actor. */
+  readonly actorId: string;
+}
+
+/** How many commits are handed out together at the most, so that they do not live long where nobody keeps them. */
+const COMMITS_AT_ONCE = 128;
+
+/** How many commits are fetched at once when they are read backward. */
+const BACKWARD_BATCH = 256;
+
+/**
+ * An actor's commits from a stream sequence on, up to another one.
+ */
+export async function* scanForward(
+  { log, records, actorId }: ActorMessages,
+  from: number,
+  to: number,
+): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
+  if (from > to) return;
+  const filterSubjects = [log.layout.subject(actorId)];
+  using consumer = disposable(log.consumer({ startSequence: from, filterSubjects, reportProgress: true }));
+  for (let last = 0; last < to;) {
+    const deliveries = await consumer.reader.read();
+    const runs = new TextRuns(deliveries);
+    let commits: OrFault<StoredCommit>[] = [];
+    for (let index = 0; index < deliveries.length; index++) {
+      const delivery = deliveries[index]!;
+      last = delivery.sequence;
+      if (last > to) break;
+      commits.push(records.read(delivery, runs.of(index)));
+      if (commits.length === COMMITS_AT_ONCE) {
+        yield commits;
+        commits = [];
+      }
+    }
+    yield commits;
+    if (consumer.reader.position >= to) return;
+  }
+}
+
+/** An actor's commits up to a stream sequence, from the last one to the first. */
+export async function* scanBackward(
+  { log, records, actorId }: ActorMessages,
+  to: number,
+): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
+  const sequences: number[] = [];
+  const filterSubjects = [log.layout.subject(actorId)];
+  {
+    using consumer = disposable(log.consumer({ filterSubjects, reportProgress: true }));
+    while (consumer.reader.position < to) {
+      for (const { sequence } of await consumer.reader.read()) if (sequence <= to) sequences.push(sequence);
+    }
+  }
+  for (let end = sequences.length; end > 0; end -= BACKWARD_BATCH) {
+    const wanted = sequences.slice(Math.max(0, end - BACKWARD_BATCH), end).reverse();
+    const commits: OrFault<StoredCommit>[] = [];
+    for (const message of await log.all(wanted)) {
+      if (message) commits.push(records.read(message)); // where one is gone, the chain says so
+    }
+    yield commits;
+  }
+}
+
+function disposable<T extends { close(): void }>(reader: T): Disposable & { readonly reader: T } {
+  return { reader, [Symbol.dispose]: () => reader.close() };
+}

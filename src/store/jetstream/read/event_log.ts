@@ -1,0 +1,431 @@
+/**
+ * The stream of one namespace as the store reads it: from its leader where it must be fresh, by sequence where it is
+ * known what is wanted.
+ *
+ * @module
+ */
+
+import type { ConnectionState } from "../../../nats/connection_state.ts";
+import { backoff, sleep } from "../../../sleep.ts";
+import type { Warn } from "../../../warning.ts";
+import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
+import { FIRST_WAIT, LONGEST_WAIT, patiently } from "../failures.ts";
+import type { Layout } from "../format/layout.ts";
+import { OrderedConsumer, type OrderedConsumerOptions } from "../../../nats/jetstream/ordered_consumer.ts";
+import {
+  JetStreamApiError,
+  type JetStreamRequests,
+  type MessageQuery,
+  NoAnswerError,
+  type StreamConfig,
+  type StreamInfo,
+  StreamNotFoundError,
+} from "../../../nats/jetstream/requests.ts";
+import { NANOSECONDS, retentionOf } from "../retention/retention.ts";
+import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
+
+/** Every subject, as a query. */
+const ANY = ">";
+
+/** The stream's metadata that names the log. */
+export const LOG_ID = "aether-log";
+/** The stream's metadata that names the format of what it holds. */
+export const LOG_FORMAT = "aether-format";
+
+/** How often to look whether the first message is still there, in milliseconds. */
+const LOOK_INTERVAL = 500;
+/** For how long that is believed, in milliseconds, if the message has long to live. */
+const LOOK_VALIDITY = 5_000;
+/** What counts as long to live, in milliseconds: clocks may be set, and retention shortened, meanwhile. */
+const LONG_TO_LIVE = 60 * 60 * 1_000;
+
+/**
+ * Nobody else is elected before a follower has heard nothing for this long, in milliseconds (4 to 9 s by the server's
+ * source): a leader that a majority has heard since then is the leader.
+ */
+const SHORTEST_ELECTION = 3_000;
+/** A new leader may answer before it has applied what it knows; so long it is asked again, in milliseconds. */
+const TIME_TO_CATCH_UP = 2_000;
+/** A leader that is cut off notices it after 10 s (by the server's source), in milliseconds. */
+const LONGEST_DELUSION = 15_000;
+
+/** The status of a direct read that would find too many subjects. */
+const TOO_MANY_RESULTS = 413;
+
+/** How often to ask for a message that only some replicas have: each answer comes from one of them by chance. */
+const COPY_TRIES = 16;
+
+/** What an event log is made of. */
+export interface EventLogSetup {
+  /** The connection's state. */
+  readonly state: ConnectionState;
+  /** The API. */
+  readonly requests: JetStreamRequests;
+  /** Where things lie. */
+  readonly layout: Layout;
+  /** Whether messages expire. */
+  readonly expires: boolean;
+  /** How many servers keep each message. */
+  readonly replicas: number;
+  /** How long a read may wait for a leader or a connection, in milliseconds. */
+  readonly patience: number;
+  /** Takes what an operator should know. */
+  readonly warn: Warn;
+}
+
+/** What a store knows of the stream. */
+class Knowledge {
+  /** Messages that the leader lacked and another replica had. */
+  readonly lacking = new Set<number>();
+  /** The greatest sequence that this store has seen. */
+  highest = 0;
+  /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
+  soundUntil = 0;
+  lookedAt = -Infinity;
+  replaced = false;
+}
+
+/** Reads the stream. */
+export class EventLog {
+  /** Where things are stored. */
+  readonly layout: Layout;
+  /** The API. */
+  readonly requests: JetStreamRequests;
+  /** Whether messages expire. */
+  readonly expires: boolean;
+  readonly #state: ConnectionState;
+  readonly #patience: number;
+  readonly #replicas: number;
+  readonly #warn: Warn;
+  readonly #setup: EventLogSetup;
+  readonly #known: Knowledge;
+  readonly #signal: AbortSignal | undefined;
+
+  /**
+   * @param signal Ends every wait with its reason.
+   * @param known What is shared with the log that it was derived from.
+   */
+  constructor(setup: EventLogSetup, signal?: AbortSignal, known: Knowledge = new Knowledge()) {
+    const { state, requests, layout, expires, replicas, patience, warn } = setup;
+    this.#setup = setup;
+    this.#known = known;
+    this.#signal = signal;
+    this.#state = state;
+    this.requests = requests;
+    this.layout = layout;
+    this.expires = expires;
+    this.#patience = patience;
+    this.#replicas = replicas;
+    this.#warn = warn;
+  }
+
+  /** The same log, of which every wait ends with the signal's reason. */
+  until(signal: AbortSignal | undefined): EventLog {
+    return signal ? new EventLog(this.#setup, signal, this.#known) : this;
+  }
+
+  /** Whether the connection is closed for good. */
+  get isClosed(): boolean {
+    return this.#state.isClosed;
+  }
+
+  /** The greatest sequence that this store has seen. */
+  get highest(): number {
+    return this.#known.highest;
+  }
+
+  /** Keeps in mind that a sequence was seen. */
+  saw(sequence: number): void {
+    if (sequence > this.#known.highest) this.#known.highest = sequence;
+  }
+
+  /**
+   * Whether it is known that no message has expired: the first one was there a moment ago, and has long to live. Else
+   * it is looked up for the next time.
+   *
+   * @param now The time on the clock of `performance.now()`, which takes a while to tell.
+   */
+  nothingExpired(now: number): boolean {
+    const isSound = now < this.#known.soundUntil;
+    if (!isSound && now > this.#known.lookedAt + LOOK_INTERVAL) {
+      this.#known.lookedAt = now;
+      this.#look(now).catch(() => {}); // it stays unknown, and costs a read
+    }
+    return isSound || !this.expires;
+  }
+
+  /** Whether the log was no longer there when it was last looked at. */
+  get isReplaced(): boolean {
+    return this.#known.replaced;
+  }
+
+  /**
+   * The last message of a subject, from the leader. That it has none is believed only if no replica counts one: of a
+   * message that it cannot read, a server says that there is none.
+   *
+   * @throws {DamagedHistoryError} If the last message is counted, and cannot be read.
+   */
+  async lastOf(subject: string): Promise<StoredMessage | undefined> {
+    const message = await this.#get({ last_by_subj: subject });
+    return message ?? await this.#confirmNone(subject);
+  }
+
+  /** Whether no message of these subjects is counted, by any one replica. */
+  async countsNone(subjects: readonly string[]): Promise<boolean> {
+    const { messages, isUnreadable } = await this.requests.getLastOfSubjects(this.layout.stream, subjects);
+    return messages.length === 0 && !isUnreadable;
+  }
+
+  /** Whether nothing that a filter chooses is counted. */
+  async hasNone(filter: string): Promise<boolean> {
+    try {
+      return await this.#patiently(() => this.#answered(() => this.countsNone([filter])));
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === TOO_MANY_RESULTS) return false;
+      throw error;
+    }
+  }
+
+  /** Whether another replica had a message that the leader lacked. */
+  leaderLacks(sequence: number): boolean {
+    return this.#known.lacking.has(sequence);
+  }
+
+  /** The first message of a subject from a sequence on, from the leader. It scans; use it where that is rare. */
+  nextOf(subject: string, sequence: number): Promise<StoredMessage | undefined> {
+    return this.#get({ next_by_subj: subject, seq: sequence });
+  }
+
+  /** The last message, of all or of those that a filter chooses, from the leader. */
+  last(filter = ANY): Promise<StoredMessage | undefined> {
+    const read = (): Promise<StoredMessage | undefined> => this.#ofThisLog({ last_by_subj: filter });
+    if (filter !== ANY) return read();
+    return this.upToDate(read, (last) => last !== undefined && last.sequence < this.#known.highest);
+  }
+
+  /**
+   * Repeats a read that shows less than is known to be there, for as long as it may come from a leader that has been
+   * deposed and has not noticed: only a leader in office may say that something is lost.
+   */
+  async upToDate<T>(
+    read: () => Promise<T>,
+    isBehind: (found: T) => boolean,
+  ): Promise<T> {
+    const deadline = performance.now() + LONGEST_DELUSION;
+    let inOfficeSince = Infinity;
+    for (let attempt = 1;; attempt++) {
+      const found = await read();
+      if (!isBehind(found)) return found;
+      const { replicated, inOffice } = await this.#leadership();
+      const now = performance.now();
+      if (!replicated || now > deadline || now > inOfficeSince + TIME_TO_CATCH_UP) return found;
+      inOfficeSince = inOffice ? Math.min(now, inOfficeSince) : Infinity;
+      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), this.#signal);
+    }
+  }
+
+  /** The first message that is kept, from the leader. */
+  first(): Promise<StoredMessage | undefined> {
+    return this.#ofThisLog({ next_by_subj: ANY, seq: 1 });
+  }
+
+  /** The sequence of the first message that is kept, from the leader; infinite where none is. */
+  async firstSequence(): Promise<number> {
+    return (await this.first())?.sequence ?? Infinity;
+  }
+
+  /** The sequence of the last message, also of one that has expired. */
+  async lastSequence(): Promise<number> {
+    return (await this.last())?.sequence ?? (await this.info()).state.last_seq;
+  }
+
+  /** The message at a sequence, from the leader. */
+  at(sequence: number): Promise<StoredMessage | undefined> {
+    return this.#get({ seq: sequence });
+  }
+
+  /**
+   * Messages by sequence, pipelined, from any replica; one that a replica does not have is asked for again from the
+   * leader, and one that the leader does not have from the others. `undefined` stands for one that none of them has.
+   */
+  async all(sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
+    const messages = await this.#direct(sequences);
+    const missing = (): number[] => Array.from(messages.keys()).filter((index) => !messages[index]);
+    await Promise.all(missing().map(async (index) => messages[index] = await this.at(sequences[index]!)));
+    if (this.#replicas === 1) return messages;
+    const lost = missing();
+    if (lost.length === 0) return messages;
+    const kept = this.expires ? await this.firstSequence() : 1; // read after the misses
+    for (const index of lost) {
+      if (sequences[index]! >= kept) messages[index] = await this.#fromOthers(sequences[index]!);
+    }
+    return messages;
+  }
+
+  /**
+   * What the server reports about the stream. Its counts may be stale.
+   *
+   * @throws {LogReplacedError} If the stream is not the log that was opened.
+   */
+  info(): Promise<StreamInfo> {
+    return this.#patiently(() => this.#info());
+  }
+
+  /** A reader of the stream in order. It ends with an error when the stream is gone or another one. */
+  consumer(options: Omit<OrderedConsumerOptions, "stream" | "patience" | "signal">): OrderedConsumer {
+    return new OrderedConsumer(this.#state, this.requests, {
+      ...options,
+      stream: this.layout.stream,
+      signal: this.#signal,
+      patience: this.#patience,
+      check: async (passed, last) => {
+        await this.assertSame();
+        await options.check?.(passed, last);
+      },
+    });
+  }
+
+  /**
+   * Checks that the stream is still the log that was opened.
+   *
+   * @throws {LogReplacedError} If it is another one, or does not exist.
+   */
+  async assertSame(): Promise<void> {
+    await this.#info();
+  }
+
+  /**
+   * Checks the same if no stream took a message, as far as it can be known now: an election passes.
+   *
+   * @throws {LogReplacedError} If it is another one, or does not exist.
+   */
+  async assertNotReplaced(): Promise<void> {
+    try {
+      await this.#info();
+    } catch (error) {
+      if (error instanceof LogReplacedError) throw error;
+    }
+  }
+
+  async #info(): Promise<StreamInfo> {
+    const info = await this.#found(() => this.requests.streamInfo(this.layout.stream));
+    this.#known.replaced = logIdOf(info.config) !== this.layout.logId;
+    if (this.#known.replaced) throw this.#replacedError();
+    return info;
+  }
+
+  /** A stream that does not exist is a log that was deleted. */
+  async #found<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof StreamNotFoundError)) throw error;
+      this.#known.replaced = true;
+      throw this.#replacedError({ cause: error });
+    }
+  }
+
+  #replacedError(options?: ErrorOptions): LogReplacedError {
+    return new LogReplacedError(`stream "${this.layout.stream}"`, options);
+  }
+
+  /** Whether the leader that answers has heard a majority of its replicas since anybody else can have been elected. */
+  async #leadership(): Promise<{ replicated: boolean; inOffice: boolean }> {
+    const replicas = (await this.info()).cluster?.replicas ?? [];
+    const heard = replicas.filter(({ active = Infinity }) => active / NANOSECONDS < SHORTEST_ELECTION);
+    return { replicated: replicas.length > 0, inOffice: heard.length + 1 > (replicas.length + 1) / 2 };
+  }
+
+  async #look(now: number): Promise<void> {
+    const first = this.expires ? await this.at(1) : undefined;
+    const { ts, config } = await this.#info();
+    if (!this.expires) this.#known.soundUntil = now + LOOK_VALIDITY;
+    if (!first || ts === undefined) return;
+    const left = retentionOf(config) - (Date.parse(ts) - Date.parse(first.time));
+    if (left > LONG_TO_LIVE) this.#known.soundUntil = now + LOOK_VALIDITY;
+  }
+
+  /** Holds the leader's answer that a subject has no message against what the replicas count. */
+  async #confirmNone(subject: string): Promise<StoredMessage | undefined> {
+    const { stream } = this.layout;
+    // Which replica answers is not ours to choose. On a single server it is asked twice: messages come, and expire.
+    const tries = this.#replicas > 1 ? COPY_TRIES : 2;
+    for (let attempt = 1;; attempt++) {
+      const { messages: [copy], isUnreadable } = await this.#patiently(
+        () => this.#answered(() => this.requests.getLastOfSubjects(stream, [subject])),
+      );
+      if (!copy && !isUnreadable) return undefined;
+      const message = await this.#get({ last_by_subj: subject });
+      if (message) return message;
+      if (copy && this.#replicas > 1) {
+        this.#noteLacking(copy.sequence);
+        return copy;
+      }
+      if (attempt < tries) continue;
+      throw new DamagedHistoryError("the server counts commits of it, and cannot read the last one", {
+        actorId: this.layout.actorId(subject),
+      });
+    }
+  }
+
+  /** Direct reads of a stream that does not exist find no responder, as during an election. */
+  async #answered<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof NoAnswerError && error.why === "no responders") await this.assertNotReplaced();
+      throw error;
+    }
+  }
+
+  /** A message that the leader does not have, from the other replicas. */
+  async #fromOthers(sequence: number): Promise<StoredMessage | undefined> {
+    const copies = await this.#direct(new Array(COPY_TRIES).fill(sequence));
+    const copy = copies.find((found) => found !== undefined);
+    if (copy) this.#noteLacking(sequence);
+    return copy;
+  }
+
+  #noteLacking(sequence: number): void {
+    if (this.#known.lacking.has(sequence)) return;
+    this.#known.lacking.add(sequence);
+    const message =
+      `The leader of stream "${this.layout.stream}" lacks the message at sequence ${sequence}, which ` +
+      "another replica has. Make another server the leader, and replace the damaged replica.";
+    this.#warn({ code: "replica-damaged", message });
+  }
+
+  /** Notes that a consumer skipped a message that is there: the server that it runs on lacks it. */
+  noteSkipped(sequence: number): void {
+    const message =
+      `A replica of stream "${this.layout.stream}" lacks the message at sequence ${sequence}, which ` +
+      "the leader has. Find it by comparing the servers' logs, and replace it.";
+    this.#warn({ code: "replica-damaged", message });
+  }
+
+  #direct(sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
+    const { stream } = this.layout;
+    return this.#patiently(() => this.requests.getDirect(stream, sequences, this.#signal));
+  }
+
+  #get(query: MessageQuery): Promise<StoredMessage | undefined> {
+    const { stream } = this.layout;
+    return this.#patiently(() => this.#found(() => this.requests.getMessage(stream, query)));
+  }
+
+  /** A message that may be of any actor: that there is none, or one of another log, may mean that the log was replaced. */
+  async #ofThisLog(query: MessageQuery): Promise<StoredMessage | undefined> {
+    const message = await this.#get(query);
+    if (!message || !this.layout.holds(message.subject)) await this.info();
+    return message;
+  }
+
+  #patiently<T>(read: () => Promise<T>): Promise<T> {
+    return patiently(this.#patience, read, () => this.isClosed, this.#signal);
+  }
+}
+
+/** The id of the log that a stream holds; `undefined` if it holds none. */
+export function logIdOf({ metadata }: StreamConfig): string | undefined {
+  return (metadata as Readonly<Record<string, string>> | undefined)?.[LOG_ID];
+}

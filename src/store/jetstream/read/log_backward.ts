@@ -1,0 +1,51 @@
+/**
+ * Reading the global log backward: messages by sequence, the latest first. No consumer delivers in this order.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../../../event/types.ts";
+import type { BackwardLogRead } from "../../backend.ts";
+import { DamagedHistoryError } from "../../errors.ts";
+import { gap, type LogSources, truncated } from "./log.ts";
+
+/** How many messages are fetched together, at first and at most. */
+const FIRST_BATCH = 16;
+const LARGEST_BATCH = 256;
+
+/** The log's events from a position back to its beginning, in batches whose first event is the latest. */
+export async function* readLogBackward(
+  { log: wholeLog, records }: LogSources,
+  { from, limit, toFirstKept, onDamage, signal }: BackwardLogRead,
+): AsyncGenerator<readonly StoredEvent[]> {
+  const log = wholeLog.until(signal);
+  let sequence = from === undefined ? await log.lastSequence() : records.place(from).sequence;
+  let count = Math.min(LARGEST_BATCH, Math.max(FIRST_BATCH, limit));
+  for (; sequence > 0; sequence -= count, count = Math.min(LARGEST_BATCH, count * 2)) {
+    const sequences = Array.from({ length: Math.min(count, sequence) }, (_, index) => sequence - index);
+    const messages = await log.all(sequences);
+    // Read after the misses: what is before it has expired.
+    const first = messages.includes(undefined) ? await log.first() : undefined;
+    const kept = first?.sequence ?? (messages.includes(undefined) && log.expires ? Infinity : 1);
+    let events: StoredEvent[] = [];
+    for (const [index, message] of messages.entries()) {
+      if (!message && log.expires && sequences[index]! < kept) {
+        if (events.length > 0) yield events;
+        if (!toFirstKept) throw truncated(records, first);
+        return;
+      }
+      const commit = message ? records.read(message) : gap(records, sequences[index]!);
+      if (!(commit instanceof DamagedHistoryError)) {
+        for (const event of commit.events.toReversed()) {
+          if (from === undefined || event.position <= from) events.push(event);
+        }
+        continue;
+      }
+      if (events.length > 0) yield events;
+      events = [];
+      if (!onDamage) throw commit;
+      onDamage(commit);
+    }
+    yield events;
+  }
+}

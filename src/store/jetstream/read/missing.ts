@@ -1,0 +1,71 @@
+/**
+ * What it means that commits are missing: expired by the stream's age limit, or lost.
+ *
+ * @module
+ */
+
+import type { DamagedHistoryError, HistoryFault } from "../../errors.ts";
+import { HistoryTruncatedError } from "../../errors.ts";
+import type { EventLog } from "./event_log.ts";
+import type { StoredCommit } from "../format/record.ts";
+import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
+
+/**
+ * The fault of a commit whose predecessor was not found.
+ *
+ * @param lost What it is called if the predecessor has not expired.
+ */
+export async function missingBefore(
+  log: EventLog,
+  commit: StoredCommit,
+  lost: DamagedHistoryError,
+): Promise<HistoryFault> {
+  const { actorId, previousSequence, previousVersion, events } = commit;
+  if (!log.expires) return lost;
+  // With 0 the server had checked that the actor had no commit left when this one was stored.
+  if (previousSequence > 0 && previousSequence >= await log.firstSequence()) return lost;
+  const first = events[0];
+  return new HistoryTruncatedError({
+    actorId,
+    firstVersion: first?.version ?? previousVersion + 1,
+    firstPosition: first?.position,
+  });
+}
+
+/** How many sequences of a gap are fetched at once. */
+const GAP_BATCH = 256;
+
+/** Sequences that no replica has. */
+export interface Gap {
+  /** The first of them. */
+  readonly from: number;
+  /** How many they are. */
+  readonly count: number;
+}
+
+/**
+ * What is stored at sequences that a consumer skipped: its server may lack what the leader has.
+ *
+ * @param from The first sequence.
+ * @param end The one behind the last.
+ */
+export async function* fetchSkipped(
+  log: EventLog,
+  from: number,
+  end: number,
+): AsyncGenerator<StoredMessage | Gap> {
+  let lost = from;
+  for (let next = from; next < end; next += GAP_BATCH) {
+    const count = Math.min(GAP_BATCH, end - next);
+    const messages = await log.all(Array.from({ length: count }, (_, index) => next + index));
+    for (const message of messages) {
+      if (!message) continue;
+      if (message.sequence > lost) yield { from: lost, count: message.sequence - lost };
+      yield message;
+      lost = message.sequence + 1;
+    }
+    // Where so many are missing in a row, the rest is not asked for one by one.
+    if (lost <= next) break;
+  }
+  if (lost < end) yield { from: lost, count: end - lost };
+}

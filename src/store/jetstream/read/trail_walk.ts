@@ -1,0 +1,260 @@
+/**
+ * Fetching a history along its trail: commits by sequence, pipelined, in the order of the read, without ever asking the
+ * server to search.
+ *
+ * @module
+ */
+
+import { DamagedHistoryError } from "../../errors.ts";
+import { lastVersion } from "../../continuity.ts";
+import type { EventLog } from "./event_log.ts";
+import type { OrFault, Records, StoredCommit } from "../format/record.ts";
+import { entryWeight, type TrailEntry } from "../format/trail.ts";
+
+/** The trail does not lead where it says: the history has to be searched for. */
+export class BrokenTrail extends Error {}
+
+/** The versions that are wanted. */
+export interface VersionRange {
+  /** The lowest. */
+  readonly fromVersion: number;
+  /** The highest. */
+  readonly toVersion: number;
+}
+
+/** How a trail is walked. */
+export interface TrailWalk extends VersionRange {
+  /** The order of the commits. */
+  readonly direction: "forward" | "backward";
+  /** How many commits are likely to be taken: not many more are read ahead. */
+  readonly expected: number;
+}
+
+/** How many commits are fetched at once, at the most and at the least. */
+const MOST_AT_ONCE = 512;
+const LEAST_AT_ONCE = 16;
+/** How many bytes they should have together. */
+const BYTES_AT_ONCE = 8 * 1024 * 1024;
+
+/** A commit that is wanted, or a block of which some are. */
+interface Node extends TrailEntry {
+  /** What was read there; undefined where it has expired. */
+  read?: OrFault<StoredCommit> | undefined;
+  /** Whether it was fetched. */
+  fetched: boolean;
+}
+
+/**
+ * The commits of an actor that hold versions of a range, and perhaps some before and behind them.
+ *
+ * @param head The latest one.
+ * @throws {BrokenTrail} If a trail leads to something else than commits of this actor.
+ */
+export async function* walkTrail(
+  log: EventLog,
+  records: Records,
+  head: StoredCommit,
+  headBytes: number,
+  walk: TrailWalk,
+): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
+  const walker = new Walker(log, records, head, headBytes, walk);
+  yield* walker.run();
+}
+
+class Walker {
+  readonly #log: EventLog;
+  readonly #records: Records;
+  readonly #actorId: string;
+  readonly #subject: string;
+  readonly #walk: TrailWalk;
+  /** What is still to be read, in the order of the stream. */
+  #front: Node[];
+  #bytes: number;
+  #commits = 1;
+  /** What was handed out last. */
+  #last: OrFault<StoredCommit> | undefined;
+  #firstSequence: Promise<number> | undefined;
+
+  constructor(
+    log: EventLog,
+    records: Records,
+    head: StoredCommit,
+    headBytes: number,
+    walk: TrailWalk,
+  ) {
+    this.#log = log;
+    this.#records = records;
+    this.#actorId = head.actorId;
+    this.#subject = log.layout.subject(head.actorId);
+    this.#walk = walk;
+    this.#bytes = headBytes;
+    const earlier = trailOf(head).entries().map(unfetched);
+    this.#front = [...earlier, { sequence: head.sequence, level: 0, read: head, fetched: true }];
+  }
+
+  async *run(): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
+    const { fromVersion, toVersion } = this.#walk;
+    if (fromVersion > 1 || toVersion < Number.MAX_SAFE_INTEGER) {
+      // The ends of blocks tell which blocks are wanted at all.
+      await this.#fetch(this.#front.filter(({ level }) => level > 0));
+      this.#front = this.#wanted(this.#front);
+    }
+    while (this.#front.length > 0) {
+      const nodes = await this.#take();
+      const commits = await this.#expand(nodes);
+      if (this.#walk.direction === "forward") {
+        if (!this.#last && commits[0]) await this.#checkFirst(commits[0]);
+        this.#checkLinks(this.#last ? [this.#last, ...commits] : commits);
+        this.#last = commits.at(-1) ?? this.#last;
+        yield commits;
+      } else {
+        this.#checkLinks(this.#last ? [...commits, this.#last] : commits);
+        this.#last = commits[0] ?? this.#last;
+        yield commits.reverse();
+      }
+    }
+    if (this.#walk.direction === "backward" && this.#last) await this.#checkFirst(this.#last);
+  }
+
+  /** Each commit says which one the server had before it. */
+  #checkLinks(commits: readonly OrFault<StoredCommit>[]): void {
+    for (let index = 1; index < commits.length; index++) {
+      const before = commits[index - 1]!;
+      const commit = commits[index]!;
+      if (before instanceof DamagedHistoryError || commit instanceof DamagedHistoryError) continue;
+      if (commit.previousSequence !== before.sequence) throw new BrokenTrail("a commit is left out");
+    }
+  }
+
+  /** The first commit that was found must be the first one that is wanted, or the first one that is kept. */
+  async #checkFirst(commit: OrFault<StoredCommit>): Promise<void> {
+    if (commit instanceof DamagedHistoryError) return;
+    const { previousSequence, previousVersion } = commit;
+    if (previousSequence === 0 || previousVersion < this.#walk.fromVersion) return;
+    if (this.#log.expires && previousSequence < await this.#log.firstSequence()) return;
+    throw new BrokenTrail("it ends before the first commit");
+  }
+
+  /** Takes from the front what is to be fetched at once; blocks that are too large are broken up first. */
+  async #take(): Promise<Node[]> {
+    const backward = this.#walk.direction === "backward";
+    const room = this.#room();
+    for (;;) {
+      let count = 0;
+      let weight = 0;
+      for (; count < this.#front.length; count++) {
+        const node = this.#front.at(backward ? -1 - count : count)!;
+        weight += entryWeight(node.level);
+        if (weight > room && count > 0) break;
+      }
+      const next = this.#front.at(backward ? -1 : 0)!;
+      if (entryWeight(next.level) <= room || next.level <= 1) {
+        return backward
+          ? this.#front.splice(this.#front.length - count, count)
+          : this.#front.splice(0, count);
+      }
+      await this.#fetch([next]);
+      const parts = this.#wanted(this.#open(next));
+      this.#front.splice(backward ? this.#front.length - 1 : 0, 1, ...parts);
+      assertOrdered(this.#front);
+      if (this.#front.length === 0) return [];
+    }
+  }
+
+  /** All commits of nodes, in the order of the stream. */
+  async #expand(nodes: Node[]): Promise<OrFault<StoredCommit>[]> {
+    let current = nodes;
+    for (;;) {
+      await this.#fetch(current);
+      current = this.#wanted(current);
+      if (current.every(({ level }) => level === 0)) break;
+      current = current.flatMap((node) => node.level === 0 ? [node] : this.#open(node));
+      assertOrdered(current);
+    }
+    return current.map(({ read }) => read!);
+  }
+
+  /** A block's commits: those that its last one names below its level, and that one itself. */
+  #open(node: Node): Node[] {
+    const { read, level } = node;
+    if (!read) return [];
+    const end = { ...node, level: 0 };
+    if (read instanceof DamagedHistoryError) throw new BrokenTrail("a commit on the way is damaged");
+    return [...trailOf(read).entries(level).map(unfetched), end];
+  }
+
+  /** Leaves out what has expired, and what is known to lie outside of the range. */
+  #wanted(nodes: readonly Node[]): Node[] {
+    const { fromVersion, toVersion } = this.#walk;
+    const wanted: Node[] = [];
+    let before = 0;
+    for (const node of nodes) {
+      if (node.fetched && !node.read) continue;
+      const version = node.read && !(node.read instanceof DamagedHistoryError)
+        ? lastVersion(node.read)
+        : undefined;
+      const tooEarly = version !== undefined && version < fromVersion;
+      if (!tooEarly && before < toVersion) wanted.push(node);
+      if (version !== undefined) before = version;
+    }
+    return wanted;
+  }
+
+  async #fetch(nodes: readonly Node[]): Promise<void> {
+    const missing = nodes.filter(({ fetched }) => !fetched);
+    if (missing.length === 0) return;
+    const messages = await this.#log.all(missing.map(({ sequence }) => sequence));
+    for (let index = 0; index < missing.length; index++) {
+      const node = missing[index]!;
+      const message = messages[index];
+      node.fetched = true;
+      if (!message) {
+        node.read = await this.#absent(node.sequence);
+        continue;
+      }
+      if (message.subject !== this.#subject) {
+        throw new BrokenTrail(`sequence ${node.sequence} is of another actor`);
+      }
+      this.#bytes += message.bytes.length;
+      this.#commits++;
+      node.read = this.#records.read(message);
+    }
+  }
+
+  /** A message that the leader does not have: expired, or lost. */
+  async #absent(sequence: number): Promise<DamagedHistoryError | undefined> {
+    // Read after the miss, and then valid for every earlier sequence.
+    if (this.#log.expires && sequence < await (this.#firstSequence ??= this.#log.firstSequence())) {
+      return undefined;
+    }
+    if (this.#log.expires && sequence < await this.#log.firstSequence()) return undefined;
+    return new DamagedHistoryError("a commit is missing", {
+      actorId: this.#actorId,
+      position: this.#records.placeOf(sequence, undefined),
+    });
+  }
+
+  #room(): number {
+    const mean = this.#bytes / this.#commits;
+    const most = Math.min(MOST_AT_ONCE, Math.max(LEAST_AT_ONCE, BYTES_AT_ONCE / mean));
+    return Math.max(LEAST_AT_ONCE, Math.min(most, this.#walk.expected));
+  }
+}
+
+/** Blocks hold each commit once: a forged trail that names one many times would otherwise grow without a bound. */
+function assertOrdered(nodes: readonly Node[]): void {
+  for (let index = 1; index < nodes.length; index++) {
+    if (nodes[index]!.sequence <= nodes[index - 1]!.sequence) {
+      throw new BrokenTrail("it names a commit twice");
+    }
+  }
+}
+
+function unfetched(entry: TrailEntry): Node {
+  return { ...entry, fetched: false };
+}
+
+function trailOf({ trail }: StoredCommit): NonNullable<StoredCommit["trail"]> {
+  if (!trail) throw new BrokenTrail("a trail does not check out");
+  return trail;
+}

@@ -1,0 +1,192 @@
+/**
+ * Remembering actors before their last events expire. Any open store does it now and then, off the path of saves.
+ *
+ * @module
+ */
+
+import { registerClass } from "../../../copies.ts";
+import { AetherError } from "../../../errors.ts";
+import type { Warn } from "../../../warning.ts";
+import { DamagedHistoryError } from "../../errors.ts";
+import type { EventLog } from "../read/event_log.ts";
+import { NO_ACTOR } from "../format/layout.ts";
+import type { ExpiredActor, ExpiredActors } from "./expired_actors.ts";
+import { type Records, versionAfter } from "../format/record.ts";
+import { retentionOf } from "./retention.ts";
+
+/** How a sweep went. */
+export interface SweepReport {
+  /** Commits that were looked at. */
+  readonly commits: number;
+  /** Actors that will have lost all their events soon, and are remembered now. */
+  readonly remembered: number;
+}
+
+/** The part of the retention that is left to those who are remembered: the oldest tenth of it. */
+const OLDEST_PART = 0.9;
+/** A commit of this age should have been looked at long ago. */
+const LATE_PART = 0.95;
+/** How often to sweep: many times while a commit passes through the oldest tenth. */
+const SWEEPS_IN_RETENTION = 50;
+/** The shortest and the longest time between sweeps, in milliseconds; a store that is opened sweeps after the first. */
+const SHORTEST_INTERVAL = 200;
+const LONGEST_INTERVAL = 60 * 60 * 1_000;
+const FIRST_SWEEP = 10_000;
+/** How many actors are remembered at once. */
+const ACTORS_AT_ONCE = 64;
+/** How many commits are collected before their actors are looked at. */
+const COMMITS_AT_ONCE = 10_000;
+
+/** What a sweeper works with. */
+export interface SweeperSetup {
+  /** The stream. */
+  readonly log: EventLog;
+  /** Reads messages. */
+  readonly records: Records;
+  /** Where actors are remembered. */
+  readonly expired: ExpiredActors;
+  /** How long events are kept, in milliseconds. */
+  readonly retention: number;
+  /** Takes failures. */
+  readonly warn: Warn;
+}
+
+/** Sweeps the oldest tenth of the retention. */
+export class Sweeper {
+  readonly #setup: SweeperSetup;
+  readonly #ending = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #running: Promise<SweepReport> | undefined;
+
+  constructor(setup: SweeperSetup) {
+    this.#setup = setup;
+    this.#schedule(Math.min(FIRST_SWEEP, this.#interval));
+  }
+
+  /** Sweeps now, or waits for the sweep that is under way. */
+  sweep(): Promise<SweepReport> {
+    return this.#running ??= this.#sweep().finally(() => this.#running = undefined);
+  }
+
+  /** Whether a commit expires soon that no sweep has looked at. */
+  async isLate(signal?: AbortSignal): Promise<boolean> {
+    const { expired } = this.#setup;
+    const log = this.#setup.log.until(signal);
+    if (!log.expires) return false;
+    const { ts, config } = await log.info();
+    const first = await log.first();
+    if (!first || ts === undefined) return false;
+    const age = Date.parse(ts) - Date.parse(first.time);
+    if (age <= retentionOf(config) * LATE_PART) return false;
+    return await expired.sweptTo(await log.lastSequence(), signal) < first.sequence;
+  }
+
+  /** Ends it; a sweep that is under way stops soon. */
+  async close(): Promise<void> {
+    this.#ending.abort(new SweepEndedError("The store was closed while it swept"));
+    clearTimeout(this.#timer);
+    await this.#running?.catch(() => {});
+  }
+
+  get #interval(): number {
+    const interval = this.#setup.retention / SWEEPS_IN_RETENTION;
+    return Math.min(LONGEST_INTERVAL, Math.max(SHORTEST_INTERVAL, interval));
+  }
+
+  #schedule(delay: number): void {
+    if (this.#setup.retention === Infinity || this.#ending.signal.aborted) return;
+    this.#timer = setTimeout(async () => {
+      try {
+        await this.sweep();
+      } catch (cause) {
+        if (!this.#ending.signal.aborted) {
+          const message = "a sweep for expiring actors failed; it is repeated later";
+          this.#setup.warn({ code: "sweep-failed", message, cause });
+        }
+      }
+      this.#schedule(this.#interval);
+    }, delay);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  async #sweep(): Promise<SweepReport> {
+    const { signal } = this.#ending;
+    const { expired } = this.#setup;
+    const log = this.#setup.log.until(signal);
+    const report = { commits: 0, remembered: 0 };
+    const { ts, config } = await log.info();
+    const first = await log.first();
+    const last = await log.last();
+    const retention = retentionOf(config);
+    if (!first || !last || ts === undefined || retention === Infinity) return report;
+    const horizon = Date.parse(ts) - retention * OLDEST_PART;
+    if (Date.parse(first.time) > horizon) return report;
+    const start = Math.max(first.sequence, await expired.sweptTo(last.sequence, signal) + 1);
+    if (start > last.sequence) return report;
+    const consumer = log.consumer({ startSequence: start });
+    try {
+      let actors = new Map<string, ExpiredActor>();
+      let sequence = start - 1;
+      let done = false;
+      while (!done && !consumer.isClosed) {
+        for (const delivery of await consumer.read()) {
+          if (delivery.time > horizon) {
+            done = true;
+            break;
+          }
+          ({ sequence } = delivery);
+          report.commits++;
+          const header = this.#setup.records.header(delivery);
+          if (!(header instanceof DamagedHistoryError) && header.actorId !== NO_ACTOR) {
+            actors.set(header.actorId, { version: versionAfter(header), fence: header.fence, sequence });
+          }
+          done = sequence >= last.sequence;
+          if (done) break;
+        }
+        if (done || actors.size >= COMMITS_AT_ONCE) {
+          report.remembered += await this.#remember(actors);
+          if (sequence >= start) await expired.swept(sequence, last.sequence, signal);
+          actors = new Map();
+        }
+      }
+      return report;
+    } finally {
+      consumer.close();
+    }
+  }
+
+  /** Remembers those actors that have nothing newer. */
+  async #remember(actors: ReadonlyMap<string, ExpiredActor>): Promise<number> {
+    const { signal } = this.#ending;
+    const { expired } = this.#setup;
+    const log = this.#setup.log.until(signal);
+    let remembered = 0;
+    const queue = [...actors];
+    const failures: unknown[] = [];
+    const lane = async (): Promise<void> => {
+      for (let next = queue.pop(); next && failures.length === 0; next = queue.pop()) {
+        signal.throwIfAborted();
+        const [actorId, actor] = next;
+        const latest = await log.lastOf(log.layout.subject(actorId));
+        if (latest && latest.sequence > actor.sequence) continue;
+        await expired.remember(actorId, actor, signal);
+        remembered++;
+      }
+    };
+    // The others end before this one fails: nothing of a sweep goes on behind it, nor behind close().
+    const lanes = Array.from({ length: ACTORS_AT_ONCE }, () => lane().catch((error) => failures.push(error)));
+    await Promise.all(lanes);
+    if (failures.length > 0) throw failures[0];
+    return remembered;
+  }
+}
+
+/** A sweep was ended by `close()`. The next store to sweep goes on where it was. */
+export class SweepEndedError extends AetherError {
+  static {
+    registerClass(this, "SweepEndedError");
+  }
+
+  /** The name of the error's class. */
+  override readonly name = "SweepEndedError";
+}

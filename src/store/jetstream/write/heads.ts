@@ -1,0 +1,199 @@
+/**
+ * How far actors are: what the next commit must be guarded with.
+ *
+ * @module
+ */
+
+import { lostTail } from "../../continuity.ts";
+import { type ActorHead, NEW_ACTOR } from "../../commit.ts";
+import { DamagedHistoryError } from "../../errors.ts";
+import type { EventLog } from "../read/event_log.ts";
+import type { ExpiredActors } from "../retention/expired_actors.ts";
+import type { KnownActor, KnownActors } from "./known_actors.ts";
+import { type CommitHeader, type Records, type StoredCommit, versionAfter } from "../format/record.ts";
+import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
+import { Trail } from "../format/trail.ts";
+
+/** An actor's head, and its last commit in the stream. */
+export interface Head extends ActorHead {
+  /** The stream sequence of the actor's last commit; 0 where the stream has none. */
+  readonly sequence: number;
+  /** The trail of the commit that comes next. */
+  readonly trail: Trail;
+}
+
+/** The head of an actor that was never heard of. */
+export const NEW_HEAD: Head = { ...NEW_ACTOR, sequence: 0, trail: Trail.EMPTY };
+
+/** A head that a commit leaves behind. Of most of them nobody asks the trail before the next one takes its place. */
+export class CommittedHead implements Head {
+  readonly #before: Trail;
+
+  readonly version: number;
+  readonly fence: number;
+  readonly sequence: number;
+
+  /** @param before The trail of the commit. */
+  constructor(version: number, fence: number, sequence: number, before: Trail) {
+    this.version = version;
+    this.fence = fence;
+    this.sequence = sequence;
+    this.#before = before;
+  }
+
+  /** The trail of the commit that comes next. */
+  get trail(): Trail {
+    return this.#before.after(this.sequence);
+  }
+}
+
+/** An actor's latest commit, and its head. */
+export interface Latest {
+  /** The message of the latest commit; nothing where the stream has none. */
+  readonly message: StoredMessage | undefined;
+  /** What it holds. */
+  readonly commit: StoredCommit | undefined;
+  /** How far the actor is. */
+  readonly head: Head;
+  /** Says that this store has seen more of the actor. */
+  readonly fault: DamagedHistoryError | undefined;
+}
+
+/** What was read, and whether more was seen before. */
+interface Found extends Omit<Latest, "fault"> {
+  readonly isBehind: boolean;
+}
+
+/** The fault of an actor whose latest commit is not the one that was seen. */
+function lostHead(actorId: string, head: Head, known: Head): DamagedHistoryError {
+  if (head.version < known.version) return lostTail(actorId, head.version, known.version);
+  return new DamagedHistoryError("its latest commit, which this store has seen, is missing", {
+    actorId,
+    version: head.version + 1,
+  });
+}
+
+/** Keeps the heads of recently used actors, and reads the others. A stale head costs a refused commit, never more. */
+export class Heads {
+  readonly #log: EventLog;
+  readonly #records: Records;
+  readonly #expired: ExpiredActors;
+  readonly #actors: KnownActors;
+
+  /** @param actors Keeps them. */
+  constructor(log: EventLog, records: Records, expired: ExpiredActors, actors: KnownActors) {
+    this.#log = log;
+    this.#records = records;
+    this.#expired = expired;
+    this.#actors = actors;
+  }
+
+  /** The head as it was last seen. */
+  cached(actorId: string): Head | undefined {
+    return this.#actors.get(actorId)?.head;
+  }
+
+  /** All heads as they were last seen. */
+  *entries(): Iterable<[string, Head]> {
+    for (const { actorId, head } of this.#actors.all()) if (head) yield [actorId, head];
+  }
+
+  /** Keeps a head that was just seen. */
+  set(actorId: string, head: Head): void {
+    this.#log.saw(head.sequence);
+    this.#actors.hold(actorId).head = head;
+  }
+
+  /** Keeps the head that a commit of an actor which is held has left behind, unless a later one was seen. */
+  advance(actor: KnownActor, head: Head): void {
+    this.#log.saw(head.sequence);
+    if ((actor.head?.sequence ?? 0) <= head.sequence) actor.head = head;
+  }
+
+  /**
+   * Reads a head from the leader.
+   *
+   * @param signal Ends the wait: it rejects with the signal's reason.
+   * @throws {DamagedHistoryError} If the actor's latest commit cannot be read, or is behind what this store has seen.
+   */
+  async read(actorId: string, signal?: AbortSignal): Promise<Head> {
+    const { head, fault } = await this.latest(actorId, signal);
+    if (fault) throw fault;
+    return head;
+  }
+
+  /**
+   * Reads an actor's latest commit from the leader. Sequences tell an older head from the present one: versions may be
+   * equal, as after a `takeOver`.
+   *
+   * @param signal Ends the wait: it rejects with the signal's reason.
+   * @param seen A head that was seen before: what is read is not older.
+   * @throws {DamagedHistoryError} If it cannot be read.
+   */
+  async latest(actorId: string, signal?: AbortSignal, seen?: Head): Promise<Latest> {
+    const cached = this.cached(actorId);
+    const known = cached && cached.sequence >= (seen?.sequence ?? 0) ? cached : seen;
+    const log = this.#log.until(signal);
+    const { message, commit, head, isBehind } = await log.upToDate(
+      async () => {
+        const message = await log.lastOf(log.layout.subject(actorId));
+        if (!message) return await this.#withoutMessage(log, actorId, known, signal);
+        const commit = this.#read(message);
+        const head = headAfter(commit);
+        return { message, commit, head, isBehind: head.sequence < (known?.sequence ?? 0) };
+      },
+      ({ isBehind }) => isBehind,
+    );
+    if (known && isBehind) {
+      await log.assertSame();
+      return { message, commit, head, fault: lostHead(actorId, head, known) };
+    }
+    // What this store has saved while it read is newer than what it read.
+    const current = this.cached(actorId);
+    if (!current || current === cached || head.sequence >= current.sequence) this.set(actorId, head);
+    return { message, commit, head, fault: undefined };
+  }
+
+  /** All of the commit: a version is not believed whose events cannot be read. */
+  #read(message: StoredMessage): StoredCommit {
+    const commit = this.#records.read(message);
+    if (commit instanceof DamagedHistoryError) throw commit;
+    return commit;
+  }
+
+  /** The stream has nothing of the actor: it is new, or all of it has expired. */
+  async #withoutMessage(
+    log: EventLog,
+    actorId: string,
+    known: Head | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Found> {
+    const none = {
+      message: undefined,
+      commit: undefined,
+      head: NEW_HEAD,
+      isBehind: known !== undefined && known.sequence > 0,
+    };
+    // Another log has nothing of the actor either.
+    await log.info();
+    if (!log.expires) return none;
+    // Made after the miss: while the very first message is there, nothing has expired.
+    if (await log.at(1)) return none;
+    if (none.isBehind) {
+      // The commits that were seen have expired, or they are lost, or this leader never had them.
+      if (known!.sequence > await log.lastSequence()) return none;
+      if (known!.sequence >= await log.firstSequence()) return none;
+    }
+    const recorded = await this.#expired.find(actorId, signal);
+    const version = Math.max(recorded?.version ?? 0, known?.version ?? 0);
+    const fence = Math.max(recorded?.fence ?? 0, known?.fence ?? 0);
+    const head = { version, fence, sequence: 0, trail: Trail.EMPTY };
+    return { message: undefined, commit: undefined, head, isBehind: false };
+  }
+}
+
+/** The head that a commit leaves behind. */
+export function headAfter(header: CommitHeader): Head {
+  const { fence, sequence, trail = Trail.EMPTY } = header;
+  return new CommittedHead(versionAfter(header), fence, sequence, trail);
+}

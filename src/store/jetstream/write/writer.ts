@@ -1,0 +1,380 @@
+/**
+ * Writing commits: one message an actor, guarded by the sequence of the actor's last one, repeated until its outcome is
+ * known.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../../../event/types.ts";
+import { backoff, sleep } from "../../../sleep.ts";
+import type { Warn } from "../../../warning.ts";
+import type { Commit } from "../../commit.ts";
+import { FencedError, VersionConflictError } from "../../errors.ts";
+import { abortable } from "../../buffered_iteration.ts";
+import { countSettled } from "../../observation.ts";
+import type { PublishOutcome } from "../../../nats/jetstream/acknowledgement.ts";
+import { batchOf } from "../../../nats/jetstream/batch.ts";
+import type { CommitEncoder } from "../format/commit_encoder.ts";
+import { Deadlines } from "./deadlines.ts";
+import { NotConnectedError } from "../../../nats/errors.ts";
+import type { EventLog } from "../read/event_log.ts";
+import {
+  backendError,
+  failureOf,
+  FIRST_WAIT,
+  isConflict,
+  isMomentary,
+  LONGEST_WAIT,
+  type NotSent,
+} from "../failures.ts";
+import { type Head, type Heads, NEW_HEAD } from "./heads.ts";
+import type { KnownActors } from "./known_actors.ts";
+import { Lanes } from "./actor_queues.ts";
+import type { OutgoingMessage, Publisher } from "../../../nats/jetstream/publisher.ts";
+import type { Records } from "../format/record.ts";
+import { Semaphore } from "./semaphore.ts";
+import { findWrite } from "./write_search.ts";
+import { type Tried, Write, type WriteCondition, type WritePart } from "./write.ts";
+
+/** A server takes 50 open batches a stream; some of them are left to others. */
+const MAX_BATCHES_IN_FLIGHT = 16;
+
+/** How many writes to new actors ask the server together. */
+const MAX_CONFIRMED_AT_ONCE = 128;
+
+/** What a writer works with. */
+export interface WriterSetup {
+  /** The stream. */
+  readonly log: EventLog;
+  /** Reads messages. */
+  readonly records: Records;
+  /** Writes messages. */
+  readonly encoder: CommitEncoder;
+  /** The actors that are written to, and others. */
+  readonly actors: KnownActors;
+  /** Their heads. */
+  readonly heads: Heads;
+  /** Sends. */
+  readonly publisher: Publisher;
+  /** How long a commit may take, in milliseconds. */
+  readonly timeout: number;
+  /** Takes what an operator should know. */
+  readonly warn: Warn;
+}
+
+/** What an outcome of a try means for a write. */
+type Next = "answered" | "try at once" | "try later";
+
+/** Writes commits, one of an actor's at a time. */
+export class Writer {
+  readonly #setup: WriterSetup;
+  readonly #lanes: Lanes;
+  readonly #deadlines = new Deadlines();
+  readonly #batches = new Semaphore(MAX_BATCHES_IN_FLIGHT);
+  readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
+  #writes = 0;
+  /** Writes to new actors that ask the server next. */
+  #unconfirmed: Write[] = [];
+
+  constructor(setup: WriterSetup) {
+    this.#setup = setup;
+    this.#lanes = new Lanes(setup.actors);
+  }
+
+  /** Stores a commit whose events are encoded. */
+  write(commit: Commit, bodies: readonly string[]): Promise<readonly StoredEvent[]> {
+    const { log, timeout } = this.#setup;
+    const id = this.#idPrefix + (this.#writes++).toString(36);
+    const now = performance.now();
+    const write = new Write(id, commit, bodies, log.layout, now + timeout, this.#took);
+    if (commit.signal) write.listen();
+    if (this.#lanes.enter(write)) this.#begin(write, now);
+    else this.#deadlines.add(write);
+    return write.answer;
+  }
+
+  /** Ends the timer. */
+  close(): void {
+    this.#deadlines.close();
+  }
+
+  #begin(write: Write, now: number): void {
+    if (this.#sendAtOnce(write, now)) return;
+    if (this.#maySkipHeads(write, now)) this.#confirm(write);
+    else this.#persist(write, undefined);
+  }
+
+  /** Whether it can be numbered without reading heads: the server refuses it if an actor has a message. */
+  #maySkipHeads(write: Write, now: number): boolean {
+    const { log } = this.#setup;
+    return !write.isConfirmed && !log.isReplaced && write.expectsNewActors && log.nothingExpired(now);
+  }
+
+  /**
+   * Asks first whether the server counts messages of the actors: of one that it cannot read it says that there is none,
+   * and would take a second beginning of a history. All writes of this turn ask together.
+   */
+  #confirm(write: Write): void {
+    this.#deadlines.add(write);
+    this.#unconfirmed.push(write);
+    if (this.#unconfirmed.length === 1) queueMicrotask(() => void this.#confirmAll());
+    else if (this.#unconfirmed.length >= MAX_CONFIRMED_AT_ONCE) void this.#confirmAll();
+  }
+
+  async #confirmAll(): Promise<void> {
+    const writes = this.#unconfirmed;
+    if (writes.length === 0) return;
+    this.#unconfirmed = [];
+    const subjects: string[] = [];
+    for (const write of writes) subjects.push(...write.newSubjects);
+    let isNone = false;
+    try {
+      isNone = await this.#setup.log.countsNone(subjects);
+    } catch {
+      // Each of them reads its heads, and waits for the server as long as it may.
+    }
+    const now = performance.now();
+    for (const write of writes) {
+      if (write.isOver(now)) {
+        write.expire();
+        this.#leave(write);
+        continue;
+      }
+      write.isConfirmed = isNone;
+      if (!isNone || !this.#sendAtOnce(write, now)) this.#persist(write, undefined);
+    }
+  }
+
+  /**
+   * Sends a write in the turn in which it comes, if nothing is in its way. What most writes need is no more than that
+   * and the acknowledgement: they cost a single promise, that of the answer.
+   */
+  #sendAtOnce(write: Write, now: number): boolean {
+    const { log, publisher, encoder } = this.#setup;
+    if (write.messageCount > 1 || write.commit.signal || log.isReplaced || !this.#numberAtOnce(write, now)) {
+      return false;
+    }
+    write.seen = log.highest;
+    let messages: readonly OutgoingMessage[];
+    try {
+      messages = write.messages(encoder, log.layout);
+    } catch (error) {
+      this.#took(write, { status: "not taken", error });
+      return true;
+    }
+    if (!publisher.submit(messages, write)) this.#deadlines.add(write);
+    return true;
+  }
+
+  /** Takes what became of a write that was sent at once. */
+  readonly #took = (write: Write, tried: Tried): void => {
+    if (tried.status === "stored" && tried.sequence > write.seen) {
+      this.#succeed(write, tried.sequence);
+      this.#leave(write);
+    } else this.#persist(write, tried);
+  };
+
+  #leave(write: Write): void {
+    this.#deadlines.delete(write);
+    const ready = this.#lanes.leave(write);
+    if (ready.length > 0) this.#beginThose(ready);
+  }
+
+  /** Begins writes whose turn has come, or those behind them if it came too late. */
+  #beginThose(ready: readonly Write[]): void {
+    const now = performance.now();
+    const queue = [...ready];
+    for (let write = queue.shift(); write; write = queue.shift()) {
+      if (!write.isOver(now)) this.#begin(write, now);
+      else {
+        write.expire();
+        this.#deadlines.delete(write);
+        queue.push(...this.#lanes.leave(write));
+      }
+    }
+  }
+
+  #persist(write: Write, tried: Tried | undefined): void {
+    this.#deadlines.add(write);
+    void this.#store(write, tried).then(() => this.#leave(write));
+  }
+
+  /**
+   * Stores a write and answers it; never rejects. It goes on for as long as the write is not answered.
+   *
+   * @param tried What became of it, if it was sent at once.
+   */
+  async #store(write: Write, tried: Tried | undefined): Promise<void> {
+    const { log } = this.#setup;
+    try {
+      if (!tried && log.isReplaced) await abortable(log.assertSame(), write.ending);
+      const fresh = new Map<string, Head>();
+      let next = tried && this.#sentOrThrow(tried);
+      for (let attempt = 1; !write.isAnswered; attempt++) {
+        const outcome = next ?? await this.#try(write, fresh);
+        next = undefined;
+        const step = await this.#settle(write, outcome, fresh);
+        if (step === "answered") return;
+        if (write.isOver(performance.now())) return write.expire();
+        if (step === "try at once") continue;
+        await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), write.ending);
+      }
+    } catch (error) {
+      if (write.isAnswered) return;
+      if (write.doubt === undefined) write.fail(backendError("append", error));
+      else write.giveUp(error);
+    }
+  }
+
+  /** Numbers a write, and sends it. */
+  async #try(write: Write, fresh: Map<string, Head>): Promise<PublishOutcome | NotSent> {
+    if (write.doubt === undefined && !this.#numberAtOnce(write, performance.now())) {
+      await abortable(this.#number(write, fresh), write.ending);
+    }
+    write.seen = this.#setup.log.highest;
+    return await this.#trySend(write);
+  }
+
+  /** Takes the outcome of a try. */
+  async #settle(
+    write: Write,
+    outcome: PublishOutcome | NotSent,
+    fresh: Map<string, Head>,
+  ): Promise<Next> {
+    const isUncertain = write.doubt !== undefined;
+    if (outcome.status === "stored") {
+      if (isUncertain) countSettled("jetstream", 1);
+      if (outcome.sequence <= write.seen) await this.#explainOrder(outcome.sequence, write.seen);
+      this.#succeed(write, outcome.sequence - write.messageCount + 1);
+      return "answered";
+    }
+    const failure = write.hindrance = failureOf(write.subject, outcome);
+    if (outcome.status === "unknown") {
+      if (outcome.cause !== "no responders") write.doubt = failure;
+      await abortable(this.#setup.log.assertNotReplaced(), write.ending);
+    } else if (outcome.status === "refused" && isConflict(outcome.code)) {
+      const found = await abortable(findWrite(this.#setup, write, fresh), write.ending);
+      if (found === "nothing") return "try later";
+      if (isUncertain) countSettled("jetstream", 1);
+      write.doubt = undefined;
+      if (found === "another") return "try at once";
+      this.#succeed(write, found.own);
+      return "answered";
+    } else if (outcome.status === "refused" && !isUncertain && !isMomentary(outcome.code)) {
+      write.fail(backendError("append", failure));
+      return "answered";
+    }
+    return "try later";
+  }
+
+  /** Numbers a write against the heads in mind, where they are there and it fits them: most do, without a promise. */
+  #numberAtOnce(write: Write, now: number): boolean {
+    let known = true;
+    for (const { actor } of write.parts) known &&= actor!.head !== undefined && actor!.head.sequence > 0;
+    for (const { actorId } of write.conditions) {
+      known &&= (this.#setup.heads.cached(actorId)?.sequence ?? 0) > 0;
+    }
+    // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
+    if (!known && !(write.isConfirmed && write.expectsNewActors && this.#setup.log.nothingExpired(now))) {
+      return false;
+    }
+    try {
+      write.number(headInMind, this.#conditionHeadInMind);
+      return true;
+    } catch {
+      return false; // it is told from fresh heads
+    }
+  }
+
+  readonly #conditionHeadInMind = (actorId: string): Head => this.#setup.heads.cached(actorId) ?? NEW_HEAD;
+
+  /** Numbers a write. A refusal counts only against heads that were read for it. */
+  async #number(write: Write, fresh: Map<string, Head>): Promise<void> {
+    const { heads } = this.#setup;
+    const actorIds = [...write.parts.map(({ part }) => part.actorId), ...write.conditions.map(actorIdOf)];
+    const read = async (actorIds: readonly string[]): Promise<void> => {
+      // All of them end before one fails: nothing goes on behind the answer.
+      const reads = await Promise.allSettled(actorIds.map(async (actorId) => {
+        fresh.set(actorId, await heads.read(actorId, write.ending));
+      }));
+      for (const read of reads) if (read.status === "rejected") throw read.reason;
+    };
+    const headOf = (actorId: string): Head | undefined => {
+      const head = heads.cached(actorId);
+      return head !== undefined && head.sequence > 0 ? head : fresh.get(actorId);
+    };
+    const cold = actorIds.filter((actorId) => !headOf(actorId));
+    if (cold.length > 0) await read(cold);
+    for (;;) {
+      try {
+        return write.number(({ part }) => headOf(part.actorId)!, (actorId) => headOf(actorId)!);
+      } catch (error) {
+        const refused = error instanceof VersionConflictError || error instanceof FencedError;
+        const stale = actorIds.filter((actorId) => !fresh.has(actorId));
+        if (!refused || stale.length === 0) throw error;
+        await read(stale);
+      }
+    }
+  }
+
+  /** Sends a write; a connection that is down may come back. */
+  async #trySend(write: Write): Promise<PublishOutcome | NotSent> {
+    const messages = write.messages(this.#setup.encoder, this.#setup.log.layout);
+    if (messages.length === 1) return this.#sentOrThrow(await this.#publish(write, messages));
+    using _turn = await this.#batches.acquire(write.ending);
+    return this.#sentOrThrow(await this.#publish(write, batchOf(messages)));
+  }
+
+  #publish(write: Write, messages: readonly OutgoingMessage[]): Promise<Tried> {
+    if (write.isOver(performance.now())) write.expire();
+    return new Promise((resolve) => {
+      this.#setup.publisher.submit(messages, {
+        isOver: (now) => write.isOver(now),
+        onSent: () => write.onSent(),
+        onOutcome: (outcome) => {
+          write.isUnderWay = false;
+          resolve(outcome);
+        },
+        onNotSent: (error) => resolve({ status: "not taken", error }),
+      }, { signal: write.ending });
+    });
+  }
+
+  /** What became of a try; throws where there is no use in another one. */
+  #sentOrThrow(tried: Tried): PublishOutcome | NotSent {
+    if (tried.status !== "not taken") return tried;
+    const { error } = tried;
+    if (!(error instanceof NotConnectedError) || this.#setup.log.isClosed) throw error;
+    return { status: "not sent", error };
+  }
+
+  /** Sequences only rise: a stream that was created anew begins with 1 again, and so does one that lost its end. */
+  async #explainOrder(sequence: number, seen: number): Promise<void> {
+    const { log, warn } = this.#setup;
+    await log.assertSame();
+    warn({
+      code: "log-tail-lost",
+      message:
+        `a commit was stored at sequence ${sequence} of stream "${log.layout.stream}", which had reached ${seen}: ` +
+        "its end is lost. Run verify(), and restore from a backup",
+    });
+  }
+
+  /** Answers a write that is stored, and keeps the heads that it leaves behind. */
+  #succeed(write: Write, firstSequence: number): void {
+    const { heads, records } = this.#setup;
+    for (let index = 0; index < write.parts.length; index++) {
+      const part = write.parts[index]!;
+      heads.advance(part.actor!, write.headAfter(part, firstSequence + index));
+    }
+    write.succeed(firstSequence, records);
+  }
+}
+
+function actorIdOf({ actorId }: WriteCondition): string {
+  return actorId;
+}
+
+function headInMind({ actor }: WritePart): Head {
+  return actor!.head ?? NEW_HEAD;
+}

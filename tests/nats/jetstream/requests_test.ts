@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { encodeHeaders } from "../../../src/nats/headers.ts";
+import { AcknowledgementReader } from "../../../src/nats/jetstream/acknowledgement.ts";
+import { Publisher } from "../../../src/nats/jetstream/publisher.ts";
+import {
+  JetStreamApiError,
+  JetStreamRequests,
+  NoAnswerError,
+  StreamNotFoundError,
+} from "../../../src/nats/jetstream/requests.ts";
+import type { StoredMessage } from "../../../src/nats/jetstream/stored_message.ts";
+import { startNatsServer } from "../../support/nats_server.ts";
+import { startProxy } from "../../support/proxy.ts";
+import { bytes, type Client, client, STREAM, text, until } from "../../store/jetstream/support.ts";
+
+/** Fills `S` with `count` messages, over ten subjects in turn. */
+async function fill(c: Client, count: number): Promise<void> {
+  await c.requests.createStream(STREAM);
+  const publisher = new Publisher(c.state, new AcknowledgementReader("S", undefined));
+  const headers = encodeHeaders([["Aether-Test", "h\u00e9"]]);
+  await Promise.all(
+    Array.from(
+      { length: count },
+      (_, i) => publisher.publish({ subject: `s.${i % 10}`, data: bytes(`data ${i + 1}`), headers }),
+    ),
+  );
+  publisher.close();
+}
+
+function summary(message: StoredMessage | undefined): unknown {
+  return message &&
+    [
+      message.subject,
+      message.sequence,
+      text(message.data),
+      message.header("Aether-Test"),
+      message.header("None"),
+    ];
+}
+
+Deno.test("getMessage() reads from the leader by sequence, last of a subject, and next of a filter", async () => {
+  await using server = await startNatsServer();
+  await using c = await client(server.url);
+  await fill(c, 30);
+  const fifth = ["s.4", 5, "data 5", "h\u00e9", undefined];
+  const message = await c.requests.getMessage("S", { seq: 5 });
+  assert.deepEqual(summary(message), fifth);
+  assert.match(message?.time ?? "", /^20\d\d-\d\d-\d\dT.*Z$/);
+  assert.equal((await c.requests.getMessage("S", { last_by_subj: "s.4" }))?.sequence, 25);
+  assert.equal((await c.requests.getMessage("S", { next_by_subj: "s.4", seq: 6 }))?.sequence, 15);
+  assert.equal((await c.requests.getMessage("S", { next_by_subj: "s.>" }))?.sequence, 1);
+  assert.equal(await c.requests.getMessage("S", { seq: 31 }), undefined);
+  assert.equal(await c.requests.getMessage("S", { last_by_subj: "s.none" }), undefined);
+  assert.equal(await c.requests.getMessage("S", { next_by_subj: "s.4", seq: 26 }), undefined);
+  await assert.rejects(c.requests.getMessage("NONE", { seq: 1 }), StreamNotFoundError);
+});
+
+Deno.test("getDirect() reads by sequence, in the order asked for, more than may be in flight at once", async () => {
+  await using server = await startNatsServer();
+  await using c = await client(server.url);
+  await fill(c, 100);
+  const requests = new JetStreamRequests(c.state, { maxDirectReads: 7 });
+  const wanted = Array.from({ length: 100 }, (_, i) => 100 - i);
+  for (const reader of [requests, c.requests]) {
+    const messages = await reader.getDirect("S", [...wanted, 101, 5]);
+    assert.deepEqual(messages.slice(0, 100).map((message) => message?.sequence), wanted);
+    assert.equal(messages[100], undefined);
+    assert.deepEqual(summary(messages[101]), ["s.4", 5, "data 5", "h\u00e9", undefined]);
+    assert.match(messages[101]?.time ?? "", /^20\d\d-\d\d-\d\dT.*Z$/);
+    assert.deepEqual(await reader.getDirect("S", []), []);
+  }
+  requests.close();
+});
+
+Deno.test("Streams and consumers can be created, described, changed, and refused", async () => {
+  await using server = await startNatsServer();
+  await using c = await client(server.url);
+  await c.requests.createStream(STREAM);
+  const again = await c.requests.createStream(STREAM);
+  const info = await c.requests.streamInfo("S");
+  assert.equal(info.created, again.created);
+  assert.equal(info.config["deny_purge"], true);
+  await assert.rejects(c.requests.createStream({ ...STREAM, subjects: ["other.>"] }), (error) => {
+    assert(error instanceof JetStreamApiError);
+    assert.equal(error.code, 10058);
+    assert.match(error.message, /already in use/);
+    return true;
+  });
+  const updated = await c.requests.updateStream({ ...info.config, max_age: 3_600_000_000_000 });
+  assert.equal(updated.config["max_age"], 3_600_000_000_000);
+  await assert.rejects(c.requests.updateStream({ ...info.config, deny_purge: false }), JetStreamApiError);
+  await c.requests.createConsumer("S", { name: "C", ack_policy: "none", filter_subject: "s.1" });
+  await c.requests.deleteConsumer("S", "C");
+  await c.requests.deleteConsumer("S", "C");
+  const calls = [
+    () => c.requests.streamInfo("NONE"),
+    () => c.requests.createConsumer("NONE", { name: "C", ack_policy: "none" }),
+    () => c.requests.deleteConsumer("NONE", "C"),
+  ];
+  for (const call of calls) await assert.rejects(call, StreamNotFoundError);
+});
+
+Deno.test("Requests: a server without JetStream, a silent and a lost one are told apart", async () => {
+  await using plain = await startNatsServer();
+  await using proxy = startProxy(plain.url);
+  await using c = await client(proxy.url, 200);
+  const why = (expected: string) => (error: unknown): boolean => {
+    assert(error instanceof NoAnswerError);
+    assert.equal(error.why, expected);
+    return true;
+  };
+  const elsewhere = new JetStreamRequests(c.state, { apiPrefix: "$JS.nowhere.API" });
+  await assert.rejects(elsewhere.streamInfo("S"), why("no responders"));
+  elsewhere.close();
+  proxy.stall();
+  await assert.rejects(c.requests.streamInfo("S"), why("timeout"));
+  const pending = assert.rejects(c.requests.getDirect("S", [1]), why("disconnected"));
+  await proxy.cut();
+  await pending;
+  await until(() => !c.state.isConnected);
+  await assert.rejects(c.requests.streamInfo("S"), why("disconnected"));
+  proxy.resume();
+  await until(() => c.state.isConnected);
+  await assert.rejects(c.requests.streamInfo("S"), StreamNotFoundError);
+});
+
+Deno.test("Requests: what the server denies is told at once", async () => {
+  const permissions = { publish: { allow: ["$JS.API.STREAM.CREATE.>"] }, subscribe: { allow: ["_INBOX.>"] } };
+  await using server = await startNatsServer({
+    config: { authorization: { users: [{ user: "u", password: "p", permissions }] } },
+  });
+  await using c = await client(server.url.replace("://", "://u:p@"), 60_000);
+  await c.requests.createStream(STREAM);
+  await assert.rejects(c.requests.streamInfo("S"), (error) => {
+    assert(error instanceof NoAnswerError);
+    assert.equal(error.why, "denied");
+    assert.match(error.message, /STREAM\.INFO\.S/);
+    return true;
+  });
+});
+
+Deno.test("Requests: a denied inbox is told, instead of a timeout", async () => {
+  const permissions = { publish: ">", subscribe: { allow: ["_INBOX_mine.>"] } };
+  await using server = await startNatsServer({
+    config: { authorization: { users: [{ user: "u", password: "p", permissions }] } },
+  });
+  await using c = await client(server.url.replace("://", "://u:p@"), 60_000);
+  for (let i = 0; i < 2; i++) {
+    await assert.rejects(c.requests.createStream(STREAM), (error) => {
+      assert(error instanceof NoAnswerError);
+      assert.equal(error.why, "denied");
+      return true;
+    });
+  }
+});
