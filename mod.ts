@@ -107,13 +107,13 @@ export {
   NoAnswerError,
   NotConnectedError,
   PayloadTooLargeError,
+  PreservationEndedError,
+  type PreservationReport,
   type Retention,
   ServerTooOldError,
   type StreamDifference,
   StreamMismatchError,
   StreamNotFoundError,
-  SweepEndedError,
-  type SweepReport,
 } from "./src/store/jetstream/mod.ts";
 
 // What they have in common: the contract, and what its methods take and give.

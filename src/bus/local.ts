@@ -14,7 +14,7 @@ import { BusClosedError } from "./errors.ts";
 import { compilePattern } from "./namespaces.ts";
 import { readSubscribe } from "./options.ts";
 import { observePublication } from "./observation.ts";
-import { type Delivery, prepareEvent } from "./publication.ts";
+import { type Delivery, draftPublication } from "./publication.ts";
 import { BufferedSubscription } from "./subscription.ts";
 import type {
   BusSubscribeOptions,
@@ -78,7 +78,7 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
     try {
       const name = validateUserNamespace(namespace);
       if (this.#closed) throw new BusClosedError();
-      this.#publish(name, prepareEvent(event));
+      this.#publish(name, draftPublication(event));
       return Promise.resolve();
     } catch (error) {
       return Promise.reject(error);

@@ -32,7 +32,7 @@ import {
   traceparentOf,
 } from "./nats_message.ts";
 import { observePublication } from "./observation.ts";
-import { type Delivery, prepareEvent } from "./publication.ts";
+import { type Delivery, draftPublication } from "./publication.ts";
 import { readSubscribe } from "./options.ts";
 import { BufferedSubscription } from "./subscription.ts";
 import type {
@@ -186,7 +186,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   /** Publishes an event: hands it to the connection. */
   publish(namespace: string, event: EventInput<E>): Promise<void> {
     try {
-      this.#publish(validateUserNamespace(namespace), prepareEvent(event));
+      this.#publish(validateUserNamespace(namespace), draftPublication(event));
       return Promise.resolve();
     } catch (error) {
       return Promise.reject(error);

@@ -40,7 +40,7 @@ export interface Delivery {
  *
  * @throws {InvalidEventError | EventTooLargeError} If it cannot be published as it is.
  */
-export function prepareEvent(input: unknown): Event {
+export function draftPublication(input: unknown): Event {
   const { event: drafted, givenVersion, most } = draftEvent(input, undefined, drafting);
   const { id, eventType, actorId, data, timestamp, metadata } = drafted;
   const version = givenVersion!;

@@ -23,7 +23,7 @@ export interface PatienceOptions {
 }
 
 /** Repeats what fails momentarily. */
-export async function withPatience<T>(
+export async function retryWhile<T>(
   { patience, isMomentary, signal }: PatienceOptions,
   run: () => Promise<T>,
 ): Promise<T> {

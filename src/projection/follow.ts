@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import { BackendError } from "../store/errors.ts";
-import { itemsAtHand } from "../store/buffered_iteration.ts";
+import { takeBuffered } from "../store/buffered_iteration.ts";
 import type { EventStore } from "../store/types.ts";
 import { handleAll, placeOf } from "./log.ts";
 import type { CompiledProjection } from "./projection.ts";
@@ -45,7 +45,7 @@ async function subscribe<Tx>(
   const after = placeOf(projection, worker);
   await using subscription = store.subscribe({ ...filter, after });
   const events = subscription[Symbol.asyncIterator]();
-  const take = itemsAtHand(events);
+  const take = takeBuffered(events);
   let leftOut: string | undefined;
   let next = watch(events.next());
   for (;;) {

@@ -5,7 +5,7 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
-import { itemsAtHand } from "../store/buffered_iteration.ts";
+import { takeBuffered } from "../store/buffered_iteration.ts";
 import type { EventStore, LogStart } from "../store/types.ts";
 import type { CompiledProjection } from "./projection.ts";
 import type { Guard } from "./progress.ts";
@@ -59,7 +59,7 @@ async function readOn<Tx>(
 ): Promise<boolean> {
   const events = store.readAll({ ...projection.filter, after: placeOf(projection, worker) })
     [Symbol.asyncIterator]();
-  const take = itemsAtHand(events);
+  const take = takeBuffered(events);
   try {
     for (;;) {
       const result = await events.next();

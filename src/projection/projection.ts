@@ -10,7 +10,7 @@ import type { Event, EventFilter, EventOf, NewEvent, StoredEvent } from "../even
 import { InvalidArgumentError } from "../errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";
-import type { LogStart } from "../store/calls.ts";
+import type { LogStart } from "../store/method_options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { CommandReaction } from "./command.ts";
 

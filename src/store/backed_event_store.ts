@@ -35,8 +35,8 @@ import {
   readLogRead,
   readSave,
   readVerification,
-} from "./arguments.ts";
-import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./drafts.ts";
+} from "./check_options.ts";
+import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./draft_events.ts";
 import { abortable, flatten, type FlattenOptions, passing, type Restore } from "./buffered_iteration.ts";
 import {
   checkCondition,
@@ -56,7 +56,7 @@ import {
   observeTaking,
   type SaveOperation,
 } from "./observation.ts";
-import type { StoreSetup } from "./options.ts";
+import type { StoreSetup } from "./store_options.ts";
 import { verifyFor } from "./verification.ts";
 import { explainConflict } from "./idempotent_append.ts";
 import { eventsOf, offerRawLog } from "./raw_log.ts";

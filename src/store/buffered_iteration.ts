@@ -8,27 +8,27 @@ import { AetherError } from "../errors.ts";
 import { registerClass } from "../copies.ts";
 
 /** Where an iterator keeps what hands out its items without a promise. */
-const AT_HAND: unique symbol = Symbol.for("@flowmade-one/aether/available-items/1");
+const BUFFERED: unique symbol = Symbol.for("@flowmade-one/aether/available-items/1");
 
 /** An iterator whose next items may be at hand. */
-interface WithItemsAtHand<T> {
-  readonly [AT_HAND]?: () => T | undefined;
+interface BufferedIterator<T> {
+  readonly [BUFFERED]?: () => T | undefined;
 }
 
 /**
  * What hands out the next item of an iterator where it is at hand, and `undefined` where it must be waited for with
  * `next()`: a promise an item costs more than handling it. An iterator that is not ours never has any at hand.
  */
-export function itemsAtHand<T>(iterator: AsyncIterator<T>): () => T | undefined {
-  return (iterator as WithItemsAtHand<T>)[AT_HAND] ?? ((): undefined => undefined);
+export function takeBuffered<T>(iterator: AsyncIterator<T>): () => T | undefined {
+  return (iterator as BufferedIterator<T>)[BUFFERED] ?? ((): undefined => undefined);
 }
 
-/** Gives an iterator what {@linkcode itemsAtHand} finds. */
-export function withItemsAtHand<I extends AsyncIterator<unknown>, T>(
+/** Gives an iterator what {@linkcode takeBuffered} finds. */
+export function withBuffered<I extends AsyncIterator<unknown>, T>(
   iterator: I,
   take: () => T | undefined,
 ): I {
-  return Object.defineProperty(iterator, AT_HAND, { value: take });
+  return Object.defineProperty(iterator, BUFFERED, { value: take });
 }
 
 /** Carries what a caller's callback has thrown through a backend that gives its own errors a type. */
@@ -138,12 +138,12 @@ export function flatten<T>(
   };
 
   let advancing: Promise<unknown> | undefined;
-  const isAtHand = (): boolean => next < batch.length && left > 0 && !restoring && !signal?.aborted;
+  const isBuffered = (): boolean => next < batch.length && left > 0 && !restoring && !signal?.aborted;
   const iterator: AsyncIterableIterator<T> = {
     next(): Promise<IteratorResult<T, undefined>> {
       // Calls that are not awaited one by one take their turns, as they would with a generator.
       if (advancing) return advancing.then(() => this.next(), () => this.next());
-      if (isAtHand()) return Promise.resolve({ done: false, value: take() });
+      if (isBuffered()) return Promise.resolve({ done: false, value: take() });
       const result = advance();
       const settled = (): void => void (advancing = undefined);
       advancing = result.then(settled, settled);
@@ -156,7 +156,7 @@ export function flatten<T>(
       return this;
     },
   };
-  return withItemsAtHand(iterator, () => !advancing && isAtHand() ? take() : undefined);
+  return withBuffered(iterator, () => !advancing && isBuffered() ? take() : undefined);
 }
 
 function isList<T>(value: Restored<T>): value is readonly T[] {

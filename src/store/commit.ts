@@ -16,7 +16,7 @@ import type { CommitCondition, ExpectedVersion, StoreLimits } from "./types.ts";
 /** No conditions. */
 export const NO_CONDITIONS: readonly CommitCondition[] = Object.freeze([]);
 
-/** One actor's share of a commit. */
+/** One actor's part of a commit. */
 export class CommitPart {
   /** The actor. */
   readonly actorId: string;

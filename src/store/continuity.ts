@@ -9,8 +9,8 @@ import type { StoredEvent } from "../event/types.ts";
 import { DamagedHistoryError } from "./errors.ts";
 import { RecentMap } from "./recent_map.ts";
 
-/** One actor's share of a commit, as it was read back. */
-export interface CommitRecord {
+/** One actor's part of a commit, as it was read back. */
+export interface StoredPart {
   /** The commit's random id. */
   readonly commitId: string;
   /** The actor. */
@@ -24,7 +24,7 @@ export interface CommitRecord {
 }
 
 /** The version of an actor after a commit. */
-export function lastVersion(record: CommitRecord): number {
+export function lastVersion(record: StoredPart): number {
   const { events } = record;
   return events.length > 0 ? events[events.length - 1]!.version : record.previousVersion;
 }
@@ -70,7 +70,7 @@ export function lostTail(actorId: string, reached: number, known: number): Damag
 }
 
 /** The fault of a commit that does not follow a version. */
-export function follows(record: CommitRecord, version: number): DamagedHistoryError | undefined {
+export function follows(record: StoredPart, version: number): DamagedHistoryError | undefined {
   const { actorId, previousVersion, events } = record;
   const position = events[0]?.position;
   if (previousVersion === version) return undefined;
@@ -86,14 +86,14 @@ export function follows(record: CommitRecord, version: number): DamagedHistoryEr
 const MAX_TRACKED = 100_000;
 
 /** How far a read has come in the chain of an actor. */
-export interface ChainLink {
+export interface KnownVersion {
   /** The actor's version. */
   version: number;
 }
 
 /** Keeps the link of one actor, for one read of the log. */
-export interface LinkKeeper {
-  link: ChainLink | undefined;
+export interface KnownVersionHolder {
+  link: KnownVersion | undefined;
 }
 
 /**
@@ -101,8 +101,8 @@ export interface LinkKeeper {
  *
  * @typeParam R The records that are read.
  */
-export class LogChains<R extends CommitRecord> {
-  readonly #versions = new RecentMap<ChainLink>(MAX_TRACKED);
+export class VersionContinuity<R extends StoredPart> {
+  readonly #versions = new RecentMap<KnownVersion>(MAX_TRACKED);
   readonly #isBefore: ((record: R) => boolean) | undefined;
 
   /**
@@ -119,7 +119,7 @@ export class LogChains<R extends CommitRecord> {
    *
    * @param keeper Where the actor's link is kept, so that it need not be looked up: of this read and this actor alone.
    */
-  accept(record: R, keeper?: LinkKeeper): DamagedHistoryError | "forgotten" | undefined {
+  accept(record: R, keeper?: KnownVersionHolder): DamagedHistoryError | "forgotten" | undefined {
     let known = keeper?.link ?? this.#versions.get(record.actorId);
     let found: DamagedHistoryError | "forgotten" | undefined;
     if (known) {
@@ -149,7 +149,7 @@ export class LogChains<R extends CommitRecord> {
  *
  * @param isFirst Whether the whole beginning of the history is missing.
  */
-export function missingPredecessor(record: CommitRecord, isFirst = false): DamagedHistoryError {
+export function missingPredecessor(record: StoredPart, isFirst = false): DamagedHistoryError {
   const { actorId, previousVersion, events } = record;
   return missingVersions(actorId, isFirst ? 1 : previousVersion, previousVersion, events[0]?.position);
 }

@@ -12,7 +12,7 @@ import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkMetadata, isVersion } from "../event/draft.ts";
 import { describe } from "../text.ts";
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
-import { checkDecision, checkView, readSave } from "./arguments.ts";
+import { checkDecision, checkView, readSave } from "./check_options.ts";
 import type { Decider, View } from "./decider.ts";
 import { VersionConflictError } from "./errors.ts";
 import { checkCommandId, COMMAND_HISTORY, CommandSearch, withCommandId } from "./command_id.ts";

@@ -9,7 +9,7 @@ import type { Event, EventInput, NewEvent, StoredEvent } from "../event/types.ts
 import { checkKnown, readOptions } from "../options.ts";
 import { type Warn, warner } from "../warning.ts";
 import { describe } from "../text.ts";
-import { checkActorId, checkDecision, checkView, isArray } from "./arguments.ts";
+import { checkActorId, checkDecision, checkView, isArray } from "./check_options.ts";
 import { CommandSearch, withCommandId } from "./command_id.ts";
 import { checkCondition } from "./commit.ts";
 import type { View } from "./decider.ts";

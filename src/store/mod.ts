@@ -27,7 +27,7 @@ export type {
   VerificationReport,
   VerifyOptions,
 } from "./types.ts";
-export type { EventStoreOptions } from "./options.ts";
+export type { EventStoreOptions } from "./store_options.ts";
 export type { AnnouncementCounts } from "./announcer.ts";
 export type { Snapshot, SnapshotInput } from "./snapshot.ts";
 export {

@@ -12,7 +12,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
-import { checkView } from "./arguments.ts";
+import { checkView } from "./check_options.ts";
 import type { View } from "./decider.ts";
 import { DamagedHistoryError, HistoryTruncatedError } from "./errors.ts";
 import type { Snapshot } from "./snapshot.ts";

@@ -6,7 +6,7 @@
 
 import { InvalidArgumentError } from "../errors.ts";
 import type { LogBatch, LogFollow } from "./backend.ts";
-import { flatten, itemsAtHand, type Restore, withItemsAtHand } from "./buffered_iteration.ts";
+import { flatten, type Restore, takeBuffered, withBuffered } from "./buffered_iteration.ts";
 import type { LogSubscription } from "./types.ts";
 
 /** What a subscription needs. */
@@ -129,7 +129,7 @@ export class FollowingSubscription<T> implements LogSubscription<T> {
     this.#iterated = true;
     const { signal, restore } = this.#options;
     const items = flatten(this.#deliver(), { signal, restore });
-    const take = itemsAtHand(items);
+    const take = takeBuffered(items);
     const iterator: AsyncIterator<T> = {
       next: async (): Promise<IteratorResult<T, undefined>> => {
         if (this.#ended) return { done: true, value: undefined };
@@ -146,7 +146,7 @@ export class FollowingSubscription<T> implements LogSubscription<T> {
         return { done: true, value: undefined };
       },
     };
-    return withItemsAtHand(iterator, () => {
+    return withBuffered(iterator, () => {
       this.#noteProgress();
       const item = this.#ended ? undefined : take();
       if (item !== undefined) this.#position = this.#options.positionOf(item) ?? this.#position;

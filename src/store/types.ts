@@ -18,10 +18,10 @@ import type {
   SubscribeOptions,
   VerificationReport,
   VerifyOptions,
-} from "./calls.ts";
+} from "./method_options.ts";
 import type { Snapshot, SnapshotInput } from "./snapshot.ts";
 
-export type * from "./calls.ts";
+export type * from "./method_options.ts";
 
 /**
  * A subscription to a store's global log.

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { EventStoreOptions } from "../store/options.ts";
+import type { EventStoreOptions } from "../store/store_options.ts";
 import type { BackendUnderTest, Capability, EventStoreHarness, StoreUnderTest } from "./harness.ts";
 
 /** How thorough and how patient a case is; every default filled in. */

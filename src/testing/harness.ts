@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { EventStoreOptions } from "../store/options.ts";
+import type { EventStoreOptions } from "../store/store_options.ts";
 import type { EventStore, SnapshotStore } from "../store/types.ts";
 
 /** A store under test. Snapshots are tested where it has both of their methods. */

@@ -20,7 +20,7 @@ import { BackedEventStore } from "../../src/store/backed_event_store.ts";
 import type { KvBackend } from "../../src/store/deno_kv/backend.ts";
 import { openKvBackend } from "../../src/store/deno_kv/open.ts";
 import { logOf, MemoryBackend } from "../../src/store/memory/backend.ts";
-import { setUpStore, type StoreSetup } from "../../src/store/options.ts";
+import { setUpStore, type StoreSetup } from "../../src/store/store_options.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { type Group, type GroupOptions, rate, type Row } from "./harness.ts";
 

@@ -66,7 +66,7 @@ Deno.test("domain reaches events, snapshots, records of expired actors, checkpoi
     await store.append("a", [{ eventType: "T", data: 1 }], { expectedVersion: 0 });
     await store.saveSnapshot({ actorId: "a", kind: "k", schemaVersion: 1, version: 1, state: { n: 1 } });
     assert.deepEqual((await store.getLatestSnapshot("a", "k"))?.state, { n: 1 });
-    await store.sweep();
+    await store.preserveExpiringActors();
     await using checkpoints = await JetStreamCheckpoints.open(leaf.url, { domain });
     let handled = 0;
     await projectOnce(store, { name: "p", checkpoints, handle: () => void handled++ });

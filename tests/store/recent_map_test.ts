@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LogChains } from "../../src/store/continuity.ts";
+import { VersionContinuity } from "../../src/store/continuity.ts";
 import { RecentMap } from "../../src/store/recent_map.ts";
 import type { StoredEvent } from "../../src/event/types.ts";
 
@@ -28,12 +28,12 @@ const commit = (actorId: string, version: number, isBefore = false) => ({
 });
 
 Deno.test("LogChains misses a commit that a read has not had, from the start, behind a position, and unless it has forgotten", () => {
-  const whole = new LogChains(undefined);
+  const whole = new VersionContinuity(undefined);
   assert.equal(whole.accept(commit("a", 1)), undefined);
   assert.equal(whole.accept(commit("a", 2)), undefined);
   assert.match(String(whole.accept(commit("a", 4))), /version 3 is missing/);
   assert.match(String(whole.accept(commit("b", 3))), /versions 1 to 2 are missing/);
-  const resumed = new LogChains<ReturnType<typeof commit>>(({ isBefore }) => isBefore);
+  const resumed = new VersionContinuity<ReturnType<typeof commit>>(({ isBefore }) => isBefore);
   assert.equal(resumed.accept(commit("a", 3, true)), undefined);
   assert.match(String(resumed.accept(commit("b", 3))), /version 2 is missing/);
   assert.equal(resumed.accept(commit("c", 1)), undefined);

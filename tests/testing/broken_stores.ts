@@ -11,7 +11,7 @@ import { type Commit, NEW_ACTOR, numberPart } from "../../src/store/commit.ts";
 import { VersionConflictError } from "../../src/store/errors.ts";
 import { logOf as logOfStorage, MemoryBackend, type MemoryLog } from "../../src/store/memory/backend.ts";
 import { InMemoryEventStore, InMemoryStorage } from "../../src/store/memory/mod.ts";
-import { type EventStoreOptions, setUpStore } from "../../src/store/options.ts";
+import { type EventStoreOptions, setUpStore } from "../../src/store/store_options.ts";
 import { rawLogOf } from "../../src/store/raw_log.ts";
 import type { Snapshot, SnapshotInput } from "../../src/store/snapshot.ts";
 import type { AppendOptions, ReadAllOptions, ReadEventsOptions, SaveOptions } from "../../src/store/types.ts";

@@ -32,7 +32,7 @@ import {
 import type { NatsConnection } from "../../nats/connection.ts";
 import { type JetStreamAddress, jetStreamAddress } from "../../nats/jetstream/address.ts";
 import { utf8 } from "../../text.ts";
-import { OPEN_PATIENCE, withPatience } from "../../nats/patience.ts";
+import { OPEN_PATIENCE, retryWhile } from "../../nats/patience.ts";
 import { StreamWatch } from "./watch.ts";
 
 const MS_PER_SECOND = 1000;
@@ -113,7 +113,7 @@ export class JetStreamBucket implements Bucket {
       ...options,
     };
     const { patience } = settings;
-    const stream = await withPatience(
+    const stream = await retryWhile(
       { patience, isMomentary: (error) => error instanceof BucketUnreachableError },
       () => openStream(connection, config, settings),
     );

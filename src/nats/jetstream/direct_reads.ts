@@ -7,7 +7,7 @@
 
 import type { NatsMessage } from "../connection.ts";
 import { statusOf, wireMessage } from "../wire.ts";
-import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "../../store/jetstream/format/record.ts";
+import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "../../store/jetstream/format/commit_decoder.ts";
 import type { NoAnswer, Waiter } from "./reply_inbox.ts";
 import { DIRECT_HEADERS, readDirectMessages, type StoredMessage } from "./stored_message.ts";
 import type { Bytes } from "./text_run.ts";

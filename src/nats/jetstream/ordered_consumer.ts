@@ -12,7 +12,7 @@ import { NotConnectedError } from "../errors.ts";
 import { headerIn, headerLine, headerText, statusOf, type WireMessage, wireMessage } from "../wire.ts";
 import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
 import { type Delivery, readDelivery, Subjects } from "./delivery.ts";
-import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "../../store/jetstream/format/record.ts";
+import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "../../store/jetstream/format/commit_decoder.ts";
 import { isTransient, type JetStreamRequests } from "./requests.ts";
 
 /** Where and how an {@linkcode OrderedConsumer} reads. */

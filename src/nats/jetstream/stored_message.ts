@@ -6,7 +6,7 @@
 import { registerClass } from "../../copies.ts";
 import { AetherError } from "../../errors.ts";
 import { headerIn, headerLine, headerText } from "../wire.ts";
-import type { ChainLink, LinkKeeper } from "../../store/continuity.ts";
+import type { KnownVersion, KnownVersionHolder } from "../../store/continuity.ts";
 import { type Bytes, type TextRun, TextRuns } from "./text_run.ts";
 
 /** A message of a stream, as the bytes that the server sent. */
@@ -25,12 +25,12 @@ export interface MessageBytes extends Bytes {
  * A subject that comes again and again in one reading, and what was found out about it: each of them would otherwise be
  * looked up with each message, in memory that is too large for the processor's caches.
  */
-export class KnownSubject implements LinkKeeper {
+export class KnownSubject implements KnownVersionHolder {
   readonly text: string;
   /** Whose it is, once that was asked for. */
   actorId: string | undefined = undefined;
   /** How far the reading has come in the actor's chain. */
-  link: ChainLink | undefined = undefined;
+  link: KnownVersion | undefined = undefined;
 
   constructor(text: string) {
     this.text = text;

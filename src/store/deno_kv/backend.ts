@@ -26,7 +26,7 @@ import type { KvPositions } from "./kv_positions.ts";
 import { MAX_CHECKS_REMOTE } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
 import { checkPosition, lastPosition, readLog, readLogBackward } from "./log.ts";
-import type { Records } from "./records.ts";
+import type { CommitReader } from "./commit_reader.ts";
 import { firstEntry } from "./scan.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { verifyRecords } from "./verify.ts";
@@ -51,7 +51,7 @@ export interface KvParts {
   /** The log's positions. */
   readonly positions: KvPositions;
   /** Reads records. */
-  readonly records: Records;
+  readonly reader: CommitReader;
   /** The heads of actors. */
   readonly heads: Heads;
   /** Writes commits. */
@@ -107,10 +107,10 @@ export class KvBackend implements StorageBackend {
   }
 
   readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
-    const { records, heads } = this.#parts;
+    const { reader, heads } = this.#parts;
     return this.#iterating(
       "readEvents",
-      readHistory(records, actorId, read, heads.cached(actorId)?.version ?? 0),
+      readHistory(reader, actorId, read, heads.cached(actorId)?.version ?? 0),
       read.onDamage,
     );
   }
@@ -124,33 +124,33 @@ export class KvBackend implements StorageBackend {
   }
 
   readLog({ after, onDamage }: LogRead): AsyncIterable<LogBatch> {
-    const { records, positions } = this.#parts;
+    const { reader, positions } = this.#parts;
     return this.#iterating(
       "readAll",
-      readLog(records, positions, { after, bounded: true, onDamage }),
+      readLog(reader, positions, { after, bounded: true, onDamage }),
       onDamage,
     );
   }
 
   readLogBackward(read: BackwardLogRead): AsyncIterable<readonly StoredEvent[]> {
-    const { records, positions } = this.#parts;
-    return this.#iterating("readAll", readLogBackward(records, positions, read), read.onDamage);
+    const { reader, positions } = this.#parts;
+    return this.#iterating("readAll", readLogBackward(reader, positions, read), read.onDamage);
   }
 
   followLog(follow: LogFollow): AsyncIterable<LogBatch> {
-    const { records, positions, wakeups, pollInterval } = this.#parts;
+    const { reader, positions, wakeups, pollInterval } = this.#parts;
     return followLog({
       wakeups,
       pollInterval,
       getLastPosition: () => this.getLastPosition(),
       readLog: ({ after, onDamage }) =>
-        this.#iterating("subscribe", readLog(records, positions, { after, bounded: false, onDamage })),
+        this.#iterating("subscribe", readLog(reader, positions, { after, bounded: false, onDamage })),
     }, follow);
   }
 
   getLastPosition(): Promise<string | undefined> {
     return this.#reading("getLastPosition", async () => {
-      const position = await lastPosition(this.#parts.records);
+      const position = await lastPosition(this.#parts.reader);
       if (position === undefined) await this.#parts.log.assertSame();
       return position;
     });
@@ -162,8 +162,8 @@ export class KvBackend implements StorageBackend {
 
   /** Jumps from actor to actor. Keys are ordered by their bytes, so that those of one prefix stand together. */
   async *#actors(actorPrefix: string): AsyncIterable<ActorSummary> {
-    const { records } = this.#parts;
-    const { kv, layout } = records;
+    const { reader } = this.#parts;
+    const { kv, layout } = reader;
     const end = [...layout.events, Number.MIN_SAFE_INTEGER];
     let start: Deno.KvKey = layout.actor(actorPrefix);
     for (;;) {
@@ -177,15 +177,15 @@ export class KvBackend implements StorageBackend {
   }
 
   async checkPosition(position: string): Promise<void> {
-    const { records, positions } = this.#parts;
-    await this.#reading("checkPosition", () => checkPosition(records, positions, position));
+    const { reader, positions } = this.#parts;
+    await this.#reading("checkPosition", () => checkPosition(reader, positions, position));
   }
 
   verify(options: VerifyOptions): Promise<Verified> {
     return this.#reading("verify", async () => {
-      const { log, records } = this.#parts;
+      const { log, reader } = this.#parts;
       await log.assertSame();
-      const found = await verifyRecords(records, options);
+      const found = await verifyRecords(reader, options);
       if (found.faults.length > 0) await log.assertSame();
       return found;
     });

@@ -7,10 +7,10 @@
 import type { Checksum } from "../checksum.ts";
 import type { LogRecord } from "./log_record.ts";
 import { type Layout, MAX_ATOMIC_BYTES, MAX_ATOMIC_KEY_BYTES, MAX_VALUE_BYTES } from "./layout.ts";
-import { encodeValue } from "./record.ts";
+import { encodeValue } from "./part_format.ts";
 import { encodePart, guardKey, type Write } from "./write.ts";
 
-/** The room for shares in a record of the log: a value without its head and brackets. */
+/** The room for parts in a record of the log: a value without its head and brackets. */
 const LOG_RECORD_BYTES = MAX_VALUE_BYTES - 64;
 
 /** A queue, divided. */
@@ -80,7 +80,7 @@ export function buildOperation(
 ): Deno.AtomicOperation {
   let operation = kv.atomic().check(log.check);
   let offset = 0;
-  // Every share has its place in the log's record, at least by name; events fill what is left.
+  // Every part has its place in the log's record, at least by name; events fill what is left.
   let room = LOG_RECORD_BYTES - group.reduce((sum, { namedBytes }) => sum + namedBytes, 0);
   const logged: string[] = [];
   for (const write of group) {

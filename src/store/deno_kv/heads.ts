@@ -8,7 +8,7 @@ import { lastVersion, lostTail } from "../continuity.ts";
 import { type ActorHead, NEW_ACTOR } from "../commit.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import { RecentMap } from "../recent_map.ts";
-import type { Records } from "./records.ts";
+import type { CommitReader } from "./commit_reader.ts";
 
 /** An actor's head, and the state of the key that its next commit is stored under. */
 export interface Head extends ActorHead {
@@ -23,12 +23,12 @@ export const NEW_HEAD: Head = { ...NEW_ACTOR, guard: null, latest: undefined };
 
 /** Keeps the heads of recently used actors, and reads the others. A stale head costs a refused commit, never more. */
 export class Heads {
-  readonly #records: Records;
+  readonly #reader: CommitReader;
   readonly #cache: RecentMap<Head>;
 
   /** @param size How many heads to keep at least. */
-  constructor(records: Records, size: number) {
-    this.#records = records;
+  constructor(reader: CommitReader, size: number) {
+    this.#reader = reader;
     this.#cache = new RecentMap(size);
   }
 
@@ -49,7 +49,7 @@ export class Heads {
    */
   async read(actorId: string): Promise<Head> {
     const known = this.#cache.get(actorId)?.version ?? 0;
-    const latest = await this.#records.latest(actorId);
+    const latest = await this.#reader.latest(actorId);
     if (latest?.record instanceof DamagedHistoryError) throw latest.record;
     const head: Head = latest
       ? {

@@ -6,9 +6,9 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import type { HistoryRead } from "../backend.ts";
-import { type CommitRecord, follows, lastVersion, lostTail, missingVersions } from "../continuity.ts";
+import { follows, lastVersion, lostTail, missingVersions, type StoredPart } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
-import type { OrFault, Records } from "./records.ts";
+import type { CommitReader, OrFault } from "./commit_reader.ts";
 import { firstEntry, scan } from "./scan.ts";
 
 /**
@@ -17,25 +17,25 @@ import { firstEntry, scan } from "./scan.ts";
  * @param known A version that the actor is known to have reached: a history that ends before it has lost its tail.
  */
 export function readHistory(
-  records: Records,
+  reader: CommitReader,
   actorId: string,
   read: HistoryRead,
   known: number,
 ): AsyncIterable<readonly StoredEvent[]> {
-  const reading = new HistoryReading(records, actorId, read, known);
+  const reading = new HistoryReading(reader, actorId, read, known);
   return read.direction === "forward" ? reading.forward() : reading.backward();
 }
 
 /** One read under way. */
 class HistoryReading {
-  readonly #records: Records;
+  readonly #reader: CommitReader;
   readonly #actorId: string;
   readonly #read: HistoryRead;
   readonly #known: number;
   #damaged = false;
 
-  constructor(records: Records, actorId: string, read: HistoryRead, known: number) {
-    this.#records = records;
+  constructor(reader: CommitReader, actorId: string, read: HistoryRead, known: number) {
+    this.#reader = reader;
     this.#actorId = actorId;
     this.#read = read;
     this.#known = known;
@@ -43,12 +43,12 @@ class HistoryReading {
 
   async *forward(): AsyncIterable<readonly StoredEvent[]> {
     const { fromVersion, toVersion } = this.#read;
-    const start = this.#records.layout.event(this.#actorId, await this.#firstKey());
+    const start = this.#reader.layout.event(this.#actorId, await this.#firstKey());
     let previous: number | undefined;
     for await (const batch of this.#scan({ start })) {
       let events: StoredEvent[] = [];
       for (const entry of batch) {
-        const read = this.#records.read(entry);
+        const read = this.#reader.read(entry);
         const record = read instanceof Promise ? await read : read;
         const fault = record instanceof DamagedHistoryError
           ? record
@@ -78,13 +78,13 @@ class HistoryReading {
   async *backward(): AsyncIterable<readonly StoredEvent[]> {
     const { fromVersion, toVersion } = this.#read;
     const above = toVersion < Number.MAX_SAFE_INTEGER
-      ? { end: this.#records.layout.event(this.#actorId, toVersion + 1) }
+      ? { end: this.#reader.layout.event(this.#actorId, toVersion + 1) }
       : {};
     let next: number | undefined; // the version before the record that was read last
     for await (const batch of this.#scan(above)) {
       let events: StoredEvent[] = [];
       for (const entry of batch) {
-        const read = this.#records.read(entry);
+        const read = this.#reader.read(entry);
         const record = read instanceof Promise ? await read : read;
         const fault = record instanceof DamagedHistoryError
           ? record
@@ -116,23 +116,23 @@ class HistoryReading {
   /** A range of the actor's entries, in batches. */
   #scan(bounds: { start?: Deno.KvKey; end?: Deno.KvKey }): AsyncIterable<readonly Deno.KvEntry<unknown>[]> {
     const { direction, limit } = this.#read;
-    const range = { ...this.#records.actorRange(this.#actorId), ...bounds };
+    const range = { ...this.#reader.actorRange(this.#actorId), ...bounds };
     // A record has at least one event, but for the one before the first version, and for a last takeOver.
-    return scan(this.#records.kv, range, { reverse: direction === "backward", expected: limit + 2 });
+    return scan(this.#reader.kv, range, { reverse: direction === "backward", expected: limit + 2 });
   }
 
   /** The key of the record that holds the first version, or of the last one before it. */
   async #firstKey(): Promise<number> {
     const { fromVersion } = this.#read;
     if (fromVersion === 1) return 1;
-    const { start } = this.#records.actorRange(this.#actorId);
-    const end = this.#records.layout.event(this.#actorId, fromVersion + 1);
-    const entry = await firstEntry(this.#records.kv, { start, end }, true);
+    const { start } = this.#reader.actorRange(this.#actorId);
+    const end = this.#reader.layout.event(this.#actorId, fromVersion + 1);
+    const entry = await firstEntry(this.#reader.kv, { start, end }, true);
     return entry ? entry.key.at(-1) as number : 1;
   }
 
   /** The first record must begin at the first version asked for, or before it. */
-  #begins(record: CommitRecord): DamagedHistoryError | undefined {
+  #begins(record: StoredPart): DamagedHistoryError | undefined {
     const { previousVersion, actorId, events } = record;
     const { fromVersion } = this.#read;
     if (previousVersion < fromVersion || this.#damaged) return undefined;
@@ -140,13 +140,13 @@ class HistoryReading {
   }
 
   /** The last record must reach what this store has seen. */
-  #ends(record: CommitRecord): DamagedHistoryError | undefined {
+  #ends(record: StoredPart): DamagedHistoryError | undefined {
     const reached = lastVersion(record);
     if (this.#damaged || reached >= Math.min(this.#known, this.#read.toVersion)) return undefined;
     return lostTail(this.#actorId, reached, this.#known);
   }
 
-  #choose(record: OrFault<CommitRecord>, events: StoredEvent[]): void {
+  #choose(record: OrFault<StoredPart>, events: StoredEvent[]): void {
     if (record instanceof DamagedHistoryError) return;
     const { fromVersion, toVersion, direction } = this.#read;
     const ordered = direction === "forward" ? record.events : record.events.toReversed();

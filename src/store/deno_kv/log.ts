@@ -6,12 +6,12 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import type { BackwardLogRead, LogBatch } from "../backend.ts";
-import { LogChains, missingPredecessor } from "../continuity.ts";
+import { missingPredecessor, VersionContinuity } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault, InvalidPositionError } from "../errors.ts";
 import type { LogStart } from "../types.ts";
 import type { KvPositions } from "./kv_positions.ts";
-import type { ShareRecord } from "./record.ts";
-import type { OrFault, Records } from "./records.ts";
+import type { StoredKvPart } from "./part_format.ts";
+import type { CommitReader, OrFault } from "./commit_reader.ts";
 import { firstEntry, getAll, scan } from "./scan.ts";
 
 /** What a read of the log needs. */
@@ -26,38 +26,38 @@ export interface LogReading {
 
 /** The log's events from a position on, in batches. */
 export async function* readLog(
-  records: Records,
+  reader: CommitReader,
   positions: KvPositions,
   { after, bounded, onDamage }: LogReading,
 ): AsyncIterable<LogBatch> {
   if (after === "end") return;
   const resumed = after !== "start" && after !== "first-kept" ? after : undefined;
   const begun = resumed === undefined ? undefined : positions.place(resumed).versionstamp;
-  let range = records.logRange;
+  let range = reader.logRange;
   if (bounded || begun) {
-    const last = await lastCommit(records);
+    const last = await lastCommit(reader);
     if (begun && (last === undefined || begun > last)) throw new InvalidPositionError(after, "ahead");
     if (last === undefined) return;
-    if (bounded) range = { ...range, end: records.layout.commit(last + "\0") };
+    if (bounded) range = { ...range, end: reader.layout.commit(last + "\0") };
   }
-  if (begun) range = { ...range, start: records.layout.commit(begun) };
-  const isBefore = ({ prior }: ShareRecord): boolean => prior === undefined || prior <= begun!;
-  const chains = new LogChains(begun === undefined ? undefined : isBefore);
+  if (begun) range = { ...range, start: reader.layout.commit(begun) };
+  const isBefore = ({ prior }: StoredKvPart): boolean => prior === undefined || prior <= begun!;
+  const chains = new VersionContinuity(begun === undefined ? undefined : isBefore);
   let position = resumed;
   let isChecked = resumed === undefined;
-  for await (const entries of scan(records.kv, range)) {
-    const shares: OrFault<ShareRecord>[] = [];
+  for await (const entries of scan(reader.kv, range)) {
+    const shares: OrFault<StoredKvPart>[] = [];
     /** How many of the shares are of the record of the position. */
     let ofBegun = 0;
     for (const entry of entries) {
-      const read = await records.readLogged(entry);
+      const read = await reader.readLogged(entry);
       const isBegun = entry.key.at(-1) === begun;
       if (!isChecked) assertHolds(isBegun ? read : [], after);
       isChecked = true;
       if (isBegun) ofBegun = read.length;
       for (const share of read) shares.push(share);
     }
-    const faults = await faultsOf(shares, chains, records);
+    const faults = await faultsOf(shares, chains, reader);
     let events: StoredEvent[] = [];
     for (const [index, share] of shares.entries()) {
       const isBegun = index < ofBegun;
@@ -78,18 +78,18 @@ export async function* readLog(
 
 /** The log's events from a position back to its beginning, in batches whose first event is the latest. */
 export async function* readLogBackward(
-  records: Records,
+  reader: CommitReader,
   positions: KvPositions,
   { from, limit, onDamage }: BackwardLogRead,
 ): AsyncIterable<readonly StoredEvent[]> {
   const begun = from === undefined ? undefined : positions.place(from).versionstamp;
   const range = begun === undefined
-    ? records.logRange
-    : { ...records.logRange, end: records.layout.commit(begun + "\0") };
-  for await (const entries of scan(records.kv, range, { reverse: true, expected: limit })) {
-    const shares: OrFault<ShareRecord>[] = [];
-    for (const entry of entries) shares.push(...(await records.readLogged(entry)).toReversed());
-    const faults = await missingBefore(shares, entries, records);
+    ? reader.logRange
+    : { ...reader.logRange, end: reader.layout.commit(begun + "\0") };
+  for await (const entries of scan(reader.kv, range, { reverse: true, expected: limit })) {
+    const shares: OrFault<StoredKvPart>[] = [];
+    for (const entry of entries) shares.push(...(await reader.readLogged(entry)).toReversed());
+    const faults = await missingBefore(shares, entries, reader);
     let events: StoredEvent[] = [];
     for (const share of shares) {
       const fault = share instanceof DamagedHistoryError ? share : faults.get(share);
@@ -110,38 +110,38 @@ export async function* readLogBackward(
 
 /** The faults of shares whose predecessor is neither among these entries nor in the log before. */
 async function missingBefore(
-  shares: readonly OrFault<ShareRecord>[],
+  shares: readonly OrFault<StoredKvPart>[],
   entries: readonly Deno.KvEntry<unknown>[],
-  { kv, layout }: Records,
-): Promise<ReadonlyMap<ShareRecord, DamagedHistoryError>> {
+  { kv, layout }: CommitReader,
+): Promise<ReadonlyMap<StoredKvPart, DamagedHistoryError>> {
   const here = new Set(entries.map(({ key }) => key.at(-1)));
-  const elsewhere = shares.filter((share): share is ShareRecord =>
+  const elsewhere = shares.filter((share): share is StoredKvPart =>
     !(share instanceof DamagedHistoryError) && share.previousVersion > 0 && !here.has(share.prior)
   );
   const found = await getAll(kv, elsewhere.map(({ prior }) => layout.commit(prior ?? "")));
   const missing = elsewhere.filter((_, index) => found[index]!.versionstamp === null);
-  return new Map(missing.map((share) => [share, missingPredecessor(share)]));
+  return new Map(missing.map((part) => [part, missingPredecessor(part)]));
 }
 
 /** The faults of shares, by their index: those that cannot be read, and those that do not follow the one before. */
 async function faultsOf(
-  shares: readonly OrFault<ShareRecord>[],
-  chains: LogChains<ShareRecord>,
-  { kv, layout }: Records,
+  shares: readonly OrFault<StoredKvPart>[],
+  chains: VersionContinuity<StoredKvPart>,
+  { kv, layout }: CommitReader,
 ): Promise<ReadonlyMap<number, DamagedHistoryError>> {
   const faults = new Map<number, DamagedHistoryError>();
-  const forgotten: { readonly index: number; readonly share: ShareRecord }[] = [];
+  const forgotten: { readonly index: number; readonly part: StoredKvPart }[] = [];
   for (let index = 0; index < shares.length; index++) {
     const share = shares[index]!;
     const found = share instanceof DamagedHistoryError ? share : chains.accept(share);
-    if (found === "forgotten") forgotten.push({ index, share: share as ShareRecord });
+    if (found === "forgotten") forgotten.push({ index, part: share as StoredKvPart });
     else if (found) faults.set(index, found);
   }
   if (forgotten.length === 0) return faults;
   // The commit before was read too long ago to be remembered, or is missing: the log itself has the answer.
-  const entries = await getAll(kv, forgotten.map(({ share }) => layout.commit(share.prior ?? "")));
-  for (const [position, { index, share }] of forgotten.entries()) {
-    if (entries[position]!.versionstamp === null) faults.set(index, missingPredecessor(share));
+  const entries = await getAll(kv, forgotten.map(({ part }) => layout.commit(part.prior ?? "")));
+  for (const [position, { index, part }] of forgotten.entries()) {
+    if (entries[position]!.versionstamp === null) faults.set(index, missingPredecessor(part));
   }
   return faults;
 }
@@ -152,20 +152,20 @@ async function faultsOf(
  * @throws {InvalidPositionError} If it is none of this log, or one that it has not reached.
  */
 export async function checkPosition(
-  records: Records,
+  reader: CommitReader,
   positions: KvPositions,
   position: string,
 ): Promise<void> {
   const { versionstamp } = positions.place(position);
-  const [entry] = await getAll(records.kv, [records.layout.commit(versionstamp)]);
-  if (entry && entry.versionstamp !== null) return assertHolds(await records.readLogged(entry), position);
-  const last = await lastCommit(records);
+  const [entry] = await getAll(reader.kv, [reader.layout.commit(versionstamp)]);
+  if (entry && entry.versionstamp !== null) return assertHolds(await reader.readLogged(entry), position);
+  const last = await lastCommit(reader);
   const isAhead = last === undefined || versionstamp > last;
   throw new InvalidPositionError(position, isAhead ? "ahead" : "diverged");
 }
 
 /** Checks that the event of a position is in a record of the log; what cannot be read is no matter of the position. */
-function assertHolds(shares: readonly OrFault<ShareRecord>[], position: string): void {
+function assertHolds(shares: readonly OrFault<StoredKvPart>[], position: string): void {
   for (const share of shares) {
     if (share instanceof DamagedHistoryError) return;
     if (share.events.some((event) => event.position === position)) return;
@@ -174,16 +174,16 @@ function assertHolds(shares: readonly OrFault<ShareRecord>[], position: string):
 }
 
 /** The versionstamp of the log's last record. */
-async function lastCommit(records: Records): Promise<string | undefined> {
-  const entry = await firstEntry(records.kv, records.logRange, true);
+async function lastCommit(reader: CommitReader): Promise<string | undefined> {
+  const entry = await firstEntry(reader.kv, reader.logRange, true);
   return entry?.key.at(-1) as string | undefined;
 }
 
 /** The position of the log's last event. */
-export async function lastPosition(records: Records): Promise<string | undefined> {
-  const entry = await firstEntry(records.kv, records.logRange, true);
+export async function lastPosition(reader: CommitReader): Promise<string | undefined> {
+  const entry = await firstEntry(reader.kv, reader.logRange, true);
   if (!entry) return undefined;
-  const last = (await records.readLogged(entry)).at(-1);
+  const last = (await reader.readLogged(entry)).at(-1);
   if (last instanceof DamagedHistoryError) throw last;
   return last?.events.at(-1)?.position;
 }

@@ -35,7 +35,7 @@ import {
   type EventStoreOptions,
   setUpStore,
   STORE_OPTIONS,
-} from "../options.ts";
+} from "../store_options.ts";
 import { openKvBackend } from "./open.ts";
 
 export * from "../mod.ts";

@@ -8,14 +8,14 @@ import { openError, openKv } from "../../deno_kv.ts";
 import { utf8 } from "../../text.ts";
 import { type Checksum, loadChecksum } from "../checksum.ts";
 import { Wakeups } from "../follow.ts";
-import type { StoreSetup } from "../options.ts";
+import type { StoreSetup } from "../store_options.ts";
 import type { Finding } from "../types.ts";
 import { KvBackend } from "./backend.ts";
 import { Heads } from "./heads.ts";
 import { KvPositions } from "./kv_positions.ts";
 import { Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
 import { LogRecord } from "./log_record.ts";
-import { Records } from "./records.ts";
+import { CommitReader } from "./commit_reader.ts";
 import { Snapshots } from "./snapshots.ts";
 import { GroupWriter } from "./writer.ts";
 
@@ -57,13 +57,13 @@ export async function openKvBackend(
     const checksum = checksumOf(log.id, await loadChecksum());
     const positions = new KvPositions(log.id, checksum);
     const context = { positions, checksum };
-    const records = new Records(handles.read, layout, context);
-    const heads = new Heads(records, settings.cachedActors);
+    const reader = new CommitReader(handles.read, layout, context);
+    const heads = new Heads(reader, settings.cachedActors);
     const wakeups = new Wakeups();
     const writer = new GroupWriter({
       kv: handles.write,
       log,
-      records,
+      reader,
       layout,
       positions,
       checksum,
@@ -83,7 +83,7 @@ export async function openKvBackend(
     return new KvBackend({
       log,
       positions,
-      records,
+      reader,
       heads,
       writer,
       snapshots,

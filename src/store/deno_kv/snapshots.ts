@@ -12,8 +12,8 @@ import { backoff, sleep } from "../../sleep.ts";
 import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "./failures.ts";
 import type { Layout } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
-import { chunkCount, decodeValue, encodeValue, UnreadableRecord } from "./record.ts";
-import { joinChunks } from "./records.ts";
+import { chunkCount, decodeValue, encodeValue, UnreadableRecord } from "./part_format.ts";
+import { joinChunks } from "./commit_reader.ts";
 import { getAll } from "./scan.ts";
 
 /** How often a snapshot is tried against other writers. */

@@ -5,20 +5,20 @@
  */
 
 import type { Verified } from "../backend.ts";
-import { type CommitRecord, follows, lastVersion } from "../continuity.ts";
+import { follows, lastVersion, type StoredPart } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
 import type { VerifyOptions } from "../types.ts";
-import type { Records } from "./records.ts";
+import type { CommitReader } from "./commit_reader.ts";
 import { firstEntry, getAll, scan } from "./scan.ts";
 
 /** Reads all actors' records and the whole log up to its present end, and holds each against the other. */
-export async function verifyRecords(records: Records, options: VerifyOptions): Promise<Verified> {
-  const verification = new Verification(records, options);
+export async function verifyRecords(reader: CommitReader, options: VerifyOptions): Promise<Verified> {
+  const verification = new Verification(reader, options);
   return await verification.run();
 }
 
 class Verification {
-  readonly #records: Records;
+  readonly #reader: CommitReader;
   readonly #options: VerifyOptions;
   readonly #faults: HistoryFault[] = [];
   #commits = 0;
@@ -26,13 +26,13 @@ class Verification {
   #actors = 0;
   #lastPosition: string | undefined;
 
-  constructor(records: Records, options: VerifyOptions) {
-    this.#records = records;
+  constructor(reader: CommitReader, options: VerifyOptions) {
+    this.#reader = reader;
     this.#options = options;
   }
 
   async run(): Promise<Verified> {
-    const last = (await firstEntry(this.#records.kv, this.#records.logRange, true))?.key.at(-1) as
+    const last = (await firstEntry(this.#reader.kv, this.#reader.logRange, true))?.key.at(-1) as
       | string
       | undefined;
     await this.#log(last ?? "");
@@ -48,14 +48,14 @@ class Verification {
 
   /** The log: every share must stand under its actor's key too, written by the same commit. */
   async #log(last: string): Promise<void> {
-    const { kv, layout, logRange } = this.#records;
+    const { kv, layout, logRange } = this.#reader;
     for await (const entries of scan(kv, logRange)) {
       for (const entry of entries) {
         const versionstamp = entry.key.at(-1) as string;
         if (versionstamp > last) return;
         this.#commits++;
-        const shares = await this.#records.readLogged(entry);
-        const sound: CommitRecord[] = [];
+        const shares = await this.#reader.readLogged(entry);
+        const sound: StoredPart[] = [];
         for (const share of shares) {
           if (share instanceof DamagedHistoryError) this.#faults.push(share);
           else sound.push(share);
@@ -78,7 +78,7 @@ class Verification {
 
   /** The actors' histories: sound, in order, and each record in the log. */
   async #histories(): Promise<void> {
-    const { kv, layout } = this.#records;
+    const { kv, layout } = this.#reader;
     let actorId: string | undefined;
     let version = 0;
     for await (
@@ -90,7 +90,7 @@ class Verification {
       const missing = new Set(stamps.filter((_, index) => logged[index]!.versionstamp === null));
       for (const entry of entries) {
         const current = entry.key.at(-2) as string;
-        const record = await this.#records.read(entry);
+        const record = await this.#reader.read(entry);
         const known = current === actorId;
         actorId = current;
         if (record instanceof DamagedHistoryError) {

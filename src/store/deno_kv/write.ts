@@ -10,13 +10,13 @@ import type { Checksum } from "../checksum.ts";
 import { checkCondition, type Commit, type CommitPart, numberPart, outcomeUnknown } from "../commit.ts";
 import { type Head, NEW_HEAD } from "./heads.ts";
 import { type Layout, MAX_VALUE_BYTES } from "./layout.ts";
-import { type Encoded, encodeValue, gappedVersions, shareText } from "./record.ts";
+import { type Encoded, encodeValue, gappedVersions, partText } from "./part_format.ts";
 
-/** Up to this size a share stands in the log with its events; a larger one is only named there. */
+/** Up to this size a part stands in the log with its events; a larger one is only named there. */
 const LOGGED_BYTES = 16 * 1024;
 /** A version in a list of versions takes at most this. */
 const MAX_VERSION_BYTES = 17;
-/** What a share takes beside its events and its actor's id, at the most. */
+/** What a part takes beside its events and its actor's id, at the most. */
 const SHARE_BYTES = 256;
 
 /** One actor's part of a write. */
@@ -195,14 +195,14 @@ export interface EncodedPart {
 /**
  * Encodes a part.
  *
- * @param room The bytes that are left in the log's record: a share that does not fit is only named there, and read from
+ * @param room The bytes that are left in the log's record: a part that does not fit is only named there, and read from
  * under its actor's key.
  */
 export function encodePart(write: Write, part: WritePart, checksum: Checksum, room: number): EncodedPart {
   const { body, head, fence, offset } = part;
   const { actorId, drafts } = part.part;
   const versions = gappedVersions(head.version, drafts.map(({ event }) => event.version));
-  const share = {
+  const json = {
     commit: write.id,
     previous: head.version,
     ...(head.latest !== undefined && { prior: head.latest }),
@@ -210,9 +210,9 @@ export function encodePart(write: Write, part: WritePart, checksum: Checksum, ro
     token: write.commit.fencingToken ?? 0,
     offset,
   };
-  const text = shareText({ ...share, ...(versions && { versions }) }, body);
+  const text = partText({ ...json, ...(versions && { versions }) }, body);
   const name = `{"actor":${JSON.stringify(actorId)},`;
   const value = encodeValue(`{${text}}`, checksum);
   const inLog = value.chunks.length === 0 && value.value.length <= Math.min(LOGGED_BYTES, room);
-  return { value, inLog, logged: `${name}${inLog ? text : shareText(share, undefined)}}` };
+  return { value, inLog, logged: `${name}${inLog ? text : partText(json, undefined)}}` };
 }

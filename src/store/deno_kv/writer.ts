@@ -26,7 +26,7 @@ import { buildOperation, divideQueue } from "./group.ts";
 import type { KvPositions } from "./kv_positions.ts";
 import { type Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
-import type { Records } from "./records.ts";
+import type { CommitReader } from "./commit_reader.ts";
 import { getAll } from "./scan.ts";
 import { guardKey, Write } from "./write.ts";
 
@@ -40,7 +40,7 @@ export interface WriterSetup {
   /** The log that is written to. */
   readonly log: LogRecord;
   /** Reads what is stored. */
-  readonly records: Records;
+  readonly reader: CommitReader;
   /** Where things lie. */
   readonly layout: Layout;
   /** The log's positions. */
@@ -266,7 +266,7 @@ export class GroupWriter {
    * is tried again on its own.
    */
   async #explain(group: readonly Write[], deadline: number): Promise<boolean> {
-    const { kv, log, records, layout, heads } = this.#setup;
+    const { kv, log, reader, layout, heads } = this.#setup;
     await log.assertSame();
     const own = new Map<Write, string>();
     const failed = new Map<Write, unknown>();
@@ -287,7 +287,7 @@ export class GroupWriter {
       const entry = entries[index]!;
       if (entry.versionstamp === part.head.guard) continue;
       changed = true;
-      const record = entry.versionstamp === null ? undefined : await records.read(entry);
+      const record = entry.versionstamp === null ? undefined : await reader.read(entry);
       if (record && !(record instanceof DamagedHistoryError) && record.commitId === write.id) {
         own.set(write, entry.versionstamp!);
       } else await heads.read(part.part.actorId).catch((error) => failed.set(write, error));

@@ -28,9 +28,9 @@ import type { Head, Heads } from "./write/heads.ts";
 import { readHistory } from "./read/history.ts";
 import { checkPosition, followLog, lastPosition, readLog } from "./read/log.ts";
 import { readLogBackward } from "./read/log_backward.ts";
-import type { Records } from "./format/record.ts";
+import type { CommitDecoder } from "./format/commit_decoder.ts";
 import type { Snapshots } from "./bucket/snapshots.ts";
-import type { Sweeper, SweepReport } from "./retention/sweep.ts";
+import type { ExpiringActors, PreservationReport } from "./retention/expiring_actors.ts";
 import { verifyLog } from "./read/verify.ts";
 import type { Writer } from "./write/writer.ts";
 
@@ -43,7 +43,7 @@ export interface JetStreamParts {
   /** The stream. */
   readonly log: EventLog;
   /** Reads and writes messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
   /** The heads of actors. */
   readonly heads: Heads;
   /** Writes commits. */
@@ -51,7 +51,7 @@ export interface JetStreamParts {
   /** Keeps snapshots. */
   readonly snapshots: Snapshots;
   /** Remembers actors before their events expire. */
-  readonly sweeper: Sweeper;
+  readonly expiring: ExpiringActors;
   /** Remembers the end of the log. */
   readonly endMark: EndMark;
   /** Checks bytes. */
@@ -153,8 +153,8 @@ export class JetStreamBackend implements StorageBackend {
   }
 
   /** Remembers the actors whose last events expire soon. */
-  sweep(): Promise<SweepReport> {
-    return reading("sweep", this.#check, () => this.#parts.sweeper.sweep());
+  preserveExpiringActors(): Promise<PreservationReport> {
+    return reading("preserve", this.#check, () => this.#parts.expiring.preserve());
   }
 
   close(): Promise<void> {

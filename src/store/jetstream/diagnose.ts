@@ -12,7 +12,7 @@ import type { Layout } from "./format/layout.ts";
 import { isTransient, type StreamInfo } from "../../nats/jetstream/requests.ts";
 import { ONE_YEAR, retentionOf } from "./retention/retention.ts";
 import { streamDifferences } from "./format/stream_config.ts";
-import type { Sweeper } from "./retention/sweep.ts";
+import type { ExpiringActors } from "./retention/expiring_actors.ts";
 
 /** Clocks that are further apart than this are named, in milliseconds. */
 const CLOCK_TOLERANCE = 1_000;
@@ -26,12 +26,12 @@ export interface DiagnoseSources {
   /** The stream. */
   readonly log: EventLog;
   /** Remembers actors before their events expire. */
-  readonly sweeper: Sweeper;
+  readonly expiring: ExpiringActors;
 }
 
 /** Everything that an operator should know. */
 export async function diagnose(
-  { connection, log: unlimited, sweeper }: DiagnoseSources,
+  { connection, log: unlimited, expiring }: DiagnoseSources,
   signal: AbortSignal | undefined,
 ): Promise<Finding[]> {
   const log = unlimited.until(signal);
@@ -50,7 +50,7 @@ export async function diagnose(
     ...replicas(info),
     ...durability(info),
     ...retention(info),
-    ...await sweeps(sweeper, signal),
+    ...await preservation(expiring, signal),
     ...limits(info),
     ...server(connection),
     ...clocks(info, before, after),
@@ -131,7 +131,7 @@ function retention({ config, state }: StreamInfo): Finding[] {
     severity: "info",
     message:
       `Events are removed after ${days} days. Actors that lose all their events are remembered only if a ` +
-      "store is open now and then before that, or an operator calls sweep()",
+      "store is open now and then before that, or an operator calls preserveExpiringActors()",
     advice: 'Open the store with { retention: "forever" } if history must be kept, or take snapshots in time',
   }];
   if (state.first_seq > 1) {
@@ -145,15 +145,16 @@ function retention({ config, state }: StreamInfo): Finding[] {
   return findings;
 }
 
-async function sweeps(sweeper: Sweeper, signal: AbortSignal | undefined): Promise<Finding[]> {
-  if (!await sweeper.isLate(signal)) return [];
+async function preservation(expiring: ExpiringActors, signal: AbortSignal | undefined): Promise<Finding[]> {
+  if (!await expiring.isLate(signal)) return [];
   return [{
-    code: "sweep-late",
+    code: "preserve-late",
     severity: "warning",
     message:
-      "Commits are about to expire that no sweep has looked at: of actors that lose all their events so, " +
+      "Commits are about to expire that no run has looked at: of actors that lose all their events so, " +
       "versions and fencing tokens are forgotten, and may be used again",
-    advice: "Call sweep() now, and look at the warnings of the stores that are open: their sweeps fail",
+    advice:
+      "Call preserveExpiringActors() now, and look at the warnings of the stores that are open: their runs fail",
   }];
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { AetherError } from "../../errors.ts";
-import { withPatience } from "../../nats/patience.ts";
+import { retryWhile } from "../../nats/patience.ts";
 import { abortable } from "../buffered_iteration.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
 import { type NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
@@ -63,14 +63,14 @@ export { FIRST_WAIT, LONGEST_WAIT } from "../../nats/patience.ts";
  * @param isHopeless Returns true if there will never be one again.
  * @param signal Ends the wait: it rejects with the signal's reason.
  */
-export async function patiently<T>(
+export async function retryTransient<T>(
   patience: number,
   read: () => Promise<T>,
   isHopeless?: () => boolean,
   signal?: AbortSignal,
 ): Promise<T> {
   const isMomentary = (error: unknown): boolean => isTransient(error) && !isHopeless?.();
-  return await withPatience({ patience, isMomentary, signal }, () => abortable(read(), signal));
+  return await retryWhile({ patience, isMomentary, signal }, () => abortable(read(), signal));
 }
 
 /** The typed error for one of the server's, with what to do about it. */

@@ -40,7 +40,7 @@ import {
   setUpStore,
   STORE_OPTIONS,
   type StoreSetup,
-} from "../options.ts";
+} from "../store_options.ts";
 import type { JetStreamBackend } from "./backend.ts";
 import type { ConnectOptions } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
@@ -48,7 +48,7 @@ import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetst
 import { type JetStreamSettings, openJetStreamBackend } from "./open.ts";
 import { type Retention, SHORTEST_RETENTION } from "./retention/retention.ts";
 import { requireSubjectPrefix } from "../../event/subject.ts";
-import type { SweepReport } from "./retention/sweep.ts";
+import type { PreservationReport } from "./retention/expiring_actors.ts";
 
 export * from "../mod.ts";
 export type { ConnectOptions } from "../../nats/connect.ts";
@@ -82,7 +82,7 @@ export {
 export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
 export type { NoAnswer } from "../../nats/jetstream/reply_inbox.ts";
 export type { Retention } from "./retention/retention.ts";
-export { SweepEndedError, type SweepReport } from "./retention/sweep.ts";
+export { PreservationEndedError, type PreservationReport } from "./retention/expiring_actors.ts";
 
 /** What a store on JetStream can be opened with. */
 export interface JetStreamEventStoreOptions<E extends Event = Event>
@@ -210,15 +210,15 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
    *
    * // With the URL of a NATS server, such as nats://127.0.0.1:4222.
-   * async function sweepOrders(url: string) {
+   * async function preserveOrders(url: string) {
    *   await using store = await JetStreamEventStore.open(url, { namespace: "orders" });
-   *   console.log(await store.sweep());
+   *   console.log(await store.preserveExpiringActors());
    * }
    * ```
    */
-  async sweep(): Promise<SweepReport> {
+  async preserveExpiringActors(): Promise<PreservationReport> {
     if (this.#ended) throw new StoreClosedError();
-    return await this.#backend.sweep();
+    return await this.#backend.preserveExpiringActors();
   }
 
   /** Finishes the saves that are in flight and refuses what comes after. Reads in progress reject; subscriptions end. */

@@ -8,7 +8,7 @@ import { sleep } from "../../sleep.ts";
 import { loadChecksum } from "../checksum.ts";
 import { StoreOpenError } from "../errors.ts";
 import type { Warn } from "../../warning.ts";
-import type { StoreSetup } from "../options.ts";
+import type { StoreSetup } from "../store_options.ts";
 import { newLogId } from "../position.ts";
 import type { StoreLimits } from "../types.ts";
 import { AcknowledgementReader, type Answerer } from "../../nats/jetstream/acknowledgement.ts";
@@ -24,13 +24,13 @@ import { JetStreamDisabledError, OLDEST_SERVER, ServerTooOldError, StreamMismatc
 import { EndMark } from "./bucket/end_mark.ts";
 import { EventLog, logIdOf } from "./read/event_log.ts";
 import { ExpiredActors } from "./retention/expired_actors.ts";
-import { isDisabled, openError, patiently } from "./failures.ts";
+import { isDisabled, openError, retryTransient } from "./failures.ts";
 import { Heads } from "./write/heads.ts";
 import { findHearers, heardTwice, streamsHearing } from "./hearers.ts";
 import { KnownActors } from "./write/known_actors.ts";
 import { Layout, streamName } from "./format/layout.ts";
 import { Publisher } from "../../nats/jetstream/publisher.ts";
-import { MAX_EVENTS, Records } from "./format/record.ts";
+import { CommitDecoder, MAX_EVENTS } from "./format/commit_decoder.ts";
 import {
   JetStreamApiError,
   JetStreamRequests,
@@ -42,7 +42,7 @@ import {
 import { retentionOf } from "./retention/retention.ts";
 import { Snapshots } from "./bucket/snapshots.ts";
 import { type StreamChoices, streamConfig, streamDifferences } from "./format/stream_config.ts";
-import { Sweeper } from "./retention/sweep.ts";
+import { ExpiringActors } from "./retention/expiring_actors.ts";
 import { Writer } from "./write/writer.ts";
 
 /** What a stream is opened with, every default filled in. */
@@ -124,15 +124,15 @@ export async function openJetStreamBackend(
     const { warn } = setup;
     const replicas = Number(config.num_replicas ?? 1);
     const log = new EventLog({ state, requests, layout, expires, replicas, patience, warn });
-    const records = new Records(logId, layout, checksum);
+    const decoder = new CommitDecoder(logId, layout, checksum);
     const bucket = new Bucket({ layout, requests, publisher, address, domain, replicas, patience });
     const expired = new ExpiredActors(bucket, layout, checksum);
     const actors = new KnownActors(settings.cachedActors);
-    const heads = new Heads(log, records, expired, actors);
+    const heads = new Heads(log, decoder, expired, actors);
     const encoder = new CommitEncoder(logId, checksum);
     const writer = new Writer({
       log,
-      records,
+      decoder,
       encoder,
       actors,
       heads,
@@ -143,9 +143,9 @@ export async function openJetStreamBackend(
     closing.push(() => writer.close());
     const snapshots = new Snapshots(bucket, log, checksum, warn);
     const limits = limitsOf(state.maxPayload);
-    const sweeper = new Sweeper({ log, records, expired, retention, warn: warn });
-    closing.push(() => sweeper.close());
-    const endMark = new EndMark({ bucket, log, records, checksum, warn });
+    const expiring = new ExpiringActors({ log, decoder, expired, retention, warn: warn });
+    closing.push(() => expiring.close());
+    const endMark = new EndMark({ bucket, log, decoder, checksum, warn });
     closing.push(() => endMark.close());
     await endMark.start(settings.acceptLostTail);
     const { heartbeat } = settings;
@@ -153,11 +153,11 @@ export async function openJetStreamBackend(
       limits,
       connection,
       log,
-      records,
+      decoder,
       heads,
       writer,
       snapshots,
-      sweeper,
+      expiring,
       checksum,
       endMark,
       heartbeat,
@@ -238,13 +238,13 @@ async function findOrCreate(
 ): Promise<StreamInfo> {
   for (;;) {
     try {
-      return await patiently(OPEN_PATIENCE, () => requests.streamInfo(stream));
+      return await retryTransient(OPEN_PATIENCE, () => requests.streamInfo(stream));
     } catch (error) {
       if (!(error instanceof StreamNotFoundError)) throw error;
     }
     const config = streamConfig(layoutOf(newLogId()), choices);
     try {
-      return await patiently(OPEN_PATIENCE, () => requests.createStream(config));
+      return await retryTransient(OPEN_PATIENCE, () => requests.createStream(config));
     } catch (error) {
       if (!(error instanceof JetStreamApiError)) throw error;
       if (error.code === SUBJECTS_OVERLAP) throw await overlapError(requests, stream, config, error);

@@ -19,7 +19,7 @@ import type { Event } from "../../event/types.ts";
 import { InvalidArgumentError } from "../../errors.ts";
 import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
-import { type EventStoreOptions, setUpStore, STORE_OPTIONS } from "../options.ts";
+import { type EventStoreOptions, setUpStore, STORE_OPTIONS } from "../store_options.ts";
 import { InMemoryStorage, logOf, MemoryBackend } from "./backend.ts";
 
 export * from "../mod.ts";

@@ -37,7 +37,7 @@ Deno.test("a bucket that is deleted under an open store is created again by the 
   }
 });
 
-Deno.test("a sweep remembers actors in a bucket that was deleted under the open store", async () => {
+Deno.test("a run remembers actors in a bucket that was deleted under the open store", async () => {
   const retention = 2_000;
   await using server = await startNatsServer();
   await using nats = await client(server.url);
@@ -59,7 +59,7 @@ Deno.test("an actor whose events have expired keeps the version of its furthest 
     for (const [kind, version] of [["middle", 2], ["fast", 3], ["slow", 1]] as const) {
       await store.saveSnapshot(snapshot(kind, version));
     }
-    // Nothing of a sweep is left: only the snapshots remember the actor.
+    // Nothing of a run is left: only the snapshots remember the actor.
   }
   await sleep(retention + 500);
   await using store = await JetStreamEventStore.open(server.url, { retention });
@@ -158,7 +158,7 @@ Deno.test("a forged record of an actor whose events have expired is damage, and 
   }
 });
 
-Deno.test("a sweep replaces records that claim more than the log has", async () => {
+Deno.test("a run replaces records that claim more than the log has", async () => {
   const retention = 2_000;
   await using server = await startNatsServer();
   await using nats = await client(server.url);
@@ -168,7 +168,7 @@ Deno.test("a sweep replaces records that claim more than the log has", async () 
     await store.saveSnapshot(snapshot("state", 1));
     const layout = await layoutOf(nats);
     const sequence = Number.MAX_SAFE_INTEGER;
-    await forge(nats, layout.sweepRecord, JSON.stringify({ sequence }));
+    await forge(nats, layout.progressRecord, JSON.stringify({ sequence }));
     await forge(nats, layout.actorRecord("order"), JSON.stringify({ version: 1, fence: 0, sequence }));
     await sleep(retention + 500);
   }

@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import { CommitEncoder, type CommitFields } from "../../../src/store/jetstream/format/commit_encoder.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
 import type { OutgoingMessage } from "../../../src/nats/jetstream/publisher.ts";
-import { Records, type StoredCommit } from "../../../src/store/jetstream/format/record.ts";
+import { CommitDecoder, type StoredCommit } from "../../../src/store/jetstream/format/commit_decoder.ts";
 import { Trail } from "../../../src/store/jetstream/format/trail.ts";
 
 const LOG = "0123456789ab";
@@ -38,7 +38,7 @@ function read({ subject, data, headers }: OutgoingMessage, sequence: number): St
   bytes.set(block);
   bytes.set(data, block.length);
   const message = { subject, sequence, bytes, headerLength: block.length };
-  const commit = new Records(LOG, layout, crc32).read(message);
+  const commit = new CommitDecoder(LOG, layout, crc32).read(message);
   if (commit instanceof Error) throw commit;
   return commit;
 }

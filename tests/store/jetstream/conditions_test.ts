@@ -13,7 +13,7 @@ import { client, sleep, text, until } from "./support.ts";
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
 
-Deno.test("conditions are counted, listed and delivered nowhere, and kept from no position and no sweep", async () => {
+Deno.test("conditions are counted, listed and delivered nowhere, and kept from no position and no run that preserves actors", async () => {
   await using server = await startNatsServer();
   await using nats = await client(server.url);
   await using store = await JetStreamEventStore.open(server.url, { retention: 2_000 });
@@ -45,9 +45,9 @@ Deno.test("conditions are counted, listed and delivered nowhere, and kept from n
   const report = await store.verify();
   assert.deepEqual([report.ok, report.commits, report.events, report.actors], [true, 8, 8, 4]);
   assert.deepEqual(await store.getEvents("never. *>"), []);
-  // It sweeps over them too.
+  // It passes over them too.
   await sleep(1_850);
-  await store.sweep();
+  await store.preserveExpiringActors();
   await until(async () => (await nats.requests.streamInfo("aether_default")).state.messages === 0);
   assert.equal(await store.getLatestVersion("order"), 5);
   await store.append("order", [event(6)], {

@@ -36,7 +36,7 @@ Deno.test("diagnose names compression, missing deny flags and whatever else was 
   }
 });
 
-Deno.test("diagnose names what retention has removed, and commits that no sweep has looked at", async () => {
+Deno.test("diagnose names what retention has removed, and commits that no run has looked at", async () => {
   const publish = { deny: ["$KV.>"] };
   await using server = await startNatsServer({
     config: {
@@ -54,17 +54,17 @@ Deno.test("diagnose names what retention has removed, and commits that no sweep 
     await until(async () => (removed = finding(await sound.diagnose(), "history-removed")) !== undefined);
     assert.match(removed!.message, /has removed 1 commits/);
   }
-  // A user that may not write what is to be remembered: its sweeps fail.
+  // A user that may not write what is to be remembered: its runs fail.
   const warnings = new Set<string>();
   const onWarning = ({ code }: { code: string }): unknown => warnings.add(code);
   await using store = await JetStreamEventStore.open(url("none"), { retention: 2_000, onWarning });
   let late: Finding | undefined;
   for (let count = 0; late === undefined && count < 10_000; count++) {
     await store.append(`order-${count}`, [event(1)], { expectedVersion: 0 });
-    late = finding(await store.diagnose(), "sweep-late");
+    late = finding(await store.diagnose(), "preserve-late");
   }
   assert.equal(late?.severity, "warning");
-  await until(() => warnings.has("sweep-failed"), "the warning");
+  await until(() => warnings.has("preserve-failed"), "the warning");
 });
 
 Deno.test("diagnose names a stream without a quorum instead of failing", async () => {

@@ -7,7 +7,7 @@ import { DamagedHistoryError, JetStreamEventStore } from "@flowmade-one/aether/j
 import { encodeHeaders } from "../../../src/nats/headers.ts";
 import { CommitEncoder } from "../../../src/store/jetstream/format/commit_encoder.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
-import { Records } from "../../../src/store/jetstream/format/record.ts";
+import { CommitDecoder } from "../../../src/store/jetstream/format/commit_decoder.ts";
 import { Trail } from "../../../src/store/jetstream/format/trail.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { bytes, type Client, client } from "./support.ts";
@@ -291,7 +291,7 @@ const LOG = "0123456789ab";
 Deno.test("whatever is changed about a stored message, it reads as what was written or as damage", () => {
   const layout = new Layout("aether", "default", LOG);
   const encoder = new CommitEncoder(LOG, crc32);
-  const records = new Records(LOG, layout, crc32);
+  const decoder = new CommitDecoder(LOG, layout, crc32);
   const subject = layout.subject("order");
   const body = `[${EVENT},${EVENT.replace("Forged", "\u20ac")}]`;
   const { data, headers } = encoder.encode(subject, body, {
@@ -306,7 +306,7 @@ Deno.test("whatever is changed about a stored message, it reads as what was writ
   const block = headers!.encode();
   const whole = new Uint8Array([...block, ...data]);
   const read = (bytes: Uint8Array, headerLength: number): unknown =>
-    records.read({ subject, sequence: 9, bytes, headerLength });
+    decoder.read({ subject, sequence: 9, bytes, headerLength });
   const written = JSON.stringify(read(whole, block.length));
   assert.match(written, /Forged/);
   const edit = fc.record({
@@ -332,7 +332,7 @@ Deno.test("whatever is changed about a stored message, it reads as what was writ
 
 Deno.test("whatever a forged header says, versions are integers that rise, or it is damage", () => {
   const layout = new Layout("aether", "default", LOG);
-  const records = new Records(LOG, layout, crc32);
+  const decoder = new CommitDecoder(LOG, layout, crc32);
   const subject = layout.subject("order");
   const field = fc.oneof(
     fc.integer({ min: -2, max: 12 }).map(String),
@@ -370,7 +370,7 @@ Deno.test("whatever a forged header says, versions are integers that rise, or it
         bytes: new Uint8Array([...block, ...data]),
         headerLength: block.length,
       };
-      const commit = records.read(message);
+      const commit = decoder.read(message);
       if (commit instanceof DamagedHistoryError) return;
       const { previousVersion, versions, fence, previousSequence, trail } = commit;
       let before = previousVersion;

@@ -45,7 +45,7 @@ Deno.test("KnownActors keeps everybody who is written to, however many", () => {
   const actors = new KnownActors(3);
   const busy = Array.from({ length: 500 }, (_, number) => {
     const actor = actors.hold(`busy-${number}`);
-    actor.lastInLine = SOMEBODY;
+    actor.lastQueued = SOMEBODY;
     return actor;
   });
   for (let number = 0; number < 2_000; number++) see(actors, `${number}`);
@@ -53,7 +53,7 @@ Deno.test("KnownActors keeps everybody who is written to, however many", () => {
     assert.equal(actors.hold(actor.actorId), actor); // with another one, two would write at once
   }
   for (const actor of busy) {
-    actor.lastInLine = undefined;
+    actor.lastQueued = undefined;
     actors.release(actor);
     assert.equal(actors.get(actor.actorId), undefined);
   }

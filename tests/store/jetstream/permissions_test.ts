@@ -69,7 +69,7 @@ Deno.test("the least permissions are enough for a store, and for nothing else", 
   await store.saveSnapshot({ ...snapshot, version: 2 });
   assert.equal((await store.getLatestSnapshot("order", "k"))?.version, 2);
   assert.equal((await store.verify()).ok, true);
-  await store.sweep();
+  await store.preserveExpiringActors();
   assert((await store.diagnose()).length > 0);
   assert.deepEqual(warnings, []);
 

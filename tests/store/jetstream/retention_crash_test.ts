@@ -90,7 +90,7 @@ Deno.test("processes killed between expiry and record: the next store remembers 
   const rescued = async (): Promise<void> => {
     assert.equal((await killedWhileItRemembers(server, "rescued")).size, REMEMBERED);
     await using rescuer = await JetStreamEventStore.open(server.url, { namespace: "rescued" });
-    await rescuer.sweep();
+    await rescuer.preserveExpiringActors();
   };
   const [remembered] = await Promise.all([killedWhileItRemembers(server, "alone"), rescued()]);
   await Promise.all(["alone", "rescued"].map((namespace) => expired(server, namespace)));
@@ -100,7 +100,7 @@ Deno.test("processes killed between expiry and record: the next store remembers 
   await assertKnown(server, "alone", remembered);
 
   await using store = await JetStreamEventStore.open(server.url, { namespace: "alone" });
-  await store.sweep(); // nothing is there any more
+  await store.preserveExpiringActors(); // nothing is there any more
   let forgotten = 0;
   for (let index = 0; index < ACTORS; index++) {
     if (remembered.has(`a-${index}`)) continue;

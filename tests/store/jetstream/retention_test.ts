@@ -124,7 +124,7 @@ Deno.test("an actor that lost all its events keeps its version and its token, af
     await using store = await JetStreamEventStore.open(server.url, { retention: RETENTION });
     await store.saveEvent({ actorId: "gone", version: 7, ...event("only") }, { fencingToken: 3 });
     await store.takeOver("owned", 9);
-    await sleep(RETENTION * 1.3); // the store sweeps by itself
+    await sleep(RETENTION * 1.3); // the store does it by itself
     await store.append("alive", [event(1)], { expectedVersion: 0 });
   }
   await server.restart();
@@ -163,7 +163,7 @@ Deno.test("where no store was open in time nothing is known of an actor, but a s
     timestamp,
   });
   await using nats = await client(server.url);
-  // An operator shortens the retention: everything expires at once, without a sweep.
+  // An operator shortens the retention: everything expires at once, without a run before.
   const { config } = await nats.requests.streamInfo("aether_default");
   await nats.requests.updateStream({ ...config, max_age: 100_000_000 });
   await until(async () => (await nats.requests.streamInfo("aether_default")).state.messages === 0);
@@ -174,20 +174,20 @@ Deno.test("where no store was open in time nothing is known of an actor, but a s
   assert.equal(await other.getLatestVersion("pictured"), 2); // its snapshot says so
 });
 
-Deno.test("an operator's sweep remembers each actor in the oldest tenth of the retention once", async () => {
+Deno.test("preserveExpiringActors() remembers each actor in the oldest tenth of the retention once", async () => {
   await using server = await startNatsServer();
   await using store = await JetStreamEventStore.open(server.url, { retention: RETENTION });
-  assert.deepEqual(await store.sweep(), { commits: 0, remembered: 0 });
+  assert.deepEqual(await store.preserveExpiringActors(), { commits: 0, remembered: 0 });
   for (let index = 0; index < 20; index++) {
     await store.append(`a-${index}`, [event(1)], { expectedVersion: 0 });
   }
   let remembered = 0;
   await until(
-    async () => (remembered += (await store.sweep()).remembered) > 0,
+    async () => (remembered += (await store.preserveExpiringActors()).remembered) > 0,
     "the oldest tenth to be reached",
   );
   await sleep(RETENTION / 5);
-  await store.sweep();
+  await store.preserveExpiringActors();
   await until(async () => (await Array.fromAsync(store.readAll({ after: "first-kept" }))).length === 0);
   await using other = await JetStreamEventStore.open(server.url);
   for (let index = 0; index < 20; index++) assert.equal(await other.getLatestVersion(`a-${index}`), 1);

@@ -8,13 +8,13 @@
 import { backoff, sleep } from "../../../sleep.ts";
 import { abortable } from "../../buffered_iteration.ts";
 import { BackendError } from "../../errors.ts";
-import { FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT, patiently } from "../failures.ts";
+import { FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT, retryTransient } from "../failures.ts";
 import { encodeHeaders } from "../../../nats/headers.ts";
 import type { JetStreamAddress } from "../../../nats/jetstream/address.ts";
 import type { Layout } from "../format/layout.ts";
 import { AcknowledgementReader } from "../../../nats/jetstream/acknowledgement.ts";
 import type { Publisher, PublishOptions } from "../../../nats/jetstream/publisher.ts";
-import { EXPECTED_SEQUENCE } from "../format/record.ts";
+import { EXPECTED_SEQUENCE } from "../format/commit_decoder.ts";
 import {
   JetStreamApiError,
   type JetStreamRequests,
@@ -94,7 +94,7 @@ export class Bucket {
     const read = (): Promise<StoredMessage | undefined> =>
       this.#requests.getMessage(this.#layout.bucketStream, query);
     try {
-      return await patiently(this.#patience, read, undefined, signal);
+      return await retryTransient(this.#patience, read, undefined, signal);
     } catch (error) {
       if (error instanceof StreamNotFoundError) return undefined;
       throw error;
@@ -145,13 +145,13 @@ export class Bucket {
   /** A user who may not create streams finds the bucket that an operator has made. */
   async #createOnce(): Promise<void> {
     try {
-      await patiently(this.#patience, () => this.#requests.streamInfo(this.#layout.bucketStream));
+      await retryTransient(this.#patience, () => this.#requests.streamInfo(this.#layout.bucketStream));
       return;
     } catch (error) {
       if (!(error instanceof StreamNotFoundError)) throw error;
     }
     try {
-      await patiently(this.#patience, () =>
+      await retryTransient(this.#patience, () =>
         this.#requests.createStream({
           name: this.#layout.bucketStream,
           description: "Snapshots of Aether, and what it remembers of actors whose events have expired",

@@ -13,7 +13,7 @@ import type { Bucket } from "./bucket.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
 import { LostTailError } from "../errors.ts";
 import type { EventLog } from "../read/event_log.ts";
-import type { Records } from "../format/record.ts";
+import type { CommitDecoder } from "../format/commit_decoder.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /** How often the mark is written while the log grows, in milliseconds. */
@@ -36,7 +36,7 @@ export interface EndMarkSetup {
   /** The log. */
   readonly log: EventLog;
   /** Reads messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
   /** Protects the record. */
   readonly checksum: Checksum;
   /** Takes failures to read or write the mark. */
@@ -86,13 +86,13 @@ export class EndMark {
     { sequence, checksum }: Mark,
     signal: AbortSignal | undefined,
   ): Promise<LostTailError | undefined> {
-    const { records } = this.#setup;
+    const { decoder } = this.#setup;
     const log = this.#setup.log.until(signal);
     const { stream } = log.layout;
     const end = await log.upToDate(() => log.lastSequence(), (last) => last < sequence);
     if (end < sequence) return new LostTailError(stream, "shorter", end, sequence);
     const message = await log.at(sequence);
-    const header = message && records.header(message);
+    const header = message && decoder.header(message);
     if (!header || header instanceof DamagedHistoryError || checksum === undefined) return undefined;
     return header.checksum === checksum ? undefined : new LostTailError(stream, "diverged", end, sequence);
   }
@@ -148,8 +148,8 @@ export class EndMark {
   }
 
   #encode(sequence: number, message: StoredMessage | undefined): Uint8Array {
-    const { records, checksum } = this.#setup;
-    const header = message && records.header(message);
+    const { decoder, checksum } = this.#setup;
+    const header = message && decoder.header(message);
     const isKnown = header !== undefined && !(header instanceof DamagedHistoryError);
     const mark: Mark = { sequence, ...(isKnown && { checksum: header.checksum }) };
     return encodeChecked(JSON.stringify(mark), checksum);

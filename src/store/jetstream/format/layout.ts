@@ -114,7 +114,7 @@ export class Layout {
   }
 
   /** The key of how far the log was swept. */
-  get sweepRecord(): string {
-    return `$KV.${this.bucket}.${this.logId}.sweep`;
+  get progressRecord(): string {
+    return `$KV.${this.bucket}.${this.logId}.preserved`;
   }
 }

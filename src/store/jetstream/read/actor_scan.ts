@@ -6,7 +6,7 @@
  */
 
 import type { EventLog } from "./event_log.ts";
-import type { OrFault, Records, StoredCommit } from "../format/record.ts";
+import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_decoder.ts";
 import { TextRuns } from "../../../nats/jetstream/text_run.ts";
 
 /** What to search for, and in what. */
@@ -14,7 +14,7 @@ export interface ActorMessages {
   /** The stream. */
   readonly log: EventLog;
   /** Reads messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
   /** The actor. */
   readonly actorId: string;
 }
@@ -29,7 +29,7 @@ const BACKWARD_BATCH = 256;
  * An actor's commits from a stream sequence on, up to another one.
  */
 export async function* scanForward(
-  { log, records, actorId }: ActorMessages,
+  { log, decoder, actorId }: ActorMessages,
   from: number,
   to: number,
 ): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
@@ -44,7 +44,7 @@ export async function* scanForward(
       const delivery = deliveries[index]!;
       last = delivery.sequence;
       if (last > to) break;
-      commits.push(records.read(delivery, runs.of(index)));
+      commits.push(decoder.read(delivery, runs.of(index)));
       if (commits.length === COMMITS_AT_ONCE) {
         yield commits;
         commits = [];
@@ -57,7 +57,7 @@ export async function* scanForward(
 
 /** An actor's commits up to a stream sequence, from the last one to the first. */
 export async function* scanBackward(
-  { log, records, actorId }: ActorMessages,
+  { log, decoder, actorId }: ActorMessages,
   to: number,
 ): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
   const sequences: number[] = [];
@@ -72,7 +72,7 @@ export async function* scanBackward(
     const wanted = sequences.slice(Math.max(0, end - BACKWARD_BATCH), end).reverse();
     const commits: OrFault<StoredCommit>[] = [];
     for (const message of await log.all(wanted)) {
-      if (message) commits.push(records.read(message)); // where one is gone, the chain says so
+      if (message) commits.push(decoder.read(message)); // where one is gone, the chain says so
     }
     yield commits;
   }

@@ -7,14 +7,14 @@
 import { DamagedHistoryError } from "../../errors.ts";
 import type { ActorSummary, ListActorsOptions } from "../../types.ts";
 import type { EventLog } from "./event_log.ts";
-import { type Records, versionAfter } from "../format/record.ts";
+import { type CommitDecoder, versionAfter } from "../format/commit_decoder.ts";
 
 /** What is listed from. */
 export interface ActorSources {
   /** The stream. */
   readonly log: EventLog;
   /** Reads messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
 }
 
 /**
@@ -22,7 +22,7 @@ export interface ActorSources {
  * those. A commit that comes while it is listed may show its actor a second time, which is left out.
  */
 export async function* listActors(
-  { log: unlimited, records }: ActorSources,
+  { log: unlimited, decoder }: ActorSources,
   { actorPrefix = "", signal }: ListActorsOptions,
 ): AsyncGenerator<ActorSummary> {
   const log = unlimited.until(signal);
@@ -50,7 +50,7 @@ export async function* listActors(
       if (deliveries.length === 0 && consumer.position >= endSequence) return;
       for (const delivery of deliveries) {
         ({ sequence } = delivery);
-        const header = records.header(delivery);
+        const header = decoder.header(delivery);
         if (header instanceof DamagedHistoryError) throw header;
         const latestVersion = versionAfter(header);
         const { actorId } = header;

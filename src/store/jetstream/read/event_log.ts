@@ -9,7 +9,7 @@ import type { ConnectionState } from "../../../nats/connection_state.ts";
 import { backoff, sleep } from "../../../sleep.ts";
 import type { Warn } from "../../../warning.ts";
 import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
-import { FIRST_WAIT, LONGEST_WAIT, patiently } from "../failures.ts";
+import { FIRST_WAIT, LONGEST_WAIT, retryTransient } from "../failures.ts";
 import type { Layout } from "../format/layout.ts";
 import { OrderedConsumer, type OrderedConsumerOptions } from "../../../nats/jetstream/ordered_consumer.ts";
 import {
@@ -47,7 +47,7 @@ const SHORTEST_ELECTION = 3_000;
 /** A new leader may answer before it has applied what it knows; so long it is asked again, in milliseconds. */
 const TIME_TO_CATCH_UP = 2_000;
 /** A leader that is cut off notices it after 10 s (by the server's source), in milliseconds. */
-const LONGEST_DELUSION = 15_000;
+const MAX_STALE_LEADER_MS = 15_000;
 
 /** The status of a direct read that would find too many subjects. */
 const TOO_MANY_RESULTS = 413;
@@ -211,15 +211,15 @@ export class EventLog {
     read: () => Promise<T>,
     isBehind: (found: T) => boolean,
   ): Promise<T> {
-    const deadline = performance.now() + LONGEST_DELUSION;
-    let inOfficeSince = Infinity;
+    const deadline = performance.now() + MAX_STALE_LEADER_MS;
+    let confirmedSince = Infinity;
     for (let attempt = 1;; attempt++) {
       const found = await read();
       if (!isBehind(found)) return found;
-      const { replicated, inOffice } = await this.#leadership();
+      const { replicated, isConfirmedLeader } = await this.#leadership();
       const now = performance.now();
-      if (!replicated || now > deadline || now > inOfficeSince + TIME_TO_CATCH_UP) return found;
-      inOfficeSince = inOffice ? Math.min(now, inOfficeSince) : Infinity;
+      if (!replicated || now > deadline || now > confirmedSince + TIME_TO_CATCH_UP) return found;
+      confirmedSince = isConfirmedLeader ? Math.min(now, confirmedSince) : Infinity;
       await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), this.#signal);
     }
   }
@@ -330,10 +330,13 @@ export class EventLog {
   }
 
   /** Whether the leader that answers has heard a majority of its replicas since anybody else can have been elected. */
-  async #leadership(): Promise<{ replicated: boolean; inOffice: boolean }> {
+  async #leadership(): Promise<{ replicated: boolean; isConfirmedLeader: boolean }> {
     const replicas = (await this.info()).cluster?.replicas ?? [];
     const heard = replicas.filter(({ active = Infinity }) => active / NANOSECONDS < SHORTEST_ELECTION);
-    return { replicated: replicas.length > 0, inOffice: heard.length + 1 > (replicas.length + 1) / 2 };
+    return {
+      replicated: replicas.length > 0,
+      isConfirmedLeader: heard.length + 1 > (replicas.length + 1) / 2,
+    };
   }
 
   async #look(now: number): Promise<void> {
@@ -421,7 +424,7 @@ export class EventLog {
   }
 
   #patiently<T>(read: () => Promise<T>): Promise<T> {
-    return patiently(this.#patience, read, () => this.isClosed, this.#signal);
+    return retryTransient(this.#patience, read, () => this.isClosed, this.#signal);
   }
 }
 

@@ -12,7 +12,7 @@ import { type ActorMessages, scanBackward, scanForward } from "./actor_scan.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Heads, Latest } from "../write/heads.ts";
 import { missingBefore } from "./missing.ts";
-import type { OrFault, Records, StoredCommit } from "../format/record.ts";
+import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_decoder.ts";
 import { BrokenTrail, walkTrail } from "./trail_walk.ts";
 
 /** What a history is read with. */
@@ -20,7 +20,7 @@ export interface HistorySources {
   /** The stream. */
   readonly log: EventLog;
   /** Reads messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
   /** The heads of actors. */
   readonly heads: Heads;
 }
@@ -88,12 +88,12 @@ class HistoryReading {
 
   /** What can be read of an actor whose latest commit cannot. */
   async *#aroundHead(fault: DamagedHistoryError): AsyncGenerator<readonly StoredEvent[]> {
-    const { log, records } = this.#sources;
-    const messages: ActorMessages = { log, records, actorId: this.#actorId };
+    const { log, decoder } = this.#sources;
+    const messages: ActorMessages = { log, decoder, actorId: this.#actorId };
     const isForward = this.#read.direction === "forward";
     // A message that is no commit is reported where it is found, one that is missing here.
     const isMissing = fault.position === undefined;
-    const to = isMissing ? await log.lastSequence() : records.place(fault.position!).sequence;
+    const to = isMissing ? await log.lastSequence() : decoder.place(fault.position!).sequence;
     if (isMissing && !isForward) this.#report(fault);
     const isDone = yield* this.#take(isForward ? scanForward(messages, 1, to) : scanBackward(messages, to));
     if (isDone) return;
@@ -127,22 +127,22 @@ class HistoryReading {
 
   /** The commits in the order of the read, by the way that costs least; a trail that is broken is left. */
   async *#commits(latest: StoredCommit, bytes: number): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
-    const { log, records } = this.#sources;
+    const { log, decoder } = this.#sources;
     const { direction, fromVersion, toVersion, limit } = this.#read;
     if (latest.trail && this.#trailIsCheaper(latest)) {
       try {
         const walk = { fromVersion, toVersion, direction, expected: limit + 2 };
-        yield* walkTrail(log, records, latest, bytes, walk);
+        yield* walkTrail(log, decoder, latest, bytes, walk);
         return;
       } catch (error) {
         if (!(error instanceof BrokenTrail)) throw error;
       }
     }
-    const messages: ActorMessages = { log, records, actorId: this.#actorId };
+    const messages: ActorMessages = { log, decoder, actorId: this.#actorId };
     if (direction === "forward") {
       yield* scanForward(messages, (this.#last?.sequence ?? 0) + 1, latest.sequence);
       if ((this.#last?.sequence ?? 0) < latest.sequence) {
-        const position = records.placeOf(latest.sequence, undefined);
+        const position = decoder.placeOf(latest.sequence, undefined);
         throw new DamagedHistoryError("the latest commit is gone while it is read", {
           actorId: this.#actorId,
           position,

@@ -7,7 +7,7 @@
 
 import type { StoredEvent } from "../../../event/types.ts";
 import type { LogBatch, LogFollow, LogRead } from "../../backend.ts";
-import { LogChains } from "../../continuity.ts";
+import { VersionContinuity } from "../../continuity.ts";
 import {
   DamagedHistoryError,
   type HistoryFault,
@@ -18,7 +18,7 @@ import type { EventLog } from "./event_log.ts";
 import type { Delivery } from "../../../nats/jetstream/delivery.ts";
 import { fetchSkipped, missingBefore } from "./missing.ts";
 import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
-import { isStray, type Records, type StoredCommit } from "../format/record.ts";
+import { type CommitDecoder, isStray, type StoredCommit } from "../format/commit_decoder.ts";
 import type { MessageBytes, StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 import { TextRuns } from "../../../nats/jetstream/text_run.ts";
 
@@ -27,7 +27,7 @@ export interface LogSources {
   /** The stream. */
   readonly log: EventLog;
   /** Reads messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
   /** How often the server reports that there is nothing to deliver, in milliseconds. */
   readonly heartbeat: number;
 }
@@ -44,30 +44,30 @@ export async function lastPosition(
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   const sources = until(unlimited, signal);
-  const { log, records } = sources;
+  const { log, decoder } = sources;
   const last = await log.last();
   if (last) return await positionUpTo(sources, last);
   // A server that cannot read the last message says that there is none.
   const { messages, last_seq } = (await log.info()).state;
   if (messages === 0) return undefined;
   const again = await log.last();
-  if (!again) throw gap(records, last_seq);
+  if (!again) throw gap(decoder, last_seq);
   return await positionUpTo(sources, again);
 }
 
 /** The position of the last event up to a message. */
-async function positionUpTo({ log, records }: LogSources, last: StoredMessage): Promise<string | undefined> {
+async function positionUpTo({ log, decoder }: LogSources, last: StoredMessage): Promise<string | undefined> {
   log.saw(last.sequence);
   let messages: (StoredMessage | undefined)[] = [last];
   for (let sequence = last.sequence;;) {
     for (const message of messages) {
       if (!message) continue;
-      const commit = records.read(message);
+      const commit = decoder.read(message);
       if (commit instanceof DamagedHistoryError) {
         if (isStray(commit)) continue; // it holds no event
         throw commit;
       }
-      if (commit.versions.length > 0) return records.endOf(commit);
+      if (commit.versions.length > 0) return decoder.endOf(commit);
     }
     if (sequence <= 1 || messages.at(-1) === undefined) return undefined;
     // Only messages without events so far: they have no position.
@@ -135,11 +135,11 @@ async function endOfFilter(log: EventLog, subject: string, { lastSequence }: Sta
   return await log.hasNone(subject) ? 0 : lastSequence;
 }
 
-function lostEnd({ records }: LogSources, end: number, seen: number): DamagedHistoryError {
+function lostEnd({ decoder }: LogSources, end: number, seen: number): DamagedHistoryError {
   return new DamagedHistoryError(
     `the log ends at sequence ${end}, and this store has seen sequence ${seen}`,
     {
-      position: records.placeOf(end + 1, undefined),
+      position: decoder.placeOf(end + 1, undefined),
     },
   );
 }
@@ -156,25 +156,25 @@ async function assertContinues(
   passed: number,
   last: Delivery | undefined,
 ): Promise<void> {
-  const { log, records } = sources;
+  const { log, decoder } = sources;
   const { lastSequence } = await endOf(log, (lastSequence) => lastSequence < passed);
   if (lastSequence < passed) throw lostEnd(sources, lastSequence, passed);
   const first = await log.first();
   const kept = first?.sequence ?? lastSequence + 1;
-  if (kept > passed + 1) throw log.expires ? truncated(records, first) : gap(records, passed + 1);
+  if (kept > passed + 1) throw log.expires ? truncated(decoder, first) : gap(decoder, passed + 1);
   if (!last || last.sequence < kept) return;
   const stored = await log.at(last.sequence);
-  if (!stored || isSame(records, stored, last)) return;
+  if (!stored || isSame(decoder, stored, last)) return;
   throw new DamagedHistoryError(
     "another commit is stored in the place of one that was read: the log was restored",
     {
-      position: records.placeOf(last.sequence, stored),
+      position: decoder.placeOf(last.sequence, stored),
     },
   );
 }
 
-function isSame(records: Records, a: MessageBytes, b: MessageBytes): boolean {
-  const [one, other] = [records.header(a), records.header(b)];
+function isSame(decoder: CommitDecoder, a: MessageBytes, b: MessageBytes): boolean {
+  const [one, other] = [decoder.header(a), decoder.header(b)];
   if (one instanceof DamagedHistoryError || other instanceof DamagedHistoryError) return true; // told where it is read
   return one.checksum === other.checksum;
 }
@@ -187,7 +187,7 @@ function until(sources: LogSources, signal: AbortSignal | undefined): LogSources
 /** The log, and then what comes. */
 export async function* followLog(unlimited: LogSources, follow: LogFollow): AsyncGenerator<LogBatch> {
   const sources = until(unlimited, follow.signal);
-  const { log, records, heartbeat } = sources;
+  const { log, decoder, heartbeat } = sources;
   const { after, filter, onReady, signal } = follow;
   const seen = log.highest;
   let start: Start;
@@ -233,10 +233,10 @@ export async function* followLog(unlimited: LogSources, follow: LogFollow): Asyn
   ): AsyncGenerator<LogBatch> {
     if (passed <= reading.sequence) return;
     const [message] = await log.all([passed]);
-    const header = message && records.header(message);
+    const header = message && decoder.header(message);
     reading.sequence = passed;
     if (!header || header instanceof DamagedHistoryError) return;
-    yield { events: [], position: records.endOf(header) };
+    yield { events: [], position: decoder.endOf(header) };
   }
 }
 
@@ -273,16 +273,16 @@ export async function checkPosition(
   position: string,
   signal?: AbortSignal,
 ): Promise<CheckedEnd> {
-  const { log, records } = until(unlimited, signal);
-  const { sequence, index } = records.place(position);
+  const { log, decoder } = until(unlimited, signal);
+  const { sequence, index } = decoder.place(position);
   if (sequence < 1) throw new InvalidPositionError(position, "ahead");
   const [{ last, lastSequence }, message] = await Promise.all([
     endOf(log, (lastSequence) => sequence > lastSequence),
     log.at(sequence),
   ]);
   if (sequence > lastSequence) throw new InvalidPositionError(position, "ahead");
-  const header = message && records.header(message);
-  if (header && !(header instanceof DamagedHistoryError) && !records.isIn(header, position)) {
+  const header = message && decoder.header(message);
+  if (header && !(header instanceof DamagedHistoryError) && !decoder.isIn(header, position)) {
     const isBehindLast = sequence === last?.sequence && index >= header.versions.length;
     throw new InvalidPositionError(position, isBehindLast ? "ahead" : "diverged");
   }
@@ -303,7 +303,7 @@ function endOf(
 
 /** Checks where a read is to begin. */
 async function findStart(sources: LogSources, { after }: Pick<LogRead, "after">): Promise<Start> {
-  const { log, records } = sources;
+  const { log, decoder } = sources;
   const place = after === "start" || after === "first-kept" ? undefined : await checkPosition(sources, after);
   const { last, lastSequence } = place ?? await endOf(log, () => false);
   // The first message is read last: others write meanwhile.
@@ -312,29 +312,29 @@ async function findStart(sources: LogSources, { after }: Pick<LogRead, "after">)
   if (place) {
     const kept = first?.sequence ?? lastSequence + 1;
     if (place.sequence + 1 < kept) {
-      if (log.expires) throw truncated(records, first);
-      throw gap(records, place.sequence + 1);
+      if (log.expires) throw truncated(decoder, first);
+      throw gap(decoder, place.sequence + 1);
     }
     return { sequence: Math.max(place.sequence, kept), after, lastSequence, fromStart: false };
   }
   const sequence = first?.sequence ?? lastSequence + 1;
   if (after === "start") {
     if (first ? sequence > 1 : lastSequence > 0) {
-      throw log.expires ? truncated(records, first) : gap(records, 1);
+      throw log.expires ? truncated(decoder, first) : gap(decoder, 1);
     }
   }
   return { sequence, after: undefined, lastSequence, fromStart: after === "start" };
 }
 
 /** The error of a read that begins before the first kept message. */
-export function truncated(records: Records, first: StoredMessage | undefined): HistoryTruncatedError {
-  return new HistoryTruncatedError({ firstPosition: first && records.placeOf(first.sequence, first) });
+export function truncated(decoder: CommitDecoder, first: StoredMessage | undefined): HistoryTruncatedError {
+  return new HistoryTruncatedError({ firstPosition: first && decoder.placeOf(first.sequence, first) });
 }
 
 /** The damage of a message that is missing. */
-export function gap(records: Records, sequence: number): DamagedHistoryError {
+export function gap(decoder: CommitDecoder, sequence: number): DamagedHistoryError {
   return new DamagedHistoryError("commits are missing from the log", {
-    position: records.placeOf(sequence, undefined),
+    position: decoder.placeOf(sequence, undefined),
   });
 }
 
@@ -350,7 +350,7 @@ class LogReading {
   readonly #onDamage: ((fault: HistoryFault) => void) | undefined;
   readonly #after: string | undefined;
   readonly #filtered: boolean;
-  readonly #chains: LogChains<StoredCommit>;
+  readonly #chains: VersionContinuity<StoredCommit>;
   /** How many messages a consumer has delivered to it. */
   delivered = 0;
   /** How many messages that were left out it has reported. */
@@ -366,7 +366,7 @@ class LogReading {
     this.#position = start.after;
     this.#filtered = filtered;
     const isBefore = ({ previousSequence }: StoredCommit): boolean => previousSequence < start.sequence;
-    this.#chains = new LogChains(start.fromStart ? undefined : isBefore);
+    this.#chains = new VersionContinuity(start.fromStart ? undefined : isBefore);
     this.sequence = start.sequence - 1;
   }
 
@@ -381,7 +381,7 @@ class LogReading {
   };
 
   async *take(messages: readonly MessageBytes[]): AsyncGenerator<LogBatch> {
-    const { log, records } = this.#sources;
+    const { log, decoder } = this.#sources;
     const runs = new TextRuns(messages);
     let events: StoredEvent[] = [];
     for (let index = 0; index < messages.length; index++) {
@@ -393,7 +393,7 @@ class LogReading {
         missing = yield* this.skipTo(message.sequence, false);
       }
       this.sequence = message.sequence;
-      const commit = records.read(message, runs.of(index));
+      const commit = decoder.read(message, runs.of(index));
       let fault: HistoryFault | undefined;
       if (commit instanceof DamagedHistoryError) fault = commit;
       else {
@@ -426,12 +426,12 @@ class LogReading {
    * @returns Whether something is missing.
    */
   async *skipTo(end: number, mayBeginLater: boolean): AsyncGenerator<LogBatch, boolean> {
-    const { log, records } = this.#sources;
+    const { log, decoder } = this.#sources;
     if (log.expires) {
       const first = await log.first();
       const kept = Math.min(end, first?.sequence ?? Infinity);
       if (this.sequence + 1 < kept) {
-        if (!mayBeginLater) this.#reportUnlessBefore(truncated(records, first));
+        if (!mayBeginLater) this.#reportUnlessBefore(truncated(decoder, first));
         this.sequence = kept - 1;
         if (kept === end) return true;
       }
@@ -448,7 +448,7 @@ class LogReading {
       this.sequence = found.from + found.count - 1;
       this.#reportUnlessBefore(
         new DamagedHistoryError(`${found.count} commit(s) are missing from the log`, {
-          position: records.placeOf(found.from, undefined),
+          position: decoder.placeOf(found.from, undefined),
         }),
       );
     }
@@ -471,12 +471,12 @@ class LogReading {
     const count = leftOut - this.#leftOut;
     if (count <= 0) return;
     this.#leftOut = leftOut;
-    const { log, records } = this.#sources;
+    const { log, decoder } = this.#sources;
     const first = log.expires ? await log.first() : undefined;
     if (log.expires && (first?.sequence ?? Infinity) > 1) return;
     this.report(
       new DamagedHistoryError(`${count} commit(s) that the server counts are missing from what it delivers`, {
-        position: records.placeOf(this.sequence, undefined),
+        position: decoder.placeOf(this.sequence, undefined),
       }),
     );
   }
@@ -497,9 +497,9 @@ class LogReading {
   }
 
   #batch(events: readonly StoredEvent[]): LogBatch {
-    const { records } = this.#sources;
+    const { decoder } = this.#sources;
     this.#position = events.at(-1)?.position ?? this.#position ??
-      (this.#last ? records.endOf(this.#last) : records.placeOf(this.sequence, undefined));
+      (this.#last ? decoder.endOf(this.#last) : decoder.placeOf(this.sequence, undefined));
     return { events, position: this.#position };
   }
 }

@@ -15,11 +15,11 @@ const LARGEST_BATCH = 256;
 
 /** The log's events from a position back to its beginning, in batches whose first event is the latest. */
 export async function* readLogBackward(
-  { log: wholeLog, records }: LogSources,
+  { log: wholeLog, decoder }: LogSources,
   { from, limit, toFirstKept, onDamage, signal }: BackwardLogRead,
 ): AsyncGenerator<readonly StoredEvent[]> {
   const log = wholeLog.until(signal);
-  let sequence = from === undefined ? await log.lastSequence() : records.place(from).sequence;
+  let sequence = from === undefined ? await log.lastSequence() : decoder.place(from).sequence;
   let count = Math.min(LARGEST_BATCH, Math.max(FIRST_BATCH, limit));
   for (; sequence > 0; sequence -= count, count = Math.min(LARGEST_BATCH, count * 2)) {
     const sequences = Array.from({ length: Math.min(count, sequence) }, (_, index) => sequence - index);
@@ -31,10 +31,10 @@ export async function* readLogBackward(
     for (const [index, message] of messages.entries()) {
       if (!message && log.expires && sequences[index]! < kept) {
         if (events.length > 0) yield events;
-        if (!toFirstKept) throw truncated(records, first);
+        if (!toFirstKept) throw truncated(decoder, first);
         return;
       }
-      const commit = message ? records.read(message) : gap(records, sequences[index]!);
+      const commit = message ? decoder.read(message) : gap(decoder, sequences[index]!);
       if (!(commit instanceof DamagedHistoryError)) {
         for (const event of commit.events.toReversed()) {
           if (from === undefined || event.position <= from) events.push(event);

@@ -7,7 +7,7 @@
 import type { DamagedHistoryError, HistoryFault } from "../../errors.ts";
 import { HistoryTruncatedError } from "../../errors.ts";
 import type { EventLog } from "./event_log.ts";
-import type { StoredCommit } from "../format/record.ts";
+import type { StoredCommit } from "../format/commit_decoder.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /**

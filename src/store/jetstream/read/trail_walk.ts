@@ -8,7 +8,7 @@
 import { DamagedHistoryError } from "../../errors.ts";
 import { lastVersion } from "../../continuity.ts";
 import type { EventLog } from "./event_log.ts";
-import type { OrFault, Records, StoredCommit } from "../format/record.ts";
+import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_decoder.ts";
 import { entryWeight, type TrailEntry } from "../format/trail.ts";
 
 /** The trail does not lead where it says: the history has to be searched for. */
@@ -52,18 +52,18 @@ interface Node extends TrailEntry {
  */
 export async function* walkTrail(
   log: EventLog,
-  records: Records,
+  decoder: CommitDecoder,
   head: StoredCommit,
   headBytes: number,
   walk: TrailWalk,
 ): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
-  const walker = new Walker(log, records, head, headBytes, walk);
+  const walker = new Walker(log, decoder, head, headBytes, walk);
   yield* walker.run();
 }
 
 class Walker {
   readonly #log: EventLog;
-  readonly #records: Records;
+  readonly #decoder: CommitDecoder;
   readonly #actorId: string;
   readonly #subject: string;
   readonly #walk: TrailWalk;
@@ -77,13 +77,13 @@ class Walker {
 
   constructor(
     log: EventLog,
-    records: Records,
+    decoder: CommitDecoder,
     head: StoredCommit,
     headBytes: number,
     walk: TrailWalk,
   ) {
     this.#log = log;
-    this.#records = records;
+    this.#decoder = decoder;
     this.#actorId = head.actorId;
     this.#subject = log.layout.subject(head.actorId);
     this.#walk = walk;
@@ -217,7 +217,7 @@ class Walker {
       }
       this.#bytes += message.bytes.length;
       this.#commits++;
-      node.read = this.#records.read(message);
+      node.read = this.#decoder.read(message);
     }
   }
 
@@ -230,7 +230,7 @@ class Walker {
     if (this.#log.expires && sequence < await this.#log.firstSequence()) return undefined;
     return new DamagedHistoryError("a commit is missing", {
       actorId: this.#actorId,
-      position: this.#records.placeOf(sequence, undefined),
+      position: this.#decoder.placeOf(sequence, undefined),
     });
   }
 

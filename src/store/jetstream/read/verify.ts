@@ -15,14 +15,14 @@ import type { EventLog } from "./event_log.ts";
 import type { Heads } from "../write/heads.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import { fetchSkipped } from "./missing.ts";
-import type { OrFault, Records, StoredCommit } from "../format/record.ts";
+import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_decoder.ts";
 
 /** What a verification works with. */
 export interface VerifySources {
   /** The stream. */
   readonly log: EventLog;
   /** Reads messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
   /** Remembers the end of the log. */
   readonly endMark: EndMark;
   /** What this store has seen. */
@@ -72,13 +72,13 @@ class Verification {
     if (end < seen.highest && !(log.expires && !last)) {
       this.#faults.push(
         new DamagedHistoryError("the log ends before a commit that this store has seen", {
-          position: this.#sources.records.placeOf(seen.highest, undefined),
+          position: this.#sources.decoder.placeOf(seen.highest, undefined),
         }),
       );
     }
     const lost = await this.#sources.endMark.find(this.#options.signal);
     if (lost) {
-      const position = this.#sources.records.placeOf(lost.markedSequence, undefined);
+      const position = this.#sources.decoder.placeOf(lost.markedSequence, undefined);
       this.#faults.push(new DamagedHistoryError(lost.message, { position }));
     }
     for (const [actorId, head] of seen.heads) {
@@ -98,7 +98,7 @@ class Verification {
   }
 
   async #read(from: number, to: number): Promise<void> {
-    const { log, records } = this.#sources;
+    const { log, decoder } = this.#sources;
     const { signal, onProgress } = this.#options;
     const consumer = log.consumer({ startSequence: from, reportProgress: true, endSequence: to });
     try {
@@ -110,7 +110,7 @@ class Verification {
           }
           ({ sequence } = delivery);
           if (sequence > to) break;
-          this.#take(records.read(delivery));
+          this.#take(decoder.read(delivery));
         }
         // The last ones cannot be read, or have expired meanwhile.
         if (sequence < to && consumer.position >= to) {
@@ -134,14 +134,14 @@ class Verification {
 
   /** Takes what the leader has of messages that the consumer skipped. */
   async #skip(from: number, end: number): Promise<void> {
-    const { log, records } = this.#sources;
+    const { log, decoder } = this.#sources;
     if (log.expires) this.#firstSequence = await log.firstSequence();
     const kept = log.expires ? Math.max(from, Math.min(end, this.#firstSequence)) : from;
     for await (const found of fetchSkipped(log, kept, end)) {
       if ("count" in found) this.#gap(found.from, found.from + found.count);
       else {
         log.noteSkipped(found.sequence);
-        this.#take(records.read(found));
+        this.#take(decoder.read(found));
       }
     }
   }
@@ -179,10 +179,10 @@ class Verification {
   }
 
   #gap(from: number, to: number): void {
-    const { records } = this.#sources;
+    const { decoder } = this.#sources;
     this.#faults.push(
       new DamagedHistoryError(`${to - from} commit(s) are missing from the log`, {
-        position: records.placeOf(from, undefined),
+        position: decoder.placeOf(from, undefined),
       }),
     );
   }

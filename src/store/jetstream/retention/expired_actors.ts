@@ -45,7 +45,7 @@ export class ExpiredActors {
     this.#checksum = checksum;
   }
 
-  /** What is remembered of an actor: by a sweep, or by its snapshots, of which each kind has its own version. */
+  /** What is remembered of an actor: by a run, or by its snapshots, of which each kind has its own version. */
   async find(
     actorId: string,
     signal?: AbortSignal,
@@ -79,23 +79,23 @@ export class ExpiredActors {
 
   /**
    * The stream sequence up to which the log was swept. A record of more than the log has is not believed, and is
-   * replaced by the next sweep: with it, what expires would not be remembered.
+   * replaced by the next run: with it, what expires would not be remembered.
    *
    * @param end The sequence of the log's last message.
    */
-  async sweptTo(end: number, signal?: AbortSignal): Promise<number> {
-    const stored = await this.#bucket.get(this.#layout.sweepRecord, signal);
+  async preservedTo(end: number, signal?: AbortSignal): Promise<number> {
+    const stored = await this.#bucket.get(this.#layout.progressRecord, signal);
     return this.#swept(stored, end);
   }
 
   /**
-   * Remembers how far the log was swept. A sweep that began earlier may set it back, which repeats work.
+   * Remembers how far the log was read. A run that began earlier may set it back, which repeats work.
    *
    * @param end The sequence of the log's last message.
    */
-  async swept(sequence: number, end: number, signal?: AbortSignal): Promise<void> {
+  async setPreservedTo(sequence: number, end: number, signal?: AbortSignal): Promise<void> {
     const data = encodeChecked(JSON.stringify({ sequence } satisfies Swept), this.#checksum);
-    await this.#bucket.change(this.#layout.sweepRecord, (stored) => {
+    await this.#bucket.change(this.#layout.progressRecord, (stored) => {
       return this.#swept(stored, end) >= sequence ? undefined : data;
     }, signal);
   }

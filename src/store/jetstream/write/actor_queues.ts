@@ -8,7 +8,7 @@ import type { KnownActors } from "./known_actors.ts";
 import type { Write } from "./write.ts";
 
 /** Lets writes wait for the actors that they write to, first come, first served. */
-export class Lanes {
+export class ActorQueues {
   readonly #actors: KnownActors;
 
   /** @param actors Keeps those that are written to; each knows the last in its line, who knows nobody behind him. */
@@ -21,11 +21,11 @@ export class Lanes {
     for (const part of write.parts) {
       const actor = this.#actors.hold(part.part.actorId);
       part.actor = actor;
-      if (actor.lastInLine) {
-        actor.lastInLine.next = part;
+      if (actor.lastQueued) {
+        actor.lastQueued.next = part;
         write.waitsFor++;
       }
-      actor.lastInLine = part;
+      actor.lastQueued = part;
     }
     return write.waitsFor === 0;
   }
@@ -35,7 +35,7 @@ export class Lanes {
     let ready: Write[] | undefined;
     for (const { actor, next } of write.parts) {
       if (!next) {
-        actor!.lastInLine = undefined;
+        actor!.lastQueued = undefined;
         this.#actors.release(actor!);
       } else if (--next.write.waitsFor === 0) (ready ??= []).push(next.write);
     }

@@ -10,7 +10,12 @@ import { DamagedHistoryError } from "../../errors.ts";
 import type { EventLog } from "../read/event_log.ts";
 import type { ExpiredActors } from "../retention/expired_actors.ts";
 import type { KnownActor, KnownActors } from "./known_actors.ts";
-import { type CommitHeader, type Records, type StoredCommit, versionAfter } from "../format/record.ts";
+import {
+  type CommitDecoder,
+  type CommitHeader,
+  type StoredCommit,
+  versionAfter,
+} from "../format/commit_decoder.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 import { Trail } from "../format/trail.ts";
 
@@ -76,14 +81,14 @@ function lostHead(actorId: string, head: Head, known: Head): DamagedHistoryError
 /** Keeps the heads of recently used actors, and reads the others. A stale head costs a refused commit, never more. */
 export class Heads {
   readonly #log: EventLog;
-  readonly #records: Records;
+  readonly #decoder: CommitDecoder;
   readonly #expired: ExpiredActors;
   readonly #actors: KnownActors;
 
   /** @param actors Keeps them. */
-  constructor(log: EventLog, records: Records, expired: ExpiredActors, actors: KnownActors) {
+  constructor(log: EventLog, decoder: CommitDecoder, expired: ExpiredActors, actors: KnownActors) {
     this.#log = log;
-    this.#records = records;
+    this.#decoder = decoder;
     this.#expired = expired;
     this.#actors = actors;
   }
@@ -156,7 +161,7 @@ export class Heads {
 
   /** All of the commit: a version is not believed whose events cannot be read. */
   #read(message: StoredMessage): StoredCommit {
-    const commit = this.#records.read(message);
+    const commit = this.#decoder.read(message);
     if (commit instanceof DamagedHistoryError) throw commit;
     return commit;
   }

@@ -17,7 +17,7 @@ export class KnownActor {
   /** Its head as it was last seen, if it was. */
   head: Head | undefined;
   /** The last in the line of those who write to it; nothing while nobody does. */
-  lastInLine: WritePart | undefined;
+  lastQueued: WritePart | undefined;
 
   constructor(actorId: string, hash: number) {
     this.actorId = actorId;
@@ -78,7 +78,7 @@ export class KnownActors {
   #turn(): void {
     this.#former = this.#recent;
     this.#recent = new ActorTable();
-    for (const actor of this.#former) if (actor.lastInLine) this.#recent.add(actor);
+    for (const actor of this.#former) if (actor.lastQueued) this.#recent.add(actor);
     // With many of them, turns must not become so frequent that carrying them over takes all the time.
     this.#limit = Math.max(this.#size, 2 * this.#recent.size);
   }

@@ -16,7 +16,7 @@ import { CommittedHead, type Head, NEW_HEAD } from "./heads.ts";
 import type { KnownActor } from "./known_actors.ts";
 import type { Layout } from "../format/layout.ts";
 import type { OutgoingMessage, Publication } from "../../../nats/jetstream/publisher.ts";
-import type { Records } from "../format/record.ts";
+import type { CommitDecoder } from "../format/commit_decoder.ts";
 import { NoAnswerError } from "../../../nats/jetstream/requests.ts";
 import { Trail } from "../format/trail.ts";
 
@@ -70,7 +70,7 @@ export interface WriteCondition extends CommitCondition {
 const NO_WRITE_CONDITIONS: readonly WriteCondition[] = [];
 
 /** Nothing was sent, for whatever reason. */
-interface NotTaken {
+interface NotSentInTime {
   /** Tells it from what becomes of a message that was sent. */
   readonly status: "not taken";
   /** The reason. */
@@ -78,7 +78,7 @@ interface NotTaken {
 }
 
 /** What became of the first try to send a write. */
-export type Tried = PublishOutcome | NotTaken;
+export type WriteOutcome = PublishOutcome | NotSentInTime;
 
 /** A commit that waits for its answer. It takes what becomes of its first try itself. */
 export class Write implements Publication {
@@ -111,7 +111,7 @@ export class Write implements Publication {
   isConfirmed = false;
   /** The answer. */
   readonly answer: Promise<readonly StoredEvent[]>;
-  readonly #took: (write: Write, tried: Tried) => void;
+  readonly #onOutcome: (write: Write, tried: WriteOutcome) => void;
   readonly #resolve: (events: readonly StoredEvent[]) => void;
   readonly #reject: (error: unknown) => void;
 
@@ -121,9 +121,9 @@ export class Write implements Publication {
     bodies: readonly string[],
     layout: Layout,
     deadline: number,
-    took: (write: Write, tried: Tried) => void,
+    onOutcome: (write: Write, tried: WriteOutcome) => void,
   ) {
-    this.#took = took;
+    this.#onOutcome = onOutcome;
     this.id = id;
     this.commit = commit;
     this.deadline = deadline;
@@ -170,11 +170,11 @@ export class Write implements Publication {
 
   onOutcome(outcome: PublishOutcome): void {
     this.isUnderWay = false;
-    this.#took(this, outcome);
+    this.#onOutcome(this, outcome);
   }
 
   onNotSent(error: unknown): void {
-    this.#took(this, { status: "not taken", error });
+    this.#onOutcome(this, { status: "not taken", error });
   }
 
   /** Answers with the reason of its signal as soon as that fires, until it is sent. */
@@ -272,13 +272,13 @@ export class Write implements Publication {
   }
 
   /** Answers with the events as they were stored. */
-  succeed(firstSequence: number, records: Records): void {
+  succeed(firstSequence: number, decoder: CommitDecoder): void {
     const events = listOf<StoredEvent>();
     for (let index = 0; index < this.parts.length; index++) {
       const { checksum, part: { drafts } } = this.parts[index]!;
       for (let place = 0; place < drafts.length; place++) {
         const { event } = drafts[place]!;
-        event.position = records.position(firstSequence + index, place, checksum);
+        event.position = decoder.position(firstSequence + index, place, checksum);
         events.push(Object.freeze(event));
       }
     }

@@ -7,7 +7,7 @@
 import { DamagedHistoryError } from "../../errors.ts";
 import type { EventLog } from "../read/event_log.ts";
 import { type Head, headAfter, type Heads } from "./heads.ts";
-import type { Records } from "../format/record.ts";
+import type { CommitDecoder } from "../format/commit_decoder.ts";
 import type { Write } from "./write.ts";
 
 /** What is searched. */
@@ -15,7 +15,7 @@ export interface SearchSources {
   /** The stream. */
   readonly log: EventLog;
   /** Reads messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
   /** The heads of actors. */
   readonly heads: Heads;
 }
@@ -36,7 +36,7 @@ export type Found =
  * @param fresh Keeps the heads that are read on the way.
  */
 export async function findWrite(
-  { heads, log, records }: SearchSources,
+  { heads, log, decoder }: SearchSources,
   write: Write,
   fresh: Map<string, Head>,
 ): Promise<Found> {
@@ -55,7 +55,7 @@ export async function findWrite(
     // It may have been followed by others since.
     if (uncertain) candidates.push(await log.until(write.ending).nextOf(subject, head.sequence + 1));
     for (const candidate of candidates) {
-      const header = candidate && records.header(candidate);
+      const header = candidate && decoder.header(candidate);
       if (header instanceof DamagedHistoryError) throw header;
       if (header?.commitId === write.id) {
         if (candidate === message) heads.set(part.actorId, headAfter(header));

@@ -29,12 +29,12 @@ import {
 } from "../failures.ts";
 import { type Head, type Heads, NEW_HEAD } from "./heads.ts";
 import type { KnownActors } from "./known_actors.ts";
-import { Lanes } from "./actor_queues.ts";
+import { ActorQueues } from "./actor_queues.ts";
 import type { OutgoingMessage, Publisher } from "../../../nats/jetstream/publisher.ts";
-import type { Records } from "../format/record.ts";
+import type { CommitDecoder } from "../format/commit_decoder.ts";
 import { Semaphore } from "./semaphore.ts";
 import { findWrite } from "./write_search.ts";
-import { type Tried, Write, type WriteCondition, type WritePart } from "./write.ts";
+import { Write, type WriteCondition, type WriteOutcome, type WritePart } from "./write.ts";
 
 /** A server takes 50 open batches a stream; some of them are left to others. */
 const MAX_BATCHES_IN_FLIGHT = 16;
@@ -47,7 +47,7 @@ export interface WriterSetup {
   /** The stream. */
   readonly log: EventLog;
   /** Reads messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
   /** Writes messages. */
   readonly encoder: CommitEncoder;
   /** The actors that are written to, and others. */
@@ -68,7 +68,7 @@ type Next = "answered" | "try at once" | "try later";
 /** Writes commits, one of an actor's at a time. */
 export class Writer {
   readonly #setup: WriterSetup;
-  readonly #lanes: Lanes;
+  readonly #lanes: ActorQueues;
   readonly #deadlines = new Deadlines();
   readonly #batches = new Semaphore(MAX_BATCHES_IN_FLIGHT);
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
@@ -78,7 +78,7 @@ export class Writer {
 
   constructor(setup: WriterSetup) {
     this.#setup = setup;
-    this.#lanes = new Lanes(setup.actors);
+    this.#lanes = new ActorQueues(setup.actors);
   }
 
   /** Stores a commit whose events are encoded. */
@@ -86,7 +86,7 @@ export class Writer {
     const { log, timeout } = this.#setup;
     const id = this.#idPrefix + (this.#writes++).toString(36);
     const now = performance.now();
-    const write = new Write(id, commit, bodies, log.layout, now + timeout, this.#took);
+    const write = new Write(id, commit, bodies, log.layout, now + timeout, this.#onOutcome);
     if (commit.signal) write.listen();
     if (this.#lanes.enter(write)) this.#begin(write, now);
     else this.#deadlines.add(write);
@@ -159,7 +159,7 @@ export class Writer {
     try {
       messages = write.messages(encoder, log.layout);
     } catch (error) {
-      this.#took(write, { status: "not taken", error });
+      this.#onOutcome(write, { status: "not taken", error });
       return true;
     }
     if (!publisher.submit(messages, write)) this.#deadlines.add(write);
@@ -167,7 +167,7 @@ export class Writer {
   }
 
   /** Takes what became of a write that was sent at once. */
-  readonly #took = (write: Write, tried: Tried): void => {
+  readonly #onOutcome = (write: Write, tried: WriteOutcome): void => {
     if (tried.status === "stored" && tried.sequence > write.seen) {
       this.#succeed(write, tried.sequence);
       this.#leave(write);
@@ -194,7 +194,7 @@ export class Writer {
     }
   }
 
-  #persist(write: Write, tried: Tried | undefined): void {
+  #persist(write: Write, tried: WriteOutcome | undefined): void {
     this.#deadlines.add(write);
     void this.#store(write, tried).then(() => this.#leave(write));
   }
@@ -204,7 +204,7 @@ export class Writer {
    *
    * @param tried What became of it, if it was sent at once.
    */
-  async #store(write: Write, tried: Tried | undefined): Promise<void> {
+  async #store(write: Write, tried: WriteOutcome | undefined): Promise<void> {
     const { log } = this.#setup;
     try {
       if (!tried && log.isReplaced) await abortable(log.assertSame(), write.ending);
@@ -325,7 +325,7 @@ export class Writer {
     return this.#sentOrThrow(await this.#publish(write, batchOf(messages)));
   }
 
-  #publish(write: Write, messages: readonly OutgoingMessage[]): Promise<Tried> {
+  #publish(write: Write, messages: readonly OutgoingMessage[]): Promise<WriteOutcome> {
     if (write.isOver(performance.now())) write.expire();
     return new Promise((resolve) => {
       this.#setup.publisher.submit(messages, {
@@ -341,7 +341,7 @@ export class Writer {
   }
 
   /** What became of a try; throws where there is no use in another one. */
-  #sentOrThrow(tried: Tried): PublishOutcome | NotSent {
+  #sentOrThrow(tried: WriteOutcome): PublishOutcome | NotSent {
     if (tried.status !== "not taken") return tried;
     const { error } = tried;
     if (!(error instanceof NotConnectedError) || this.#setup.log.isClosed) throw error;
@@ -362,12 +362,12 @@ export class Writer {
 
   /** Answers a write that is stored, and keeps the heads that it leaves behind. */
   #succeed(write: Write, firstSequence: number): void {
-    const { heads, records } = this.#setup;
+    const { heads, decoder } = this.#setup;
     for (let index = 0; index < write.parts.length; index++) {
       const part = write.parts[index]!;
       heads.advance(part.actor!, write.headAfter(part, firstSequence + index));
     }
-    write.succeed(firstSequence, records);
+    write.succeed(firstSequence, decoder);
   }
 }
 

@@ -9,14 +9,14 @@ import type { Layout } from "./layout.ts";
 import {
   chunkCount,
   decodeLogged,
-  decodeShare,
+  decodePart,
   decodeValue,
-  type LoggedShareJson,
+  type LoggedPartJson,
+  type PartJson,
   type RecordContext,
-  type ShareJson,
-  type ShareRecord,
+  type StoredKvPart,
   UnreadableRecord,
-} from "./record.ts";
+} from "./part_format.ts";
 import { firstEntry, getAll, type KeyRange } from "./scan.ts";
 
 /** What was to be read, or why it cannot be. */
@@ -27,11 +27,11 @@ export interface LatestRecord {
   /** The entry. */
   readonly entry: Deno.KvEntry<unknown>;
   /** Its record. */
-  readonly record: OrFault<ShareRecord>;
+  readonly record: OrFault<StoredKvPart>;
 }
 
 /** Reads the records of one namespace. */
-export class Records {
+export class CommitReader {
   /** The handle they are read through. */
   readonly kv: Deno.Kv;
   /** Where they lie. */
@@ -48,10 +48,10 @@ export class Records {
    * The record of an entry under an actor's key. It is a promise only where chunks have to be waited for: a long history
    * comes as a thousand entries at once.
    */
-  read(entry: Deno.KvEntry<unknown>): OrFault<ShareRecord> | Promise<OrFault<ShareRecord>> {
-    const decode = (bytes: Uint8Array): ShareRecord => {
-      const share = decodeValue(bytes, this.#context.checksum) as ShareJson;
-      return decodeShare(share, entry.key.at(-2) as string, entry.versionstamp, this.#context.positions);
+  read(entry: Deno.KvEntry<unknown>): OrFault<StoredKvPart> | Promise<OrFault<StoredKvPart>> {
+    const decode = (bytes: Uint8Array): StoredKvPart => {
+      const share = decodeValue(bytes, this.#context.checksum) as PartJson;
+      return decodePart(share, entry.key.at(-2) as string, entry.versionstamp, this.#context.positions);
     };
     const refuse = (error: unknown): DamagedHistoryError => this.#fault(entry, error);
     try {
@@ -71,27 +71,27 @@ export class Records {
   }
 
   /** The shares of a record of the log, in order. */
-  async readLogged(entry: Deno.KvEntry<unknown>): Promise<OrFault<ShareRecord>[]> {
+  async readLogged(entry: Deno.KvEntry<unknown>): Promise<OrFault<StoredKvPart>[]> {
     const versionstamp = entry.key.at(-1) as string;
-    let shares: readonly LoggedShareJson[];
+    let shares: readonly LoggedPartJson[];
     try {
       if (!(entry.value instanceof Uint8Array)) throw new UnreadableRecord("it is no record");
       shares = decodeLogged(decodeValue(entry.value, this.#context.checksum));
     } catch (error) {
       return [this.#loggedFault(versionstamp, error)];
     }
-    const records: OrFault<ShareRecord>[] = [];
+    const reader: OrFault<StoredKvPart>[] = [];
     for (const share of shares) {
-      if (!share.events) records.push(await this.#referred(share, versionstamp));
+      if (!share.events) reader.push(await this.#referred(share, versionstamp));
       else {
         try {
-          records.push(decodeShare(share as ShareJson, share.actor, versionstamp, this.#context.positions));
+          reader.push(decodePart(share as PartJson, share.actor, versionstamp, this.#context.positions));
         } catch (error) {
-          records.push(this.#loggedFault(versionstamp, error));
+          reader.push(this.#loggedFault(versionstamp, error));
         }
       }
     }
-    return records;
+    return reader;
   }
 
   #loggedFault(versionstamp: string, error: unknown): DamagedHistoryError {
@@ -114,7 +114,7 @@ export class Records {
   }
 
   /** A share that is so large that the log only names it. */
-  async #referred(share: LoggedShareJson, versionstamp: string): Promise<OrFault<ShareRecord>> {
+  async #referred(share: LoggedPartJson, versionstamp: string): Promise<OrFault<StoredKvPart>> {
     const { actor: actorId, previous, offset = 0 } = share;
     const [entry] = await getAll(this.kv, [this.layout.event(actorId, previous + 1)]);
     if (entry?.versionstamp === versionstamp) return await this.read(entry);

@@ -3,14 +3,14 @@
  *
  * A value is UTF-8 text: the format's version (one digit), the CRC-32 of all that follows it (eight hexadecimal
  * digits), and JSON. Where it does not fit one value, the rest follows in chunks, and the format's digit is followed by
- * their number. What an actor's share leaves out is what it usually is: no token, no gap, first in its commit.
+ * their number. What an actor's part leaves out is what it usually is: no token, no gap, first in its commit.
  *
  * @module
  */
 
 import { decodeEvents } from "../../event/codec.ts";
 import { utf8 } from "../../text.ts";
-import { type CommitRecord, versionsFault } from "../continuity.ts";
+import { type StoredPart, versionsFault } from "../continuity.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
 import { type KvPositions, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
 import { MAX_VALUE_BYTES } from "./layout.ts";
@@ -23,8 +23,8 @@ const HEAD_BYTES = FORMAT.length + CHUNK_DIGITS + CHECKSUM_DIGITS;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** One actor's share of a commit as JSON. */
-export interface ShareJson {
+/** One actor's part of a commit as JSON. */
+export interface PartJson {
   /** The commit's random id. */
   readonly commit: string;
   /** The actor's version before. */
@@ -43,8 +43,8 @@ export interface ShareJson {
   readonly events: readonly unknown[];
 }
 
-/** An actor's share as it stands in a record of the log. */
-export interface LoggedShareJson extends Omit<ShareJson, "events"> {
+/** An actor's part as a record of the log has it. */
+export interface LoggedPartJson extends Omit<PartJson, "events"> {
   /** The actor. */
   readonly actor: string;
   /** The events; absent where they are so large that they stand under the actor's key alone. */
@@ -121,15 +121,15 @@ function readHex(bytes: Uint8Array, from: number, to: number): number {
 
 const LEADING_ZEROS = /^0+/;
 
-/** A share of a commit, and the place in the log of the commit before. */
-export interface ShareRecord extends CommitRecord {
+/** A part of a commit, and the place in the log of the commit before. */
+export interface StoredKvPart extends StoredPart {
   /** The versionstamp of the actor's commit before; undefined if it is the first. */
   readonly prior: string | undefined;
 }
 
-/** The JSON text of a share, without its braces. `events` is a JSON array, or nothing to leave it out. */
-export function shareText(share: Omit<ShareJson, "events">, events: string | undefined): string {
-  const { commit, previous, prior, fence, token, offset, versions } = share;
+/** The JSON text of a part, without its braces. `events` is a JSON array, or nothing to leave it out. */
+export function partText(part: Omit<PartJson, "events">, events: string | undefined): string {
+  const { commit, previous, prior, fence, token, offset, versions } = part;
   return `"commit":"${commit}","previous":${previous}` +
     (prior ? `,"prior":"${prior.replace(LEADING_ZEROS, "")}"` : "") +
     (fence ? `,"fence":${fence}` : "") +
@@ -144,7 +144,7 @@ export function gappedVersions(previous: number, versions: readonly number[]): r
   return versions.every((version, index) => version === previous + 1 + index) ? undefined : versions;
 }
 
-/** What turns shares back into events. */
+/** What turns parts back into events. */
 export interface RecordContext {
   /** The log's positions. */
   readonly positions: KvPositions;
@@ -153,43 +153,43 @@ export interface RecordContext {
 }
 
 /**
- * An actor's share of a commit, read back; the schema versions of its events are noted.
+ * An actor's part of a commit, read back; the schema versions of its events are noted.
  *
  * @throws {UnreadableRecord | SyntaxError} If it is none.
  */
-export function decodeShare(
-  share: ShareJson,
+export function decodePart(
+  part: PartJson,
   actorId: string,
   versionstamp: string,
   positions: KvPositions,
-): ShareRecord {
-  if (!Array.isArray(share?.events) || typeof share.commit !== "string") {
-    throw new UnreadableRecord("it is no share of a commit");
+): StoredKvPart {
+  if (!Array.isArray(part?.events) || typeof part.commit !== "string") {
+    throw new UnreadableRecord("it is no part of a commit");
   }
-  const { commit: commitId, previous: previousVersion, fence = 0, offset = 0 } = share;
-  const versions = share.versions ?? share.events.map((_, index) => previousVersion + 1 + index);
+  const { commit: commitId, previous: previousVersion, fence = 0, offset = 0 } = part;
+  const versions = part.versions ?? part.events.map((_, index) => previousVersion + 1 + index);
   if (typeof actorId !== "string" || !isCount(fence) || !isCount(offset) || !Array.isArray(versions)) {
     throw new UnreadableRecord("a field of it is not what was written");
   }
-  const fault = versionsFault(previousVersion, versions, share.events.length);
+  const fault = versionsFault(previousVersion, versions, part.events.length);
   if (fault !== undefined) throw new UnreadableRecord(fault);
   const positionOf = positions.of(versionstamp, commitId);
-  const events = decodeEvents(share.events, actorId, versions, (index) => positionOf(offset + index));
-  const prior = typeof share.prior === "string" ? share.prior.padStart(VERSIONSTAMP_WIDTH, "0") : undefined;
+  const events = decodeEvents(part.events, actorId, versions, (index) => positionOf(offset + index));
+  const prior = typeof part.prior === "string" ? part.prior.padStart(VERSIONSTAMP_WIDTH, "0") : undefined;
   return { commitId, actorId, previousVersion, prior, fence, events };
 }
 
 /**
- * The shares of a record of the log.
+ * The parts of a record of the log.
  *
  * @throws {UnreadableRecord} If it is none.
  */
-export function decodeLogged(json: unknown): readonly LoggedShareJson[] {
-  const isShare = (share: unknown): boolean =>
-    typeof share === "object" && share !== null && "actor" in share && typeof share.actor === "string" &&
-    "previous" in share && isCount(share.previous) && (!("offset" in share) || isCount(share.offset));
-  if (!Array.isArray(json) || !json.every(isShare)) throw new UnreadableRecord("it is no record of the log");
-  return json as readonly LoggedShareJson[];
+export function decodeLogged(json: unknown): readonly LoggedPartJson[] {
+  const isPart = (part: unknown): boolean =>
+    typeof part === "object" && part !== null && "actor" in part && typeof part.actor === "string" &&
+    "previous" in part && isCount(part.previous) && (!("offset" in part) || isCount(part.offset));
+  if (!Array.isArray(json) || !json.every(isPart)) throw new UnreadableRecord("it is no record of the log");
+  return json as readonly LoggedPartJson[];
 }
 
 function isCount(value: unknown): value is number {

@@ -9,7 +9,7 @@ import { type Draft, type DraftContext, draftEvent } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import { schemaVersionOf } from "../event/registry.ts";
 import type { StoredEvent } from "../event/types.ts";
-import { isArray } from "./arguments.ts";
+import { isArray } from "./check_options.ts";
 import { listOf } from "../short_lived.ts";
 import { CommitPart } from "./commit.ts";
 import { CommitTooLargeError } from "./errors.ts";

@@ -11,11 +11,11 @@ import { DamagedHistoryError } from "../../errors.ts";
 import type { EventLog } from "../read/event_log.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import type { ExpiredActor, ExpiredActors } from "./expired_actors.ts";
-import { type Records, versionAfter } from "../format/record.ts";
+import { type CommitDecoder, versionAfter } from "../format/commit_decoder.ts";
 import { retentionOf } from "./retention.ts";
 
-/** How a sweep went. */
-export interface SweepReport {
+/** How many actors were preserved. */
+export interface PreservationReport {
   /** Commits that were looked at. */
   readonly commits: number;
   /** Actors that will have lost all their events soon, and are remembered now. */
@@ -26,23 +26,23 @@ export interface SweepReport {
 const OLDEST_PART = 0.9;
 /** A commit of this age should have been looked at long ago. */
 const LATE_PART = 0.95;
-/** How often to sweep: many times while a commit passes through the oldest tenth. */
-const SWEEPS_IN_RETENTION = 50;
-/** The shortest and the longest time between sweeps, in milliseconds; a store that is opened sweeps after the first. */
+/** How often to run: many times while a commit passes through the oldest tenth. */
+const RUNS_IN_RETENTION = 50;
+/** The shortest and the longest time between runs, in milliseconds; the first run of an open store comes after the shortest. */
 const SHORTEST_INTERVAL = 200;
 const LONGEST_INTERVAL = 60 * 60 * 1_000;
-const FIRST_SWEEP = 10_000;
+const FIRST_RUN = 10_000;
 /** How many actors are remembered at once. */
 const ACTORS_AT_ONCE = 64;
 /** How many commits are collected before their actors are looked at. */
 const COMMITS_AT_ONCE = 10_000;
 
-/** What a sweeper works with. */
-export interface SweeperSetup {
+/** What {@linkcode ExpiringActors} works with. */
+export interface ExpiringActorsSetup {
   /** The stream. */
   readonly log: EventLog;
   /** Reads messages. */
-  readonly records: Records;
+  readonly decoder: CommitDecoder;
   /** Where actors are remembered. */
   readonly expired: ExpiredActors;
   /** How long events are kept, in milliseconds. */
@@ -51,24 +51,24 @@ export interface SweeperSetup {
   readonly warn: Warn;
 }
 
-/** Sweeps the oldest tenth of the retention. */
-export class Sweeper {
-  readonly #setup: SweeperSetup;
+/** Remembers the actors of the oldest tenth of the retention. */
+export class ExpiringActors {
+  readonly #setup: ExpiringActorsSetup;
   readonly #ending = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #running: Promise<SweepReport> | undefined;
+  #running: Promise<PreservationReport> | undefined;
 
-  constructor(setup: SweeperSetup) {
+  constructor(setup: ExpiringActorsSetup) {
     this.#setup = setup;
-    this.#schedule(Math.min(FIRST_SWEEP, this.#interval));
+    this.#schedule(Math.min(FIRST_RUN, this.#interval));
   }
 
-  /** Sweeps now, or waits for the sweep that is under way. */
-  sweep(): Promise<SweepReport> {
-    return this.#running ??= this.#sweep().finally(() => this.#running = undefined);
+  /** Runs now, or waits for the run that is under way. */
+  preserve(): Promise<PreservationReport> {
+    return this.#running ??= this.#preserve().finally(() => this.#running = undefined);
   }
 
-  /** Whether a commit expires soon that no sweep has looked at. */
+  /** Whether a commit expires soon that no run has looked at. */
   async isLate(signal?: AbortSignal): Promise<boolean> {
     const { expired } = this.#setup;
     const log = this.#setup.log.until(signal);
@@ -78,18 +78,18 @@ export class Sweeper {
     if (!first || ts === undefined) return false;
     const age = Date.parse(ts) - Date.parse(first.time);
     if (age <= retentionOf(config) * LATE_PART) return false;
-    return await expired.sweptTo(await log.lastSequence(), signal) < first.sequence;
+    return await expired.preservedTo(await log.lastSequence(), signal) < first.sequence;
   }
 
-  /** Ends it; a sweep that is under way stops soon. */
+  /** Ends it; a run that is under way stops soon. */
   async close(): Promise<void> {
-    this.#ending.abort(new SweepEndedError("The store was closed while it swept"));
+    this.#ending.abort(new PreservationEndedError("The store was closed while it preserved actors"));
     clearTimeout(this.#timer);
     await this.#running?.catch(() => {});
   }
 
   get #interval(): number {
-    const interval = this.#setup.retention / SWEEPS_IN_RETENTION;
+    const interval = this.#setup.retention / RUNS_IN_RETENTION;
     return Math.min(LONGEST_INTERVAL, Math.max(SHORTEST_INTERVAL, interval));
   }
 
@@ -97,11 +97,11 @@ export class Sweeper {
     if (this.#setup.retention === Infinity || this.#ending.signal.aborted) return;
     this.#timer = setTimeout(async () => {
       try {
-        await this.sweep();
+        await this.preserve();
       } catch (cause) {
         if (!this.#ending.signal.aborted) {
-          const message = "a sweep for expiring actors failed; it is repeated later";
-          this.#setup.warn({ code: "sweep-failed", message, cause });
+          const message = "expiring actors could not be preserved; it is repeated later";
+          this.#setup.warn({ code: "preserve-failed", message, cause });
         }
       }
       this.#schedule(this.#interval);
@@ -109,7 +109,7 @@ export class Sweeper {
     Deno.unrefTimer(this.#timer);
   }
 
-  async #sweep(): Promise<SweepReport> {
+  async #preserve(): Promise<PreservationReport> {
     const { signal } = this.#ending;
     const { expired } = this.#setup;
     const log = this.#setup.log.until(signal);
@@ -121,7 +121,7 @@ export class Sweeper {
     if (!first || !last || ts === undefined || retention === Infinity) return report;
     const horizon = Date.parse(ts) - retention * OLDEST_PART;
     if (Date.parse(first.time) > horizon) return report;
-    const start = Math.max(first.sequence, await expired.sweptTo(last.sequence, signal) + 1);
+    const start = Math.max(first.sequence, await expired.preservedTo(last.sequence, signal) + 1);
     if (start > last.sequence) return report;
     const consumer = log.consumer({ startSequence: start });
     try {
@@ -136,7 +136,7 @@ export class Sweeper {
           }
           ({ sequence } = delivery);
           report.commits++;
-          const header = this.#setup.records.header(delivery);
+          const header = this.#setup.decoder.header(delivery);
           if (!(header instanceof DamagedHistoryError) && header.actorId !== NO_ACTOR) {
             actors.set(header.actorId, { version: versionAfter(header), fence: header.fence, sequence });
           }
@@ -145,7 +145,7 @@ export class Sweeper {
         }
         if (done || actors.size >= COMMITS_AT_ONCE) {
           report.remembered += await this.#remember(actors);
-          if (sequence >= start) await expired.swept(sequence, last.sequence, signal);
+          if (sequence >= start) await expired.setPreservedTo(sequence, last.sequence, signal);
           actors = new Map();
         }
       }
@@ -163,7 +163,7 @@ export class Sweeper {
     let remembered = 0;
     const queue = [...actors];
     const failures: unknown[] = [];
-    const lane = async (): Promise<void> => {
+    const work = async (): Promise<void> => {
       for (let next = queue.pop(); next && failures.length === 0; next = queue.pop()) {
         signal.throwIfAborted();
         const [actorId, actor] = next;
@@ -173,20 +173,23 @@ export class Sweeper {
         remembered++;
       }
     };
-    // The others end before this one fails: nothing of a sweep goes on behind it, nor behind close().
-    const lanes = Array.from({ length: ACTORS_AT_ONCE }, () => lane().catch((error) => failures.push(error)));
-    await Promise.all(lanes);
+    // The others end before this one fails: nothing of a run continues after it, nor behind close().
+    const workers = Array.from(
+      { length: ACTORS_AT_ONCE },
+      () => work().catch((error) => failures.push(error)),
+    );
+    await Promise.all(workers);
     if (failures.length > 0) throw failures[0];
     return remembered;
   }
 }
 
-/** A sweep was ended by `close()`. The next store to sweep goes on where it was. */
-export class SweepEndedError extends AetherError {
+/** A run was ended by `close()`. The next run continues from there. */
+export class PreservationEndedError extends AetherError {
   static {
-    registerClass(this, "SweepEndedError");
+    registerClass(this, "PreservationEndedError");
   }
 
   /** The name of the error's class. */
-  override readonly name = "SweepEndedError";
+  override readonly name = "PreservationEndedError";
 }

@@ -13,7 +13,7 @@
 import { decodeEvents } from "../../../event/codec.ts";
 import { utf8 } from "../../../text.ts";
 import type { StoredEvent } from "../../../event/types.ts";
-import { type CommitRecord, versionsFault } from "../../continuity.ts";
+import { type StoredPart, versionsFault } from "../../continuity.ts";
 import { type Checksum, CHECKSUM_DIGITS, readChecksum } from "../../checksum.ts";
 import { DamagedHistoryError } from "../../errors.ts";
 import { NO_PROOF, proofOf } from "../../position.ts";
@@ -101,7 +101,7 @@ export class CommitHeader {
 }
 
 /** A commit as it was read back. */
-export class StoredCommit extends CommitHeader implements CommitRecord {
+export class StoredCommit extends CommitHeader implements StoredPart {
   readonly events: readonly StoredEvent[];
 
   /**
@@ -139,7 +139,7 @@ export function isStray({ cause }: DamagedHistoryError): boolean {
 }
 
 /** Reads the messages of one log, which a `CommitEncoder` has written. */
-export class Records {
+export class CommitDecoder {
   readonly #layout: Layout;
   readonly #checksum: Checksum;
   readonly #seed: number;
