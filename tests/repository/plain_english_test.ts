@@ -1,0 +1,204 @@
+/**
+ * Plain English in the source, the guides, the examples and the names of tests, because a reader's first language may
+ * be any. Turns of phrase that are only in books have a plain word beside them in the table.
+ */
+
+import assert from "node:assert/strict";
+
+/** What is not written, and what is written instead. Spaces also match the end of a line. */
+const TURNS: readonly (readonly [RegExp, string])[] = [
+  [/anew|afresh|once more/, "again"],
+  [/mend(?:s|ed|ing)?/, "fix, correct"],
+  [/beside/, "next to, with"],
+  [/for ever|for good(?! \w)|without end/, "forever"],
+  [/at the most/, "at most"],
+  [/at hand/, "available, known"],
+  [/in mind/, "remembered, known"],
+  [/le(?:t|ts|tting) (?:\w+ )?go of|let it go/, "release"],
+  [/whoever|whomever/, "any process that, callers that"],
+  [/somebody|someone|anybody|anyone/, "another process, a user"],
+  [/nobody|no one(?! of)|everybody/, "no process, no reader, all users"],
+  [/whatever|whichever/, "any, each, all that"],
+  [/wherever/, "in every place that, if"],
+  [/those who|he who|the one who/, "callers that, users that"],
+  [/in office/, "confirmed leader"],
+  [/delusions?/, "stale period"],
+  [/doors?/, "entry point, constructor, open function"],
+  [/rooms|a room(?! (?:for|to|left))/, "module, file"],
+  [/lanes?/, "queue"],
+  [
+    /tak(?:e|es|ing) turns|in (?:its|their) turn|(?:a|(?<!for )(?:its|their)|the|one|one's|each) turn/,
+    "call, in order",
+  ],
+  [/lie|lies|lain|lying/, "is stored, is, are in"],
+  [/stand(?:s|ing)?(?! (?:for|out|in for|by|still)\b)|stood/, "is stored, is, are in"],
+  [/says|said/, "reports, throws, returns, names, means"],
+  [/tells|told(?! apart)/, "reports, throws, returns, is given"],
+  [/(?:is|are|was|were|be|been) (?:\w+ )?away/, "unavailable, disconnected"],
+  [
+    /(?:is|are|was|were)(?: not| already| still| no longer| also)? there(?! (?:is|are|was|a|an|any|no)\b)/,
+    "exists, is stored",
+  ],
+  [/where (?:it|they|one|none|he|no \w+) (?:is|are)/, "if, if it exists, if given"],
+  [/where there (?:is|are|was|were)/, "if there is"],
+  [/(?:nothing|none|`?undefined`?) where/, "`undefined` if, no ... if"],
+  [/(?:nothing|none|anything|everything|all) but/, "only, all except"],
+  [/in vain|to no avail/, "without effect"],
+  [/fares?|faring/, "how ... runs, the state of"],
+  [/heed(?:s|ed|ing)?/, "respect, notice"],
+  [/shall|ought|must needs/, "must, should, is to"],
+  [/upon|amidst|amongst|whilst|lest|albeit|ere/, "on, among, while, so that ... not, although"],
+  [
+    /whence|hence(?:forth)?|thence|thereof|thereby|therein|thereupon|hither(?:to)?|heretofore|forthwith/,
+    "therefore, from",
+  ],
+  [/naught|nought|aught/, "nothing"],
+  [/dwell(?:s|ing)?|befall(?:s|en)?|perish(?:es|ed)?|betray(?:s|ed)?/, "a plain verb"],
+];
+
+/** The names of tests: the first argument of a call such as `Deno.test`, `t.step` or a function that registers one. */
+const TEST_NAME = /\b(?:test\w*|step)\(\s*(?:\{\s*name:\s*)?("(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)/g;
+
+/** How many turns each folder may still have, which only falls. A folder that is not named has none. */
+const ALLOWED: Readonly<Record<string, number>> = {
+  ".": 3,
+  ".github": 2,
+  "examples": 3,
+  "examples/domain_test": 1,
+  "examples/start": 37,
+  "examples/web_service": 7,
+  "src": 1,
+  "src/bus": 12,
+  "src/cluster": 86,
+  "src/cluster/jetstream": 11,
+  "src/event": 6,
+  "src/nats": 15,
+  "src/nats/jetstream": 40,
+  "src/projection": 68,
+  "src/store": 88,
+  "src/store/deno_kv": 45,
+  "src/store/jetstream": 11,
+  "src/store/jetstream/bucket": 8,
+  "src/store/jetstream/format": 25,
+  "src/store/jetstream/read": 31,
+  "src/store/jetstream/retention": 3,
+  "src/store/jetstream/write": 41,
+  "src/store/memory": 2,
+  "src/testing": 10,
+  "src/testing/bus": 1,
+  "src/testing/bus/cases": 10,
+  "src/testing/cases": 55,
+  "tests": 1,
+  "tests/bus": 6,
+  "tests/cluster": 13,
+  "tests/cluster/conformance": 5,
+  "tests/event": 7,
+  "tests/examples": 10,
+  "tests/fuzz": 1,
+  "tests/nats": 9,
+  "tests/nats/jetstream": 9,
+  "tests/packaging": 4,
+  "tests/projection": 12,
+  "tests/store": 9,
+  "tests/store/deno_kv": 6,
+  "tests/store/jetstream": 29,
+  "tests/store/jetstream/chaos": 1,
+  "tests/support": 3,
+  "tests/testing": 2,
+};
+
+const turns = new RegExp(
+  TURNS.map(([turn]) => `(\\b(?:${turn.source.replaceAll(" ", "\\s+(?:(?:\\*|//|>|-)\\s+)?")})(?!\\w))`).join(
+    "|",
+  ),
+  "dgi",
+);
+
+interface Hit {
+  readonly file: string;
+  readonly line: number;
+  readonly turn: string;
+  readonly instead: string;
+}
+
+/** The turns of phrase in a text. */
+function hitsIn(text: string): { readonly at: number; readonly turn: string; readonly instead: string }[] {
+  return [...text.matchAll(turns)].map((match) => ({
+    at: match.index,
+    turn: match[0].replaceAll(/\s+/g, " "),
+    instead: TURNS[match.slice(1).findIndex((group) => group !== undefined)]![1],
+  }));
+}
+
+/** The text of a file with only the names of its tests, on the lines where they are. */
+function testNames(text: string): string {
+  let names = "";
+  for (const match of text.matchAll(TEST_NAME)) {
+    const start = match.index + match[0].length - match[1]!.length;
+    names += text.slice(names.length, start).replaceAll(/[^\n]/g, " ") + match[1];
+  }
+  return names;
+}
+
+function* filesIn(folder: URL): Generator<URL> {
+  for (const entry of Deno.readDirSync(folder)) {
+    const url = new URL(`${entry.name}${entry.isDirectory ? "/" : ""}`, folder);
+    if (entry.isDirectory) yield* filesIn(url);
+    else if (/\.(?:ts|md)$/.test(entry.name)) yield url;
+  }
+}
+
+function findHits(): Hit[] {
+  const root = new URL("../../", import.meta.url);
+  const files = ["src/", "examples/", "tests/", ".github/"].flatMap((
+    folder,
+  ) => [...filesIn(new URL(folder, root))]);
+  const hits: Hit[] = [];
+  for (const url of [new URL("README.md", root), new URL("mod.ts", root), ...files]) {
+    const file = url.href.slice(root.href.length);
+    if (file === "tests/repository/plain_english_test.ts") continue;
+    const whole = Deno.readTextFileSync(url);
+    const text = file.startsWith("tests/") && file.endsWith(".ts") ? testNames(whole) : whole;
+    for (const { at, ...hit } of hitsIn(text)) {
+      hits.push({ file, line: text.slice(0, at).split("\n").length, ...hit });
+    }
+  }
+  return hits;
+}
+
+/** The folder of the table that a file counts for; its own if none of the table holds it. */
+function areaOf(file: string): string {
+  const folder = file.includes("/") ? file.slice(0, file.lastIndexOf("/")) : ".";
+  const areas = Object.keys(ALLOWED).filter((area) => `${folder}/`.startsWith(`${area}/`));
+  return areas.sort((a, b) => b.length - a.length)[0] ?? folder;
+}
+
+const show = ({ file, line, turn, instead }: Hit): string => `${file}:${line} "${turn}": write ${instead}`;
+
+Deno.test("a text with a turn of phrase is found across lines, and in the names of tests only", () => {
+  assert.deepEqual(hitsIn(" * It is stored for\n * ever.").map(({ turn }) => turn), ["for * ever"]);
+  assert.deepEqual(hitsIn("This stands for a class; ask whether there is one.").length, 0);
+  const test = 'const nobody = 1;\nDeno.test("nobody reads", () => {});';
+  assert.equal(testNames(test).split("\n")[1]?.trim(), '"nobody reads"');
+  assert.equal(hitsIn(testNames(test)).length, 1);
+});
+
+Deno.test("source, guides, examples and names of tests are in plain English", () => {
+  const byArea = Map.groupBy(findHits(), ({ file }) => areaOf(file));
+  for (const hits of byArea.values()) for (const hit of hits) console.log(show(hit));
+  const tooMany = [...byArea].filter(([area, hits]) => hits.length > (ALLOWED[area] ?? 0));
+  for (const [area, bound] of Object.entries(ALLOWED)) {
+    const count = byArea.get(area)?.length ?? 0;
+    if (count < bound) console.log(`${area}: ${count} left, lower its number in ALLOWED from ${bound}`);
+  }
+  assert.equal(
+    tooMany.length,
+    0,
+    tooMany.map(([area, hits]) =>
+      [
+        `${area} has ${hits.length} turns of phrase, and ${ALLOWED[area] ?? 0} are allowed:`,
+        ...hits.map(show),
+      ].join("\n")
+    ).join("\n"),
+  );
+});
