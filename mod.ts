@@ -224,6 +224,7 @@ export {
   ProjectionDisconnectedError,
   ProjectionFencedError,
   type ProjectionId,
+  ProjectionInUseError,
   ProjectionNameTakenError,
   type ProjectionReference,
   type ProjectionRun,
@@ -263,6 +264,8 @@ export {
 
 // How they fare, and what becomes of events that could not be handled.
 export {
+  deleteCheckpoint,
+  type DeleteCheckpointOptions,
   discardParked,
   type DisconnectionReason,
   EventParkedError,

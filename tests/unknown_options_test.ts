@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import {
   Coordinator,
   copyEvents,
+  deleteCheckpoint,
   DenoKvCheckpoints,
   DenoKvEventStore,
   DenoKvLeases,
@@ -75,6 +76,7 @@ Deno.test("every entry without a server refuses an option that it does not know"
       "runProjection()": (options) => runProjection(store, known, options),
       "projectionStatuses()": (options) => projectionStatuses(store, known.checkpoints, options),
       "waitFor()": (options) => waitFor(store, known, "x", options),
+      "deleteCheckpoint()": (options) => deleteCheckpoint(known, options),
       "retryParked()": (options) => retryParked(store, known, "x", options),
       "discardParked()": (options) => discardParked(store, known, "x", options),
     },

@@ -103,6 +103,12 @@ export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
    * @throws {CheckpointConflictError} If it is at another revision. Nothing was stored.
    */
   save(id: ProjectionId, value: string, expected: string | undefined): Promise<string>;
+  /**
+   * Deletes a checkpoint, also one that cannot be read. A later `save` of a revision that it had is refused.
+   *
+   * @returns Whether there was one.
+   */
+  delete?(id: ProjectionId): Promise<boolean>;
   /** All checkpoints. */
   list(): Promise<readonly StoredCheckpoint[]>;
   /** Begins a unit of work, where the store has such. */
@@ -111,4 +117,9 @@ export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
   leases?(): Promise<LeaseStore>;
   /** Closes what it opened. */
   close(): Promise<void>;
+}
+
+/** The key of the lease of a projection's worker. */
+export function leaseKeyOf({ name, version }: ProjectionId): string {
+  return `projection ${version} ${name}`;
 }

@@ -150,30 +150,32 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
     const text = utf8(value);
     const pieces = Math.ceil(text.length / PIECE_BYTES) - 1;
     if (pieces > MOST_PIECES) throw new DamagedCheckpointError(id, `it has grown to ${text.length} bytes`);
-    for (let attempt = 1;; attempt++) {
-      let operation = this.#kv.atomic().check({ key: this.#key(id), versionstamp: expected ?? null });
-      for (const { key, value } of writes.values()) {
-        operation = value ? operation.set(key, value.of) : operation.delete(key);
-      }
-      operation = operation.set(this.#key(id), { pieces, text: text.slice(0, PIECE_BYTES) } satisfies Head);
-      for (let piece = 1; piece <= pieces; piece++) {
-        operation = operation.set(
-          this.#piece(id, piece),
-          text.slice(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES),
-        );
-      }
-      try {
-        const result = await operation.commit();
-        if (!result.ok) throw new CheckpointConflictError(id);
-        return result.versionstamp;
-      } catch (error) {
-        if (error instanceof CheckpointConflictError) throw error;
-        if (!writes.isEmpty && isOfWrites(error)) throw refusal(error);
-        if (commitFailure(error) !== "busy" || attempt === BUSY_TRIES) {
-          throw backendError("checkpoint", error);
-        }
-      }
-      await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
+    let operation = this.#kv.atomic().check({ key: this.#key(id), versionstamp: expected ?? null });
+    for (const { key, value } of writes.values()) {
+      operation = value ? operation.set(key, value.of) : operation.delete(key);
+    }
+    operation = operation.set(this.#key(id), { pieces, text: text.slice(0, PIECE_BYTES) } satisfies Head);
+    for (let piece = 1; piece <= pieces; piece++) {
+      operation = operation.set(
+        this.#piece(id, piece),
+        text.slice(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES),
+      );
+    }
+    const result = await whileFree(operation, writes.isEmpty);
+    if (!result.ok) throw new CheckpointConflictError(id);
+    return result.versionstamp;
+  }
+
+  /** Deletes a checkpoint. */
+  async delete(id: ProjectionId): Promise<boolean> {
+    const key = this.#key(id);
+    const pieces = Array.from({ length: MOST_PIECES }, (_, index) => this.#piece(id, index + 1));
+    for (;;) {
+      const { versionstamp } = await this.#reading(() => this.#kv.get(key));
+      if (versionstamp === null) return false;
+      let operation = this.#kv.atomic().check({ key, versionstamp });
+      for (const of of [key, ...pieces]) operation = operation.delete(of);
+      if ((await whileFree(operation, true)).ok) return true;
     }
   }
 
@@ -251,6 +253,22 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
 
   #piece({ name, version }: ProjectionId, piece: number): Deno.KvKey {
     return [...this.#base, "projection piece", name, version, piece];
+  }
+}
+
+/** Commits an operation, again while the database is busy. */
+async function whileFree(
+  operation: Deno.AtomicOperation,
+  isCheckpointAlone: boolean,
+): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await operation.commit();
+    } catch (error) {
+      if (!isCheckpointAlone && isOfWrites(error)) throw refusal(error);
+      if (commitFailure(error) !== "busy" || attempt === BUSY_TRIES) throw backendError("checkpoint", error);
+    }
+    await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
   }
 }
 

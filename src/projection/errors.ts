@@ -92,6 +92,27 @@ export class ProjectionFencedError extends AetherError {
   }
 }
 
+/** A worker runs the projection, so that its checkpoint cannot be deleted. Nothing was deleted. */
+export class ProjectionInUseError extends AetherError {
+  static {
+    registerClass(this, "ProjectionInUseError");
+  }
+
+  /** Always `"ProjectionInUseError"`. */
+  override readonly name = "ProjectionInUseError";
+  /** The projection. */
+  readonly projection: ProjectionId;
+  /** What uses it. */
+  readonly reason: "running";
+
+  /** Names the projection and what uses it. */
+  constructor(projection: ProjectionId, reason: "running", options?: ErrorOptions) {
+    super(`A worker runs ${show(projection)}: close every run of it first`, options);
+    this.projection = projection;
+    this.reason = reason;
+  }
+}
+
 /** The name and version of a projection are taken by one with another filter. Nothing was handled. */
 export class ProjectionNameTakenError extends AetherError {
   static {

@@ -83,11 +83,36 @@ export class JetStreamCheckpoints implements CheckpointStore {
 
   /** Replaces a checkpoint. */
   async save(id: ProjectionId, value: string, expected: string | undefined): Promise<string> {
-    try {
-      const revision = await this.#open.bucket.put(keyOf(id), value, { expected: Number(expected ?? 0) });
-      return String(revision);
-    } catch (cause) {
-      throw cause instanceof RevisionConflictError ? new CheckpointConflictError(id, { cause }) : cause;
+    const { bucket } = this.#open;
+    const key = keyOf(id);
+    for (let revision = Number(expected ?? 0);;) {
+      try {
+        return String(await bucket.put(key, value, { expected: revision }));
+      } catch (cause) {
+        if (!(cause instanceof RevisionConflictError)) throw cause;
+        // A checkpoint that was deleted leaves a tombstone, which the first save of a new one replaces.
+        const entry = expected === undefined ? await bucket.get(key) : undefined;
+        const tombstone = entry?.value === undefined ? entry?.revision ?? 0 : undefined;
+        const isOther = tombstone === undefined || tombstone === revision;
+        if (expected !== undefined || isOther) throw new CheckpointConflictError(id, { cause });
+        revision = tombstone;
+      }
+    }
+  }
+
+  /** Deletes a checkpoint. */
+  async delete(id: ProjectionId): Promise<boolean> {
+    const { bucket } = this.#open;
+    const key = keyOf(id);
+    for (;;) {
+      const entry = await bucket.get(key);
+      if (entry?.value === undefined) return false;
+      try {
+        await bucket.remove(key, entry.revision);
+        return true;
+      } catch (error) {
+        if (!(error instanceof RevisionConflictError)) throw error;
+      }
     }
   }
 

@@ -56,6 +56,11 @@ export class InMemoryCheckpoints implements CheckpointStore {
     return Promise.resolve(revision);
   }
 
+  /** Deletes a checkpoint. */
+  delete(id: ProjectionId): Promise<boolean> {
+    return Promise.resolve(this.#checkpoints.delete(keyOf(id)));
+  }
+
   /** All checkpoints. */
   list(): Promise<readonly StoredCheckpoint[]> {
     return Promise.resolve([...this.#checkpoints.values()]);

@@ -68,12 +68,14 @@ export {
   ProjectionDisconnectedError,
   ProjectionFencedError,
   type ProjectionId,
+  ProjectionInUseError,
   ProjectionNameTakenError,
   ProjectionStoppedError,
   TransactionOverError,
   TransactionRefusedError,
   TransactionTooLargeError,
 } from "./errors.ts";
+export { deleteCheckpoint, type DeleteCheckpointOptions } from "./delete_checkpoint.ts";
 export { discardParked, parked, type ParkedOptions, retryParked } from "./parked.ts";
 export type { FailingEvent, IntendedAppend, ParkedEvent, Resolution } from "./record.ts";
 export {

@@ -13,6 +13,7 @@ import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions }
 import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
+import { leaseKeyOf } from "./checkpoints.ts";
 import { endOf, knownEnd, outcomeOf, Patience } from "./ends.ts";
 import { CheckpointConflictError, ProjectionFencedError } from "./errors.ts";
 import { workOff } from "./log.ts";
@@ -261,14 +262,13 @@ class Run<Tx> implements ProjectionRun {
 
   /** Waits for the lease, and looks meanwhile whether the checkpoints can be reached at all. */
   async #acquire(leases: LeaseStore, ending: AbortSignal): Promise<Lease> {
-    const { name, version } = this.#projection.id;
     const { leaseTtl: ttl, holder } = this.#options;
     const waiting = new AbortController();
     const signal = AbortSignal.any([ending, waiting.signal]);
     const looking = this.#look(signal, (error) => waiting.abort(error));
     const options: LeaseOptions = { signal, ...(ttl && { ttl }), ...(holder && { holder }) };
     try {
-      return await leases.acquire(`projection ${version} ${name}`, options);
+      return await leases.acquire(leaseKeyOf(this.#projection.id), options);
     } finally {
       waiting.abort();
       await looking;
@@ -297,11 +297,14 @@ class Run<Tx> implements ProjectionRun {
     }
   }
 
-  /** Without a lease the newer worker wins. A retry of a parked event, or `projectOnce`, takes nothing over. */
+  /**
+   * Without a lease the newer worker wins, as does the deletion of the checkpoint. A retry of a parked event, or `projectOnce`,
+   * takes nothing over.
+   */
   async #assertOurs(cause: unknown): Promise<void> {
     const { id, checkpoints } = this.#projection;
     const stored = await checkpoints.load(id);
-    if (stored && parseRecord(id, stored).owner?.id !== this.#id) {
+    if (!stored || parseRecord(id, stored).owner?.id !== this.#id) {
       throw new ProjectionFencedError(id, { cause });
     }
   }

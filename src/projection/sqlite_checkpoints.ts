@@ -100,14 +100,17 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
 
   /** Replaces a checkpoint. */
   async save(id: ProjectionId, value: string, expected: string | undefined): Promise<string> {
-    const user = {};
-    await this.#connection.reserve(user);
-    try {
-      this.#connection.begin();
-      return await this.#commit(id, value, expected);
-    } finally {
-      this.#connection.release(user);
-    }
+    return await this.#alone(() => this.#replace(id, value, expected));
+  }
+
+  /** Deletes a checkpoint. */
+  async delete({ name, version }: ProjectionId): Promise<boolean> {
+    return await this.#alone(() => {
+      const row = this.#database
+        .prepare("DELETE FROM aether_projection WHERE name = ? AND version = ? RETURNING revision")
+        .get(name, version);
+      return row !== undefined;
+    });
   }
 
   /** All checkpoints. */
@@ -120,7 +123,9 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
 
   /** Begins a unit of work: a transaction, once a handler asks for it. */
   begin(id: ProjectionId): UnitOfWork<D> {
-    return new Unit(this.#database, this.#connection, (value, expected) => this.#commit(id, value, expected));
+    const replace = (value: string, expected: string | undefined): Promise<string> =>
+      this.#commit(() => this.#replace(id, value, expected));
+    return new Unit(this.#database, this.#connection, replace);
   }
 
   /** Does nothing: the database is the caller's. */
@@ -146,15 +151,27 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
     }
   }
 
-  /** Ends the open transaction with the checkpoint's replacement; whatever fails, no transaction is open afterwards. */
-  async #commit(id: ProjectionId, value: string, expected: string | undefined): Promise<string> {
+  /** Changes a checkpoint in a transaction of its own. */
+  async #alone<T>(change: () => T): Promise<T> {
+    const user = {};
+    await this.#connection.reserve(user);
+    try {
+      this.#connection.begin();
+      return await this.#commit(change);
+    } finally {
+      this.#connection.release(user);
+    }
+  }
+
+  /** Ends the open transaction with a change of the checkpoint; if it fails, no transaction is open afterwards. */
+  async #commit<T>(change: () => T): Promise<T> {
     const database = this.#database;
     for (let tries = 1;; tries++) {
       try {
         database.exec(`SAVEPOINT ${RECORD}`);
-        const revision = attempt(() => this.#replace(id, value, expected));
+        const result = attempt(change);
         commit(database);
-        return revision;
+        return result;
       } catch (error) {
         if (!isBusy((error as Error).cause) || tries === COMMIT_TRIES || !undone(database)) {
           this.#connection.rollback();
@@ -171,10 +188,10 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
     const row = expected === undefined
       ? this.#database
         .prepare(
-          "INSERT INTO aether_projection (name, version, revision, value) VALUES (?, ?, 1, ?) " +
+          "INSERT INTO aether_projection (name, version, revision, value) VALUES (?, ?, ?, ?) " +
             "ON CONFLICT DO NOTHING RETURNING revision",
         )
-        .get(name, version, value)
+        .get(name, version, firstRevision(), value)
       : this.#database
         .prepare(
           "UPDATE aether_projection SET value = ?, revision = revision + 1 " +
@@ -185,6 +202,14 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
     return String((row as { readonly revision: number }).revision);
   }
 }
+
+/** A revision that a checkpoint which was deleted before has not had: each begins at a random one. */
+function firstRevision(): number {
+  return Math.floor(Math.random() * MAX_FIRST_REVISION) + 1;
+}
+
+/** Leaves room for as many writes, within the integers that a number holds. */
+const MAX_FIRST_REVISION = 2 ** 52;
 
 /** The transaction of a worker, on a connection that others may use too. */
 class Unit<D extends SqliteDatabase> implements UnitOfWork<D>, SqliteScopeOwner {

@@ -1,0 +1,95 @@
+/**
+ * Deleting a checkpoint, so that its projection begins again.
+ *
+ * @module
+ */
+
+import type { LeaseStore } from "../cluster/lease.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
+import { abortable } from "../store/buffered_iteration.ts";
+import { type CheckpointStore, leaseKeyOf, type ProjectionReference } from "./checkpoints.ts";
+import { outcomeOf } from "./ends.ts";
+import { ProjectionInUseError } from "./errors.ts";
+
+/** How a checkpoint is deleted. */
+export interface DeleteCheckpointOptions {
+  /** Where the lease of the projection's worker is kept, as in `runProjection`. @default {next to the checkpoints} */
+  readonly leases?: LeaseStore;
+  /** Ends the call with the signal's reason, before the checkpoint is deleted. */
+  readonly signal?: AbortSignal;
+}
+
+const OPTIONS: OptionNames<DeleteCheckpointOptions> = { leases: true, signal: true };
+
+/** Returns the options as they were read. */
+function checkDelete({ ...options }: DeleteCheckpointOptions): DeleteCheckpointOptions {
+  checkKnown<DeleteCheckpointOptions>(options, OPTIONS);
+  if (options.leases !== undefined && typeof options.leases?.tryAcquire !== "function") {
+    throw new InvalidArgumentError("options.leases", "must be a store of leases, such as InMemoryLeases");
+  }
+  checkSignal(options.signal);
+  return options;
+}
+
+/**
+ * Deletes the checkpoint of one version of a projection: its position, its parked events, and the reactions that it was about to
+ * append. The projection then begins as a new one. The read model is not deleted, and reactions are not repeated: their ids are
+ * in the histories of their actors.
+ *
+ * A checkpoint that cannot be read can be deleted too. `projectOnce` and SQLite checkpoints have no lease: a `projectOnce` that
+ * works meanwhile begins again, and a run on SQLite checkpoints ends with a {@linkcode ProjectionInUseError}.
+ *
+ * @param projection Its name, version and checkpoints; the projection itself can be given.
+ * @param options Where its lease is kept.
+ * @returns Whether there was a checkpoint.
+ * @throws {ProjectionInUseError} If a worker runs the projection. Nothing was deleted.
+ *
+ * @example Build a read model again from the start
+ * ```ts
+ * import { deleteCheckpoint, InMemoryCheckpoints, InMemoryEventStore, type Projection, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ *
+ * const placed = new Set<string>();
+ * const placedOrders: Projection = {
+ *   name: "placed-orders",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle: { OrderPlaced: ({ actorId }) => void placed.add(actorId) },
+ * };
+ * await projectOnce(store, placedOrders);
+ *
+ * placed.clear();
+ * await deleteCheckpoint(placedOrders);
+ * await projectOnce(store, placedOrders);
+ * assert.deepEqual([...placed], ["order-1"]);
+ * ```
+ */
+export async function deleteCheckpoint(
+  projection: ProjectionReference & {
+    readonly checkpoints: Pick<CheckpointStore<unknown>, "delete" | "leases">;
+  },
+  options?: DeleteCheckpointOptions,
+): Promise<boolean> {
+  const { name, version = 1, checkpoints } = projection;
+  const { signal, leases: given } = readOptions(options, checkDelete);
+  if (typeof checkpoints?.delete !== "function") {
+    throw new InvalidArgumentError(
+      "projection.checkpoints",
+      "must be a place for checkpoints that has delete()",
+    );
+  }
+  const id = { name, version };
+  signal?.throwIfAborted();
+  try {
+    const leases = given ?? await abortable(Promise.resolve(checkpoints.leases?.()), signal);
+    await using lease = await leases?.tryAcquire(leaseKeyOf(id), { ...(signal && { signal }) });
+    if (leases && !lease) throw new ProjectionInUseError(id, "running");
+    signal?.throwIfAborted();
+    return await checkpoints.delete(id);
+  } catch (error) {
+    throw outcomeOf(id, error);
+  }
+}
