@@ -6,7 +6,8 @@
 import { closeKv, openKv } from "../deno_kv.ts";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { DenoKvBucket } from "./deno_kv_bucket.ts";
-import { BucketLeaseStore, type LeaseEnvironment } from "./lease.ts";
+import type { LeaseEnvironment } from "./lease.ts";
+import { BucketLeaseStore } from "./lease_store.ts";
 import { checkName } from "./names.ts";
 
 /** Where in the database the leases lie. */

@@ -4,7 +4,8 @@
  * @module
  */
 import { InMemoryBucket } from "./in_memory_bucket.ts";
-import { BucketLeaseStore, type LeaseEnvironment } from "./lease.ts";
+import type { LeaseEnvironment } from "./lease.ts";
+import { BucketLeaseStore } from "./lease_store.ts";
 
 /**
  * Leases within one process, for tests and applications on a single machine.

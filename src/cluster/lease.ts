@@ -2,30 +2,24 @@
  * The one primitive of coordination: a key that at most one holder has at any moment, for a limited time.
  *
  * **The argument.** A record with a time to live is taken by compare-and-set over nothing, or over the tombstone of the
- * record before it; nobody ever writes over another holder's living record. The server counts the time to live from when it
- * stores a record, which is after the holder sent it. The holder counts from when it **sent** it, takes off what clocks may
- * differ, and believes in its lease until then at most. So its belief ends before the server lets the record go, whatever
- * was lost, delayed, repeated or reordered on the way, and whatever a stale read said: a read never prolongs a lease
- * beyond the sending time of a write of the holder's own that the read shows to have been stored.
+ * record before it; no process writes over another holder's living record. The server counts the time to live from when it stores a
+ * record, which is after the holder sent it. The holder counts from when it **sent** it, subtracts what the clocks may
+ * differ, and stops then at the latest. So the holder stops before the server removes the record, no matter which messages
+ * were lost, delayed, repeated or reordered, and no matter what a stale read returned: a read extends a lease only as
+ * far as a write of the holder's own does, if the read shows that this write was stored.
  *
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
-import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
-import type { Bucket } from "./bucket.ts";
-import { type Clock, systemClock } from "./clock.ts";
-import { CoordinationClosedError } from "./errors.ts";
-import { Claim, waitForLease } from "./claim.ts";
-import type { HeldLease } from "./held_lease.ts";
+import type { Clock } from "./clock.ts";
 import type { LeaseTerms } from "./lease_record.ts";
-import { checkName, escapeName } from "./names.ts";
 
-/** The shortest time to live, in ms: JetStream expires in whole seconds, and clocks may differ by a good part of one. */
-export const MIN_LEASE_TTL = 2000;
-/** The longest time to live, in ms: one day. */
+/** The shortest time to live, in milliseconds: JetStream expires in whole seconds, and clocks may differ by up to one. */
+export const MIN_LEASE_TTL = 2_000;
+/** The longest time to live, in milliseconds: one day. */
 export const MAX_LEASE_TTL = 86_400_000;
 const DEFAULT_TTL = 15_000;
-const DEFAULT_SKEW = 1000;
+const DEFAULT_SKEW = 1_000;
 const RENEWALS_PER_TTL = 5;
 
 /**
@@ -39,51 +33,51 @@ export interface Lease extends AsyncDisposable {
   /** The key. */
   readonly key: string;
   /**
-   * Rises with every acquisition of any lease of the same store, also after the store was deleted and made again. Hand it
-   * to whatever the lease guards, and have that refuse lower ones.
+   * Increases with every acquisition of any lease of the same store, also after the store was deleted and made again.
+   * Pass it to what the lease protects, which has to refuse lower ones.
    */
   readonly fencingToken: number;
   /**
-   * Whether the lease is held at this very instant: the clocks are asked, so that it is false right after a suspension
-   * even before any timer has run. Ask immediately before each action. Once false it stays false.
+   * Whether the lease is held at this moment. The clocks are read, so that it is false right after the process was
+   * suspended, even before a timer has run. Check it immediately before each action. Once false it stays false.
    */
   readonly isHeld: boolean;
-  /** Tells "the store cannot be reached", while the lease is still held, from "the lease is lost". */
+  /** Whether the lease is held, and if not, why; `unreachable` while the store does not answer and the lease is still held. */
   readonly status: LeaseStatus;
   /** Aborts, with a `LeaseLostError`, when the lease is lost or released. */
   readonly signal: AbortSignal;
-  /** Gives the lease back, so that another can have it at once. Never rejects: what cannot be told expires. */
+  /** Releases the lease, so that another process can take it at once. Never rejects: a record that cannot be removed expires. */
   release(): Promise<void>;
 }
 
 /** How a lease is acquired. */
 export interface LeaseOptions {
   /**
-   * How long the lease outlives its holder's last sign of life, in ms: 2,000 to 86,400,000. On NATS, below 15,000 the
-   * election of a new JetStream leader (up to 9 s) may cost the lease.
+   * How long the lease lasts after its holder's last renewal, in milliseconds: 2,000 to 86,400,000. On NATS with less
+   * than 15,000, the lease may be lost while JetStream elects a leader (up to 9 s).
    *
    * @default {15000}
    */
   readonly ttl?: number;
   /**
-   * By how much the clocks of the servers may differ, in ms; at most half of `ttl`. The holder gives up this much
+   * By how much the clocks of the servers may differ, in milliseconds; at most half of `ttl`. The holder stops this much
    * earlier.
    *
    * @default {1000}
    */
   readonly maxClockSkew?: number;
-  /** How often the lease is renewed, in ms; at most a third of `ttl`. @default {a fifth of `ttl`} */
+  /** How often the lease is renewed, in milliseconds; at most a third of `ttl`. @default {a fifth of `ttl`} */
   readonly renewEvery?: number;
-  /** Who wants the lease: kept in its record, for people who look at it. @default {""} */
+  /** The name of the holder: stored in the record, for people who read it. @default {""} */
   readonly holder?: string;
-  /** Ends the waiting with the signal's reason. */
+  /** Stops waiting, and rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** Where leases are kept. */
+/** A store of leases. */
 export interface LeaseStore extends AsyncDisposable {
   /**
-   * Waits until the lease can be had; while the store cannot be reached it goes on trying.
+   * Waits until the lease is free, and takes it. While the store cannot be reached, it keeps trying.
    *
    * @throws {InvalidArgumentError} If the key or an option is out of range.
    *
@@ -95,18 +89,18 @@ export interface LeaseStore extends AsyncDisposable {
    * await using leases = new InMemoryLeases();
    * await using lease = await leases.acquire("nightly-report", { ttl: 15_000, holder: "node-1" });
    * lease.signal.addEventListener("abort", () => console.warn("another node has it now"));
-   * assert(lease.isHeld); // asked right before each action
+   * assert(lease.isHeld); // checked right before each action
    * console.log(lease.fencingToken); // for `append(..., { fencingToken })`
    * ```
    */
   acquire(key: string, options?: LeaseOptions): Promise<Lease>;
   /**
-   * Takes the lease if it is free at this moment, and answers `undefined` if another has it.
+   * Takes the lease if it is free at this moment. Returns `undefined` if another process has it.
    *
    * @throws {InvalidArgumentError} If the key or an option is out of range.
    * @throws {BucketUnreachableError} If the store gave no answer.
    *
-   * @example Leave it to whoever has it
+   * @example Only one process gets it
    * ```ts
    * import { InMemoryLeases } from "@flowmade-one/aether";
    * import assert from "node:assert/strict";
@@ -122,117 +116,12 @@ export interface LeaseStore extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** What the store needs from outside besides its bucket. */
+/** The clock and the source of ids of a store of leases. */
 export interface LeaseEnvironment {
-  /** Time. @default {the process's clocks} */
+  /** The clock. @default {the process's clocks} */
   readonly clock?: Clock;
-  /** Makes ids that are never repeated. @default {crypto.randomUUID} */
+  /** Makes unique ids. @default {crypto.randomUUID} */
   readonly newId?: () => string;
-}
-
-/**
- * Leases in any {@linkcode Bucket}.
- *
- * @example Leases beside a cluster, in its bucket
- * ```ts
- * import { BucketLeaseStore, InMemoryBucket } from "@flowmade-one/aether/cluster";
- * import assert from "node:assert/strict";
- *
- * await using leases = new BucketLeaseStore(new InMemoryBucket());
- * await using lease = await leases.acquire("nightly-report");
- * assert(lease.isHeld);
- * ```
- */
-export class BucketLeaseStore implements LeaseStore {
-  readonly #bucket: Bucket;
-  readonly #clock: Clock;
-  readonly #newId: () => string;
-  readonly #outlivesBucket: boolean;
-  readonly #leases = new Set<HeldLease>();
-  readonly #closed = new AbortController();
-
-  /**
-   * Keeps leases in a bucket, which others may use too.
-   *
-   * @param settings `outlivesBucket: false` grants leases in a bucket that was just made at once. Only where something
-   * else decides between two holders, as the compare-and-set of a checkpoint does. By default the bucket must be a whole
-   * time to live old: it may have replaced a lost one.
-   */
-  constructor(bucket: Bucket, environment: LeaseEnvironment = {}, { outlivesBucket = true } = {}) {
-    this.#outlivesBucket = outlivesBucket;
-    this.#bucket = bucket;
-    this.#clock = environment.clock ?? systemClock;
-    this.#newId = environment.newId ?? (() => crypto.randomUUID());
-  }
-
-  /** Waits until the lease can be had. */
-  async acquire(key: string, options?: LeaseOptions): Promise<Lease> {
-    const { signal, ...asked } = readOptions(options, checkLease);
-    const terms = this.#terms(key, asked);
-    const signals = [this.#closed.signal, ...(signal ? [signal] : [])];
-    return this.#keep(await waitForLease(this.#bucket, this.#clock, terms, AbortSignal.any(signals)));
-  }
-
-  /** Takes the lease if it is free at this moment. */
-  async tryAcquire(key: string, options?: LeaseOptions): Promise<Lease | undefined> {
-    const { signal, ...terms } = readOptions(options, checkLease);
-    signal?.throwIfAborted();
-    const lease = await new Claim(this.#bucket, this.#clock, this.#terms(key, terms)).try();
-    return lease === undefined ? undefined : this.#keep(lease);
-  }
-
-  async #keep(lease: HeldLease): Promise<Lease> {
-    if (this.#closed.signal.aborted) {
-      await lease.release();
-      throw this.#closed.signal.reason;
-    }
-    this.#leases.add(lease);
-    lease.signal.addEventListener("abort", () => this.#leases.delete(lease), { once: true });
-    return lease;
-  }
-
-  #terms(key: string, options: LeaseOptions): LeaseTerms {
-    this.#closed.signal.throwIfAborted();
-    checkName("key", key);
-    return {
-      ...checkTerms(options),
-      key: `lease.${escapeName(key)}`,
-      name: key,
-      id: this.#newId(),
-      holder: options.holder ?? "",
-      outlivesBucket: this.#outlivesBucket,
-    };
-  }
-
-  /** Releases all leases that were acquired here. */
-  async close(): Promise<void> {
-    if (!this.#closed.signal.aborted) this.#closed.abort(new CoordinationClosedError("The lease store"));
-    await Promise.all([...this.#leases].map((lease) => lease.release()));
-  }
-
-  /** The same as {@linkcode close}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-}
-
-const LEASE_OPTIONS: OptionNames<LeaseOptions> = {
-  ttl: true,
-  maxClockSkew: true,
-  renewEvery: true,
-  holder: true,
-  signal: true,
-};
-
-/** Returns the options of a lease as they were read. */
-function checkLease({ ...options }: LeaseOptions): LeaseOptions {
-  checkKnown<LeaseOptions>(options, LEASE_OPTIONS);
-  const { holder, signal } = options;
-  if (holder !== undefined && typeof holder !== "string") {
-    throw new InvalidArgumentError("options.holder", "must be a string");
-  }
-  checkSignal(signal);
-  return options;
 }
 
 /** Checks the times of a lease and fills in the defaults. */

@@ -28,7 +28,8 @@ export type { ChangesOptions } from "./broadcast.ts";
 export { MAX_SHARD_COUNT, shardOf } from "./shard_of.ts";
 export { type Candidate, place } from "./placement.ts";
 
-export { BucketLeaseStore, MAX_LEASE_TTL, MIN_LEASE_TTL } from "./lease.ts";
+export { MAX_LEASE_TTL, MIN_LEASE_TTL } from "./lease.ts";
+export { BucketLeaseStore } from "./lease_store.ts";
 export type { Lease, LeaseEnvironment, LeaseOptions, LeaseStatus, LeaseStore } from "./lease.ts";
 export { InMemoryLeases } from "./in_memory_leases.ts";
 export { DenoKvLeases, type DenoKvLeasesOptions } from "./deno_kv_leases.ts";

@@ -5,7 +5,8 @@
  */
 
 import { BucketUnreachableError, RevisionConflictError } from "../cluster/errors.ts";
-import { BucketLeaseStore, type LeaseStore } from "../cluster/lease.ts";
+import type { LeaseStore } from "../cluster/lease.ts";
+import { BucketLeaseStore } from "../cluster/lease_store.ts";
 import { escapeName } from "../cluster/names.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import type { NamedBucketOptions, OpenBucket } from "../cluster/jetstream/open.ts";

@@ -7,7 +7,7 @@ import {
   InMemoryLeases,
   type Lease,
 } from "../../src/cluster/mod.ts";
-import { BucketLeaseStore } from "../../src/cluster/lease.ts";
+import { BucketLeaseStore } from "../../src/cluster/lease_store.ts";
 
 /** Clocks that stand still until they are moved, and timers that never fire: a process that is suspended. */
 class SuspendedClock implements Clock {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BucketLeaseStore } from "../lease.ts";
+import { BucketLeaseStore } from "../lease_store.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { type NamedBucketOptions, type OpenBucket, openNamedBucket } from "./open.ts";
 

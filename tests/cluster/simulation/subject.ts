@@ -6,7 +6,7 @@
 import type * as bucketState from "../../../src/cluster/bucket_state.ts";
 import type * as coordinatorOptions from "../../../src/cluster/coordinator_options.ts";
 import type * as errors from "../../../src/cluster/errors.ts";
-import type * as lease from "../../../src/cluster/lease.ts";
+import type * as leaseStore from "../../../src/cluster/lease_store.ts";
 import type * as leaseRecord from "../../../src/cluster/lease_record.ts";
 import type * as member from "../../../src/cluster/member.ts";
 import type * as names from "../../../src/cluster/names.ts";
@@ -17,7 +17,7 @@ export type Subject =
   & Pick<typeof coordinatorOptions, "checkOptions">
   & Pick<typeof errors, "BucketUnreachableError" | "RevisionConflictError">
   & Pick<typeof leaseRecord, "readLease">
-  & Pick<typeof lease, "BucketLeaseStore">
+  & Pick<typeof leaseStore, "BucketLeaseStore">
   & Pick<typeof member, "Member">
   & Pick<typeof names, "matchesKey">
   & Pick<typeof shardMap, "decodeShardMap" | "sessionKey">;
@@ -26,8 +26,8 @@ const FILES = [
   "bucket_state",
   "coordinator_options",
   "errors",
-  "lease",
   "lease_record",
+  "lease_store",
   "member",
   "names",
   "shard_map",

@@ -1,0 +1,126 @@
+/**
+ * Leases in any bucket.
+ *
+ * @module
+ */
+import { InvalidArgumentError } from "../errors.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
+import type { Bucket } from "./bucket.ts";
+import { Claim, waitForLease } from "./claim.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { CoordinationClosedError } from "./errors.ts";
+import type { HeldLease } from "./held_lease.ts";
+import {
+  checkTerms,
+  type Lease,
+  type LeaseEnvironment,
+  type LeaseOptions,
+  type LeaseStore,
+} from "./lease.ts";
+import type { LeaseTerms } from "./lease_record.ts";
+import { checkName, escapeName } from "./names.ts";
+
+/**
+ * A store of leases in a {@linkcode Bucket}.
+ *
+ * @example Leases in the bucket of a cluster
+ * ```ts
+ * import { BucketLeaseStore, InMemoryBucket } from "@flowmade-one/aether/cluster";
+ * import assert from "node:assert/strict";
+ *
+ * await using leases = new BucketLeaseStore(new InMemoryBucket());
+ * await using lease = await leases.acquire("nightly-report");
+ * assert(lease.isHeld);
+ * ```
+ */
+export class BucketLeaseStore implements LeaseStore {
+  readonly #bucket: Bucket;
+  readonly #clock: Clock;
+  readonly #newId: () => string;
+  readonly #outlivesBucket: boolean;
+  readonly #leases = new Set<HeldLease>();
+  readonly #closed = new AbortController();
+
+  /**
+   * Keeps leases in a bucket. Others may use the same bucket.
+   *
+   * @param settings `outlivesBucket: false` grants leases at once in a bucket that was just made. Only for leases where
+   * two holders do no harm, because something else decides between them: a checkpoint is written by compare-and-set. By
+   * default the bucket must be a whole time to live old: it may have replaced a lost one.
+   */
+  constructor(bucket: Bucket, environment: LeaseEnvironment = {}, { outlivesBucket = true } = {}) {
+    this.#outlivesBucket = outlivesBucket;
+    this.#bucket = bucket;
+    this.#clock = environment.clock ?? systemClock;
+    this.#newId = environment.newId ?? (() => crypto.randomUUID());
+  }
+
+  /** Waits until the lease is free, and takes it. */
+  async acquire(key: string, options?: LeaseOptions): Promise<Lease> {
+    const { signal, ...asked } = readOptions(options, checkLease);
+    const terms = this.#terms(key, asked);
+    const signals = [this.#closed.signal, ...(signal ? [signal] : [])];
+    return this.#keep(await waitForLease(this.#bucket, this.#clock, terms, AbortSignal.any(signals)));
+  }
+
+  /** Takes the lease if it is free at this moment. */
+  async tryAcquire(key: string, options?: LeaseOptions): Promise<Lease | undefined> {
+    const { signal, ...terms } = readOptions(options, checkLease);
+    signal?.throwIfAborted();
+    const lease = await new Claim(this.#bucket, this.#clock, this.#terms(key, terms)).try();
+    return lease === undefined ? undefined : this.#keep(lease);
+  }
+
+  async #keep(lease: HeldLease): Promise<Lease> {
+    if (this.#closed.signal.aborted) {
+      await lease.release();
+      throw this.#closed.signal.reason;
+    }
+    this.#leases.add(lease);
+    lease.signal.addEventListener("abort", () => this.#leases.delete(lease), { once: true });
+    return lease;
+  }
+
+  #terms(key: string, options: LeaseOptions): LeaseTerms {
+    this.#closed.signal.throwIfAborted();
+    checkName("key", key);
+    return {
+      ...checkTerms(options),
+      key: `lease.${escapeName(key)}`,
+      name: key,
+      id: this.#newId(),
+      holder: options.holder ?? "",
+      outlivesBucket: this.#outlivesBucket,
+    };
+  }
+
+  /** Releases all leases that were acquired here. */
+  async close(): Promise<void> {
+    if (!this.#closed.signal.aborted) this.#closed.abort(new CoordinationClosedError("The lease store"));
+    await Promise.all([...this.#leases].map((lease) => lease.release()));
+  }
+
+  /** The same as {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+const LEASE_OPTIONS: OptionNames<LeaseOptions> = {
+  ttl: true,
+  maxClockSkew: true,
+  renewEvery: true,
+  holder: true,
+  signal: true,
+};
+
+/** Returns the options of a lease as they were read. */
+function checkLease({ ...options }: LeaseOptions): LeaseOptions {
+  checkKnown<LeaseOptions>(options, LEASE_OPTIONS);
+  const { holder, signal } = options;
+  if (holder !== undefined && typeof holder !== "string") {
+    throw new InvalidArgumentError("options.holder", "must be a string");
+  }
+  checkSignal(signal);
+  return options;
+}
