@@ -10,9 +10,15 @@ const CLASS_NAME = Symbol.for("@flowmade-one/aether/class");
 
 const ordinaryHasInstance = Function.prototype[Symbol.hasInstance];
 
-/** Registers the name by which the instances of a class are recognised in every copy of the library. */
+/**
+ * Registers the name by which the instances of a class are recognised in every copy of the library. An error gets it as
+ * its `name` too, so that a minifier cannot change what a program and a log see.
+ */
 export function registerClass(type: { readonly prototype: object }, name: string): void {
   Object.defineProperty(type.prototype, CLASS_NAME, { value: name });
+  if (type.prototype instanceof Error) {
+    Object.defineProperty(type.prototype, "name", { value: name, configurable: true, writable: true });
+  }
 }
 
 /** The registered name of a class; `undefined` if it has none of its own, like the subclasses that users write. */

@@ -8,7 +8,8 @@ import { isInstance, registerClass } from "./copies.ts";
 
 /**
  * The base class of every error that Aether throws on purpose. Catch a subclass to handle one condition; catch this
- * one to tell Aether's errors from the rest.
+ * one to distinguish Aether's errors from the rest. The `name` of an error is that of its class, also in a minified
+ * program.
  *
  * @example Tell Aether's errors apart
  * ```ts
@@ -26,9 +27,6 @@ export class AetherError extends Error {
     registerClass(this, "AetherError");
   }
 
-  /** The name of the error's class, stable across minification. */
-  override readonly name: string = "AetherError";
-
   /**
    * Makes `instanceof` recognise errors of another copy of this library in the same program, for this class and every
    * class that extends it.
@@ -44,8 +42,6 @@ export class InvalidArgumentError extends AetherError {
     registerClass(this, "InvalidArgumentError");
   }
 
-  /** Always `"InvalidArgumentError"`. */
-  override readonly name = "InvalidArgumentError";
   /** The name of the option or argument, such as `actorId` or `options.limit`. */
   readonly argument: string;
 
@@ -76,7 +72,4 @@ export class StoreOpenError extends AetherError {
   static {
     registerClass(this, "StoreOpenError");
   }
-
-  /** Always `"StoreOpenError"`. */
-  override readonly name = "StoreOpenError";
 }

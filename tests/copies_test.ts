@@ -61,6 +61,7 @@ Deno.test("every exported class of errors is recognised by its name in another c
     const theirs = (other as unknown as Record<string, ErrorClass>)[type.name];
     const error = Object.create(type.prototype);
     assert.equal(error instanceof type, true, type.name);
+    assert.equal(error.name, type.name);
     for (const candidate of errorClasses) {
       const related = candidate === type || type.prototype instanceof candidate;
       assert.equal(error instanceof candidate, related, `${type.name} instanceof ${candidate.name}`);

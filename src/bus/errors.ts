@@ -13,9 +13,6 @@ export class BusClosedError extends AetherError {
     registerClass(this, "BusClosedError");
   }
 
-  /** Always `"BusClosedError"`. */
-  override readonly name = "BusClosedError";
-
   /** Creates the error; its message says how to fix it. */
   constructor() {
     super("The bus is closed: make a new one, or close it later");
@@ -50,8 +47,6 @@ export class SubscriptionOverflowError extends AetherError {
     registerClass(this, "SubscriptionOverflowError");
   }
 
-  /** Always `"SubscriptionOverflowError"`. */
-  override readonly name = "SubscriptionOverflowError";
   /** The namespace, or the pattern, that was subscribed to. */
   readonly namespace: string;
   /** How many events the buffer held. */
@@ -89,9 +84,6 @@ export class BusDisconnectedError extends AetherError {
   static {
     registerClass(this, "BusDisconnectedError");
   }
-
-  /** Always `"BusDisconnectedError"`. */
-  override readonly name = "BusDisconnectedError";
 
   /** Creates the error from the state of the connection. */
   constructor(message: string, options?: ErrorOptions) {

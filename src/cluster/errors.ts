@@ -15,8 +15,6 @@ export class BucketUnreachableError extends AetherError {
     registerClass(this, "BucketUnreachableError");
   }
 
-  /** The name of the error's class. */
-  override readonly name: string = "BucketUnreachableError";
   /** What was asked of the bucket, such as `get leader`. */
   readonly operation: string;
 
@@ -35,9 +33,6 @@ export class BucketLostError extends BucketUnreachableError {
   static {
     registerClass(this, "BucketLostError");
   }
-
-  /** The name of the error's class. */
-  override readonly name = "BucketLostError";
 }
 
 /**
@@ -49,8 +44,6 @@ export class BucketClosedError extends AetherError {
     registerClass(this, "BucketClosedError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "BucketClosedError";
   /** What was asked of the bucket, such as `get leader`. */
   readonly operation: string;
 
@@ -70,8 +63,6 @@ export class EntryTooLargeError extends AetherError {
     registerClass(this, "EntryTooLargeError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "EntryTooLargeError";
   /** The key that was to be written. */
   readonly key: string;
   /** The size of the message, in bytes. */
@@ -101,8 +92,6 @@ export class ShardMapTooLargeError extends AetherError {
     registerClass(this, "ShardMapTooLargeError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "ShardMapTooLargeError";
   /** The number of shards. */
   readonly shardCount: number;
   /** The size of the map, in bytes. */
@@ -129,8 +118,6 @@ export class RevisionConflictError extends AetherError {
     registerClass(this, "RevisionConflictError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "RevisionConflictError";
   /** The key that was to be written. */
   readonly key: string;
   /** The revision that the writer expected; 0 means that it expected the key to be absent. */
@@ -180,8 +167,6 @@ export class LeaseLostError extends AetherError {
     registerClass(this, "LeaseLostError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "LeaseLostError";
   /** The key of the lease. */
   readonly key: string;
   /** The fencing token that the holder had. */
@@ -220,8 +205,6 @@ export class NodeNameTakenError extends AetherError {
     registerClass(this, "NodeNameTakenError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "NodeNameTakenError";
   /** The name that two processes want. */
   readonly node: string;
 
@@ -258,8 +241,6 @@ export class ShardCountMismatchError extends AetherError {
     registerClass(this, "ShardCountMismatchError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "ShardCountMismatchError";
   /** The number of shards of the cluster. */
   readonly clusterShards: number;
   /** The number of shards that this node asked for. */
@@ -293,8 +274,6 @@ export class BucketMismatchError extends AetherError {
     registerClass(this, "BucketMismatchError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "BucketMismatchError";
   /** The name of the bucket. */
   readonly bucket: string;
   /** Every setting that differs. */
@@ -317,9 +296,6 @@ export class JetStreamUnavailableError extends AetherError {
   static {
     registerClass(this, "JetStreamUnavailableError");
   }
-
-  /** The name of the error's class. */
-  override readonly name = "JetStreamUnavailableError";
 }
 
 /** The server refused an operation to this user. */
@@ -328,8 +304,6 @@ export class PermissionDeniedError extends AetherError {
     registerClass(this, "PermissionDeniedError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "PermissionDeniedError";
   /** The subject that the user may not publish to or subscribe to. */
   readonly subject: string;
 
@@ -348,9 +322,6 @@ export class CoordinationClosedError extends AetherError {
   static {
     registerClass(this, "CoordinationClosedError");
   }
-
-  /** The name of the error's class. */
-  override readonly name = "CoordinationClosedError";
 
   /** Names what is closed. */
   constructor(what: string, options?: ErrorOptions) {

@@ -38,8 +38,6 @@ export class InvalidEventError extends AetherError {
     registerClass(this, "InvalidEventError");
   }
 
-  /** Always `"InvalidEventError"`. */
-  override readonly name = "InvalidEventError";
   /** The path of the offending field, such as `data.items[3].price`. */
   readonly field: string;
   /** The event's actor, where it is known. */
@@ -62,8 +60,6 @@ export class EventTooLargeError extends AetherError {
     registerClass(this, "EventTooLargeError");
   }
 
-  /** Always `"EventTooLargeError"`. */
-  override readonly name = "EventTooLargeError";
   /** The most that the store takes, in UTF-8 bytes of the event as JSON. */
   readonly limit: number;
   /** The event's size in bytes; at least that much where counting it out would have been costly. */
@@ -121,8 +117,6 @@ export class SchemaVersionError extends AetherError {
     registerClass(this, "SchemaVersionError");
   }
 
-  /** Always `"SchemaVersionError"`. */
-  override readonly name = "SchemaVersionError";
   /** The type of the event. */
   readonly eventType: string;
   /** The schema version that the event was stored under. */
@@ -185,8 +179,6 @@ export class EventSchemaError extends AetherError {
     registerClass(this, "EventSchemaError");
   }
 
-  /** Always `"EventSchemaError"`. */
-  override readonly name = "EventSchemaError";
   /** The event's id. */
   readonly eventId: string;
   /** When the event happened, RFC 3339. */

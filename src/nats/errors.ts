@@ -29,9 +29,6 @@ export class ServerUnreachableError extends AetherError {
     registerClass(this, "ServerUnreachableError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "ServerUnreachableError";
-
   /** The servers that were tried, as host and port. */
   readonly servers: readonly string[];
 
@@ -52,9 +49,6 @@ export class CredentialsRejectedError extends AetherError {
   static {
     registerClass(this, "CredentialsRejectedError");
   }
-
-  /** The name of the error's class. */
-  override readonly name = "CredentialsRejectedError";
 
   /** The servers that were tried, as host and port. */
   readonly servers: readonly string[];
@@ -83,9 +77,6 @@ export class TlsFailedError extends AetherError {
     registerClass(this, "TlsFailedError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "TlsFailedError";
-
   /** The servers that were tried, as host and port. */
   readonly servers: readonly string[];
 
@@ -109,9 +100,6 @@ export class NotConnectedError extends AetherError {
     registerClass(this, "NotConnectedError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "NotConnectedError";
-
   /** Creates the error from the state of the connection. */
   constructor(message: string, options?: ErrorOptions) {
     super(`${message} Nothing was sent.`, options);
@@ -123,9 +111,6 @@ export class PayloadTooLargeError extends AetherError {
   static {
     registerClass(this, "PayloadTooLargeError");
   }
-
-  /** The name of the error's class. */
-  override readonly name = "PayloadTooLargeError";
 
   /** The size of the message with its headers, in bytes. */
   readonly size: number;

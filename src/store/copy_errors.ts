@@ -29,8 +29,6 @@ export class CopyIncompleteError extends AetherError {
     registerClass(this, "CopyIncompleteError");
   }
 
-  /** Always `"CopyIncompleteError"`. */
-  override readonly name = "CopyIncompleteError";
   /** How many events are in both stores. */
   readonly events: number;
   /** The position in the source of the last of them; nothing if there is none. */
@@ -53,8 +51,6 @@ export class CopyTargetDiffersError extends AetherError {
     registerClass(this, "CopyTargetDiffersError");
   }
 
-  /** Always `"CopyTargetDiffersError"`. */
-  override readonly name = "CopyTargetDiffersError";
   /** How many events before this place are the same in both stores. */
   readonly events: number;
   /** The event that the target has here; nothing where its log ends. */

@@ -47,8 +47,6 @@ export class VersionConflictError extends AetherError {
     registerClass(this, "VersionConflictError");
   }
 
-  /** Always `"VersionConflictError"`. */
-  override readonly name = "VersionConflictError";
   /** The actor. */
   readonly actorId: string;
   /** The version that the first refused event would have had. */
@@ -107,8 +105,6 @@ export class FencedError extends AetherError {
     registerClass(this, "FencedError");
   }
 
-  /** Always `"FencedError"`. */
-  override readonly name = "FencedError";
   /** The actor. */
   readonly actorId: string;
   /** The token that came with the save; nothing if none did. */
@@ -153,8 +149,6 @@ export class CommitTooLargeError extends AetherError {
     registerClass(this, "CommitTooLargeError");
   }
 
-  /** Always `"CommitTooLargeError"`. */
-  override readonly name = "CommitTooLargeError";
   /** What there is too much of. */
   readonly unit: "actors" | "events" | "bytes";
   /** The most that the store takes. */
@@ -226,8 +220,6 @@ export class OutcomeUnknownError extends AetherError {
     registerClass(this, "OutcomeUnknownError");
   }
 
-  /** Always `"OutcomeUnknownError"`. */
-  override readonly name = "OutcomeUnknownError";
   /** The events as they were sent, with their ids and versions. */
   readonly events: readonly AttemptedEvent[];
   /** The version that was expected of the first event's actor, a number also where the caller said `"any"`. */
@@ -285,8 +277,6 @@ export class InvalidPositionError extends AetherError {
     registerClass(this, "InvalidPositionError");
   }
 
-  /** Always `"InvalidPositionError"`. */
-  override readonly name = "InvalidPositionError";
   /** The position as it was given. */
   readonly position: unknown;
   /**
@@ -346,8 +336,6 @@ export class DamagedHistoryError extends AetherError {
     registerClass(this, "DamagedHistoryError");
   }
 
-  /** Always `"DamagedHistoryError"`. */
-  override readonly name = "DamagedHistoryError";
   /** The actor, where it is known. */
   readonly actorId: string | undefined;
   /** The first damaged or missing version, where it is known. */
@@ -409,8 +397,6 @@ export class HistoryTruncatedError extends AetherError {
     registerClass(this, "HistoryTruncatedError");
   }
 
-  /** Always `"HistoryTruncatedError"`. */
-  override readonly name = "HistoryTruncatedError";
   /** The actor, if the read was of one. */
   readonly actorId: string | undefined;
   /** The first version that is kept, if any is. */
@@ -457,9 +443,6 @@ export class StoreClosedError extends AetherError {
     registerClass(this, "StoreClosedError");
   }
 
-  /** Always `"StoreClosedError"`. */
-  override readonly name = "StoreClosedError";
-
   /** Says so. */
   constructor(options?: ErrorOptions) {
     super(
@@ -495,8 +478,6 @@ export class LogReplacedError extends AetherError {
     registerClass(this, "LogReplacedError");
   }
 
-  /** Always `"LogReplacedError"`. */
-  override readonly name = "LogReplacedError";
   /** Where the log was, such as `stream "aether_orders"`. */
   readonly log: string;
 
@@ -522,8 +503,6 @@ export class BackendError extends AetherError {
     registerClass(this, "BackendError");
   }
 
-  /** Always `"BackendError"`. */
-  override readonly name = "BackendError";
   /** What was being done, such as `"append"`. */
   readonly operation: string;
 
@@ -540,8 +519,6 @@ export class InvalidSnapshotError extends AetherError {
     registerClass(this, "InvalidSnapshotError");
   }
 
-  /** Always `"InvalidSnapshotError"`. */
-  override readonly name = "InvalidSnapshotError";
   /** The path of the offending field, such as `state.items[3]`. */
   readonly field: string;
   /** The snapshot's actor, where it is known. */

@@ -13,9 +13,6 @@ export class JetStreamDisabledError extends AetherError {
     registerClass(this, "JetStreamDisabledError");
   }
 
-  /** The name of the error's class. */
-  override readonly name = "JetStreamDisabledError";
-
   /** The server's name. */
   readonly server: string;
 
@@ -38,9 +35,6 @@ export class ServerTooOldError extends AetherError {
   static {
     registerClass(this, "ServerTooOldError");
   }
-
-  /** The name of the error's class. */
-  override readonly name = "ServerTooOldError";
 
   /** The server's version. */
   readonly version: string;
@@ -72,9 +66,6 @@ export class StreamMismatchError extends AetherError {
   static {
     registerClass(this, "StreamMismatchError");
   }
-
-  /** The name of the error's class. */
-  override readonly name = "StreamMismatchError";
 
   /** The stream's name. */
   readonly stream: string;
@@ -120,9 +111,6 @@ export class LostTailError extends AetherError {
   static {
     registerClass(this, "LostTailError");
   }
-
-  /** The name of the error's class. */
-  override readonly name = "LostTailError";
 
   /** The stream's name. */
   readonly stream: string;

@@ -189,7 +189,4 @@ export class PreservationEndedError extends AetherError {
   static {
     registerClass(this, "PreservationEndedError");
   }
-
-  /** The name of the error's class. */
-  override readonly name = "PreservationEndedError";
 }
