@@ -26,6 +26,8 @@ export interface NatsMessageHeaders {
   readonly code: number;
   /** The text after the status code. */
   readonly description: string;
+  /** The names of the headers. */
+  keys(): Iterable<string>;
   /** The value of a header; empty if it is absent. */
   get(name: string): string;
 }

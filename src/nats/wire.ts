@@ -41,12 +41,8 @@ const NOTHING = new Uint8Array(0);
 const VERSION = utf8("NATS/1.0");
 const CARRIAGE_RETURN = 13;
 
-/**
- * The bytes of a message.
- *
- * @param names The headers that are wanted; there may be others.
- */
-export function wireMessage(message: NatsMessage, names: readonly string[]): WireMessage {
+/** The bytes of a message. */
+export function wireMessage(message: NatsMessage): WireMessage {
   const { _rdata: bytes, _msg: parts } = message as CoreMessage;
   if (parts && bytes instanceof Uint8Array && parts.subject instanceof Uint8Array) {
     const { subject, reply = NOTHING, hdr, size } = parts;
@@ -57,7 +53,7 @@ export function wireMessage(message: NatsMessage, names: readonly string[]): Wir
       }
     }
   }
-  return rebuilt(message, names);
+  return rebuilt(message);
 }
 
 /** The code of a status message, such as 100 or 404; 0 if it is an ordinary message. */
@@ -96,15 +92,12 @@ function begins(bytes: Uint8Array): boolean {
   return true;
 }
 
-function rebuilt({ subject, reply, headers, data }: NatsMessage, names: readonly string[]): WireMessage {
+function rebuilt({ subject, reply, headers, data }: NatsMessage): WireMessage {
   const wire = { subject: utf8(subject), reply: utf8(reply ?? "") };
   if (!headers) return { ...wire, bytes: data, headerLength: 0 };
   const { code, description } = headers;
   let text = code ? `NATS/1.0 ${code} ${description}` : "NATS/1.0";
-  for (const name of names) {
-    const value = headers.get(name);
-    if (value !== "") text += `\r\n${name}: ${value}`;
-  }
+  for (const name of headers.keys()) text += `\r\n${name}: ${headers.get(name)}`;
   const block = utf8(`${text}\r\n\r\n`);
   const bytes = new Uint8Array(block.length + data.length);
   bytes.set(block);

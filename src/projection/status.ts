@@ -9,7 +9,7 @@ import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { DamagedHistoryError, HistoryTruncatedError, InvalidPositionError } from "../store/errors.ts";
-import { abortable } from "../store/buffered_iteration.ts";
+import { abortable } from "../abortable.ts";
 import type { EventStore, LogStart, ReadAllOptions } from "../store/types.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";

@@ -37,7 +37,8 @@ import {
   readVerification,
 } from "./check_options.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./draft_events.ts";
-import { abortable, flatten, type FlattenOptions, passing, type Restore } from "./buffered_iteration.ts";
+import { abortable } from "../abortable.ts";
+import { flatten, type FlattenOptions, passing, type Restore } from "./buffered_iteration.ts";
 import {
   checkCondition,
   checkCounts,

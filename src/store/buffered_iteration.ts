@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { AetherError } from "../errors.ts";
 import { registerClass } from "../copies.ts";
 
@@ -161,52 +162,4 @@ export function flatten<T>(
 
 function isList<T>(value: Restored<T>): value is readonly T[] {
   return Array.isArray(value);
-}
-
-/** What is called when a signal fires: the signal itself would search a list of all who wait for it. */
-const waiting = new WeakMap<AbortSignal, Waiting>();
-
-/** Those who wait for a signal. */
-class Waiting {
-  readonly #signal: AbortSignal;
-  readonly #callbacks = new Set<() => void>();
-
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
-  }
-
-  add(callback: () => void): void {
-    if (this.#callbacks.size === 0) this.#signal.addEventListener("abort", this.#fire, { once: true });
-    this.#callbacks.add(callback);
-  }
-
-  delete(callback: () => void): void {
-    if (!this.#callbacks.delete(callback) || this.#callbacks.size > 0) return;
-    this.#signal.removeEventListener("abort", this.#fire);
-  }
-
-  readonly #fire = (): void => {
-    for (const callback of this.#callbacks) callback();
-    this.#callbacks.clear();
-  };
-}
-
-/** A promise that also rejects, with the signal's reason, when the signal fires. */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    let those = waiting.get(signal);
-    if (!those) waiting.set(signal, those = new Waiting(signal));
-    if (signal.aborted) abort();
-    else those.add(abort);
-    const settled = those;
-    promise.then((value) => {
-      settled.delete(abort);
-      resolve(value);
-    }, (error) => {
-      settled.delete(abort);
-      reject(error);
-    });
-  });
 }

@@ -10,7 +10,7 @@ import { connect } from "@nats-io/transport-node";
 import { connectTo } from "../../src/nats/connect.ts";
 import type { NatsConnection } from "../../src/nats/connection.ts";
 import { ConnectionState } from "../../src/nats/connection_state.ts";
-import { EXPECTED_SEQUENCE } from "../../src/store/jetstream/format/commit_decoder.ts";
+import { EXPECTED_SEQUENCE } from "../../src/nats/jetstream/header_names.ts";
 import { AcknowledgementReader } from "../../src/nats/jetstream/acknowledgement.ts";
 import { Publisher } from "../../src/nats/jetstream/publisher.ts";
 import { JetStreamRequests } from "../../src/nats/jetstream/requests.ts";

@@ -17,6 +17,7 @@ export function interfaceOf({ subject, reply, data, headers }: NatsMessage): Nat
       headers: {
         code: headers.code,
         description: headers.description,
+        keys: (): Iterable<string> => headers.keys(),
         get: (name: string): string => headers.get(name),
       },
     }),

@@ -7,15 +7,11 @@
 
 import type { NatsMessage } from "../connection.ts";
 import { statusOf, wireMessage } from "../wire.ts";
-import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "../../store/jetstream/format/commit_decoder.ts";
 import type { NoAnswer, Waiter } from "./reply_inbox.ts";
-import { DIRECT_HEADERS, readDirectMessages, type StoredMessage } from "./stored_message.ts";
+import { readDirectMessages, type StoredMessage } from "./stored_message.ts";
 import type { Bytes } from "./text_run.ts";
 
 const STATUS_NOT_FOUND = 404;
-
-/** The headers of direct reads that are looked at: the server's, and those of a commit. */
-const HEADERS = [...DIRECT_HEADERS, EXPECTED_SEQUENCE, COMMIT_HEADER];
 
 /** Sends the requests for these sequences. */
 export type AskDirect = (sequences: readonly number[]) => void;
@@ -71,7 +67,7 @@ export class DirectReads implements Waiter {
   onAnswer(message: NatsMessage): boolean {
     if (this.#signal?.aborted) this.fail(this.#signal.reason);
     if (this.#failed) return true;
-    const wire = wireMessage(message, HEADERS);
+    const wire = wireMessage(message);
     const code = statusOf(wire);
     if (code === 0) this.#answers.push({ bytes: wire.bytes, headerLength: wire.headerLength });
     else if (code !== STATUS_NOT_FOUND) {

@@ -6,13 +6,12 @@
  * @module
  */
 import { backoff, sleep } from "../../sleep.ts";
-import { abortable } from "../../store/buffered_iteration.ts";
+import { abortable } from "../../abortable.ts";
 import { createInbox, type NatsMessage, type NatsSubscription, randomToken } from "../connection.ts";
 import { NotConnectedError } from "../errors.ts";
 import { headerIn, headerLine, headerText, statusOf, type WireMessage, wireMessage } from "../wire.ts";
 import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
 import { type Delivery, readDelivery, Subjects } from "./delivery.ts";
-import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "../../store/jetstream/format/commit_decoder.ts";
 import { isTransient, type JetStreamRequests } from "./requests.ts";
 
 /** Where and how an {@linkcode OrderedConsumer} reads. */
@@ -70,8 +69,6 @@ const OVERHEAD_BYTES = 256;
 const STALLED = "Nats-Consumer-Stalled";
 const LAST_OF_CONSUMER = "Nats-Last-Consumer";
 const LAST_OF_STREAM = "Nats-Last-Stream";
-/** The headers that are looked at, of what is delivered and of what the server says itself. */
-const HEADERS = [EXPECTED_SEQUENCE, COMMIT_HEADER, STALLED, LAST_OF_CONSUMER, LAST_OF_STREAM];
 
 /** Reads a stream in order until `close()`. One reader at a time. */
 export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delivery>, AsyncDisposable {
@@ -350,7 +347,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
 
   #take(message: NatsMessage): void {
     this.#heard = true; // asking for the time costs as much as half of what is done here
-    const wire = wireMessage(message, HEADERS);
+    const wire = wireMessage(message);
     const delivery = readDelivery(wire, this.#subjects);
     if (!delivery) return this.#control(wire, message);
     if (delivery.consumerSequence !== this.#consumerSequence + 1) {

@@ -10,7 +10,7 @@ import { NotConnectedError, PayloadTooLargeError } from "../errors.ts";
 import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
 import type { EncodedHeaders } from "../headers.ts";
 import type { AcknowledgementReader, PublishOutcome } from "./acknowledgement.ts";
-import { BATCH_INCOMPLETE } from "../../store/jetstream/failures.ts";
+import { ErrorCode } from "./error_codes.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
 
 /** A message on its way to the stream. */
@@ -329,7 +329,9 @@ class Acknowledgement implements Waiter {
     const outcome = this.#answers.read(message.data);
     // Another stream, or any subscriber of the subject, may answer too: its answer is no success and no failure.
     if (!outcome) return false;
-    if (this.#messages.length > 1 && outcome.status === "refused" && outcome.code === BATCH_INCOMPLETE) {
+    if (
+      this.#messages.length > 1 && outcome.status === "refused" && outcome.code === ErrorCode.batchIncomplete
+    ) {
       // A message is missing. If the server has denied it, the client reports that a moment later than this answer.
       this.#denial = setTimeout(() => this.#settle(outcome), DENIAL_DELAY);
       return false;

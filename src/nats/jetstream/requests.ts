@@ -12,14 +12,10 @@ import { publishAll } from "../publish_all.ts";
 import { statusOf, wireMessage } from "../wire.ts";
 import { utf8 } from "../../text.ts";
 import type { ConnectionState } from "../connection_state.ts";
+import { ErrorCode, isPassing } from "./error_codes.ts";
 import { DirectReads } from "./direct_reads.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
-import {
-  DIRECT_HEADERS,
-  readDirectMessages,
-  readLeaderMessage,
-  type StoredMessage,
-} from "./stored_message.ts";
+import { readDirectMessages, readLeaderMessage, type StoredMessage } from "./stored_message.ts";
 import type { Bytes } from "./text_run.ts";
 
 /** The server answered a request with an error that has no class of its own. */
@@ -160,8 +156,6 @@ export interface RequestsOptions {
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_API_PREFIX = "$JS.API";
 const DEFAULT_MAX_DIRECT_READS = 256;
-const STREAM_NOT_FOUND = 10_059;
-const NO_MESSAGE_FOUND = 10_037;
 /** How direct reads end, and the words with which the server answers that it counts no message. */
 const STATUS_END = 204;
 const STATUS_NOT_FOUND = 404;
@@ -219,7 +213,7 @@ export class JetStreamRequests {
     try {
       return readLeaderMessage(await this.request(`STREAM.MSG.GET.${stream}`, query));
     } catch (error) {
-      if (error instanceof JetStreamApiError && error.code === NO_MESSAGE_FOUND) return undefined;
+      if (error instanceof JetStreamApiError && error.code === ErrorCode.noMessage) return undefined;
       throw error;
     }
   }
@@ -269,7 +263,7 @@ export class JetStreamRequests {
       this.#ask(JSON.stringify({ multi_last: subjects }), {
         subject,
         onAnswer(message): boolean {
-          const wire = wireMessage(message, DIRECT_HEADERS);
+          const wire = wireMessage(message);
           const code = statusOf(wire);
           if (code === 0) {
             answers.push({ bytes: wire.bytes, headerLength: wire.headerLength });
@@ -311,7 +305,7 @@ export class JetStreamRequests {
     try {
       await this.request(`CONSUMER.DELETE.${stream}.${consumer}`);
     } catch (error) {
-      if (!(error instanceof JetStreamApiError && error.code === CONSUMER_NOT_FOUND)) throw error;
+      if (!(error instanceof JetStreamApiError && error.code === ErrorCode.consumerNotFound)) throw error;
     }
   }
 
@@ -378,33 +372,19 @@ export interface ConsumerInfo {
   readonly cluster?: { readonly leader?: string };
 }
 
-const CONSUMER_NOT_FOUND = 10_014;
-
 interface ErrorAnswer {
   readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
 }
 
 function apiError(subject: string, error: NonNullable<ErrorAnswer["error"]>): JetStreamApiError {
   const code = error.err_code ?? error.code ?? 0;
-  const ErrorClass = code === STREAM_NOT_FOUND ? StreamNotFoundError : JetStreamApiError;
+  const ErrorClass = code === ErrorCode.streamNotFound ? StreamNotFoundError : JetStreamApiError;
   return new ErrorClass(subject, code, error.description ?? "");
 }
 
 /** Whether a request that failed may succeed later: an election, a lost connection or a lost answer pass; a stream that is gone or a denial do not. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof StreamNotFoundError) return false;
-  if (error instanceof JetStreamApiError) return error.code === 0 || TRANSIENT_CODES.has(error.code);
+  if (error instanceof JetStreamApiError) return error.code === 0 || isPassing(error.code);
   return error instanceof NoAnswerError && error.why !== "denied" && error.why !== "closed";
 }
-
-/** No leader or peer at the moment, limits of the moment, or a server that is just starting. */
-const TRANSIENT_CODES: ReadonlySet<number> = new Set([
-  10_004, // JSClusterIncompleteErr
-  10_005, // JSClusterNoPeersErr
-  10_007, // JSClusterPeerNotMemberErr
-  10_008, // JSClusterNotAvailErr
-  10_009, // JSClusterNotLeaderErr
-  10_023, // JSInsufficientResourcesErr
-  10_028, // JSMemoryResourcesExceededErr
-  10_118, // JSStreamOfflineErr
-]);

@@ -6,7 +6,6 @@
 import { registerClass } from "../../copies.ts";
 import { AetherError } from "../../errors.ts";
 import { headerIn, headerLine, headerText } from "../wire.ts";
-import type { KnownVersion, KnownVersionHolder } from "../../store/continuity.ts";
 import { type Bytes, type TextRun, TextRuns } from "./text_run.ts";
 
 /** A message of a stream, as the bytes that the server sent. */
@@ -22,15 +21,15 @@ export interface MessageBytes extends Bytes {
 }
 
 /**
- * A subject that comes again and again in one reading, and what was found out about it: each of them would otherwise be
- * looked up with each message, in memory that is too large for the processor's caches.
+ * A subject that is delivered again and again to one reader, and what the reader has found out about it: a lookup with
+ * each message would be in memory that is too large for the processor's caches.
  */
-export class KnownSubject implements KnownVersionHolder {
+export class KnownSubject {
   readonly text: string;
-  /** Whose it is, once that was asked for. */
-  actorId: string | undefined = undefined;
-  /** How far the reading has come in the actor's chain. */
-  link: KnownVersion | undefined = undefined;
+  /** What the reader has decoded the subject to; `undefined` before that. */
+  decoded: string | undefined = undefined;
+  /** How far the reader has come with the messages of the subject; `undefined` before the first. */
+  link: { version: number } | undefined = undefined;
 
   constructor(text: string) {
     this.text = text;
@@ -123,9 +122,6 @@ function base64Length(text: string): number {
 
 const SUBJECT = headerLine("Nats-Subject");
 const SEQUENCE = headerLine("Nats-Sequence");
-
-/** The headers that {@linkcode readDirectMessages} reads, and {@linkcode StoredMessage.time}. */
-export const DIRECT_HEADERS: readonly string[] = ["Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"];
 
 /**
  * Reads the answers of direct gets.

@@ -5,8 +5,9 @@
  */
 
 import { AetherError } from "../../errors.ts";
+import { ErrorCode, isConflict, isNotEnabled, isOverLimit } from "../../nats/jetstream/error_codes.ts";
 import { retryWhile } from "../../nats/patience.ts";
-import { abortable } from "../buffered_iteration.ts";
+import { abortable } from "../../abortable.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
 import { type NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { PublishOutcome, Stored } from "../../nats/jetstream/acknowledgement.ts";
@@ -17,45 +18,10 @@ import {
   StreamNotFoundError,
 } from "../../nats/jetstream/requests.ts";
 
-/** JetStream's error codes that the store has an answer to (server/errors.json of nats-server). */
-export const WRONG_LAST_SEQUENCE = 10_071;
-/** A replicated stream refuses a write while another one on its subject is under way. */
-export const WRITE_IN_FLIGHT = 10_164;
-/** A message of a batch is missing when its last one comes. */
-export const BATCH_INCOMPLETE = 10_176;
-const TOO_MANY_BATCHES = 10_210;
-/** The server's queue of what it has not stored yet is full. */
-const TOO_MANY_REQUESTS = 10_167;
-const STREAM_STORE_FAILED = 10_077;
-const INSUFFICIENT_RESOURCES = 10_023;
-const STORAGE_EXCEEDED = 10_047;
-const MEMORY_EXCEEDED = 10_028;
-const ACCOUNT_EXCEEDED = 10_002;
-const TOO_MANY_STREAMS = 10_027;
-const NOT_ENABLED = 10_076;
-const NOT_ENABLED_FOR_ACCOUNT = 10_039;
-const BATCH_DISABLED = 10_174;
-const STREAM_SEALED = 10_109;
-const NO_LEADER: ReadonlySet<number> = new Set([10_008, 10_009, 10_118]);
-
-/** Whether another write came before, or is under way. */
-export function isConflict(code: number): boolean {
-  return code === WRONG_LAST_SEQUENCE || code === WRITE_IN_FLIGHT;
-}
-
-/** Whether the very same publication may be taken later, and was certainly not stored now. */
-export function isMomentary(code: number): boolean {
-  return code === BATCH_INCOMPLETE || code === TOO_MANY_BATCHES || code === TOO_MANY_REQUESTS ||
-    NO_LEADER.has(code);
-}
-
-/** Whether JetStream is not there for this account. */
+/** Whether JetStream is not enabled for this account. */
 export function isDisabled(error: unknown): boolean {
-  return error instanceof JetStreamApiError &&
-    (error.code === NOT_ENABLED || error.code === NOT_ENABLED_FOR_ACCOUNT || error.code === 503);
+  return error instanceof JetStreamApiError && isNotEnabled(error.code);
 }
-
-export { FIRST_WAIT, LONGEST_WAIT } from "../../nats/patience.ts";
 
 /**
  * Repeats a read for as long as there is no leader, no connection, or no answer.
@@ -171,21 +137,18 @@ export function advice(error: unknown): string {
 }
 
 function adviceOn(code: number, description: string): string {
+  if (isOverLimit(code)) {
+    return `the server's or the account's JetStream limits are reached: ${description}. Raise them, or make room`;
+  }
   switch (code) {
     case 0:
       return `the server denied it: ${description}. Give this user the permissions that the documentation lists`;
-    case STREAM_STORE_FAILED:
+    case ErrorCode.streamStoreFailed:
       return `the server could not store it: ${description}. Raise the stream's or the account's limits, or make room ` +
         "on the disk; what was stored before is safe";
-    case INSUFFICIENT_RESOURCES:
-    case STORAGE_EXCEEDED:
-    case MEMORY_EXCEEDED:
-    case ACCOUNT_EXCEEDED:
-    case TOO_MANY_STREAMS:
-      return `the server's or the account's JetStream limits are reached: ${description}. Raise them, or make room`;
-    case BATCH_DISABLED:
+    case ErrorCode.batchDisabled:
       return "the stream takes no atomic batches: its settings were changed. Set allow_atomic again";
-    case STREAM_SEALED:
+    case ErrorCode.streamSealed:
       return "the stream was sealed: it takes no more events";
     default:
       return `the server refuses: ${description}`;

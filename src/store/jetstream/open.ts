@@ -25,6 +25,7 @@ import { EndMark } from "./bucket/end_mark.ts";
 import { EventLog, logIdOf } from "./read/event_log.ts";
 import { ExpiredActors } from "./retention/expired_actors.ts";
 import { isDisabled, openError, retryTransient } from "./failures.ts";
+import { ErrorCode } from "../../nats/jetstream/error_codes.ts";
 import { Heads } from "./write/heads.ts";
 import { findHearers, heardTwice, streamsHearing } from "./hearers.ts";
 import { KnownActors } from "./write/known_actors.ts";
@@ -80,10 +81,6 @@ const MOST_COMMIT_BYTES = 8 * 1024 * 1024;
 
 /** How long to wait for the server to take what was sent, when the connection is closed, in milliseconds. */
 const CLOSE_PATIENCE = 500;
-/** The server answers so to the creation of a stream that exists with other settings. */
-const STREAM_NAME_IN_USE = 10_058;
-/** The server answers so to the creation of a stream whose subjects another stream hears. */
-const SUBJECTS_OVERLAP = 10_065;
 
 /** Opens a backend. */
 export async function openJetStreamBackend(
@@ -247,9 +244,9 @@ async function findOrCreate(
       return await retryTransient(OPEN_PATIENCE, () => requests.createStream(config));
     } catch (error) {
       if (!(error instanceof JetStreamApiError)) throw error;
-      if (error.code === SUBJECTS_OVERLAP) throw await overlapError(requests, stream, config, error);
+      if (error.code === ErrorCode.subjectsOverlap) throw await overlapError(requests, stream, config, error);
       // Another store has created it meanwhile.
-      if (error.code !== STREAM_NAME_IN_USE) throw error;
+      if (error.code !== ErrorCode.streamNameInUse) throw error;
     }
   }
 }

@@ -47,7 +47,7 @@ async function consumerNames(c: Client): Promise<string[]> {
 Deno.test("readDelivery() reads both formats from the right, and nothing else", () => {
   const read = (reply: string | undefined): unknown => {
     const message = { subject: "s.1", data: bytes("payload"), ...(reply === undefined ? {} : { reply }) };
-    const delivery = readDelivery(wireMessage(message, []), new Subjects());
+    const delivery = readDelivery(wireMessage(message), new Subjects());
     return delivery && [
       delivery.subject,
       delivery.sequence,

@@ -6,15 +6,17 @@
  */
 
 import { backoff, sleep } from "../../../sleep.ts";
-import { abortable } from "../../buffered_iteration.ts";
+import { abortable } from "../../../abortable.ts";
 import { BackendError } from "../../errors.ts";
-import { FIRST_WAIT, isConflict, isMomentary, LONGEST_WAIT, retryTransient } from "../failures.ts";
+import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
+import { ErrorCode, isConflict, isMomentary } from "../../../nats/jetstream/error_codes.ts";
+import { retryTransient } from "../failures.ts";
 import { encodeHeaders } from "../../../nats/headers.ts";
 import type { JetStreamAddress } from "../../../nats/jetstream/address.ts";
 import type { Layout } from "../format/layout.ts";
 import { AcknowledgementReader } from "../../../nats/jetstream/acknowledgement.ts";
 import type { Publisher, PublishOptions } from "../../../nats/jetstream/publisher.ts";
-import { EXPECTED_SEQUENCE } from "../format/commit_decoder.ts";
+import { EXPECTED_SEQUENCE } from "../../../nats/jetstream/header_names.ts";
 import {
   JetStreamApiError,
   type JetStreamRequests,
@@ -22,9 +24,6 @@ import {
   StreamNotFoundError,
 } from "../../../nats/jetstream/requests.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
-
-/** The server answers so to the creation of a stream that exists with other settings. */
-const STREAM_NAME_IN_USE = 10_058;
 
 /** How often a record is tried against other writers, and against a server that does not answer. */
 const MAX_TRIES = 50;
@@ -168,7 +167,7 @@ export class Bucket {
         }));
     } catch (error) {
       // It is there, and perhaps an operator has changed its limits, which are theirs to choose.
-      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;
+      if (!(error instanceof JetStreamApiError) || error.code !== ErrorCode.streamNameInUse) throw error;
     }
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { abortable } from "../../buffered_iteration.ts";
+import { abortable } from "../../../abortable.ts";
 import type { Checksum } from "../../checksum.ts";
 import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
 import type { Warn } from "../../../warning.ts";

@@ -18,6 +18,7 @@ import { type Checksum, CHECKSUM_DIGITS, readChecksum } from "../../checksum.ts"
 import { DamagedHistoryError } from "../../errors.ts";
 import { NO_PROOF, proofOf } from "../../position.ts";
 import type { Layout } from "./layout.ts";
+import { EXPECTED_SEQUENCE } from "../../../nats/jetstream/header_names.ts";
 import { type MessageBytes, payloadOf } from "../../../nats/jetstream/stored_message.ts";
 import { LAST_INDEX, type Place, StreamPositions } from "./stream_positions.ts";
 import type { TextRun } from "../../../nats/jetstream/text_run.ts";
@@ -25,10 +26,6 @@ import { Trail } from "./trail.ts";
 
 /** The header that makes a message a commit. */
 export const COMMIT_HEADER = "Aether";
-/** The header that guards a commit. */
-export const EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence";
-/** The header that names the subject of the guard, if it is not the message's own. */
-export const EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 /** The version of this form. */
 export const FORMAT = "1";
@@ -333,7 +330,7 @@ export class CommitDecoder {
   }
 
   #actorOf({ subject, known }: MessageBytes): string | undefined {
-    return known ? known.actorId ??= this.#lookUp(subject) : this.#lookUp(subject);
+    return known ? known.decoded ??= this.#lookUp(subject) : this.#lookUp(subject);
   }
 
   #lookUp(subject: string): string | undefined {

@@ -9,7 +9,8 @@ import { utf8 } from "../../../text.ts";
 import { type Checksum, CHECKSUM_DIGITS, writeChecksum } from "../../checksum.ts";
 import { joined } from "../../../nats/jetstream/batch.ts";
 import type { OutgoingMessage } from "../../../nats/jetstream/publisher.ts";
-import { COMMIT_HEADER, EXPECTED_SEQUENCE, EXPECTED_SUBJECT, FORMAT } from "./commit_decoder.ts";
+import { EXPECTED_SEQUENCE, EXPECTED_SUBJECT } from "../../../nats/jetstream/header_names.ts";
+import { COMMIT_HEADER, FORMAT } from "./commit_decoder.ts";
 import { Trail } from "./trail.ts";
 
 /** What is to be stored. */

@@ -10,7 +10,7 @@ import { backoff, sleep } from "../../../sleep.ts";
 import type { Warn } from "../../../warning.ts";
 import type { Commit } from "../../commit.ts";
 import { FencedError, VersionConflictError } from "../../errors.ts";
-import { abortable } from "../../buffered_iteration.ts";
+import { abortable } from "../../../abortable.ts";
 import { countSettled } from "../../observation.ts";
 import type { PublishOutcome } from "../../../nats/jetstream/acknowledgement.ts";
 import { batchOf } from "../../../nats/jetstream/batch.ts";
@@ -18,15 +18,9 @@ import type { CommitEncoder } from "../format/commit_encoder.ts";
 import { Deadlines } from "./deadlines.ts";
 import { NotConnectedError } from "../../../nats/errors.ts";
 import type { EventLog } from "../read/event_log.ts";
-import {
-  backendError,
-  failureOf,
-  FIRST_WAIT,
-  isConflict,
-  isMomentary,
-  LONGEST_WAIT,
-  type NotSent,
-} from "../failures.ts";
+import { backendError, failureOf, type NotSent } from "../failures.ts";
+import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
+import { isConflict, isMomentary } from "../../../nats/jetstream/error_codes.ts";
 import { type Head, type Heads, NEW_HEAD } from "./heads.ts";
 import type { KnownActors } from "./known_actors.ts";
 import { ActorQueues } from "./actor_queues.ts";

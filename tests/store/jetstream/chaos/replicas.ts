@@ -4,7 +4,8 @@
  * @module
  */
 import type { NatsCluster, NatsServer } from "../../../support/nats_server.ts";
-import { COMMIT_HEADER, EXPECTED_SEQUENCE } from "../../../../src/store/jetstream/format/commit_decoder.ts";
+import { EXPECTED_SEQUENCE } from "../../../../src/nats/jetstream/header_names.ts";
+import { COMMIT_HEADER } from "../../../../src/store/jetstream/format/commit_decoder.ts";
 import type { StoredMessage } from "../../../../src/nats/jetstream/stored_message.ts";
 import { client, text, until } from "../support.ts";
 
