@@ -15,20 +15,17 @@ import type {
   Verified,
 } from "../backend.ts";
 import { Commit, CommitPart, encodeParts, NO_CONDITIONS } from "../commit.ts";
-import type { Checksum } from "../checksum.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "../types.ts";
+import type { JetStreamContext } from "./context.ts";
 import { listActors } from "./read/actors.ts";
-import type { NatsConnection } from "../../nats/connection.ts";
 import { diagnose } from "./diagnose.ts";
 import type { EndMark } from "./bucket/end_mark.ts";
-import type { EventLog } from "./read/event_log.ts";
 import { iterating, reading } from "./failures.ts";
-import type { Head, Heads } from "./write/heads.ts";
+import type { Head } from "./write/head.ts";
 import { readHistory } from "./read/history.ts";
 import { checkPosition, followLog, lastPosition, readLog } from "./read/log.ts";
 import { readLogBackward } from "./read/log_backward.ts";
-import type { CommitDecoder } from "./format/commit_decoder.ts";
 import type { Snapshots } from "./bucket/snapshots.ts";
 import type { ExpiringActors, PreservationReport } from "./retention/expiring_actors.ts";
 import { verifyLog } from "./read/verify.ts";
@@ -38,14 +35,8 @@ import type { Writer } from "./write/writer.ts";
 export interface JetStreamParts {
   /** The most that a commit may hold. */
   readonly limits: StoreLimits;
-  /** The connection. */
-  readonly connection: NatsConnection;
-  /** The stream. */
-  readonly log: EventLog;
-  /** Reads and writes messages. */
-  readonly decoder: CommitDecoder;
-  /** The heads of actors. */
-  readonly heads: Heads;
+  /** What the log is read with. */
+  readonly context: JetStreamContext;
   /** Writes commits. */
   readonly writer: Writer;
   /** Keeps snapshots. */
@@ -54,11 +45,7 @@ export interface JetStreamParts {
   readonly expiring: ExpiringActors;
   /** Remembers the end of the log. */
   readonly endMark: EndMark;
-  /** Checks bytes. */
-  readonly checksum: Checksum;
-  /** How often the server reports that there is nothing to deliver, in milliseconds. */
-  readonly heartbeat: number;
-  /** Lets go of everything, and closes the connection if the store opened it. */
+  /** Releases everything, and closes the connection if the store opened it. */
   readonly close: () => Promise<void>;
 }
 
@@ -66,13 +53,15 @@ export interface JetStreamParts {
 export class JetStreamBackend implements StorageBackend {
   readonly limits: StoreLimits;
   readonly #parts: JetStreamParts;
+  readonly #context: JetStreamContext;
 
   constructor(parts: JetStreamParts) {
     this.limits = parts.limits;
     this.#parts = parts;
+    this.#context = parts.context;
   }
 
-  readonly #check = (): Promise<void> => this.#parts.log.assertSame();
+  readonly #check = (): Promise<void> => this.#context.log.assertSame();
 
   commit(commit: Commit): Promise<readonly StoredEvent[]> {
     return this.#parts.writer.write(commit, encodeParts(commit.parts, this.limits));
@@ -103,44 +92,44 @@ export class JetStreamBackend implements StorageBackend {
   }
 
   readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
-    return iterating("readEvents", this.#check, readHistory(this.#parts, actorId, read));
+    return iterating("readEvents", this.#check, readHistory(this.#context, actorId, read));
   }
 
   async getLatestVersion(actorId: string, signal?: AbortSignal): Promise<number> {
-    const read = (): Promise<Head> => this.#parts.heads.read(actorId, signal);
+    const read = (): Promise<Head> => this.#context.heads.read(actorId, signal);
     return (await reading("getLatestVersion", this.#check, read)).version;
   }
 
   readLog(read: LogRead): AsyncIterable<LogBatch> {
-    return iterating("readAll", this.#check, readLog(this.#parts, read));
+    return iterating("readAll", this.#check, readLog(this.#context, read));
   }
 
   readLogBackward(read: BackwardLogRead): AsyncIterable<readonly StoredEvent[]> {
-    return iterating("readAll", this.#check, readLogBackward(this.#parts, read));
+    return iterating("readAll", this.#check, readLogBackward(this.#context, read));
   }
 
   followLog(follow: LogFollow): AsyncIterable<LogBatch> {
-    return iterating("subscribe", this.#check, followLog(this.#parts, follow));
+    return iterating("subscribe", this.#check, followLog(this.#context, follow));
   }
 
   getLastPosition(signal?: AbortSignal): Promise<string | undefined> {
-    return reading("getLastPosition", this.#check, () => lastPosition(this.#parts, signal));
+    return reading("getLastPosition", this.#check, () => lastPosition(this.#context, signal));
   }
 
   listActors(options: ListActorsOptions): AsyncIterable<ActorSummary> {
-    return iterating("listActors", this.#check, listActors(this.#parts, options));
+    return iterating("listActors", this.#check, listActors(this.#context, options));
   }
 
   async checkPosition(position: string, signal?: AbortSignal): Promise<void> {
-    await reading("checkPosition", this.#check, () => checkPosition(this.#parts, position, signal));
+    await reading("checkPosition", this.#check, () => checkPosition(this.#context, position, signal));
   }
 
   verify(options: VerifyOptions): Promise<Verified> {
-    return reading("verify", this.#check, () => verifyLog(this.#parts, options));
+    return reading("verify", this.#check, () => verifyLog(this.#context, this.#parts.endMark, options));
   }
 
   diagnose(signal?: AbortSignal): Promise<Finding[]> {
-    return reading("diagnose", this.#check, () => diagnose(this.#parts, signal));
+    return reading("diagnose", this.#check, () => diagnose(this.#context, this.#parts.expiring, signal));
   }
 
   saveSnapshot(snapshot: Snapshot, signal?: AbortSignal): Promise<void> {

@@ -6,7 +6,7 @@
 
 import type { Finding } from "../types.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
-import type { EventLog } from "./read/event_log.ts";
+import type { JetStreamContext } from "./context.ts";
 import { findHearers, heardTwice } from "./hearers.ts";
 import type { Layout } from "./format/layout.ts";
 import { isTransient, type StreamInfo } from "../../nats/jetstream/requests.ts";
@@ -19,19 +19,10 @@ const CLOCK_TOLERANCE = 1_000;
 /** A replica that is so many operations behind is named. */
 const LAG_TOLERANCE = 10_000;
 
-/** What is asked about. */
-export interface DiagnoseSources {
-  /** The connection. */
-  readonly connection: NatsConnection;
-  /** The stream. */
-  readonly log: EventLog;
-  /** Remembers actors before their events expire. */
-  readonly expiring: ExpiringActors;
-}
-
 /** Everything that an operator should know. */
 export async function diagnose(
-  { connection, log: unlimited, expiring }: DiagnoseSources,
+  { connection, log: unlimited }: JetStreamContext,
+  expiring: ExpiringActors,
   signal: AbortSignal | undefined,
 ): Promise<Finding[]> {
   const log = unlimited.until(signal);

@@ -13,6 +13,7 @@ import { newLogId } from "../position.ts";
 import type { StoreLimits } from "../types.ts";
 import { AcknowledgementReader, type Answerer } from "../../nats/jetstream/acknowledgement.ts";
 import { JetStreamBackend } from "./backend.ts";
+import type { JetStreamContext } from "./context.ts";
 import { Bucket } from "./bucket/bucket.ts";
 import { CommitEncoder } from "./format/commit_encoder.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
@@ -126,40 +127,19 @@ export async function openJetStreamBackend(
     const expired = new ExpiredActors(bucket, layout, checksum);
     const actors = new KnownActors(settings.cachedActors);
     const heads = new Heads(log, decoder, expired, actors);
+    const { heartbeat } = settings;
+    const context: JetStreamContext = { connection, log, decoder, heads, checksum, heartbeat, warn };
     const encoder = new CommitEncoder(logId, checksum);
-    const writer = new Writer({
-      log,
-      decoder,
-      encoder,
-      actors,
-      heads,
-      publisher,
-      timeout: saveTimeout,
-      warn,
-    });
+    const writer = new Writer(context, { encoder, actors, publisher, timeout: saveTimeout });
     closing.push(() => writer.close());
     const snapshots = new Snapshots(bucket, log, checksum, warn);
     const limits = limitsOf(state.maxPayload);
-    const expiring = new ExpiringActors({ log, decoder, expired, retention, warn: warn });
+    const expiring = new ExpiringActors(context, expired, retention);
     closing.push(() => expiring.close());
-    const endMark = new EndMark({ bucket, log, decoder, checksum, warn });
+    const endMark = new EndMark(context, bucket);
     closing.push(() => endMark.close());
     await endMark.start(settings.acceptLostTail);
-    const { heartbeat } = settings;
-    return new JetStreamBackend({
-      limits,
-      connection,
-      log,
-      decoder,
-      heads,
-      writer,
-      snapshots,
-      expiring,
-      checksum,
-      endMark,
-      heartbeat,
-      close,
-    });
+    return new JetStreamBackend({ limits, context, writer, snapshots, expiring, endMark, close });
   } catch (error) {
     await close();
     throw openError(stream, error);

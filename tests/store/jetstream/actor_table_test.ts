@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ActorTable, hashOf } from "../../../src/store/jetstream/write/actor_table.ts";
-import { KnownActor } from "../../../src/store/jetstream/write/known_actors.ts";
+import { KnownActor } from "../../../src/store/jetstream/write/known_actor.ts";
 
 /** The same numbers in every run, from 0 to below 1. */
 function numbers(seed: number): () => number {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { NEW_HEAD } from "../../../src/store/jetstream/write/heads.ts";
+import { NEW_HEAD } from "../../../src/store/jetstream/write/head.ts";
 import { KnownActors } from "../../../src/store/jetstream/write/known_actors.ts";
 import type { WritePart } from "../../../src/store/jetstream/write/write.ts";
 

@@ -6,14 +6,11 @@
  */
 
 import { abortable } from "../../../abortable.ts";
-import type { Checksum } from "../../checksum.ts";
 import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
-import type { Warn } from "../../../warning.ts";
 import type { Bucket } from "./bucket.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
 import { LostTailError } from "../errors.ts";
-import type { EventLog } from "../read/event_log.ts";
-import type { CommitDecoder } from "../format/commit_decoder.ts";
+import type { JetStreamContext } from "../context.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /** How often the mark is written while the log grows, in milliseconds. */
@@ -29,30 +26,19 @@ interface Mark {
   readonly checksum?: number | undefined;
 }
 
-/** What a mark works with. */
-export interface EndMarkSetup {
-  /** Where it is stored. */
-  readonly bucket: Bucket;
-  /** The log. */
-  readonly log: EventLog;
-  /** Reads messages. */
-  readonly decoder: CommitDecoder;
-  /** Protects the record. */
-  readonly checksum: Checksum;
-  /** Takes failures to read or write the mark. */
-  readonly warn: Warn;
-}
-
 /** Writes the mark in the background, from `start()` to `close()`, and compares the log with it. */
 export class EndMark {
-  readonly #setup: EndMarkSetup;
+  readonly #context: JetStreamContext;
+  readonly #bucket: Bucket;
   readonly #ending = new AbortController();
   #timer: ReturnType<typeof setInterval> | undefined;
   #writing: Promise<void> | undefined;
   #written = 0;
 
-  constructor(setup: EndMarkSetup) {
-    this.#setup = setup;
+  /** @param bucket Where the mark is stored. */
+  constructor(context: JetStreamContext, bucket: Bucket) {
+    this.#context = context;
+    this.#bucket = bucket;
   }
 
   /**
@@ -71,10 +57,10 @@ export class EndMark {
 
   /** What is missing of the log by its mark; `undefined` if nothing is, or there is no mark. */
   async find(signal?: AbortSignal): Promise<LostTailError | undefined> {
-    const { bucket, log } = this.#setup;
+    const { log } = this.#context;
     let mark: Mark | undefined;
     try {
-      mark = this.#read(await bucket.get(log.layout.endRecord, signal));
+      mark = this.#read(await this.#bucket.get(log.layout.endRecord, signal));
     } catch (cause) {
       signal?.throwIfAborted();
       this.#warn("read", cause);
@@ -86,8 +72,8 @@ export class EndMark {
     { sequence, checksum }: Mark,
     signal: AbortSignal | undefined,
   ): Promise<LostTailError | undefined> {
-    const { decoder } = this.#setup;
-    const log = this.#setup.log.until(signal);
+    const { decoder } = this.#context;
+    const log = this.#context.log.until(signal);
     const { stream } = log.layout;
     const end = await log.upToDate(() => log.lastSequence(), (last) => last < sequence);
     if (end < sequence) return new LostTailError(stream, "shorter", end, sequence);
@@ -122,18 +108,17 @@ export class EndMark {
   }
 
   async #writeOnce(signal: AbortSignal): Promise<void> {
-    const { bucket } = this.#setup;
-    const log = this.#setup.log.until(signal);
+    const log = this.#context.log.until(signal);
     const sequence = log.highest;
     if (sequence <= this.#written) return;
     const { endRecord } = log.layout;
     const message = await log.at(sequence);
     if (!message) return; // it has expired, or it is lost
     // The mark of another store is kept while it shows that something is lost.
-    const mark = this.#read(await bucket.get(endRecord, signal));
+    const mark = this.#read(await this.#bucket.get(endRecord, signal));
     if (mark && mark.sequence !== this.#written && await this.#compare(mark, signal)) return;
     const data = this.#encode(sequence, message);
-    await bucket.change(endRecord, (stored) => {
+    await this.#bucket.change(endRecord, (stored) => {
       return (this.#read(stored)?.sequence ?? 0) >= sequence ? undefined : data;
     }, signal);
     this.#written = sequence;
@@ -141,14 +126,14 @@ export class EndMark {
 
   /** Marks the end that the log has now, even if it is before the one that is marked. */
   async #replace(): Promise<void> {
-    const { bucket, log } = this.#setup;
+    const { log } = this.#context;
     const sequence = await log.lastSequence();
     const data = this.#encode(sequence, await log.at(sequence));
-    await bucket.change(log.layout.endRecord, () => data);
+    await this.#bucket.change(log.layout.endRecord, () => data);
   }
 
   #encode(sequence: number, message: StoredMessage | undefined): Uint8Array {
-    const { decoder, checksum } = this.#setup;
+    const { decoder, checksum } = this.#context;
     const header = message && decoder.header(message);
     const isKnown = header !== undefined && !(header instanceof DamagedHistoryError);
     const mark: Mark = { sequence, ...(isKnown && { checksum: header.checksum }) };
@@ -157,7 +142,7 @@ export class EndMark {
 
   #read(stored: StoredMessage | undefined): Mark | undefined {
     const mark = stored &&
-      decodeChecked(stored.data, this.#setup.checksum) as Partial<Mark> | null | undefined;
+      decodeChecked(stored.data, this.#context.checksum) as Partial<Mark> | null | undefined;
     if (!mark || !Number.isSafeInteger(mark.sequence)) return undefined;
     return {
       sequence: mark.sequence!,
@@ -166,10 +151,10 @@ export class EndMark {
   }
 
   #warn(what: "read" | "written", cause: unknown): void {
-    const { bucketStream } = this.#setup.log.layout;
+    const { bucketStream } = this.#context.log.layout;
     const message =
       `The mark of the log's end cannot be ${what} in the bucket "${bucketStream}": a store that is opened later will ` +
       "not notice that the log has lost its end. Give this user the permissions that the documentation lists.";
-    this.#setup.warn({ code: "end-mark-failed", message, cause });
+    this.#context.warn({ code: "end-mark-failed", message, cause });
   }
 }

@@ -5,19 +5,9 @@
  * @module
  */
 
-import type { EventLog } from "./event_log.ts";
-import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_decoder.ts";
+import type { JetStreamContext } from "../context.ts";
+import type { OrFault, StoredCommit } from "../format/commit_decoder.ts";
 import { TextRuns } from "../../../nats/jetstream/text_run.ts";
-
-/** What to search for, and in what. */
-export interface ActorMessages {
-  /** The stream. */
-  readonly log: EventLog;
-  /** Reads messages. */
-  readonly decoder: CommitDecoder;
-  /** The actor. */
-  readonly actorId: string;
-}
 
 /** How many commits are handed out together at the most, so that they do not live long where nobody keeps them. */
 const COMMITS_AT_ONCE = 128;
@@ -29,7 +19,8 @@ const BACKWARD_BATCH = 256;
  * An actor's commits from a stream sequence on, up to another one.
  */
 export async function* scanForward(
-  { log, decoder, actorId }: ActorMessages,
+  { log, decoder }: JetStreamContext,
+  actorId: string,
   from: number,
   to: number,
 ): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
@@ -57,7 +48,8 @@ export async function* scanForward(
 
 /** An actor's commits up to a stream sequence, from the last one to the first. */
 export async function* scanBackward(
-  { log, decoder, actorId }: ActorMessages,
+  { log, decoder }: JetStreamContext,
+  actorId: string,
   to: number,
 ): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
   const sequences: number[] = [];

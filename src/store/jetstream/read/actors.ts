@@ -6,23 +6,15 @@
 
 import { DamagedHistoryError } from "../../errors.ts";
 import type { ActorSummary, ListActorsOptions } from "../../types.ts";
-import type { EventLog } from "./event_log.ts";
-import { type CommitDecoder, versionAfter } from "../format/commit_decoder.ts";
-
-/** What is listed from. */
-export interface ActorSources {
-  /** The stream. */
-  readonly log: EventLog;
-  /** Reads messages. */
-  readonly decoder: CommitDecoder;
-}
+import type { JetStreamContext } from "../context.ts";
+import { versionAfter } from "../format/commit_decoder.ts";
 
 /**
  * The actors that have events. A consumer delivers the last message of every subject: the server keeps an index of
  * those. A commit that comes while it is listed may show its actor a second time, which is left out.
  */
 export async function* listActors(
-  { log: unlimited, decoder }: ActorSources,
+  { log: unlimited, decoder }: JetStreamContext,
   { actorPrefix = "", signal }: ListActorsOptions,
 ): AsyncGenerator<ActorSummary> {
   const log = unlimited.until(signal);

@@ -8,30 +8,20 @@ import type { StoredEvent } from "../../../event/types.ts";
 import type { HistoryRead } from "../../backend.ts";
 import { follows, lastVersion, missingVersions } from "../../continuity.ts";
 import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "../../errors.ts";
-import { type ActorMessages, scanBackward, scanForward } from "./actor_scan.ts";
-import type { EventLog } from "./event_log.ts";
-import type { Heads, Latest } from "../write/heads.ts";
+import { type JetStreamContext, until } from "../context.ts";
+import { scanBackward, scanForward } from "./actor_scan.ts";
+import type { Latest } from "../write/heads.ts";
 import { missingBefore } from "./missing.ts";
-import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_decoder.ts";
+import type { OrFault, StoredCommit } from "../format/commit_decoder.ts";
 import { BrokenTrail, walkTrail } from "./trail_walk.ts";
-
-/** What a history is read with. */
-export interface HistorySources {
-  /** The stream. */
-  readonly log: EventLog;
-  /** Reads messages. */
-  readonly decoder: CommitDecoder;
-  /** The heads of actors. */
-  readonly heads: Heads;
-}
 
 /** An actor's events, in batches. */
 export function readHistory(
-  sources: HistorySources,
+  context: JetStreamContext,
   actorId: string,
   read: HistoryRead,
 ): AsyncIterable<readonly StoredEvent[]> {
-  return new HistoryReading(sources, actorId, read).run();
+  return new HistoryReading(context, actorId, read).run();
 }
 
 /*
@@ -45,7 +35,7 @@ const SCAN_COST = 0.08;
 
 /** One read under way. */
 class HistoryReading {
-  readonly #sources: HistorySources;
+  readonly #context: JetStreamContext;
   readonly #actorId: string;
   readonly #read: HistoryRead;
   /** The last commit that was taken. */
@@ -53,14 +43,14 @@ class HistoryReading {
   /** Whether something was read that is not what was written. */
   #interrupted = false;
 
-  constructor(sources: HistorySources, actorId: string, read: HistoryRead) {
-    this.#sources = { ...sources, log: sources.log.until(read.signal) };
+  constructor(context: JetStreamContext, actorId: string, read: HistoryRead) {
+    this.#context = until(context, read.signal);
     this.#actorId = actorId;
     this.#read = read;
   }
 
   async *run(): AsyncGenerator<readonly StoredEvent[]> {
-    const { heads } = this.#sources;
+    const { heads } = this.#context;
     const { fromVersion, toVersion } = this.#read;
     let found: Latest;
     try {
@@ -88,14 +78,17 @@ class HistoryReading {
 
   /** What can be read of an actor whose latest commit cannot. */
   async *#aroundHead(fault: DamagedHistoryError): AsyncGenerator<readonly StoredEvent[]> {
-    const { log, decoder } = this.#sources;
-    const messages: ActorMessages = { log, decoder, actorId: this.#actorId };
+    const { log, decoder } = this.#context;
     const isForward = this.#read.direction === "forward";
     // A message that is no commit is reported where it is found, one that is missing here.
     const isMissing = fault.position === undefined;
     const to = isMissing ? await log.lastSequence() : decoder.place(fault.position!).sequence;
     if (isMissing && !isForward) this.#report(fault);
-    const isDone = yield* this.#take(isForward ? scanForward(messages, 1, to) : scanBackward(messages, to));
+    const isDone = yield* this.#take(
+      isForward
+        ? scanForward(this.#context, this.#actorId, 1, to)
+        : scanBackward(this.#context, this.#actorId, to),
+    );
     if (isDone) return;
     await this.#checkBeginning();
     if (isMissing && isForward) this.#report(fault);
@@ -127,7 +120,7 @@ class HistoryReading {
 
   /** The commits in the order of the read, by the way that costs least; a trail that is broken is left. */
   async *#commits(latest: StoredCommit, bytes: number): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
-    const { log, decoder } = this.#sources;
+    const { log, decoder } = this.#context;
     const { direction, fromVersion, toVersion, limit } = this.#read;
     if (latest.trail && this.#trailIsCheaper(latest)) {
       try {
@@ -138,9 +131,8 @@ class HistoryReading {
         if (!(error instanceof BrokenTrail)) throw error;
       }
     }
-    const messages: ActorMessages = { log, decoder, actorId: this.#actorId };
     if (direction === "forward") {
-      yield* scanForward(messages, (this.#last?.sequence ?? 0) + 1, latest.sequence);
+      yield* scanForward(this.#context, this.#actorId, (this.#last?.sequence ?? 0) + 1, latest.sequence);
       if ((this.#last?.sequence ?? 0) < latest.sequence) {
         const position = decoder.placeOf(latest.sequence, undefined);
         throw new DamagedHistoryError("the latest commit is gone while it is read", {
@@ -148,7 +140,11 @@ class HistoryReading {
           position,
         });
       }
-    } else yield* scanBackward(messages, (this.#last?.sequence ?? latest.sequence + 1) - 1);
+    } else {yield* scanBackward(
+        this.#context,
+        this.#actorId,
+        (this.#last?.sequence ?? latest.sequence + 1) - 1,
+      );}
   }
 
   #trailIsCheaper({ trail, sequence }: StoredCommit): boolean {
@@ -176,11 +172,11 @@ class HistoryReading {
     if (this.#read.direction === "forward") {
       if (!last) return this.#begins(commit);
       const fault = follows(commit, lastVersion(last));
-      return fault && missingBefore(this.#sources.log, commit, fault);
+      return fault && missingBefore(this.#context.log, commit, fault);
     }
     if (!last || lastVersion(commit) === last.previousVersion) return undefined;
     const lost = missingVersions(this.#actorId, lastVersion(commit) + 1, last.previousVersion);
-    return missingBefore(this.#sources.log, last, lost);
+    return missingBefore(this.#context.log, last, lost);
   }
 
   /** The first commit must begin at the first version that was asked for, or before it. */
@@ -189,7 +185,7 @@ class HistoryReading {
     const { previousVersion, events } = commit;
     if (previousVersion < fromVersion) return undefined;
     const lost = missingVersions(this.#actorId, fromVersion, previousVersion, events[0]?.position);
-    return missingBefore(this.#sources.log, commit, lost);
+    return missingBefore(this.#context.log, commit, lost);
   }
 
   /** A backward read must have come to the first version that was asked for. */

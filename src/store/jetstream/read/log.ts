@@ -14,6 +14,7 @@ import {
   HistoryTruncatedError,
   InvalidPositionError,
 } from "../../errors.ts";
+import { type JetStreamContext, until } from "../context.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Delivery } from "../../../nats/jetstream/delivery.ts";
 import { fetchSkipped, missingBefore } from "./missing.ts";
@@ -21,16 +22,6 @@ import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.t
 import { type CommitDecoder, isStray, type StoredCommit } from "../format/commit_decoder.ts";
 import type { MessageBytes, StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 import { TextRuns } from "../../../nats/jetstream/text_run.ts";
-
-/** What the log is read with. */
-export interface LogSources {
-  /** The stream. */
-  readonly log: EventLog;
-  /** Reads messages. */
-  readonly decoder: CommitDecoder;
-  /** How often the server reports that there is nothing to deliver, in milliseconds. */
-  readonly heartbeat: number;
-}
 
 /** How many sequences back at once the last event is searched for behind commits that have none. */
 const BACKWARD_BATCH = 128;
@@ -40,23 +31,26 @@ const EVENTS_AT_ONCE = 128;
 
 /** The position of the log's last event. */
 export async function lastPosition(
-  unlimited: LogSources,
+  unlimited: JetStreamContext,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
-  const sources = until(unlimited, signal);
-  const { log, decoder } = sources;
+  const context = until(unlimited, signal);
+  const { log, decoder } = context;
   const last = await log.last();
-  if (last) return await positionUpTo(sources, last);
+  if (last) return await positionUpTo(context, last);
   // A server that cannot read the last message says that there is none.
   const { messages, last_seq } = (await log.info()).state;
   if (messages === 0) return undefined;
   const again = await log.last();
   if (!again) throw gap(decoder, last_seq);
-  return await positionUpTo(sources, again);
+  return await positionUpTo(context, again);
 }
 
 /** The position of the last event up to a message. */
-async function positionUpTo({ log, decoder }: LogSources, last: StoredMessage): Promise<string | undefined> {
+async function positionUpTo(
+  { log, decoder }: JetStreamContext,
+  last: StoredMessage,
+): Promise<string | undefined> {
   log.saw(last.sequence);
   let messages: (StoredMessage | undefined)[] = [last];
   for (let sequence = last.sequence;;) {
@@ -78,15 +72,15 @@ async function positionUpTo({ log, decoder }: LogSources, last: StoredMessage): 
 }
 
 /** The log up to the end that it has now. */
-export async function* readLog(unlimited: LogSources, read: LogRead): AsyncGenerator<LogBatch> {
-  const sources = until(unlimited, read.signal);
-  const { log, heartbeat } = sources;
+export async function* readLog(unlimited: JetStreamContext, read: LogRead): AsyncGenerator<LogBatch> {
+  const context = until(unlimited, read.signal);
+  const { log, heartbeat } = context;
   const { after, filter } = read;
   if (after === "end") return;
   const seen = log.highest;
-  const start = await findStart(sources, read);
+  const start = await findStart(context, read);
   const subject = log.layout.filter(filter);
-  const reading = new LogReading(sources, read, start, subject !== undefined);
+  const reading = new LogReading(context, read, start, subject !== undefined);
   const end = subject === undefined ? start.lastSequence : await endOfFilter(log, subject, start);
   if (end >= start.sequence) {
     const { sequence: startSequence } = start;
@@ -105,7 +99,7 @@ export async function* readLog(unlimited: LogSources, read: LogRead): AsyncGener
       consumer.close();
     }
   }
-  if (start.lastSequence < seen) reading.report(lostEnd(sources, start.lastSequence, seen));
+  if (start.lastSequence < seen) reading.report(lostEnd(context, start.lastSequence, seen));
 }
 
 /** What a consumer delivers up to a sequence. */
@@ -135,7 +129,7 @@ async function endOfFilter(log: EventLog, subject: string, { lastSequence }: Sta
   return await log.hasNone(subject) ? 0 : lastSequence;
 }
 
-function lostEnd({ decoder }: LogSources, end: number, seen: number): DamagedHistoryError {
+function lostEnd({ decoder }: JetStreamContext, end: number, seen: number): DamagedHistoryError {
   return new DamagedHistoryError(
     `the log ends at sequence ${end}, and this store has seen sequence ${seen}`,
     {
@@ -152,13 +146,13 @@ function lostEnd({ decoder }: LogSources, end: number, seen: number): DamagedHis
  * @param last The last message that it took.
  */
 async function assertContinues(
-  sources: LogSources,
+  context: JetStreamContext,
   passed: number,
   last: Delivery | undefined,
 ): Promise<void> {
-  const { log, decoder } = sources;
+  const { log, decoder } = context;
   const { lastSequence } = await endOf(log, (lastSequence) => lastSequence < passed);
-  if (lastSequence < passed) throw lostEnd(sources, lastSequence, passed);
+  if (lastSequence < passed) throw lostEnd(context, lastSequence, passed);
   const first = await log.first();
   const kept = first?.sequence ?? lastSequence + 1;
   if (kept > passed + 1) throw log.expires ? truncated(decoder, first) : gap(decoder, passed + 1);
@@ -179,15 +173,10 @@ function isSame(decoder: CommitDecoder, a: MessageBytes, b: MessageBytes): boole
   return one.checksum === other.checksum;
 }
 
-/** The same, of which every wait ends with the signal's reason. */
-function until(sources: LogSources, signal: AbortSignal | undefined): LogSources {
-  return { ...sources, log: sources.log.until(signal) };
-}
-
 /** The log, and then what comes. */
-export async function* followLog(unlimited: LogSources, follow: LogFollow): AsyncGenerator<LogBatch> {
-  const sources = until(unlimited, follow.signal);
-  const { log, decoder, heartbeat } = sources;
+export async function* followLog(unlimited: JetStreamContext, follow: LogFollow): AsyncGenerator<LogBatch> {
+  const context = until(unlimited, follow.signal);
+  const { log, decoder, heartbeat } = context;
   const { after, filter, onReady, signal } = follow;
   const seen = log.highest;
   let start: Start;
@@ -195,9 +184,9 @@ export async function* followLog(unlimited: LogSources, follow: LogFollow): Asyn
   if (after === "end") {
     const { last, lastSequence } = await endOf(log, () => false);
     // Of the very message behind which it begins: others write meanwhile.
-    position = last && await positionUpTo(sources, last);
+    position = last && await positionUpTo(context, last);
     start = { sequence: lastSequence + 1, after: undefined, lastSequence, fromStart: false };
-  } else start = await findStart(sources, follow);
+  } else start = await findStart(context, follow);
   if (signal.aborted) return;
   const subject = log.layout.filter(filter);
   const consumer = log.consumer({
@@ -206,19 +195,19 @@ export async function* followLog(unlimited: LogSources, follow: LogFollow): Asyn
     heartbeat,
     reportProgress: true,
     endSequence: start.lastSequence,
-    check: (passed, last) => assertContinues(sources, passed, last),
+    check: (passed, last) => assertContinues(context, passed, last),
   });
   try {
     await consumer.start();
     onReady(position);
-    const reading = new LogReading(sources, follow, start, subject !== undefined);
-    if (start.lastSequence < seen) reading.report(lostEnd(sources, start.lastSequence, seen));
+    const reading = new LogReading(context, follow, start, subject !== undefined);
+    if (start.lastSequence < seen) reading.report(lostEnd(context, start.lastSequence, seen));
     while (!consumer.isClosed) {
       const messages = await consumer.read();
       if (messages.length > 0) yield* reading.take(messages);
       if (subject !== undefined) await reading.reportLeftOut(consumer);
       if (messages.length > 0 || consumer.isClosed) continue;
-      if (subject !== undefined) yield* progress(sources, consumer, reading);
+      if (subject !== undefined) yield* progress(context, consumer, reading);
       else if (consumer.position > reading.sequence) yield* reading.skipTo(consumer.position + 1, false);
     }
   } finally {
@@ -227,7 +216,7 @@ export async function* followLog(unlimited: LogSources, follow: LogFollow): Asyn
 
   /** The place behind the last event that the filter left out. */
   async function* progress(
-    { log }: LogSources,
+    { log }: JetStreamContext,
     { position: passed }: OrderedConsumer,
     reading: LogReading,
   ): AsyncGenerator<LogBatch> {
@@ -269,7 +258,7 @@ interface CheckedEnd {
  * @throws {InvalidPositionError} If it is none of this log, or one that it has not reached.
  */
 export async function checkPosition(
-  unlimited: LogSources,
+  unlimited: JetStreamContext,
   position: string,
   signal?: AbortSignal,
 ): Promise<CheckedEnd> {
@@ -302,9 +291,9 @@ function endOf(
 }
 
 /** Checks where a read is to begin. */
-async function findStart(sources: LogSources, { after }: Pick<LogRead, "after">): Promise<Start> {
-  const { log, decoder } = sources;
-  const place = after === "start" || after === "first-kept" ? undefined : await checkPosition(sources, after);
+async function findStart(context: JetStreamContext, { after }: Pick<LogRead, "after">): Promise<Start> {
+  const { log, decoder } = context;
+  const place = after === "start" || after === "first-kept" ? undefined : await checkPosition(context, after);
   const { last, lastSequence } = place ?? await endOf(log, () => false);
   // The first message is read last: others write meanwhile.
   const first = await log.first();
@@ -346,7 +335,7 @@ function narrowed(subject: string | undefined): { filterSubjects?: readonly stri
 class LogReading {
   /** The stream sequence that it has come to. */
   sequence: number;
-  readonly #sources: LogSources;
+  readonly #context: JetStreamContext;
   readonly #onDamage: ((fault: HistoryFault) => void) | undefined;
   readonly #after: string | undefined;
   readonly #filtered: boolean;
@@ -359,8 +348,8 @@ class LogReading {
   #last: StoredCommit | undefined;
   #position: string | undefined;
 
-  constructor(sources: LogSources, { onDamage }: LogRead, start: Start, filtered: boolean) {
-    this.#sources = sources;
+  constructor(context: JetStreamContext, { onDamage }: LogRead, start: Start, filtered: boolean) {
+    this.#context = context;
     this.#onDamage = onDamage;
     this.#after = start.after;
     this.#position = start.after;
@@ -381,7 +370,7 @@ class LogReading {
   };
 
   async *take(messages: readonly MessageBytes[]): AsyncGenerator<LogBatch> {
-    const { log, decoder } = this.#sources;
+    const { log, decoder } = this.#context;
     const runs = new TextRuns(messages);
     let events: StoredEvent[] = [];
     for (let index = 0; index < messages.length; index++) {
@@ -426,7 +415,7 @@ class LogReading {
    * @returns Whether something is missing.
    */
   async *skipTo(end: number, mayBeginLater: boolean): AsyncGenerator<LogBatch, boolean> {
-    const { log, decoder } = this.#sources;
+    const { log, decoder } = this.#context;
     if (log.expires) {
       const first = await log.first();
       const kept = Math.min(end, first?.sequence ?? Infinity);
@@ -471,7 +460,7 @@ class LogReading {
     const count = leftOut - this.#leftOut;
     if (count <= 0) return;
     this.#leftOut = leftOut;
-    const { log, decoder } = this.#sources;
+    const { log, decoder } = this.#context;
     const first = log.expires ? await log.first() : undefined;
     if (log.expires && (first?.sequence ?? Infinity) > 1) return;
     this.report(
@@ -482,7 +471,7 @@ class LogReading {
   }
 
   #warnOfSkipped({ sequence }: StoredMessage): void {
-    this.#sources.log.noteSkipped(sequence);
+    this.#context.log.noteSkipped(sequence);
   }
 
   /** Reports a fault that does not lie in what was read before the position to begin behind. */
@@ -497,7 +486,7 @@ class LogReading {
   }
 
   #batch(events: readonly StoredEvent[]): LogBatch {
-    const { decoder } = this.#sources;
+    const { decoder } = this.#context;
     this.#position = events.at(-1)?.position ?? this.#position ??
       (this.#last ? decoder.endOf(this.#last) : decoder.placeOf(this.sequence, undefined));
     return { events, position: this.#position };

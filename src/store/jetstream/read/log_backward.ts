@@ -7,7 +7,8 @@
 import type { StoredEvent } from "../../../event/types.ts";
 import type { BackwardLogRead } from "../../backend.ts";
 import { DamagedHistoryError } from "../../errors.ts";
-import { gap, type LogSources, truncated } from "./log.ts";
+import type { JetStreamContext } from "../context.ts";
+import { gap, truncated } from "./log.ts";
 
 /** How many messages are fetched together, at first and at most. */
 const FIRST_BATCH = 16;
@@ -15,7 +16,7 @@ const LARGEST_BATCH = 256;
 
 /** The log's events from a position back to its beginning, in batches whose first event is the latest. */
 export async function* readLogBackward(
-  { log: wholeLog, decoder }: LogSources,
+  { log: wholeLog, decoder }: JetStreamContext,
   { from, limit, toFirstKept, onDamage, signal }: BackwardLogRead,
 ): AsyncGenerator<readonly StoredEvent[]> {
   const log = wholeLog.until(signal);

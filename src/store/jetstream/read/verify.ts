@@ -7,29 +7,13 @@
 import { utf8 } from "../../../text.ts";
 import type { Verified } from "../../backend.ts";
 import { follows, lastVersion, lostTail } from "../../continuity.ts";
-import type { Checksum } from "../../checksum.ts";
 import { DamagedHistoryError, type HistoryFault } from "../../errors.ts";
 import type { VerifyOptions } from "../../types.ts";
 import type { EndMark } from "../bucket/end_mark.ts";
-import type { EventLog } from "./event_log.ts";
-import type { Heads } from "../write/heads.ts";
+import { type JetStreamContext, until } from "../context.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import { fetchSkipped } from "./missing.ts";
-import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_decoder.ts";
-
-/** What a verification works with. */
-export interface VerifySources {
-  /** The stream. */
-  readonly log: EventLog;
-  /** Reads messages. */
-  readonly decoder: CommitDecoder;
-  /** Remembers the end of the log. */
-  readonly endMark: EndMark;
-  /** What this store has seen. */
-  readonly heads: Heads;
-  /** Tells trails apart. */
-  readonly checksum: Checksum;
-}
+import type { OrFault, StoredCommit } from "../format/commit_decoder.ts";
 
 /** What is kept in mind of an actor: its last commit, and the checksum of the trail that the next one must have. */
 interface Followed {
@@ -40,12 +24,17 @@ interface Followed {
 }
 
 /** Reads the whole log up to its present end: sequences, checksums, chains, and trails. */
-export async function verifyLog(sources: VerifySources, options: VerifyOptions): Promise<Verified> {
-  return await new Verification(sources, options).run();
+export async function verifyLog(
+  context: JetStreamContext,
+  endMark: EndMark,
+  options: VerifyOptions,
+): Promise<Verified> {
+  return await new Verification(context, endMark, options).run();
 }
 
 class Verification {
-  readonly #sources: VerifySources;
+  readonly #context: JetStreamContext;
+  readonly #endMark: EndMark;
   readonly #options: VerifyOptions;
   readonly #faults: HistoryFault[] = [];
   readonly #actors = new Map<string, Followed>();
@@ -54,15 +43,16 @@ class Verification {
   #firstSequence = 1;
   #lastPosition: string | undefined;
 
-  constructor(sources: VerifySources, options: VerifyOptions) {
-    this.#sources = { ...sources, log: sources.log.until(options.signal) };
+  constructor(context: JetStreamContext, endMark: EndMark, options: VerifyOptions) {
+    this.#context = until(context, options.signal);
+    this.#endMark = endMark;
     this.#options = options;
   }
 
   async run(): Promise<Verified> {
-    const { log } = this.#sources;
+    const { log } = this.#context;
     // What this store has seen before must be there, but for what expires.
-    const seen = { highest: log.highest, heads: [...this.#sources.heads.entries()] };
+    const seen = { highest: log.highest, heads: [...this.#context.heads.entries()] };
     const last = await log.last();
     const first = await log.first();
     this.#firstSequence = first?.sequence ?? Infinity;
@@ -72,13 +62,13 @@ class Verification {
     if (end < seen.highest && !(log.expires && !last)) {
       this.#faults.push(
         new DamagedHistoryError("the log ends before a commit that this store has seen", {
-          position: this.#sources.decoder.placeOf(seen.highest, undefined),
+          position: this.#context.decoder.placeOf(seen.highest, undefined),
         }),
       );
     }
-    const lost = await this.#sources.endMark.find(this.#options.signal);
+    const lost = await this.#endMark.find(this.#options.signal);
     if (lost) {
-      const position = this.#sources.decoder.placeOf(lost.markedSequence, undefined);
+      const position = this.#context.decoder.placeOf(lost.markedSequence, undefined);
       this.#faults.push(new DamagedHistoryError(lost.message, { position }));
     }
     for (const [actorId, head] of seen.heads) {
@@ -98,7 +88,7 @@ class Verification {
   }
 
   async #read(from: number, to: number): Promise<void> {
-    const { log, decoder } = this.#sources;
+    const { log, decoder } = this.#context;
     const { signal, onProgress } = this.#options;
     const consumer = log.consumer({ startSequence: from, reportProgress: true, endSequence: to });
     try {
@@ -134,7 +124,7 @@ class Verification {
 
   /** Takes what the leader has of messages that the consumer skipped. */
   async #skip(from: number, end: number): Promise<void> {
-    const { log, decoder } = this.#sources;
+    const { log, decoder } = this.#context;
     if (log.expires) this.#firstSequence = await log.firstSequence();
     const kept = log.expires ? Math.max(from, Math.min(end, this.#firstSequence)) : from;
     for await (const found of fetchSkipped(log, kept, end)) {
@@ -169,7 +159,7 @@ class Verification {
   /** The first commit of an actor that is kept. */
   #begins(commit: StoredCommit): DamagedHistoryError | undefined {
     const { previousSequence } = commit;
-    if (this.#sources.log.expires && previousSequence < this.#firstSequence) return undefined;
+    if (this.#context.log.expires && previousSequence < this.#firstSequence) return undefined;
     return follows(commit, 0);
   }
 
@@ -179,7 +169,7 @@ class Verification {
   }
 
   #gap(from: number, to: number): void {
-    const { decoder } = this.#sources;
+    const { decoder } = this.#context;
     this.#faults.push(
       new DamagedHistoryError(`${to - from} commit(s) are missing from the log`, {
         position: decoder.placeOf(from, undefined),
@@ -188,6 +178,6 @@ class Verification {
   }
 
   #trailChecksum(trail: NonNullable<StoredCommit["trail"]>): number {
-    return this.#sources.checksum(utf8(trail.encode()));
+    return this.#context.checksum(utf8(trail.encode()));
   }
 }

@@ -6,12 +6,11 @@
 
 import { registerClass } from "../../../copies.ts";
 import { AetherError } from "../../../errors.ts";
-import type { Warn } from "../../../warning.ts";
 import { DamagedHistoryError } from "../../errors.ts";
-import type { EventLog } from "../read/event_log.ts";
+import type { JetStreamContext } from "../context.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import type { ExpiredActor, ExpiredActors } from "./expired_actors.ts";
-import { type CommitDecoder, versionAfter } from "../format/commit_decoder.ts";
+import { versionAfter } from "../format/commit_decoder.ts";
 import { retentionOf } from "./retention.ts";
 
 /** How many actors were preserved. */
@@ -37,29 +36,23 @@ const ACTORS_AT_ONCE = 64;
 /** How many commits are collected before their actors are looked at. */
 const COMMITS_AT_ONCE = 10_000;
 
-/** What {@linkcode ExpiringActors} works with. */
-export interface ExpiringActorsSetup {
-  /** The stream. */
-  readonly log: EventLog;
-  /** Reads messages. */
-  readonly decoder: CommitDecoder;
-  /** Where actors are remembered. */
-  readonly expired: ExpiredActors;
-  /** How long events are kept, in milliseconds. */
-  readonly retention: number;
-  /** Takes failures. */
-  readonly warn: Warn;
-}
-
 /** Remembers the actors of the oldest tenth of the retention. */
 export class ExpiringActors {
-  readonly #setup: ExpiringActorsSetup;
+  readonly #context: JetStreamContext;
+  readonly #expired: ExpiredActors;
+  readonly #retention: number;
   readonly #ending = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #running: Promise<PreservationReport> | undefined;
 
-  constructor(setup: ExpiringActorsSetup) {
-    this.#setup = setup;
+  /**
+   * @param expired Where actors are remembered.
+   * @param retention How long events are kept, in milliseconds.
+   */
+  constructor(context: JetStreamContext, expired: ExpiredActors, retention: number) {
+    this.#context = context;
+    this.#expired = expired;
+    this.#retention = retention;
     this.#schedule(Math.min(FIRST_RUN, this.#interval));
   }
 
@@ -70,15 +63,14 @@ export class ExpiringActors {
 
   /** Whether a commit expires soon that no run has looked at. */
   async isLate(signal?: AbortSignal): Promise<boolean> {
-    const { expired } = this.#setup;
-    const log = this.#setup.log.until(signal);
+    const log = this.#context.log.until(signal);
     if (!log.expires) return false;
     const { ts, config } = await log.info();
     const first = await log.first();
     if (!first || ts === undefined) return false;
     const age = Date.parse(ts) - Date.parse(first.time);
     if (age <= retentionOf(config) * LATE_PART) return false;
-    return await expired.preservedTo(await log.lastSequence(), signal) < first.sequence;
+    return await this.#expired.preservedTo(await log.lastSequence(), signal) < first.sequence;
   }
 
   /** Ends it; a run that is under way stops soon. */
@@ -89,19 +81,19 @@ export class ExpiringActors {
   }
 
   get #interval(): number {
-    const interval = this.#setup.retention / RUNS_IN_RETENTION;
+    const interval = this.#retention / RUNS_IN_RETENTION;
     return Math.min(LONGEST_INTERVAL, Math.max(SHORTEST_INTERVAL, interval));
   }
 
   #schedule(delay: number): void {
-    if (this.#setup.retention === Infinity || this.#ending.signal.aborted) return;
+    if (this.#retention === Infinity || this.#ending.signal.aborted) return;
     this.#timer = setTimeout(async () => {
       try {
         await this.preserve();
       } catch (cause) {
         if (!this.#ending.signal.aborted) {
           const message = "expiring actors could not be preserved; it is repeated later";
-          this.#setup.warn({ code: "preserve-failed", message, cause });
+          this.#context.warn({ code: "preserve-failed", message, cause });
         }
       }
       this.#schedule(this.#interval);
@@ -111,8 +103,7 @@ export class ExpiringActors {
 
   async #preserve(): Promise<PreservationReport> {
     const { signal } = this.#ending;
-    const { expired } = this.#setup;
-    const log = this.#setup.log.until(signal);
+    const log = this.#context.log.until(signal);
     const report = { commits: 0, remembered: 0 };
     const { ts, config } = await log.info();
     const first = await log.first();
@@ -121,7 +112,7 @@ export class ExpiringActors {
     if (!first || !last || ts === undefined || retention === Infinity) return report;
     const horizon = Date.parse(ts) - retention * OLDEST_PART;
     if (Date.parse(first.time) > horizon) return report;
-    const start = Math.max(first.sequence, await expired.preservedTo(last.sequence, signal) + 1);
+    const start = Math.max(first.sequence, await this.#expired.preservedTo(last.sequence, signal) + 1);
     if (start > last.sequence) return report;
     const consumer = log.consumer({ startSequence: start });
     try {
@@ -136,7 +127,7 @@ export class ExpiringActors {
           }
           ({ sequence } = delivery);
           report.commits++;
-          const header = this.#setup.decoder.header(delivery);
+          const header = this.#context.decoder.header(delivery);
           if (!(header instanceof DamagedHistoryError) && header.actorId !== NO_ACTOR) {
             actors.set(header.actorId, { version: versionAfter(header), fence: header.fence, sequence });
           }
@@ -145,7 +136,7 @@ export class ExpiringActors {
         }
         if (done || actors.size >= COMMITS_AT_ONCE) {
           report.remembered += await this.#remember(actors);
-          if (sequence >= start) await expired.setPreservedTo(sequence, last.sequence, signal);
+          if (sequence >= start) await this.#expired.setPreservedTo(sequence, last.sequence, signal);
           actors = new Map();
         }
       }
@@ -158,8 +149,7 @@ export class ExpiringActors {
   /** Remembers those actors that have nothing newer. */
   async #remember(actors: ReadonlyMap<string, ExpiredActor>): Promise<number> {
     const { signal } = this.#ending;
-    const { expired } = this.#setup;
-    const log = this.#setup.log.until(signal);
+    const log = this.#context.log.until(signal);
     let remembered = 0;
     const queue = [...actors];
     const failures: unknown[] = [];
@@ -169,7 +159,7 @@ export class ExpiringActors {
         const [actorId, actor] = next;
         const latest = await log.lastOf(log.layout.subject(actorId));
         if (latest && latest.sequence > actor.sequence) continue;
-        await expired.remember(actorId, actor, signal);
+        await this.#expired.remember(actorId, actor, signal);
         remembered++;
       }
     };

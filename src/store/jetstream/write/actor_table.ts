@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { KnownActor } from "./known_actors.ts";
+import type { KnownActor } from "./known_actor.ts";
 
 /** A slot has two numbers: the hash of an actor's id, and the actor's place among all, from 1 on; 0 where it is free. */
 const SLOT = 2;

@@ -1,56 +1,19 @@
 /**
- * How far actors are: what the next commit must be guarded with.
+ * The heads of actors, read and cached.
  *
  * @module
  */
 
 import { lostTail } from "../../continuity.ts";
-import { type ActorHead, NEW_ACTOR } from "../../commit.ts";
 import { DamagedHistoryError } from "../../errors.ts";
 import type { EventLog } from "../read/event_log.ts";
 import type { ExpiredActors } from "../retention/expired_actors.ts";
-import type { KnownActor, KnownActors } from "./known_actors.ts";
-import {
-  type CommitDecoder,
-  type CommitHeader,
-  type StoredCommit,
-  versionAfter,
-} from "../format/commit_decoder.ts";
+import { type Head, headAfter, NEW_HEAD } from "./head.ts";
+import type { KnownActor } from "./known_actor.ts";
+import type { KnownActors } from "./known_actors.ts";
+import type { CommitDecoder, StoredCommit } from "../format/commit_decoder.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 import { Trail } from "../format/trail.ts";
-
-/** An actor's head, and its last commit in the stream. */
-export interface Head extends ActorHead {
-  /** The stream sequence of the actor's last commit; 0 where the stream has none. */
-  readonly sequence: number;
-  /** The trail of the commit that comes next. */
-  readonly trail: Trail;
-}
-
-/** The head of an actor that was never heard of. */
-export const NEW_HEAD: Head = { ...NEW_ACTOR, sequence: 0, trail: Trail.EMPTY };
-
-/** A head that a commit leaves behind. Of most of them nobody asks the trail before the next one takes its place. */
-export class CommittedHead implements Head {
-  readonly #before: Trail;
-
-  readonly version: number;
-  readonly fence: number;
-  readonly sequence: number;
-
-  /** @param before The trail of the commit. */
-  constructor(version: number, fence: number, sequence: number, before: Trail) {
-    this.version = version;
-    this.fence = fence;
-    this.sequence = sequence;
-    this.#before = before;
-  }
-
-  /** The trail of the commit that comes next. */
-  get trail(): Trail {
-    return this.#before.after(this.sequence);
-  }
-}
 
 /** An actor's latest commit, and its head. */
 export interface Latest {
@@ -195,10 +158,4 @@ export class Heads {
     const head = { version, fence, sequence: 0, trail: Trail.EMPTY };
     return { message: undefined, commit: undefined, head, isBehind: false };
   }
-}
-
-/** The head that a commit leaves behind. */
-export function headAfter(header: CommitHeader): Head {
-  const { fence, sequence, trail = Trail.EMPTY } = header;
-  return new CommittedHead(versionAfter(header), fence, sequence, trail);
 }

@@ -5,25 +5,7 @@
  */
 
 import { ActorTable, hashOf } from "./actor_table.ts";
-import type { Head } from "./heads.ts";
-import type { WritePart } from "./write.ts";
-
-/** What is kept of an actor. */
-export class KnownActor {
-  /** The actor. */
-  readonly actorId: string;
-  /** The hash of its id. */
-  readonly hash: number;
-  /** Its head as it was last seen, if it was. */
-  head: Head | undefined;
-  /** The last in the line of those who write to it; nothing while nobody does. */
-  lastQueued: WritePart | undefined;
-
-  constructor(actorId: string, hash: number) {
-    this.actorId = actorId;
-    this.hash = hash;
-  }
-}
+import { KnownActor } from "./known_actor.ts";
 
 /**
  * Keeps actors: as long as somebody writes to them, and then the ones that were used last, at least as many as it was

@@ -5,20 +5,9 @@
  */
 
 import { DamagedHistoryError } from "../../errors.ts";
-import type { EventLog } from "../read/event_log.ts";
-import { type Head, headAfter, type Heads } from "./heads.ts";
-import type { CommitDecoder } from "../format/commit_decoder.ts";
+import type { JetStreamContext } from "../context.ts";
+import { type Head, headAfter } from "./head.ts";
 import type { Write } from "./write.ts";
-
-/** What is searched. */
-export interface SearchSources {
-  /** The stream. */
-  readonly log: EventLog;
-  /** Reads messages. */
-  readonly decoder: CommitDecoder;
-  /** The heads of actors. */
-  readonly heads: Heads;
-}
 
 /** What is found in the place of a write. */
 export type Found =
@@ -36,7 +25,7 @@ export type Found =
  * @param fresh Keeps the heads that are read on the way.
  */
 export async function findWrite(
-  { heads, log, decoder }: SearchSources,
+  { heads, log, decoder }: Pick<JetStreamContext, "heads" | "log" | "decoder">,
   write: Write,
   fresh: Map<string, Head>,
 ): Promise<Found> {

@@ -7,7 +7,6 @@
 
 import type { StoredEvent } from "../../../event/types.ts";
 import { backoff, sleep } from "../../../sleep.ts";
-import type { Warn } from "../../../warning.ts";
 import type { Commit } from "../../commit.ts";
 import { FencedError, VersionConflictError } from "../../errors.ts";
 import { abortable } from "../../../abortable.ts";
@@ -17,15 +16,14 @@ import { batchOf } from "../../../nats/jetstream/batch.ts";
 import type { CommitEncoder } from "../format/commit_encoder.ts";
 import { Deadlines } from "./deadlines.ts";
 import { NotConnectedError } from "../../../nats/errors.ts";
-import type { EventLog } from "../read/event_log.ts";
+import type { JetStreamContext } from "../context.ts";
 import { backendError, failureOf, type NotSent } from "../failures.ts";
 import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
 import { isConflict, isMomentary } from "../../../nats/jetstream/error_codes.ts";
-import { type Head, type Heads, NEW_HEAD } from "./heads.ts";
+import { type Head, NEW_HEAD } from "./head.ts";
 import type { KnownActors } from "./known_actors.ts";
 import { ActorQueues } from "./actor_queues.ts";
 import type { OutgoingMessage, Publisher } from "../../../nats/jetstream/publisher.ts";
-import type { CommitDecoder } from "../format/commit_decoder.ts";
 import { Semaphore } from "./semaphore.ts";
 import { findWrite } from "./write_search.ts";
 import { Write, type WriteCondition, type WriteOutcome, type WritePart } from "./write.ts";
@@ -36,24 +34,16 @@ const MAX_BATCHES_IN_FLIGHT = 16;
 /** How many writes to new actors ask the server together. */
 const MAX_CONFIRMED_AT_ONCE = 128;
 
-/** What a writer works with. */
+/** What a writer works with besides the log. */
 export interface WriterSetup {
-  /** The stream. */
-  readonly log: EventLog;
-  /** Reads messages. */
-  readonly decoder: CommitDecoder;
   /** Writes messages. */
   readonly encoder: CommitEncoder;
   /** The actors that are written to, and others. */
   readonly actors: KnownActors;
-  /** Their heads. */
-  readonly heads: Heads;
   /** Sends. */
   readonly publisher: Publisher;
   /** How long a commit may take, in milliseconds. */
   readonly timeout: number;
-  /** Takes what an operator should know. */
-  readonly warn: Warn;
 }
 
 /** What an outcome of a try means for a write. */
@@ -61,6 +51,7 @@ type Next = "answered" | "try at once" | "try later";
 
 /** Writes commits, one of an actor's at a time. */
 export class Writer {
+  readonly #context: JetStreamContext;
   readonly #setup: WriterSetup;
   readonly #lanes: ActorQueues;
   readonly #deadlines = new Deadlines();
@@ -70,17 +61,18 @@ export class Writer {
   /** Writes to new actors that ask the server next. */
   #unconfirmed: Write[] = [];
 
-  constructor(setup: WriterSetup) {
+  constructor(context: JetStreamContext, setup: WriterSetup) {
+    this.#context = context;
     this.#setup = setup;
     this.#lanes = new ActorQueues(setup.actors);
   }
 
   /** Stores a commit whose events are encoded. */
   write(commit: Commit, bodies: readonly string[]): Promise<readonly StoredEvent[]> {
-    const { log, timeout } = this.#setup;
+    const { log } = this.#context;
     const id = this.#idPrefix + (this.#writes++).toString(36);
     const now = performance.now();
-    const write = new Write(id, commit, bodies, log.layout, now + timeout, this.#onOutcome);
+    const write = new Write(id, commit, bodies, log.layout, now + this.#setup.timeout, this.#onOutcome);
     if (commit.signal) write.listen();
     if (this.#lanes.enter(write)) this.#begin(write, now);
     else this.#deadlines.add(write);
@@ -100,7 +92,7 @@ export class Writer {
 
   /** Whether it can be numbered without reading heads: the server refuses it if an actor has a message. */
   #maySkipHeads(write: Write, now: number): boolean {
-    const { log } = this.#setup;
+    const { log } = this.#context;
     return !write.isConfirmed && !log.isReplaced && write.expectsNewActors && log.nothingExpired(now);
   }
 
@@ -123,7 +115,7 @@ export class Writer {
     for (const write of writes) subjects.push(...write.newSubjects);
     let isNone = false;
     try {
-      isNone = await this.#setup.log.countsNone(subjects);
+      isNone = await this.#context.log.countsNone(subjects);
     } catch {
       // Each of them reads its heads, and waits for the server as long as it may.
     }
@@ -144,7 +136,8 @@ export class Writer {
    * and the acknowledgement: they cost a single promise, that of the answer.
    */
   #sendAtOnce(write: Write, now: number): boolean {
-    const { log, publisher, encoder } = this.#setup;
+    const { log } = this.#context;
+    const { publisher, encoder } = this.#setup;
     if (write.messageCount > 1 || write.commit.signal || log.isReplaced || !this.#numberAtOnce(write, now)) {
       return false;
     }
@@ -199,7 +192,7 @@ export class Writer {
    * @param tried What became of it, if it was sent at once.
    */
   async #store(write: Write, tried: WriteOutcome | undefined): Promise<void> {
-    const { log } = this.#setup;
+    const { log } = this.#context;
     try {
       if (!tried && log.isReplaced) await abortable(log.assertSame(), write.ending);
       const fresh = new Map<string, Head>();
@@ -225,7 +218,7 @@ export class Writer {
     if (write.doubt === undefined && !this.#numberAtOnce(write, performance.now())) {
       await abortable(this.#number(write, fresh), write.ending);
     }
-    write.seen = this.#setup.log.highest;
+    write.seen = this.#context.log.highest;
     return await this.#trySend(write);
   }
 
@@ -245,9 +238,9 @@ export class Writer {
     const failure = write.hindrance = failureOf(write.subject, outcome);
     if (outcome.status === "unknown") {
       if (outcome.cause !== "no responders") write.doubt = failure;
-      await abortable(this.#setup.log.assertNotReplaced(), write.ending);
+      await abortable(this.#context.log.assertNotReplaced(), write.ending);
     } else if (outcome.status === "refused" && isConflict(outcome.code)) {
-      const found = await abortable(findWrite(this.#setup, write, fresh), write.ending);
+      const found = await abortable(findWrite(this.#context, write, fresh), write.ending);
       if (found === "nothing") return "try later";
       if (isUncertain) countSettled("jetstream", 1);
       write.doubt = undefined;
@@ -266,10 +259,10 @@ export class Writer {
     let known = true;
     for (const { actor } of write.parts) known &&= actor!.head !== undefined && actor!.head.sequence > 0;
     for (const { actorId } of write.conditions) {
-      known &&= (this.#setup.heads.cached(actorId)?.sequence ?? 0) > 0;
+      known &&= (this.#context.heads.cached(actorId)?.sequence ?? 0) > 0;
     }
     // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
-    if (!known && !(write.isConfirmed && write.expectsNewActors && this.#setup.log.nothingExpired(now))) {
+    if (!known && !(write.isConfirmed && write.expectsNewActors && this.#context.log.nothingExpired(now))) {
       return false;
     }
     try {
@@ -280,11 +273,11 @@ export class Writer {
     }
   }
 
-  readonly #conditionHeadInMind = (actorId: string): Head => this.#setup.heads.cached(actorId) ?? NEW_HEAD;
+  readonly #conditionHeadInMind = (actorId: string): Head => this.#context.heads.cached(actorId) ?? NEW_HEAD;
 
   /** Numbers a write. A refusal counts only against heads that were read for it. */
   async #number(write: Write, fresh: Map<string, Head>): Promise<void> {
-    const { heads } = this.#setup;
+    const { heads } = this.#context;
     const actorIds = [...write.parts.map(({ part }) => part.actorId), ...write.conditions.map(actorIdOf)];
     const read = async (actorIds: readonly string[]): Promise<void> => {
       // All of them end before one fails: nothing goes on behind the answer.
@@ -313,7 +306,7 @@ export class Writer {
 
   /** Sends a write; a connection that is down may come back. */
   async #trySend(write: Write): Promise<PublishOutcome | NotSent> {
-    const messages = write.messages(this.#setup.encoder, this.#setup.log.layout);
+    const messages = write.messages(this.#setup.encoder, this.#context.log.layout);
     if (messages.length === 1) return this.#sentOrThrow(await this.#publish(write, messages));
     using _turn = await this.#batches.acquire(write.ending);
     return this.#sentOrThrow(await this.#publish(write, batchOf(messages)));
@@ -338,13 +331,13 @@ export class Writer {
   #sentOrThrow(tried: WriteOutcome): PublishOutcome | NotSent {
     if (tried.status !== "not taken") return tried;
     const { error } = tried;
-    if (!(error instanceof NotConnectedError) || this.#setup.log.isClosed) throw error;
+    if (!(error instanceof NotConnectedError) || this.#context.log.isClosed) throw error;
     return { status: "not sent", error };
   }
 
   /** Sequences only rise: a stream that was created anew begins with 1 again, and so does one that lost its end. */
   async #explainOrder(sequence: number, seen: number): Promise<void> {
-    const { log, warn } = this.#setup;
+    const { log, warn } = this.#context;
     await log.assertSame();
     warn({
       code: "log-tail-lost",
@@ -356,7 +349,7 @@ export class Writer {
 
   /** Answers a write that is stored, and keeps the heads that it leaves behind. */
   #succeed(write: Write, firstSequence: number): void {
-    const { heads, decoder } = this.#setup;
+    const { heads, decoder } = this.#context;
     for (let index = 0; index < write.parts.length; index++) {
       const part = write.parts[index]!;
       heads.advance(part.actor!, write.headAfter(part, firstSequence + index));
