@@ -10,7 +10,23 @@ import { isOfHistory, knownEnd } from "./ends.ts";
 import { type FailedEvent, HandlerTimeoutError } from "./errors.ts";
 import type { HandlerTurn } from "./handler_context.ts";
 import type { HandlerResult } from "./projection.ts";
-import type { Guard } from "./progress.ts";
+import type { Warn } from "../warning.ts";
+
+/** The limits of a worker's right to work. */
+export interface Guard {
+  /** Throws where the right to work is over. */
+  check(): void;
+  /** Whether the work is to end behind the event in hand. */
+  isOver(): boolean;
+  /** Fires when the right to work is over, or the run is aborted. */
+  readonly signal: AbortSignal;
+  /** Waits before a further attempt. */
+  sleep(milliseconds: number): Promise<void>;
+  /** Called whenever a commit has moved the checkpoint. */
+  onCommit?(): void;
+  /** Takes warnings. */
+  readonly warn: Warn;
+}
 
 /** Marks what the handler, and not the machinery around it, has failed with. */
 export class HandlerFailure extends Error {

@@ -6,7 +6,14 @@
 
 import type { Event, NewEvent } from "../event/types.ts";
 import type { Decider } from "../store/decider.ts";
-import type { ReactionOptions } from "./projection.ts";
+
+/** Under which fencing token a reaction is stored where its actor is owned under one. */
+export interface ReactionOptions {
+  /** Stores without a token also if the actor has one. @default {false} */
+  readonly unfenced?: boolean;
+  /** The token of the lease under which the author of the projection owns the actor. */
+  readonly fencingToken?: number;
+}
 
 /**
  * A command for an actor, in the list that a handler returns; {@linkcode command} makes it.

@@ -10,7 +10,7 @@ import { takeBuffered } from "../store/buffered_iteration.ts";
 import type { EventStore } from "../store/types.ts";
 import { handleAll, placeOf } from "./log.ts";
 import type { CompiledProjection } from "./projection.ts";
-import type { Guard } from "./progress.ts";
+import type { Guard } from "./attempt.ts";
 import type { Worker } from "./worker.ts";
 
 /**

@@ -8,7 +8,7 @@ import type { StoredEvent } from "../event/types.ts";
 import { takeBuffered } from "../store/buffered_iteration.ts";
 import type { EventStore, LogStart } from "../store/types.ts";
 import type { CompiledProjection } from "./projection.ts";
-import type { Guard } from "./progress.ts";
+import type { Guard } from "./attempt.ts";
 import type { Worker } from "./worker.ts";
 
 /**

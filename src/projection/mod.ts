@@ -39,7 +39,7 @@ export type {
 export { InMemoryCheckpoints } from "./memory_checkpoints.ts";
 export { DenoKvCheckpoints, type DenoKvCheckpointsOptions } from "./deno_kv_checkpoints.ts";
 export type { KvTransaction } from "./kv_transaction.ts";
-export { command, type CommandReaction } from "./command.ts";
+export { command, type CommandReaction, type ReactionOptions } from "./command.ts";
 export type {
   EventReaction,
   FailurePolicy,
@@ -49,7 +49,6 @@ export type {
   Handlers,
   Projection,
   Reaction,
-  ReactionOptions,
 } from "./projection.ts";
 export { type ProjectionRun, type RunOptions, runProjection, type RunState } from "./run.ts";
 export { type ProjectedOnce, projectOnce, type ProjectOnceOptions } from "./once.ts";

@@ -13,7 +13,7 @@ import { type Warn, warner, type Warning } from "../warning.ts";
 import { knownEnd, outcomeOf } from "./ends.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import { workOff } from "./log.ts";
-import type { Guard } from "./progress.ts";
+import type { Guard } from "./attempt.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 import { Worker } from "./worker.ts";

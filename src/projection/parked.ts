@@ -10,12 +10,12 @@ import { partOf } from "../event/upcast.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { backoff, sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
-import { type EventIdentity, referenceOf } from "./attempt.ts";
+import { type EventIdentity, type Guard, referenceOf } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
 import { CheckpointConflictError, NotParkedError, ProjectionStoppedError } from "./errors.ts";
-import type { Draft, Guard } from "./progress.ts";
+import type { Draft } from "./progress.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
 import {
   type ParkedEvent,

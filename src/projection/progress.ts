@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
-import type { EventIdentity } from "./attempt.ts";
+import type { EventIdentity, Guard } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { backoff } from "../sleep.ts";
 import { CheckpointConflictError } from "./errors.ts";
@@ -14,23 +14,6 @@ import type { UnitOfWork } from "./checkpoints.ts";
 import type { CompiledProjection } from "./projection.ts";
 import type { ParkedEvent, ProjectionRecord } from "./record.ts";
 import { countParked } from "./observation.ts";
-import type { Warn } from "../warning.ts";
-
-/** The limits of a worker's right to work. */
-export interface Guard {
-  /** Throws where the right to work is over. */
-  check(): void;
-  /** Whether the work is to end behind the event in hand. */
-  isOver(): boolean;
-  /** Fires when the right to work is over, or the run is aborted. */
-  readonly signal: AbortSignal;
-  /** Waits before a further attempt. */
-  sleep(milliseconds: number): Promise<void>;
-  /** Called whenever a commit has moved the checkpoint. */
-  onCommit?(): void;
-  /** Takes warnings. */
-  readonly warn: Warn;
-}
 
 /** A record that is being worked on. */
 export type Draft = { -readonly [K in keyof ProjectionRecord]: ProjectionRecord[K] };

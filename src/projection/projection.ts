@@ -12,7 +12,7 @@ import { compileFilter } from "../event/filter.ts";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import type { LogStart } from "../store/method_options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
-import type { CommandReaction } from "./command.ts";
+import type { CommandReaction, ReactionOptions } from "./command.ts";
 
 /**
  * What a handler is given beside its event.
@@ -31,14 +31,6 @@ export interface HandlerContext<Tx = undefined> {
   readonly attempt: number;
   /** Fires when the handler's work is in vain: its time is over, the lease is lost, or the run was aborted. */
   readonly signal: AbortSignal;
-}
-
-/** Under which fencing token a reaction is stored where its actor is owned under one. */
-export interface ReactionOptions {
-  /** Stores without a token also if the actor has one. @default {false} */
-  readonly unfenced?: boolean;
-  /** The token of the lease under which the author of the projection owns the actor. */
-  readonly fencingToken?: number;
 }
 
 /**

@@ -26,9 +26,9 @@ import {
 import { replay } from "../store/replay.ts";
 import type { EventStore } from "../store/types.ts";
 import { telemetry } from "../telemetry.ts";
-import type { CommandReaction } from "./command.ts";
+import type { CommandReaction, ReactionOptions } from "./command.ts";
 import type { FailedEvent } from "./errors.ts";
-import type { EventReaction, Reaction, ReactionOptions } from "./projection.ts";
+import type { EventReaction, Reaction } from "./projection.ts";
 import { placeIds } from "./reaction_id.ts";
 import type { IntendedAppend } from "./record.ts";
 import { TargetHistories } from "./target_histories.ts";

@@ -17,7 +17,7 @@ import { leaseKeyOf } from "./checkpoints.ts";
 import { endOf, knownEnd, outcomeOf, Patience } from "./ends.ts";
 import { CheckpointConflictError, ProjectionFencedError } from "./errors.ts";
 import { workOff } from "./log.ts";
-import type { Guard } from "./progress.ts";
+import type { Guard } from "./attempt.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
 import { parseRecord } from "./record.ts";
 import { follow } from "./follow.ts";

@@ -12,7 +12,15 @@ import { EventSchemaError } from "../event/errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
 import { backoff } from "../sleep.ts";
-import { blame, type EventIdentity, HandlerFailure, inTime, isPending, referenceOf } from "./attempt.ts";
+import {
+  blame,
+  type EventIdentity,
+  type Guard,
+  HandlerFailure,
+  inTime,
+  isPending,
+  referenceOf,
+} from "./attempt.ts";
 import { isOfHistory } from "./ends.ts";
 import {
   ProcessEndedError,
@@ -23,7 +31,7 @@ import {
 import { checkRoom, eventOf, giveUp, giveUpIntent } from "./give_up.ts";
 import { HandlerTurn } from "./handler_context.ts";
 import { type HandlerSource, observedHandlers } from "./observation.ts";
-import { type Advance, type Draft, type Guard, moveOn, Progress } from "./progress.ts";
+import { type Advance, type Draft, moveOn, Progress } from "./progress.ts";
 import type { CompiledProjection, HandlerResult } from "./projection.ts";
 import { isRefusal, Reactions, type ReactionStore } from "./reaction.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
