@@ -7,7 +7,7 @@
 import type { LeaseStore } from "../cluster/lease.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
-import { abortable } from "../store/buffered_iteration.ts";
+import { abortable } from "../abortable.ts";
 import { type CheckpointStore, leaseKeyOf, type ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
 import { ProjectionInUseError } from "./errors.ts";
