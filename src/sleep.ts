@@ -16,10 +16,11 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const abort = (): void => reject(signal?.reason);
+  // Before the timer: the first timer of a Deno process runs waiting microtasks before it returns, which may abort.
+  signal?.addEventListener("abort", abort, { once: true });
   // A longer timer would be over at once.
   const timer = setTimeout(resolve, Math.min(milliseconds, MAX_TIMER_MS));
-  const abort = (): void => reject(signal?.reason);
-  signal?.addEventListener("abort", abort, { once: true });
   try {
     await promise;
   } finally {

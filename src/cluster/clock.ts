@@ -91,12 +91,16 @@ export class Wakeup {
   async sleep(limit?: number): Promise<boolean> {
     if (!this.#pending) {
       await new Promise<void>((resolve) => {
-        const cancel = limit === undefined ? undefined : this.#clock.setTimer(() => this.#wake?.(), limit);
+        let cancel: (() => void) | undefined;
         this.#wake = () => {
           this.#wake = undefined;
           cancel?.();
           resolve();
         };
+        if (limit === undefined) return;
+        cancel = this.#clock.setTimer(() => this.#wake?.(), limit);
+        // The first timer of a Deno process runs waiting microtasks before it returns: one of them may have woken this.
+        if (this.#wake === undefined) cancel();
       });
     }
     const woken = this.#pending;

@@ -63,9 +63,10 @@ export async function inTime<T, Tx>(
     turn.end({ reason });
     reject(reason);
   };
-  const timer = setTimeout(() => end(new HandlerTimeoutError(timeout)), timeout);
   const abort = (): void => end(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
+  // After the listener: the first timer of a Deno process runs waiting microtasks before it returns.
+  const timer = setTimeout(() => end(new HandlerTimeoutError(timeout)), timeout);
   try {
     const value = await Promise.race([result, promise]);
     turn.hasReturned = true;

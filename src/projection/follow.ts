@@ -101,8 +101,9 @@ async function settles(
   if (signal.aborted) return false;
   const { promise: over, resolve } = Promise.withResolvers<boolean>();
   const end = (): void => resolve(false);
-  const timer = setTimeout(end, milliseconds);
   signal.addEventListener("abort", end, { once: true });
+  // After the listener: the first timer of a Deno process runs waiting microtasks before it returns.
+  const timer = setTimeout(end, milliseconds);
   const settled = (): boolean => true;
   try {
     return await Promise.race([promise.then(settled, settled), over]);

@@ -34,10 +34,11 @@ export class Wakeups {
   async wait(seen: number, signal: AbortSignal, timeout?: number): Promise<void> {
     if (this.#count !== seen || signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = timeout === undefined ? undefined : setTimeout(resolve, timeout);
     const wake = (): void => resolve();
     this.#waiting.add(wake);
     signal.addEventListener("abort", wake, { once: true });
+    // After the rest: the first timer of a Deno process runs waiting microtasks before it returns.
+    const timer = timeout === undefined ? undefined : setTimeout(resolve, timeout);
     try {
       await promise;
     } finally {
