@@ -91,10 +91,10 @@ export class Wakeup {
   async sleep(limit?: number): Promise<boolean> {
     if (!this.#pending) {
       await new Promise<void>((resolve) => {
-        let cancel: (() => void) | undefined;
+        let cancel = (): void => {};
         this.#wake = () => {
           this.#wake = undefined;
-          cancel?.();
+          cancel();
           resolve();
         };
         if (limit === undefined) return;

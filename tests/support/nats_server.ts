@@ -246,7 +246,6 @@ class Ports {
  * A loopback port that is free now. It is taken from below the ranges that operating systems give to outgoing
  * connections (32768 and up), so that no connection takes it while its server is down for a restart.
  */
-/** A loopback port that is free now. */
 export function freePort(): number {
   while (true) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
