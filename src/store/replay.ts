@@ -12,6 +12,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
+import { takeBuffered } from "./buffered_iteration.ts";
 import { checkView } from "./check_options.ts";
 import type { View } from "./decider.ts";
 import { DamagedHistoryError, HistoryTruncatedError } from "./errors.ts";
@@ -239,17 +240,28 @@ async function fold<S, E extends Event>(
     ...(atVersion === undefined ? {} : { toVersion: atVersion }),
     ...(signal && { signal }),
   };
-  for await (const event of store.readEvents(actorId, read)) {
-    if (atTime !== undefined && event.timestamp > atTime) break;
-    if (take) {
-      const isFolded = await take(event);
-      take = undefined;
-      if (isFolded) continue;
+  const iterator = store.readEvents(actorId, read)[Symbol.asyncIterator]();
+  const takeNext = takeBuffered(iterator);
+  try {
+    reading: for (;;) {
+      const result = await iterator.next();
+      if (result.done) break;
+      // Events that were read together are folded without waiting: a promise an event costs more than most folds.
+      for (let event: StoredEvent | undefined = result.value; event; event = takeNext()) {
+        if (atTime !== undefined && event.timestamp > atTime) break reading;
+        if (take) {
+          const isFolded = await take(event);
+          take = undefined;
+          if (isFolded) continue;
+        }
+        onEvent?.(event);
+        state = view.evolve(state, event as unknown as E);
+        version = event.version;
+        events++;
+      }
     }
-    onEvent?.(event);
-    state = view.evolve(state, event as unknown as E);
-    version = event.version;
-    events++;
+  } finally {
+    await iterator.return?.();
   }
   return { state, version, events, snapshotVersion: from.snapshotVersion };
 }
