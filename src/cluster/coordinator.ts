@@ -45,11 +45,8 @@ export type CoordinatorStatus = "joined" | "unreachable" | "joining" | "left";
  *
  * const cluster = new InMemoryBucket();
  * await using coordinator = await Coordinator.join(cluster, { name: "a", shardCount: 4 });
- * for await (const { type, shard } of coordinator.shardChanges()) {
- *   assert.equal(type, "gained");
- *   assert(shard.isHeld);
- *   if ([...coordinator.shards].length === 4) break;
- * }
+ * await coordinator.ready;
+ * assert.equal([...coordinator.shards].length, 4);
  * assert.equal(coordinator.ownerOf("order.123")?.name, "a");
  * ```
  */
@@ -163,7 +160,28 @@ export class Coordinator implements AsyncDisposable {
     return this.#member.session?.fencingToken;
   }
 
-  /** How this node stands with the cluster. */
+  /**
+   * Resolves once the owner of every shard is known here, so that `ownerOf` has an answer. It stays resolved: later a
+   * shard may have no owner for a while. Nothing has to wait for it.
+   *
+   * @throws {CoordinationClosedError} If this node leaves before.
+   * @throws {NodeNameTakenError | ShardCountMismatchError} If this node cannot join again, and has left before.
+   *
+   * @example Route a command
+   * ```ts
+   * import { Coordinator, InMemoryBucket } from "@flowmade-one/aether/cluster";
+   * import assert from "node:assert/strict";
+   *
+   * await using coordinator = await Coordinator.join(new InMemoryBucket(), { name: "a", shardCount: 4 });
+   * await coordinator.ready;
+   * assert.equal(coordinator.ownerOf("order-123")?.name, "a");
+   * ```
+   */
+  get ready(): Promise<void> {
+    return this.#member.ready;
+  }
+
+  /** Whether this node is a member of the cluster at this moment. */
   get status(): CoordinatorStatus {
     if (this.signal.aborted) return "left";
     const session = this.#member.session;
@@ -268,7 +286,7 @@ export class Coordinator implements AsyncDisposable {
    *
    * await using store = new InMemoryEventStore();
    * await using coordinator = await Coordinator.join(new InMemoryBucket(), { shardCount: 4 });
-   * for await (const _change of coordinator.shardChanges()) if ([...coordinator.shards].length === 4) break;
+   * await coordinator.ready;
    *
    * const shard = coordinator.shardFor("order-123");
    * if (!shard?.isHeld) throw new Error(`ask ${coordinator.ownerOf("order-123")?.address}`);

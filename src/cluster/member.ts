@@ -57,6 +57,8 @@ export class Member {
   readonly #leadership: Leadership;
   readonly #closed = new AbortController();
   readonly #stopJoining = new AbortController();
+  readonly #ready = Promise.withResolvers<void>();
+  #isReady = false;
   /** Whether the latest word of the watch was that it works; since when it has not. */
   readonly #watching: Watching;
   #watch: BucketWatch | undefined;
@@ -75,6 +77,7 @@ export class Member {
     this.#clock = environment.clock ?? systemClock;
     this.#watching = new Watching(this.#clock);
     this.#newId = environment.newId ?? (() => crypto.randomUUID());
+    this.#ready.promise.catch(() => {}); // A caller may never ask for it.
     this.#leadership = new Leadership({
       bucket,
       clock: this.#clock,
@@ -111,6 +114,11 @@ export class Member {
   /** The lease that the current incarnation lives under; `undefined` while the node joins. */
   get session(): HeldLease | undefined {
     return this.#incarnation?.lease;
+  }
+
+  /** Resolves once the node has joined and knows the owner of every shard; rejects if it leaves before. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
   }
 
   /** Aborts when the node has left, or can never join again. */
@@ -199,6 +207,7 @@ export class Member {
     this.#incarnation = { lease, registration, shards };
     this.#leadership.notify();
     shards.apply(this.#map, this.#view.get(MAP_KEY)?.revision ?? 0);
+    this.#checkReady();
   }
 
   /** Waits for the end of each incarnation and starts the next. */
@@ -290,6 +299,17 @@ export class Member {
     this.#map = decodeShardMap(entry?.value);
     this.onChange();
     this.#incarnation?.shards.apply(this.#map, entry?.revision ?? 0);
+    this.#checkReady();
+  }
+
+  #checkReady(): void {
+    if (this.#isReady || this.#incarnation === undefined || this.#map === undefined) return;
+    for (const owner of new Set(this.#map.assignments.map((assignment) => assignment?.owner))) {
+      if (owner === undefined) return;
+      if (this.membership.nodes.get(nodeKey(owner.name))?.incarnation !== owner.session) return;
+    }
+    this.#isReady = true;
+    this.#ready.resolve();
   }
 
   #takeLeader(): void {
@@ -308,6 +328,7 @@ export class Member {
       this.onChange();
       this.nodeChanges.send(change);
     }
+    this.#checkReady();
     const session = this.#incarnation?.lease.fencingToken;
     if (key !== nodeKey(this.options.name) || session === undefined) return;
     // Somebody removed the record of a node that lives.
@@ -350,6 +371,7 @@ export class Member {
     if (this.#closed.signal.aborted) return;
     this.#watch?.close();
     this.#closed.abort(reason);
+    this.#ready.reject(reason);
     const failure = reason instanceof CoordinationClosedError ? undefined : reason;
     this.nodeChanges.close(failure);
     this.shardChanges.close(failure);

@@ -262,6 +262,30 @@ export function testCoordinator(
     assert.equal(odd.nodes()[0]?.name, "a.b.*.> \u{1F600}/=2E");
   });
 
+  test("is ready once the owner of every shard is known", async (join) => {
+    const a = await join("a");
+    assert.equal(a.ready, a.ready, "every caller waits for the same promise");
+    await a.ready;
+    const b = await join("b");
+    await b.ready;
+    for (const node of [a, b]) {
+      for (let i = 0; i < 50; i++) assert(node.ownerOf(`actor-${i}`) !== undefined);
+      assert.deepEqual(node.unownedShards(), []);
+    }
+    await a.leave();
+    await a.ready; // It stays resolved.
+  });
+
+  test("rejects ready when it leaves before it is ready, and otherwise ignores it", async (join) => {
+    const waiting = await join("a", { weight: 0 }); // No node can own a shard.
+    const ready = assert.rejects(waiting.ready, CoordinationClosedError);
+    await waiting.leave();
+    await ready;
+    await assert.rejects(waiting.ready, CoordinationClosedError);
+    const unasked = await join("b", { weight: 0 });
+    await unasked.leave(); // An unhandled rejection would fail the test.
+  });
+
   test("stops joining by the signal", async (join) => {
     await assert.rejects(join("a", { signal: AbortSignal.abort(new Error("enough")) }), /enough/);
   });
