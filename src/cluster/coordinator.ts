@@ -86,6 +86,7 @@ export class Coordinator implements AsyncDisposable {
    * async function work(url: string, commands: AsyncIterable<{ actorId: string; amount: number }>) {
    *   await using store = await JetStreamEventStore.open(url);
    *   await using coordinator = await Coordinator.join(url, { shardCount: 64 });
+   *   await coordinator.ready;
    *   for await (const { actorId, amount } of commands) {
    *     const shard = coordinator.shardFor(actorId);
    *     if (!shard?.isHeld) continue; // another node's: coordinator.ownerOf(actorId) names it
