@@ -10,11 +10,13 @@ import {
   executeAll,
   InMemoryEventStore,
   InvalidArgumentError,
+  JetStreamEventStore,
   replay,
   type SnapshotStore,
   VersionConflictError,
   type View,
 } from "@flowmade-one/aether";
+import { startNatsServer } from "../support/nats_server.ts";
 
 type Counted = Event<"Counted", { by: number }>;
 type Store = EventStore<Counted> & SnapshotStore;
@@ -34,14 +36,22 @@ function counter(
   };
 }
 
-/** Registers a test on the stores that keep conditions. */
-function testStores(name: string, run: (store: Store) => Promise<void>): void {
+/** Registers a test on every store. */
+function testStores<E extends Event = Counted>(
+  name: string,
+  run: (store: EventStore<E> & SnapshotStore) => Promise<void>,
+): void {
   Deno.test(`${name} (memory)`, async () => {
-    await using store = new InMemoryEventStore<Counted>();
+    await using store = new InMemoryEventStore<E>();
     await run(store);
   });
   Deno.test(`${name} (Deno KV)`, async () => {
-    await using store = await DenoKvEventStore.open<Counted>(":memory:");
+    await using store = await DenoKvEventStore.open<E>(":memory:");
+    await run(store);
+  });
+  Deno.test(`${name} (JetStream)`, async () => {
+    await using server = await startNatsServer();
+    await using store = await JetStreamEventStore.open<E>(server.url);
     await run(store);
   });
 }
@@ -220,30 +230,52 @@ Deno.test("executeAll() gives a course of 20 seats to 20 of 30 students who come
   for (const suffix of ["", "-shm", "-wal"]) await Deno.remove(path + suffix).catch(() => {});
 });
 
-Deno.test("executeAll() stores under the condition of actors that it only reads, and decides again", async () => {
-  await using store = new InMemoryEventStore<Enrolled | SeatTaken>();
-  let tries = 0;
-  const result = await executeAll(store, { student: [courses, "s"], course: [seats, "c"] }, ({ course }) => {
-    tries++;
-    if (tries === 1) {
-      void store.append("c", [{ eventType: "SeatTaken", data: { student: "x" } }], {
-        expectedVersion: "any",
-      });
-    }
-    return { student: [{ eventType: "Enrolled", data: { course: `free ${course}` } }] };
-  });
-  assert.deepEqual([tries, result.student.events[0]?.data.course], [2, "free 19"]);
-  assert.deepEqual([result.course.version, result.course.state, result.course.events], [1, 19, []]);
+Deno.test("executeAll() gives a course of 20 seats to 20 of 30 students who come at once (JetStream, two stores)", async () => {
+  await using server = await startNatsServer();
+  await using one = await JetStreamEventStore.open<Enrolled | SeatTaken>(server.url);
+  await using two = await JetStreamEventStore.open<Enrolled | SeatTaken>(server.url);
+  await enrolAll([one, two]);
 });
 
-Deno.test("executeAll() with commandId answers a repetition with what is stored", async () => {
-  await using store = new InMemoryEventStore<Enrolled | SeatTaken>();
-  assert.equal(await enrol(store, "a", "request-1"), 19);
-  assert.equal(await enrol(store, "b"), 18);
-  assert.equal(await enrol(store, "a", "request-1"), 19);
-  assert.equal(await store.getLatestVersion("course"), 2);
-  await assert.rejects(enrol(store, "a", "request-2"), /has a course/);
-});
+testStores<Enrolled | SeatTaken>(
+  "executeAll() stores under the condition of actors that it only reads, and decides again",
+  async (store) => {
+    let tries = 0;
+    let other: Promise<unknown> | undefined;
+    const saveEvents = store.saveEvents.bind(store);
+    store.saveEvents = async (...save) => {
+      await other; // the other writer comes first
+      return await saveEvents(...save);
+    };
+    const result = await executeAll(
+      store,
+      { student: [courses, "s"], course: [seats, "c"] },
+      ({ course }) => {
+        tries++;
+        other ??= store.append("c", [{ eventType: "SeatTaken", data: { student: "x" } }], {
+          expectedVersion: "any",
+        });
+        return { student: [{ eventType: "Enrolled", data: { course: `free ${course}` } }] };
+      },
+    );
+    assert.deepEqual([tries, result.student.events[0]?.data.course], [2, "free 19"]);
+    assert.deepEqual([result.course.version, result.course.state, result.course.events], [1, 19, []]);
+  },
+);
+
+testStores<Enrolled | SeatTaken>(
+  "executeAll() with commandId answers a repetition with what is stored",
+  async (store) => {
+    assert.equal(await enrol(store, "a", "request-1"), 19);
+    assert.equal(await enrol(store, "b"), 18);
+    assert.equal(await enrol(store, "a", "request-1"), 19);
+    assert.equal(await store.getLatestVersion("course"), 2);
+    await assert.rejects(enrol(store, "a", "request-2"), /has a course/);
+    const places = Array.from({ length: 5 }, () => enrol(store, "c", "request-3"));
+    assert.deepEqual(new Set(await Promise.all(places)), new Set([17]));
+    assert.equal(await store.getLatestVersion("c"), 1);
+  },
+);
 
 Deno.test("executeAll() refuses an actor under two names, names that it does not know, and unknown options", async () => {
   await using store = new InMemoryEventStore<Enrolled | SeatTaken>();
