@@ -123,6 +123,7 @@ export {
   type AppendOptions,
   BackedEventStore,
   type CommitCondition,
+  type DeleteSnapshotsOptions,
   type EventStore,
   type EventStoreOptions,
   type ExpectedVersion,

@@ -4,19 +4,11 @@
  * @module
  */
 
-import { InvalidArgumentError } from "../errors.ts";
-import {
-  actorIdFault,
-  type DraftContext,
-  draftEvent,
-  MAX_ACTOR_ID_BYTES,
-  MAX_NAME_BYTES,
-} from "../event/draft.ts";
+import { actorIdFault, type DraftContext, draftEvent, MAX_ACTOR_ID_BYTES } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import type { EventRegistry } from "../event/registry.ts";
 import { partOf } from "../event/upcast.ts";
-import { nameFault } from "../text.ts";
 import type { Event, EventInput, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import { listOf } from "../short_lived.ts";
 import type { TelemetrySource } from "../telemetry.ts";
@@ -27,9 +19,11 @@ import {
   type CheckedLogRead,
   type CheckedSave,
   checkFromVersion,
+  checkKind,
   checkSubscription,
   checkToken,
   readAppend,
+  readDeleteSnapshots,
   readHistoryRead,
   readListing,
   readLogRead,
@@ -66,6 +60,7 @@ import { FollowingSubscription } from "./subscription.ts";
 import type {
   ActorSummary,
   AppendOptions,
+  DeleteSnapshotsOptions,
   EventStore,
   ExpectedVersion,
   Finding,
@@ -383,11 +378,20 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   async getLatestSnapshot<S = unknown>(actorId: string, kind: string): Promise<Snapshot<S> | undefined> {
     this.#assertOpen();
     checkActorId(actorId);
-    const fault = nameFault(kind, MAX_NAME_BYTES);
-    if (fault) throw new InvalidArgumentError("kind", fault);
+    checkKind(kind);
     const read = (signal: AbortSignal): Promise<Snapshot | undefined> =>
       this.#backend.getLatestSnapshot(actorId, kind, signal);
     return await this.#ask(read) as Snapshot<S> | undefined;
+  }
+
+  /** Deletes the snapshots of a kind, those of all actors. */
+  async deleteSnapshots(kind: string, options?: DeleteSnapshotsOptions): Promise<number> {
+    this.#assertOpen();
+    checkKind(kind);
+    const { signal } = readDeleteSnapshots(options);
+    signal?.throwIfAborted();
+    const ending = this.#untilClosed(signal);
+    return await this.#track(() => abortable(this.#backend.deleteSnapshots(kind, ending), ending));
   }
 
   /**

@@ -153,6 +153,9 @@ export interface StorageBackend {
   /** The stored snapshot. */
   getLatestSnapshot(actorId: string, kind: string, signal?: AbortSignal): Promise<Snapshot | undefined>;
 
+  /** Deletes the snapshots of a kind that is valid; returns how many there were. */
+  deleteSnapshots(kind: string, signal: AbortSignal): Promise<number>;
+
   /** Lets everything go; nothing is in flight any more. */
   close(): Promise<void>;
 }

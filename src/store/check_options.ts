@@ -6,9 +6,9 @@
 
 import { isPromise } from "node:util/types";
 import { InvalidArgumentError } from "../errors.ts";
-import { actorIdFault, isVersion } from "../event/draft.ts";
+import { actorIdFault, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
 import { compileFilter, type Filterable } from "../event/filter.ts";
-import { describe } from "../text.ts";
+import { describe, nameFault } from "../text.ts";
 import type { EventFilter } from "../event/types.ts";
 import {
   checkFlag,
@@ -23,6 +23,7 @@ import { type Commit, NO_CONDITIONS } from "./commit.ts";
 import type {
   AppendOptions,
   CommitCondition,
+  DeleteSnapshotsOptions,
   ExpectedVersion,
   ListActorsOptions,
   LogStart,
@@ -220,6 +221,24 @@ export function readVerification(options: VerifyOptions | undefined): VerifyOpti
       ...(signal && { signal }),
     };
   });
+}
+
+const DELETE_OPTIONS: OptionNames<DeleteSnapshotsOptions> = { signal: true };
+
+/** Reads the options of a deletion. */
+export function readDeleteSnapshots(options: DeleteSnapshotsOptions | undefined): DeleteSnapshotsOptions {
+  return readOptions(options, (given) => {
+    checkKnown(given, DELETE_OPTIONS);
+    const { signal } = given;
+    checkSignal(signal);
+    return { ...(signal && { signal }) };
+  });
+}
+
+/** Refuses what cannot be a kind of snapshots. */
+export function checkKind(kind: unknown): void {
+  const fault = nameFault(kind, MAX_NAME_BYTES);
+  if (fault) throw new InvalidArgumentError("kind", fault);
 }
 
 /** Refuses what cannot be an actor id. */

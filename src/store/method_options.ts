@@ -48,6 +48,12 @@ export interface AppendOptions extends SaveOptions {
   readonly expectedVersion: ExpectedVersion;
 }
 
+/** What `deleteSnapshots` takes. */
+export interface DeleteSnapshotsOptions {
+  /** Ends the call with the signal's reason. Some of the snapshots may be deleted then. */
+  readonly signal?: AbortSignal;
+}
+
 /** What can be asked of a read of one actor's history. */
 export interface ReadEventsOptions {
   /** The lowest version to read; 0 and 1 both mean all. @default {0} */

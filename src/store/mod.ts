@@ -11,6 +11,7 @@ export type {
   ActorSummary,
   AppendOptions,
   CommitCondition,
+  DeleteSnapshotsOptions,
   EventStore,
   ExpectedVersion,
   Finding,

@@ -9,6 +9,7 @@ import type { Subscription } from "../event/subscription.ts";
 import type {
   ActorSummary,
   AppendOptions,
+  DeleteSnapshotsOptions,
   Finding,
   ListActorsOptions,
   ReadAllOptions,
@@ -396,4 +397,26 @@ export interface SnapshotStore {
    * ```
    */
   getLatestSnapshot<S = unknown>(actorId: string, kind: string): Promise<Snapshot<S> | undefined>;
+
+  /**
+   * Deletes the snapshots of a kind, those of all actors and schema versions. A snapshot that is saved meanwhile may be kept.
+   * Events are not changed. An actor whose first events have expired can be replayed from a snapshot only, and keeps its version
+   * if all of them have expired.
+   *
+   * @returns How many were deleted.
+   *
+   * @example Delete what no program reads any more
+   * ```ts
+   * import { InMemoryEventStore } from "@flowmade-one/aether";
+   * import assert from "node:assert/strict";
+   *
+   * await using store = new InMemoryEventStore();
+   * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+   * const order = { actorId: "order-1", version: 1, schemaVersion: 1 };
+   * await store.saveSnapshot({ ...order, kind: "total", state: { total: 5 } });
+   * assert.equal(await store.deleteSnapshots("total"), 1);
+   * assert.equal(await store.getLatestSnapshot("order-1", "total"), undefined);
+   * ```
+   */
+  deleteSnapshots(kind: string, options?: DeleteSnapshotsOptions): Promise<number>;
 }

@@ -7,7 +7,7 @@
 import type { EventStoreOptions } from "../store/store_options.ts";
 import type { EventStore, SnapshotStore } from "../store/types.ts";
 
-/** A store under test. Snapshots are tested where it has both of their methods. */
+/** A store under test. Snapshots are tested where it has all of their methods. */
 export type StoreUnderTest = EventStore & Partial<SnapshotStore>;
 
 /**

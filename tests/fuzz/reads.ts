@@ -159,6 +159,11 @@ export const READS = {
     places: { actorId: "actorId", kind: "name" },
     run: async (store, { actorId, kind }) => await store.getLatestSnapshot?.(actorId, kind),
   },
+  deleteSnapshots: {
+    sound: () => ({ kind: "fuzz", options: {} }),
+    places: { kind: "name", options: "options", "options.signal": "optional signal" },
+    run: async (store, { kind, options }) => await store.deleteSnapshots?.(kind, options),
+  },
   replay: {
     sound: (_, actorId) => ({ actorId, view: { ...sum }, options: {} }),
     places: {

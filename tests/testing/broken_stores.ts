@@ -145,6 +145,7 @@ const METHODS = [
   "diagnose",
   "saveSnapshot",
   "getLatestSnapshot",
+  "deleteSnapshots",
   "close",
 ] as const;
 
@@ -854,6 +855,41 @@ export const brokenStores: readonly BrokenStore[] = [
       "a snapshot comes back as it was saved, frozen, and is no event",
       MODEL,
     ],
+  },
+  {
+    defect: "deletes the snapshots of every kind that begins with the name",
+    harness: over(
+      class extends Backend {
+        override deleteSnapshots(kind: string): Promise<number> {
+          const found = [...this.log.snapshots].filter(([, snapshot]) => snapshot.kind.startsWith(kind));
+          for (const [key] of found) this.log.snapshots.delete(key);
+          return Promise.resolve(found.length);
+        }
+      },
+    ),
+    caughtBy: ["deleting the snapshots of a kind leaves other kinds and the events"],
+  },
+  {
+    defect: "remembers how far a snapshot went that was deleted",
+    harness: over(
+      class extends Backend {
+        readonly #furthest = new Map<string, number>();
+
+        override saveSnapshot(snapshot: Snapshot): Promise<void> {
+          const { actorId, kind, version } = snapshot;
+          const furthest = this.#furthest.get(`${actorId} ${kind}`) ?? 0;
+          return version < furthest ? Promise.resolve() : super.saveSnapshot(snapshot);
+        }
+
+        override deleteSnapshots(kind: string): Promise<number> {
+          for (const { actorId, kind: of, version } of this.log.snapshots.values()) {
+            if (of === kind) this.#furthest.set(`${actorId} ${kind}`, version);
+          }
+          return super.deleteSnapshots(kind);
+        }
+      },
+    ),
+    caughtBy: ["after a deletion any snapshot is taken, also one of a lower version"],
   },
   {
     defect: "chooses by the types that events are stored under",

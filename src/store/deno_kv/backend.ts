@@ -203,6 +203,10 @@ export class KvBackend implements StorageBackend {
     return this.#reading("getLatestSnapshot", () => this.#parts.snapshots.latest(actorId, kind));
   }
 
+  deleteSnapshots(kind: string, signal: AbortSignal): Promise<number> {
+    return this.#reading("deleteSnapshots", () => this.#parts.snapshots.deleteAll(kind, signal));
+  }
+
   /** Runs a read; its errors get a type. */
   async #reading<T>(operation: string, read: () => Promise<T>): Promise<T> {
     try {

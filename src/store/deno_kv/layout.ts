@@ -99,6 +99,16 @@ export class Layout {
     return [...this.#base, "snapshot", actorId, kind];
   }
 
+  /** All snapshots of all actors. */
+  get snapshots(): Deno.KvKey {
+    return [...this.#base, "snapshot"];
+  }
+
+  /** All that did not fit the first value of a snapshot. */
+  pieces(actorId: string, kind: string): Deno.KvKey {
+    return [...this.#base, "piece", actorId, kind];
+  }
+
   /** The key of what of a snapshot did not fit the first value. */
   piece(actorId: string, kind: string, index: number): Deno.KvKey {
     return [...this.#base, "piece", actorId, kind, index];

@@ -14,7 +14,7 @@ import type { Layout } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
 import { chunkCount, decodeValue, encodeValue, UnreadableRecord } from "./part_format.ts";
 import { joinChunks } from "./commit_reader.ts";
-import { getAll } from "./scan.ts";
+import { getAll, scan } from "./scan.ts";
 
 /** How often a snapshot is tried against other writers. */
 const MAX_TRIES = 100;
@@ -96,6 +96,40 @@ export class Snapshots {
       this.#warn({ code: "snapshot-ignored", message });
     }
     return snapshot;
+  }
+
+  /** Deletes the snapshots of a kind; returns how many there were. */
+  async deleteAll(kind: string, signal: AbortSignal): Promise<number> {
+    const start = this.#layout.snapshots;
+    let deleted = 0;
+    for await (const batch of scan(this.#kv, { start, end: [...start, Number.MIN_SAFE_INTEGER] })) {
+      for (const { key, versionstamp } of batch) {
+        signal.throwIfAborted();
+        const [actorId, of] = key.slice(start.length) as [string, string];
+        if (of === kind && await this.#delete(actorId, kind, versionstamp)) deleted++;
+      }
+    }
+    await this.#log.assertSame();
+    return deleted;
+  }
+
+  /** Deletes a snapshot, unless another one has taken its place. */
+  async #delete(actorId: string, kind: string, versionstamp: string): Promise<boolean> {
+    const prefix = this.#layout.pieces(actorId, kind);
+    const key = this.#layout.snapshot(actorId, kind);
+    for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
+      try {
+        let operation = this.#kv.atomic().check(this.#log.check, { key, versionstamp }).delete(key);
+        for await (const piece of this.#kv.list({ prefix })) operation = operation.delete(piece.key);
+        const { ok } = await operation.commit();
+        return ok;
+      } catch (error) {
+        const failure = commitFailure(error);
+        if (failure !== "busy" && failure !== "unknown") throw backendError("deleteSnapshots", error);
+        await sleep(backoff(attempt, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT));
+      }
+    }
+    throw new BackendError("deleteSnapshots", "the database was busy for too long: try again");
   }
 
   async #read(actorId: string, kind: string): Promise<StoredSnapshot> {

@@ -141,6 +141,10 @@ export class JetStreamBackend implements StorageBackend {
     return reading("getLatestSnapshot", this.#check, read);
   }
 
+  deleteSnapshots(kind: string, signal: AbortSignal): Promise<number> {
+    return reading("deleteSnapshots", this.#check, () => this.#parts.snapshots.deleteAll(kind, signal));
+  }
+
   /** Remembers the actors whose last events expire soon. */
   preserveExpiringActors(): Promise<PreservationReport> {
     return reading("preserve", this.#check, () => this.#parts.expiring.preserve());

@@ -301,6 +301,13 @@ export class MemoryBackend implements StorageBackend {
     return Promise.resolve(this.#log.snapshots.get(snapshotKey(actorId, kind)));
   }
 
+  deleteSnapshots(kind: string): Promise<number> {
+    const { snapshots } = this.#log;
+    const before = snapshots.size;
+    for (const [key, snapshot] of snapshots) if (snapshot.kind === kind) snapshots.delete(key);
+    return Promise.resolve(before - snapshots.size);
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

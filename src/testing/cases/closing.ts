@@ -57,12 +57,13 @@ export const closing: Theme = {
           verify: () => store.verify({ expectedPosition: event!.position }),
           diagnose: () => store.diagnose(),
         };
-        if (store.saveSnapshot && store.getLatestSnapshot) {
-          const { saveSnapshot, getLatestSnapshot } = store;
+        if (store.saveSnapshot && store.getLatestSnapshot && store.deleteSnapshots) {
+          const { saveSnapshot, getLatestSnapshot, deleteSnapshots } = store;
           const timestamp = "2026-01-01T00:00:00.000Z";
           const snapshot = { actorId: "order", kind: "k", schemaVersion: 1, version: 1, state: 1, timestamp };
           calls["saveSnapshot"] = () => saveSnapshot.call(store, snapshot);
           calls["getLatestSnapshot"] = () => getLatestSnapshot.call(store, "order", "k");
+          calls["deleteSnapshots"] = () => deleteSnapshots.call(store, "k");
         }
         for (const [name, call] of Object.entries(calls)) await refused(call, StoreClosedError, {}, name);
         assert(store.limits.eventsPerCommit >= 100, "the limits can still be read");

@@ -73,6 +73,10 @@ export const replacing: Theme = {
         if (store.saveSnapshot) {
           calls["saveSnapshot"] = () => store.saveSnapshot!({ ...snapshot, version: 2 });
         }
+        if (store.deleteSnapshots) {
+          await fresh.saveSnapshot!({ ...snapshot, actorId: "first", kind: "own" });
+          calls["deleteSnapshots"] = () => store.deleteSnapshots!("own");
+        }
         for (const [name, write] of Object.entries(calls)) await refused(write, LogReplacedError, {}, name);
         assert.deepEqual(await wholeLog(fresh), log, "something was stored in the new log");
         for (const actorId of ["untouched", "empty", "known", "other", "one", "two", "owned"]) {
@@ -80,6 +84,7 @@ export const replacing: Theme = {
           await fresh.append(actorId, [happened()], { expectedVersion: 0 });
         }
         assert.equal(await fresh.getLatestSnapshot?.("known", "state"), undefined);
+        if (store.deleteSnapshots) assert.equal((await fresh.getLatestSnapshot!("first", "own"))?.version, 1);
         assert.equal((await fresh.verify()).ok, true);
       },
     },

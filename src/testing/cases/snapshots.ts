@@ -17,7 +17,7 @@ type SnapshottingStore = StoreUnderTest & SnapshotStore;
 
 function snapshotting(store: StoreUnderTest): SnapshottingStore {
   assert(
-    store.saveSnapshot && store.getLatestSnapshot,
+    store.saveSnapshot && store.getLatestSnapshot && store.deleteSnapshots,
     'it is no SnapshotStore: declare that it lacks "snapshots"',
   );
   return store as SnapshottingStore;
@@ -155,6 +155,51 @@ export const snapshots: Theme = {
       for (const [actorId, kind] of [["", "state"], ["order", ""], ["order", "\ud800"]] as const) {
         await refused(() => store.getLatestSnapshot(actorId, kind), InvalidArgumentError);
       }
+    }),
+    withHistory("deleting the snapshots of a kind leaves other kinds and the events", async (store) => {
+      const actors = ["order", "order.2", "order 2", "*", ">"];
+      for (const actorId of actors.slice(1)) await history(store, actorId, 1);
+      const log = await wholeLog(store);
+      const kinds = ["state", "stat", "state.x", "*", ">"];
+      for (const actorId of actors) {
+        // One that backends may store in several pieces.
+        const state = actorId === "order" ? "\u20ac".repeat(60_000) : 1;
+        for (const kind of kinds) await store.saveSnapshot(snapshot(1, { actorId, kind, state }));
+      }
+      assert.equal(await store.deleteSnapshots("other"), 0);
+      for (const deleted of ["state", "*"]) {
+        assert.equal(await store.deleteSnapshots(deleted), actors.length, deleted);
+        assert.equal(await store.deleteSnapshots(deleted), 0, `${deleted} again`);
+      }
+      for (const actorId of actors) {
+        for (const kind of kinds) {
+          const kept = await store.getLatestSnapshot(actorId, kind);
+          assert.equal(kept !== undefined, kind !== "state" && kind !== "*", `${kind} of ${actorId}`);
+        }
+      }
+      assert.deepEqual(await wholeLog(store), log);
+      assert.deepEqual([await store.getLatestVersion("order"), await store.getLatestVersion("*")], [5, 1]);
+    }),
+    withHistory("after a deletion any snapshot is taken, also one of a lower version", async (store) => {
+      await store.saveSnapshot(snapshot(5, { schemaVersion: 7 }));
+      assert.equal(await store.deleteSnapshots("state"), 1);
+      await store.saveSnapshot(snapshot(2));
+      const kept = await store.getLatestSnapshot("order", "state");
+      assert.deepEqual([kept?.version, kept?.schemaVersion], [2, 1]);
+      assert.deepEqual(Object.keys(kept!).sort(), Object.keys(snapshot(2)).concat("position").sort());
+      assert.equal(await store.deleteSnapshots("state"), 1);
+    }),
+    withHistory("a deletion refuses what is no kind, and an aborted signal", async (store) => {
+      await store.saveSnapshot(snapshot(5));
+      for (const kind of ["", "x".repeat(257), "\ud800", undefined, 5]) {
+        await refused(() => store.deleteSnapshots(kind as string), InvalidArgumentError, {
+          argument: "kind",
+        });
+      }
+      const reason = new Error("enough");
+      const signal = AbortSignal.abort(reason);
+      await assert.rejects(async () => await store.deleteSnapshots("state", { signal }), reason);
+      assert.equal((await store.getLatestSnapshot("order", "state"))?.version, 5);
     }),
     {
       name: "snapshots are there for other store objects, and after the store was reopened",

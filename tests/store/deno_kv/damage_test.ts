@@ -237,3 +237,29 @@ Deno.test("verify() finds that the log has lost its end, or all of it, while the
     assert.equal(faults.at(-1)!.actorId, "b");
   }
 });
+
+Deno.test("deleted snapshots leave nothing in the file, damaged ones neither", async () => {
+  await using folder = await kvFolder();
+  using kv = await Deno.openKv(folder.file);
+  await using store = await DenoKvEventStore.open(kv);
+  const large = "x".repeat(200_000);
+  for (const actorId of ["a", "b", "c"]) {
+    await store.append(actorId, [{ eventType: "Happened", data: null }], { expectedVersion: 0 });
+    for (const kind of ["state", "kept"]) {
+      await store.saveSnapshot({ actorId, kind, schemaVersion: 1, version: 1, state: large });
+    }
+  }
+  const keys = async (part: string): Promise<Deno.KvKey[]> =>
+    await Array.fromAsync(kv.list({ prefix: ["aether", "default", part] }), ({ key }) => key);
+  const before = (await keys("piece")).length;
+  assert.ok(before > 6);
+  await kv.set(["aether", "default", "snapshot", "a", "state"], new Uint8Array([1, 2, 3]));
+  await kv.set(["aether", "default", "snapshot", "b", "state"], "no snapshot");
+  assert.equal(await store.deleteSnapshots("state"), 3);
+  assert.equal((await keys("piece")).length, before / 2);
+  assert.deepEqual(
+    (await keys("snapshot")).map((key) => key.slice(-2)),
+    ["a", "b", "c"].map((id) => [id, "kept"]),
+  );
+  assert.equal((await store.getLatestSnapshot("a", "kept"))?.state, large);
+});

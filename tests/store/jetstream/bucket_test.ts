@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import {
   DamagedHistoryError,
+  HistoryTruncatedError,
   JetStreamEventStore,
+  replay,
   VersionConflictError,
 } from "@flowmade-one/aether/jetstream";
 import { encodeChecked } from "../../../src/store/jetstream/format/checked_json.ts";
@@ -67,6 +69,83 @@ Deno.test("an actor whose events have expired keeps the version of its furthest 
   await assert.rejects(store.append("order", [event("again")], { expectedVersion: 1 }), VersionConflictError);
   const [stored] = await store.append("order", [event("next")], { expectedVersion: "any" });
   assert.equal(stored!.version, 4);
+});
+
+Deno.test("an actor whose events have expired keeps its version when its snapshots are deleted", async () => {
+  const retention = 1_000;
+  await using server = await startNatsServer();
+  const actors = ["order", "order.2", "shorter", "deleted before"];
+  {
+    await using store = await JetStreamEventStore.open(server.url, { retention });
+    for (const actorId of actors) {
+      await store.append(actorId, [event(1), event(2), event(3)], { expectedVersion: 0 });
+      await store.saveSnapshot({ ...snapshot("state", 3), actorId });
+    }
+    // A state of another shape takes the place of one that goes further, once before and once after a deletion.
+    await store.saveSnapshot({ ...snapshot("state", 2), actorId: "shorter", schemaVersion: 2 });
+    await store.saveSnapshot({ ...snapshot("other", 3), actorId: "deleted before" });
+    assert.equal(await store.deleteSnapshots("other"), 1);
+    await store.saveSnapshot({ ...snapshot("other", 1), actorId: "deleted before" });
+    // No run has recorded the actors: only the snapshots remember them.
+  }
+  await sleep(retention + 500);
+  await using store = await JetStreamEventStore.open(server.url, { retention });
+  const view = {
+    initialState: () => 0,
+    evolve: (count: number) => count + 1,
+    snapshot: { kind: "state", schemaVersion: 1 },
+  };
+  assert.equal((await replay(store, "order", view)).version, 3);
+  assert.equal(await store.deleteSnapshots("state"), actors.length);
+  assert.equal(await store.deleteSnapshots("other"), 1);
+  const warnings: string[] = [];
+  await using other = await JetStreamEventStore.open(server.url, {
+    retention,
+    onWarning: ({ code }) => void warnings.push(code),
+  });
+  for (const actorId of actors) {
+    for (const opened of [store, other]) {
+      assert.equal(await opened.getLatestSnapshot(actorId, "state"), undefined, actorId);
+      assert.equal(await opened.getLatestVersion(actorId), 3, actorId);
+      await assert.rejects(opened.getEvents(actorId), HistoryTruncatedError);
+    }
+    await assert.rejects(replay(store, actorId, view), HistoryTruncatedError);
+    await assert.rejects(
+      other.append(actorId, [event("again")], { expectedVersion: 0 }),
+      VersionConflictError,
+    );
+    const [stored] = await other.append(actorId, [event("next")], { expectedVersion: 3 });
+    assert.equal(stored!.version, 4);
+  }
+  assert.deepEqual(warnings, []);
+});
+
+Deno.test("many snapshots of a kind are deleted, damaged ones too, while others are saved", async () => {
+  await using server = await startNatsServer();
+  await using nats = await client(server.url);
+  await using store = await JetStreamEventStore.open(server.url);
+  const actors = Array.from({ length: 150 }, (_, index) => `actor-${index}`);
+  await Promise.all(actors.map(async (actorId) => {
+    await store.append(actorId, [event(1), event(2)], { expectedVersion: 0 });
+    await store.saveSnapshot({ ...snapshot("state", 1), actorId });
+  }));
+  const layout = await layoutOf(nats);
+  await forge(nats, layout.snapshot("actor-7", "state"), "garbage");
+  await forge(nats, layout.snapshot("actor-8", "state"), bytes(""));
+  const saving = Promise.all(
+    actors.slice(0, 20).map((actorId) => store.saveSnapshot({ ...snapshot("state", 2), actorId })),
+  );
+  const deleted = await store.deleteSnapshots("state");
+  await saving;
+  const kept = await Promise.all(actors.map((actorId) => store.getLatestSnapshot(actorId, "state")));
+  const left = kept.filter((stored) => stored !== undefined);
+  assert.ok(left.every(({ version }) => version === 2), "what is left was saved meanwhile");
+  assert.ok(deleted >= actors.length - 20 && left.length <= 20, `${deleted} deleted, ${left.length} left`);
+  const signal = AbortSignal.timeout(1);
+  await store.saveSnapshot({ ...snapshot("state", 2), actorId: "actor-9" });
+  await sleep(5);
+  await assert.rejects(store.deleteSnapshots("state", { signal }), { name: "TimeoutError" });
+  assert.equal((await store.getLatestSnapshot("actor-9", "state"))?.version, 2);
 });
 
 async function layoutOf({ requests }: Client): Promise<Layout> {

@@ -68,6 +68,7 @@ Deno.test("the least permissions are enough for a store, and for nothing else", 
   assert.equal(first?.version, 1);
   await store.saveSnapshot({ ...snapshot, version: 2 });
   assert.equal((await store.getLatestSnapshot("order", "k"))?.version, 2);
+  assert.equal(await store.deleteSnapshots("k"), 1);
   assert.equal((await store.verify()).ok, true);
   await store.preserveExpiringActors();
   assert((await store.diagnose()).length > 0);

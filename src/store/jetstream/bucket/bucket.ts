@@ -89,6 +89,17 @@ export class Bucket {
     }
   }
 
+  /** The records that a filter chooses, one after another, from the leader. One that is written meanwhile is left out. */
+  async *each(filter: string, signal: AbortSignal): AsyncGenerator<StoredMessage> {
+    const last = await this.get(filter, signal);
+    for (let seq = 1; last && seq <= last.sequence;) {
+      const next = await this.#get({ next_by_subj: filter, seq }, signal);
+      if (!next || next.sequence > last.sequence) return;
+      yield next;
+      seq = next.sequence + 1;
+    }
+  }
+
   async #get(query: MessageQuery, signal: AbortSignal | undefined): Promise<StoredMessage | undefined> {
     const read = (): Promise<StoredMessage | undefined> =>
       this.#requests.getMessage(this.#layout.bucketStream, query);

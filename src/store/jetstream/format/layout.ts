@@ -103,6 +103,11 @@ export class Layout {
     return `$KV.${this.bucket}.${this.logId}.snapshot.*.${encodeActorId(actorId)}`;
   }
 
+  /** All snapshots of a kind. */
+  snapshotsOfKind(kind: string): string {
+    return `$KV.${this.bucket}.${this.logId}.snapshot.${encodeToken(kind)}.>`;
+  }
+
   /** The key of what is remembered of an actor. */
   actorRecord(actorId: string): string {
     return `$KV.${this.bucket}.${this.logId}.actor.${encodeActorId(actorId)}`;

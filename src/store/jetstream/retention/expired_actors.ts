@@ -7,8 +7,8 @@
 
 import type { Checksum } from "../../checksum.ts";
 import { DamagedHistoryError } from "../../errors.ts";
-import type { Snapshot } from "../../snapshot.ts";
 import type { Bucket } from "../bucket/bucket.ts";
+import { furthestVersion } from "../bucket/snapshots.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
 import type { Layout } from "../format/layout.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
@@ -60,7 +60,7 @@ export class ExpiredActors {
     if (record && !swept) {
       throw new DamagedHistoryError("what is remembered of its expired events cannot be read", { actorId });
     }
-    const taken = snapshots.map((snapshot) => this.#snapshot(snapshot)?.version ?? 0);
+    const taken = snapshots.map(({ data }) => furthestVersion(decodeChecked(data, this.#checksum)));
     const version = Math.max(swept?.version ?? 0, ...taken);
     return swept || version > 0 ? { version, fence: swept?.fence ?? 0 } : undefined;
   }
@@ -103,11 +103,6 @@ export class ExpiredActors {
   #actor(stored: StoredMessage | undefined): ExpiredActor | undefined {
     const { version, fence, sequence } = this.#read<ExpiredActor>(stored);
     return isCount(version) && isCount(fence) && isCount(sequence) ? { version, fence, sequence } : undefined;
-  }
-
-  #snapshot(stored: StoredMessage | undefined): Pick<Snapshot, "version"> | undefined {
-    const { version } = this.#read<Snapshot>(stored);
-    return isCount(version) ? { version } : undefined;
   }
 
   #swept(stored: StoredMessage | undefined, end: number): number {
