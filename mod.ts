@@ -51,7 +51,7 @@
  */
 
 // What every chapter shares.
-export { AetherError, InvalidArgumentError, type Warning } from "./src/store/mod.ts";
+export { AetherError, ClosedError, InvalidArgumentError, type Warning } from "./src/store/mod.ts";
 
 // 1. Events: what one is, and what is wrong with one that cannot be stored.
 export {
@@ -287,7 +287,6 @@ export {
 
 // 5. The bus: within a process, or over NATS; and what stores announce on it.
 export {
-  BusClosedError,
   BusDisconnectedError,
   type BusSubscribeOptions,
   type BusSubscription,
@@ -311,7 +310,6 @@ export {
 export {
   type ChangesOptions,
   type ClusterNode,
-  CoordinationClosedError,
   Coordinator,
   type CoordinatorOptions,
   type CoordinatorStatus,
@@ -346,7 +344,6 @@ export {
 // The buckets that both are kept in; to bring one of your own, see `./cluster`.
 export {
   type Bucket,
-  BucketClosedError,
   type BucketDifference,
   BucketLostError,
   BucketMismatchError,

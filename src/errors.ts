@@ -73,3 +73,68 @@ export class StoreOpenError extends AetherError {
     registerClass(this, "StoreOpenError");
   }
 }
+
+/** What was closed, and what to do. */
+const CLOSED = {
+  store:
+    "The event store is closed. A store that is declared with `await using` at the top level of a program is closed " +
+    "when the module has run: in a server, declare it with `const`, and close it when the server shuts down.",
+  bus: "The bus is closed. Open a new one, or close this one later.",
+  leases: "The lease store is closed. Open a new one, or close this one later.",
+  coordinator: "The coordinator has left its cluster. Join again with a new one.",
+  connection: "The connection or the database is closed by its owner. Open it again, and then what uses it.",
+} as const;
+
+/**
+ * What was called is closed, or the connection or the database that it uses. Nothing was done.
+ *
+ * @example A bus that is closed
+ * ```ts
+ * import { ClosedError, LocalEventBus } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * const bus = new LocalEventBus();
+ * await bus.close();
+ * const event = { eventType: "OrderPlaced", actorId: "order-1", version: 1, data: null };
+ * const error = await bus.publish("orders", event).catch((error: unknown) => error);
+ * assert(error instanceof ClosedError && error.reason === "bus");
+ * ```
+ */
+export class ClosedError extends AetherError {
+  static {
+    registerClass(this, "ClosedError");
+  }
+
+  /** What is closed. A `connection` may also be a database handle. */
+  readonly reason: "store" | "bus" | "leases" | "coordinator" | "connection";
+
+  /** Creates the error; its message describes what to do. */
+  constructor(reason: "store" | "bus" | "leases" | "coordinator" | "connection", options?: ErrorOptions) {
+    super(CLOSED[reason], options);
+    this.reason = reason;
+  }
+}
+
+/**
+ * The event store was closed before the call, or during a read.
+ *
+ * @example A store that is closed
+ * ```ts
+ * import { InMemoryEventStore, StoreClosedError } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * const store = new InMemoryEventStore();
+ * await store.close();
+ * await assert.rejects(store.getEvents("order-1"), StoreClosedError);
+ * ```
+ */
+export class StoreClosedError extends ClosedError {
+  static {
+    registerClass(this, "StoreClosedError");
+  }
+
+  /** Creates the error; its message describes what to do. */
+  constructor(options?: ErrorOptions) {
+    super("store", options);
+  }
+}

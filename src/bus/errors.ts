@@ -7,18 +7,6 @@
 import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 
-/** The bus was closed: nothing was published or subscribed to. */
-export class BusClosedError extends AetherError {
-  static {
-    registerClass(this, "BusClosedError");
-  }
-
-  /** Creates the error; its message says how to fix it. */
-  constructor() {
-    super("The bus is closed: make a new one, or close it later");
-  }
-}
-
 /**
  * A subscription whose policy is `"error"` has fallen behind. What its buffer held was delivered before.
  *

@@ -4,13 +4,13 @@
  * @module
  */
 
+import { ClosedError } from "../errors.ts";
 import { type EventStored, type INTERNAL_NAMESPACE, publishInternally } from "../event/event_stored.ts";
 import { validateNamespace, validateUserNamespace } from "../event/namespace.ts";
 import type { Event, EventInput, EventOf } from "../event/types.ts";
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner } from "../warning.ts";
-import { BusClosedError } from "./errors.ts";
 import { compilePattern } from "./namespaces.ts";
 import { readSubscribe } from "./options.ts";
 import { observePublication } from "./observation.ts";
@@ -77,7 +77,7 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
   publish(namespace: string, event: EventInput<E>): Promise<void> {
     try {
       const name = validateUserNamespace(namespace);
-      if (this.#closed) throw new BusClosedError();
+      if (this.#closed) throw new ClosedError("bus");
       this.#publish(name, draftPublication(event));
       return Promise.resolve();
     } catch (error) {
@@ -91,7 +91,7 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
    * @internal
    */
   [publishInternally]<T>(namespace: string, source: T, make: (source: T) => Event): void {
-    if (this.#closed) throw new BusClosedError();
+    if (this.#closed) throw new ClosedError("bus");
     if (this.#patterns.size === 0 && !this.#subscribers.has(namespace)) return;
     this.#publish(namespace, make(source));
   }
@@ -109,7 +109,7 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
   subscribe(namespace: string, options?: BusSubscribeOptions): unknown {
     const name = validateNamespace(namespace);
     const checked = readSubscribe(options);
-    if (this.#closed) throw new BusClosedError();
+    if (this.#closed) throw new ClosedError("bus");
     const subscription = new BufferedSubscription<Event>({
       namespace: name,
       bus: "local",
@@ -133,7 +133,7 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
   ): BusSubscription<NamespacedEvent<EventOf<E, T>>> {
     const matches = compilePattern(pattern);
     const checked = readSubscribe(options);
-    if (this.#closed) throw new BusClosedError();
+    if (this.#closed) throw new ClosedError("bus");
     const subscription = new BufferedSubscription<NamespacedEvent<EventOf<E, T>>>({
       namespace: pattern,
       bus: "local",

@@ -21,7 +21,7 @@
  */
 
 export * from "../event/mod.ts";
-export { AetherError, InvalidArgumentError } from "../errors.ts";
+export { AetherError, ClosedError, InvalidArgumentError } from "../errors.ts";
 export type { Warning } from "../warning.ts";
 export type {
   BusSubscribeOptions,
@@ -32,7 +32,7 @@ export type {
   NamespacedEvent,
   OverflowPolicy,
 } from "./types.ts";
-export { BusClosedError, BusDisconnectedError, SubscriptionOverflowError } from "./errors.ts";
+export { BusDisconnectedError, SubscriptionOverflowError } from "./errors.ts";
 export { LocalEventBus } from "./local.ts";
 export { NatsEventBus, type NatsEventBusOpenOptions, type NatsEventBusOptions } from "./nats.ts";
 export type { ConnectOptions } from "../nats/connect.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ClosedError } from "../errors.ts";
 import { EventTooLargeError } from "../event/errors.ts";
 import { type EventStored, type INTERNAL_NAMESPACE, publishInternally } from "../event/event_stored.ts";
 import { validateNamespace, validateUserNamespace } from "../event/namespace.ts";
@@ -12,7 +13,7 @@ import type { Event, EventInput, EventOf } from "../event/types.ts";
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner } from "../warning.ts";
-import { BusClosedError, BusDisconnectedError } from "./errors.ts";
+import { BusDisconnectedError } from "./errors.ts";
 import { compilePattern } from "./namespaces.ts";
 import {
   type NatsConnection,
@@ -251,7 +252,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   }
 
   #publish(namespace: string, event: Event): void {
-    if (this.#closed) throw new BusClosedError();
+    if (this.#closed) throw new ClosedError("bus");
     if (this.#connection.isClosed()) throw connectionClosed();
     // The client would take it, and throw it away when it dials again (measured, @nats-io/nats-core 3.4.0).
     if (this.#link.isAway) {
@@ -289,7 +290,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
     select: (delivery: Delivery) => T,
   ): BufferedSubscription<T> {
     const checked = readSubscribe(options);
-    if (this.#closed) throw new BusClosedError();
+    if (this.#closed) throw new ClosedError("bus");
     if (this.#connection.isClosed()) throw connectionClosed();
     const subscription = new BufferedSubscription<T>({
       namespace: name,

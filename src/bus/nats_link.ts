@@ -4,8 +4,9 @@
  * @module
  */
 
+import { ClosedError } from "../errors.ts";
 import type { NatsConnection, NatsStatusIterable, NatsSubscription } from "../nats/connection.ts";
-import { BusClosedError, BusDisconnectedError } from "./errors.ts";
+import { BusDisconnectedError } from "./errors.ts";
 
 /** How long `settle()` waits for the server to send what it has, in milliseconds. */
 const CLOSE_WAIT = 2_000;
@@ -75,7 +76,7 @@ export class NatsLink {
   /** Stops watching; calls that wait for a connection are rejected. */
   close(): void {
     this.#statuses.stop?.();
-    this.#reconnected.reject(new BusClosedError());
+    this.#reconnected.reject(new ClosedError("bus"));
   }
 
   async #watch(): Promise<void> {

@@ -115,7 +115,7 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    * handled by then.
    * @throws {InvalidArgumentError} If the namespace is no name, or the system's.
    * @throws {InvalidEventError | EventTooLargeError} If the event cannot be published as it is.
-   * @throws {BusClosedError | BusDisconnectedError} If nothing can be published any more, or for now: nothing is
+   * @throws {ClosedError | BusDisconnectedError} If nothing can be published any more, or for now: nothing is
    * kept for later.
    *
    * @example Publish to the subscribers
@@ -143,7 +143,7 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    * The library's own events: what the stores that were given this bus have stored.
    *
    * @throws {InvalidArgumentError} If an option is out of range.
-   * @throws {BusClosedError} If the bus is closed.
+   * @throws {ClosedError} If the bus is closed.
    */
   subscribe(
     namespace: typeof INTERNAL_NAMESPACE,
@@ -154,7 +154,7 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    * The events of one namespace, from when the subscription is `ready`.
    *
    * @throws {InvalidArgumentError} If the namespace is no name, or an option is out of range.
-   * @throws {BusClosedError} If the bus is closed.
+   * @throws {ClosedError} If the bus is closed.
    *
    * @example Lose the oldest events rather than memory, and know it
    * ```ts
@@ -191,7 +191,7 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    * @param pattern A namespace in which each `*` matches any characters, or none: `"tenant-*"`, `"*"`. The system's
    * namespaces fit too.
    * @throws {InvalidArgumentError} If it is no pattern, or an option is out of range.
-   * @throws {BusClosedError} If the bus is closed.
+   * @throws {ClosedError} If the bus is closed.
    *
    * @example Log what all tenants do
    * ```ts

@@ -66,7 +66,7 @@ export interface BucketOrigin {
 
 /**
  * Compare-and-set storage with a time to live. Calls reject with `BucketUnreachableError` if there is no answer, and with
- * `BucketClosedError` if there never will be one.
+ * `ClosedError` if there never will be one.
  */
 export interface Bucket {
   /**

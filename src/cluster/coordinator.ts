@@ -165,7 +165,7 @@ export class Coordinator implements AsyncDisposable {
    * Resolves once the owner of every shard is known here, so that `ownerOf` has an answer. It stays resolved: later a
    * shard may have no owner for a while. Nothing has to wait for it.
    *
-   * @throws {CoordinationClosedError} If this node leaves before.
+   * @throws {ClosedError} If this node leaves before.
    * @throws {NodeNameTakenError | ShardCountMismatchError} If this node cannot join again, and has left before.
    *
    * @example Route a command

@@ -5,9 +5,10 @@
  *
  * @module
  */
+import { ClosedError } from "../errors.ts";
 import type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "./bucket.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { BucketClosedError, BucketUnreachableError, RevisionConflictError } from "./errors.ts";
+import { BucketUnreachableError, RevisionConflictError } from "./errors.ts";
 
 /** How much longer than its time to live a record is watched, since the rates of two clocks differ. */
 const CLOCK_RATE_ALLOWANCE = 1.01;
@@ -110,7 +111,7 @@ export class DenoKvBucket implements Bucket {
       try {
         return await run();
       } catch (error) {
-        if (isClosed(error)) throw new BucketClosedError(operation, { cause: error });
+        if (isClosed(error)) throw new ClosedError("connection", { cause: error });
         const locked = error instanceof Error && error.message.includes("database is locked");
         if (!locked || attempt === LOCKED_ATTEMPTS) {
           throw new BucketUnreachableError(operation, { cause: error });

@@ -35,28 +35,6 @@ export class BucketLostError extends BucketUnreachableError {
   }
 }
 
-/**
- * The connection or the database under a bucket is closed: there will be no answer any more. Open it again, and then what
- * was on it.
- */
-export class BucketClosedError extends AetherError {
-  static {
-    registerClass(this, "BucketClosedError");
-  }
-
-  /** What was asked of the bucket, such as `get leader`. */
-  readonly operation: string;
-
-  /** Names the operation that was refused. */
-  constructor(operation: string, options?: ErrorOptions) {
-    super(
-      `The connection is closed, so that "${operation}" is impossible. Open a new connection, and what uses it.`,
-      options,
-    );
-    this.operation = operation;
-  }
-}
-
 /** A value is larger than the bucket takes. Nothing was stored. */
 export class EntryTooLargeError extends AetherError {
   static {
@@ -314,17 +292,5 @@ export class PermissionDeniedError extends AetherError {
       options,
     );
     this.subject = subject;
-  }
-}
-
-/** The object was closed, or the coordinator has left its cluster. Nothing was done. */
-export class CoordinationClosedError extends AetherError {
-  static {
-    registerClass(this, "CoordinationClosedError");
-  }
-
-  /** Names what is closed. */
-  constructor(what: string, options?: ErrorOptions) {
-    super(`${what} is closed: open a new one`, options);
   }
 }

@@ -3,15 +3,10 @@
  *
  * @module
  */
+import { ClosedError } from "../errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { type Clock, CLOCK_RATE_ALLOWANCE, type Instant, now, remaining, Wakeup } from "./clock.ts";
-import {
-  BucketClosedError,
-  BucketUnreachableError,
-  type LeaseEnd,
-  LeaseLostError,
-  RevisionConflictError,
-} from "./errors.ts";
+import { BucketUnreachableError, type LeaseEnd, LeaseLostError, RevisionConflictError } from "./errors.ts";
 import type { Lease, LeaseStatus } from "./lease.ts";
 import {
   type Attempts,
@@ -141,7 +136,7 @@ export class HeldLease implements Lease {
     } catch (error) {
       if (error instanceof RevisionConflictError) await this.#settle(error);
       else this.#failure = error;
-      if (error instanceof BucketClosedError) this.#finish("expired"); // It can never be renewed.
+      if (error instanceof ClosedError) this.#finish("expired"); // It can never be renewed.
     }
   }
 

@@ -3,12 +3,11 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "../errors.ts";
+import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import type { Bucket } from "./bucket.ts";
 import { Claim, waitForLease } from "./claim.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { CoordinationClosedError } from "./errors.ts";
 import type { HeldLease } from "./held_lease.ts";
 import {
   checkTerms,
@@ -96,7 +95,7 @@ export class BucketLeaseStore implements LeaseStore {
 
   /** Releases all leases that were acquired here. */
   async close(): Promise<void> {
-    if (!this.#closed.signal.aborted) this.#closed.abort(new CoordinationClosedError("The lease store"));
+    if (!this.#closed.signal.aborted) this.#closed.abort(new ClosedError("leases"));
     await Promise.all([...this.#leases].map((lease) => lease.release()));
   }
 

@@ -3,13 +3,13 @@
  *
  * @module
  */
+import { ClosedError } from "../errors.ts";
 import { Broadcast } from "./broadcast.ts";
 import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
 import { type Clock, RetryDelay, systemClock, Wakeup } from "./clock.ts";
 import type { CheckedOptions } from "./coordinator_options.ts";
 import {
   BucketUnreachableError,
-  CoordinationClosedError,
   EntryTooLargeError,
   NodeNameTakenError,
   RevisionConflictError,
@@ -352,7 +352,7 @@ export class Member {
   }
 
   async #leave(signal: AbortSignal | undefined): Promise<void> {
-    const reason = new CoordinationClosedError("The coordinator");
+    const reason = new ClosedError("coordinator");
     this.#stopJoining.abort(reason);
     const incarnation = this.#incarnation;
     if (incarnation !== undefined) {
@@ -372,7 +372,7 @@ export class Member {
     this.#watch?.close();
     this.#closed.abort(reason);
     this.#ready.reject(reason);
-    const failure = reason instanceof CoordinationClosedError ? undefined : reason;
+    const failure = reason instanceof ClosedError && reason.reason === "coordinator" ? undefined : reason;
     this.nodeChanges.close(failure);
     this.shardChanges.close(failure);
     this.leaderChanges.close(failure);

@@ -56,12 +56,10 @@ export type {
 export { CredentialsRejectedError, ServerUnreachableError, TlsFailedError } from "../nats/errors.ts";
 
 export {
-  BucketClosedError,
   type BucketDifference,
   BucketLostError,
   BucketMismatchError,
   BucketUnreachableError,
-  CoordinationClosedError,
   EntryTooLargeError,
   JetStreamUnavailableError,
   type LeaseEnd,
@@ -73,5 +71,5 @@ export {
   ShardMapTooLargeError,
 } from "./errors.ts";
 
-export { AetherError, InvalidArgumentError, StoreOpenError } from "../errors.ts";
+export { AetherError, ClosedError, InvalidArgumentError, StoreOpenError } from "../errors.ts";
 export type { Warning } from "../warning.ts";

@@ -17,12 +17,8 @@
  * @module
  */
 
-import {
-  BucketUnreachableError,
-  CoordinationClosedError,
-  LeaseLostError,
-  PermissionDeniedError,
-} from "../cluster/errors.ts";
+import { BucketUnreachableError, LeaseLostError, PermissionDeniedError } from "../cluster/errors.ts";
+import { ClosedError } from "../errors.ts";
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
 import { CredentialsRejectedError, NotConnectedError, ServerUnreachableError } from "../nats/errors.ts";
 import { backoff } from "../sleep.ts";
@@ -157,7 +153,8 @@ function isHandleClosed(error: unknown): boolean {
   return some(
     error,
     (inner) =>
-      inner instanceof Deno.errors.BadResource || inner instanceof CoordinationClosedError ||
+      inner instanceof Deno.errors.BadResource ||
+      (inner instanceof ClosedError && inner.reason !== "store") ||
       CLOSED_NAMES.has(inner.name) || CLOSED_TEXT.test(inner.message),
   );
 }

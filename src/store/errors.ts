@@ -426,34 +426,6 @@ export class HistoryTruncatedError extends AetherError {
 export type HistoryFault = DamagedHistoryError | HistoryTruncatedError;
 
 /**
- * The store was closed before the call.
- *
- * @example A store that is closed
- * ```ts
- * import { InMemoryEventStore, StoreClosedError } from "@flowmade-one/aether";
- * import assert from "node:assert/strict";
- *
- * const store = new InMemoryEventStore();
- * await store.close();
- * await assert.rejects(store.getEvents("order-1"), StoreClosedError);
- * ```
- */
-export class StoreClosedError extends AetherError {
-  static {
-    registerClass(this, "StoreClosedError");
-  }
-
-  /** Says so. */
-  constructor(options?: ErrorOptions) {
-    super(
-      "The event store is closed. A store that is declared with `await using` at the top level of a program is closed " +
-        "when the module has run: in a server, declare it with `const`, and close it when the server shuts down",
-      options,
-    );
-  }
-}
-
-/**
  * The log that the store was opened on is no longer there: it was deleted, made again under the same name, or the
  * connection now reaches another one. Nothing is stored in the new log.
  *
@@ -492,7 +464,7 @@ export class LogReplacedError extends AetherError {
   }
 }
 
-export { StoreOpenError } from "../errors.ts";
+export { StoreClosedError, StoreOpenError } from "../errors.ts";
 
 /**
  * The backend refused an operation or could not be reached. A save that rejects with it was not stored; its `cause` is

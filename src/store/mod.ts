@@ -5,7 +5,7 @@
  */
 
 export * from "../event/mod.ts";
-export { AetherError, InvalidArgumentError } from "../errors.ts";
+export { AetherError, ClosedError, InvalidArgumentError } from "../errors.ts";
 export type { Warning } from "../warning.ts";
 export type {
   ActorSummary,

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import {
-  BucketClosedError,
   BucketMismatchError,
+  ClosedError,
   Coordinator,
   InMemoryBucket,
   JetStreamLeases,
@@ -275,11 +275,11 @@ Deno.test("Coordinator and leases end with a typed error when the owner closes t
   const waiting = leases.acquire("key", { ttl: 3000, maxClockSkew: 200 });
   waiting.catch(() => {});
   await connection.close();
-  await assert.rejects(waiting, BucketClosedError);
-  await assert.rejects(leases.acquire("other"), BucketClosedError);
+  await assert.rejects(waiting, ClosedError);
+  await assert.rejects(leases.acquire("other"), ClosedError);
   await until("the lease is over", () => lease.signal.aborted);
   await until("the node has left", () => node.signal.aborted);
-  assert(node.signal.reason instanceof BucketClosedError, String(node.signal.reason));
+  assert(node.signal.reason instanceof ClosedError, String(node.signal.reason));
   await node.leave();
   await leases.close();
 });

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import {
-  BucketClosedError,
+  ClosedError,
   DenoKvLeases,
   InMemoryBucket,
   InMemoryLeases,
@@ -161,7 +161,7 @@ Deno.test("DenoKvLeases rejects acquire() and ends leases when the owner closes 
   const leases = await DenoKvLeases.open(kv);
   const lease = await leases.acquire("key", { ttl: 2000, maxClockSkew: 200, renewEvery: 100 });
   kv.close();
-  await assert.rejects(leases.acquire("other"), BucketClosedError);
+  await assert.rejects(leases.acquire("other"), ClosedError);
   await until("the lease is over", () => lease.signal.aborted);
   await leases.close();
 });

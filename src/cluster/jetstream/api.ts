@@ -3,12 +3,8 @@
  *
  * @module
  */
-import {
-  BucketClosedError,
-  BucketUnreachableError,
-  JetStreamUnavailableError,
-  PermissionDeniedError,
-} from "../errors.ts";
+import { ClosedError } from "../../errors.ts";
+import { BucketUnreachableError, JetStreamUnavailableError, PermissionDeniedError } from "../errors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { encodeHeaders } from "../../nats/headers.ts";
 import { refusalOf } from "../../nats/refusals.ts";
@@ -68,7 +64,7 @@ export async function request<T>(
     });
     answer = new TextDecoder().decode(message.data);
   } catch (error) {
-    if (connection.isClosed()) throw new BucketClosedError(options.operation, { cause: error });
+    if (connection.isClosed()) throw new ClosedError("connection", { cause: error });
     throw translate(refusalOf(connection) ?? error, subject, options.operation);
   }
   const parsed = JSON.parse(answer) as T & { readonly error?: ApiError };

@@ -1,9 +1,8 @@
 /** What a coordinator must do, in one process and over JetStream. */
 import assert from "node:assert/strict";
-import { InvalidArgumentError } from "../../../src/errors.ts";
+import { ClosedError, InvalidArgumentError } from "../../../src/errors.ts";
 import {
   type Bucket,
-  CoordinationClosedError,
   Coordinator,
   type JoinOptions,
   NodeNameTakenError,
@@ -130,7 +129,7 @@ export function testCoordinator(
     await a.leave();
     assert.equal(count(a), 0);
     assert.equal(a.status, "left");
-    assert(a.signal.reason instanceof CoordinationClosedError);
+    assert(a.signal.reason instanceof ClosedError);
     await until("b has all and leads", () => count(b) === SHARDS && b.isLeader, 5000);
     await until("b sees a leave", () => b.nodes().length === 1);
   });
@@ -278,10 +277,10 @@ export function testCoordinator(
 
   test("rejects ready when it leaves before it is ready, and otherwise ignores it", async (join) => {
     const waiting = await join("a", { weight: 0 }); // No node can own a shard.
-    const ready = assert.rejects(waiting.ready, CoordinationClosedError);
+    const ready = assert.rejects(waiting.ready, ClosedError);
     await waiting.leave();
     await ready;
-    await assert.rejects(waiting.ready, CoordinationClosedError);
+    await assert.rejects(waiting.ready, ClosedError);
     const unasked = await join("b", { weight: 0 });
     await unasked.leave(); // An unhandled rejection would fail the test.
   });

@@ -1,7 +1,7 @@
 /** What every lease store must do. */
 import assert from "node:assert/strict";
-import { InvalidArgumentError } from "../../../src/errors.ts";
-import { CoordinationClosedError, LeaseLostError, type LeaseStore } from "../../../src/cluster/mod.ts";
+import { ClosedError, InvalidArgumentError } from "../../../src/errors.ts";
+import { LeaseLostError, type LeaseStore } from "../../../src/cluster/mod.ts";
 import { until } from "./until.ts";
 
 /** How a test gets stores that share their leases, as two processes would. */
@@ -155,6 +155,6 @@ export function testLeases(
     await store.close();
     await store.close();
     assert.equal(lease.isHeld, false);
-    await assert.rejects(store.acquire("key", QUICK), CoordinationClosedError);
+    await assert.rejects(store.acquire("key", QUICK), ClosedError);
   });
 }

@@ -5,8 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { BusClosedError } from "../../../bus/errors.ts";
-import { InvalidArgumentError } from "../../../errors.ts";
+import { ClosedError, InvalidArgumentError } from "../../../errors.ts";
 import { refused } from "../../support.ts";
 import type { BusTheme } from "../context.ts";
 
@@ -96,9 +95,9 @@ export const closing: BusTheme = {
         await context.until("the events", () => subscription.pending === 3 && pattern.pending === 3);
         await context.within("close", Promise.all([context.listener.close(), context.listener.close()]));
         const event = { eventType: "Late", actorId: "a", version: 1, data: null };
-        await refused(() => context.listener.publish("orders", event), BusClosedError);
-        await refused(() => context.listener.subscribe("orders"), BusClosedError);
-        await refused(() => context.listener.subscribePattern("*"), BusClosedError);
+        await refused(() => context.listener.publish("orders", event), ClosedError);
+        await refused(() => context.listener.subscribe("orders"), ClosedError);
+        await refused(() => context.listener.subscribePattern("*"), ClosedError);
         const got: unknown[] = [];
         for await (const { data } of subscription) got.push(data);
         assert.deepEqual(got, [0, 1, 2]);
