@@ -1,10 +1,12 @@
 /**
- * `deno task bench [group ...] [--quick] [--only=NAME,...]`: prints one line a row and exits 0 all the same. `--only`
- * leaves out the rows whose name has none of the given parts.
+ * `deno task bench [group ...] [--quick] [--only=NAME,...] [--compare=FOLDER]`: prints a line for each row and exits 0, also
+ * if a goal is missed. `--only` leaves out the rows whose name has none of the given parts. `--compare` runs the same rows
+ * in another checkout too, in interleaved rounds, and prints both ratios.
  *
  * @module
  */
 
+import { compare } from "./compare.ts";
 import { type Group, type GroupOptions, run } from "./harness.ts";
 
 const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promise<Group> }>> = {
@@ -20,18 +22,23 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
 
 const quick = Deno.args.includes("--quick");
 const only = Deno.args.find((arg) => arg.startsWith("--only="))?.slice("--only=".length).split(",");
+const other = Deno.args.find((arg) => arg.startsWith("--compare="))?.slice("--compare=".length);
 const names = Deno.args.filter((arg) => !arg.startsWith("--"));
 const unknown = [
   ...names.filter((name) => !(name in GROUPS)),
-  ...Deno.args.filter((arg) => /^--(?!quick$|only=.)/.test(arg)),
+  ...Deno.args.filter((arg) => /^--(?!quick$|only=.|compare=.)/.test(arg)),
 ];
 if (unknown.length > 0) {
   console.error(
     `unknown: ${unknown.join(" ")}. Usage: deno task bench [${
       Object.keys(GROUPS).join(" | ")
-    } ...] [--quick] [--only=NAME,...]`,
+    } ...] [--quick] [--only=NAME,...] [--compare=FOLDER]`,
   );
   Deno.exit(2);
+}
+if (other !== undefined) {
+  await compare(other, Deno.args.filter((arg) => !arg.startsWith("--compare=")));
+  Deno.exit();
 }
 console.log(`# Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores${quick ? ", quick" : ""}`);
 for (const name of names.length > 0 ? names : Object.keys(GROUPS)) {
