@@ -13,6 +13,11 @@ import { InvalidPositionError } from "./errors.ts";
 /** A log's random id: 12 hexadecimal digits. */
 const LOG_ID = /^[0-9a-f]{12}$/;
 
+/** Whether a value can be the id of a log. */
+export function isLogId(value: unknown): value is string {
+  return typeof value === "string" && LOG_ID.test(value);
+}
+
 /** Three hexadecimal digits of every number that has so many, ready to be used: a position is made for every event. */
 export const DIGITS: readonly string[] = Array.from(
   { length: 16 ** 3 },

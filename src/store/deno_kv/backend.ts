@@ -23,7 +23,7 @@ import { backendError } from "./failures.ts";
 import type { Heads } from "./heads.ts";
 import { readHistory } from "./history.ts";
 import type { KvPositions } from "./kv_positions.ts";
-import { MAX_CHECKS_REMOTE } from "./layout.ts";
+import { actorOf, following, MAX_CHECKS_REMOTE } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
 import { checkPosition, lastPosition, readLog, readLogBackward } from "./log.ts";
 import type { CommitReader } from "./commit_reader.ts";
@@ -164,12 +164,17 @@ export class KvBackend implements StorageBackend {
   async *#actors(actorPrefix: string): AsyncIterable<ActorSummary> {
     const { reader } = this.#parts;
     const { kv, layout } = reader;
-    const end = [...layout.events, Number.MIN_SAFE_INTEGER];
+    const end = [...layout.events, -Infinity]; // numbers come after strings
     let start: Deno.KvKey = layout.actor(actorPrefix);
     for (;;) {
       const entry = await firstEntry(kv, { start, end });
-      const actorId = entry?.key.at(-2) as string | undefined;
-      if (actorId === undefined || !actorId.startsWith(actorPrefix)) return;
+      if (!entry) return;
+      const actorId = actorOf(entry.key);
+      if (actorId === undefined) { // another program has written the key; verify() finds it
+        start = following(entry.key);
+        continue;
+      }
+      if (!actorId.startsWith(actorPrefix)) return;
       const { version: latestVersion } = await this.#parts.heads.read(actorId);
       if (latestVersion > 0) yield { actorId, latestVersion };
       start = layout.afterActor(actorId);

@@ -5,21 +5,23 @@
  */
 
 import { DamagedHistoryError } from "../errors.ts";
-import type { Layout } from "./layout.ts";
+import { actorOf, type Layout, stampOf, versionOf } from "./layout.ts";
 import {
   chunkCount,
   decodeLogged,
   decodePart,
   decodeValue,
+  ForeignValue,
   type LoggedPartJson,
   type PartJson,
   type RecordContext,
   type StoredKvPart,
   UnreadableRecord,
 } from "./part_format.ts";
+import { INDEX_WIDTH, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
 import { firstEntry, getAll, type KeyRange } from "./scan.ts";
 
-/** What was to be read, or why it cannot be. */
+/** What was to be read, or why it cannot be read. */
 export type OrFault<T> = T | DamagedHistoryError;
 
 /** An actor's latest record and the entry that holds it. */
@@ -49,16 +51,24 @@ export class CommitReader {
    * comes as a thousand entries at once.
    */
   read(entry: Deno.KvEntry<unknown>): OrFault<StoredKvPart> | Promise<OrFault<StoredKvPart>> {
+    const { key, value, versionstamp } = entry;
+    const actorId = actorOf(key);
+    const version = versionOf(key);
     const decode = (bytes: Uint8Array): StoredKvPart => {
-      const share = decodeValue(bytes, this.#context.checksum) as PartJson;
-      return decodePart(share, entry.key.at(-2) as string, entry.versionstamp, this.#context.positions);
+      const json = decodeValue(bytes, this.#context.checksum) as PartJson;
+      const part = decodePart(json, actorId!, versionstamp, this.#context.positions);
+      if (part.previousVersion + 1 === version) return part;
+      throw new UnreadableRecord(`it is the record of version ${part.previousVersion + 1}`);
     };
     const refuse = (error: unknown): DamagedHistoryError => this.#fault(entry, error);
     try {
-      const count = chunkCount(entry.value);
+      if (actorId === undefined || version === undefined) {
+        throw new ForeignValue("the key is not that of a record");
+      }
+      const count = chunkCount(value);
       return count > 0
-        ? this.#whole(entry, count).then(decode).catch(refuse)
-        : decode(entry.value as Uint8Array);
+        ? this.#whole(value as Uint8Array, actorId, version, count).then(decode).catch(refuse)
+        : decode(value as Uint8Array);
     } catch (error) {
       return refuse(error);
     }
@@ -70,55 +80,83 @@ export class CommitReader {
     return entry && { entry, record: await this.read(entry) };
   }
 
-  /** The shares of a record of the log, in order. */
-  async readLogged(entry: Deno.KvEntry<unknown>): Promise<OrFault<StoredKvPart>[]> {
-    const versionstamp = entry.key.at(-1) as string;
-    let shares: readonly LoggedPartJson[];
+  /** The parts of a record of the log, in order. */
+  async readLogged({ key, value, versionstamp }: Deno.KvEntry<unknown>): Promise<OrFault<StoredKvPart>[]> {
+    let logged: readonly LoggedPartJson[];
     try {
-      if (!(entry.value instanceof Uint8Array)) throw new UnreadableRecord("it is no record");
-      shares = decodeLogged(decodeValue(entry.value, this.#context.checksum));
+      if (stampOf(key) !== versionstamp) throw new UnreadableRecord("it was stored by another operation");
+      if (!(value instanceof Uint8Array)) throw new ForeignValue("the value is not a record");
+      logged = decodeLogged(decodeValue(value, this.#context.checksum));
     } catch (error) {
-      return [this.#loggedFault(versionstamp, error)];
+      return [this.#loggedFault(stampOf(key), error)];
     }
-    const reader: OrFault<StoredKvPart>[] = [];
-    for (const share of shares) {
-      if (!share.events) reader.push(await this.#referred(share, versionstamp));
-      else {
-        try {
-          reader.push(decodePart(share as PartJson, share.actor, versionstamp, this.#context.positions));
-        } catch (error) {
-          reader.push(this.#loggedFault(versionstamp, error));
+    const parts: OrFault<StoredKvPart>[] = [];
+    const referred = new Set<string>();
+    let next = 0; // the index of the next event
+    let isExact = true;
+    for (const part of logged) {
+      const { offset = 0 } = part;
+      try {
+        if (isExact ? offset !== next : offset < next) {
+          throw new UnreadableRecord(`its events begin at ${offset}, not at ${next}`);
         }
+        let read: OrFault<StoredKvPart>;
+        if (part.events !== undefined) {
+          read = decodePart(part as PartJson, part.actor, versionstamp, this.#context.positions);
+        } else if (referred.has(part.actor)) throw new UnreadableRecord("it names an actor twice");
+        else {
+          referred.add(part.actor);
+          read = await this.#referred(part, versionstamp);
+        }
+        isExact = !(read instanceof DamagedHistoryError);
+        if (!(read instanceof DamagedHistoryError)) {
+          if (read.events.length === 0) throw new UnreadableRecord("a part of it has no events");
+          next = offset + read.events.length;
+        }
+        parts.push(read);
+      } catch (error) {
+        isExact = false;
+        parts.push(this.#loggedFault(versionstamp, error, offset));
       }
     }
-    return reader;
+    return parts;
   }
 
-  #loggedFault(versionstamp: string, error: unknown): DamagedHistoryError {
+  #loggedFault(versionstamp: string | undefined, error: unknown, offset = 0): DamagedHistoryError {
     if (!isUnreadable(error)) throw error;
-    const position = this.#context.positions.unread(versionstamp);
+    const position = this.#unreadPosition(versionstamp, offset);
     return new DamagedHistoryError(`a commit cannot be read: ${error.message}`, { position }, {
       cause: error,
     });
   }
 
+  /** The position of a record that cannot be read; `undefined` if its key is not one that this store writes. */
+  #unreadPosition(versionstamp: string | undefined, offset = 0): string | undefined {
+    if (versionstamp === undefined || !VERSIONSTAMP.test(versionstamp)) return undefined;
+    return this.#context.positions.unread(versionstamp, Math.min(offset, MAX_INDEX));
+  }
+
   /** The range of an actor's records. */
   actorRange(actorId: string): KeyRange {
-    return { start: this.layout.actor(actorId), end: this.layout.afterActor(actorId) };
+    return { start: this.layout.event(actorId, 1), end: this.layout.event(actorId, Infinity) };
   }
 
   /** The range of the whole log. */
   get logRange(): KeyRange {
-    const start = this.layout.commits;
-    return { start, end: [...start, Number.MIN_SAFE_INTEGER] }; // numbers come after strings
+    return { start: this.layout.commit(""), end: [...this.layout.commits, -Infinity] }; // numbers come after strings
   }
 
-  /** A share that is so large that the log only names it. */
-  async #referred(share: LoggedPartJson, versionstamp: string): Promise<OrFault<StoredKvPart>> {
-    const { actor: actorId, previous, offset = 0 } = share;
+  /** A part that is so large that the log only names it. */
+  async #referred(part: LoggedPartJson, versionstamp: string): Promise<OrFault<StoredKvPart>> {
+    const { actor: actorId, previous, offset = 0 } = part;
     const [entry] = await getAll(this.kv, [this.layout.event(actorId, previous + 1)]);
-    if (entry?.versionstamp === versionstamp) return await this.read(entry);
-    const position = this.#context.positions.unread(versionstamp, offset);
+    if (entry?.versionstamp === versionstamp) {
+      const read = await this.read(entry);
+      if (read instanceof DamagedHistoryError || read.events.length === 0) return read;
+      const expected = this.#context.positions.of(versionstamp, read.commitId)(offset);
+      if (read.events[0]!.position === expected) return read;
+    }
+    const position = this.#unreadPosition(versionstamp, offset);
     return new DamagedHistoryError("the log names a commit that is not there", {
       actorId,
       version: previous + 1,
@@ -126,19 +164,35 @@ export class CommitReader {
     });
   }
 
-  async #whole(entry: Deno.KvEntry<unknown>, count: number): Promise<Uint8Array> {
-    const [actorId, version] = entry.key.slice(-2) as [string, number];
-    const key = (index: number): Deno.KvKey => this.layout.chunk(actorId, version, index);
-    return await joinChunks(this.kv, entry.value as Uint8Array, count, key);
+  async #whole(value: Uint8Array, actorId: string, version: number, count: number): Promise<Uint8Array> {
+    return await joinChunks(this.kv, value, count, (index) => this.layout.chunk(actorId, version, index));
   }
 
-  #fault(entry: Deno.KvEntry<unknown>, error: unknown): DamagedHistoryError {
+  #fault({ key, versionstamp }: Deno.KvEntry<unknown>, error: unknown): DamagedHistoryError {
     if (!isUnreadable(error)) throw error;
-    const [actorId, version] = entry.key.slice(-2) as [string, number];
-    const place = { actorId, version, position: this.#context.positions.unread(entry.versionstamp) };
-    return new DamagedHistoryError(`a record cannot be read: ${error.message}`, place, { cause: error });
+    const version = versionOf(key);
+    const place = {
+      actorId: actorOf(key),
+      version: Number.isSafeInteger(version) ? version : undefined,
+      position: this.#context.positions.unread(versionstamp),
+    };
+    const advice = error instanceof ForeignValue ? `. ${adviceFor(key)}` : "";
+    return new DamagedHistoryError(`a record cannot be read: ${error.message}${advice}`, place, {
+      cause: error,
+    });
   }
 }
+
+/** What to do about a key that another program has written. */
+function adviceFor(key: Deno.KvKey): string {
+  const text = JSON.stringify(key, (_, part) => typeof part === "bigint" ? `${part}n` : part);
+  return `Another program has written ${text}. If readAll() has no event of this actor and version, delete the key`;
+}
+
+/** A versionstamp. */
+const VERSIONSTAMP = new RegExp(`^[0-9a-f]{${VERSIONSTAMP_WIDTH}}$`);
+/** The highest index in a position. */
+const MAX_INDEX = 16 ** INDEX_WIDTH - 1;
 
 /** A value with the chunks that follow it. */
 export async function joinChunks(

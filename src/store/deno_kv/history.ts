@@ -9,6 +9,7 @@ import type { HistoryRead } from "../backend.ts";
 import { follows, lastVersion, lostTail, missingVersions, type StoredPart } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
 import type { CommitReader, OrFault } from "./commit_reader.ts";
+import { versionOf } from "./layout.ts";
 import { firstEntry, scan } from "./scan.ts";
 
 /**
@@ -128,7 +129,7 @@ class HistoryReading {
     const { start } = this.#reader.actorRange(this.#actorId);
     const end = this.#reader.layout.event(this.#actorId, fromVersion + 1);
     const entry = await firstEntry(this.#reader.kv, { start, end }, true);
-    return entry ? entry.key.at(-1) as number : 1;
+    return entry && versionOf(entry.key) || 1;
   }
 
   /** The first record must begin at the first version asked for, or before it. */

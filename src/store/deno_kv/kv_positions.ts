@@ -10,7 +10,7 @@ import { LogPositions, NO_PROOF, proofOf } from "../position.ts";
 
 /** Hexadecimal digits of a versionstamp, and of an event's index: together, a position's body. */
 export const VERSIONSTAMP_WIDTH = 20;
-const INDEX_WIDTH = 4;
+export const INDEX_WIDTH = 4;
 
 /** A place in the log. */
 export interface KvPlace {

@@ -15,6 +15,7 @@
  * @module
  */
 
+import { MAX_ACTOR_ID_BYTES } from "../../event/draft.ts";
 import { utf8Length } from "../../text.ts";
 
 /** The most bytes of a key. */
@@ -38,6 +39,46 @@ const STRING_PART_BYTES = 2;
 /** The bytes of a number, or of a versionstamp, in a key; the larger of the two. */
 const LAST_PART_BYTES = 22;
 
+/** The places of an actor's id and of a version in the key of an actor's record, and the length of that key. */
+export const ACTOR_PART = 3;
+const VERSION_PART = 4;
+const RECORD_PARTS = 5;
+/** The place of a versionstamp in the key of a record of the log, and the length of that key. */
+export const STAMP_PART = 3;
+const COMMIT_PARTS = 4;
+
+/** Whether a value can be an actor's id: it is counted in characters, for whose bytes a key has room. */
+export function isActorId(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0 && value.length <= MAX_ACTOR_ID_BYTES &&
+    value.isWellFormed();
+}
+
+/**
+ * The actor in a key below those of actors' records; `undefined` if it has none. Any program that may write to the
+ * database can store such a key, with any parts.
+ */
+export function actorOf(key: Deno.KvKey): string | undefined {
+  const actorId = key[ACTOR_PART];
+  return isActorId(actorId) ? actorId : undefined;
+}
+
+/** The version in the key of an actor's record; `undefined` if it is no such key. */
+export function versionOf(key: Deno.KvKey): number | undefined {
+  const version = key[VERSION_PART];
+  return key.length === RECORD_PARTS && typeof version === "number" ? version : undefined;
+}
+
+/** The versionstamp in the key of a record of the log; `undefined` if it is no such key. */
+export function stampOf(key: Deno.KvKey): string | undefined {
+  const stamp = key[STAMP_PART];
+  return key.length === COMMIT_PARTS && typeof stamp === "string" ? stamp : undefined;
+}
+
+/** The smallest key that is greater than a key and those that this store may have written below it. */
+export function following(key: Deno.KvKey): Deno.KvKey {
+  return [...key, false];
+}
+
 /** The keys of one namespace. */
 export class Layout {
   readonly #base: readonly [string, string];
@@ -59,7 +100,7 @@ export class Layout {
     return [...this.#base, "event", actorId, version];
   }
 
-  /** What lies above all of an actor's shares: numbers come before booleans. */
+  /** What is above all of an actor's records: numbers come before booleans. */
   afterActor(actorId: string): Deno.KvKey {
     return [...this.#base, "event", actorId, true];
   }

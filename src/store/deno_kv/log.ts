@@ -10,6 +10,7 @@ import { missingPredecessor, VersionContinuity } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault, InvalidPositionError } from "../errors.ts";
 import type { LogStart } from "../types.ts";
 import type { KvPositions } from "./kv_positions.ts";
+import { following, STAMP_PART, stampOf } from "./layout.ts";
 import type { StoredKvPart } from "./part_format.ts";
 import type { CommitReader, OrFault } from "./commit_reader.ts";
 import { firstEntry, getAll, scan } from "./scan.ts";
@@ -38,7 +39,7 @@ export async function* readLog(
     const last = await lastCommit(reader);
     if (begun && (last === undefined || begun > last)) throw new InvalidPositionError(after, "ahead");
     if (last === undefined) return;
-    if (bounded) range = { ...range, end: reader.layout.commit(last + "\0") };
+    if (bounded) range = { ...range, end: following(reader.layout.commit(last)) };
   }
   if (begun) range = { ...range, start: reader.layout.commit(begun) };
   const isBefore = ({ prior }: StoredKvPart): boolean => prior === undefined || prior <= begun!;
@@ -51,7 +52,7 @@ export async function* readLog(
     let ofBegun = 0;
     for (const entry of entries) {
       const read = await reader.readLogged(entry);
-      const isBegun = entry.key.at(-1) === begun;
+      const isBegun = begun !== undefined && stampOf(entry.key) === begun;
       if (!isChecked) assertHolds(isBegun ? read : [], after);
       isChecked = true;
       if (isBegun) ofBegun = read.length;
@@ -85,7 +86,7 @@ export async function* readLogBackward(
   const begun = from === undefined ? undefined : positions.place(from).versionstamp;
   const range = begun === undefined
     ? reader.logRange
-    : { ...reader.logRange, end: reader.layout.commit(begun + "\0") };
+    : { ...reader.logRange, end: following(reader.layout.commit(begun)) };
   for await (const entries of scan(reader.kv, range, { reverse: true, expected: limit })) {
     const shares: OrFault<StoredKvPart>[] = [];
     for (const entry of entries) shares.push(...(await reader.readLogged(entry)).toReversed());
@@ -114,7 +115,7 @@ async function missingBefore(
   entries: readonly Deno.KvEntry<unknown>[],
   { kv, layout }: CommitReader,
 ): Promise<ReadonlyMap<StoredKvPart, DamagedHistoryError>> {
-  const here = new Set(entries.map(({ key }) => key.at(-1)));
+  const here = new Set(entries.map(({ key }) => stampOf(key)));
   const elsewhere = shares.filter((share): share is StoredKvPart =>
     !(share instanceof DamagedHistoryError) && share.previousVersion > 0 && !here.has(share.prior)
   );
@@ -174,9 +175,9 @@ function assertHolds(shares: readonly OrFault<StoredKvPart>[], position: string)
 }
 
 /** The versionstamp of the log's last record. */
-async function lastCommit(reader: CommitReader): Promise<string | undefined> {
+export async function lastCommit(reader: CommitReader): Promise<string | undefined> {
   const entry = await firstEntry(reader.kv, reader.logRange, true);
-  return entry?.key.at(-1) as string | undefined;
+  return entry?.key[STAMP_PART] as string | undefined;
 }
 
 /** The position of the log's last event. */

@@ -12,7 +12,7 @@ import {
   LogReplacedError,
   StoreOpenError,
 } from "../errors.ts";
-import { newLogId } from "../position.ts";
+import { isLogId, newLogId } from "../position.ts";
 import { commitFailure } from "./failures.ts";
 import type { Layout } from "./layout.ts";
 import { getAll } from "./scan.ts";
@@ -61,17 +61,9 @@ export class LogRecord {
     const key = layout.logId;
     for (;;) {
       const [entry] = await getAll(kv, [key]);
-      const log = entry?.value as LogRecordJson | null | undefined;
-      if (entry && log) {
-        if (log.format === 1 && typeof log.id === "string") {
-          return new LogRecord(log.id, { key, versionstamp: entry.versionstamp }, place);
-        }
-        throw new StoreOpenError(
-          `The namespace was written in format ${
-            JSON.stringify(log.format)
-          }, and this version reads format 1: ` +
-            "open it with the version of Aether that wrote it",
-        );
+      if (entry && entry.versionstamp !== null) {
+        const { value, versionstamp } = entry;
+        return new LogRecord(readLogId(value, key), { key, versionstamp }, place);
       }
       const created: LogRecordJson = { format: 1, id: newLogId() };
       try {
@@ -121,6 +113,24 @@ export class LogRecord {
     const database = file === undefined ? "the Deno KV database" : JSON.stringify(file);
     return new LogReplacedError(`namespace "${namespace}" of ${database}`);
   }
+}
+
+/** The id in the record of a log. */
+function readLogId(value: unknown, key: Deno.KvKey): string {
+  const { format, id } = typeof value === "object" && value !== null
+    ? value as { readonly format?: unknown; readonly id?: unknown }
+    : {};
+  if (format === 1 && isLogId(id)) return id;
+  if (typeof format === "number" && format !== 1) {
+    throw new StoreOpenError(
+      `The namespace was written in format ${format}, and this version reads format 1. ` +
+        "Open it with the version of Aether that wrote it",
+    );
+  }
+  throw new StoreOpenError(
+    `Another program has written the key ${JSON.stringify(key)}, which has the id of the log. ` +
+      "Open the store with another prefix or namespace. If it has events, restore the key from a backup",
+  );
 }
 
 /** A file, by its path and by what the file system knows it as. */

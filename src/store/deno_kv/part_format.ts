@@ -12,14 +12,18 @@ import { decodeEvents } from "../../event/codec.ts";
 import { utf8 } from "../../text.ts";
 import { type StoredPart, versionsFault } from "../continuity.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
-import { type KvPositions, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
-import { MAX_VALUE_BYTES } from "./layout.ts";
+import { INDEX_WIDTH, type KvPositions, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
+import { isActorId, MAX_VALUE_BYTES } from "./layout.ts";
 
 /** The first bytes of a value: one for the format, three for the number of chunks, eight for the checksum. */
 const FORMAT = "1";
 const CHUNK_DIGITS = 3;
 const CHECKSUM_DIGITS = 8;
 const HEAD_BYTES = FORMAT.length + CHUNK_DIGITS + CHECKSUM_DIGITS;
+/** A bound for the chunks of a value: the largest commit and the largest snapshot take nine. */
+const MAX_CHUNKS = 16;
+/** A bound for the events of a record of the log: the index in a position has four hexadecimal digits. */
+const MAX_LOGGED_EVENTS = 16 ** INDEX_WIDTH;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -54,6 +58,9 @@ export interface LoggedPartJson extends Omit<PartJson, "events"> {
 /** A value could not be read: the reason is the message. */
 export class UnreadableRecord extends Error {}
 
+/** A value or its key has not the form of a record: this store has not written it. */
+export class ForeignValue extends UnreadableRecord {}
+
 /** A value, and what of it did not fit. */
 export interface Encoded {
   /** The value. */
@@ -78,11 +85,13 @@ export function encodeValue(json: string, checksum: Checksum): Encoded {
 /** How many chunks follow a value. */
 export function chunkCount(value: unknown): number {
   if (!(value instanceof Uint8Array) || value.length < HEAD_BYTES) {
-    throw new UnreadableRecord("it is no record");
+    throw new ForeignValue("the value is not a record");
   }
   let count = 0;
   for (let index = 1; index <= CHUNK_DIGITS; index++) count = count * 10 + value[index]! - 48;
-  if (!(count >= 0 && count < 1_000)) throw new UnreadableRecord("its head is garbled");
+  if (!(count >= 0 && count <= MAX_CHUNKS)) {
+    throw new UnreadableRecord(`it names more than ${MAX_CHUNKS} chunks, the most that a record has`);
+  }
   return count;
 }
 
@@ -92,6 +101,7 @@ export function chunkCount(value: unknown): number {
  * @throws {UnreadableRecord} If it is not what was written.
  */
 export function decodeValue(bytes: Uint8Array, checksum: Checksum): unknown {
+  if (bytes.length < HEAD_BYTES) throw new ForeignValue("the value is not a record");
   if (bytes[0] !== FORMAT.charCodeAt(0)) {
     throw new UnreadableRecord(
       `its format is ${JSON.stringify(String.fromCharCode(bytes[0] ?? 0))}, not ${FORMAT}`,
@@ -164,19 +174,36 @@ export function decodePart(
   positions: KvPositions,
 ): StoredKvPart {
   if (!Array.isArray(part?.events) || typeof part.commit !== "string") {
-    throw new UnreadableRecord("it is no part of a commit");
+    throw new UnreadableRecord("it is not a part of a commit");
   }
   const { commit: commitId, previous: previousVersion, fence = 0, offset = 0 } = part;
-  const versions = part.versions ?? part.events.map((_, index) => previousVersion + 1 + index);
-  if (typeof actorId !== "string" || !isCount(fence) || !isCount(offset) || !Array.isArray(versions)) {
+  const versions = part.versions === undefined
+    ? part.events.map((_, index) => previousVersion + 1 + index)
+    : part.versions;
+  if (!isCount(fence) || !isCount(offset) || !Array.isArray(versions)) {
     throw new UnreadableRecord("a field of it is not what was written");
+  }
+  if (offset + part.events.length > MAX_LOGGED_EVENTS) {
+    throw new UnreadableRecord(
+      `its events begin at ${offset}, and a record has ${MAX_LOGGED_EVENTS} at most`,
+    );
   }
   const fault = versionsFault(previousVersion, versions, part.events.length);
   if (fault !== undefined) throw new UnreadableRecord(fault);
+  const prior = decodePrior(part.prior, previousVersion, versionstamp);
   const positionOf = positions.of(versionstamp, commitId);
   const events = decodeEvents(part.events, actorId, versions, (index) => positionOf(offset + index));
-  const prior = typeof part.prior === "string" ? part.prior.padStart(VERSIONSTAMP_WIDTH, "0") : undefined;
   return { commitId, actorId, previousVersion, prior, fence, events };
+}
+
+/** The versionstamp of the actor's commit before: a part has it exactly if there was one, and it is lower. */
+function decodePrior(prior: unknown, previousVersion: number, versionstamp: string): string | undefined {
+  if (prior === undefined && previousVersion === 0) return undefined;
+  if (typeof prior === "string" && previousVersion > 0) {
+    const padded = prior.padStart(VERSIONSTAMP_WIDTH, "0");
+    if (padded.length === VERSIONSTAMP_WIDTH && padded < versionstamp) return padded;
+  }
+  throw new UnreadableRecord(`it does not name the commit of version ${previousVersion}`);
 }
 
 /**
@@ -186,9 +213,11 @@ export function decodePart(
  */
 export function decodeLogged(json: unknown): readonly LoggedPartJson[] {
   const isPart = (part: unknown): boolean =>
-    typeof part === "object" && part !== null && "actor" in part && typeof part.actor === "string" &&
+    typeof part === "object" && part !== null && "actor" in part && isActorId(part.actor) &&
     "previous" in part && isCount(part.previous) && (!("offset" in part) || isCount(part.offset));
-  if (!Array.isArray(json) || !json.every(isPart)) throw new UnreadableRecord("it is no record of the log");
+  if (!Array.isArray(json) || json.length === 0 || !json.every(isPart)) {
+    throw new UnreadableRecord("it is not a record of the log");
+  }
   return json as readonly LoggedPartJson[];
 }
 

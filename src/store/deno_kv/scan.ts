@@ -5,7 +5,7 @@
  */
 
 import { whileBusy } from "./failures.ts";
-import { MAX_GET_MANY, MAX_LIST_BATCH } from "./layout.ts";
+import { following, MAX_GET_MANY, MAX_LIST_BATCH } from "./layout.ts";
 
 /** A range of keys: from `start` on, up to and without `end`. */
 export interface KeyRange {
@@ -72,12 +72,6 @@ function fetch(
     for await (const entry of kv.list(range, { limit: size, batchSize: size, reverse })) entries.push(entry);
     return entries;
   });
-}
-
-/** The smallest key that is greater than a key. */
-function following(key: Deno.KvKey): Deno.KvKey {
-  const last = key.at(-1)!;
-  return typeof last === "string" ? [...key.slice(0, -1), last + "\0"] : [...key, false];
 }
 
 function batchSize(batch: readonly Deno.KvEntry<unknown>[]): number {

@@ -9,7 +9,9 @@ import { follows, lastVersion, type StoredPart } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
 import type { VerifyOptions } from "../types.ts";
 import type { CommitReader } from "./commit_reader.ts";
-import { firstEntry, getAll, scan } from "./scan.ts";
+import { ACTOR_PART, following, STAMP_PART } from "./layout.ts";
+import { lastCommit } from "./log.ts";
+import { getAll, scan } from "./scan.ts";
 
 /** Reads all actors' records and the whole log up to its present end, and holds each against the other. */
 export async function verifyRecords(reader: CommitReader, options: VerifyOptions): Promise<Verified> {
@@ -32,10 +34,7 @@ class Verification {
   }
 
   async run(): Promise<Verified> {
-    const last = (await firstEntry(this.#reader.kv, this.#reader.logRange, true))?.key.at(-1) as
-      | string
-      | undefined;
-    await this.#log(last ?? "");
+    await this.#log(await lastCommit(this.#reader) ?? "");
     await this.#histories();
     return {
       commits: this.#commits,
@@ -51,8 +50,8 @@ class Verification {
     const { kv, layout, logRange } = this.#reader;
     for await (const entries of scan(kv, logRange)) {
       for (const entry of entries) {
-        const versionstamp = entry.key.at(-1) as string;
-        if (versionstamp > last) return;
+        const { versionstamp } = entry;
+        if (entry.key[STAMP_PART] as string > last) return;
         this.#commits++;
         const shares = await this.#reader.readLogged(entry);
         const sound: StoredPart[] = [];
@@ -79,20 +78,22 @@ class Verification {
   /** The actors' histories: sound, in order, and each record in the log. */
   async #histories(): Promise<void> {
     const { kv, layout } = this.#reader;
-    let actorId: string | undefined;
+    let actor: unknown;
     let version = 0;
+    let isCounted = false;
     for await (
-      const entries of scan(kv, { start: layout.events, end: [...layout.events, Number.MIN_SAFE_INTEGER] })
+      const entries of scan(kv, { start: layout.events, end: following([...layout.events, true]) })
     ) {
       // Also what was written since: both records of a commit are stored at once, so that neither can be late.
       const stamps = [...new Set(entries.map(({ versionstamp }) => versionstamp))];
       const logged = await getAll(kv, stamps.map((versionstamp) => layout.commit(versionstamp)));
       const missing = new Set(stamps.filter((_, index) => logged[index]!.versionstamp === null));
       for (const entry of entries) {
-        const current = entry.key.at(-2) as string;
+        const current = entry.key[ACTOR_PART];
         const record = await this.#reader.read(entry);
-        const known = current === actorId;
-        actorId = current;
+        const known = current === actor;
+        actor = current;
+        isCounted &&= known;
         if (record instanceof DamagedHistoryError) {
           this.#faults.push(record);
           version = NaN; // what follows a record that cannot be read cannot be held against it
@@ -100,14 +101,14 @@ class Verification {
         }
         const fault = Number.isNaN(version) && known ? undefined : follows(record, known ? version : 0);
         if (fault) this.#faults.push(fault);
-        if (!known && record.events.length > 0) this.#actors++;
+        if (record.events.length > 0 && !isCounted) {
+          this.#actors++;
+          isCounted = true;
+        }
         version = lastVersion(record);
         if (record.events.length > 0 && missing.has(entry.versionstamp)) {
-          const place = {
-            actorId,
-            version: record.previousVersion + 1,
-            position: record.events[0]!.position,
-          };
+          const { actorId, previousVersion, events } = record;
+          const place = { actorId, version: previousVersion + 1, position: events[0]!.position };
           this.#faults.push(new DamagedHistoryError("a commit is missing from the log", place));
         }
       }

@@ -1,0 +1,35 @@
+/**
+ * Values as the store writes them, and as it never would: with a checksum that matches, since that is no secret.
+ *
+ * @module
+ */
+
+import { crc32 } from "node:zlib";
+
+/** The bytes before the JSON of a value: the format, the number of chunks, the checksum. */
+const HEAD_BYTES = 12;
+
+/** A value with a right checksum. */
+export function sealed(logId: string, body: string | Uint8Array, chunks = "000", format = "1"): Uint8Array {
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+  const seed = crc32(new TextEncoder().encode(logId));
+  const checksum = crc32(bytes, seed).toString(16).padStart(8, "0");
+  const head = new TextEncoder().encode(format + chunks + checksum);
+  return new Uint8Array([...head, ...bytes]);
+}
+
+/** The JSON text of a value. */
+export function bodyOf(value: Uint8Array): string {
+  return new TextDecoder().decode(value.subarray(HEAD_BYTES));
+}
+
+/** The id of the log in a database. */
+export async function logIdOf(kv: Deno.Kv, namespace = "default"): Promise<string> {
+  const { value } = await kv.get<{ readonly id: string }>(["aether", namespace, "log"]);
+  return value!.id;
+}
+
+/** The key of a record of the log that is stored by the same atomic operation. */
+export function nextCommitKey(kv: Deno.Kv, namespace = "default"): Deno.KvKey {
+  return ["aether", namespace, "commit", kv.commitVersionstamp()] as readonly unknown[] as Deno.KvKey;
+}
