@@ -174,7 +174,7 @@ Deno.test("a write that the disk has failed is repeated until it is known what b
   }, 300);
 });
 
-Deno.test("an OutcomeUnknownError of several actors, of a gap and of a token can be repeated as it says", async () => {
+Deno.test("an OutcomeUnknownError of several actors, of a gap and of a token can be repeated as its message describes", async () => {
   for (const applied of ["applied-and-broken", "broken"] as const) {
     await withFaults(async (store, faults) => {
       const break_ = (): void => {

@@ -149,7 +149,7 @@ Deno.test("a missing chunk of a large event is damage", async () => {
   await assert.rejects(Array.fromAsync(store.readAll()), /a chunk of it is missing/);
 });
 
-Deno.test("what the application keeps beside the events is neither touched nor taken for one", async () => {
+Deno.test("other data of the application is neither changed nor read as events", async () => {
   await using folder = await kvFolder();
   {
     using kv = await Deno.openKv(folder.file);
@@ -223,7 +223,7 @@ Deno.test("a record removed from the log is missed by a read that begins behind 
   assert.equal(faults.length, 1);
 });
 
-Deno.test("verify() finds that the log has lost its end, or all of it, while the actors' records are there", async () => {
+Deno.test("verify() finds that the log has lost its end, or all of it, if the actors' records are stored", async () => {
   for (const lost of [1, 4]) {
     await using folder = await kvFolder();
     await filled(folder.file);

@@ -21,7 +21,7 @@ async function compiled(folder: string): Promise<string | undefined> {
   }
 }
 
-Deno.test("an append whose flush fails does not say that it was not stored, for it may be there after a crash", async () => {
+Deno.test("an append whose flush fails is of unknown outcome, because it may be found after a crash", async () => {
   await using folder = await kvFolder();
   const library = await compiled(folder.path);
   if (!library) return;

@@ -5,7 +5,7 @@ import { smallDisk } from "../../support/small_disk.ts";
 
 const EVENT = { eventType: "E", data: { note: "x".repeat(200) } };
 
-Deno.test("open() says what is wrong with a file that is no database, a missing folder and a folder", async () => {
+Deno.test("open() reports what is wrong with a file that is no database, a missing folder and a folder", async () => {
   await using folder = await kvFolder();
   await Deno.writeTextFile(folder.file, "this is not a database ".repeat(400));
   await assert.rejects(DenoKvEventStore.open(folder.file), (error) => {
@@ -52,7 +52,7 @@ async function open(flags: readonly string[], file: string): Promise<string> {
   return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
 }
 
-Deno.test("without --unstable-kv, open() says what to put into deno.json", async () => {
+Deno.test("without --unstable-kv, open() reports what to put into deno.json", async () => {
   await using folder = await kvFolder();
   assert.match(
     await open(["--allow-all"], folder.file),

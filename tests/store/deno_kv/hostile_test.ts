@@ -340,7 +340,7 @@ Deno.test("a forged record of the log is damage to reads of the log alone, which
   }
 });
 
-Deno.test("a foreign key in the log is damage, wherever it sorts; one before or after the log is not read", async () => {
+Deno.test("a foreign key in the log is damage, and one before or after the log is not read", async () => {
   const keys: readonly Deno.KvKey[] = [
     [""],
     ["0"],
@@ -679,7 +679,7 @@ async function assertConsistent(store: DenoKvEventStore): Promise<void> {
   }
 }
 
-Deno.test("whatever is changed about what the store wrote, each call ends, with an answer that fits the others or with damage", async () => {
+Deno.test("if any values that the store wrote are changed, each call ends with damage or with an answer that fits the others", async () => {
   const { logId, operations } = await recorded();
   const outcomes = { whole: 0, damaged: 0 };
   await fc.assert(

@@ -82,7 +82,7 @@ Deno.test("a handle that cannot be read is refused by open() with what failed", 
   await assert.rejects(DenoKvEventStore.open(closed), /Cannot open the Deno\.Kv handle: .*closed/);
 });
 
-Deno.test("close() while the log is read ends the read with StoreClosedError, whatever it was doing", async () => {
+Deno.test("close() while the log is read ends the read with StoreClosedError at every moment", async () => {
   await using folder = await kvFolder();
   const data = "x".repeat(1_000);
   {

@@ -229,7 +229,7 @@ Deno.test("a store that answers before it stores stores in the wrong order", asy
   assertFound(history, "stored in the wrong order");
 });
 
-Deno.test("events that nobody has saved, and versions that fall, are found", async () => {
+Deno.test("events that no process has saved, and versions that fall, are found", async () => {
   const history = await historyOf(broken.Unbroken, async ({ near, fill }) => {
     await fill();
     await near.append("a", [{ eventType: "Strange", data: 1 }], { expectedVersion: "any" });
