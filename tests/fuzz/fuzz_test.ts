@@ -9,7 +9,7 @@ const SEED = 20_261;
 const DURATIONS: Readonly<Record<FuzzedName, number>> = { memory: 3_000, "deno-kv": 3_500, jetstream: 3_500 };
 
 for (const [name, duration] of Object.entries(DURATIONS) as [FuzzedName, number][]) {
-  Deno.test(`random and hostile input to ${name} goes as the model says`, async () => {
+  Deno.test(`random and hostile input to ${name} is answered as the model predicts`, async () => {
     await using store = await FUZZED[name]();
     const { calls, failure } = await fuzz(store.harness, { duration, seed: SEED });
     assert.equal(

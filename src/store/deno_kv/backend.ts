@@ -33,8 +33,8 @@ import { verifyRecords } from "./verify.ts";
 import type { GroupWriter } from "./writer.ts";
 
 /**
- * The most that a commit may hold. KV Connect can check ten keys at once, that of the log and those of nine actors; this
- * holds everywhere, so that what works on one machine works on the next. The bytes leave room for keys and for the log in
+ * The most that a commit may hold. KV Connect can check ten keys at once, that of the log and those of nine actors. The
+ * limits are the same on every database, so that what works on one machine works on the next. The bytes leave room for keys and for the log in
  * an atomic operation.
  */
 export const KV_LIMITS: StoreLimits = Object.freeze({
@@ -62,7 +62,7 @@ export interface KvParts {
   readonly wakeups: Wakeups;
   /** How often subscribers look for what other processes stored, in milliseconds. */
   readonly pollInterval: number;
-  /** What is to be said of the database. */
+  /** Findings about the database. */
   readonly findings: readonly Finding[];
   /** Closes the handles that the store opened. */
   readonly close: () => void;
@@ -160,7 +160,7 @@ export class KvBackend implements StorageBackend {
     return this.#iterating("listActors", this.#actors(actorPrefix));
   }
 
-  /** Jumps from actor to actor. Keys are ordered by their bytes, so that those of one prefix stand together. */
+  /** Jumps from actor to actor. Keys are ordered by their bytes, so that those of one prefix are next to each other. */
   async *#actors(actorPrefix: string): AsyncIterable<ActorSummary> {
     const { reader } = this.#parts;
     const { kv, layout } = reader;

@@ -36,7 +36,7 @@ export interface LatestRecord {
 export class CommitReader {
   /** The handle they are read through. */
   readonly kv: Deno.Kv;
-  /** Where they lie. */
+  /** The keys. */
   readonly layout: Layout;
   readonly #context: RecordContext;
 
@@ -157,7 +157,7 @@ export class CommitReader {
       if (read.events[0]!.position === expected) return read;
     }
     const position = this.#unreadPosition(versionstamp, offset);
-    return new DamagedHistoryError("the log names a commit that is not there", {
+    return new DamagedHistoryError("the log names a commit that is missing", {
       actorId,
       version: previous + 1,
       position,

@@ -9,7 +9,7 @@ import { AetherError } from "../../errors.ts";
 import { backoff, sleep } from "../../sleep.ts";
 import { BackendError } from "../errors.ts";
 
-/** What became of an atomic operation that threw. */
+/** What is known about an atomic operation that threw. */
 export type CommitFailure =
   /** Another process held the file. Nothing was applied; repeating it is safe. */
   | "busy"
@@ -17,12 +17,12 @@ export type CommitFailure =
   | "too-many-checks"
   /** The connection broke, the server failed, or the disk did: it may have been applied. */
   | "unknown"
-  /** The handle was closed while it was on its way: it may have been applied, and nobody can ask. */
+  /** The handle was closed while it was on its way: it may have been applied, and this process cannot find out. */
   | "closed"
   /** Nothing was applied. */
   | "refused";
 
-/** Says what became of an atomic operation that threw. */
+/** Classifies the error of an atomic operation. */
 export function commitFailure(error: unknown): CommitFailure {
   const text = messageOf(error);
   if (/database (table )?is locked/i.test(text)) return "busy";
@@ -34,8 +34,8 @@ export function commitFailure(error: unknown): CommitFailure {
 }
 
 /**
- * What Deno KV says if it has certainly applied nothing; whatever else it says, the operation may have been applied. A
- * flush that fails, say, leaves the commit in the write-ahead log, where it is found after a crash.
+ * The messages of Deno KV after which nothing was applied. After any other message the operation may have been applied.
+ * For example, a flush that fails leaves the commit in the write-ahead log, and it is found after a crash.
  */
 const REFUSALS: readonly RegExp[] = [
   // Checked before anything is sent.

@@ -67,7 +67,7 @@ export interface OperationSetup {
   readonly kv: Deno.Kv;
   /** The log that is written to. */
   readonly log: Pick<LogRecord, "check">;
-  /** Where things lie. */
+  /** The keys. */
   readonly layout: Layout;
   /** Checks bytes. */
   readonly checksum: Checksum;

@@ -12,7 +12,7 @@ import type { CommitReader } from "./commit_reader.ts";
 
 /** An actor's head, and the state of the key that its next commit is stored under. */
 export interface Head extends ActorHead {
-  /** The versionstamp of that key: null while it is absent, as it is unless a takeOver stands there. */
+  /** The versionstamp of that key: null while it is absent, as it is unless it holds a takeOver. */
   readonly guard: string | null;
   /** The versionstamp of the actor's latest commit with events; undefined without one. */
   readonly latest: string | undefined;

@@ -1,11 +1,11 @@
 /**
- * Where things lie in Deno KV, and what the platform allows.
+ * The keys in Deno KV, and the limits of the platform.
  *
  * ```text
  * [prefix, namespace, "log"]                              the log's random id
  * [prefix, namespace, "event", actorId, previous + 1]     an actor's share of a commit, under the version that follows
  *                                                         the actor's version before it: the guard of optimistic
- *                                                         concurrency. A takeOver stands there until the next commit.
+ *                                                         concurrency. A takeOver is stored there until the next commit.
  * [prefix, namespace, "chunk", actorId, previous + 1, n]  what of it did not fit one value
  * [prefix, namespace, "commit", versionstamp]             the global log: one record an atomic operation
  * [prefix, namespace, "snapshot", actorId, kind]          the latest snapshot
@@ -34,7 +34,7 @@ export const MAX_ATOMIC_KEY_BYTES = 81_920;
 export const MAX_GET_MANY = 10;
 /** The most entries of one batch of `list`. */
 export const MAX_LIST_BATCH = 1_000;
-/** The bytes that a string takes in a key beside its own: a tag and a terminator. */
+/** The bytes that a string adds to its own in a key: a tag and a terminator. */
 const STRING_PART_BYTES = 2;
 /** The bytes of a number, or of a versionstamp, in a key; the larger of the two. */
 const LAST_PART_BYTES = 22;

@@ -27,7 +27,7 @@ interface LogRecordJson {
 export interface LogPlace {
   /** The handle to read and write through. */
   readonly kv: Deno.Kv;
-  /** Where things lie. */
+  /** The keys. */
   readonly layout: Layout;
   /** The namespace. */
   readonly namespace: string;

@@ -92,7 +92,7 @@ export class DenoKvEventStore<E extends Event = Event> extends BackedEventStore<
    * @throws {StoreOpenError} If Deno KV is not enabled, or the database cannot be opened.
    * @throws {InvalidArgumentError} If an option is out of range.
    *
-   * @example Beside the application's own data
+   * @example In a database with the application's own data
    * ```ts
    * import { DenoKvEventStore } from "@flowmade-one/aether";
    * import assert from "node:assert/strict";

@@ -126,7 +126,7 @@ async function openHandles(target: string | Deno.Kv | undefined): Promise<Handle
  * How large a group grows, in checks (one is that of the log), and how many are on their way at once. While one is flushed the next ones are built
  * and wait at the database: 64 writers on a file store 1.1 times as much with three groups of 32 as with two, and 1.3
  * times as much as with two of 64. A remote database answers late and works on several. What a handle leads to cannot be
- * seen: a database that takes ten checks alone says so.
+ * seen: a database that takes only ten checks reports it.
  */
 const LOCAL = { maxChecks: 1 + 32, maxInFlight: 3 };
 const REMOTE = { maxChecks: MAX_CHECKS_REMOTE, maxInFlight: 8 };
@@ -142,7 +142,7 @@ const ONE_FILE: Finding = {
   code: "one-file",
   severity: "warning",
   message:
-    "The events lie in one file on one machine: every commit is flushed to its disk, and is lost with that disk",
+    "The events are in one file on one machine. Every commit is flushed to its disk, and is lost with that disk",
   advice: "Back the file up while no process has it open, or move to Deno Deploy or to a JetStream cluster",
 };
 

@@ -2,7 +2,7 @@
  * The stored form of commits.
  *
  * A value is UTF-8 text: the format's version (one digit), the CRC-32 of all that follows it (eight hexadecimal
- * digits), and JSON. Where it does not fit one value, the rest follows in chunks, and the format's digit is followed by
+ * digits), and JSON. If it does not fit one value, the rest follows in chunks, and the format's digit is followed by
  * their number. What an actor's part leaves out is what it usually is: no token, no gap, first in its commit.
  *
  * @module
@@ -39,9 +39,9 @@ export interface PartJson {
   readonly fence?: number;
   /** The token that the commit itself carried. */
   readonly token?: number;
-  /** How many events of the same log record stand before these. */
+  /** How many events of the same log record precede these. */
   readonly offset?: number;
-  /** The versions of the events, where they do not simply follow `previous`. */
+  /** The versions of the events, if they do not simply follow `previous`. */
   readonly versions?: readonly number[];
   /** The events. */
   readonly events: readonly unknown[];
@@ -51,7 +51,7 @@ export interface PartJson {
 export interface LoggedPartJson extends Omit<PartJson, "events"> {
   /** The actor. */
   readonly actor: string;
-  /** The events; absent where they are so large that they stand under the actor's key alone. */
+  /** The events; absent if they are so large that they are stored under the actor's key only. */
   readonly events?: readonly unknown[];
 }
 
@@ -118,7 +118,7 @@ export function decodeValue(bytes: Uint8Array, checksum: Checksum): unknown {
   }
 }
 
-/** A number from hexadecimal digits; NaN where there are others. */
+/** A number from hexadecimal digits; NaN if there are other characters. */
 function readHex(bytes: Uint8Array, from: number, to: number): number {
   let number = 0;
   for (let index = from; index < to; index++) {
@@ -149,7 +149,7 @@ export function partText(part: Omit<PartJson, "events">, events: string | undefi
     (events === undefined ? "" : `,"events":${events}`);
 }
 
-/** The versions to write down, where they do not simply follow one another. */
+/** The versions to store, if they do not simply follow one another. */
 export function gappedVersions(previous: number, versions: readonly number[]): readonly number[] | undefined {
   return versions.every((version, index) => version === previous + 1 + index) ? undefined : versions;
 }

@@ -23,10 +23,10 @@ export interface ScanOptions {
   readonly expected?: number;
 }
 
-/** What a batch should hold at the most, in bytes, so that large values do not fill the memory. */
+/** The most that a batch should hold, in bytes, so that large values do not fill the memory. */
 const BATCH_BYTES = 8 * 1024 * 1024;
 /**
- * How many entries a batch has at first, and at the most. A quarter of what the backend gives at once: while one batch is
+ * How many entries a batch has at first, and the most that it has. A quarter of what the backend gives at once: while one batch is
  * decoded here, the next one is read there.
  */
 const FIRST_BATCH = 100;

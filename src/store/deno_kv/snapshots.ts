@@ -32,7 +32,7 @@ export interface SnapshotSetup {
   readonly kv: Deno.Kv;
   /** The log that they are of. */
   readonly log: LogRecord;
-  /** Where things lie. */
+  /** The keys. */
   readonly layout: Layout;
   /** Checks bytes. */
   readonly checksum: Checksum;

@@ -45,7 +45,7 @@ class Verification {
     };
   }
 
-  /** The log: every share must stand under its actor's key too, written by the same commit. */
+  /** The log: every part must be stored under its actor's key too, by the same commit. */
   async #log(last: string): Promise<void> {
     const { kv, layout, logRange } = this.#reader;
     for await (const entries of scan(kv, logRange)) {

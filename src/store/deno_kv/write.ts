@@ -12,11 +12,11 @@ import { type Head, NEW_HEAD } from "./heads.ts";
 import { type Layout, MAX_VALUE_BYTES } from "./layout.ts";
 import { type Encoded, encodeValue, gappedVersions, partText } from "./part_format.ts";
 
-/** Up to this size a part stands in the log with its events; a larger one is only named there. */
+/** Up to this size a part is in the log with its events; a larger one is only named there. */
 const LOGGED_BYTES = 16 * 1024;
 /** A version in a list of versions takes at most this. */
 const MAX_VERSION_BYTES = 17;
-/** What a part takes beside its events and its actor's id, at the most. */
+/** The most that a part takes in addition to its events and its actor's id. */
 const SHARE_BYTES = 256;
 
 /** One actor's part of a write. */
@@ -29,7 +29,7 @@ export interface WritePart {
   head: Head;
   /** The actor's newest token once it is stored. */
   fence: number;
-  /** How many events of the same atomic operation stand before these. */
+  /** How many events of the same atomic operation precede these. */
   offset: number;
 }
 
@@ -91,7 +91,7 @@ export class Write {
       const key = layout.keyBytes(utf8Length(part.actorId));
       const sets = Math.ceil(valueBytes / MAX_VALUE_BYTES);
       keyBytes += key * sets;
-      // The key of the check; each set counts its key twice; small values stand in the log too.
+      // The key of the check; each set counts its key twice; small values are in the log too.
       bytes += key * (1 + 2 * sets) + valueBytes + Math.min(valueBytes, LOGGED_BYTES);
       namedBytes += utf8Length(JSON.stringify(part.actorId)) + SHARE_BYTES;
     }
@@ -169,7 +169,7 @@ export class Write {
     else this.fail(cause);
   }
 
-  /** Answers that nobody could learn whether it was stored. */
+  /** Answers that it is unknown whether it was stored. */
   giveUp(cause: unknown): void {
     if (this.isAnswered) return;
     this.isAnswered = true;
@@ -177,18 +177,18 @@ export class Write {
   }
 }
 
-/** The key under which an actor's next part is stored, and which guards whatever depends on its head. */
+/** The key under which an actor's next part is stored, and which guards all that depends on its head. */
 export function guardKey(actorId: string, head: Head, layout: Layout): Deno.KvKey {
   return layout.event(actorId, head.version + 1);
 }
 
 /** A part as it is stored. */
 export interface EncodedPart {
-  /** What stands under its actor's key. */
+  /** What is stored under its actor's key. */
   readonly value: Encoded;
-  /** What stands in the log. */
+  /** What is stored in the log. */
   readonly logged: string;
-  /** Whether its events stand in the log too. */
+  /** Whether its events are stored in the log too. */
   readonly inLog: boolean;
 }
 

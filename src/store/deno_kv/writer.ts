@@ -1,8 +1,8 @@
 /**
- * Group commit: whatever waits while an atomic operation is on its way goes into the next one.
+ * Group commit: all commits that wait while an atomic operation is in flight go into the next one.
  *
- * Deno KV gives every atomic operation a transaction and a flush of its own, whatever the concurrency; only the caller
- * can put several commits into one. A lone commit waits for nothing.
+ * Deno KV gives every atomic operation a transaction and a flush of its own at any concurrency; only the
+ * caller can put several commits into one. A commit that is alone does not wait.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export interface WriterSetup {
   readonly log: LogRecord;
   /** Reads what is stored. */
   readonly reader: CommitReader;
-  /** Where things lie. */
+  /** The keys. */
   readonly layout: Layout;
   /** The log's positions. */
   readonly positions: KvPositions;
@@ -51,7 +51,7 @@ export interface WriterSetup {
   readonly heads: Heads;
   /** Is notified of each commit. */
   readonly wakeups: Wakeups;
-  /** How many checks an atomic operation may have, until the backend says otherwise. */
+  /** How many checks an atomic operation may have, until the backend reports another limit. */
   readonly maxChecks: number;
   /** How many atomic operations may be on their way at once. */
   readonly maxInFlight: number;
@@ -86,7 +86,7 @@ export class GroupWriter {
     return write.answer;
   }
 
-  /** Goes on in a microtask, so that all that is saved in one turn goes together. */
+  /** Goes on in a microtask, so that the saves of one task go together. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -121,7 +121,7 @@ export class GroupWriter {
   }
 
   /**
-   * Sees to it that nobody waits for ever. The timer outlives the writes that it was set for, since setting one costs
+   * Ends every wait at its deadline. The timer outlives the writes that it was set for, since setting one costs
    * more than a look at nothing; it keeps no process alive.
    */
   #watchDeadlines(): void {

@@ -41,7 +41,7 @@ const POSITION_WIDTH = 14;
 const TAIL_WIDTH = 3;
 const TAILS: readonly string[] = DIGITS.map((digits) => digits + NO_PROOF);
 const TAIL_MASK = TAILS.length - 1;
-/** Events a batch, so that a long read lets others have their turn. */
+/** Events a batch, so that other tasks run during a long read. */
 const BATCH_SIZE = 1_000;
 
 /** An actor's events and its newest token. */
@@ -67,7 +67,7 @@ export class MemoryLog {
   readonly wakeups: Wakeups = new Wakeups();
   #positionHead = "";
 
-  /** The position of the event that comes next. All but the last digits are kept, for one is made every save. */
+  /** The position of the event that comes next. Every digit except the last ones is kept, because each save makes one. */
   nextPosition(): string {
     const number = this.events.length + 1;
     const tail = number & TAIL_MASK;
