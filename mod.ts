@@ -51,7 +51,14 @@
  */
 
 // What every chapter shares.
-export { AetherError, ClosedError, InvalidArgumentError, type Warning } from "./src/store/mod.ts";
+export {
+  AetherError,
+  ClosedError,
+  ConfigurationMismatchError,
+  InvalidArgumentError,
+  type SettingDifference,
+  type Warning,
+} from "./src/store/mod.ts";
 
 // 1. Events: what one is, and what is wrong with one that cannot be stored.
 export {
@@ -107,12 +114,9 @@ export {
   NoAnswerError,
   NotConnectedError,
   PayloadTooLargeError,
-  PreservationEndedError,
   type PreservationReport,
   type Retention,
   ServerTooOldError,
-  type StreamDifference,
-  StreamMismatchError,
   StreamNotFoundError,
 } from "./src/store/jetstream/mod.ts";
 
@@ -148,13 +152,12 @@ export {
 // From one store to another: moving from Deno KV to NATS, for example.
 export {
   type CheckpointCopy,
+  CopyError,
   copyEvents,
-  CopyIncompleteError,
   type CopyOptions,
   type CopyPlace,
   type CopyProgress,
   type CopyReport,
-  CopyTargetDiffersError,
 } from "./src/store/mod.ts";
 
 // Why a commit is refused, a history is not whole, or a store does not open.
@@ -168,7 +171,6 @@ export {
   type HistoryFault,
   HistoryTruncatedError,
   InvalidPositionError,
-  InvalidSnapshotError,
   LogReplacedError,
   OutcomeUnknownError,
   type OutcomeUnknownOptions,
@@ -321,7 +323,6 @@ export {
   NodeNameTakenError,
   type OwnedShard,
   type ShardChange,
-  ShardCountMismatchError,
   ShardMapTooLargeError,
   shardOf,
 } from "./src/cluster/mod.ts";
@@ -344,9 +345,7 @@ export {
 // The buckets that both are kept in; to bring one of your own, see `./cluster`.
 export {
   type Bucket,
-  type BucketDifference,
   BucketLostError,
-  BucketMismatchError,
   type BucketOptions,
   type BucketOrigin,
   BucketUnreachableError,

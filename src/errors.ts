@@ -138,3 +138,74 @@ export class StoreClosedError extends ClosedError {
     super("store", options);
   }
 }
+
+/** A setting that is other than it must be. */
+export interface SettingDifference {
+  /** The setting, such as `deny_delete` of a stream or `shardCount` of a cluster. */
+  readonly setting: string;
+  /** What it must be, or what was asked for. */
+  readonly expected: unknown;
+  /** What it is. */
+  readonly actual: unknown;
+}
+
+/** What to do about a difference. */
+const MISMATCH = {
+  stream:
+    "Open the store with the options that it was created with, have an operator change the stream, or choose " +
+    "another namespace.",
+  bucket: "Use another name, or have an operator change the bucket.",
+  cluster: "All nodes of a cluster use the same settings, which cannot be changed later.",
+} as const;
+
+/**
+ * A stream, a bucket or a cluster exists and is configured differently than was asked. Nothing was changed.
+ *
+ * @example A node that was configured differently
+ * ```ts
+ * import { ConfigurationMismatchError, Coordinator, InMemoryBucket } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * const cluster = new InMemoryBucket();
+ * await using _other = await Coordinator.join(cluster, { shardCount: 64 });
+ * try {
+ *   await using _late = await Coordinator.join(cluster, { shardCount: 128 });
+ * } catch (error) {
+ *   if (!(error instanceof ConfigurationMismatchError)) throw error;
+ *   assert.deepEqual(error.differences, [{ setting: "shardCount", expected: 128, actual: 64 }]);
+ * }
+ * ```
+ */
+export class ConfigurationMismatchError extends AetherError {
+  static {
+    registerClass(this, "ConfigurationMismatchError");
+  }
+
+  /** What is configured differently. */
+  readonly reason: "stream" | "bucket" | "cluster";
+  /** The name of the stream or bucket; `undefined` for a cluster. */
+  readonly subject: string | undefined;
+  /** Every setting that differs. */
+  readonly differences: readonly SettingDifference[];
+
+  /** Lists the differences. */
+  constructor(
+    reason: "stream" | "bucket" | "cluster",
+    subject: string | undefined,
+    differences: readonly SettingDifference[],
+    options?: ErrorOptions,
+  ) {
+    const list = differences.map(({ setting, expected, actual }) =>
+      `${setting} is ${shown(actual)}, and must be ${shown(expected)}`
+    );
+    const what = subject === undefined ? `The ${reason}` : `The ${reason} "${subject}"`;
+    super(`${what} exists and is configured differently: ${list.join("; ")}. ${MISMATCH[reason]}`, options);
+    this.reason = reason;
+    this.subject = subject;
+    this.differences = differences;
+  }
+}
+
+function shown(value: unknown): string {
+  return JSON.stringify(value) ?? "unset";
+}

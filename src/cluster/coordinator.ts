@@ -71,9 +71,9 @@ export class Coordinator implements AsyncDisposable {
    * @throws {InvalidArgumentError} If an option is out of range.
    * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
    * @throws {NodeNameTakenError} If a living process has the name.
-   * @throws {ShardCountMismatchError} If the cluster has another number of shards.
+   * @throws {ConfigurationMismatchError} If the cluster has another number of shards.
    * @throws {ShardMapTooLargeError} If the server's `max_payload` is smaller than the shard map.
-   * @throws {BucketMismatchError} If the cluster's bucket has settings that cannot work.
+   * @throws {ConfigurationMismatchError} If the cluster's bucket has settings that cannot work.
    * @throws {BucketUnreachableError} If there is no answer.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
    * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
@@ -166,7 +166,7 @@ export class Coordinator implements AsyncDisposable {
    * shard may have no owner for a while. Nothing has to wait for it.
    *
    * @throws {ClosedError} If this node leaves before.
-   * @throws {NodeNameTakenError | ShardCountMismatchError} If this node cannot join again, and has left before.
+   * @throws {NodeNameTakenError | ConfigurationMismatchError} If this node cannot join again, and has left before.
    *
    * @example Route a command
    * ```ts
@@ -309,7 +309,7 @@ export class Coordinator implements AsyncDisposable {
    * of a shard that was lost before it came to it. Every loop ends when the coordinator leaves; with
    * `{ signal: coordinator.signal }` too it ends normally.
    *
-   * @throws {NodeNameTakenError | ShardCountMismatchError} If the coordinator has to leave, because it cannot join again.
+   * @throws {NodeNameTakenError | ConfigurationMismatchError} If the coordinator has to leave, because it cannot join again.
    */
   shardChanges(options?: ChangesOptions): AsyncIterable<ShardChange> {
     return this.#member.shardChanges.changes(

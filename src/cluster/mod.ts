@@ -56,9 +56,7 @@ export type {
 export { CredentialsRejectedError, ServerUnreachableError, TlsFailedError } from "../nats/errors.ts";
 
 export {
-  type BucketDifference,
   BucketLostError,
-  BucketMismatchError,
   BucketUnreachableError,
   EntryTooLargeError,
   JetStreamUnavailableError,
@@ -67,9 +65,15 @@ export {
   NodeNameTakenError,
   PermissionDeniedError,
   RevisionConflictError,
-  ShardCountMismatchError,
   ShardMapTooLargeError,
 } from "./errors.ts";
 
-export { AetherError, ClosedError, InvalidArgumentError, StoreOpenError } from "../errors.ts";
+export {
+  AetherError,
+  ClosedError,
+  ConfigurationMismatchError,
+  InvalidArgumentError,
+  type SettingDifference,
+  StoreOpenError,
+} from "../errors.ts";
 export type { Warning } from "../warning.ts";

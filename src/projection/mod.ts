@@ -86,11 +86,11 @@ export {
 export { SqliteCheckpoints, type SqliteDatabase, type SqliteStatement } from "./sqlite_checkpoints.ts";
 export { JetStreamCheckpoints, type JetStreamCheckpointsOptions } from "./jetstream_checkpoints.ts";
 export {
-  BucketMismatchError,
   BucketUnreachableError,
   JetStreamUnavailableError,
   PermissionDeniedError,
 } from "../cluster/errors.ts";
+export { ConfigurationMismatchError } from "../errors.ts";
 export type { BucketOptions, NamedBucketOptions } from "../cluster/jetstream/open.ts";
 export type { ConnectOptions } from "../nats/connect.ts";
 export type { NatsConnection } from "../nats/connection.ts";

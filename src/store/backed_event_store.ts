@@ -4,6 +4,7 @@
  * @module
  */
 
+import { InvalidArgumentError } from "../errors.ts";
 import { actorIdFault, type DraftContext, draftEvent, MAX_ACTOR_ID_BYTES } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import { compileFilter } from "../event/filter.ts";
@@ -42,7 +43,7 @@ import {
   divideConditions,
   NO_CONDITIONS,
 } from "./commit.ts";
-import { HistoryTruncatedError, InvalidSnapshotError, StoreClosedError } from "./errors.ts";
+import { HistoryTruncatedError, StoreClosedError } from "./errors.ts";
 import {
   type ObservedRead,
   observeIteration,
@@ -334,17 +335,16 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /**
    * The position of the last event that is folded into a snapshot; undefined if retention has removed it.
    *
-   * @throws {InvalidSnapshotError} If the actor has not reached the version.
+   * @throws {InvalidArgumentError} If the actor has not reached the version.
    */
   async #positionOf({ actorId, version }: Snapshot): Promise<string | undefined> {
     const at = await this.#lastEvent(actorId, version, version);
     if (at) return at.position;
     const latest = await this.#backend.getLatestVersion(actorId, this.#closing.signal);
     if (version > latest) {
-      throw new InvalidSnapshotError(
-        "version",
-        `is ${version}, and the actor has only reached ${latest}`,
-        actorId,
+      throw new InvalidArgumentError(
+        "snapshot.version",
+        `is ${version}, and actor ${JSON.stringify(actorId)} has only reached ${latest}`,
       );
     }
     // The version is in a gap.

@@ -10,7 +10,7 @@ import { sameJson } from "../event/json.ts";
 import { schemaVersionOf } from "../event/registry.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { CarriedCheckpoints, type CheckpointCopy } from "./copy_checkpoints.ts";
-import { CopyIncompleteError, CopyTargetDiffersError } from "./copy_errors.ts";
+import { CopyError } from "./copy_errors.ts";
 import { CommitTooLargeError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 import { type RawLog, rawLogOf } from "./raw_log.ts";
 import type { EventStore, StoreLimits } from "./types.ts";
@@ -101,8 +101,7 @@ export interface CopyReport {
  * @param from Where the events are. Nothing should write to it any more.
  * @param to Where they go: empty, or with what an earlier copy left.
  * @param options Progress and abort.
- * @throws {CopyIncompleteError} If the source grew meanwhile. Run it again.
- * @throws {CopyTargetDiffersError} If the target holds something else.
+ * @throws {CopyError} If the source grew meanwhile (run it again), or the target holds something else.
  * @throws {DamagedHistoryError} If either store is damaged.
  * @throws {HistoryTruncatedError} If retention has removed the beginning of the source.
  * @throws {EventTooLargeError} If an event is larger than the target takes.
@@ -210,11 +209,11 @@ class Copy {
     try {
       for await (const found of this.#to.read(this.reached.to ?? "start", this.#signal)) {
         const { done, value } = await expected.next();
-        if (done) throw new CopyTargetDiffersError(this.reached.events, found, undefined);
+        if (done) throw this.#differs(found, undefined);
         if (found.position === value.position) {
           throw new InvalidArgumentError("to", "is the store that is copied from: open another one");
         }
-        if (!isSame(found, value)) throw new CopyTargetDiffersError(this.reached.events, found, value);
+        if (!isSame(found, value)) throw this.#differs(found, value);
         this.#carried?.pass(value.position, found.position);
         this.#advance(phase, 1, value, found);
       }
@@ -248,8 +247,14 @@ class Copy {
     this.reached = since;
     this.#reported = since.events;
     const next = await this.compare("verifying");
-    if (this.reached.events < events) throw new CopyTargetDiffersError(this.reached.events, undefined, next);
-    if (next) throw new CopyIncompleteError(this.reached.events, this.reached.from);
+    if (this.reached.events < events) throw this.#differs(undefined, next);
+    if (next) {
+      throw new CopyError("source-grew", { events: this.reached.events, position: this.reached.from });
+    }
+  }
+
+  #differs(found: StoredEvent | undefined, expected: StoredEvent | undefined): CopyError {
+    return new CopyError("target-differs", { events: this.reached.events, found, expected });
   }
 
   async #copy(): Promise<void> {

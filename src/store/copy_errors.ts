@@ -1,5 +1,5 @@
 /**
- * What can come in the way of a copy.
+ * Why a copy is not complete.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 
-/** Which event of a store a copy came upon. */
+/** An event of one of the stores of a copy. */
 export interface CopyPlace {
   /** The event's id. */
   readonly id: string;
@@ -20,55 +20,71 @@ export interface CopyPlace {
   readonly position: string;
 }
 
-/**
- * The source grew while it was copied: all that was copied is right, and it is not all. Stop the writers, and run the
- * copy again: it goes on where it ended.
- */
-export class CopyIncompleteError extends AetherError {
-  static {
-    registerClass(this, "CopyIncompleteError");
-  }
-
+/** How far a copy has come, and what differs there. */
+interface CopyState {
   /** How many events are in both stores. */
   readonly events: number;
-  /** The position in the source of the last of them; nothing if there is none. */
-  readonly position: string | undefined;
-
-  /** Says how far the copy came. */
-  constructor(events: number, position: string | undefined) {
-    super(
-      `The source grew while it was copied: ${events} events are in both stores, and it has more. Stop what writes to ` +
-        "it, and run the copy again: it goes on where it ended",
-    );
-    this.events = events;
-    this.position = position;
-  }
+  /** The position in the source of the last of them. */
+  readonly position?: string | undefined;
+  /** The event that the target has next. */
+  readonly found?: StoredEvent | undefined;
+  /** The event that the source has next. */
+  readonly expected?: StoredEvent | undefined;
 }
 
-/** The target's log is not the beginning of the source's: it holds something else, or lost what was copied. */
-export class CopyTargetDiffersError extends AetherError {
+const MESSAGES = {
+  "source-grew": ({ events }: CopyState): string =>
+    `The source grew while it was copied: ${events} events are in both stores, and it has more. Stop what writes to ` +
+    "it, and run the copy again: it continues where it ended.",
+  "target-differs": ({ events, found, expected }: CopyState): string =>
+    `After ${events} events that both stores have, the target has ${name(found)} and the source ${
+      name(expected)
+    }. ` +
+    "Copy into an empty namespace, to which nothing else writes.",
+};
+
+/**
+ * The target is not a copy of the whole source. All that both stores have is right.
+ *
+ * @example Run the copy again if the source grew
+ * ```ts
+ * import { CopyError, copyEvents, InMemoryEventStore } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using from = new InMemoryEventStore();
+ * await using to = new InMemoryEventStore();
+ * await to.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * const error = await copyEvents(from, to).catch((error: unknown) => error);
+ * assert(error instanceof CopyError && error.reason === "target-differs"); // "source-grew": stop its writers, repeat
+ * ```
+ */
+export class CopyError extends AetherError {
   static {
-    registerClass(this, "CopyTargetDiffersError");
+    registerClass(this, "CopyError");
   }
 
-  /** How many events before this place are the same in both stores. */
+  /**
+   * `source-grew`: the source has more than was copied; stop what writes to it, and run the copy again.
+   * `target-differs`: the target's log is not the beginning of the source's.
+   */
+  readonly reason: "source-grew" | "target-differs";
+  /** How many events are the same in both stores. */
   readonly events: number;
-  /** The event that the target has here; nothing where its log ends. */
+  /** The position in the source of the last of them; `undefined` if there is none, or the target differs. */
+  readonly position: string | undefined;
+  /** The event that the target has next; `undefined` at the end of its log. */
   readonly found: CopyPlace | undefined;
-  /** The event that the source has here; nothing where its log ends. */
+  /** The event that the source has next; `undefined` at the end of its log. */
   readonly expected: CopyPlace | undefined;
 
-  /** Names both events. */
-  constructor(events: number, found: StoredEvent | undefined, expected: StoredEvent | undefined) {
-    super(
-      `After ${events} events that both stores have, the target has ${name(found)} and the source ${
-        name(expected)
-      }: ` +
-        "copy into an empty namespace, to which nothing else writes",
-    );
-    this.events = events;
-    this.found = place(found);
-    this.expected = place(expected);
+  /** Creates the error from how far the copy has come. */
+  constructor(reason: "source-grew" | "target-differs", state: CopyState) {
+    super(MESSAGES[reason](state));
+    this.reason = reason;
+    this.events = state.events;
+    this.position = state.position;
+    this.found = place(state.found);
+    this.expected = place(state.expected);
   }
 }
 

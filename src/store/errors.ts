@@ -484,23 +484,3 @@ export class BackendError extends AetherError {
     this.operation = operation;
   }
 }
-
-/** A snapshot cannot be stored as it is. Nothing was stored. */
-export class InvalidSnapshotError extends AetherError {
-  static {
-    registerClass(this, "InvalidSnapshotError");
-  }
-
-  /** The path of the offending field, such as `state.items[3]`. */
-  readonly field: string;
-  /** The snapshot's actor, where it is known. */
-  readonly actorId: string | undefined;
-
-  /** Names the field and says what it must be. */
-  constructor(field: string, message: string, actorId?: string) {
-    const whose = actorId === undefined ? "" : ` of actor ${JSON.stringify(actorId)}`;
-    super(`Invalid snapshot${whose}: ${field}: ${message}`);
-    this.field = field;
-    this.actorId = actorId;
-  }
-}

@@ -5,7 +5,13 @@
  */
 
 export * from "../event/mod.ts";
-export { AetherError, ClosedError, InvalidArgumentError } from "../errors.ts";
+export {
+  AetherError,
+  ClosedError,
+  ConfigurationMismatchError,
+  InvalidArgumentError,
+  type SettingDifference,
+} from "../errors.ts";
 export type { Warning } from "../warning.ts";
 export type {
   ActorSummary,
@@ -41,7 +47,6 @@ export {
   type HistoryFault,
   HistoryTruncatedError,
   InvalidPositionError,
-  InvalidSnapshotError,
   LogReplacedError,
   OutcomeUnknownError,
   type OutcomeUnknownOptions,
@@ -69,5 +74,5 @@ export {
 export type { CommandOptions } from "./execute.ts";
 export { copyEvents, type CopyOptions, type CopyProgress, type CopyReport } from "./copy.ts";
 export type { CheckpointCopy } from "./copy_checkpoints.ts";
-export { CopyIncompleteError, type CopyPlace, CopyTargetDiffersError } from "./copy_errors.ts";
+export { CopyError, type CopyPlace } from "./copy_errors.ts";
 export { BackedEventStore } from "./backed_event_store.ts";

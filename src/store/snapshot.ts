@@ -4,12 +4,12 @@
  * @module
  */
 
+import { InvalidArgumentError } from "../errors.ts";
 import { actorIdFault, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
 import { copyJson, freezeJson, JsonFault, JsonTooLarge } from "../event/json.ts";
 import { nameFault, utf8Length } from "../text.ts";
 import { currentTimestamp, toTimestamp } from "../event/timestamp.ts";
 import { readOptions } from "../options.ts";
-import { InvalidSnapshotError } from "./errors.ts";
 
 /**
  * The state that a fold over an actor's history had reached. It is an optimisation and never the truth.
@@ -55,8 +55,7 @@ export const MAX_SNAPSHOT_BYTES = 512 * 1024;
 /**
  * Validates and copies a snapshot.
  *
- * @throws {InvalidSnapshotError} Naming the field that cannot be stored.
- * @throws {InvalidArgumentError} If it is no object, or cannot be read.
+ * @throws {InvalidArgumentError} If it cannot be stored or read, with the path of the field.
  */
 export function validateSnapshot<S>(
   snapshot: SnapshotInput<S>,
@@ -68,7 +67,7 @@ export function validateSnapshot<S>(
     "snapshot",
   );
   const refuse = (field: string, message: string): never => {
-    throw new InvalidSnapshotError(field, message, typeof actorId === "string" ? actorId : undefined);
+    throw new InvalidArgumentError(`snapshot.${field}`, message);
   };
   const actorFault = actorIdFault(actorId);
   if (actorFault) refuse("actorId", actorFault);

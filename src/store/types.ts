@@ -359,7 +359,7 @@ export interface SnapshotStore {
   /**
    * Keeps a snapshot in place of an older one of the same actor and kind.
    *
-   * @throws {InvalidSnapshotError} If it cannot be stored as it is, or the actor has not reached its version.
+   * @throws {InvalidArgumentError} If it cannot be stored as it is, or the actor has not reached its version.
    *
    * @example Keep a state
    * ```ts

@@ -96,7 +96,7 @@ export class JetStreamBucket implements Bucket {
   /**
    * Opens a bucket, or makes it; waits for servers that elect their leaders.
    *
-   * @throws {BucketMismatchError} If it exists with settings that cannot work.
+   * @throws {ConfigurationMismatchError} If it exists with settings that cannot work.
    */
   static async open(
     connection: NatsConnection,

@@ -3,14 +3,10 @@
  *
  * @module
  */
+import { ConfigurationMismatchError, type SettingDifference } from "../../errors.ts";
 import type { Clock } from "../clock.ts";
 import type { BucketOrigin } from "../bucket.ts";
-import {
-  type BucketDifference,
-  BucketLostError,
-  BucketMismatchError,
-  JetStreamUnavailableError,
-} from "../errors.ts";
+import { BucketLostError, JetStreamUnavailableError } from "../errors.ts";
 import { type ApiError, asError, ErrorCode, request, unexpected } from "./api.ts";
 import { type NatsConnection, randomToken } from "../../nats/connection.ts";
 import type { JetStreamAddress } from "../../nats/jetstream/address.ts";
@@ -191,9 +187,9 @@ function streamOf(
 }
 
 function compare(bucket: string, actual: StreamConfig, subjects: readonly string[]): void {
-  const differences: BucketDifference[] = [];
+  const differences: SettingDifference[] = [];
   const need = (setting: string, holds: boolean, expected: unknown, value: unknown): void => {
-    if (!holds) differences.push({ setting, expected: String(expected), actual: String(value) });
+    if (!holds) differences.push({ setting, expected, actual: value });
   };
   const marker = actual.subject_delete_marker_ttl ?? 0;
   need("allow_msg_ttl", actual.allow_msg_ttl === true, true, actual.allow_msg_ttl ?? false);
@@ -203,7 +199,7 @@ function compare(bucket: string, actual: StreamConfig, subjects: readonly string
   need("max_msgs", actual.max_msgs === -1, -1, actual.max_msgs);
   need("discard", actual.discard === "new", "new", actual.discard);
   need("subjects", String(actual.subjects) === String(subjects), subjects, actual.subjects);
-  if (differences.length > 0) throw new BucketMismatchError(bucket, differences);
+  if (differences.length > 0) throw new ConfigurationMismatchError("bucket", bucket, differences);
 }
 
 function checkServer({ info }: NatsConnection): void {

@@ -51,43 +51,6 @@ export class ServerTooOldError extends AetherError {
   }
 }
 
-/** A setting of a stream that is other than the store needs it. */
-export interface StreamDifference {
-  /** The setting, in the server's own terms, such as `deny_delete`. */
-  readonly setting: string;
-  /** What the store needs, or was asked for. */
-  readonly expected: unknown;
-  /** What the stream has. */
-  readonly actual: unknown;
-}
-
-/** There is a stream already, and it is set up in another way. Nothing was changed. */
-export class StreamMismatchError extends AetherError {
-  static {
-    registerClass(this, "StreamMismatchError");
-  }
-
-  /** The stream's name. */
-  readonly stream: string;
-  /** How it differs from what the store needs. */
-  readonly differences: readonly StreamDifference[];
-
-  /** Lists the differences. */
-  constructor(stream: string, differences: readonly StreamDifference[]) {
-    const list = differences.map(({ setting, expected, actual }) =>
-      `${setting} is ${shown(actual)}, and must be ${shown(expected)}`
-    );
-    super(
-      `The stream "${stream}" exists and is set up in another way: ${
-        list.join("; ")
-      }. Open the store with the ` +
-        "options that it was created with, have the operator change the stream, or choose another namespace",
-    );
-    this.stream = stream;
-    this.differences = differences;
-  }
-}
-
 /**
  * The stream has lost its end since a store was last open on it, by the mark of the log's end in the bucket next to it:
  * a server has cut off a damaged file, or an older copy of the stream was restored. What was acknowledged is missing.
@@ -144,8 +107,4 @@ export class LostTailError extends AetherError {
     this.lastSequence = lastSequence;
     this.markedSequence = markedSequence;
   }
-}
-
-function shown(value: unknown): string {
-  return JSON.stringify(value) ?? "unset";
 }

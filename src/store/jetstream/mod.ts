@@ -72,17 +72,11 @@ export {
   ServerUnreachableError,
   TlsFailedError,
 } from "../../nats/errors.ts";
-export {
-  JetStreamDisabledError,
-  LostTailError,
-  ServerTooOldError,
-  type StreamDifference,
-  StreamMismatchError,
-} from "./errors.ts";
+export { JetStreamDisabledError, LostTailError, ServerTooOldError } from "./errors.ts";
 export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
 export type { NoAnswer } from "../../nats/jetstream/reply_inbox.ts";
 export type { Retention } from "./retention/retention.ts";
-export { PreservationEndedError, type PreservationReport } from "./retention/expiring_actors.ts";
+export { type PreservationReport } from "./retention/expiring_actors.ts";
 
 /** What a store on JetStream can be opened with. */
 export interface JetStreamEventStoreOptions<E extends Event = Event>
@@ -171,7 +165,7 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
    * @throws {JetStreamDisabledError | ServerTooOldError} If the server cannot hold a store.
    * @throws {LostTailError} If the stream has lost its end since a store was last open on it.
-   * @throws {StreamMismatchError} If the stream exists and is set up in another way.
+   * @throws {ConfigurationMismatchError} If the stream exists and is configured differently.
    * @throws {StoreOpenError} If the server refuses, or does not answer.
    * @throws {InvalidArgumentError} If an option is out of range.
    *

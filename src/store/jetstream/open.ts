@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ConfigurationMismatchError } from "../../errors.ts";
 import { sleep } from "../../sleep.ts";
 import { loadChecksum } from "../checksum.ts";
 import { StoreOpenError } from "../errors.ts";
@@ -21,7 +22,7 @@ import type { NatsConnection } from "../../nats/connection.ts";
 import { OPEN_PATIENCE } from "../../nats/patience.ts";
 import type { JetStreamAddress } from "../../nats/jetstream/address.ts";
 import { ConnectionState } from "../../nats/connection_state.ts";
-import { JetStreamDisabledError, OLDEST_SERVER, ServerTooOldError, StreamMismatchError } from "./errors.ts";
+import { JetStreamDisabledError, OLDEST_SERVER, ServerTooOldError } from "./errors.ts";
 import { EndMark } from "./bucket/end_mark.ts";
 import { EventLog, logIdOf } from "./read/event_log.ts";
 import { ExpiredActors } from "./retention/expired_actors.ts";
@@ -197,7 +198,7 @@ async function openStream(
   try {
     const info = await findOrCreate(requests, stream, layoutOf, choices);
     const differences = streamDifferences(layoutOf, info.config, choices);
-    if (differences.length > 0) throw new StreamMismatchError(stream, differences);
+    if (differences.length > 0) throw new ConfigurationMismatchError("stream", stream, differences);
     return info;
   } catch (error) {
     if (isDisabled(error) || (error instanceof NoAnswerError && error.why === "no responders")) {

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import type { EventInput, NewEvent, StoredEvent } from "../../event/types.ts";
-import { InvalidSnapshotError } from "../../store/errors.ts";
+import { InvalidArgumentError } from "../../errors.ts";
 import type { ExpectedVersion } from "../../store/types.ts";
 import type { CaseContext } from "../context.ts";
 import type { StoreUnderTest } from "../harness.ts";
@@ -198,7 +198,7 @@ export class History {
       assert(version <= latest, "a snapshot of a version that is not reached is taken");
       if (version >= (kept ?? 0)) this.#snapshots.set(actorId, version);
     } catch (error) {
-      if (!(error instanceof InvalidSnapshotError)) throw error;
+      if (!(error instanceof InvalidArgumentError)) throw error;
       assert(version > latest, error.message);
     }
     assert.equal((await store.getLatestSnapshot(actorId, "state"))?.state, this.#snapshots.get(actorId));

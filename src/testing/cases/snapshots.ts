@@ -6,7 +6,6 @@
 
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../errors.ts";
-import { InvalidSnapshotError } from "../../store/errors.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import type { SnapshotStore } from "../../store/types.ts";
 import type { CaseContext, CaseDefinition, Theme } from "../context.ts";
@@ -116,9 +115,8 @@ export const snapshots: Theme = {
           store,
           [actorId],
           () =>
-            refused(() => store.saveSnapshot(snapshot(version, { actorId })), InvalidSnapshotError, {
-              field: "version",
-              actorId,
+            refused(() => store.saveSnapshot(snapshot(version, { actorId })), InvalidArgumentError, {
+              argument: "snapshot.version",
             }),
         );
         assert.equal(await store.getLatestSnapshot(actorId, "state"), undefined);
@@ -145,8 +143,8 @@ export const snapshots: Theme = {
       for (const [fields, field] of bad) {
         const refusal = refused(
           () => store.saveSnapshot(snapshot(1, fields as Partial<Snapshot>)),
-          InvalidSnapshotError,
-          { field },
+          InvalidArgumentError,
+          { argument: `snapshot.${field}` },
           JSON.stringify(fields).slice(0, 60),
         );
         await refusal;

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import {
   BackendError,
+  ConfigurationMismatchError,
   CredentialsRejectedError,
   JetStreamApiError,
   JetStreamDisabledError,
@@ -12,7 +13,6 @@ import {
   ServerTooOldError,
   ServerUnreachableError,
   StoreOpenError,
-  StreamMismatchError,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { client, until } from "./support.ts";
@@ -110,7 +110,7 @@ Deno.test("an existing stream that is not append-only is refused with all differ
     await nats.requests.createStream({ ...base, ...settings });
     const before = (await nats.requests.streamInfo(base.name)).config;
     const error = await refusal(() => JetStreamEventStore.open(server.url, { namespace }));
-    assert(error instanceof StreamMismatchError, String(error));
+    assert(error instanceof ConfigurationMismatchError, String(error));
     const found = error.differences.map(({ setting }) => setting).filter((setting) =>
       !setting.startsWith("metadata")
     );
@@ -120,7 +120,7 @@ Deno.test("an existing stream that is not append-only is refused with all differ
   }
   await using _one = await JetStreamEventStore.open(server.url, { retention: "forever" });
   const other = await refusal(() => JetStreamEventStore.open(server.url, { retention: 5_000, replicas: 3 }));
-  assert(other instanceof StreamMismatchError);
+  assert(other instanceof ConfigurationMismatchError);
   assert.deepEqual(other.differences.map(({ setting }) => setting).sort(), ["max_age", "num_replicas"]);
 });
 

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import {
+  ConfigurationMismatchError,
   HistoryTruncatedError,
   JetStreamEventStore,
   replay,
-  StreamMismatchError,
   VersionConflictError,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
@@ -42,7 +42,7 @@ Deno.test("a stream is created with one year of retention, and as append-only", 
   await assert.rejects(
     JetStreamEventStore.open(server.url, { namespace: "kept", retention: 5_000 }),
     (error) => {
-      assert(error instanceof StreamMismatchError);
+      assert(error instanceof ConfigurationMismatchError);
       assert.deepEqual(error.differences, [{ setting: "max_age", expected: 5_000_000_000, actual: 0 }]);
       return true;
     },

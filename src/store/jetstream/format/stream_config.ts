@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { StreamDifference } from "../errors.ts";
+import type { SettingDifference } from "../../../errors.ts";
 import { LOG_FORMAT, LOG_ID, logIdOf } from "../read/event_log.ts";
 import type { Layout } from "./layout.ts";
 import type { StreamConfig } from "../../../nats/jetstream/requests.ts";
@@ -89,7 +89,7 @@ export function streamDifferences(
   layoutOf: (logId: string) => Layout,
   actual: StreamConfig,
   { retention, replicas }: StreamChoices,
-): StreamDifference[] {
+): SettingDifference[] {
   const metadata = actual.metadata as Readonly<Record<string, string>> | undefined;
   const logId = logIdOf(actual);
   const isLog = logId !== undefined && LOG_ID_FORM.test(logId);
@@ -99,7 +99,7 @@ export function streamDifferences(
     ...(retention === undefined ? {} : { max_age: maxAge(retention) }),
     ...(replicas === undefined ? {} : { num_replicas: replicas }),
   };
-  const differences: StreamDifference[] = [];
+  const differences: SettingDifference[] = [];
   for (const [setting, value] of Object.entries(expected)) {
     const found = actual[setting] ?? DEFAULTS[setting];
     if (JSON.stringify(found) !== JSON.stringify(value)) {

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { registerClass } from "../../../copies.ts";
-import { AetherError } from "../../../errors.ts";
+import { StoreClosedError } from "../../../errors.ts";
 import { DamagedHistoryError } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
 import { NO_ACTOR } from "../format/layout.ts";
@@ -75,7 +74,7 @@ export class ExpiringActors {
 
   /** Ends it; a run that is under way stops soon. */
   async close(): Promise<void> {
-    this.#ending.abort(new PreservationEndedError("The store was closed while it preserved actors"));
+    this.#ending.abort(new StoreClosedError());
     clearTimeout(this.#timer);
     await this.#running?.catch(() => {});
   }
@@ -171,12 +170,5 @@ export class ExpiringActors {
     await Promise.all(workers);
     if (failures.length > 0) throw failures[0];
     return remembered;
-  }
-}
-
-/** A run was ended by `close()`. The next run continues from there. */
-export class PreservationEndedError extends AetherError {
-  static {
-    registerClass(this, "PreservationEndedError");
   }
 }
