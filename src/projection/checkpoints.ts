@@ -24,6 +24,8 @@ export interface StoredCheckpoint {
   readonly value: string;
   /** Changes with every write; never comes again. */
   readonly revision: string;
+  /** Which projection it is of, by its key: `list()` returns it. */
+  readonly id?: ProjectionId;
 }
 
 /**

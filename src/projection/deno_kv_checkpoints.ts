@@ -124,6 +124,7 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
     for (;;) {
       const entry = await this.#reading(() => this.#kv.get<Head>(key));
       if (entry.versionstamp === null) return undefined;
+      if (!isHead(entry.value)) throw new DamagedCheckpointError(id, "it is not what a projection writes");
       const value = await this.#join(id, entry.value);
       // Pieces of another write than the head's are noticed by the head that has changed since.
       if (entry.value.pieces > 0) {
@@ -186,9 +187,10 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
       Array.fromAsync(this.#kv.list({ prefix: [...this.#base, "projection"] }))
     );
     for (const { key } of entries) {
-      const [name, version] = key.slice(-2) as [string, number];
+      const [name, version, ...more] = key.slice(this.#base.length + 1);
+      if (typeof name !== "string" || typeof version !== "number" || more.length > 0) continue; // no checkpoint's key
       const stored = await this.load({ name, version });
-      if (stored) found.push(stored);
+      if (stored) found.push({ ...stored, id: { name, version } });
     }
     return found;
   }
@@ -233,10 +235,14 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
     const parts = [head.text];
     for (let piece = 1; piece <= head.pieces; piece++) {
       const { value } = await this.#reading(() => this.#kv.get<Uint8Array>(this.#piece(id, piece)));
-      if (value === null) return undefined;
+      if (!(value instanceof Uint8Array)) return undefined;
       parts.push(value);
     }
-    return await new Blob(parts as Uint8Array<ArrayBuffer>[]).text();
+    try {
+      return decodeUtf8(await new Blob(parts as Uint8Array<ArrayBuffer>[]).arrayBuffer());
+    } catch (cause) {
+      throw new DamagedCheckpointError(id, "it is not text in UTF-8", { cause });
+    }
   }
 
   async #reading<T>(read: () => Promise<T>): Promise<T> {
@@ -254,6 +260,18 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
   #piece({ name, version }: ProjectionId, piece: number): Deno.KvKey {
     return [...this.#base, "projection piece", name, version, piece];
   }
+}
+
+/** Whether a value is the head of a checkpoint: another program can write anything there. */
+function isHead(value: unknown): value is Head {
+  const { pieces, text } = (value ?? {}) as Partial<Head>;
+  return text instanceof Uint8Array && Number.isSafeInteger(pieces) && pieces! >= 0 && pieces! <= MOST_PIECES;
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function decodeUtf8(bytes: ArrayBuffer): string {
+  return decoder.decode(bytes);
 }
 
 /** Commits an operation, again while the database is busy. */

@@ -66,8 +66,8 @@ export class DamagedCheckpointError extends AetherError {
     super(
       `The checkpoint of ${
         show(projection)
-      } cannot be read (${reason}): restore it, or run the projection under ` +
-        "the next version",
+      } cannot be read (${reason}): restore it from a backup, or delete it with ` +
+        "deleteCheckpoint() to begin again",
       options,
     );
     this.projection = projection;

@@ -128,8 +128,8 @@ export class JetStreamCheckpoints implements CheckpointStore {
     const watch = bucket.watch([PREFIX + ">"], (update) => {
       if (update.type !== "snapshot") return;
       resolve(
-        update.entries.flatMap(({ value, revision }) =>
-          value === undefined ? [] : [{ value, revision: String(revision) }]
+        update.entries.flatMap(({ key, value, revision }) =>
+          value === undefined ? [] : [{ value, revision: String(revision), id: idOf(key) }]
         ),
       );
     });
@@ -169,4 +169,15 @@ const PAYLOAD_SHARE = 0.7;
 
 function keyOf({ name, version }: ProjectionId): string {
   return `${PREFIX}${escapeName(name)}.${version}`;
+}
+
+/** Reads a key back; one that is no key of a checkpoint names itself. */
+function idOf(key: string): ProjectionId {
+  const end = key.lastIndexOf(".");
+  const escaped = key.slice(PREFIX.length, end);
+  try {
+    return { name: decodeURIComponent(escaped.replaceAll("=", "%")), version: Number(key.slice(end + 1)) };
+  } catch {
+    return { name: key, version: 0 };
+  }
 }

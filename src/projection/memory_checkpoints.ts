@@ -63,7 +63,7 @@ export class InMemoryCheckpoints implements CheckpointStore {
 
   /** All checkpoints. */
   list(): Promise<readonly StoredCheckpoint[]> {
-    return Promise.resolve([...this.#checkpoints.values()]);
+    return Promise.resolve(Array.from(this.#checkpoints, ([key, stored]) => ({ ...stored, id: idOf(key) })));
   }
 
   /** Leases of its own. */
@@ -84,4 +84,9 @@ export class InMemoryCheckpoints implements CheckpointStore {
 
 function keyOf({ name, version }: ProjectionId): string {
   return `${version} ${name}`;
+}
+
+function idOf(key: string): ProjectionId {
+  const end = key.indexOf(" ");
+  return { name: key.slice(end + 1), version: Number(key.slice(0, end)) };
 }

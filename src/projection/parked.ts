@@ -15,7 +15,7 @@ import { Checkpointer } from "./checkpointer.ts";
 import type { ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
 import { CheckpointConflictError, NotParkedError, ProjectionStoppedError } from "./errors.ts";
-import type { Draft } from "./progress.ts";
+import { type Draft, RETRY_GRACE } from "./progress.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
 import {
   type ParkedEvent,
@@ -302,8 +302,6 @@ async function followingOf(
 /** The bound of the random wait before another try to write, at first and later, in milliseconds. */
 const FIRST_WAIT = 2;
 const LONGEST_WAIT = 100;
-/** What a retry may take besides its handler, in milliseconds. */
-const GRACE = 10_000;
 
 function guardOf({ signal = new AbortController().signal }: ParkedOptions): Guard {
   return {
@@ -327,7 +325,7 @@ async function exclusively<Tx>(
   work: (worker: Worker<Tx>) => Promise<void>,
 ): Promise<void> {
   const guard = guardOf(options);
-  const claim = { id: crypto.randomUUID(), ttl: compiled.handlerTimeout + GRACE };
+  const claim = { id: crypto.randomUUID(), ttl: compiled.handlerTimeout + RETRY_GRACE };
   try {
     const claimed = await repeated(store, compiled, guard, async (worker) => {
       findParked(worker.record, position);

@@ -93,7 +93,7 @@ export class Progress<Tx> {
     onProgress?: (position: string) => void,
   ): Promise<Progress<Tx>> {
     const checkpointer = await Checkpointer.load(projection);
-    await whileRetried(checkpointer, guard);
+    await whileRetried(checkpointer, guard, projection);
     return new Progress(projection, checkpointer, guard, onProgress);
   }
 
@@ -281,7 +281,7 @@ export class Progress<Tx> {
       if (!(error instanceof CheckpointConflictError) || this.#isUnitUsed || this.draft.retry) throw error;
       const { record: known } = this.#checkpointer;
       await this.#checkpointer.reload();
-      await whileRetried(this.#checkpointer, this.#guard);
+      await whileRetried(this.#checkpointer, this.#guard, this.#projection);
       const { record: stored } = this.#checkpointer;
       if (!isRetryOf(known, stored) || this.#freesLeft(stored)) throw error;
       const own = this.draft.parked.filter((entry) => !known.parked.includes(entry));
@@ -336,12 +336,19 @@ function isRetryOf(before: ProjectionRecord, after: ProjectionRecord): boolean {
     after.parts?.handled === before.parts?.handled && JSON.stringify(after.intent) === JSON.stringify(intent);
 }
 
+/** What a retry may take besides its handler, in milliseconds. */
+export const RETRY_GRACE = 5_000;
 /** The bound of the random wait before a retry is looked at again, at first and later, in milliseconds. */
 const FIRST_LOOK = 10;
 const LONGEST_LOOK = 250;
 
 /** Waits until no retry of a parked event is in progress. One that does not write for its whole time has ended. */
-async function whileRetried<Tx>(checkpointer: Checkpointer<Tx>, guard: Guard): Promise<void> {
+async function whileRetried<Tx>(
+  checkpointer: Checkpointer<Tx>,
+  guard: Guard,
+  { handlerTimeout }: CompiledProjection<Tx>,
+): Promise<void> {
+  const longest = handlerTimeout + RETRY_GRACE;
   let revision: string | undefined;
   let seenAt = 0;
   for (let looks = 1;; looks++) {
@@ -352,7 +359,7 @@ async function whileRetried<Tx>(checkpointer: Checkpointer<Tx>, guard: Guard): P
       revision = checkpointer.revision;
       seenAt = now;
     }
-    if (now - seenAt > retry.ttl) return;
+    if (now - seenAt > Math.min(retry.ttl, longest)) return;
     await guard.sleep(backoff(looks, FIRST_LOOK, LONGEST_LOOK));
     guard.check();
     await checkpointer.reload();

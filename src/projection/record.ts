@@ -4,7 +4,10 @@
  * @module
  */
 
+import { actorIdFault, isVersion } from "../event/draft.ts";
+import { compileFilter } from "../event/filter.ts";
 import type { EventFilter, NewEvent } from "../event/types.ts";
+import { describe } from "../text.ts";
 import type { StoredCheckpoint } from "./checkpoints.ts";
 import { DamagedCheckpointError, type FailedEvent, type ProjectionId } from "./errors.ts";
 
@@ -103,44 +106,121 @@ export interface ProjectionRecord extends ProjectionId {
   readonly intendedFor?: FailedEvent | undefined;
 }
 
-/** Reads a record. */
+/**
+ * Reads a record. Any writer of the database may have changed it, so that every field is checked.
+ *
+ * @param id Which checkpoint it must be; without it, any.
+ * @throws {DamagedCheckpointError} If it is no record of a projection, or that of another one.
+ */
 export function parseRecord(id: ProjectionId | undefined, stored: StoredCheckpoint): ProjectionRecord {
-  const shown = id ?? { name: "?", version: 0 };
-  let record: ProjectionRecord;
+  let record: Partial<ProjectionRecord> | null;
   try {
     record = JSON.parse(stored.value);
   } catch (cause) {
-    throw new DamagedCheckpointError(shown, "it is not JSON", { cause });
+    throw new DamagedCheckpointError(id ?? stored.id ?? UNKNOWN, "it is not JSON", { cause });
   }
-  if (record?.format !== 1) throw new DamagedCheckpointError(shown, `its format is ${record?.format}`);
-  if (id && (record.name !== id.name || record.version !== id.version)) {
-    throw new DamagedCheckpointError(shown, `it is that of ${record.name} version ${record.version}`);
+  const { name, version } = record ?? {};
+  const named = FIELDS.name(name) && FIELDS.version(version) ? { name, version } as ProjectionId : undefined;
+  const shown = id ?? stored.id ?? named ?? UNKNOWN;
+  if (typeof record !== "object" || record === null) {
+    throw new DamagedCheckpointError(shown, "it is no object");
   }
-  if (record.position !== undefined && typeof record.position !== "string") {
-    throw new DamagedCheckpointError(shown, "its position is not a string");
+  if (record.format !== 1) {
+    throw new DamagedCheckpointError(shown, `its format is ${describe(record.format)}`);
   }
-  if (!Array.isArray(record.parked) || !Array.isArray(record.resolved)) {
-    throw new DamagedCheckpointError(shown, "its lists are missing");
+  const bad = Object.entries(FIELDS).find(([field, isSound]) =>
+    !isSound((record as Readonly<Record<string, unknown>>)[field])
+  );
+  if (bad) throw new DamagedCheckpointError(shown, `its field "${bad[0]}" is not what a projection writes`);
+  if (name !== shown.name || version !== shown.version) {
+    throw new DamagedCheckpointError(shown, `it is that of ${describe(name)} version ${version}`);
   }
-  const { handled, parts, failing, parked, resolved } = record;
-  if (!isCount(handled)) {
-    throw new DamagedCheckpointError(shown, "the number of events it handled is no number");
+  if (record.intent?.length && !record.intendedFor) {
+    throw new DamagedCheckpointError(shown, "the event that it intends to append for is missing");
   }
-  if (parts !== undefined && !(hasPosition(parts) && isCount(parts.handled))) {
-    throw new DamagedCheckpointError(shown, "the part of an event that it handled is no number");
-  }
-  const entries: readonly unknown[] = [...parked, ...resolved, ...(failing === undefined ? [] : [failing])];
-  if (!entries.every(hasPosition)) throw new DamagedCheckpointError(shown, "an entry of it has no position");
-  return record;
+  return record as ProjectionRecord;
 }
 
-function isCount(value: unknown): boolean {
-  return Number.isSafeInteger(value) && value as number >= 0;
+const UNKNOWN: ProjectionId = { name: "?", version: 0 };
+
+type Check = (value: unknown) => boolean;
+/** A check of each field. */
+type Checks<T> = { readonly [Field in keyof T]-?: Check };
+
+const isText: Check = (value) => typeof value === "string" && value.isWellFormed();
+const isFlag: Check = (value) => typeof value === "boolean";
+const isCount: Check = (value) => Number.isSafeInteger(value) && value as number >= 0;
+const isActorId: Check = (value) => actorIdFault(value) === undefined;
+const isOneOf = (...values: readonly unknown[]): Check => (value) => values.includes(value);
+const optional = (isSound: Check): Check => (value) => value === undefined || isSound(value);
+const listOf = (isSound: Check): Check => (value) => Array.isArray(value) && value.every(isSound);
+
+function objectOf<T>(checks: Checks<T>): Check {
+  const fields = Object.entries<Check>(checks);
+  return (value) =>
+    typeof value === "object" && value !== null && !Array.isArray(value) &&
+    fields.every(([field, isSound]) => isSound((value as Readonly<Record<string, unknown>>)[field]));
 }
 
-function hasPosition(entry: unknown): boolean {
-  return typeof (entry as { position?: unknown } | null)?.position === "string";
+function isFilter(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  try {
+    compileFilter(value as EventFilter);
+    return true;
+  } catch {
+    return false;
+  }
 }
+
+const FAILED: Checks<FailedEvent> = {
+  position: isText,
+  eventId: isText,
+  eventType: isText,
+  actorId: isActorId,
+  eventVersion: isVersion,
+  part: optional(isCount),
+};
+const FAILING: Checks<FailingEvent> = {
+  ...FAILED,
+  error: isText,
+  attempts: isCount,
+  inHandSince: optional(isText),
+};
+/** What the store checks when it is appended is not checked here. */
+const isNewEvent = objectOf<Pick<NewEvent, "id" | "eventType">>({ id: isText, eventType: isText });
+const isIntent = listOf(objectOf<IntendedAppend>({
+  actorId: isActorId,
+  events: listOf(isNewEvent),
+  hasChosenIds: optional(isFlag),
+  unfenced: optional(isFlag),
+  fencingToken: optional(isVersion),
+  traceparent: optional(isText),
+}));
+const FIELDS: Checks<ProjectionRecord> = {
+  format: isOneOf(1),
+  name: isText,
+  version: isVersion,
+  filter: isFilter,
+  position: optional(isText),
+  isBegun: optional(isFlag),
+  parts: optional(objectOf<NonNullable<ProjectionRecord["parts"]>>({ position: isText, handled: isCount })),
+  handled: isCount,
+  savedAt: isText,
+  writeId: isText,
+  owner: optional(objectOf<NonNullable<ProjectionRecord["owner"]>>({ id: isText, fencingToken: isCount })),
+  stopped: isFlag,
+  failing: optional(objectOf(FAILING)),
+  running: optional(isText),
+  parked: listOf(
+    objectOf<ParkedEvent>({ ...FAILING, parkedAt: isText, blocksActor: isFlag, refused: optional(isIntent) }),
+  ),
+  resolved: listOf(
+    objectOf<Resolution>({ position: isText, action: isOneOf("retried", "discarded"), at: isText }),
+  ),
+  retry: optional(objectOf<RetryClaim>({ id: isText, ttl: isCount })),
+  intent: optional(isIntent),
+  intendedFor: optional(objectOf(FAILED)),
+};
 
 /** The text of an error, short enough for a record. */
 export function shortError(error: unknown): string {

@@ -11,7 +11,12 @@
 import { backoff, sleep } from "../sleep.ts";
 import { BackendError } from "../store/errors.ts";
 import type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
-import { CheckpointConflictError, type ProjectionId, TransactionLostError } from "./errors.ts";
+import {
+  CheckpointConflictError,
+  DamagedCheckpointError,
+  type ProjectionId,
+  TransactionLostError,
+} from "./errors.ts";
 import {
   failureOf,
   isBusy,
@@ -26,9 +31,14 @@ export type { SqliteDatabase, SqliteStatement } from "./sqlite_transaction.ts";
 
 /** A row of the table. */
 interface Row {
+  readonly name: string;
+  readonly version: string;
   readonly value: string;
-  readonly revision: number;
+  readonly revision: string;
 }
+
+/** Integers as text: another program may have written one that a number does not hold. */
+const COLUMNS = "name, CAST(version AS TEXT) AS version, value, CAST(revision AS TEXT) AS revision";
 
 /**
  * Checkpoints in a table `aether_projection` of a SQLite database. A handler that asks for `context.transaction` gets the
@@ -89,12 +99,12 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
   }
 
   /** Reads a checkpoint. */
-  load({ name, version }: ProjectionId): Promise<StoredCheckpoint | undefined> {
+  load(id: ProjectionId): Promise<StoredCheckpoint | undefined> {
     return answering(() => {
       const row = this.#database
-        .prepare("SELECT value, revision FROM aether_projection WHERE name = ? AND version = ?")
-        .get(name, version) as Row | undefined;
-      return row && { value: row.value, revision: String(row.revision) };
+        .prepare(`SELECT ${COLUMNS} FROM aether_projection WHERE name = ? AND version = ?`)
+        .get(id.name, id.version) as Row | undefined;
+      return row && storedOf(row, id);
     });
   }
 
@@ -116,8 +126,11 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
   /** All checkpoints. */
   list(): Promise<readonly StoredCheckpoint[]> {
     return answering(() => {
-      const rows = this.#database.prepare("SELECT value, revision FROM aether_projection").all() as Row[];
-      return rows.map(({ value, revision }) => ({ value, revision: String(revision) }));
+      const rows = this.#database.prepare(`SELECT ${COLUMNS} FROM aether_projection`).all() as Row[];
+      return rows.map((row) => {
+        const id = { name: row.name, version: Number(row.version) };
+        return { ...storedOf(row, id), id };
+      });
     });
   }
 
@@ -201,6 +214,15 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
     if (row === undefined) throw new CheckpointConflictError(id);
     return String((row as { readonly revision: number }).revision);
   }
+}
+
+/** The checkpoint of a row. Another program may have written anything there. */
+function storedOf({ value, revision }: Row, id: ProjectionId): StoredCheckpoint {
+  if (typeof value !== "string") throw new DamagedCheckpointError(id, "it is not text");
+  if (!Number.isSafeInteger(Number(revision) + 1)) {
+    throw new DamagedCheckpointError(id, `its revision is ${revision}`);
+  }
+  return { value, revision };
 }
 
 /** A revision that a checkpoint which was deleted before has not had: each begins at a random one. */
@@ -324,6 +346,6 @@ function attempt<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw error instanceof CheckpointConflictError ? error : failureOf(error);
+    throw failureOf(error);
   }
 }

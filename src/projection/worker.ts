@@ -228,7 +228,7 @@ export class Worker<Tx> {
   async #hasEndedProcesses(event: StoredEvent, attempts: number, since: number): Promise<void> {
     if (!this.#isLeased) {
       // Without a lease, another process may still be handling it: its commit would then be met by this one's.
-      const wait = Math.min(this.#projection.handlerTimeout, LONGEST_GRACE) - (Date.now() - since);
+      const wait = Math.min(this.#projection.handlerTimeout, LONGEST_GRACE) - Math.max(0, Date.now() - since);
       if (wait > 0) await this.#guard.sleep(wait);
     }
     const cause = new ProcessEndedError(attempts);
