@@ -12,6 +12,7 @@ import { NotConnectedError } from "../errors.ts";
 import { headerIn, headerLine, headerText, statusOf, type WireMessage, wireMessage } from "../wire.ts";
 import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
 import { type Delivery, readDelivery, Subjects } from "./delivery.ts";
+import { FlowControl } from "./flow_control.ts";
 import { isTransient, type JetStreamRequests } from "./requests.ts";
 
 /** Where and how an {@linkcode OrderedConsumer} reads. */
@@ -25,8 +26,8 @@ export interface OrderedConsumerOptions {
   /** How often the server reports while it has nothing to deliver, in milliseconds, 100 or more. @default {1000} */
   readonly heartbeat?: number;
   /**
-   * How many bytes may wait for the reader before the server is held back. What is under way then still arrives: the
-   * server's window, which grows to 32 MiB for a reader that keeps up. @default {4194304}
+   * How many bytes may wait for the reader before the server is held back. What was sent before still arrives: up to
+   * 8 MiB. @default {4194304}
    */
   readonly maxBufferedBytes?: number;
   /** Called with the reason each time the consumer is created anew. */
@@ -88,6 +89,8 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   /** How many messages are still to be delivered, as the server counts them. */
   #pending = 0;
   #expected = 0;
+  /** How many messages the present consumer was to deliver when it was made. */
+  #created = 0;
   #leftOut = 0;
   #reportedLeftOut = 0;
   /** Tells the messages of an older consumer from those of the present one. */
@@ -108,8 +111,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   #bufferedBytes = 0;
   /** What the reader took last and still works on: it counts until the reader comes back. */
   #takenBytes = 0;
-  /** The flow-control request that is answered once the reader has made room. */
-  #heldBack: string | undefined;
+  readonly #flow: FlowControl;
   #reader: PromiseWithResolvers<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
   #started: Promise<void> | undefined;
@@ -124,6 +126,10 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#maxBufferedBytes = options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES;
     this.#passed = (options.startSequence ?? 1) - 1;
     this.#reported = this.#passed;
+    const hasRoom = (): boolean => this.bufferedBytes <= this.#maxBufferedBytes;
+    const source = { hasRoom, renew: (): void => this.#renew() };
+    // The last message of each subject: a new consumer begins with the first one again.
+    this.#flow = new FlowControl(state.connection, source, !options.lastOfEach);
   }
 
   /**
@@ -184,7 +190,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   async read(): Promise<readonly Delivery[]> {
     await this.start();
     this.#takenBytes = 0;
-    this.#answerFlowControl();
+    this.#flow.proceed();
     const { reportProgress = false } = this.#options;
     while (this.#buffer.length === 0) {
       if (this.#failure) throw this.#failure.error;
@@ -199,7 +205,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#reportedLeftOut = this.#leftOut;
     this.#takenBytes = this.#bufferedBytes;
     this.#bufferedBytes = 0;
-    this.#answerFlowControl();
+    this.#flow.proceed();
     return messages;
   }
 
@@ -230,6 +236,12 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   [Symbol.asyncDispose](): Promise<void> {
     this.close();
     return Promise.resolve();
+  }
+
+  /** If the server has more to deliver, it must not do so when the connection is back, in addition to a new consumer. */
+  onDisconnect(): void {
+    if (this.#pending > 0) this.#flow.noteLoss();
+    this.#subscription?.unsubscribe();
   }
 
   /** What the server sent meanwhile is lost: begin anew at once, instead of when the gap shows. */
@@ -289,6 +301,20 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     void this.#recreate(generation);
   }
 
+  /** Makes the consumer again where the reader is. Nothing was lost, so that the check of the stream need not come first. */
+  #renew(): void {
+    const { check } = this.#options;
+    const pending = this.#pending;
+    this.#abandon();
+    const generation = ++this.#generation;
+    const renewed = this.#create(generation).then(async () => {
+      // What the server counted before the reader's place, and has not delivered.
+      if (generation === this.#generation) this.#leftOut += Math.max(0, pending - this.#created);
+      await check?.(this.#passed, this.#last);
+    });
+    renewed.catch((error) => this.#retryLater(generation, error));
+  }
+
   async #recreate(generation: number): Promise<void> {
     try {
       await this.#options.check?.(this.#passed, this.#last);
@@ -296,14 +322,16 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
       await this.#create(generation);
       this.#retryDelay = FIRST_RETRY_MS;
     } catch (error) {
-      if (generation !== this.#generation || this.#closed) return;
-      if (isTransient(error)) {
-        this.#retry = setTimeout(() => this.#reset(String(error)), this.#retryDelay);
-        this.#retryDelay = Math.min(this.#retryDelay * 2, LAST_RETRY_MS);
-      } else {
-        this.#fail(error);
-      }
+      this.#retryLater(generation, error);
     }
+  }
+
+  #retryLater(generation: number, error: unknown): void {
+    if (generation !== this.#generation || this.#closed) return;
+    if (!isTransient(error)) return this.#fail(error);
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#reset(String(error)), this.#retryDelay);
+    this.#retryDelay = Math.min(this.#retryDelay * 2, LAST_RETRY_MS);
   }
 
   async #create(generation: number): Promise<void> {
@@ -341,6 +369,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     });
     const { num_pending } = await abortable(created, this.#options.signal);
     if (generation !== this.#generation) return;
+    this.#created = num_pending;
     if (generation === FIRST_GENERATION) this.#expected = num_pending;
     if (this.#consumerSequence === 0) this.#pending = num_pending;
   }
@@ -361,6 +390,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#buffer.push(delivery);
     this.#bufferedBytes += delivery.bytes.length + OVERHEAD_BYTES;
     this.#wake();
+    this.#flow.took(wire.subject.length + wire.reply.length + wire.bytes.length); // may give the consumer up
   }
 
   /** A flow-control request, or a heartbeat. */
@@ -372,10 +402,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     if (status !== STATUS_CONTROL) return this.#reset(`status ${text.slice(0, text.indexOf("\r\n"))}`);
     // A request for a sign that the messages before it were taken, or a heartbeat that says which one is missing.
     const flowControl = reply || header(STALLED);
-    if (flowControl) {
-      this.#heldBack = flowControl;
-      this.#answerFlowControl();
-    }
+    if (flowControl) this.#flow.ask(flowControl, !reply);
     const lastOfConsumer = header(LAST_OF_CONSUMER);
     if (!lastOfConsumer) return;
     if (Number(lastOfConsumer) !== this.#consumerSequence) {
@@ -392,14 +419,6 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
       this.#passed = Math.max(this.#passed, lastOfStream);
       if (this.#options.reportProgress && this.#passed > this.#reported) this.#wake();
     }
-  }
-
-  /** The server sends on once it is answered: a slow reader's answer waits until there is room. */
-  #answerFlowControl(): void {
-    if (this.#heldBack === undefined || this.bufferedBytes > this.#maxBufferedBytes) return;
-    const subject = this.#heldBack;
-    this.#heldBack = undefined;
-    if (!this.#state.connection.isClosed()) this.#state.connection.publish(subject);
   }
 
   readonly #abort = (): void => {
@@ -431,7 +450,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   /** Leaves the consumer to the server: deleted if the message arrives, or else when it was inactive for long enough. */
   #abandon(): void {
     clearTimeout(this.#retry);
-    this.#heldBack = undefined;
+    this.#flow.end();
     const { connection } = this.#state;
     if (connection.isClosed() || !this.#subscription) return;
     this.#subscription.unsubscribe();

@@ -13,7 +13,7 @@ import { statusOf, wireMessage } from "../wire.ts";
 import { utf8 } from "../../text.ts";
 import type { ConnectionState } from "../connection_state.ts";
 import { ErrorCode, isPassing } from "./error_codes.ts";
-import { DirectReads } from "./direct_reads.ts";
+import { DirectReadBudget, DirectReads } from "./direct_reads.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
 import { readDirectMessages, readLeaderMessage, type StoredMessage } from "./stored_message.ts";
 import type { Bytes } from "./text_run.ts";
@@ -168,6 +168,7 @@ export class JetStreamRequests {
   readonly #state: ConnectionState;
   readonly #inbox: ReplyInbox;
   readonly #maxDirectReads: number;
+  readonly #budget = new DirectReadBudget();
   #isClosed = false;
   /** The first levels of the API's subjects. */
   readonly apiPrefix: string;
@@ -232,7 +233,7 @@ export class JetStreamRequests {
   ): Promise<(StoredMessage | undefined)[]> {
     if (sequences.length === 0) return [];
     const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
-    const reads = new DirectReads(subject, sequences, this.#maxDirectReads, {
+    const reads = new DirectReads(subject, sequences, this.#maxDirectReads, this.#budget, {
       refused: (status, description) => new JetStreamApiError(subject, status, description),
       unanswered: (why, description) => new NoAnswerError(subject, why, description),
     }, signal);

@@ -294,6 +294,55 @@ Deno.test("OrderedConsumer: a slow reader holds the server back, in bounded memo
   assert.equal(next, total + 1);
 });
 
+/** Keeps this thread busy: meanwhile nothing is read from any connection. */
+function work(milliseconds: number): void {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
+}
+
+for (const { maxPending, cuts } of [{ maxPending: "16MB", cuts: 0 }, { maxPending: "4MB", cuts: 1 }]) {
+  Deno.test(`OrderedConsumer: a reader that works long is cut off ${cuts} times if max_pending is ${maxPending}`, async () => {
+    await using server = await startNatsServer({ configText: `max_pending: ${maxPending}` });
+    await using c = await client(server.url);
+    await c.requests.createStream(STREAM);
+    await store(c, 1, 600, 100_000);
+    let losses = 0;
+    c.state.add({ onDisconnect: () => losses++ });
+    for (const maxBufferedBytes of [4_000_000, 60_000_000]) {
+      await using consumer = new OrderedConsumer(c.state, c.requests, { stream: "S", maxBufferedBytes });
+      for (let next = 1; next <= 600;) {
+        for (const message of await consumer.read()) {
+          assert.equal(message.sequence, next++);
+          work(1);
+        }
+      }
+    }
+    assert(losses <= cuts, `${losses} cuts`);
+  });
+}
+
+Deno.test("OrderedConsumer: the next message is delivered soon after all that the server may send ahead", async () => {
+  await using server = await startNatsServer();
+  await using c = await client(server.url);
+  await c.requests.createStream(STREAM);
+  const resets: string[] = [];
+  const onReset = (reason: string): number => resets.push(reason);
+  await using consumer = new OrderedConsumer(c.state, c.requests, { stream: "S", heartbeat: 5_000, onReset });
+  await consumer.start();
+  const start = performance.now();
+  // Live, message by message, more than the server sends to one consumer without an answer.
+  for (const size of [200, 90_000]) {
+    const from = consumer.position + 1;
+    const count = Math.ceil(25_000_000 / (size + 1_000));
+    const stored = store(c, from, from + count - 1, size);
+    await expectNext(consumer, from, count);
+    await stored;
+  }
+  assert(performance.now() - start < 30_000, "waited for heartbeats");
+  assert.deepEqual(resets, []);
+  assert((await consumerNames(c)).length <= 2);
+});
+
 Deno.test("OrderedConsumer survives kill -9 of the server that hosts it, in a cluster", async () => {
   await using cluster = await startNatsCluster(3);
   await using setup = await client(cluster.urls);

@@ -72,6 +72,31 @@ Deno.test("getDirect() reads by sequence, in the order asked for, more than may 
   requests.close();
 });
 
+Deno.test("getDirect() is not cut off for large messages where max_pending is low, however many series there are", async () => {
+  await using server = await startNatsServer({ configText: "max_pending: 4MB" });
+  await using c = await client(server.url);
+  await c.requests.createStream(STREAM);
+  const publisher = new Publisher(c.state, new AcknowledgementReader("S", undefined), { maxInFlight: 8 });
+  const large = new Uint8Array(200_000);
+  await Promise.all(Array.from({ length: 150 }, () => publisher.publish({ subject: "s.1", data: large })));
+  publisher.close();
+  let losses = 0;
+  c.state.add({ onDisconnect: () => losses++ });
+  const sequences = Array.from({ length: 150 }, (_, index) => index + 1);
+  const [all, ...others] = await Promise.all([
+    c.requests.getDirect("S", sequences),
+    ...sequences.map((sequence) => c.requests.getDirect("S", [sequence])),
+  ]);
+  assert.deepEqual(all.map((message) => message?.sequence), sequences);
+  assert.deepEqual(others.map(([message]) => message?.sequence), sequences);
+  assert.equal(losses, 0);
+  // A series that fails gives its room back to those that wait for it.
+  await Promise.all([
+    ...sequences.map((sequence) => assert.rejects(c.requests.getDirect("S", [sequence, 9]), NoAnswerError)),
+    c.connection.close(),
+  ]);
+});
+
 Deno.test("Streams and consumers can be created, described, changed, and refused", async () => {
   await using server = await startNatsServer();
   await using c = await client(server.url);
