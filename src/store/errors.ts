@@ -311,6 +311,8 @@ export interface DamagedPlace extends EventReference {
   readonly position?: string | undefined;
 }
 
+const RESTORE = "Run verify() for the extent, and restore from a backup";
+
 /**
  * A stored history is not what was written: bytes changed, or a part is missing.
  *
@@ -345,15 +347,19 @@ export class DamagedHistoryError extends AetherError {
   /** What is wrong. */
   readonly reason: string;
 
-  /** Names the place and what is wrong. */
-  constructor(reason: string, place: DamagedPlace, options?: ErrorOptions) {
+  /** Names the place and what is wrong, and says what to do. */
+  constructor(
+    reason: string,
+    place: DamagedPlace,
+    { advice = RESTORE, ...options }: ErrorOptions & { readonly advice?: string | undefined } = {},
+  ) {
     const where = [
       place.actorId === undefined ? "" : ` of actor ${JSON.stringify(place.actorId)}`,
       place.version === undefined ? "" : ` at version ${place.version}`,
       place.position === undefined ? "" : ` (position ${place.position})`,
     ].join("");
     super(
-      `The history${where} is damaged: ${reason}. Run verify() for the extent, and restore from a backup`,
+      `The history${where} is damaged: ${reason}. ${advice}`,
       options,
     );
     this.reason = reason;

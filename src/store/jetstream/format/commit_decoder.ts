@@ -7,6 +7,10 @@
  * one another (else `-`), the trail (`-` if it is empty), and the checksum: the CRC-32, in hexadecimal, of the log's id,
  * the body, the subject, the sequence that the server was told to expect, and all fields before it.
  *
+ * A repair is a commit without events that passes over messages which other programs have published to the actor's
+ * subject. In place of the versions it has `~`, the sequence of the actor's last commit before them (0 without one), a
+ * comma, and how many they are. The server was told to expect the last of them.
+ *
  * @module
  */
 
@@ -14,10 +18,10 @@ import { decodeEvents } from "../../../event/codec.ts";
 import { utf8 } from "../../../text.ts";
 import type { StoredEvent } from "../../../event/types.ts";
 import { type StoredPart, versionsFault } from "../../continuity.ts";
-import { type Checksum, CHECKSUM_DIGITS, readChecksum } from "../../checksum.ts";
+import { type Checksum, CHECKSUM_DIGITS, checksumText, readChecksum } from "../../checksum.ts";
 import { DamagedHistoryError } from "../../errors.ts";
 import { NO_PROOF, proofOf } from "../../position.ts";
-import type { Layout } from "./layout.ts";
+import { type Layout, NO_ACTOR } from "./layout.ts";
 import { EXPECTED_SEQUENCE } from "../../../nats/jetstream/header_names.ts";
 import { type MessageBytes, payloadOf } from "../../../nats/jetstream/stored_message.ts";
 import { LAST_INDEX, type Place, StreamPositions } from "./stream_positions.ts";
@@ -35,11 +39,25 @@ export const MAX_EVENTS = 1_000;
 
 /** The places of fields in the header. */
 const COMMIT_ID = 1;
+const VERSIONS = 5;
 const TRAIL = 6;
+
+/** How the list of a repair begins. */
+export const REPAIR = "~";
+const REPAIR_LIST = /^~([0-9]{1,16}),([0-9]{1,16})$/;
+
+/** The fields of a commit from its id on, and its checksum, wherever they are in a header block. */
+const COMMIT_FIELDS =
+  /([0-9a-z]{1,40} [0-9]{1,16} [0-9]{1,4} [0-9]{1,16}u? [0-9,~-]+ [0-9a-z,;-]+) ([0-9a-f]{8})/;
+const NUMBER_AT_END = /(?:0|[1-9][0-9]*)$/;
+const DIGITS_AT_START = /^[0-9]+/;
 
 /** How the headers' lines begin. */
 const COMMIT_LINE = `\r\n${COMMIT_HEADER}: `;
 const EXPECTED_LINE = `\r\n${EXPECTED_SEQUENCE}: `;
+
+/** Where the fields behind the format begin in a commit's line. */
+const FIELDS_OFFSET = `${COMMIT_LINE}${FORMAT} `.length;
 
 /** How many actors are kept, for those subjects that come again and again. */
 const MOST_ACTORS = 32 * 1024;
@@ -65,7 +83,10 @@ export class CommitHeader {
   readonly versions: readonly number[];
   /** The actor's newest fencing token, 0 without one. */
   readonly fence: number;
-  /** The stream sequence of the commit before, as the server checked it; 0 where it had none. */
+  /**
+   * The stream sequence of the actor's commit before; 0 without one. The server has checked it, except of a repair, which
+   * passes over what is stored after it.
+   */
   readonly previousSequence: number;
   /** The checksum. */
   readonly checksum: number;
@@ -87,6 +108,13 @@ export class CommitHeader {
   /** The commit's random id. */
   get commitId(): string {
     return this.#value.split(" ", COMMIT_ID + 1)[COMMIT_ID]!;
+  }
+
+  /** How many messages it passes over as a repair; 0 if it is none. */
+  get passedOver(): number {
+    if (this.versions.length > 0) return 0;
+    const list = REPAIR_LIST.exec(this.#value.split(" ", VERSIONS + 1)[VERSIONS]!);
+    return list ? Number(list[2]) : 0;
   }
 
   /** The earlier commits of the actor; undefined where it does not check out, and they have to be searched for. */
@@ -113,7 +141,7 @@ export class StoredCommit extends CommitHeader implements StoredPart {
 }
 
 /** What a header says whose checksum matches. */
-interface HeaderFields extends Omit<CommitHeader, "commitId" | "trail"> {
+interface HeaderFields extends Omit<CommitHeader, "commitId" | "passedOver" | "trail"> {
   /** The text of it all. */
   readonly value: string;
 }
@@ -173,26 +201,17 @@ export class CommitDecoder {
   read(message: MessageBytes, run: TextRun | undefined = message.run): OrFault<StoredCommit> {
     try {
       const { bytes, headerLength, sequence } = message;
-      let text: string;
-      let start = 0;
-      let body: string;
-      if (run) {
-        ({ text } = run);
-        start = bytes.byteOffset - run.start;
-        body = text.slice(start + headerLength, start + bytes.length);
-      } else {
-        text = decoder.decode(bytes);
-        if (text.length === bytes.length) body = text.slice(headerLength);
-        else {
-          text = blockText(message);
-          body = strictDecoder.decode(payloadOf(message));
-        }
-      }
+      const text = run ? run.text : decoder.decode(bytes);
+      const start = run ? bytes.byteOffset - run.start : 0;
+      // Without a run, some text has fewer characters than bytes.
+      const isPlain = run !== undefined || text.length === bytes.length;
+      // The checksum is compared first: a commit whose bytes have changed is not one that was never written.
+      const fields = this.#fields(message, isPlain ? text : blockText(message), start);
+      const body = isPlain
+        ? text.slice(start + headerLength, start + bytes.length)
+        : strictDecoder.decode(payloadOf(message));
       // In a text that has a character for every byte, this one stands for a byte that is not UTF-8.
-      if (text.length === bytes.length && body.includes(REPLACEMENT)) {
-        throw new Unreadable("its bytes are not UTF-8");
-      }
-      const fields = this.#fields(message, text, start);
+      if (isPlain && body.includes(REPLACEMENT)) throw new Unreadable("its bytes are not UTF-8");
       const proof = proofOf(fields.checksum);
       const positionOf = (index: number): string => this.#places.position(sequence, index, proof);
       return new StoredCommit(fields, JSON.parse(body), positionOf);
@@ -249,21 +268,29 @@ export class CommitDecoder {
     const end = start + headerLength;
     const from = text.indexOf(COMMIT_LINE, start) + COMMIT_LINE.length;
     const to = text.indexOf("\r", from);
-    if (from < COMMIT_LINE.length || to < from || to >= end) throw new Unreadable("it is no commit");
+    if (from < COMMIT_LINE.length || to < from || to >= end) {
+      throw this.#unreadable(message, text.slice(start, end), "it is no commit");
+    }
     const expected = text.indexOf(EXPECTED_LINE, start) + EXPECTED_LINE.length;
     if (expected < EXPECTED_LINE.length || expected >= end) {
-      throw new Unreadable("it was stored without a guard");
+      throw this.#unreadable(message, text.slice(start, end), "it was stored without a guard");
     }
     const cursor = new Cursor(bytes, from - start);
     if (!cursor.takes(FORMAT)) {
       const value = JSON.stringify(text.slice(from, from + FORMAT_SHOWN).split(" ", 1)[0]);
-      throw new Unreadable(`its format is ${value}, and this version reads ${FORMAT}`);
+      const reason = `its format is ${value}, and this version reads ${FORMAT}`;
+      throw this.#unreadable(message, text.slice(start, end), reason);
     }
     const guard = new Cursor(bytes, expected - start);
-    const previousSequence = guard.number(CARRIAGE_RETURN);
+    const guarded = guard.tryNumber(CARRIAGE_RETURN);
+    if (guarded === undefined) {
+      // The server takes no message whose guard is no number, except an empty one.
+      const isEmpty = bytes[expected - start] === CARRIAGE_RETURN;
+      throw isEmpty ? new Unreadable("its guard is empty") : new ChangedCommit("its guard is no number");
+    }
     const checksumAt = to - start - CHECKSUM_DIGITS;
     const checksum = this.#checksumOf(message, expected - start, guard.at - 1, from - start, checksumAt - 1);
-    if (checksum !== readChecksum(bytes, checksumAt)) {
+    if (checksum !== readChecksum(bytes, checksumAt) || bytes[checksumAt - 1] !== BLANK) {
       throw new ChangedCommit("its checksum does not match its bytes");
     }
     const actorId = this.#actorOf(message);
@@ -284,10 +311,14 @@ export class CommitDecoder {
     if (count > MAX_EVENTS) {
       throw new Unreadable(`it names ${count} events, and a commit has ${MAX_EVENTS} at most`);
     }
-    if (previousSequence >= sequence) {
-      throw new Unreadable(`it is stored at sequence ${sequence}, and follows sequence ${previousSequence}`);
+    if (guarded >= sequence) {
+      throw new Unreadable(`it is stored at sequence ${sequence}, and follows sequence ${guarded}`);
     }
-    const versions = list === undefined ? following(previousVersion, count) : list.split(",").map(versionOf);
+    const isRepair = list !== undefined && list.startsWith(REPAIR);
+    const previousSequence = isRepair ? repairedAfter(list, guarded) : guarded;
+    const versions = list === undefined || isRepair
+      ? following(previousVersion, isRepair ? 0 : count)
+      : list.split(",").map(versionOf);
     const fault = versionsFault(previousVersion, versions, count);
     if (fault !== undefined) throw new Unreadable(fault);
     const value = text.slice(from, to);
@@ -320,13 +351,43 @@ export class CommitDecoder {
     return this.#checksum(scratch.subarray(headerLength, length), this.#seed);
   }
 
+  /** Why a message without the form of a commit cannot be read: it may be a commit whose header has changed. */
+  #unreadable(message: MessageBytes, block: string, reason: string): Unreadable {
+    return this.#isChanged(message, block)
+      ? new ChangedCommit("the bytes of its header have changed")
+      : new Unreadable(reason);
+  }
+
+  /** Whether a checksum in a header block matches, if what it does not cover is taken as it should be. */
+  #isChanged(message: MessageBytes, block: string): boolean {
+    const commitAt = block.indexOf(COMMIT_LINE);
+    const found = COMMIT_FIELDS.exec(commitAt < 0 ? block : block.slice(commitAt + FIELDS_OFFSET));
+    if (!found) return false;
+    const guardAt = block.indexOf(EXPECTED_LINE);
+    const guardEnd = commitAt < 0 ? Math.max(0, found.index - FIELDS_OFFSET) : commitAt;
+    const guard = guardAt < 0
+      ? NUMBER_AT_END.exec(block.slice(0, guardEnd))
+      : DIGITS_AT_START.exec(block.slice(guardAt + EXPECTED_LINE.length));
+    if (!guard) return false;
+    const covered = `${message.subject} ${guard[0]} ${FORMAT} ${found[1]}`;
+    const checksum = this.#checksum(utf8(covered), this.#checksum(payloadOf(message), this.#seed));
+    return checksumText(checksum) === found[2];
+  }
+
   #fault(message: MessageBytes, error: unknown): DamagedHistoryError {
     const place = {
       actorId: this.#actorOf(message),
       position: this.placeOf(message.sequence, undefined),
     };
     const reason = error instanceof Error ? error.message : String(error);
-    return new DamagedHistoryError(`a commit cannot be read: ${reason}`, place, { cause: error });
+    const { actorId } = place;
+    const mayBeStray = error instanceof Error && !(error instanceof ChangedCommit) && actorId &&
+      actorId !== NO_ACTOR;
+    return new DamagedHistoryError(
+      mayBeStray ? `a message is not a commit: ${reason}` : `a commit cannot be read: ${reason}`,
+      place,
+      { cause: error, advice: mayBeStray ? adviceOn(actorId) : undefined },
+    );
   }
 
   #actorOf({ subject, known }: MessageBytes): string | undefined {
@@ -347,6 +408,12 @@ export class CommitDecoder {
     this.#actorIds.set(key, actorId);
     return actorId;
   }
+}
+
+/** What to do about a message that was never a commit. */
+function adviceOn(actorId: string): string {
+  return "Another program has published it to the subject of the actor: deny that, and call " +
+    `JetStreamEventStore.repairActor(${JSON.stringify(actorId)}) to pass over it`;
 }
 
 /** Reads fields that end with a space or a line break. */
@@ -379,6 +446,13 @@ class Cursor {
    * @throws {Unreadable} If it is none, or above 2^53 - 1.
    */
   number(end: number, mark = end): number {
+    const value = this.tryNumber(end, mark);
+    if (value === undefined) throw new Unreadable("a number in its header is none");
+    return value;
+  }
+
+  /** The same; `undefined` if it is none, or above 2^53 - 1. */
+  tryNumber(end: number, mark = end): number | undefined {
     const bytes = this.#bytes;
     const from = this.at;
     let { at } = this;
@@ -390,7 +464,7 @@ class Cursor {
     }
     const isNumber = at > from && value <= Number.MAX_SAFE_INTEGER;
     if (mark !== end && bytes[at] === mark) at++;
-    if (!isNumber || bytes[at] !== end) throw new Unreadable("a number in its header is none");
+    if (!isNumber || bytes[at] !== end) return undefined;
     this.at = at + 1;
     return value;
   }
@@ -428,6 +502,22 @@ export function versionAfter({ previousVersion, versions }: CommitHeader): numbe
 /** A version from its digits; not a number where it is none. */
 function versionOf(digits: string): number {
   return /^[0-9]{1,16}$/.test(digits) ? Number(digits) : NaN;
+}
+
+/**
+ * The sequence of the commit before a repair.
+ *
+ * @param list What it has in place of versions.
+ * @param guarded The sequence of the last message that it passes over.
+ * @throws {Unreadable} If the list does not fit that.
+ */
+function repairedAfter(list: string, guarded: number): number {
+  const fields = REPAIR_LIST.exec(list);
+  const [previous, count] = fields ? [Number(fields[1]), Number(fields[2])] : [NaN, NaN];
+  if (!(count >= 1 && previous + count <= guarded)) {
+    throw new Unreadable(`it passes over messages up to sequence ${guarded}, and its list is "${list}"`);
+  }
+  return previous;
 }
 
 function following(previousVersion: number, count: number): number[] {

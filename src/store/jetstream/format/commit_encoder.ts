@@ -10,7 +10,7 @@ import { type Checksum, CHECKSUM_DIGITS, writeChecksum } from "../../checksum.ts
 import { joined } from "../../../nats/jetstream/batch.ts";
 import type { OutgoingMessage } from "../../../nats/jetstream/publisher.ts";
 import { EXPECTED_SEQUENCE, EXPECTED_SUBJECT } from "../../../nats/jetstream/header_names.ts";
-import { COMMIT_HEADER, FORMAT } from "./commit_decoder.ts";
+import { COMMIT_HEADER, FORMAT, REPAIR } from "./commit_decoder.ts";
 import { Trail } from "./trail.ts";
 
 /** What is to be stored. */
@@ -29,6 +29,16 @@ export interface CommitFields {
   readonly previousSequence: number;
   /** The earlier commits of the actor. */
   readonly trail: Trail;
+  /** What takes the place of the versions. */
+  readonly list?: string;
+}
+
+/** What a repair passes over. */
+export interface PassedOver {
+  /** The stream sequence of the last message. */
+  readonly lastSequence: number;
+  /** How many they are. */
+  readonly count: number;
 }
 
 /**
@@ -77,7 +87,7 @@ export class CommitEncoder {
    */
   encode(subject: string, body: string, fields: CommitFields): OutgoingMessage {
     const { commitId, previousVersion, versions, fence, unfenced, previousSequence } = fields;
-    const list = isGapped(previousVersion, versions) ? versions.join(",") : "-";
+    const list = fields.list ?? (isGapped(previousVersion, versions) ? versions.join(",") : "-");
     const trail = fields.trail.encode() || "-";
     const ascii = subject.length + commitId.length + 2 * (list.length + trail.length);
     const bound = body.length * BYTES_PER_CODE_UNIT;
@@ -120,6 +130,16 @@ export class CommitEncoder {
 
     const data = this.#bytes.subarray(bodyStart, bodyEnd);
     return { subject, data, headers: new HeaderBlock(this.#bytes.subarray(start, bodyStart)) };
+  }
+
+  /** The message of a repair: a commit without events that is guarded with the last message that it passes over. */
+  encodeRepair(
+    subject: string,
+    fields: Omit<CommitFields, "versions" | "list">,
+    { lastSequence, count }: PassedOver,
+  ): OutgoingMessage {
+    const list = `${REPAIR}${fields.previousSequence},${count}`;
+    return this.encode(subject, "[]", { ...fields, versions: [], previousSequence: lastSequence, list });
   }
 
   /**

@@ -5,6 +5,7 @@
  */
 
 import type { SettingDifference } from "../../../errors.ts";
+import { BackendError } from "../../errors.ts";
 import { LOG_FORMAT, LOG_ID, logIdOf } from "../read/event_log.ts";
 import type { Layout } from "./layout.ts";
 import type { StreamConfig } from "../../../nats/jetstream/requests.ts";
@@ -83,6 +84,19 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   max_msgs: -1,
   max_msgs_per_subject: -1,
 };
+
+/**
+ * Checks that a log is written in the form that this version reads: what it cannot read is then no commit.
+ *
+ * @throws {BackendError} If it is written in another form.
+ */
+export function assertFormat({ metadata }: StreamConfig): void {
+  const format = (metadata as Readonly<Record<string, string>> | undefined)?.[LOG_FORMAT];
+  if (format === FORMAT) return;
+  const reason =
+    `the log has format "${format}", and this version of the library writes ${FORMAT}: update it`;
+  throw new BackendError("repairActor", reason);
+}
 
 /** How an existing stream differs from what the store needs and was asked for; settings that do no harm are left out. */
 export function streamDifferences(
