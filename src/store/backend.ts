@@ -69,7 +69,9 @@ export interface LogFollow extends LogRead {
 }
 
 /** What a verification has found: a report without its verdict. */
-export type Verified = Omit<VerificationReport, "ok">;
+export type Verified =
+  & Omit<VerificationReport, "ok" | "repaired">
+  & Partial<Pick<VerificationReport, "repaired">>;
 
 /** Consecutive events of the global log. */
 export interface LogBatch {

@@ -5,7 +5,7 @@
  */
 
 import type { EventFilter } from "../event/types.ts";
-import type { HistoryFault } from "./errors.ts";
+import type { DamagedHistoryError, HistoryFault } from "./errors.ts";
 
 /** An actor that a commit depends on, whether or not the commit stores events of it. */
 export interface CommitCondition {
@@ -165,6 +165,11 @@ export interface VerificationReport {
   readonly lastPosition: string | undefined;
   /** Every damaged or truncated place. */
   readonly faults: readonly HistoryFault[];
+  /**
+   * Messages of other programs that `JetStreamEventStore.repairActor()` has passed over. They hold no events, reads pass
+   * over them too, and `ok` does not depend on them.
+   */
+  readonly repaired: readonly DamagedHistoryError[];
 }
 
 /** Something that an operator should know of a store. */

@@ -72,5 +72,6 @@ export function reportVerification(found: Verified, ahead: string | undefined): 
       ),
     );
   }
-  return Object.freeze({ ...found, ok: faults.length === 0, faults });
+  const { repaired = [], ...rest } = found;
+  return Object.freeze({ ...rest, ok: faults.length === 0, faults, repaired });
 }

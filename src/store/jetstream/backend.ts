@@ -29,6 +29,7 @@ import { readLogBackward } from "./read/log_backward.ts";
 import type { Snapshots } from "./bucket/snapshots.ts";
 import type { ExpiringActors, PreservationReport } from "./retention/expiring_actors.ts";
 import { verifyLog } from "./read/verify.ts";
+import type { RepairOptions, RepairResult } from "./write/repair.ts";
 import type { Writer } from "./write/writer.ts";
 
 /** What a backend is put together from. */
@@ -148,6 +149,11 @@ export class JetStreamBackend implements StorageBackend {
   /** Remembers the actors whose last events expire soon. */
   preserveExpiringActors(): Promise<PreservationReport> {
     return reading("preserve", this.#check, () => this.#parts.expiring.preserve());
+  }
+
+  /** Passes over the messages of other programs that an actor's history ends with. */
+  repairActor(actorId: string, options: RepairOptions): Promise<RepairResult> {
+    return reading("repairActor", this.#check, () => this.#parts.writer.repair(actorId, options));
   }
 
   close(): Promise<void> {

@@ -31,8 +31,10 @@
 import { InvalidArgumentError } from "../../errors.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
+import { abortable } from "../../abortable.ts";
+import { checkActorId, checkToken } from "../check_options.ts";
 import { StoreClosedError } from "../errors.ts";
-import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
+import { checkFlag, checkKnown, checkSignal, type OptionNames, readOptions } from "../../options.ts";
 import {
   checkAtLeast,
   checkDuration,
@@ -49,6 +51,7 @@ import { type JetStreamSettings, openJetStreamBackend } from "./open.ts";
 import { type Retention, SHORTEST_RETENTION } from "./retention/retention.ts";
 import { requireSubjectPrefix } from "../../event/subject.ts";
 import type { PreservationReport } from "./retention/expiring_actors.ts";
+import type { RepairOptions, RepairResult } from "./write/repair.ts";
 
 export * from "../mod.ts";
 export type { ConnectOptions } from "../../nats/connect.ts";
@@ -77,6 +80,7 @@ export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nat
 export type { NoAnswer } from "../../nats/jetstream/reply_inbox.ts";
 export type { Retention } from "./retention/retention.ts";
 export { type PreservationReport } from "./retention/expiring_actors.ts";
+export { NothingToRepairError, type RepairOptions, type RepairResult } from "./write/repair.ts";
 
 /** What a store on JetStream can be opened with. */
 export interface JetStreamEventStoreOptions<E extends Event = Event>
@@ -149,7 +153,8 @@ export interface JetStreamEventStoreOptions<E extends Event = Event>
  */
 export class JetStreamEventStore<E extends Event = Event> extends BackedEventStore<E> {
   readonly #backend: JetStreamBackend;
-  #ended = false;
+  /** Fires when the store is closed. */
+  readonly #closing = new AbortController();
 
   private constructor(backend: JetStreamBackend, setup: StoreSetup) {
     super(backend, setup);
@@ -211,15 +216,75 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * ```
    */
   async preserveExpiringActors(): Promise<PreservationReport> {
-    if (this.#ended) throw new StoreClosedError();
+    if (this.#closing.signal.aborted) throw new StoreClosedError();
     return await this.#backend.preserveExpiringActors();
+  }
+
+  /**
+   * Makes an actor writable again that another program has published messages to. Such messages are no commits: a save
+   * to the actor, and a read that meets them, rejects with {@linkcode DamagedHistoryError}. The repair stores a commit
+   * without events that passes over the messages behind the actor's last commit, however many they are. It appends no
+   * event and deletes nothing. The messages stay in the stream, and `verify()` reports them as `repaired`.
+   *
+   * It can be called while other programs write to the actor or repair it: one of several repairs is stored, and the
+   * others reject with {@linkcode NothingToRepairError}.
+   *
+   * @param actorId The actor.
+   * @param options The caller's fencing token, if the actor has one.
+   * @throws {NothingToRepairError} If the actor's latest message is a commit, or it has none.
+   * @throws {DamagedHistoryError} If a commit behind the last one that can be read has changed or is missing: it is not
+   * passed over.
+   * @throws {FencedError} If the actor has a newer fencing token, or has one and none is given.
+   * @throws {LogReplacedError} If the log was deleted or made again.
+   * @throws {BackendError} If it could not be stored within `saveTimeout`.
+   * @throws {StoreClosedError} If the store is closed.
+   *
+   * @example Repair what a verification has found
+   * ```ts
+   * import { type JetStreamEventStore, NothingToRepairError } from "@flowmade-one/aether/jetstream";
+   *
+   * async function repairAll(store: JetStreamEventStore) {
+   *   const actors = new Set((await store.verify()).faults.map(({ actorId }) => actorId));
+   *   for (const actorId of actors) {
+   *     if (actorId === undefined) continue;
+   *     try {
+   *       const { version, skipped } = await store.repairActor(actorId);
+   *       console.log(`${actorId} goes on after version ${version}, without ${skipped.length} message(s)`);
+   *     } catch (error) {
+   *       if (!(error instanceof NothingToRepairError)) console.error(error);
+   *     }
+   *   }
+   * }
+   * ```
+   */
+  async repairActor(actorId: string, options?: RepairOptions): Promise<RepairResult> {
+    this.#closing.signal.throwIfAborted();
+    checkActorId(actorId);
+    const { signal, ...save } = readOptions(options, checkRepair);
+    signal?.throwIfAborted();
+    const ending = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
+    return await abortable(this.#backend.repairActor(actorId, { ...save, signal: ending }), ending);
   }
 
   /** Finishes the saves that are in flight and refuses what comes after. Reads in progress reject; subscriptions end. */
   override close(): Promise<void> {
-    this.#ended = true;
+    this.#closing.abort(new StoreClosedError());
     return super.close();
   }
+}
+
+const REPAIR_OPTIONS: OptionNames<RepairOptions> = { fencingToken: true, unfenced: true, signal: true };
+
+function checkRepair(options: RepairOptions): RepairOptions {
+  checkKnown(options, REPAIR_OPTIONS);
+  const { fencingToken, unfenced } = options;
+  if (fencingToken !== undefined) checkToken("options.fencingToken", fencingToken);
+  const signal = checkSignal(options.signal);
+  return {
+    ...(fencingToken !== undefined && { fencingToken }),
+    unfenced: checkFlag("options.unfenced", unfenced),
+    ...(signal && { signal }),
+  };
 }
 
 const OPTIONS: OptionNames<JetStreamEventStoreOptions> = {

@@ -5,11 +5,11 @@
  * format's version, the commit's random id, the actor's version before it, the number of events, the actor's newest
  * fencing token (followed by `u` where the commit itself went without), the versions where they do not simply follow
  * one another (else `-`), the trail (`-` if it is empty), and the checksum: the CRC-32, in hexadecimal, of the log's id,
- * the body, the subject, the sequence that the server was told to expect, and all fields before it.
+ * the body, the subject, the sequence that the server had to expect, and all fields before it.
  *
  * A repair is a commit without events that passes over messages which other programs have published to the actor's
  * subject. In place of the versions it has `~`, the sequence of the actor's last commit before them (0 without one), a
- * comma, and how many they are. The server was told to expect the last of them.
+ * comma, and how many they are. Its guard is the sequence of the last of them.
  *
  * @module
  */
@@ -46,7 +46,7 @@ const TRAIL = 6;
 export const REPAIR = "~";
 const REPAIR_LIST = /^~([0-9]{1,16}),([0-9]{1,16})$/;
 
-/** The fields of a commit from its id on, and its checksum, wherever they are in a header block. */
+/** The fields of a commit from its id on, and its checksum, at any place in a header block. */
 const COMMIT_FIELDS =
   /([0-9a-z]{1,40} [0-9]{1,16} [0-9]{1,4} [0-9]{1,16}u? [0-9,~-]+ [0-9a-z,;-]+) ([0-9a-f]{8})/;
 const NUMBER_AT_END = /(?:0|[1-9][0-9]*)$/;

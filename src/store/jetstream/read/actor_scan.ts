@@ -19,7 +19,7 @@ const BACKWARD_BATCH = 256;
  * An actor's commits from a stream sequence on, up to another one.
  */
 export async function* scanForward(
-  { log, decoder }: JetStreamContext,
+  { log, decoder }: Pick<JetStreamContext, "log" | "decoder">,
   actorId: string,
   from: number,
   to: number,

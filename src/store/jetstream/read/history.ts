@@ -13,6 +13,7 @@ import { scanBackward, scanForward } from "./actor_scan.ts";
 import type { Latest } from "../write/heads.ts";
 import { missingBefore } from "./missing.ts";
 import type { OrFault, StoredCommit } from "../format/commit_decoder.ts";
+import { Repairs } from "./repairs.ts";
 import { BrokenTrail, walkTrail } from "./trail_walk.ts";
 
 /** An actor's events, in batches. */
@@ -36,6 +37,7 @@ const SCAN_COST = 0.08;
 /** One read under way. */
 class HistoryReading {
   readonly #context: JetStreamContext;
+  readonly #repairs: Repairs;
   readonly #actorId: string;
   readonly #read: HistoryRead;
   /** The last commit that was taken. */
@@ -45,6 +47,7 @@ class HistoryReading {
 
   constructor(context: JetStreamContext, actorId: string, read: HistoryRead) {
     this.#context = until(context, read.signal);
+    this.#repairs = new Repairs(this.#context);
     this.#actorId = actorId;
     this.#read = read;
   }
@@ -102,6 +105,7 @@ class HistoryReading {
       let events: StoredEvent[] = [];
       let done = false;
       for (const commit of commits) {
+        if (commit instanceof DamagedHistoryError && await this.#repairs.covers(commit)) continue;
         const fault = this.#check(commit);
         if (fault) {
           if (events.length > 0) yield events;

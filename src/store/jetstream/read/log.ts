@@ -18,6 +18,7 @@ import { type JetStreamContext, until } from "../context.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Delivery } from "../../../nats/jetstream/delivery.ts";
 import { fetchSkipped, missingBefore } from "./missing.ts";
+import { Repairs } from "./repairs.ts";
 import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
 import { type CommitDecoder, isStray, type StoredCommit } from "../format/commit_decoder.ts";
 import type { MessageBytes, StoredMessage } from "../../../nats/jetstream/stored_message.ts";
@@ -340,6 +341,7 @@ class LogReading {
   readonly #after: string | undefined;
   readonly #filtered: boolean;
   readonly #chains: VersionContinuity<StoredCommit>;
+  readonly #repairs: Repairs;
   /** How many messages a consumer has delivered to it. */
   delivered = 0;
   /** How many messages that were left out it has reported. */
@@ -350,6 +352,7 @@ class LogReading {
 
   constructor(context: JetStreamContext, { onDamage }: LogRead, start: Start, filtered: boolean) {
     this.#context = context;
+    this.#repairs = new Repairs(context);
     this.#onDamage = onDamage;
     this.#after = start.after;
     this.#position = start.after;
@@ -384,8 +387,9 @@ class LogReading {
       this.sequence = message.sequence;
       const commit = decoder.read(message, runs.of(index));
       let fault: HistoryFault | undefined;
-      if (commit instanceof DamagedHistoryError) fault = commit;
-      else {
+      if (commit instanceof DamagedHistoryError) {
+        fault = await this.#repairs.covers(commit) ? undefined : commit;
+      } else {
         const broken = this.#chains.accept(commit, message.known);
         // What was forgotten was there, or its sequence would have been missed.
         if (broken && broken !== "forgotten" && !missing) fault = await missingBefore(log, commit, broken);

@@ -9,6 +9,7 @@ import type { BackwardLogRead } from "../../backend.ts";
 import { DamagedHistoryError } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
 import { gap, truncated } from "./log.ts";
+import { Repairs } from "./repairs.ts";
 
 /** How many messages are fetched together, at first and at most. */
 const FIRST_BATCH = 16;
@@ -20,6 +21,7 @@ export async function* readLogBackward(
   { from, limit, toFirstKept, onDamage, signal }: BackwardLogRead,
 ): AsyncGenerator<readonly StoredEvent[]> {
   const log = wholeLog.until(signal);
+  const repairs = new Repairs({ log, decoder });
   let sequence = from === undefined ? await log.lastSequence() : decoder.place(from).sequence;
   let count = Math.min(LARGEST_BATCH, Math.max(FIRST_BATCH, limit));
   for (; sequence > 0; sequence -= count, count = Math.min(LARGEST_BATCH, count * 2)) {
@@ -42,6 +44,7 @@ export async function* readLogBackward(
         }
         continue;
       }
+      if (await repairs.covers(commit)) continue;
       if (events.length > 0) yield events;
       events = [];
       if (!onDamage) throw commit;

@@ -9,6 +9,7 @@ import { DamagedHistoryError } from "../../errors.ts";
 import { lastVersion } from "../../continuity.ts";
 import type { EventLog } from "./event_log.ts";
 import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_decoder.ts";
+import { Repairs } from "./repairs.ts";
 import { entryWeight, type TrailEntry } from "../format/trail.ts";
 
 /** The trail does not lead where it says: the history has to be searched for. */
@@ -105,10 +106,12 @@ class Walker {
       if (this.#walk.direction === "forward") {
         if (!this.#last && commits[0]) await this.#checkFirst(commits[0]);
         this.#checkLinks(this.#last ? [this.#last, ...commits] : commits);
+        await this.#checkRepairs(commits);
         this.#last = commits.at(-1) ?? this.#last;
         yield commits;
       } else {
         this.#checkLinks(this.#last ? [...commits, this.#last] : commits);
+        await this.#checkRepairs(commits);
         this.#last = commits[0] ?? this.#last;
         yield commits.reverse();
       }
@@ -123,6 +126,17 @@ class Walker {
       const commit = commits[index]!;
       if (before instanceof DamagedHistoryError || commit instanceof DamagedHistoryError) continue;
       if (commit.previousSequence !== before.sequence) throw new BrokenTrail("a commit is left out");
+    }
+  }
+
+  /** A repair that is forged could lead past commits. */
+  async #checkRepairs(commits: readonly OrFault<StoredCommit>[]): Promise<void> {
+    for (const commit of commits) {
+      if (commit instanceof DamagedHistoryError || commit.events.length > 0 || commit.passedOver === 0) {
+        continue;
+      }
+      const repairs = new Repairs({ log: this.#log, decoder: this.#decoder });
+      if (!await repairs.isTrue(commit)) throw new BrokenTrail("a repair passes over a commit");
     }
   }
 

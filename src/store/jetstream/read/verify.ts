@@ -13,7 +13,8 @@ import type { EndMark } from "../bucket/end_mark.ts";
 import { type JetStreamContext, until } from "../context.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import { fetchSkipped } from "./missing.ts";
-import type { OrFault, StoredCommit } from "../format/commit_decoder.ts";
+import type { StoredCommit } from "../format/commit_decoder.ts";
+import { Repairs } from "./repairs.ts";
 
 /** What is kept in mind of an actor: its last commit, and the checksum of the trail that the next one must have. */
 interface Followed {
@@ -37,6 +38,8 @@ class Verification {
   readonly #endMark: EndMark;
   readonly #options: VerifyOptions;
   readonly #faults: HistoryFault[] = [];
+  readonly #repaired: DamagedHistoryError[] = [];
+  readonly #repairs: Repairs;
   readonly #actors = new Map<string, Followed>();
   #commits = 0;
   #events = 0;
@@ -45,6 +48,7 @@ class Verification {
 
   constructor(context: JetStreamContext, endMark: EndMark, options: VerifyOptions) {
     this.#context = until(context, options.signal);
+    this.#repairs = new Repairs(this.#context);
     this.#endMark = endMark;
     this.#options = options;
   }
@@ -84,6 +88,7 @@ class Verification {
       actors,
       lastPosition: this.#lastPosition,
       faults: this.#faults,
+      repaired: this.#repaired,
     };
   }
 
@@ -100,7 +105,9 @@ class Verification {
           }
           ({ sequence } = delivery);
           if (sequence > to) break;
-          this.#take(decoder.read(delivery));
+          const commit = decoder.read(delivery);
+          if (commit instanceof DamagedHistoryError) await this.#report(commit);
+          else this.#take(commit);
         }
         // The last ones cannot be read, or have expired meanwhile.
         if (sequence < to && consumer.position >= to) {
@@ -115,11 +122,19 @@ class Verification {
     }
   }
 
-  #take(commit: OrFault<StoredCommit>): void {
-    if (!(commit instanceof DamagedHistoryError) && commit.actorId === NO_ACTOR) return;
+  #take(commit: StoredCommit): void {
+    if (commit.actorId === NO_ACTOR) return;
     this.#commits++;
-    if (commit instanceof DamagedHistoryError) this.#faults.push(commit);
-    else this.#accept(commit);
+    this.#accept(commit);
+  }
+
+  async #report(fault: DamagedHistoryError): Promise<void> {
+    if (await this.#repairs.covers(fault)) {
+      this.#repaired.push(fault);
+      return;
+    }
+    this.#commits++;
+    this.#faults.push(fault);
   }
 
   /** Takes what the leader has of messages that the consumer skipped. */
@@ -131,7 +146,9 @@ class Verification {
       if ("count" in found) this.#gap(found.from, found.from + found.count);
       else {
         log.noteSkipped(found.sequence);
-        this.#take(decoder.read(found));
+        const commit = decoder.read(found);
+        if (commit instanceof DamagedHistoryError) await this.#report(commit);
+        else this.#take(commit);
       }
     }
   }

@@ -157,7 +157,9 @@ export class ExpiringActors {
         signal.throwIfAborted();
         const [actorId, actor] = next;
         const latest = await log.lastOf(log.layout.subject(actorId));
-        if (latest && latest.sequence > actor.sequence) continue;
+        // A message of another program is no commit, and leaves nothing to remember when it expires.
+        const later = latest && latest.sequence > actor.sequence && this.#context.decoder.header(latest);
+        if (later && !(later instanceof DamagedHistoryError)) continue;
         await this.#expired.remember(actorId, actor, signal);
         remembered++;
       }

@@ -122,6 +122,25 @@ export class Heads {
     return { message, commit, head, fault: undefined };
   }
 
+  /**
+   * The head that an actor's last commit has left behind.
+   *
+   * @param commit The commit; `undefined` if the stream has none.
+   * @param known The head that was cached before the commit was read.
+   * @returns The head, and the fault if this store has seen a later commit.
+   */
+  async after(
+    log: EventLog,
+    actorId: string,
+    commit: StoredCommit | undefined,
+    known: Head | undefined,
+  ): Promise<Pick<Latest, "head" | "fault">> {
+    const { head, isBehind } = commit
+      ? { head: headAfter(commit), isBehind: commit.sequence < (known?.sequence ?? 0) }
+      : await this.#withoutMessage(log, actorId, known);
+    return { head, fault: known && isBehind ? lostHead(actorId, head, known) : undefined };
+  }
+
   /** All of the commit: a version is not believed whose events cannot be read. */
   #read(message: StoredMessage): StoredCommit {
     const commit = this.#decoder.read(message);
@@ -134,7 +153,7 @@ export class Heads {
     log: EventLog,
     actorId: string,
     known: Head | undefined,
-    signal: AbortSignal | undefined,
+    signal?: AbortSignal,
   ): Promise<Found> {
     const none = {
       message: undefined,

@@ -7,6 +7,10 @@
 import { DamagedHistoryError } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
 import { type Head, headAfter } from "./head.ts";
+import type { CommitDecoder } from "../format/commit_decoder.ts";
+import type { EventLog } from "../read/event_log.ts";
+import { Repairs } from "../read/repairs.ts";
+import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 import type { Write } from "./write.ts";
 
 /** What is found in the place of a write. */
@@ -42,7 +46,9 @@ export async function findWrite(
     if (!uncertain) found = "another";
     const candidates = [message];
     // It may have been followed by others since.
-    if (uncertain) candidates.push(await log.until(write.ending).nextOf(subject, head.sequence + 1));
+    if (uncertain) {
+      candidates.push(await nextCommit(log.until(write.ending), decoder, subject, head.sequence));
+    }
     for (const candidate of candidates) {
       const header = candidate && decoder.header(candidate);
       if (header instanceof DamagedHistoryError) throw header;
@@ -62,6 +68,20 @@ export async function findWrite(
     if (!uncertain && current.sequence !== head.sequence) found = "another";
   }
   return found;
+}
+
+/** The commit that follows a sequence in an actor's subject: the message there may be one that a repair passes over. */
+async function nextCommit(
+  log: EventLog,
+  decoder: CommitDecoder,
+  subject: string,
+  sequence: number,
+): Promise<StoredMessage | undefined> {
+  const message = await log.nextOf(subject, sequence + 1);
+  const commit = message && decoder.read(message);
+  if (!(commit instanceof DamagedHistoryError)) return message;
+  const repair = await new Repairs({ log, decoder }).coveredBy(commit);
+  return repair ? await log.at(repair.sequence) : message;
 }
 
 /** Says why no commit of an actor is taken. */

@@ -25,6 +25,7 @@ import type { KnownActors } from "./known_actors.ts";
 import { ActorQueues } from "./actor_queues.ts";
 import type { OutgoingMessage, Publisher } from "../../../nats/jetstream/publisher.ts";
 import { Semaphore } from "./semaphore.ts";
+import { repairActor, type RepairOptions, type RepairResult } from "./repair.ts";
 import { findWrite } from "./write_search.ts";
 import { Write, type WriteCondition, type WriteOutcome, type WritePart } from "./write.ts";
 
@@ -77,6 +78,11 @@ export class Writer {
     if (this.#lanes.enter(write)) this.#begin(write, now);
     else this.#deadlines.add(write);
     return write.answer;
+  }
+
+  /** Passes over the messages of other programs that an actor's history ends with. */
+  repair(actorId: string, options: RepairOptions): Promise<RepairResult> {
+    return repairActor(this.#context, this.#setup, actorId, options);
   }
 
   /** Ends the timer. */
