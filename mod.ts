@@ -106,7 +106,6 @@ export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno
 // and on NATS JetStream.
 export {
   JetStreamApiError,
-  JetStreamDisabledError,
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
   LostTailError,
@@ -119,7 +118,6 @@ export {
   type RepairOptions,
   type RepairResult,
   type Retention,
-  ServerTooOldError,
   StreamNotFoundError,
 } from "./src/store/jetstream/mod.ts";
 

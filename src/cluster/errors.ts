@@ -195,29 +195,3 @@ export class NodeNameTakenError extends AetherError {
     this.node = node;
   }
 }
-
-/** The server has no JetStream for this account, or is too old for leases. */
-export class JetStreamUnavailableError extends AetherError {
-  static {
-    registerClass(this, "JetStreamUnavailableError");
-  }
-}
-
-/** The server refused an operation to this user. */
-export class PermissionDeniedError extends AetherError {
-  static {
-    registerClass(this, "PermissionDeniedError");
-  }
-
-  /** The subject that the user may not publish to or subscribe to. */
-  readonly subject: string;
-
-  /** Names the subject. */
-  constructor(subject: string, options?: ErrorOptions) {
-    super(
-      `The NATS user has no permission for "${subject}": allow it in the server's configuration`,
-      options,
-    );
-    this.subject = subject;
-  }
-}

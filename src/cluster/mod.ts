@@ -53,17 +53,21 @@ export type {
   NatsSubscription,
   NatsSubscriptionOptions,
 } from "../nats/connection.ts";
-export { CredentialsRejectedError, ServerUnreachableError, TlsFailedError } from "../nats/errors.ts";
+export {
+  CredentialsRejectedError,
+  JetStreamUnavailableError,
+  PermissionDeniedError,
+  ServerUnreachableError,
+  TlsFailedError,
+} from "../nats/errors.ts";
 
 export {
   BucketLostError,
   BucketUnreachableError,
   EntryTooLargeError,
-  JetStreamUnavailableError,
   type LeaseEnd,
   LeaseLostError,
   NodeNameTakenError,
-  PermissionDeniedError,
   RevisionConflictError,
   ShardMapTooLargeError,
 } from "./errors.ts";

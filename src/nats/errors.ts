@@ -124,3 +124,56 @@ export class PayloadTooLargeError extends AetherError {
     this.limit = limit;
   }
 }
+
+const UNAVAILABLE = {
+  disabled: (server: string): string =>
+    `The NATS server "${server}" does not run JetStream for this account. Start it with --jetstream, and enable JetStream ` +
+    "for the account.",
+  outdated: (server: string, version?: string): string =>
+    `The NATS server "${server}" is of version ${version}, and 2.12.1 or newer is needed. Update it.`,
+};
+
+/** The server has no JetStream for this account, or is too old. */
+export class JetStreamUnavailableError extends AetherError {
+  static {
+    registerClass(this, "JetStreamUnavailableError");
+  }
+
+  /** Whether JetStream is not enabled, or the server is too old. */
+  readonly reason: "disabled" | "outdated";
+  /** The name of the server. */
+  readonly server: string;
+  /** The version of the server, if it is too old. */
+  readonly version: string | undefined;
+
+  /** Names the server. */
+  constructor(
+    reason: "disabled" | "outdated",
+    server: string,
+    { version, ...options }: ErrorOptions & { readonly version?: string } = {},
+  ) {
+    super(UNAVAILABLE[reason](server, version), options);
+    this.reason = reason;
+    this.server = server;
+    this.version = version;
+  }
+}
+
+/** The server refused an operation to this user. */
+export class PermissionDeniedError extends AetherError {
+  static {
+    registerClass(this, "PermissionDeniedError");
+  }
+
+  /** The subject that the user may not publish to or subscribe to. */
+  readonly subject: string;
+
+  /** Names the subject. */
+  constructor(subject: string, options?: ErrorOptions) {
+    super(
+      `The NATS user has no permission for "${subject}". Allow it in the server's configuration.`,
+      options,
+    );
+    this.subject = subject;
+  }
+}

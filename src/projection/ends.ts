@@ -17,10 +17,15 @@
  * @module
  */
 
-import { BucketUnreachableError, LeaseLostError, PermissionDeniedError } from "../cluster/errors.ts";
+import { BucketUnreachableError, LeaseLostError } from "../cluster/errors.ts";
 import { ClosedError } from "../errors.ts";
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
-import { CredentialsRejectedError, NotConnectedError, ServerUnreachableError } from "../nats/errors.ts";
+import {
+  CredentialsRejectedError,
+  NotConnectedError,
+  PermissionDeniedError,
+  ServerUnreachableError,
+} from "../nats/errors.ts";
 import { backoff } from "../sleep.ts";
 import {
   BackendError,

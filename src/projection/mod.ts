@@ -85,13 +85,14 @@ export {
 } from "./status.ts";
 export { SqliteCheckpoints, type SqliteDatabase, type SqliteStatement } from "./sqlite_checkpoints.ts";
 export { JetStreamCheckpoints, type JetStreamCheckpointsOptions } from "./jetstream_checkpoints.ts";
-export {
-  BucketUnreachableError,
-  JetStreamUnavailableError,
-  PermissionDeniedError,
-} from "../cluster/errors.ts";
+export { BucketUnreachableError } from "../cluster/errors.ts";
 export { ConfigurationMismatchError } from "../errors.ts";
 export type { BucketOptions, NamedBucketOptions } from "../cluster/jetstream/open.ts";
 export type { ConnectOptions } from "../nats/connect.ts";
 export type { NatsConnection } from "../nats/connection.ts";
-export { CredentialsRejectedError, ServerUnreachableError } from "../nats/errors.ts";
+export {
+  CredentialsRejectedError,
+  JetStreamUnavailableError,
+  PermissionDeniedError,
+  ServerUnreachableError,
+} from "../nats/errors.ts";

@@ -6,7 +6,7 @@
  */
 import { tmpdir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
-import { OLDEST_SERVER } from "../../src/store/jetstream/errors.ts";
+import { OLDEST_SERVER } from "../../src/nats/jetstream/server.ts";
 
 /** The version that is downloaded when no new enough server is installed. */
 export const PINNED_VERSION = "2.15.1";

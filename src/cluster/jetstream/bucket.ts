@@ -1,49 +1,44 @@
 /**
- * A bucket in JetStream: a key-value bucket (ADR-8) with a time to live by key and delete markers (ADR-43, ADR-48), used through
- * the wire protocol, because the stock client's update drops the time to live and its reads may be stale.
+ * A bucket in JetStream: a key-value bucket (ADR-8) with a time to live by key and delete markers (ADR-43, ADR-48). It is made
+ * again if it is lost, and the sequences of its writes are the fencing tokens.
  *
  * @module
  */
 import { type Clock, systemClock } from "../clock.ts";
 import type { Bucket, BucketOrigin, BucketWatch, Entry, PutOptions, WatchUpdate } from "../bucket.ts";
-import {
-  BucketLostError,
-  BucketUnreachableError,
-  EntryTooLargeError,
-  RevisionConflictError,
-} from "../errors.ts";
-import {
-  type ApiError,
-  asError,
-  ErrorCode,
-  isUnheard,
-  request,
-  type RequestOptions,
-  unexpected,
-} from "./api.ts";
+import { BucketLostError, EntryTooLargeError, RevisionConflictError } from "../errors.ts";
 import {
   type BucketConfig,
   type BucketStream,
   findStream,
   openStream,
-  streamName,
   TOMBSTONE_TTL_MS,
 } from "./bucket_config.ts";
+import { bucketError, isUnheard, openError } from "./failures.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
-import { type JetStreamAddress, jetStreamAddress } from "../../nats/jetstream/address.ts";
+import { ConnectionState } from "../../nats/connection_state.ts";
+import { PayloadTooLargeError } from "../../nats/errors.ts";
+import { AcknowledgementReader } from "../../nats/jetstream/acknowledgement.ts";
+import { acknowledgedDomain, type JetStreamAddress, jetStreamAddress } from "../../nats/jetstream/address.ts";
+import { ErrorCode, isConflict } from "../../nats/jetstream/error_codes.ts";
+import { bucketStream, isRemoval, KvBucket, type KvPutOptions } from "../../nats/jetstream/kv_bucket.ts";
+import { Publisher } from "../../nats/jetstream/publisher.ts";
+import {
+  JetStreamApiError,
+  JetStreamRequests,
+  NoAnswerError,
+  StreamNotFoundError,
+} from "../../nats/jetstream/requests.ts";
+import { checkServer } from "../../nats/jetstream/server.ts";
+import { OPEN_PATIENCE } from "../../nats/patience.ts";
 import { utf8 } from "../../text.ts";
-import { OPEN_PATIENCE, retryWhile } from "../../nats/patience.ts";
 import { StreamWatch } from "./watch.ts";
-
-const MS_PER_SECOND = 1000;
-/** What the headers of a write take at most, in bytes. */
-const HEADER_BYTES = 256;
 
 /** How the bucket is used. */
 export interface JetStreamBucketOptions {
   /** How long the server may take to answer, in ms. @default {2000} */
   readonly timeout?: number;
-  /** How often the server says that a watch is alive, in ms; after 2.5 times that it is set up again. @default {2000} */
+  /** How often the server reports that a watch works, in ms; after 2.5 times that it is set up again. @default {2000} */
   readonly heartbeat?: number;
   /** Time. @default {the process's clocks} */
   readonly clock?: Clock;
@@ -55,42 +50,45 @@ export interface JetStreamBucketOptions {
   readonly patience?: number;
 }
 
-interface PublishAnswer {
-  readonly seq?: number;
-}
-
-interface StoredMessage {
-  readonly message?: {
-    readonly seq: number;
-    readonly data?: string;
-    readonly hdrs?: string;
-  };
-}
-
 /** How the bucket is used, every default filled in. */
 type Settings = Required<JetStreamBucketOptions>;
 
-/** A bucket in JetStream. */
+const decoder = new TextDecoder();
+
+/** A bucket in JetStream, until `close()`. */
 export class JetStreamBucket implements Bucket {
   readonly #connection: NatsConnection;
   readonly #config: BucketConfig;
   readonly #settings: Settings;
+  readonly #state: ConnectionState;
+  readonly #requests: JetStreamRequests;
   readonly #watches = new Set<StreamWatch>();
+  readonly #publisher: Publisher;
+  readonly #values: KvBucket;
   #stream: BucketStream;
   /** The highest sequence that was seen. */
   #highest = 0;
   #reopening: Promise<void> | undefined;
 
   private constructor(
-    connection: NatsConnection,
+    state: ConnectionState,
+    requests: JetStreamRequests,
     config: BucketConfig,
     settings: Settings,
-    stream: BucketStream,
+    opened: BucketStream,
   ) {
-    this.#connection = connection;
+    const { timeout, address } = settings;
+    this.#connection = state.connection;
     this.#config = config;
     this.#settings = settings;
-    this.#stream = stream;
+    this.#state = state;
+    this.#requests = requests;
+    this.#stream = opened;
+    const stream = bucketStream(config.bucket);
+    const domain = acknowledgedDomain(address, state.connection);
+    const publisher = new Publisher(state, new AcknowledgementReader(stream, domain), { timeout });
+    this.#publisher = publisher;
+    this.#values = new KvBucket({ stream, requests, publisher, address, domain, patience: timeout });
   }
 
   /**
@@ -112,12 +110,27 @@ export class JetStreamBucket implements Bucket {
       patience: OPEN_PATIENCE,
       ...options,
     };
-    const { patience } = settings;
-    const stream = await retryWhile(
-      { patience, isMomentary: (error) => error instanceof BucketUnreachableError },
-      () => openStream(connection, config, settings),
-    );
-    return new JetStreamBucket(connection, config, settings, stream);
+    const { address, timeout, clock, patience } = settings;
+    checkServer(connection, address);
+    const state = new ConnectionState(connection);
+    const requests = new JetStreamRequests(state, { timeout, apiPrefix: address.apiPrefix });
+    try {
+      const stream = await openStream(requests, config, clock, patience);
+      return new JetStreamBucket(state, requests, config, settings, stream);
+    } catch (error) {
+      requests.close();
+      state.close();
+      throw openError(connection, `open bucket ${config.bucket}`, error);
+    }
+  }
+
+  /** Ends what waits for an answer. The connection stays open. */
+  close(): void {
+    for (const watch of this.#watches) watch.close();
+    this.#watches.clear();
+    this.#publisher.close();
+    this.#requests.close();
+    this.#state.close();
   }
 
   /** Which stream the calls are for now. */
@@ -127,72 +140,37 @@ export class JetStreamBucket implements Bucket {
 
   /** Reads from the stream's leader: direct gets may be stale. */
   async get(key: string): Promise<Entry | undefined> {
-    const operation = `get ${key}`;
-    const stream = this.#stream;
-    const { address, timeout } = this.#settings;
-    const answer = await this.#request<StoredMessage>(
-      stream,
-      `${address.apiPrefix}.STREAM.MSG.GET.${streamName(this.#config.bucket)}`,
-      JSON.stringify({ last_by_subj: stream.base + key }),
-      { timeout, operation },
-    );
-    if (answer.error?.err_code === ErrorCode.noMessage) return undefined;
-    if (answer.error !== undefined || answer.message === undefined) {
-      throw unexpected(operation, answer.error ?? { code: 0, err_code: 0, description: "no message" });
-    }
-    const { seq, data = "", hdrs = "" } = answer.message;
-    const removed = isTombstone(new TextDecoder().decode(Uint8Array.fromBase64(hdrs)));
-    const value = removed ? undefined : new TextDecoder().decode(Uint8Array.fromBase64(data));
-    return { key, revision: this.#seen(seq), value };
+    const message = await this.#ask(`get ${key}`, ({ base }) => this.#values.get(base + key));
+    if (!message) return undefined;
+    const isGone = isRemoval((name) => message.header(name));
+    const value = isGone ? undefined : decoder.decode(message.data);
+    return { key, revision: this.#seen(message.sequence), value };
   }
 
   /** Replaces the entry whose revision is `expected`; the time to live is rounded up to whole seconds. */
   async put(key: string, value: string, { expected, ttl, timeout }: PutOptions): Promise<number> {
-    const headers: Record<string, string> = ttl === undefined
-      ? {}
-      : { "Nats-TTL": `${Math.ceil(ttl / MS_PER_SECOND)}s` };
-    return await this.#publish(key, value, expected, headers, timeout);
+    return await this.#put(key, value, { expected, ttl, timeout });
   }
 
   /** Replaces the entry whose revision is `expected` by a tombstone, which goes by itself in the end. */
   async remove(key: string, expected: number): Promise<number> {
-    return await this.#publish(key, "", expected, {
-      "KV-Operation": "DEL",
-      "Nats-TTL": `${TOMBSTONE_TTL_MS / MS_PER_SECOND}s`,
-    });
+    return await this.#put(key, "", { expected, ttl: TOMBSTONE_TTL_MS, isRemoval: true });
   }
 
-  async #publish(
-    key: string,
-    value: string,
-    expected: number,
-    headers: Record<string, string>,
-    timeout: number = this.#settings.timeout,
-  ): Promise<number> {
-    const operation = `write ${key}`;
-    const stream = this.#stream;
-    const limit = this.#connection.info?.max_payload ?? Infinity;
-    const size = utf8(value).length + HEADER_BYTES;
-    if (size > limit) throw new EntryTooLargeError(key, size, limit);
-    const subject = this.#settings.address.writePrefix + stream.base + key;
-    const answer = await this.#request<PublishAnswer>(stream, subject, value, {
-      timeout,
-      operation,
-      headers: { ...headers, "Nats-Expected-Last-Subject-Sequence": String(expected) },
+  async #put(key: string, value: string, options: KvPutOptions): Promise<number> {
+    return await this.#ask(`write ${key}`, async ({ base }) => {
+      const subject = base + key;
+      try {
+        const outcome = await this.#values.put(subject, utf8(value), options);
+        if (outcome.status === "stored") return this.#seen(outcome.sequence);
+        if (outcome.status === "unknown") throw new NoAnswerError(subject, outcome.cause);
+        if (isConflict(outcome.code)) throw new RevisionConflictError(key, options.expected);
+        throw new JetStreamApiError(subject, outcome.code, outcome.description);
+      } catch (error) {
+        if (!(error instanceof PayloadTooLargeError)) throw error;
+        throw new EntryTooLargeError(key, error.size, error.limit, { cause: error });
+      }
     });
-    const code = answer.error?.err_code;
-    if (code === ErrorCode.wrongLastSequence || code === ErrorCode.writeInFlight) {
-      throw new RevisionConflictError(key, expected);
-    }
-    if (answer.error !== undefined) throw unexpected(operation, answer.error);
-    if (answer.seq === undefined || answer.seq === 0) {
-      throw unexpected(operation, {
-        code: 0,
-        err_code: 0,
-        description: "an acknowledgement without a sequence",
-      });
-    }
-    return this.#seen(answer.seq);
   }
 
   #seen(sequence: number): number {
@@ -200,26 +178,15 @@ export class JetStreamBucket implements Bucket {
     return sequence;
   }
 
-  /** Asks about one stream. If nothing hears the question, or the stream is missing, looks which one there is now. */
-  async #request<T>(
-    stream: BucketStream,
-    subject: string,
-    payload: string,
-    options: RequestOptions,
-  ): Promise<T & { readonly error?: ApiError }> {
-    let answer: T & { readonly error?: ApiError };
+  /** Asks about one stream. If nothing listens, or the stream is missing, looks which one there is now. */
+  async #ask<T>(operation: string, run: (stream: BucketStream) => Promise<T>): Promise<T> {
+    const stream = this.#stream;
     try {
-      answer = await request<T>(this.#connection, subject, payload, options);
+      return await run(stream);
     } catch (error) {
-      if (!isUnheard(error)) throw error;
-      await this.#reopen(stream, options.operation);
-      throw error;
+      if (isUnheard(error) || error instanceof StreamNotFoundError) await this.#reopen(stream, operation);
+      throw bucketError(this.#connection, operation, error);
     }
-    if (answer.error?.err_code === ErrorCode.streamNotFound) {
-      await this.#reopen(stream, options.operation);
-      throw new BucketLostError(options.operation, { cause: asError(answer.error) });
-    }
-    return answer;
   }
 
   /**
@@ -234,14 +201,21 @@ export class JetStreamBucket implements Bucket {
   }
 
   async #look(operation: string): Promise<void> {
-    const { remake } = this.#settings;
-    const stream = remake
-      ? await openStream(this.#connection, this.#config, this.#settings, this.#highest)
-      : await findStream(this.#connection, this.#config, this.#settings);
+    const { remake, clock } = this.#settings;
+    let stream: BucketStream;
+    try {
+      stream = remake
+        ? await openStream(this.#requests, this.#config, clock, 0, this.#highest)
+        : await findStream(this.#requests, this.#config, clock);
+    } catch (error) {
+      throw bucketError(this.#connection, `open bucket ${this.#config.bucket}`, error);
+    }
     if (stream.id === this.#stream.id) return; // it has no leader at the moment
     if (!remake) {
-      const cause = new Error(
-        "JetStream error 10059: the stream was deleted, and another one is in its place",
+      const cause = new StreamNotFoundError(
+        bucketStream(this.#config.bucket),
+        ErrorCode.streamNotFound,
+        "the stream was deleted, and another one is in its place",
       );
       throw new BucketLostError(operation, { cause });
     }
@@ -251,10 +225,11 @@ export class JetStreamBucket implements Bucket {
 
   /** Reports a snapshot and then every change, through a consumer that is set up again whenever it may have missed something. */
   watch(patterns: readonly string[], listener: (update: WatchUpdate) => void): BucketWatch {
-    const { address, timeout, heartbeat, clock } = this.#settings;
+    const { timeout, heartbeat, clock } = this.#settings;
+    const operation = `watch ${patterns.join(", ")}`;
     const watch = new StreamWatch(this.#connection, {
-      stream: streamName(this.#config.bucket),
-      apiPrefix: address.apiPrefix,
+      requests: this.#requests,
+      stream: bucketStream(this.#config.bucket),
       patterns,
       base: () => this.#stream.base,
       timeout,
@@ -263,10 +238,11 @@ export class JetStreamBucket implements Bucket {
       decode: (key, message, sequence): Entry => ({
         key,
         revision: this.#seen(sequence),
-        value: isTombstoneMessage(message.headers) ? undefined : new TextDecoder().decode(message.data),
+        value: isRemoval((name) => message.headers?.get(name)) ? undefined : decoder.decode(message.data),
       }),
       listener,
       onMissing: () => this.#reopen(this.#stream, "watch"),
+      errorOf: (error) => bucketError(this.#connection, operation, error),
     });
     this.#watches.add(watch);
     return {
@@ -276,14 +252,4 @@ export class JetStreamBucket implements Bucket {
       },
     };
   }
-}
-
-/** Removals carry an operation, expiries the marker's reason. */
-function isTombstone(headers: string): boolean {
-  return /^(KV-Operation: *(DEL|PURGE)|Nats-Marker-Reason:)/mi.test(headers);
-}
-
-function isTombstoneMessage(headers: { get(name: string): string } | undefined): boolean {
-  if (headers === undefined) return false;
-  return headers.get("KV-Operation") !== "" || headers.get("Nats-Marker-Reason") !== "";
 }

@@ -6,17 +6,15 @@
 import { ConfigurationMismatchError, type SettingDifference } from "../../errors.ts";
 import type { Clock } from "../clock.ts";
 import type { BucketOrigin } from "../bucket.ts";
-import { BucketLostError, JetStreamUnavailableError } from "../errors.ts";
-import { type ApiError, asError, ErrorCode, request, unexpected } from "./api.ts";
-import { type NatsConnection, randomToken } from "../../nats/connection.ts";
-import type { JetStreamAddress } from "../../nats/jetstream/address.ts";
+import { randomToken } from "../../nats/connection.ts";
+import { bucketStream } from "../../nats/jetstream/kv_bucket.ts";
+import type { JetStreamRequests, StreamConfig, StreamInfo } from "../../nats/jetstream/requests.ts";
+import { findOrCreateStream } from "../../nats/jetstream/streams.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
 const MICROSECONDS_PER_MS = 1000;
 /** How long the server keeps the mark of a value that expired or was removed, in ms. */
 export const TOMBSTONE_TTL_MS = 60_000;
-/** Markers and message TTLs came with 2.11; the library is tested from 2.12. */
-const MIN_SERVER: readonly [number, number] = [2, 12];
 
 /** How a bucket is made, if it is not there. */
 export interface BucketConfig {
@@ -28,47 +26,8 @@ export interface BucketConfig {
   readonly storage: "file" | "memory";
 }
 
-interface StreamConfig {
-  readonly name: string;
-  readonly subjects?: readonly string[];
-  readonly max_msgs_per_subject: number;
-  readonly max_age: number;
-  readonly max_msgs: number;
-  readonly max_bytes: number;
-  readonly allow_msg_ttl?: boolean;
-  readonly subject_delete_marker_ttl?: number;
-  readonly retention?: string;
-  readonly discard?: string;
-  readonly mirror?: unknown;
-  readonly sources?: readonly unknown[];
-  readonly metadata?: Readonly<Record<string, string>>;
-}
-
-interface StreamAnswer {
-  readonly config?: StreamConfig;
-  /** When the stream was made, RFC 3339. */
-  readonly created?: string;
-  /** The time by the server's clock, RFC 3339. */
-  readonly ts?: string;
-}
-
 /** The key in the stream's metadata under which the bucket's id is kept. */
 const BUCKET_ID = "aether-bucket";
-
-/** How the stream is opened. */
-export interface OpenStreamOptions {
-  /** How long the server may take to answer, in ms. */
-  readonly timeout: number;
-  /** Time. */
-  readonly clock: Clock;
-  /** The JetStream that it is in. */
-  readonly address: JetStreamAddress;
-}
-
-/** The name of the stream behind a bucket (ADR-8). */
-export function streamName(bucket: string): string {
-  return `KV_${bucket}`;
-}
 
 /** A stream behind a bucket. */
 export interface BucketStream extends BucketOrigin {
@@ -79,19 +38,15 @@ export interface BucketStream extends BucketOrigin {
 /**
  * Finds the stream. An existing one is never changed.
  *
- * @throws {BucketLostError} If there is none.
+ * @throws {StreamNotFoundError} If there is none.
+ * @throws {BucketMismatchError} If it has settings that cannot work.
  */
 export async function findStream(
-  connection: NatsConnection,
+  requests: JetStreamRequests,
   { bucket }: BucketConfig,
-  options: OpenStreamOptions,
+  clock: Clock,
 ): Promise<BucketStream> {
-  checkServer(connection);
-  const answer = await ask(connection, bucket, "INFO", "", options);
-  if (answer.error?.err_code === ErrorCode.streamNotFound) {
-    throw new BucketLostError(`open bucket ${bucket}`, { cause: asError(answer.error) });
-  }
-  return streamOf(bucket, answer, options);
+  return streamOf(bucket, await requests.streamInfo(bucketStream(bucket)), clock);
 }
 
 /**
@@ -104,82 +59,53 @@ export async function findStream(
  *
  * A random id is a level of every subject: what was meant for an earlier bucket of the same name finds no stream.
  *
+ * @param patience How long each request may wait for a leader or a connection, in ms.
  * @param above The highest sequence that is known of an earlier bucket.
+ * @throws {BucketMismatchError} If it exists with settings that cannot work.
  */
 export async function openStream(
-  connection: NatsConnection,
+  requests: JetStreamRequests,
   config: BucketConfig,
-  options: OpenStreamOptions,
+  clock: Clock,
+  patience: number,
   above = 0,
 ): Promise<BucketStream> {
-  try {
-    return await findStream(connection, config, options);
-  } catch (error) {
-    if (!(error instanceof BucketLostError)) throw error;
-  }
-  const { bucket, storage, replicas } = config;
+  const { bucket } = config;
+  const create = (): StreamConfig => streamConfig(config, clock, above);
+  return streamOf(bucket, await findOrCreateStream(requests, bucketStream(bucket), patience, create), clock);
+}
+
+function streamConfig(
+  { bucket, storage, replicas }: BucketConfig,
+  clock: Clock,
+  above: number,
+): StreamConfig {
   const id = randomToken();
-  const first = Math.max(Math.floor(options.clock.wall()) * MICROSECONDS_PER_MS, above + 1);
-  const answer = await ask(
-    connection,
-    bucket,
-    "CREATE",
-    JSON.stringify({
-      name: streamName(bucket),
-      subjects: [`$KV.${bucket}.${id}.>`],
-      retention: "limits",
-      storage,
-      num_replicas: replicas,
-      discard: "new",
-      max_msgs_per_subject: 1,
-      max_msgs: -1,
-      max_bytes: -1,
-      max_msg_size: -1,
-      max_age: 0,
-      allow_msg_ttl: true,
-      subject_delete_marker_ttl: TOMBSTONE_TTL_MS * NANOSECONDS_PER_MS,
-      allow_rollup_hdrs: true,
-      deny_delete: true,
-      allow_direct: true,
-      first_seq: first,
-      metadata: { aether: "cluster", [BUCKET_ID]: id },
-    }),
-    options,
-  );
-  // Another process was faster.
-  if (answer.error?.err_code === ErrorCode.streamNameInUse) {
-    return await findStream(connection, config, options);
-  }
-  return streamOf(bucket, answer, options);
+  return {
+    name: bucketStream(bucket),
+    subjects: [`$KV.${bucket}.${id}.>`],
+    retention: "limits",
+    storage,
+    num_replicas: replicas,
+    discard: "new",
+    max_msgs_per_subject: 1,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_msg_size: -1,
+    max_age: 0,
+    allow_msg_ttl: true,
+    subject_delete_marker_ttl: TOMBSTONE_TTL_MS * NANOSECONDS_PER_MS,
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+    allow_direct: true,
+    first_seq: Math.max(Math.floor(clock.wall()) * MICROSECONDS_PER_MS, above + 1),
+    metadata: { aether: "cluster", [BUCKET_ID]: id },
+  };
 }
 
-async function ask(
-  connection: NatsConnection,
-  bucket: string,
-  verb: "INFO" | "CREATE",
-  body: string,
-  { address, timeout }: OpenStreamOptions,
-): Promise<StreamAnswer & { readonly error?: ApiError }> {
-  const subject = `${address.apiPrefix}.STREAM.${verb}.${streamName(bucket)}`;
-  return await request<StreamAnswer>(connection, subject, body, {
-    timeout,
-    operation: `open bucket ${bucket}`,
-  });
-}
-
-function streamOf(
-  bucket: string,
-  { error, config, created = "", ts = "" }: StreamAnswer & { readonly error?: ApiError },
-  { clock }: OpenStreamOptions,
-): BucketStream {
-  if (error !== undefined || config === undefined) {
-    throw unexpected(
-      `open bucket ${bucket}`,
-      error ?? { code: 0, err_code: 0, description: "no configuration" },
-    );
-  }
+function streamOf(bucket: string, { config, created, ts = "" }: StreamInfo, clock: Clock): BucketStream {
   // An operator may have made it, without an id of ours.
-  const id = config.metadata?.[BUCKET_ID];
+  const id = (config.metadata as Readonly<Record<string, string>> | undefined)?.[BUCKET_ID];
   const base = id === undefined ? `$KV.${bucket}.` : `$KV.${bucket}.${id}.`;
   compare(bucket, config, [`${base}>`]);
   const age = Math.max(0, Date.parse(ts) - Date.parse(created)) || 0;
@@ -191,7 +117,7 @@ function compare(bucket: string, actual: StreamConfig, subjects: readonly string
   const need = (setting: string, holds: boolean, expected: unknown, value: unknown): void => {
     if (!holds) differences.push({ setting, expected, actual: value });
   };
-  const marker = actual.subject_delete_marker_ttl ?? 0;
+  const marker = Number(actual.subject_delete_marker_ttl ?? 0);
   need("allow_msg_ttl", actual.allow_msg_ttl === true, true, actual.allow_msg_ttl ?? false);
   need("subject_delete_marker_ttl", marker >= 1000 * NANOSECONDS_PER_MS, "at least 1 s", `${marker} ns`);
   need("max_msgs_per_subject", actual.max_msgs_per_subject === 1, 1, actual.max_msgs_per_subject);
@@ -200,20 +126,4 @@ function compare(bucket: string, actual: StreamConfig, subjects: readonly string
   need("discard", actual.discard === "new", "new", actual.discard);
   need("subjects", String(actual.subjects) === String(subjects), subjects, actual.subjects);
   if (differences.length > 0) throw new ConfigurationMismatchError("bucket", bucket, differences);
-}
-
-function checkServer({ info }: NatsConnection): void {
-  if (info === undefined) return; // the connection is away, and the request says so
-  if (info.jetstream === false) {
-    throw new JetStreamUnavailableError(
-      `The NATS server "${info.server_name}" does not run JetStream for this account. Enable it in the server`,
-    );
-  }
-  const [major = 0, minor = 0] = info.version.split(".").map(Number);
-  if (major > MIN_SERVER[0] || (major === MIN_SERVER[0] && minor >= MIN_SERVER[1])) return;
-  throw new JetStreamUnavailableError(
-    `NATS server ${
-      MIN_SERVER.join(".")
-    } or newer is needed for leases, this one is "${info.version}": update it`,
-  );
 }

@@ -59,7 +59,7 @@ export interface OpenBucket {
   readonly bucket: JetStreamBucket;
   /** The most bytes that a message may have there. */
   readonly maxPayload: number;
-  /** Closes the connection, if it was opened here. */
+  /** Ends the use of the bucket, and closes the connection if it was opened here. */
   close(): Promise<void>;
 }
 
@@ -107,15 +107,14 @@ async function open(
   const address = jetStreamAddress(where);
   const client = { ...LIVELINESS, ...connect.client };
   const { connection, opened } = await openConnection(argument, target, { ...connect, client });
+  let open: JetStreamBucket | undefined;
   const close = async (): Promise<void> => {
+    open?.close();
     if (opened) await connection.close();
   };
   try {
-    return {
-      bucket: await JetStreamBucket.open(connection, { bucket, replicas, storage }, { address, remake }),
-      maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD,
-      close,
-    };
+    open = await JetStreamBucket.open(connection, { bucket, replicas, storage }, { address, remake });
+    return { bucket: open, maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD, close };
   } catch (error) {
     await close();
     throw error;

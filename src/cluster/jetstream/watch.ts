@@ -6,14 +6,19 @@
  */
 import type { BucketWatch, Entry, WatchUpdate } from "../bucket.ts";
 import { type Clock, RetryDelay } from "../clock.ts";
-import { PermissionDeniedError } from "../errors.ts";
-import { ErrorCode, request, unexpected } from "./api.ts";
 import {
   createInbox,
   type NatsConnection,
   type NatsMessage,
   type NatsSubscription,
 } from "../../nats/connection.ts";
+import {
+  type ConsumerConfig,
+  type ConsumerInfo,
+  type JetStreamRequests,
+  StreamNotFoundError,
+} from "../../nats/jetstream/requests.ts";
+import { retryTransient } from "../../nats/jetstream/retry.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
 /** After how many missed heartbeats the consumer is taken for dead. */
@@ -23,17 +28,17 @@ const INACTIVE_MS = 30_000;
 
 /** What is watched, and how. */
 export interface StreamWatchOptions {
+  /** The API. */
+  readonly requests: JetStreamRequests;
   /** The stream. */
   readonly stream: string;
-  /** The first levels of the API's subjects. */
-  readonly apiPrefix: string;
   /** What is watched: keys, or `level.>`. */
   readonly patterns: readonly string[];
   /** The first levels of the subject of every key, as they are now. */
   readonly base: () => string;
-  /** How long the server may take to answer, in ms. */
+  /** How long to wait for a leader or a connection, in ms. */
   readonly timeout: number;
-  /** How often the server says that the consumer is alive, in ms. */
+  /** How often the server reports that the consumer works, in ms. */
   readonly heartbeat: number;
   /** Time. */
   readonly clock: Clock;
@@ -43,6 +48,8 @@ export interface StreamWatchOptions {
   listener(update: WatchUpdate): void;
   /** Called if the stream is missing. */
   onMissing(): Promise<void>;
+  /** The typed error for one of the server's or the connection's. */
+  errorOf(error: unknown): Error;
 }
 
 /** One consumer. */
@@ -90,14 +97,14 @@ export class StreamWatch implements BucketWatch {
     if (consumer === undefined || this.#connection.isClosed()) return;
     consumer.subscription.unsubscribe();
     this.#connection.publish(
-      `${this.#options.apiPrefix}.CONSUMER.DELETE.${this.#options.stream}.${consumer.name}`,
+      `${this.#options.requests.apiPrefix}.CONSUMER.DELETE.${this.#options.stream}.${consumer.name}`,
     );
   }
 
   #start(): void {
     this.#drop();
     if (this.#closed || this.#connection.isClosed()) return;
-    const { clock, heartbeat, stream, patterns, timeout } = this.#options;
+    const { clock, heartbeat, patterns } = this.#options;
     const base = this.#options.base();
     const name = `aether-${crypto.randomUUID()}`;
     const inbox = createInbox(this.#connection);
@@ -108,7 +115,7 @@ export class StreamWatch implements BucketWatch {
         callback: (error, message) => {
           if (this.#consumer !== consumer) return;
           if (error === null) this.#take(consumer, message);
-          else this.#fail(denied(error, inbox));
+          else this.#fail(error);
         },
       }),
       snapshot: [],
@@ -129,32 +136,31 @@ export class StreamWatch implements BucketWatch {
       mem_storage: true,
       num_replicas: 1,
     };
-    request<{ readonly num_pending?: number; readonly delivered?: { readonly consumer_seq: number } }>(
-      this.#connection,
-      `${this.#options.apiPrefix}.CONSUMER.CREATE.${stream}.${name}`,
-      JSON.stringify({ stream_name: stream, config, action: "create" }),
-      { timeout, operation: `watch ${patterns.join(", ")}` },
-    ).then((answer) => {
-      if (this.#consumer !== consumer) return;
-      if (answer.error !== undefined) {
-        const error = unexpected(`watch ${patterns.join(", ")}`, answer.error);
-        const isMissing = answer.error.err_code === ErrorCode.streamNotFound;
-        return isMissing ? this.#options.onMissing().then(() => this.#fail(error)) : this.#fail(error);
-      }
+    void this.#create(consumer, config);
+  }
+
+  async #create(consumer: Consumer, config: ConsumerConfig): Promise<void> {
+    const { requests, stream, timeout, onMissing } = this.#options;
+    const isReplaced = (): boolean => this.#consumer !== consumer;
+    try {
+      const create = (): Promise<ConsumerInfo> => requests.createConsumer(stream, config);
+      const { num_pending, delivered } = await retryTransient(timeout, create, isReplaced);
+      if (isReplaced()) return;
       this.#failures.reset();
-      const total = (answer.num_pending ?? 0) + (answer.delivered?.consumer_seq ?? 0);
-      if (total === 0) this.#complete(consumer);
+      if (num_pending + (delivered?.consumer_seq ?? 0) === 0) this.#complete(consumer);
       this.#watchHeartbeat(consumer);
-    }).catch((error) => {
-      if (this.#consumer === consumer) this.#fail(error);
-    });
+    } catch (error) {
+      if (isReplaced()) return;
+      if (error instanceof StreamNotFoundError) await onMissing().catch(() => {});
+      if (!isReplaced()) this.#fail(error);
+    }
   }
 
   #fail(error: unknown): void {
     this.#drop();
     if (this.#closed) return;
     this.#cancelTimer = this.#options.clock.setTimer(() => this.#start(), this.#failures.next());
-    this.#options.listener({ type: "unavailable", error });
+    this.#options.listener({ type: "unavailable", error: this.#options.errorOf(error) });
   }
 
   #watchHeartbeat(consumer: Consumer): void {
@@ -199,10 +205,4 @@ export class StreamWatch implements BucketWatch {
     consumer.snapshot = undefined;
     this.#options.listener({ type: "snapshot", entries });
   }
-}
-
-/** What a subscription ends with: the server denied it. */
-function denied(error: Error, inbox: string): PermissionDeniedError {
-  const { subject = inbox } = error as Error & { readonly subject?: string };
-  return new PermissionDeniedError(subject, { cause: error });
 }

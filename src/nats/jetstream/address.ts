@@ -5,6 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../../errors.ts";
+import type { NatsConnection } from "../connection.ts";
 
 /** Which JetStream is meant. */
 export interface JetStreamAddressOptions {
@@ -22,6 +23,8 @@ export interface JetStreamAddressOptions {
 
 /** The subjects of one JetStream. */
 export interface JetStreamAddress {
+  /** The JetStream domain, if one was given. */
+  readonly domain: string | undefined;
   /** The first levels of the API's subjects. */
   readonly apiPrefix: string;
   /** What precedes the subject `$KV.<bucket>.<key>` when it is written; reads and filters name the subject alone. */
@@ -50,5 +53,16 @@ export function jetStreamAddress({ domain, apiPrefix }: JetStreamAddressOptions 
     );
   }
   const prefix = apiPrefix ?? (domain === undefined ? DEFAULT_API_PREFIX : `$JS.${domain}.API`);
-  return { apiPrefix: prefix, writePrefix: prefix === DEFAULT_API_PREFIX ? "" : `${prefix}.` };
+  return { domain, apiPrefix: prefix, writePrefix: prefix === DEFAULT_API_PREFIX ? "" : `${prefix}.` };
+}
+
+/**
+ * The domain that acknowledgements must name; `undefined` if there is none, or it is not known: with an API prefix of
+ * another account it is not that of the server.
+ */
+export function acknowledgedDomain(
+  { domain, writePrefix }: JetStreamAddress,
+  { info }: NatsConnection,
+): string | undefined {
+  return domain ?? (writePrefix === "" ? info?.domain : undefined);
 }

@@ -369,6 +369,8 @@ export type ConsumerConfig = Readonly<Record<string, unknown>> & {
 export interface ConsumerInfo {
   /** How many messages it is to deliver, by the server's index: also those that it cannot read. */
   readonly num_pending: number;
+  /** What it has delivered so far. */
+  readonly delivered?: { readonly consumer_seq: number };
   /** Where it runs; absent on a single server. */
   readonly cluster?: { readonly leader?: string };
 }

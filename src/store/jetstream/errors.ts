@@ -7,50 +7,6 @@
 import { registerClass } from "../../copies.ts";
 import { AetherError } from "../../errors.ts";
 
-/** The server has no JetStream, or the account may not use it. */
-export class JetStreamDisabledError extends AetherError {
-  static {
-    registerClass(this, "JetStreamDisabledError");
-  }
-
-  /** The server's name. */
-  readonly server: string;
-
-  /** Names the server. */
-  constructor(server: string, options?: ErrorOptions) {
-    super(
-      `The NATS server "${server}" does not run JetStream for this account: start it with --jetstream, and enable ` +
-        "JetStream for the account",
-      options,
-    );
-    this.server = server;
-  }
-}
-
-/** The oldest nats-server that the store works with: 2.12.0 never completes a commit over several actors. */
-export const OLDEST_SERVER = "2.12.1";
-
-/** The server is older than what the store needs: commits over several actors are atomic from 2.12.1 on. */
-export class ServerTooOldError extends AetherError {
-  static {
-    registerClass(this, "ServerTooOldError");
-  }
-
-  /** The server's version. */
-  readonly version: string;
-  /** The oldest version that works. */
-  readonly required: string;
-
-  /** Names both versions. */
-  constructor(version: string, required: string) {
-    super(
-      `The NATS server is of version ${version}, and the event store needs ${required} or newer: update it`,
-    );
-    this.version = version;
-    this.required = required;
-  }
-}
-
 /**
  * The stream has lost its end since a store was last open on it, by the mark of the log's end in the bucket next to it:
  * a server has cut off a damaged file, or an older copy of the stream was restored. What was acknowledged is missing.

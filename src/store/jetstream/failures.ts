@@ -6,8 +6,6 @@
 
 import { AetherError } from "../../errors.ts";
 import { ErrorCode, isConflict, isNotEnabled, isOverLimit } from "../../nats/jetstream/error_codes.ts";
-import { retryWhile } from "../../nats/patience.ts";
-import { abortable } from "../../abortable.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
 import { type NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { PublishOutcome, Stored } from "../../nats/jetstream/acknowledgement.ts";
@@ -21,22 +19,6 @@ import {
 /** Whether JetStream is not enabled for this account. */
 export function isDisabled(error: unknown): boolean {
   return error instanceof JetStreamApiError && isNotEnabled(error.code);
-}
-
-/**
- * Repeats a read for as long as there is no leader, no connection, or no answer.
- *
- * @param isHopeless Returns true if there will never be one again.
- * @param signal Ends the wait: it rejects with the signal's reason.
- */
-export async function retryTransient<T>(
-  patience: number,
-  read: () => Promise<T>,
-  isHopeless?: () => boolean,
-  signal?: AbortSignal,
-): Promise<T> {
-  const isMomentary = (error: unknown): boolean => isTransient(error) && !isHopeless?.();
-  return await retryWhile({ patience, isMomentary, signal }, () => abortable(read(), signal));
 }
 
 /** The typed error for one of the server's, with what to do about it. */
@@ -57,10 +39,7 @@ export interface NotSent {
 export function failureOf(subject: string, outcome: Exclude<PublishOutcome | NotSent, Stored>): Error {
   if (outcome.status === "not sent") return outcome.error;
   if (outcome.status === "unknown") return new NoAnswerError(subject, outcome.cause);
-  const { code, description } = outcome;
-  return isConflict(code)
-    ? new BackendError("append", "other writers came first for too long: try again")
-    : new JetStreamApiError(subject, code, description);
+  return new JetStreamApiError(subject, outcome.code, outcome.description);
 }
 
 /** Throws a `LogReplacedError` if the log is not the one that was opened: that may explain what was found. */
@@ -140,6 +119,7 @@ function adviceOn(code: number, description: string): string {
   if (isOverLimit(code)) {
     return `the server's or the account's JetStream limits are reached: ${description}. Raise them, or make room`;
   }
+  if (isConflict(code)) return "other writers came first for too long: try again";
   switch (code) {
     case 0:
       return `the server denied it: ${description}. Give this user the permissions that the documentation lists`;

@@ -70,12 +70,14 @@ export type {
 } from "../../nats/connection.ts";
 export {
   CredentialsRejectedError,
+  JetStreamUnavailableError,
   NotConnectedError,
   PayloadTooLargeError,
+  PermissionDeniedError,
   ServerUnreachableError,
   TlsFailedError,
 } from "../../nats/errors.ts";
-export { JetStreamDisabledError, LostTailError, ServerTooOldError } from "./errors.ts";
+export { LostTailError } from "./errors.ts";
 export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
 export type { NoAnswer } from "../../nats/jetstream/reply_inbox.ts";
 export type { Retention } from "./retention/retention.ts";
@@ -168,7 +170,7 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * caller's to close.
    * @param options The namespace and the rest.
    * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
-   * @throws {JetStreamDisabledError | ServerTooOldError} If the server cannot hold a store.
+   * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
    * @throws {LostTailError} If the stream has lost its end since a store was last open on it.
    * @throws {ConfigurationMismatchError} If the stream exists and is configured differently.
    * @throws {StoreOpenError} If the server refuses, or does not answer.

@@ -15,18 +15,21 @@ import type { StoreLimits } from "../types.ts";
 import { AcknowledgementReader, type Answerer } from "../../nats/jetstream/acknowledgement.ts";
 import { JetStreamBackend } from "./backend.ts";
 import type { JetStreamContext } from "./context.ts";
-import { Bucket } from "./bucket/bucket.ts";
+import { bucketConfig } from "./bucket/bucket.ts";
+import { KvBucket } from "../../nats/jetstream/kv_bucket.ts";
 import { CommitEncoder } from "./format/commit_encoder.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { OPEN_PATIENCE } from "../../nats/patience.ts";
-import type { JetStreamAddress } from "../../nats/jetstream/address.ts";
+import { JetStreamUnavailableError } from "../../nats/errors.ts";
+import { acknowledgedDomain, type JetStreamAddress } from "../../nats/jetstream/address.ts";
+import { checkServer } from "../../nats/jetstream/server.ts";
+import { findOrCreateStream } from "../../nats/jetstream/streams.ts";
 import { ConnectionState } from "../../nats/connection_state.ts";
-import { JetStreamDisabledError, OLDEST_SERVER, ServerTooOldError } from "./errors.ts";
 import { EndMark } from "./bucket/end_mark.ts";
 import { EventLog, logIdOf } from "./read/event_log.ts";
 import { ExpiredActors } from "./retention/expired_actors.ts";
-import { isDisabled, openError, retryTransient } from "./failures.ts";
+import { isDisabled, openError } from "./failures.ts";
 import { ErrorCode } from "../../nats/jetstream/error_codes.ts";
 import { Heads } from "./write/heads.ts";
 import { findHearers, heardTwice, streamsHearing } from "./hearers.ts";
@@ -40,7 +43,6 @@ import {
   NoAnswerError,
   type StreamConfig,
   type StreamInfo,
-  StreamNotFoundError,
 } from "../../nats/jetstream/requests.ts";
 import { retentionOf } from "./retention/retention.ts";
 import { Snapshots } from "./bucket/snapshots.ts";
@@ -100,16 +102,15 @@ export async function openJetStreamBackend(
   };
   closing.unshift(() => finish(connection, opened));
   try {
-    checkServer(connection);
     const { address, answerTimeout: timeout, readTimeout: patience } = settings;
+    checkConnection(connection, address);
     const requests = new JetStreamRequests(state, { timeout, apiPrefix: address.apiPrefix });
     closing.push(() => requests.close());
     const server = connection.info?.server_name ?? "";
     const { config } = await openStream(requests, stream, layoutOf, settings, server);
     const logId = logIdOf(config)!;
     const layout = layoutOf(logId);
-    // With an API prefix of another account, the domain is not that of the server, and is not known.
-    const domain = settings.domain ?? (address.writePrefix === "" ? connection.info?.domain : undefined);
+    const domain = acknowledgedDomain(address, connection);
     const warnOfHearers = hearersWarning(layout, setup.warn);
     const answers = new AcknowledgementReader(layout.stream, domain, (other) => warnOfHearers([other]));
     const { maxInFlight, saveTimeout } = settings;
@@ -124,7 +125,15 @@ export async function openJetStreamBackend(
     const replicas = Number(config.num_replicas ?? 1);
     const log = new EventLog({ state, requests, layout, expires, replicas, patience, warn });
     const decoder = new CommitDecoder(logId, layout, checksum);
-    const bucket = new Bucket({ layout, requests, publisher, address, domain, replicas, patience });
+    const bucket = new KvBucket({
+      stream: layout.bucketStream,
+      requests,
+      publisher,
+      address,
+      domain,
+      patience,
+      config: bucketConfig(layout, replicas),
+    });
     const expired = new ExpiredActors(bucket, layout, checksum);
     const actors = new KnownActors(settings.cachedActors);
     const heads = new Heads(log, decoder, expired, actors);
@@ -156,10 +165,10 @@ async function finish(connection: NatsConnection, opened: boolean): Promise<void
   if (opened) await connection.close();
 }
 
-function checkServer({ info }: NatsConnection): void {
+function checkConnection(connection: NatsConnection, address: JetStreamAddress): void {
+  const { info } = connection;
   if (!info) throw new StoreOpenError("The NATS connection is closed or down: hand over one that is open");
-  if (isOlder(info.version, OLDEST_SERVER)) throw new ServerTooOldError(info.version, OLDEST_SERVER);
-  if (!info.jetstream) throw new JetStreamDisabledError(info.server_name);
+  checkServer(connection, address);
   const least = LEAST_COMMIT_BYTES + HEADER_BYTES;
   if (info.max_payload < least) {
     throw new StoreOpenError(
@@ -167,15 +176,6 @@ function checkServer({ info }: NatsConnection): void {
         "max_payload on every server",
     );
   }
-}
-
-function isOlder(version: string, required: string): boolean {
-  const parts = version.split(".").map((part) => parseInt(part));
-  for (const [index, least] of required.split(".").map(Number).entries()) {
-    const part = parts[index] ?? 0;
-    if (part !== least) return part < least;
-  }
-  return false;
 }
 
 function limitsOf(maxPayload: number): StoreLimits {
@@ -195,40 +195,21 @@ async function openStream(
   choices: StreamChoices,
   server: string,
 ): Promise<StreamInfo> {
+  let config: StreamConfig | undefined;
   try {
-    const info = await findOrCreate(requests, stream, layoutOf, choices);
+    const configOf = (): StreamConfig => config = streamConfig(layoutOf(newLogId()), choices);
+    const info = await findOrCreateStream(requests, stream, OPEN_PATIENCE, configOf);
     const differences = streamDifferences(layoutOf, info.config, choices);
     if (differences.length > 0) throw new ConfigurationMismatchError("stream", stream, differences);
     return info;
   } catch (error) {
     if (isDisabled(error) || (error instanceof NoAnswerError && error.why === "no responders")) {
-      throw new JetStreamDisabledError(server, { cause: error });
+      throw new JetStreamUnavailableError("disabled", server, { cause: error });
+    }
+    if (error instanceof JetStreamApiError && error.code === ErrorCode.subjectsOverlap) {
+      throw await overlapError(requests, stream, config!, error);
     }
     throw error;
-  }
-}
-
-async function findOrCreate(
-  requests: JetStreamRequests,
-  stream: string,
-  layoutOf: LayoutOf,
-  choices: StreamChoices,
-): Promise<StreamInfo> {
-  for (;;) {
-    try {
-      return await retryTransient(OPEN_PATIENCE, () => requests.streamInfo(stream));
-    } catch (error) {
-      if (!(error instanceof StreamNotFoundError)) throw error;
-    }
-    const config = streamConfig(layoutOf(newLogId()), choices);
-    try {
-      return await retryTransient(OPEN_PATIENCE, () => requests.createStream(config));
-    } catch (error) {
-      if (!(error instanceof JetStreamApiError)) throw error;
-      if (error.code === ErrorCode.subjectsOverlap) throw await overlapError(requests, stream, config, error);
-      // Another store has created it meanwhile.
-      if (error.code !== ErrorCode.streamNameInUse) throw error;
-    }
   }
 }
 

@@ -7,10 +7,9 @@ import {
   ConfigurationMismatchError,
   CredentialsRejectedError,
   JetStreamApiError,
-  JetStreamDisabledError,
   JetStreamEventStore,
+  JetStreamUnavailableError,
   LogReplacedError,
-  ServerTooOldError,
   ServerUnreachableError,
   StoreOpenError,
 } from "@flowmade-one/aether/jetstream";
@@ -58,7 +57,7 @@ Deno.test("a server without JetStream, and one that is too old, are refused by n
   });
   const { port } = new URL(server.url);
   const disabled = await refusal(() => JetStreamEventStore.open(`nats://without:p@127.0.0.1:${port}`));
-  assert(disabled instanceof JetStreamDisabledError, String(disabled));
+  assert(disabled instanceof JetStreamUnavailableError && disabled.reason === "disabled", String(disabled));
   const connection = await connect({ servers: `127.0.0.1:${port}`, user: "with", pass: "p" });
   const withInfo = (more: object): typeof connection =>
     new Proxy(connection, {
@@ -69,12 +68,12 @@ Deno.test("a server without JetStream, and one that is too old, are refused by n
       },
     });
   const old = await refusal(() => JetStreamEventStore.open(withInfo({ version: "2.11.9" })));
-  assert(old instanceof ServerTooOldError && old.version === "2.11.9");
+  assert(old instanceof JetStreamUnavailableError && old.reason === "outdated" && old.version === "2.11.9");
   const small = await refusal(() => JetStreamEventStore.open(withInfo({ max_payload: 65_536 })));
   assert(small instanceof StoreOpenError && /max_payload/.test(small.message));
   assert(
     await refusal(() => JetStreamEventStore.open(withInfo({ jetstream: false }))) instanceof
-      JetStreamDisabledError,
+      JetStreamUnavailableError,
   );
   await using store = await JetStreamEventStore.open(connection);
   await store.append("order", [event(1)], { expectedVersion: 0 });

@@ -8,10 +8,10 @@ import {
   EventTooLargeError,
   HistoryTruncatedError,
   JetStreamEventStore,
+  JetStreamUnavailableError,
   NoAnswerError,
   OutcomeUnknownError,
   PayloadTooLargeError,
-  ServerTooOldError,
   StoreOpenError,
 } from "@flowmade-one/aether/jetstream";
 import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
@@ -60,7 +60,8 @@ async function refusesServer(version: string): Promise<void> {
   }
   await using server = await startNatsServer({ binary });
   await assert.rejects(JetStreamEventStore.open(server.url), (error) => {
-    return error instanceof ServerTooOldError && error.version === version && error.required === "2.12.1";
+    return error instanceof JetStreamUnavailableError && error.version === version &&
+      /2\.12\.1 or newer/.test(error.message);
   });
 }
 

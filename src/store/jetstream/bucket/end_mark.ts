@@ -7,7 +7,7 @@
 
 import { abortable } from "../../../abortable.ts";
 import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
-import type { Bucket } from "./bucket.ts";
+import type { KvBucket } from "../../../nats/jetstream/kv_bucket.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
 import { LostTailError } from "../errors.ts";
 import type { JetStreamContext } from "../context.ts";
@@ -29,14 +29,14 @@ interface Mark {
 /** Writes the mark in the background, from `start()` to `close()`, and compares the log with it. */
 export class EndMark {
   readonly #context: JetStreamContext;
-  readonly #bucket: Bucket;
+  readonly #bucket: KvBucket;
   readonly #ending = new AbortController();
   #timer: ReturnType<typeof setInterval> | undefined;
   #writing: Promise<void> | undefined;
   #written = 0;
 
   /** @param bucket Where the mark is stored. */
-  constructor(context: JetStreamContext, bucket: Bucket) {
+  constructor(context: JetStreamContext, bucket: KvBucket) {
     this.#context = context;
     this.#bucket = bucket;
   }

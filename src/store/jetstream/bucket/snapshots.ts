@@ -8,7 +8,7 @@ import { isVersion } from "../../../event/draft.ts";
 import type { Warn } from "../../../warning.ts";
 import type { Checksum } from "../../checksum.ts";
 import { decodeSnapshot, encodeSnapshot, type Snapshot, supersedes } from "../../snapshot.ts";
-import type { Bucket } from "./bucket.ts";
+import type { KvBucket } from "../../../nats/jetstream/kv_bucket.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
 import type { EventLog } from "../read/event_log.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
@@ -35,12 +35,12 @@ export function furthestVersion(json: unknown): number {
 
 /** Keeps the latest snapshot of each actor and kind. */
 export class Snapshots {
-  readonly #bucket: Bucket;
+  readonly #bucket: KvBucket;
   readonly #log: EventLog;
   readonly #checksum: Checksum;
   readonly #warn: Warn;
 
-  constructor(bucket: Bucket, log: EventLog, checksum: Checksum, warn: Warn) {
+  constructor(bucket: KvBucket, log: EventLog, checksum: Checksum, warn: Warn) {
     this.#bucket = bucket;
     this.#log = log;
     this.#checksum = checksum;

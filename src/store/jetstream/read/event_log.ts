@@ -10,7 +10,7 @@ import { backoff, sleep } from "../../../sleep.ts";
 import type { Warn } from "../../../warning.ts";
 import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
 import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
-import { retryTransient } from "../failures.ts";
+import { retryTransient } from "../../../nats/jetstream/retry.ts";
 import type { Layout } from "../format/layout.ts";
 import { OrderedConsumer, type OrderedConsumerOptions } from "../../../nats/jetstream/ordered_consumer.ts";
 import {

@@ -7,8 +7,8 @@
 
 import type { Checksum } from "../../checksum.ts";
 import { DamagedHistoryError } from "../../errors.ts";
-import type { Bucket } from "../bucket/bucket.ts";
 import { furthestVersion } from "../bucket/snapshots.ts";
+import type { KvBucket } from "../../../nats/jetstream/kv_bucket.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
 import type { Layout } from "../format/layout.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
@@ -35,11 +35,11 @@ function isCount(value: unknown): value is number {
 
 /** Keeps records of actors, and of how far the log was swept. */
 export class ExpiredActors {
-  readonly #bucket: Bucket;
+  readonly #bucket: KvBucket;
   readonly #layout: Layout;
   readonly #checksum: Checksum;
 
-  constructor(bucket: Bucket, layout: Layout, checksum: Checksum) {
+  constructor(bucket: KvBucket, layout: Layout, checksum: Checksum) {
     this.#bucket = bucket;
     this.#layout = layout;
     this.#checksum = checksum;
