@@ -290,7 +290,6 @@ export {
 
 // 5. The bus: within a process, or over NATS; and what stores announce on it.
 export {
-  BusDisconnectedError,
   type BusSubscribeOptions,
   type BusSubscription,
   type EventBus,
@@ -361,7 +360,6 @@ export {
 // The connection to NATS, for stores, buses and clusters alike.
 export {
   type ConnectOptions,
-  CredentialsRejectedError,
   type JetStreamAddressOptions,
   type NatsConnection,
   type NatsMessage,
@@ -373,6 +371,4 @@ export {
   type NatsStatusIterable,
   type NatsSubscription,
   type NatsSubscriptionOptions,
-  ServerUnreachableError,
-  TlsFailedError,
 } from "./src/store/jetstream/mod.ts";

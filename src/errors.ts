@@ -209,3 +209,50 @@ export class ConfigurationMismatchError extends AetherError {
 function shown(value: unknown): string {
   return JSON.stringify(value) ?? "unset";
 }
+
+/** What a {@linkcode BackendError} is made with. */
+interface BackendErrorOptions extends ErrorOptions {
+  /** What kind of failure it is. @default {"refused"} */
+  readonly reason?: "unreachable" | "denied" | "refused" | "untrusted" | undefined;
+}
+
+/**
+ * The backend (a NATS server, a database) refused an operation or could not be reached. A save of events that rejects
+ * with it was not stored. The `cause` is the backend's own error.
+ *
+ * @example No server at an address
+ * ```ts
+ * import { BackendError, JetStreamEventStore } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * try {
+ *   await using _store = await JetStreamEventStore.open("nats://127.0.0.1:1");
+ * } catch (error) {
+ *   if (!(error instanceof BackendError)) throw error;
+ *   assert.equal(error.reason, "unreachable");
+ *   assert.match(error.message, /127\.0\.0\.1:1/);
+ * }
+ * ```
+ */
+export class BackendError extends AetherError {
+  static {
+    registerClass(this, "BackendError");
+  }
+
+  /** What was asked of the backend, such as `"connect"`, `"append"` or `"publish"`. */
+  readonly operation: string;
+  /**
+   * `unreachable`: there is no connection or no answer; try again later. `denied`: the server refuses the credentials, or
+   * the user has no permission. `refused`: the backend cannot do it, as its message explains. `untrusted`: the connection
+   * could not be encrypted.
+   */
+  readonly reason: "unreachable" | "denied" | "refused" | "untrusted";
+
+  /** Names the operation and describes what to do. */
+  constructor(operation: string, message: string, options: BackendErrorOptions = {}) {
+    const { reason = "refused", ...rest } = options;
+    super(`${operation}: ${message}`, rest);
+    this.operation = operation;
+    this.reason = reason;
+  }
+}

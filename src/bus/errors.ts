@@ -50,31 +50,3 @@ export class SubscriptionOverflowError extends AetherError {
     this.buffer = buffer;
   }
 }
-
-/**
- * The connection under a bus was closed, or has been away for too long. What was to be published was not sent.
- *
- * @example Publish what can be lost, and go on
- * ```ts
- * import { BusDisconnectedError, type EventBus } from "@flowmade-one/aether";
- *
- * async function announce(bus: EventBus, actorId: string, version: number) {
- *   try {
- *     await bus.publish("progress", { eventType: "Advanced", actorId, version, data: null });
- *   } catch (error) {
- *     if (!(error instanceof BusDisconnectedError)) throw error;
- *     console.warn(error.message); // not published: subscribers that must not miss it read the store
- *   }
- * }
- * ```
- */
-export class BusDisconnectedError extends AetherError {
-  static {
-    registerClass(this, "BusDisconnectedError");
-  }
-
-  /** Creates the error from the state of the connection. */
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-  }
-}

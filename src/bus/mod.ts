@@ -21,7 +21,7 @@
  */
 
 export * from "../event/mod.ts";
-export { AetherError, ClosedError, InvalidArgumentError } from "../errors.ts";
+export { AetherError, BackendError, ClosedError, InvalidArgumentError } from "../errors.ts";
 export type { Warning } from "../warning.ts";
 export type {
   BusSubscribeOptions,
@@ -32,11 +32,10 @@ export type {
   NamespacedEvent,
   OverflowPolicy,
 } from "./types.ts";
-export { BusDisconnectedError, SubscriptionOverflowError } from "./errors.ts";
+export { SubscriptionOverflowError } from "./errors.ts";
 export { LocalEventBus } from "./local.ts";
 export { NatsEventBus, type NatsEventBusOpenOptions, type NatsEventBusOptions } from "./nats.ts";
 export type { ConnectOptions } from "../nats/connect.ts";
-export { CredentialsRejectedError, ServerUnreachableError, TlsFailedError } from "../nats/errors.ts";
 export type {
   NatsConnection,
   NatsMessage,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ClosedError } from "../errors.ts";
+import { BackendError, ClosedError } from "../errors.ts";
 import { EventTooLargeError } from "../event/errors.ts";
 import { type EventStored, type INTERNAL_NAMESPACE, publishInternally } from "../event/event_stored.ts";
 import { validateNamespace, validateUserNamespace } from "../event/namespace.ts";
@@ -13,7 +13,6 @@ import type { Event, EventInput, EventOf } from "../event/types.ts";
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { telemetry } from "../telemetry.ts";
 import { type Warn, warner } from "../warning.ts";
-import { BusDisconnectedError } from "./errors.ts";
 import { compilePattern } from "./namespaces.ts";
 import {
   type NatsConnection,
@@ -141,7 +140,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
    *
    * @param urlOrConnection A server's URL, several of them, or a connection, which stays the caller's to close.
    * @param options How it is reached, and the rest.
-   * @throws {ServerUnreachableError | CredentialsRejectedError | TlsFailedError} If the connection cannot be made.
+   * @throws {BackendError} If the connection cannot be made.
    * @throws {InvalidArgumentError} If a URL or an option is out of range.
    *
    * @example Publish to other processes
@@ -256,7 +255,9 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
     if (this.#connection.isClosed()) throw connectionClosed();
     // The client would take it, and throw it away when it dials again (measured, @nats-io/nats-core 3.4.0).
     if (this.#link.isAway) {
-      throw new BusDisconnectedError("the NATS connection is away: the event was not sent");
+      throw new BackendError("publish", "The NATS connection is down. The event was not sent.", {
+        reason: "unreachable",
+      });
     }
     const observed = telemetry();
     if (!observed) {
@@ -278,7 +279,10 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
       if (traceparent === undefined) this.#connection.publish(subject, payload);
       else this.#connection.publish(subject, payload, { headers: traceHeaders(traceparent) });
     } catch (cause) {
-      throw new BusDisconnectedError("the NATS connection did not take the event", { cause });
+      throw new BackendError("publish", "The NATS connection did not take the event.", {
+        reason: "unreachable",
+        cause,
+      });
     }
   }
 
@@ -338,9 +342,10 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   }
 }
 
-function refused(namespace: string, cause: Error): BusDisconnectedError {
-  return new BusDisconnectedError(
-    `the NATS server ended the subscription to "${namespace}": check the permissions of its user`,
-    { cause },
+function refused(namespace: string, cause: Error): BackendError {
+  return new BackendError(
+    "subscribe",
+    `The NATS server ended the subscription to "${namespace}". Check the permissions of its user.`,
+    { reason: "denied", cause },
   );
 }

@@ -6,7 +6,6 @@
 
 import { ClosedError } from "../errors.ts";
 import type { NatsConnection, NatsStatusIterable, NatsSubscription } from "../nats/connection.ts";
-import { BusDisconnectedError } from "./errors.ts";
 
 /** How long `settle()` waits for the server to send what it has, in milliseconds. */
 const CLOSE_WAIT = 2_000;
@@ -106,11 +105,8 @@ export class NatsLink {
 }
 
 /** The error of everything that needs a connection which is closed. */
-export function connectionClosed(cause?: unknown): BusDisconnectedError {
-  return new BusDisconnectedError(
-    "the NATS connection under the bus is closed: connect again and make a new bus",
-    { cause },
-  );
+export function connectionClosed(cause?: unknown): ClosedError {
+  return new ClosedError("connection", { cause });
 }
 
 async function within(milliseconds: number, promise: Promise<unknown>): Promise<void> {

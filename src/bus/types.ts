@@ -69,7 +69,7 @@ export interface BusSubscription<T> extends Subscription<T> {
    *
    * @param handler Handles an event; it is waited for.
    * @returns Resolves when the subscription was closed.
-   * @throws {SubscriptionOverflowError | BusDisconnectedError} What would end a loop; or the signal's reason.
+   * @throws {SubscriptionOverflowError | ClosedError | BackendError} What would end a loop; or the signal's reason.
    */
   forEach(handler: (delivered: T) => void | PromiseLike<void>): Promise<void>;
 }
@@ -115,7 +115,7 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
    * handled by then.
    * @throws {InvalidArgumentError} If the namespace is no name, or the system's.
    * @throws {InvalidEventError | EventTooLargeError} If the event cannot be published as it is.
-   * @throws {ClosedError | BusDisconnectedError} If nothing can be published any more, or for now: nothing is
+   * @throws {ClosedError | BackendError} If nothing can be published any more, or for now: nothing is
    * kept for later.
    *
    * @example Publish to the subscribers

@@ -69,7 +69,7 @@ export class Coordinator implements AsyncDisposable {
    * `cluster` name, or the same `InMemoryBucket`, are one cluster.
    *
    * @throws {InvalidArgumentError} If an option is out of range.
-   * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
+   * @throws {BackendError} If the connection cannot be made.
    * @throws {NodeNameTakenError} If a living process has the name.
    * @throws {ConfigurationMismatchError} If the cluster has another number of shards.
    * @throws {ShardMapTooLargeError} If the server's `max_payload` is smaller than the shard map.

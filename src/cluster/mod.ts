@@ -53,13 +53,7 @@ export type {
   NatsSubscription,
   NatsSubscriptionOptions,
 } from "../nats/connection.ts";
-export {
-  CredentialsRejectedError,
-  JetStreamUnavailableError,
-  PermissionDeniedError,
-  ServerUnreachableError,
-  TlsFailedError,
-} from "../nats/errors.ts";
+export { JetStreamUnavailableError, PermissionDeniedError } from "../nats/errors.ts";
 
 export {
   BucketLostError,
@@ -74,6 +68,7 @@ export {
 
 export {
   AetherError,
+  BackendError,
   ClosedError,
   ConfigurationMismatchError,
   InvalidArgumentError,

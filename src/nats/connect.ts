@@ -7,7 +7,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, type OptionNames } from "../options.ts";
 import { type NatsConnection, requireConnection } from "./connection.ts";
-import { CredentialsRejectedError, ServerUnreachableError, TlsFailedError } from "./errors.ts";
+import { credentialsRefused, serverUnreachable, tlsFailed } from "./errors.ts";
 import { isRefusal, watchRefusals } from "./refusals.ts";
 import { noteOpened } from "./sender.ts";
 import { guardSockets } from "./socket_guard.ts";
@@ -60,8 +60,7 @@ const PING_INTERVAL_MS = 10_000;
  * not when this module is. A user and a password in a URL are used as such, a user alone is a token.
  *
  * @throws {InvalidArgumentError} if a URL is none, or WebSocket and other URLs are mixed.
- * @throws {ServerUnreachableError} if no server answers within about 2 s each.
- * @throws {CredentialsRejectedError} if the server refuses the credentials.
+ * @throws {BackendError} If no server answers within about 2 s each, or it refuses the credentials.
  */
 export async function connectTo(
   url: string | readonly string[],
@@ -99,9 +98,9 @@ export async function connectTo(
     return connection;
   } catch (error) {
     const given = credentials !== undefined || hasCredentials(options.client);
-    if (isRefusal(error)) throw new CredentialsRejectedError(servers, { cause: error }, given);
-    if (isOfTls(error)) throw new TlsFailedError(servers, { cause: error });
-    throw new ServerUnreachableError(servers, { cause: error });
+    if (isRefusal(error)) throw credentialsRefused(servers, error, given);
+    if (isOfTls(error)) throw tlsFailed(servers, error);
+    throw serverUnreachable(servers, error);
   }
 }
 
@@ -200,7 +199,7 @@ export interface OpenedConnection {
  * Takes a connection as it is, and connects to a URL.
  *
  * @throws {InvalidArgumentError} If it is neither.
- * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
+ * @throws {BackendError} If the connection cannot be made.
  */
 export async function openConnection(
   argument: string,

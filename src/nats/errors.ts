@@ -5,93 +5,44 @@
  */
 
 import { registerClass } from "../copies.ts";
-import { AetherError } from "../errors.ts";
+import { AetherError, BackendError } from "../errors.ts";
 
-/**
- * No NATS server could be reached, or none took the connection. Check the URL, whether the server runs, and whether the
- * program has the permission `--allow-net`.
- *
- * @example No server there
- * ```ts
- * import { JetStreamEventStore, ServerUnreachableError } from "@flowmade-one/aether";
- * import assert from "node:assert/strict";
- *
- * try {
- *   await using _store = await JetStreamEventStore.open("nats://127.0.0.1:1");
- * } catch (error) {
- *   if (!(error instanceof ServerUnreachableError)) throw error;
- *   assert.deepEqual(error.servers, ["127.0.0.1:1"]);
- * }
- * ```
- */
-export class ServerUnreachableError extends AetherError {
-  static {
-    registerClass(this, "ServerUnreachableError");
-  }
-
-  /** The servers that were tried, as host and port. */
-  readonly servers: readonly string[];
-
-  /** Names the servers that were tried. */
-  constructor(servers: readonly string[], options?: ErrorOptions) {
-    super(
-      options?.cause instanceof Deno.errors.NotCapable
-        ? `Deno has no permission to reach ${servers.join(", ")}: run with --allow-net=${servers.join(",")}`
-        : `No NATS server answers at ${servers.join(", ")}. Check the URL, and that the server runs.`,
-      options,
-    );
-    this.servers = servers;
-  }
+/** No NATS server could be reached, or none took the connection. */
+export function serverUnreachable(servers: readonly string[], cause: unknown): BackendError {
+  const where = servers.join(", ");
+  return new BackendError(
+    "connect",
+    cause instanceof Deno.errors.NotCapable
+      ? `Deno has no permission to reach ${where}: run with --allow-net=${servers.join(",")}.`
+      : `No NATS server answers at ${where}. Check the URL, and that the server runs.`,
+    { reason: "unreachable", cause },
+  );
 }
 
-/** The server refused the credentials. Check user, password, token or credentials file. */
-export class CredentialsRejectedError extends AetherError {
-  static {
-    registerClass(this, "CredentialsRejectedError");
-  }
-
-  /** The servers that were tried, as host and port. */
-  readonly servers: readonly string[];
-
-  /** Names the servers that were tried. */
-  constructor(servers: readonly string[], options?: ErrorOptions, given = true) {
-    super(
-      given
-        ? `The NATS server at ${servers.join(", ")} refused the credentials.`
-        : `The NATS server at ${
-          servers.join(", ")
-        } requires credentials, and none were given: put a user and a password ` +
-          "into the URL, or give user, token, credentials or nkey in the options of connect.",
-      options,
-    );
-    this.servers = servers;
-  }
+/** The server refused the credentials, or none were given to one that requires them. */
+export function credentialsRefused(servers: readonly string[], cause: unknown, given = true): BackendError {
+  const server = `The NATS server at ${servers.join(", ")}`;
+  return new BackendError(
+    "connect",
+    given
+      ? `${server} refused the credentials. Check the user, password, token or credentials file.`
+      : `${server} requires credentials, and none were given: put a user and a password into the URL, or give user, ` +
+        "token, credentials or nkey in the options of connect.",
+    { reason: "denied", cause },
+  );
 }
 
-/**
- * The connection could not be encrypted: the server does not offer TLS, its certificate is not trusted, or it wants one of
- * the client. Check the scheme of the URL, and `tls` in the options of `connect`: `{ caFile }` names the authority.
- */
-export class TlsFailedError extends AetherError {
-  static {
-    registerClass(this, "TlsFailedError");
-  }
-
-  /** The servers that were tried, as host and port. */
-  readonly servers: readonly string[];
-
-  /** Names the servers that were tried. */
-  constructor(servers: readonly string[], options?: ErrorOptions) {
-    const reason = options?.cause instanceof Error ? options.cause.message : "";
-    super(
-      `The connection to the NATS server at ${
-        servers.join(", ")
-      } could not be encrypted: ${reason}. Check whether the ` +
-        "server offers TLS, and name its authority with tls: { caFile } in the options of connect.",
-      options,
-    );
-    this.servers = servers;
-  }
+/** The server does not offer TLS, its certificate is not trusted, or it requires one of the client. */
+export function tlsFailed(servers: readonly string[], cause: unknown): BackendError {
+  const reason = cause instanceof Error ? cause.message : "";
+  return new BackendError(
+    "connect",
+    `The connection to the NATS server at ${
+      servers.join(", ")
+    } could not be encrypted: ${reason}. Check whether the ` +
+      "server offers TLS, and name its authority with tls: { caFile } in the options of connect.",
+    { reason: "untrusted", cause },
+  );
 }
 
 /** The connection was down for too long, or is closed: the message was not sent. */

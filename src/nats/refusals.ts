@@ -6,13 +6,14 @@
 
 import { warner } from "../warning.ts";
 import type { NatsConnection } from "./connection.ts";
-import { CredentialsRejectedError } from "./errors.ts";
+import type { BackendError } from "../errors.ts";
+import { credentialsRefused } from "./errors.ts";
 
-const refused = new WeakMap<NatsConnection, CredentialsRejectedError>();
+const refused = new WeakMap<NatsConnection, BackendError>();
 const warn = warner(undefined);
 
 /** The refusal that keeps a connection away now; `undefined` if there is none. */
-export function refusalOf(connection: NatsConnection): CredentialsRejectedError | undefined {
+export function refusalOf(connection: NatsConnection): BackendError | undefined {
   return refused.get(connection);
 }
 
@@ -27,7 +28,7 @@ export async function watchRefusals(connection: NatsConnection, servers: readonl
   for await (const { type, error } of connection.status()) {
     if (type === "reconnect") refused.delete(connection);
     if (type !== "error" || !isRefusal(error)) continue;
-    const refusal = new CredentialsRejectedError(servers, { cause: error });
+    const refusal = credentialsRefused(servers, error);
     refused.set(connection, refusal);
     warn({
       code: "credentials-refused",

@@ -20,12 +20,7 @@
 import { BucketUnreachableError, LeaseLostError } from "../cluster/errors.ts";
 import { ClosedError } from "../errors.ts";
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
-import {
-  CredentialsRejectedError,
-  NotConnectedError,
-  PermissionDeniedError,
-  ServerUnreachableError,
-} from "../nats/errors.ts";
+import { NotConnectedError, PermissionDeniedError } from "../nats/errors.ts";
 import { backoff } from "../sleep.ts";
 import {
   BackendError,
@@ -176,7 +171,11 @@ function isBucketMissing(error: unknown): boolean {
 
 function isRefused(error: unknown): boolean {
   return error instanceof PermissionDeniedError ||
-    some(error, (inner) => inner instanceof CredentialsRejectedError || REFUSED_NAMES.has(inner.name));
+    some(error, (inner) => isDenied(inner) || REFUSED_NAMES.has(inner.name));
+}
+
+function isDenied(error: Error): boolean {
+  return error instanceof BackendError && error.reason === "denied";
 }
 
 const REFUSED_NAMES: ReadonlySet<string> = new Set([
@@ -186,9 +185,9 @@ const REFUSED_NAMES: ReadonlySet<string> = new Set([
 
 /** A failure of what is around the handler, which may pass. */
 function isMachinery(error: unknown): boolean {
-  return error instanceof BackendError || error instanceof BucketUnreachableError ||
-    error instanceof OutcomeUnknownError || error instanceof NotConnectedError ||
-    error instanceof ServerUnreachableError;
+  return (error instanceof BackendError && error.reason !== "untrusted") ||
+    error instanceof BucketUnreachableError || error instanceof OutcomeUnknownError ||
+    error instanceof NotConnectedError;
 }
 
 /** Whether a condition holds for an error, or for one of its causes, which may be circular. */

@@ -59,7 +59,7 @@ export class JetStreamCheckpoints implements CheckpointStore {
    *
    * @param urlOrConnection A server's URL, several of them, or a connection, which stays the caller's to close.
    * @param options Which bucket, and how it is reached.
-   * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
+   * @throws {BackendError} If the connection cannot be made.
    * @throws {ConfigurationMismatchError} If it exists with settings that cannot work.
    * @throws {BucketUnreachableError} If there is no answer.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.

@@ -90,9 +90,4 @@ export { ConfigurationMismatchError } from "../errors.ts";
 export type { BucketOptions, NamedBucketOptions } from "../cluster/jetstream/open.ts";
 export type { ConnectOptions } from "../nats/connect.ts";
 export type { NatsConnection } from "../nats/connection.ts";
-export {
-  CredentialsRejectedError,
-  JetStreamUnavailableError,
-  PermissionDeniedError,
-  ServerUnreachableError,
-} from "../nats/errors.ts";
+export { JetStreamUnavailableError, PermissionDeniedError } from "../nats/errors.ts";

@@ -470,23 +470,4 @@ export class LogReplacedError extends AetherError {
   }
 }
 
-export { StoreClosedError, StoreOpenError } from "../errors.ts";
-
-/**
- * The backend refused an operation or could not be reached. A save that rejects with it was not stored; its `cause` is
- * the backend's own error.
- */
-export class BackendError extends AetherError {
-  static {
-    registerClass(this, "BackendError");
-  }
-
-  /** What was being done, such as `"append"`. */
-  readonly operation: string;
-
-  /** Names the operation and says what to do. */
-  constructor(operation: string, message: string, options?: ErrorOptions) {
-    super(`${operation}: ${message}`, options);
-    this.operation = operation;
-  }
-}
+export { BackendError, StoreClosedError, StoreOpenError } from "../errors.ts";

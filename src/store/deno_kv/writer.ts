@@ -131,7 +131,9 @@ export class GroupWriter {
     const watch = setTimeout(() => {
       this.#watch = undefined;
       const now = performance.now();
-      const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`);
+      const cause = new BackendError("append", `Deno KV has not answered in ${this.#setup.timeout} ms`, {
+        reason: "unreachable",
+      });
       for (const write of this.#unanswered()) if (write.deadline <= now) write.expire(cause);
       this.#queue = this.#queue.filter((write) => !write.isAnswered);
       this.#watchDeadlines();

@@ -7,7 +7,7 @@
 import { AetherError } from "../../errors.ts";
 import { ErrorCode, isConflict, isNotEnabled, isOverLimit } from "../../nats/jetstream/error_codes.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
-import { type NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
+import { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { PublishOutcome, Stored } from "../../nats/jetstream/acknowledgement.ts";
 import {
   isTransient,
@@ -24,7 +24,13 @@ export function isDisabled(error: unknown): boolean {
 /** The typed error for one of the server's, with what to do about it. */
 export function backendError(operation: string, error: unknown): unknown {
   if (error instanceof AetherError && !isWire(error)) return error;
-  return new BackendError(operation, advice(error), { cause: error });
+  return new BackendError(operation, advice(error), { reason: reasonOf(error), cause: error });
+}
+
+function reasonOf(error: unknown): BackendError["reason"] {
+  if (error instanceof NoAnswerError) return error.why === "denied" ? "denied" : "unreachable";
+  if (error instanceof NotConnectedError) return "unreachable";
+  return error instanceof JetStreamApiError && error.code === 0 ? "denied" : "refused";
 }
 
 /** The connection was down, and nothing was sent. */

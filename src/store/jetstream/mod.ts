@@ -69,13 +69,10 @@ export type {
   NatsSubscriptionOptions,
 } from "../../nats/connection.ts";
 export {
-  CredentialsRejectedError,
   JetStreamUnavailableError,
   NotConnectedError,
   PayloadTooLargeError,
   PermissionDeniedError,
-  ServerUnreachableError,
-  TlsFailedError,
 } from "../../nats/errors.ts";
 export { LostTailError } from "./errors.ts";
 export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
@@ -169,7 +166,7 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * @param urlOrConnection A server's URL, several of them, or a connection of any transport of nats.js, which stays the
    * caller's to close.
    * @param options The namespace and the rest.
-   * @throws {ServerUnreachableError | CredentialsRejectedError} If the connection cannot be made.
+   * @throws {BackendError} If the connection cannot be made.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
    * @throws {LostTailError} If the stream has lost its end since a store was last open on it.
    * @throws {ConfigurationMismatchError} If the stream exists and is configured differently.

@@ -17,7 +17,6 @@ import {
   type LeaseStore,
   runProjection,
   type RunState,
-  ServerUnreachableError,
   StoreOpenError,
 } from "../../../mod.ts";
 import type { Counted } from "../support.ts";
@@ -99,8 +98,8 @@ async function reached<T>(open: () => Promise<T>): Promise<T> {
     try {
       return await open();
     } catch (error) {
-      const mayPass = error instanceof ServerUnreachableError || error instanceof StoreOpenError ||
-        error instanceof BackendError || error instanceof BucketUnreachableError;
+      const mayPass = error instanceof StoreOpenError || error instanceof BackendError ||
+        error instanceof BucketUnreachableError;
       if (!mayPass) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }

@@ -5,12 +5,10 @@ import { connect } from "@nats-io/transport-node";
 import {
   BackendError,
   ConfigurationMismatchError,
-  CredentialsRejectedError,
   JetStreamApiError,
   JetStreamEventStore,
   JetStreamUnavailableError,
   LogReplacedError,
-  ServerUnreachableError,
   StoreOpenError,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
@@ -33,14 +31,14 @@ async function refusal(action: () => Promise<unknown>): Promise<Error> {
 }
 
 Deno.test("a server that is not there, and wrong credentials, are errors of opening", async () => {
-  const nobody = await refusal(() => JetStreamEventStore.open("nats://127.0.0.1:1"));
-  assert(nobody instanceof ServerUnreachableError);
+  const absent = await refusal(() => JetStreamEventStore.open("nats://127.0.0.1:1"));
+  assert(absent instanceof BackendError && absent.reason === "unreachable");
   await using server = await startNatsServer({
     config: { authorization: { users: [{ user: "ada", password: "right" }] } },
   });
   const { port } = new URL(server.url);
   const wrong = await refusal(() => JetStreamEventStore.open(`nats://ada:wrong@127.0.0.1:${port}`));
-  assert(wrong instanceof CredentialsRejectedError);
+  assert(wrong instanceof BackendError && wrong.reason === "denied");
   assert(!wrong.message.includes("wrong@"), "the password stands in the message");
   await using store = await JetStreamEventStore.open(`nats://ada:right@127.0.0.1:${port}`);
   await store.append("order", [event(1)], { expectedVersion: 0 });
