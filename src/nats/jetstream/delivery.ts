@@ -99,8 +99,14 @@ const MOST_SLOTS = 64 * 1_024;
  */
 export class Subjects {
   #slots: (KnownSubject | undefined)[] = new Array(FIRST_SLOTS).fill(undefined);
+  readonly #maxSlots: number;
   /** How many were not found, since it has grown. */
   #missed = 0;
+
+  /** @param repeat Whether subjects come again: if not, few are kept. */
+  constructor(repeat = true) {
+    this.#maxSlots = repeat ? MOST_SLOTS : FIRST_SLOTS;
+  }
 
   /** A subject. */
   of(bytes: Uint8Array): KnownSubject {
@@ -111,7 +117,7 @@ export class Subjects {
     if (kept && isSame(kept.text, bytes)) return kept;
     const other = this.#slots[slot ^ 1];
     if (other && isSame(other.text, bytes)) return other;
-    if (++this.#missed * 2 > this.#slots.length && this.#slots.length < MOST_SLOTS) {
+    if (++this.#missed * 2 > this.#slots.length && this.#slots.length < this.#maxSlots) {
       this.#slots = new Array(this.#slots.length * 2).fill(undefined);
       this.#missed = 0;
       return this.of(bytes);

@@ -13,7 +13,7 @@ import { headerIn, headerLine, headerText, statusOf, type WireMessage, wireMessa
 import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
 import { type Delivery, readDelivery, Subjects } from "./delivery.ts";
 import { FlowControl } from "./flow_control.ts";
-import { isTransient, type JetStreamRequests } from "./requests.ts";
+import { type ConsumerInfo, isTransient, type JetStreamRequests } from "./requests.ts";
 
 /** Where and how an {@linkcode OrderedConsumer} reads. */
 export interface OrderedConsumerOptions {
@@ -46,6 +46,11 @@ export interface OrderedConsumerOptions {
   readonly endSequence?: number;
   /** How long the first consumer may wait for a leader or an answer, in milliseconds. @default {0} */
   readonly patience?: number;
+  /**
+   * Called with each creation: chooses the servers of a cluster that the consumer may run on. The server places it at
+   * random, so that it is created until it runs on one of them. @default {every server}
+   */
+  readonly chooseServer?: (() => Promise<(server: string) => boolean>) | undefined;
   /** Ends the reading at once and deletes the consumer: a read that waits rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -57,7 +62,8 @@ const DEFAULT_MAX_BUFFERED_BYTES = 4 * 1_024 * 1_024;
 /** How long the server keeps a consumer whose reader went away without deleting it. */
 const INACTIVE_THRESHOLD_MS = 30_000;
 
-const FIRST_GENERATION = 1;
+/** How often a consumer is created until it runs on a chosen server: one of five is missed so often once in 7,000 times. */
+const PLACEMENT_TRIES = 40;
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1_000;
 const NANOSECONDS = 1_000_000;
@@ -89,15 +95,19 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   /** How many messages are still to be delivered, as the server counts them. */
   #pending = 0;
   #expected = 0;
-  /** How many messages the present consumer was to deliver when it was made. */
-  #created = 0;
+  /** How many messages matched when the present consumer was created. */
+  #matching = Infinity;
+  #isCreated = false;
+  /** What was delivered while it is not known where the consumer runs. */
+  #early: NatsMessage[] | undefined;
   #leftOut = 0;
   #reportedLeftOut = 0;
   /** Tells the messages of an older consumer from those of the present one. */
   #generation = 0;
   #name = "";
+  #server: string | undefined;
   #subscription: NatsSubscription | undefined;
-  readonly #subjects = new Subjects();
+  readonly #subjects: Subjects;
   /** When the consumer was last heard of, as far as it was noted. */
   #seen = 0;
   /** Whether it was heard of since. */
@@ -122,6 +132,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#state = state;
     this.#requests = requests;
     this.#options = options;
+    this.#subjects = new Subjects(!options.lastOfEach);
     this.#heartbeat = options.heartbeat ?? DEFAULT_HEARTBEAT_MS;
     this.#maxBufferedBytes = options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES;
     this.#passed = (options.startSequence ?? 1) - 1;
@@ -141,9 +152,22 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     return next ? next.sequence - 1 : this.#passed;
   }
 
+  /** The name of the server that the consumer runs on; `undefined` if there is a single one. */
+  get server(): string | undefined {
+    return this.#server;
+  }
+
   /** How many messages the first consumer was to deliver, as the server counts them; known once it has started. */
   get expected(): number {
     return this.#expected;
+  }
+
+  /**
+   * Whether everything was handed out that matched when the consumer was created, or created again. What has expired since
+   * is not delivered, and then it stays false until as much else is.
+   */
+  get hasDelivered(): boolean {
+    return this.#buffer.length === 0 && this.#consumerSequence >= this.#matching;
   }
 
   /** How many messages are still to be delivered, as the server counted them when it sent the last one. */
@@ -309,7 +333,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     const generation = ++this.#generation;
     const renewed = this.#create(generation).then(async () => {
       // What the server counted before the reader's place, and has not delivered.
-      if (generation === this.#generation) this.#leftOut += Math.max(0, pending - this.#created);
+      if (generation === this.#generation) this.#leftOut += Math.max(0, pending - this.#matching);
       await check?.(this.#passed, this.#last);
     });
     renewed.catch((error) => this.#retryLater(generation, error));
@@ -335,21 +359,53 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   }
 
   async #create(generation: number): Promise<void> {
+    const { chooseServer, signal } = this.#options;
+    const chosen = chooseServer && abortable(chooseServer(), signal);
+    chosen?.catch(() => {}); // awaited below, unless the creation fails first
+    for (let tries = 1;; tries++) {
+      // What is delivered before it is known where the consumer runs.
+      const early: NatsMessage[] | undefined = chosen && [];
+      const { num_pending, cluster } = await abortable(this.#createOnce(generation, early), signal);
+      const server = cluster?.leader;
+      const isChosen = server === undefined || (await chosen)?.(server) !== false;
+      if (generation !== this.#generation) return;
+      if (!isChosen && tries < PLACEMENT_TRIES) {
+        this.#abandon();
+        continue;
+      }
+      this.#server = server;
+      this.#matching = num_pending;
+      if (!this.#isCreated) this.#expected = num_pending;
+      this.#isCreated = true;
+      if (this.#consumerSequence === 0) this.#pending = num_pending;
+      this.#early = undefined;
+      for (const message of early ?? []) if (generation === this.#generation) this.#take(message);
+      return;
+    }
+  }
+
+  #createOnce(generation: number, early: NatsMessage[] | undefined): Promise<ConsumerInfo> {
     const { stream, filterSubjects = [], lastOfEach = false } = this.#options;
     const inbox = createInbox(this.#state.connection);
+    const name = `aether-${randomToken()}`;
     this.#consumerSequence = 0;
+    this.#matching = Infinity;
     this.#seen = performance.now();
-    this.#name = `aether-${randomToken()}`;
+    this.#name = name;
+    this.#early = early;
     this.#subscription = this.#state.connection.subscribe(inbox, {
       callback: (error, message) => {
-        if (generation !== this.#generation) return;
+        if (generation !== this.#generation || name !== this.#name) return;
         if (error) this.#fail(error);
-        else this.#take(message);
+        else if (this.#early) {
+          this.#heard = true;
+          this.#early.push(message);
+        } else this.#take(message);
       },
     });
     const [first] = filterSubjects;
-    const created = this.#requests.createConsumer(stream, {
-      name: this.#name,
+    return this.#requests.createConsumer(stream, {
+      name,
       deliver_subject: inbox,
       ack_policy: "none",
       ...(lastOfEach
@@ -367,11 +423,6 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
         ? { filter_subject: first }
         : { filter_subjects: filterSubjects }),
     });
-    const { num_pending } = await abortable(created, this.#options.signal);
-    if (generation !== this.#generation) return;
-    this.#created = num_pending;
-    if (generation === FIRST_GENERATION) this.#expected = num_pending;
-    if (this.#consumerSequence === 0) this.#pending = num_pending;
   }
 
   #take(message: NatsMessage): void {

@@ -1,46 +1,24 @@
 /** Damage to what a server has stored: it is found, and never a silently shorter history. */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import {
   BackendError,
   DamagedHistoryError,
   type HistoryFault,
   JetStreamEventStore,
 } from "@flowmade-one/aether/jetstream";
-import { type NatsServer, startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
+import { startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
 import { replica } from "./chaos/replicas.ts";
+import { flip, type StreamFiles, streamFiles } from "./stream_files.ts";
 import { until } from "./support.ts";
 
 const EVENTS = 60;
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
 
-/** The files of the stream, by name. */
-async function files(server: NatsServer): Promise<{ blocks: string[]; index: string }> {
-  const folder = await find(
-    server.storageFolder,
-    (path) => path.endsWith(join("streams", "aether_default", "msgs")),
-  );
-  const blocks: string[] = [];
-  for await (const { name } of Deno.readDir(folder)) {
-    if (name.endsWith(".blk")) blocks.push(join(folder, name));
-  }
-  return { blocks: blocks.sort(), index: join(folder, "index.db") };
-}
-
-async function find(folder: string, matches: (path: string) => boolean): Promise<string> {
-  const folders = [folder];
-  for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
-    if (matches(next)) return next;
-    for await (const entry of Deno.readDir(next)) if (entry.isDirectory) folders.push(join(next, entry.name));
-  }
-  throw new Error("the stream has no folder");
-}
-
 /** Stores events with a marker each, does something to the files while the server is down, and opens a store anew. */
 async function damaged(
-  damage: (files: { blocks: string[]; index: string }) => Promise<void>,
+  damage: (files: StreamFiles) => Promise<void>,
   check: (store: JetStreamEventStore, witness: string, warned: unknown[]) => Promise<void>,
 ): Promise<void> {
   await using server = await startNatsServer();
@@ -55,7 +33,7 @@ async function damaged(
     }
   }
   await server.shutdown();
-  await damage(await files(server));
+  await damage(await streamFiles(server, "aether_default"));
   await server.restart();
   const warned: unknown[] = [];
   await using store = await JetStreamEventStore.open(server.url, {
@@ -63,16 +41,6 @@ async function damaged(
     onWarning: (warning) => warned.push(warning),
   });
   await check(store, last, warned);
-}
-
-/** Changes the byte behind a marker in a block. */
-async function flip(block: string, marker: string): Promise<void> {
-  const bytes = await Deno.readFile(block);
-  const text = new TextDecoder("latin1").decode(bytes);
-  const at = text.indexOf(marker);
-  assert(at > 0, "the marker is not there");
-  bytes[at] = bytes[at]! ^ 1;
-  await Deno.writeFile(block, bytes);
 }
 
 /** Reads what can be read; every event that is handed out is one that was saved, and what is missing is said so. */
@@ -169,7 +137,7 @@ Deno.test("a replica that was damaged while its server was down is healed by the
   const leader = await cluster.streamLeader("aether_default");
   const follower = cluster.servers.find((server) => server !== leader)!;
   await follower.shutdown();
-  const { blocks, index } = await files(follower);
+  const { blocks, index } = await streamFiles(follower, "aether_default");
   await flip(blocks[0]!, "marker-30-");
   await Deno.remove(index);
   await follower.restart();
@@ -195,7 +163,7 @@ Deno.test("an actor whose latest commit cannot be read is damaged, and takes no 
     await store.append("other", [event(1)], { expectedVersion: 0 });
   }
   await server.shutdown();
-  const { blocks: [block] } = await files(server);
+  const { blocks: [block] } = await streamFiles(server, "aether_default");
   await flip(block!, "marker-5-");
   await flip(block!, "marker-single-");
   await server.restart();
@@ -237,7 +205,7 @@ Deno.test("filtered reads, subscriptions and listings leave no damaged commit ou
       await store.append("other", [event("marker-other-")], { expectedVersion: 0 });
     }
     await server.shutdown();
-    await flip((await files(server)).blocks[0]!, damaged);
+    await flip((await streamFiles(server, "aether_default")).blocks[0]!, damaged);
     await server.restart();
     await using store = await JetStreamEventStore.open(server.url, { heartbeat: 200 });
     const filter = { actorPrefix: damaged === "marker-other-" ? "oth" : "order." };

@@ -7,14 +7,16 @@
 import { DamagedHistoryError } from "../../errors.ts";
 import type { ActorSummary, ListActorsOptions } from "../../types.ts";
 import type { JetStreamContext } from "../context.ts";
+import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
+import { ActorNumbers } from "./actor_numbers.ts";
 import { versionAfter } from "../format/commit_decoder.ts";
 
 /**
  * The actors that have events. A consumer delivers the last message of every subject: the server keeps an index of
- * those. A commit that comes while it is listed may show its actor a second time, which is left out.
+ * those. A commit that comes while it is listed may deliver its actor a second time, which is left out.
  */
 export async function* listActors(
-  { log: unlimited, decoder }: JetStreamContext,
+  { log: unlimited, decoder, heartbeat }: JetStreamContext,
   { actorPrefix = "", signal }: ListActorsOptions,
 ): AsyncGenerator<ActorSummary> {
   const log = unlimited.until(signal);
@@ -22,40 +24,49 @@ export async function* listActors(
   const last = await log.last(subject);
   if (!last && await log.hasNone(subject)) return;
   const endSequence = last?.sequence ?? await log.lastSequence();
-  const consumer = log.consumer({
-    filterSubjects: [subject],
-    lastOfEach: true,
-    reportProgress: true,
-    endSequence,
-  });
-  const seen = new Set<string>();
-  try {
-    // The last commits may expire before they are delivered.
-    let sequence = 0;
-    let delivered = 0;
-    while (sequence < endSequence || (delivered < consumer.expected && consumer.pending > 0)) {
+  const seen = new ActorNumbers();
+  for (;;) {
+    const consumer = log.consumer({
+      filterSubjects: [subject],
+      lastOfEach: true,
+      heartbeat,
+      reportProgress: true,
+      endSequence,
+    });
+    try {
+      const leftOut = yield* list(consumer);
+      if (leftOut === 0) return;
+      // Another server may have what this one counts and cannot read.
+      if (!log.noteDamaged(consumer.server)) throw unreadable(leftOut);
+    } finally {
+      consumer.close();
+    }
+  }
+
+  /** Lists what a consumer delivers; returns how many last commits its server cannot read. */
+  async function* list(consumer: OrderedConsumer): AsyncGenerator<ActorSummary, number> {
+    await consumer.start();
+    while (!consumer.hasDelivered) {
       const deliveries = await consumer.read();
-      delivered += deliveries.length;
       // Once something has expired, it is not known what was left out.
-      const isKnown = consumer.leftOut > 0 && !(log.expires && await log.firstSequence() > 1);
-      if (isKnown) throw leftOut(consumer.leftOut);
-      if (deliveries.length === 0 && consumer.position >= endSequence) return;
+      if (consumer.leftOut > 0 && !(log.expires && await log.firstSequence() > 1)) return consumer.leftOut;
+      // The last commits may expire before they are delivered.
+      if (deliveries.length === 0 && (consumer.isClosed || consumer.position >= endSequence)) return 0;
       for (const delivery of deliveries) {
-        ({ sequence } = delivery);
         const header = decoder.header(delivery);
         if (header instanceof DamagedHistoryError) throw header;
         const latestVersion = versionAfter(header);
         const { actorId } = header;
-        if (latestVersion === 0 || !actorId.startsWith(actorPrefix) || seen.has(actorId)) continue;
+        if (latestVersion === 0 || !actorId.startsWith(actorPrefix)) continue;
+        const { size } = seen;
         seen.add(actorId);
-        yield { actorId, latestVersion };
+        if (seen.size > size) yield { actorId, latestVersion };
       }
     }
-  } finally {
-    consumer.close();
+    return 0;
   }
 }
 
-function leftOut(count: number): DamagedHistoryError {
+function unreadable(count: number): DamagedHistoryError {
   return new DamagedHistoryError(`the latest commits of ${count} actor(s) cannot be read`, {});
 }

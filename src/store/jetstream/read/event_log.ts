@@ -78,6 +78,8 @@ export interface EventLogSetup {
 class Knowledge {
   /** Messages that the leader lacked and another replica had. */
   readonly lacking = new Set<number>();
+  /** Servers that lack messages which another one has. */
+  readonly damaged = new Set<string>();
   /** The greatest sequence that this store has seen. */
   highest = 0;
   /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
@@ -279,6 +281,7 @@ export class EventLog {
       stream: this.layout.stream,
       signal: this.#signal,
       patience: this.#patience,
+      chooseServer: this.#replicas > 1 && options.filterSubjects ? () => this.#chooseServer() : undefined,
       check: async (passed, last) => {
         await this.assertSame();
         await options.check?.(passed, last);
@@ -330,6 +333,19 @@ export class EventLog {
     return new LogReplacedError(`stream "${this.layout.stream}"`, options);
   }
 
+  /**
+   * Where a consumer with a filter may run: nothing shows which messages it leaves out because its server lacks them. The
+   * leader is as good as what every other read is held against.
+   */
+  async #chooseServer(): Promise<(server: string) => boolean> {
+    const { damaged } = this.#known;
+    const { cluster } = await this.#info();
+    const servers = [cluster?.leader, ...cluster?.replicas?.map(({ name }) => name) ?? []];
+    const sound = servers.filter((name) => name !== undefined && !damaged.has(name));
+    if (sound.length === 0 || sound.length === servers.length) return (server) => server === cluster?.leader;
+    return (server) => sound.includes(server);
+  }
+
   /** Whether the leader that answers has heard a majority of its replicas since anybody else can have been elected. */
   async #leadership(): Promise<{ replicated: boolean; isConfirmedLeader: boolean }> {
     const replicas = (await this.info()).cluster?.replicas ?? [];
@@ -362,7 +378,7 @@ export class EventLog {
       const message = await this.#get({ last_by_subj: subject });
       if (message) return message;
       if (copy && this.#replicas > 1) {
-        this.#noteLacking(copy.sequence);
+        await this.#noteLacking(copy.sequence);
         return copy;
       }
       if (attempt < tries) continue;
@@ -386,25 +402,36 @@ export class EventLog {
   async #fromOthers(sequence: number): Promise<StoredMessage | undefined> {
     const copies = await this.#direct(new Array(COPY_TRIES).fill(sequence));
     const copy = copies.find((found) => found !== undefined);
-    if (copy) this.#noteLacking(sequence);
+    if (copy) await this.#noteLacking(sequence);
     return copy;
   }
 
-  #noteLacking(sequence: number): void {
+  /** Notes that the leader lacks a message that another replica has. */
+  async #noteLacking(sequence: number): Promise<void> {
     if (this.#known.lacking.has(sequence)) return;
     this.#known.lacking.add(sequence);
-    const message =
-      `The leader of stream "${this.layout.stream}" lacks the message at sequence ${sequence}, which ` +
-      "another replica has. Make another server the leader, and replace the damaged replica.";
-    this.#warn({ code: "replica-damaged", message });
+    this.noteDamaged((await this.info()).cluster?.leader, sequence);
   }
 
-  /** Notes that a consumer skipped a message that is there: the server that it runs on lacks it. */
-  noteSkipped(sequence: number): void {
+  /**
+   * Notes that a server lacks messages that another one has, or that it counts itself, and warns of it once.
+   *
+   * @param server Its name; `undefined` if there is a single one.
+   * @param sequence The message that another one has, if it is known.
+   * @returns Whether that is new, so that another server may have what this one lacks.
+   */
+  noteDamaged(server: string | undefined, sequence?: number): boolean {
+    if (server === undefined || this.#known.damaged.has(server)) return false;
+    this.#known.damaged.add(server);
+    const { stream } = this.layout;
+    const what = sequence === undefined
+      ? `counts messages of stream "${stream}" that it cannot read`
+      : `lacks the message at sequence ${sequence} of stream "${stream}", which another server has`;
     const message =
-      `A replica of stream "${this.layout.stream}" lacks the message at sequence ${sequence}, which ` +
-      "the leader has. Find it by comparing the servers' logs, and replace it.";
+      `The server "${server}" ${what}. Make another server the leader, remove the stream's data from this ` +
+      "one, and let it copy the stream again.";
     this.#warn({ code: "replica-damaged", message });
+    return true;
   }
 
   #direct(sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {

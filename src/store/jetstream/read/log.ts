@@ -92,7 +92,7 @@ export async function* readLog(unlimited: JetStreamContext, read: LogRead): Asyn
       reportProgress: true,
       endSequence: end,
     };
-    const consumer = log.consumer(options);
+    const consumer = reading.consumer = log.consumer(options);
     try {
       yield* readUpTo(consumer, reading, end, after === "first-kept");
       if (subject !== undefined) await reading.checkLeftOut(consumer);
@@ -202,6 +202,7 @@ export async function* followLog(unlimited: JetStreamContext, follow: LogFollow)
     await consumer.start();
     onReady(position);
     const reading = new LogReading(context, follow, start, subject !== undefined);
+    reading.consumer = consumer;
     if (start.lastSequence < seen) reading.report(lostEnd(context, start.lastSequence, seen));
     while (!consumer.isClosed) {
       const messages = await consumer.read();
@@ -336,6 +337,8 @@ function narrowed(subject: string | undefined): { filterSubjects?: readonly stri
 class LogReading {
   /** The stream sequence that it has come to. */
   sequence: number;
+  /** What delivers to it. */
+  consumer: OrderedConsumer | undefined;
   readonly #context: JetStreamContext;
   readonly #onDamage: ((fault: HistoryFault) => void) | undefined;
   readonly #after: string | undefined;
@@ -433,7 +436,7 @@ class LogReading {
     if (this.#filtered) return isMissing;
     for await (const found of fetchSkipped(log, this.sequence + 1, end)) {
       if (!("count" in found)) {
-        this.#warnOfSkipped(found);
+        log.noteDamaged(this.consumer?.server, found.sequence);
         yield* this.take([found]);
         continue;
       }
@@ -460,22 +463,19 @@ class LogReading {
   }
 
   /** Reports messages that the server counts and has not delivered. */
-  async reportLeftOut({ leftOut }: OrderedConsumer): Promise<void> {
+  async reportLeftOut({ leftOut, server }: OrderedConsumer): Promise<void> {
     const count = leftOut - this.#leftOut;
     if (count <= 0) return;
     this.#leftOut = leftOut;
     const { log, decoder } = this.#context;
     const first = log.expires ? await log.first() : undefined;
     if (log.expires && (first?.sequence ?? Infinity) > 1) return;
+    log.noteDamaged(server);
     this.report(
       new DamagedHistoryError(`${count} commit(s) that the server counts are missing from what it delivers`, {
         position: decoder.placeOf(this.sequence, undefined),
       }),
     );
-  }
-
-  #warnOfSkipped({ sequence }: StoredMessage): void {
-    this.#context.log.noteSkipped(sequence);
   }
 
   /** Reports a fault that does not lie in what was read before the position to begin behind. */

@@ -9,20 +9,73 @@ import type { Verified } from "../../backend.ts";
 import { follows, lastVersion, lostTail } from "../../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../../errors.ts";
 import type { VerifyOptions } from "../../types.ts";
+import { ActorNumbers, grown } from "./actor_numbers.ts";
 import type { EndMark } from "../bucket/end_mark.ts";
 import { type JetStreamContext, until } from "../context.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import { fetchSkipped } from "./missing.ts";
+import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
 import type { StoredCommit } from "../format/commit_decoder.ts";
 import { Repairs } from "./repairs.ts";
 
-/** What is kept in mind of an actor: its last commit, and the checksum of the trail that the next one must have. */
-interface Followed {
-  readonly version: number;
-  readonly sequence: number;
-  readonly trail: number | undefined;
-  readonly hasEvents: boolean;
+/** What is remembered of each actor's last commit, in typed arrays by the actor's number: a log has any number of actors. */
+class FollowedActors {
+  readonly #numbers = new ActorNumbers();
+  #versions = new Float64Array(this.#numbers.capacity);
+  #sequences = new Float64Array(this.#numbers.capacity);
+  /** The checksums of trails. */
+  #trails = new Uint32Array(this.#numbers.capacity);
+  #flags = new Uint8Array(this.#numbers.capacity);
+  #withEvents = 0;
+
+  /** How many actors have events. */
+  get withEvents(): number {
+    return this.#withEvents;
+  }
+
+  /** The number of an actor; -1 if none of its commits was read. */
+  find(actorId: string): number {
+    return this.#numbers.find(actorId);
+  }
+
+  /** The version of an actor's last commit. */
+  versionOf(actor: number): number {
+    return this.#versions[actor]!;
+  }
+
+  /** The sequence of an actor's last commit. */
+  sequenceOf(actor: number): number {
+    return this.#sequences[actor]!;
+  }
+
+  /** The checksum of the trail that an actor's next commit must have; `undefined` if it is not known. */
+  trailOf(actor: number): number | undefined {
+    return (this.#flags[actor]! & HAS_TRAIL) === 0 ? undefined : this.#trails[actor];
+  }
+
+  /** Remembers the last commit of an actor. */
+  set(commit: StoredCommit, trail: number | undefined): void {
+    const actor = this.#numbers.add(commit.actorId);
+    const { capacity } = this.#numbers;
+    if (capacity > this.#versions.length) {
+      this.#versions = grown(this.#versions, capacity);
+      this.#sequences = grown(this.#sequences, capacity);
+      this.#trails = grown(this.#trails, capacity);
+      this.#flags = grown(this.#flags, capacity);
+    }
+    this.#versions[actor] = lastVersion(commit);
+    this.#sequences[actor] = commit.sequence;
+    this.#trails[actor] = trail ?? 0;
+    const hadEvents = this.#flags[actor]! & HAS_EVENTS;
+    const hasEvents = commit.events.length > 0 ? HAS_EVENTS : hadEvents;
+    this.#flags[actor] = hasEvents | (trail === undefined ? 0 : HAS_TRAIL);
+    if (hasEvents !== hadEvents) this.#withEvents++;
+  }
 }
+
+/** Whether the checksum of an actor's trail is known, and whether the actor has events. */
+const HAS_TRAIL = 1;
+const HAS_EVENTS = 2;
 
 /** Reads the whole log up to its present end: sequences, checksums, chains, and trails. */
 export async function verifyLog(
@@ -40,7 +93,7 @@ class Verification {
   readonly #faults: HistoryFault[] = [];
   readonly #repaired: DamagedHistoryError[] = [];
   readonly #repairs: Repairs;
-  readonly #actors = new Map<string, Followed>();
+  readonly #actors = new FollowedActors();
   #commits = 0;
   #events = 0;
   #firstSequence = 1;
@@ -56,17 +109,17 @@ class Verification {
   async run(): Promise<Verified> {
     const { log } = this.#context;
     // What this store has seen before must be there, but for what expires.
-    const seen = { highest: log.highest, heads: [...this.#context.heads.entries()] };
+    const seen = log.highest;
     const last = await log.last();
     const first = await log.first();
     this.#firstSequence = first?.sequence ?? Infinity;
     if (first && first.sequence > 1 && !log.expires) this.#gap(1, first.sequence);
     const end = last?.sequence ?? (await log.info()).state.last_seq;
     if (first) await this.#read(first.sequence, end);
-    if (end < seen.highest && !(log.expires && !last)) {
+    if (end < seen && !(log.expires && !last)) {
       this.#faults.push(
         new DamagedHistoryError("the log ends before a commit that this store has seen", {
-          position: this.#context.decoder.placeOf(seen.highest, undefined),
+          position: this.#context.decoder.placeOf(seen, undefined),
         }),
       );
     }
@@ -75,17 +128,17 @@ class Verification {
       const position = this.#context.decoder.placeOf(lost.markedSequence, undefined);
       this.#faults.push(new DamagedHistoryError(lost.message, { position }));
     }
-    for (const [actorId, head] of seen.heads) {
-      const reached = this.#actors.get(actorId)?.version ?? 0;
+    for (const [actorId, head] of this.#context.heads.entries()) {
+      if (head.sequence > Math.max(end, seen)) continue; // saved meanwhile
+      const actor = this.#actors.find(actorId);
+      const reached = actor < 0 ? 0 : this.#actors.versionOf(actor);
       const expired = log.expires && head.sequence < this.#firstSequence;
       if (reached < head.version && !expired) this.#faults.push(lostTail(actorId, reached, head.version));
     }
-    let actors = 0;
-    for (const { hasEvents } of this.#actors.values()) if (hasEvents) actors++;
     return {
       commits: this.#commits,
       events: this.#events,
-      actors,
+      actors: this.#actors.withEvents,
       lastPosition: this.#lastPosition,
       faults: this.#faults,
       repaired: this.#repaired,
@@ -101,7 +154,7 @@ class Verification {
         const deliveries = await consumer.read();
         for (const delivery of deliveries) {
           if (delivery.sequence !== sequence + 1) {
-            await this.#skip(sequence + 1, Math.min(delivery.sequence, to + 1));
+            await this.#skip(consumer, sequence + 1, Math.min(delivery.sequence, to + 1));
           }
           ({ sequence } = delivery);
           if (sequence > to) break;
@@ -111,7 +164,7 @@ class Verification {
         }
         // The last ones cannot be read, or have expired meanwhile.
         if (sequence < to && consumer.position >= to) {
-          await this.#skip(sequence + 1, to + 1);
+          await this.#skip(consumer, sequence + 1, to + 1);
           sequence = to;
         }
         signal?.throwIfAborted();
@@ -138,14 +191,14 @@ class Verification {
   }
 
   /** Takes what the leader has of messages that the consumer skipped. */
-  async #skip(from: number, end: number): Promise<void> {
+  async #skip({ server }: OrderedConsumer, from: number, end: number): Promise<void> {
     const { log, decoder } = this.#context;
     if (log.expires) this.#firstSequence = await log.firstSequence();
     const kept = log.expires ? Math.max(from, Math.min(end, this.#firstSequence)) : from;
     for await (const found of fetchSkipped(log, kept, end)) {
       if ("count" in found) this.#gap(found.from, found.from + found.count);
       else {
-        log.noteSkipped(found.sequence);
+        log.noteDamaged(server, found.sequence);
         const commit = decoder.read(found);
         if (commit instanceof DamagedHistoryError) await this.#report(commit);
         else this.#take(commit);
@@ -155,22 +208,19 @@ class Verification {
 
   #accept(commit: StoredCommit): void {
     const { actorId, sequence, previousSequence, events, trail } = commit;
-    const known = this.#actors.get(actorId);
-    const fault = known ? follows(commit, known.version) : this.#begins(commit);
+    const actor = this.#actors.find(actorId);
+    const known = actor >= 0;
+    const fault = known ? follows(commit, this.#actors.versionOf(actor)) : this.#begins(commit);
     if (fault) this.#faults.push(fault);
-    else if (known && previousSequence !== known.sequence && previousSequence !== 0) {
-      this.#fault(commit, `it was stored behind sequence ${previousSequence}, and follows ${known.sequence}`);
-    } else if (!trail || (known?.trail !== undefined && this.#trailChecksum(trail) !== known.trail)) {
+    else if (known && previousSequence !== this.#actors.sequenceOf(actor) && previousSequence !== 0) {
+      const followed = this.#actors.sequenceOf(actor);
+      this.#fault(commit, `it was stored behind sequence ${previousSequence}, and follows ${followed}`);
+    } else if (!trail || !this.#continues(trail, actor)) {
       this.#fault(commit, "its trail does not lead to the commits before it; they are searched for instead");
     }
     this.#events += events.length;
     this.#lastPosition = events.at(-1)?.position ?? this.#lastPosition;
-    this.#actors.set(actorId, {
-      version: lastVersion(commit),
-      sequence,
-      trail: trail && this.#trailChecksum(trail.after(sequence)),
-      hasEvents: events.length > 0 || known?.hasEvents === true,
-    });
+    this.#actors.set(commit, trail && this.#trailChecksum(trail.after(sequence)));
   }
 
   /** The first commit of an actor that is kept. */
@@ -192,6 +242,12 @@ class Verification {
         position: decoder.placeOf(from, undefined),
       }),
     );
+  }
+
+  /** Whether a trail is the one that the actor's last commit leaves behind, as far as that is known. */
+  #continues(trail: NonNullable<StoredCommit["trail"]>, actor: number): boolean {
+    const expected = actor < 0 ? undefined : this.#actors.trailOf(actor);
+    return expected === undefined || this.#trailChecksum(trail) === expected;
   }
 
   #trailChecksum(trail: NonNullable<StoredCommit["trail"]>): number {

@@ -7,6 +7,9 @@
 import { StoreClosedError } from "../../../errors.ts";
 import { DamagedHistoryError } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
+import type { EventLog } from "../read/event_log.ts";
+import { fetchSkipped } from "../read/missing.ts";
+import type { MessageBytes } from "../../../nats/jetstream/stored_message.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import type { ExpiredActor, ExpiredActors } from "./expired_actors.ts";
 import { versionAfter } from "../format/commit_decoder.ts";
@@ -113,25 +116,49 @@ export class ExpiringActors {
     if (Date.parse(first.time) > horizon) return report;
     const start = Math.max(first.sequence, await this.#expired.preservedTo(last.sequence, signal) + 1);
     if (start > last.sequence) return report;
-    const consumer = log.consumer({ startSequence: start });
+    const consumer = log.consumer({
+      startSequence: start,
+      reportProgress: true,
+      endSequence: last.sequence,
+    });
     try {
       let actors = new Map<string, ExpiredActor>();
       let sequence = start - 1;
       let done = false;
+      const take = (message: MessageBytes, time: number): void => {
+        if (time > horizon) {
+          done = true;
+          return;
+        }
+        ({ sequence } = message);
+        report.commits++;
+        const header = this.#context.decoder.header(message);
+        if (!(header instanceof DamagedHistoryError) && header.actorId !== NO_ACTOR) {
+          actors.set(header.actorId, { version: versionAfter(header), fence: header.fence, sequence });
+        }
+        if (sequence >= last.sequence) done = true;
+      };
+      /** Takes what other servers have of messages that the consumer skipped. */
+      const skipTo = async (end: number): Promise<void> => {
+        for await (const found of fetchSkipped(log, sequence + 1, end)) {
+          if ("count" in found) continue;
+          log.noteDamaged(consumer.server, found.sequence);
+          take(found, Date.parse(found.time));
+          if (done) return;
+        }
+        sequence = end - 1;
+      };
       while (!done && !consumer.isClosed) {
-        for (const delivery of await consumer.read()) {
-          if (delivery.time > horizon) {
-            done = true;
-            break;
-          }
-          ({ sequence } = delivery);
-          report.commits++;
-          const header = this.#context.decoder.header(delivery);
-          if (!(header instanceof DamagedHistoryError) && header.actorId !== NO_ACTOR) {
-            actors.set(header.actorId, { version: versionAfter(header), fence: header.fence, sequence });
-          }
-          done = sequence >= last.sequence;
+        const deliveries = await consumer.read();
+        for (const delivery of deliveries) {
+          if (delivery.sequence > sequence + 1) await skipTo(Math.min(delivery.sequence, last.sequence + 1));
+          if (!done && sequence >= last.sequence) done = true;
+          if (!done) take(delivery, delivery.time);
           if (done) break;
+        }
+        if (!done && deliveries.length === 0 && consumer.position >= last.sequence) {
+          await skipTo(last.sequence + 1);
+          done = true;
         }
         if (done || actors.size >= COMMITS_AT_ONCE) {
           report.remembered += await this.#remember(actors);
@@ -156,10 +183,7 @@ export class ExpiringActors {
       for (let next = queue.pop(); next && failures.length === 0; next = queue.pop()) {
         signal.throwIfAborted();
         const [actorId, actor] = next;
-        const latest = await log.lastOf(log.layout.subject(actorId));
-        // A message of another program is no commit, and leaves nothing to remember when it expires.
-        const later = latest && latest.sequence > actor.sequence && this.#context.decoder.header(latest);
-        if (later && !(later instanceof DamagedHistoryError)) continue;
+        if (await this.#hasLater(log, actorId, actor)) continue;
         await this.#expired.remember(actorId, actor, signal);
         remembered++;
       }
@@ -172,5 +196,20 @@ export class ExpiringActors {
     await Promise.all(workers);
     if (failures.length > 0) throw failures[0];
     return remembered;
+  }
+
+  /**
+   * Whether an actor has a commit after this one. One that cannot be read is damage, and what comes before it is
+   * remembered; a message of another program is no commit, and leaves nothing to remember when it expires.
+   */
+  async #hasLater(log: EventLog, actorId: string, { sequence }: ExpiredActor): Promise<boolean> {
+    try {
+      const latest = await log.lastOf(log.layout.subject(actorId));
+      if (!latest || latest.sequence <= sequence) return false;
+      return !(this.#context.decoder.header(latest) instanceof DamagedHistoryError);
+    } catch (error) {
+      if (error instanceof DamagedHistoryError) return false;
+      throw error;
+    }
   }
 }

@@ -14,18 +14,34 @@ const SLOT = 2;
 /** So many slots a table begins with; a power of two. */
 const FIRST_SLOTS = 64;
 
-/** Of this process alone, so that nobody can choose ids that all meet in one slot. */
-const [SEED = 0, FACTOR = 0] = crypto.getRandomValues(new Int32Array(2));
-const ODD_FACTOR = FACTOR | 1;
+/** A hash function of strings, chosen at random, so that ids that all meet in one slot cannot be prepared. */
+export class Hash {
+  readonly #seed: number;
+  readonly #factor: number;
+
+  constructor() {
+    const [seed = 0, factor = 0] = crypto.getRandomValues(new Int32Array(2));
+    this.#seed = seed;
+    this.#factor = factor | 1;
+  }
+
+  /** The hash of a text. */
+  of(text: string): number {
+    const factor = this.#factor;
+    let hash = this.#seed;
+    for (let index = 0; index < text.length; index++) {
+      hash = Math.imul(hash ^ text.charCodeAt(index), factor);
+      hash ^= hash >>> 15;
+    }
+    return hash;
+  }
+}
+
+const actorHash = new Hash();
 
 /** The hash of an actor's id, in this process. */
 export function hashOf(actorId: string): number {
-  let hash = SEED;
-  for (let index = 0; index < actorId.length; index++) {
-    hash = Math.imul(hash ^ actorId.charCodeAt(index), ODD_FACTOR);
-    hash ^= hash >>> 15;
-  }
-  return hash;
+  return actorHash.of(actorId);
 }
 
 /** Actors, each once, in the order in which they were put in. */
