@@ -9,7 +9,7 @@
  * | an event that its schema or upcaster refuses | `handler` | retries, then the failure policy |
  * | the log: damaged, truncated, replaced, newer than the program | `log` | what was handled is committed, and the run stops |
  * | a handle or connection that is closed | `final` | the run stops |
- * | a bucket that is missing, credentials or permissions that are refused | `bounded` | as `momentary`, for a limited time |
+ * | a bucket or table that is missing, credentials or permissions that are refused | `bounded` | as `momentary`, for a limited time |
  * | a server that does not answer, a database that is busy | `momentary` | another try after a growing wait |
  *
  * What a handler throws is the handler's, whatever it is; it does not come here.
@@ -164,9 +164,14 @@ const CLOSED_NAMES: ReadonlySet<string> = new Set(["ClosedConnectionError", "Dra
 /** Deno KV, node:sqlite and NATS have no class for it. */
 const CLOSED_TEXT = /database is (closed|not open)|connection (was|is) closed/i;
 
-/** JetStream's error 10059: the stream of the bucket is not found. */
+/** JetStream's error 10059: the stream of the bucket is not found. SQLite has no code for a table that was dropped. */
 function isBucketMissing(error: unknown): boolean {
-  return error instanceof BucketUnreachableError && some(error, ({ message }) => /\b10059\b/.test(message));
+  const text = error instanceof BucketUnreachableError
+    ? /\b10059\b/
+    : error instanceof BackendError
+    ? /no such table: aether_projection/
+    : undefined;
+  return text !== undefined && some(error, ({ message }) => text.test(message));
 }
 
 function isRefused(error: unknown): boolean {

@@ -325,7 +325,7 @@ export class ProjectionStoppedError extends AetherError {
 
 /**
  * Why a projection cannot go on: the `Deno.Kv` handle, the database or the NATS connection was closed by its owner; the
- * bucket of the checkpoints or leases was deleted and is not made again; the server refuses the credentials.
+ * bucket or table of the checkpoints or leases was deleted and is not made again; the server refuses the credentials.
  */
 export type DisconnectionReason = "closed" | "bucket-missing" | "credentials-refused";
 
@@ -334,7 +334,7 @@ const DISCONNECTED: Record<DisconnectionReason, string> = {
     "a database handle or a connection that it uses was closed: close the projection first, or open what it " +
     "uses again and run it again",
   "bucket-missing":
-    "the bucket of its checkpoints or leases does not exist any more: restore it from a backup, or " +
+    "the bucket or table of its checkpoints or leases does not exist any more: restore it from a backup, or " +
     "open the checkpoints again to make a new one",
   "credentials-refused": "the server refuses its credentials or permissions: correct them and run it again",
 };

@@ -46,18 +46,23 @@ async function subscribe<Tx>(
   await using subscription = store.subscribe({ ...filter, after });
   const events = subscription[Symbol.asyncIterator]();
   const take = takeBuffered(events);
+  const probe = new Probe(store);
   let leftOut: string | undefined;
   let next = watch(events.next());
   for (;;) {
-    if (!await settles(next.promise, worker.patience ?? checkpointInterval, ending)) {
+    if (
+      !await settles(next.promise, worker.patience ?? Math.min(checkpointInterval, PROBE_INTERVAL), ending)
+    ) {
       // What the subscription had left out by the last look, and nothing has come since, can come no more.
       if (!next.isSettled) worker.skipTo(leftOut);
       leftOut = subscription.position;
       await worker.flush();
       if (ending.aborted) break;
+      probe.look();
       continue;
     }
     leftOut = undefined;
+    probe.reset();
     const { done, value } = await next.promise as IteratorResult<StoredEvent, undefined>;
     if (done === true) throw await endingOf(store);
     await handleAll(worker, value!, take, guard);
@@ -65,6 +70,53 @@ async function subscribe<Tx>(
     next = watch(events.next());
   }
   await worker.flush();
+}
+
+/** How long a subscription may deliver nothing before its store is asked for a sign of life, in milliseconds. */
+const PROBE_INTERVAL = 2_000;
+
+/**
+ * Whether the store of a subscription that delivers nothing can be reached. A subscription waits until it can be, and reports
+ * nothing meanwhile.
+ */
+class Probe {
+  readonly #store: EventStore;
+  #askedAt = performance.now();
+  #isAsking = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(store: EventStore) {
+    this.#store = store;
+  }
+
+  /** An event has come. */
+  reset(): void {
+    this.#askedAt = performance.now();
+    this.#failure = undefined;
+  }
+
+  /**
+   * Asks the store, if it was not asked for a while.
+   *
+   * @throws What the store answered the last time, if it could not be reached.
+   */
+  look(): void {
+    if (this.#failure) throw this.#failure.error;
+    if (this.#isAsking || performance.now() - this.#askedAt < PROBE_INTERVAL) return;
+    void this.#ask();
+  }
+
+  async #ask(): Promise<void> {
+    this.#isAsking = true;
+    const asked = this.#askedAt = performance.now();
+    try {
+      await this.#store.getLastPosition();
+    } catch (error) {
+      // An event that came meanwhile shows more.
+      if (this.#askedAt === asked) this.#failure = { error };
+    }
+    this.#isAsking = false;
+  }
 }
 
 /** Why a subscription has ended by itself: its store says so if it was closed. */
