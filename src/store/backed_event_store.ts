@@ -187,7 +187,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       const fault = actorIdFault(actorId);
       if (fault) throw new InvalidEventError("actorId", fault);
       const { expectedVersion: expected, save } = readAppend(options);
-      const drafts = draftAll(events, actorId, this.#drafting, this.limits);
+      const drafts = draftAll(events, actorId, this.#drafting, this.#backend.limits);
       if (drafts.length === 0) return this.#require(save, actorId, expected);
       if (typeof expected === "number") checkGivenVersions(drafts, expected);
       return this.#save("append", listOf(new CommitPart(actorId, drafts, expected)), save);
@@ -459,7 +459,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const { parts, conditions } = save.conditions.length === 0
       ? { parts: given, conditions: NO_CONDITIONS }
       : divideConditions(given, save.conditions);
-    checkCounts(parts, this.limits, conditions.length);
+    checkCounts(parts, this.#backend.limits, conditions.length);
     const telemetry = this.#telemetry();
     if (!telemetry) return this.#store(new Commit(parts, fencingToken, unfenced, signal, conditions));
     return observeSave(

@@ -29,7 +29,16 @@ export function draftAll(
   { eventsPerCommit }: StoreLimits,
 ): Draft[] {
   if (!isArray(events)) throw new InvalidArgumentError("events", "must be an array");
-  const drafts = readList(events, eventsPerCommit, (event) => draftEvent(event, actorId, context));
+  const drafts = listOf<Draft>();
+  try {
+    const { length } = events;
+    if (length > eventsPerCommit) throw new CommitTooLargeError("events", length, eventsPerCommit);
+    // By index, holes too: an iterator of the list's own is not asked.
+    for (let index = 0; index < length; index++) drafts.push(draftEvent(events[index], actorId, context));
+  } catch (error) {
+    if (error instanceof AetherError) throw error;
+    throw new InvalidArgumentError("events", "could not be read", { cause: error });
+  }
   if (drafts.length > 1) {
     const ids = new Set<string>();
     for (const { event: { id, actorId } } of drafts) {
@@ -48,24 +57,6 @@ export function draftStored(
 ): Draft[] {
   return draftAll(events, undefined, context, limits)
     .map((draft, index) => ({ ...draft, schemaVersion: schemaVersionOf(events[index]!) }));
-}
-
-/** Every element, holes too, by its index: what a list says of its own iteration is not asked. */
-function readList(
-  events: readonly unknown[],
-  most: number,
-  read: (event: unknown) => Draft,
-): Draft[] {
-  try {
-    const { length } = events;
-    if (length > most) throw new CommitTooLargeError("events", length, most);
-    const drafts = listOf<Draft>();
-    for (let index = 0; index < length; index++) drafts.push(read(events[index]));
-    return drafts;
-  } catch (error) {
-    if (error instanceof AetherError) throw error;
-    throw new InvalidArgumentError("events", "could not be read", { cause: error });
-  }
 }
 
 /**
@@ -91,10 +82,11 @@ export function divideByActor(drafts: readonly Draft[]): CommitPart[] {
 
 /** `append` accepts versions where they are those that it will stamp. */
 export function checkGivenVersions(drafts: readonly Draft[], expected: number): void {
-  drafts.forEach(({ event: { actorId }, givenVersion }, index) => {
-    const version = expected + 1 + index;
-    if (givenVersion === undefined || givenVersion === version) return;
+  let version = expected;
+  for (const { event: { actorId }, givenVersion } of drafts) {
+    version++;
+    if (givenVersion === undefined || givenVersion === version) continue;
     const message = `is ${givenVersion}, and append gives it ${version}: leave it out`;
     throw new InvalidEventError("version", message, { actorId, version: givenVersion });
-  });
+  }
 }

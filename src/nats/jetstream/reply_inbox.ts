@@ -78,7 +78,7 @@ export class ReplyInbox implements ConnectionListener {
     const inbox = createInbox(state.connection);
     this.#prefix = `${inbox}.`;
     this.#subscription = state.connection.subscribe(`${inbox}.*`, {
-      callback: (error, message) => error ? this.#fail(error) : this.#take(message),
+      callback: this.#onMessage,
     });
     state.add(this);
   }
@@ -142,7 +142,8 @@ export class ReplyInbox implements ConnectionListener {
     this.#stopTimer();
   }
 
-  #take(message: NatsMessage): void {
+  readonly #onMessage = (error: Error | null, message: NatsMessage): void => {
+    if (error) return this.#fail(error);
     const entry = this.#find(message.subject);
     if (!entry) return;
     if (message.data.length === 0 && message.headers?.code === STATUS_NO_RESPONDERS) {
@@ -152,7 +153,7 @@ export class ReplyInbox implements ConnectionListener {
     }
     if (entry.waiter.onAnswer(message)) this.#release(entry);
     else if (entry.waiter.isSeries) entry.tick = this.#tick;
-  }
+  };
 
   #find(reply: string): Entry | undefined {
     const token = Number(reply.slice(this.#prefix.length));

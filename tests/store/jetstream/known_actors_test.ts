@@ -1,10 +1,19 @@
 import assert from "node:assert/strict";
 import { NEW_HEAD } from "../../../src/store/jetstream/write/head.ts";
 import { KnownActors } from "../../../src/store/jetstream/write/known_actors.ts";
-import type { WritePart } from "../../../src/store/jetstream/write/write.ts";
+import { Write } from "../../../src/store/jetstream/write/write.ts";
+import { Layout } from "../../../src/store/jetstream/format/layout.ts";
+import { Commit, CommitPart, NO_CONDITIONS } from "../../../src/store/commit.ts";
 
-/** Somebody who writes; nobody looks at him here. */
-const SOMEBODY = {} as WritePart;
+/** A write of one event of each actor. */
+function writeTo(...actorIds: string[]): Write {
+  const parts = actorIds.map((actorId) => new CommitPart(actorId, [], "any"));
+  const layout = new Layout("aether", "test", "0123456789ab");
+  const commit = new Commit(parts, undefined, false, undefined, NO_CONDITIONS);
+  const write = new Write("id", commit, actorIds.map(() => "[]"), layout, Infinity, () => {});
+  write.answer.catch(() => {});
+  return write;
+}
 
 function see(actors: KnownActors, actorId: string): void {
   actors.hold(actorId).head = NEW_HEAD;
@@ -41,22 +50,27 @@ Deno.test("KnownActors keeps an actor that is used again", () => {
   assert.equal(actors.get("often")?.head, head);
 });
 
-Deno.test("KnownActors keeps everybody who is written to, however many", () => {
+Deno.test("KnownActors keeps every actor that has a write in its queue", () => {
   const actors = new KnownActors(3);
-  const busy = Array.from({ length: 500 }, (_, number) => {
-    const actor = actors.hold(`busy-${number}`);
-    actor.lastQueued = SOMEBODY;
-    return actor;
-  });
+  const write = writeTo(...Array.from({ length: 500 }, (_, number) => `busy-${number}`));
+  assert(actors.enter(write));
+  const busy = write.parts.map(({ actor }) => actor!);
   for (let number = 0; number < 2_000; number++) see(actors, `${number}`);
   for (const actor of busy) {
     assert.equal(actors.hold(actor.actorId), actor); // with another one, two would write at once
   }
-  for (const actor of busy) {
-    actor.lastQueued = undefined;
-    actors.release(actor);
-    assert.equal(actors.get(actor.actorId), undefined);
-  }
+  assert.deepEqual(actors.leave(write), []);
+  for (const actor of busy) assert.equal(actors.get(actor.actorId), undefined);
   for (let number = 0; number < 2_000; number++) see(actors, `${number}`);
   assert(kept(actors).length <= 6, `${kept(actors).length}`);
+});
+
+Deno.test("KnownActors lets the writes of an actor begin one after another, each once all its actors are free", () => {
+  const actors = new KnownActors(3);
+  const [first, second, third] = [writeTo("a"), writeTo("b"), writeTo("a", "b")];
+  assert(actors.enter(first) && actors.enter(second));
+  assert(!actors.enter(third));
+  assert.deepEqual(actors.leave(first), []);
+  assert.deepEqual(actors.leave(second), [third]);
+  assert.deepEqual(actors.leave(third), []);
 });

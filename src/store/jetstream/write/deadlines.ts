@@ -24,9 +24,9 @@ export class Deadlines {
     if (write.deadline < this.#due) this.#arm(write.deadline);
   }
 
-  /** Forgets a write that is done. */
+  /** Forgets a write that is done and was added. */
   delete(write: Write): void {
-    if (write.isTimed) this.#writes.delete(write);
+    this.#writes.delete(write);
   }
 
   /** Ends the timer. */

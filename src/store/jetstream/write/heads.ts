@@ -9,7 +9,6 @@ import { DamagedHistoryError } from "../../errors.ts";
 import type { EventLog } from "../read/event_log.ts";
 import type { ExpiredActors } from "../retention/expired_actors.ts";
 import { type Head, headAfter, NEW_HEAD } from "./head.ts";
-import type { KnownActor } from "./known_actor.ts";
 import type { KnownActors } from "./known_actors.ts";
 import type { CommitDecoder, StoredCommit } from "../format/commit_decoder.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
@@ -70,12 +69,6 @@ export class Heads {
   set(actorId: string, head: Head): void {
     this.#log.saw(head.sequence);
     this.#actors.hold(actorId).head = head;
-  }
-
-  /** Keeps the head that a commit of an actor which is held has left behind, unless a later one was seen. */
-  advance(actor: KnownActor, head: Head): void {
-    this.#log.saw(head.sequence);
-    if ((actor.head?.sequence ?? 0) <= head.sequence) actor.head = head;
   }
 
   /**

@@ -1,17 +1,18 @@
 /**
- * What a store keeps in mind of actors: of those that are being written to, and of a limited number of others.
+ * What a store remembers of actors: of those that are being written to, and of a limited number of others. A replicated
+ * stream refuses a write of an actor while another one is under way, so the writes of an actor wait in a queue.
  *
  * @module
  */
 
 import { ActorTable, hashOf } from "./actor_table.ts";
 import { KnownActor } from "./known_actor.ts";
+import type { Write } from "./write.ts";
 
 /**
- * Keeps actors: as long as somebody writes to them, and then the ones that were used last, at least as many as it was
- * told and at most twice as many. They are put into a generation; when it is full, the one before is let go of. A map
- * from which the oldest is taken for each new one costs several times as much: it fills with holes that have to be
- * skipped.
+ * Remembers actors while writes are queued for them, and then those that were used last, at least the given number and at
+ * most twice as many. They are put into a generation; when it is full, the generation before is released. A map from which
+ * the oldest is taken for each new one costs several times as much: it fills with holes that have to be skipped.
  */
 export class KnownActors {
   readonly #size: number;
@@ -49,9 +50,32 @@ export class KnownActors {
     return actor;
   }
 
-  /** Nobody writes to the actor any more: it is let go of if nothing is known of it. */
-  release(actor: KnownActor): void {
-    if (actor.head !== undefined) return;
+  /** Puts a write into the queues of its actors; returns whether it is the first in all of them, so that it may begin. */
+  enter(write: Write): boolean {
+    for (const part of write.parts) {
+      const actor = part.actor = this.hold(part.part.actorId);
+      if (actor.lastQueued) {
+        actor.lastQueued.next = part;
+        write.waitsFor++;
+      }
+      actor.lastQueued = part;
+    }
+    return write.waitsFor === 0;
+  }
+
+  /** Takes a write that is done out of the queues of its actors; returns those that may begin now. */
+  leave(write: Write): readonly Write[] {
+    let ready: Write[] | undefined;
+    for (const { actor, next } of write.parts) {
+      if (!next) {
+        actor!.lastQueued = undefined;
+        if (actor!.head === undefined) this.#forget(actor!);
+      } else if (--next.write.waitsFor === 0) (ready ??= []).push(next.write);
+    }
+    return ready ?? NONE;
+  }
+
+  #forget(actor: KnownActor): void {
     this.#recent.delete(actor);
     this.#former.delete(actor);
   }
@@ -65,3 +89,5 @@ export class KnownActors {
     this.#limit = Math.max(this.#size, 2 * this.#recent.size);
   }
 }
+
+const NONE: readonly Write[] = [];

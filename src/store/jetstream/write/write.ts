@@ -15,6 +15,7 @@ import type { CommitEncoder } from "../format/commit_encoder.ts";
 import { CommittedHead, type Head, NEW_HEAD } from "./head.ts";
 import type { KnownActor } from "./known_actor.ts";
 import type { Layout } from "../format/layout.ts";
+import type { EventLog } from "../read/event_log.ts";
 import type { OutgoingMessage, Publication } from "../../../nats/jetstream/publisher.ts";
 import type { CommitDecoder } from "../format/commit_decoder.ts";
 import { NoAnswerError } from "../../../nats/jetstream/requests.ts";
@@ -40,7 +41,7 @@ export class WritePart {
   readonly body: string;
   /** The actor, while the write stands in its line. */
   actor: KnownActor | undefined;
-  /** The head that it is numbered and guarded against. */
+  /** The head that it is numbered and guarded against; set before `number()`. */
   head: Head = NEW_HEAD;
   /** The trail that it stores: that of the head. */
   trail: Trail = Trail.EMPTY;
@@ -63,7 +64,7 @@ export class WritePart {
 export interface WriteCondition extends CommitCondition {
   /** The actor's subject. */
   readonly subject: string;
-  /** The head that it is checked and guarded against. */
+  /** The head that it is checked and guarded against; set before `number()`. */
   head: Head;
 }
 
@@ -90,6 +91,8 @@ export class Write implements Publication {
   readonly parts: readonly WritePart[];
   /** Its conditions on other actors. */
   readonly conditions: readonly WriteCondition[];
+  /** How many messages it has. */
+  readonly messageCount: number;
   /** When to give up, on the clock of `performance.now()`. */
   readonly deadline: number;
   /** How many of its actors are busy with earlier writes. */
@@ -138,6 +141,7 @@ export class Write implements Publication {
       : commit.conditions.map((condition) => {
         return { ...condition, subject: layout.subject(condition.actorId), head: NEW_HEAD };
       });
+    this.messageCount = this.parts.length + this.conditions.length;
     const { promise, resolve, reject } = Promise.withResolvers<readonly StoredEvent[]>();
     this.answer = promise;
     this.#resolve = resolve;
@@ -219,26 +223,16 @@ export class Write implements Publication {
   }
 
   /**
-   * Numbers it against the heads of its actors.
+   * Numbers it against the heads of its parts and conditions.
    *
-   * @param conditionHeadOf The head of the actor of a condition.
    * @throws {VersionConflictError | FencedError | InvalidEventError} If it does not fit them.
    */
-  number(headOf: (part: WritePart) => Head, conditionHeadOf: (actorId: string) => Head): void {
-    for (const condition of this.conditions) {
-      condition.head = conditionHeadOf(condition.actorId);
-      checkCondition(condition, condition.head);
-    }
+  number(): void {
+    for (const condition of this.conditions) checkCondition(condition, condition.head);
     for (const part of this.parts) {
-      part.head = headOf(part);
       part.trail = part.head.trail;
       part.fence = numberPart(part.part, part.head, this.commit);
     }
-  }
-
-  /** How many messages it has. */
-  get messageCount(): number {
-    return this.parts.length + this.conditions.length;
   }
 
   /** Its messages, one a part and then one a condition. */
@@ -265,21 +259,23 @@ export class Write implements Publication {
     return messages;
   }
 
-  /** The head that a part leaves behind at a sequence. */
-  headAfter({ part: { drafts }, head, fence, trail }: WritePart, sequence: number): Head {
-    const version = drafts.length === 0 ? head.version : drafts[drafts.length - 1]!.event.version;
-    return new CommittedHead(version, fence, sequence, trail);
-  }
-
-  /** Answers with the events as they were stored. */
-  succeed(firstSequence: number, decoder: CommitDecoder): void {
+  /** Answers with the events as they were stored, and keeps the heads that it leaves behind unless later ones were seen. */
+  succeed(firstSequence: number, log: EventLog, decoder: CommitDecoder): void {
+    log.saw(firstSequence + this.parts.length - 1);
     const events = listOf<StoredEvent>();
     for (let index = 0; index < this.parts.length; index++) {
-      const { checksum, part: { drafts } } = this.parts[index]!;
+      const { actor, checksum, head, fence, trail, part: { drafts } } = this.parts[index]!;
+      const sequence = firstSequence + index;
+      let { version } = head;
       for (let place = 0; place < drafts.length; place++) {
         const { event } = drafts[place]!;
-        event.position = decoder.position(firstSequence + index, place, checksum);
+        ({ version } = event);
+        event.position = decoder.position(sequence, place, checksum);
         events.push(Object.freeze(event));
+      }
+      const known = actor!.head;
+      if (known === undefined || known.sequence <= sequence) {
+        actor!.head = new CommittedHead(version, fence, sequence, trail);
       }
     }
     this.#answered();

@@ -22,12 +22,11 @@ import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
 import { isConflict, isMomentary } from "../../../nats/jetstream/error_codes.ts";
 import { type Head, NEW_HEAD } from "./head.ts";
 import type { KnownActors } from "./known_actors.ts";
-import { ActorQueues } from "./actor_queues.ts";
 import type { OutgoingMessage, Publisher } from "../../../nats/jetstream/publisher.ts";
 import { Semaphore } from "./semaphore.ts";
 import { repairActor, type RepairOptions, type RepairResult } from "./repair.ts";
 import { findWrite } from "./write_search.ts";
-import { Write, type WriteCondition, type WriteOutcome, type WritePart } from "./write.ts";
+import { Write, type WriteCondition, type WriteOutcome } from "./write.ts";
 
 /** A server takes 50 open batches a stream; some of them are left to others. */
 const MAX_BATCHES_IN_FLIGHT = 16;
@@ -54,7 +53,6 @@ type Next = "answered" | "try at once" | "try later";
 export class Writer {
   readonly #context: JetStreamContext;
   readonly #setup: WriterSetup;
-  readonly #lanes: ActorQueues;
   readonly #deadlines = new Deadlines();
   readonly #batches = new Semaphore(MAX_BATCHES_IN_FLIGHT);
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
@@ -65,7 +63,6 @@ export class Writer {
   constructor(context: JetStreamContext, setup: WriterSetup) {
     this.#context = context;
     this.#setup = setup;
-    this.#lanes = new ActorQueues(setup.actors);
   }
 
   /** Stores a commit whose events are encoded. */
@@ -75,8 +72,8 @@ export class Writer {
     const now = performance.now();
     const write = new Write(id, commit, bodies, log.layout, now + this.#setup.timeout, this.#onOutcome);
     if (commit.signal) write.listen();
-    if (this.#lanes.enter(write)) this.#begin(write, now);
-    else this.#deadlines.add(write);
+    if (!this.#setup.actors.enter(write)) this.#deadlines.add(write);
+    else if (!this.#sendAtOnce(write, now)) this.#begin(write, now);
     return write.answer;
   }
 
@@ -90,8 +87,8 @@ export class Writer {
     this.#deadlines.close();
   }
 
+  /** Begins a write that cannot be sent at once. */
   #begin(write: Write, now: number): void {
-    if (this.#sendAtOnce(write, now)) return;
     if (this.#maySkipHeads(write, now)) this.#confirm(write);
     else this.#persist(write, undefined);
   }
@@ -162,14 +159,14 @@ export class Writer {
   /** Takes what became of a write that was sent at once. */
   readonly #onOutcome = (write: Write, tried: WriteOutcome): void => {
     if (tried.status === "stored" && tried.sequence > write.seen) {
-      this.#succeed(write, tried.sequence);
+      write.succeed(tried.sequence, this.#context.log, this.#context.decoder);
       this.#leave(write);
     } else this.#persist(write, tried);
   };
 
   #leave(write: Write): void {
-    this.#deadlines.delete(write);
-    const ready = this.#lanes.leave(write);
+    if (write.isTimed) this.#deadlines.delete(write);
+    const ready = this.#setup.actors.leave(write);
     if (ready.length > 0) this.#beginThose(ready);
   }
 
@@ -178,11 +175,12 @@ export class Writer {
     const now = performance.now();
     const queue = [...ready];
     for (let write = queue.shift(); write; write = queue.shift()) {
-      if (!write.isOver(now)) this.#begin(write, now);
-      else {
+      if (!write.isOver(now)) {
+        if (!this.#sendAtOnce(write, now)) this.#begin(write, now);
+      } else {
         write.expire();
         this.#deadlines.delete(write);
-        queue.push(...this.#lanes.leave(write));
+        queue.push(...this.#setup.actors.leave(write));
       }
     }
   }
@@ -234,24 +232,25 @@ export class Writer {
     outcome: PublishOutcome | NotSent,
     fresh: Map<string, Head>,
   ): Promise<Next> {
+    const { log, decoder } = this.#context;
     const isUncertain = write.doubt !== undefined;
     if (outcome.status === "stored") {
       if (isUncertain) countSettled("jetstream", 1);
       if (outcome.sequence <= write.seen) await this.#explainOrder(outcome.sequence, write.seen);
-      this.#succeed(write, outcome.sequence - write.messageCount + 1);
+      write.succeed(outcome.sequence - write.messageCount + 1, log, decoder);
       return "answered";
     }
     const failure = write.hindrance = failureOf(write.subject, outcome);
     if (outcome.status === "unknown") {
       if (outcome.cause !== "no responders") write.doubt = failure;
-      await abortable(this.#context.log.assertNotReplaced(), write.ending);
+      await abortable(log.assertNotReplaced(), write.ending);
     } else if (outcome.status === "refused" && isConflict(outcome.code)) {
       const found = await abortable(findWrite(this.#context, write, fresh), write.ending);
       if (found === "nothing") return "try later";
       if (isUncertain) countSettled("jetstream", 1);
       write.doubt = undefined;
       if (found === "another") return "try at once";
-      this.#succeed(write, found.own);
+      write.succeed(found.own, log, decoder);
       return "answered";
     } else if (outcome.status === "refused" && !isUncertain && !isMomentary(outcome.code)) {
       write.fail(backendError("append", failure));
@@ -263,23 +262,25 @@ export class Writer {
   /** Numbers a write against the heads in mind, where they are there and it fits them: most do, without a promise. */
   #numberAtOnce(write: Write, now: number): boolean {
     let known = true;
-    for (const { actor } of write.parts) known &&= actor!.head !== undefined && actor!.head.sequence > 0;
-    for (const { actorId } of write.conditions) {
-      known &&= (this.#context.heads.cached(actorId)?.sequence ?? 0) > 0;
+    for (const part of write.parts) {
+      part.head = part.actor!.head ?? NEW_HEAD;
+      known &&= part.head.sequence > 0;
+    }
+    for (const condition of write.conditions) {
+      condition.head = this.#context.heads.cached(condition.actorId) ?? NEW_HEAD;
+      known &&= condition.head.sequence > 0;
     }
     // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
     if (!known && !(write.isConfirmed && write.expectsNewActors && this.#context.log.nothingExpired(now))) {
       return false;
     }
     try {
-      write.number(headInMind, this.#conditionHeadInMind);
+      write.number();
       return true;
     } catch {
       return false; // it is told from fresh heads
     }
   }
-
-  readonly #conditionHeadInMind = (actorId: string): Head => this.#context.heads.cached(actorId) ?? NEW_HEAD;
 
   /** Numbers a write. A refusal counts only against heads that were read for it. */
   async #number(write: Write, fresh: Map<string, Head>): Promise<void> {
@@ -299,8 +300,10 @@ export class Writer {
     const cold = actorIds.filter((actorId) => !headOf(actorId));
     if (cold.length > 0) await read(cold);
     for (;;) {
+      for (const part of write.parts) part.head = headOf(part.part.actorId)!;
+      for (const condition of write.conditions) condition.head = headOf(condition.actorId)!;
       try {
-        return write.number(({ part }) => headOf(part.actorId)!, (actorId) => headOf(actorId)!);
+        return write.number();
       } catch (error) {
         const refused = error instanceof VersionConflictError || error instanceof FencedError;
         const stale = actorIds.filter((actorId) => !fresh.has(actorId));
@@ -352,22 +355,8 @@ export class Writer {
         "its end is lost. Run verify(), and restore from a backup",
     });
   }
-
-  /** Answers a write that is stored, and keeps the heads that it leaves behind. */
-  #succeed(write: Write, firstSequence: number): void {
-    const { heads, decoder } = this.#context;
-    for (let index = 0; index < write.parts.length; index++) {
-      const part = write.parts[index]!;
-      heads.advance(part.actor!, write.headAfter(part, firstSequence + index));
-    }
-    write.succeed(firstSequence, decoder);
-  }
 }
 
 function actorIdOf({ actorId }: WriteCondition): string {
   return actorId;
-}
-
-function headInMind({ actor }: WritePart): Head {
-  return actor!.head ?? NEW_HEAD;
 }
