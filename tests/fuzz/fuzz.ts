@@ -6,11 +6,13 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { BackendUnderTest, EventStoreHarness, StoreUnderTest } from "@flowmade-one/aether/testing";
+import type { StoreUnderTest } from "@flowmade-one/aether/testing";
 import { History } from "../../src/testing/cases/history.ts";
 import type { Step } from "../../src/testing/cases/steps.ts";
 import { CaseContext } from "../../src/testing/context.ts";
 import { within } from "../../src/testing/support.ts";
+import { playFault } from "./faults.ts";
+import type { FuzzedBackend, FuzzHarness } from "./fault_steps.ts";
 import { passThrough } from "./door_call.ts";
 import { callWith } from "./hostile_call.ts";
 import { counting, type Counts } from "./observed.ts";
@@ -63,17 +65,17 @@ const STEPS_A_HISTORY = 40;
 const SHRINKING = 60_000;
 
 /** Plays histories until the time is over, or one fails. */
-export async function fuzz(harness: EventStoreHarness, options: FuzzOptions): Promise<FuzzReport> {
+export async function fuzz(harness: FuzzHarness, options: FuzzOptions): Promise<FuzzReport> {
   const { duration, seed, path, patience = 60_000, onRound } = options;
   const begun = performance.now();
   const counts = { calls: 0, histories: 0 };
-  const observed: EventStoreHarness = {
+  const observed: FuzzHarness = {
     ...harness,
-    async setUp(): Promise<BackendUnderTest> {
+    async setUp(): Promise<FuzzedBackend> {
       const backend = await harness.setUp();
       return {
+        ...backend,
         open: async (options) => counting(await backend.open(options), counts) as StoreUnderTest,
-        dispose: () => backend.dispose?.(),
       };
     },
   };
@@ -119,7 +121,7 @@ export async function fuzz(harness: EventStoreHarness, options: FuzzOptions): Pr
 
 /** Plays one history over a backend of its own. */
 async function playHistory(
-  harness: EventStoreHarness,
+  harness: FuzzHarness,
   steps: readonly FuzzStep[],
   patience: number,
   counts: Counts,
@@ -143,6 +145,11 @@ async function playHistory(
       case "door":
         counts.calls++;
         return await passThrough(step.pass);
+      case "replaced":
+      case "restored":
+      case "damaged":
+      case "flushed":
+        return await playFault(step, harness);
       case "concurrent":
       case "mutated":
       case "left":

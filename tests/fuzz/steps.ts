@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { ACTORS, type Step, step } from "../../src/testing/cases/steps.ts";
 import { CALLS, type Method } from "./calls.ts";
 import { HOSTILE, type HostileName, type Recipe } from "./hostile.ts";
+import { type Fault, FAULTS } from "./fault_steps.ts";
 import type { DoorCall } from "./door_call.ts";
 import { type DoorName, DOORS } from "./doors.ts";
 import type { HostileCall } from "./hostile_call.ts";
@@ -57,6 +58,7 @@ export type FuzzStep =
   | Step
   | { readonly kind: "door"; readonly on: number; readonly pass: DoorCall }
   | { readonly kind: "call"; readonly on: number; readonly call: HostileCall }
+  | Fault
   | Scene;
 
 const on = fc.nat({ max: 1 });
@@ -218,8 +220,12 @@ const scene: fc.Arbitrary<Scene> = fc.oneof(
 
 /** Any step. */
 export const fuzzStep: fc.Arbitrary<FuzzStep> = fc.oneof(
-  { weight: 5, arbitrary: step },
-  { weight: 10, arbitrary: hostileCall },
-  { weight: 1, arbitrary: doorCall },
-  { weight: 3, arbitrary: scene },
+  { weight: 50, arbitrary: step },
+  { weight: 100, arbitrary: hostileCall },
+  { weight: 10, arbitrary: doorCall },
+  { weight: 30, arbitrary: scene },
+  { weight: 3, arbitrary: FAULTS.replaced },
+  { weight: 3, arbitrary: FAULTS.restored },
+  { weight: 3, arbitrary: FAULTS.damaged },
+  { weight: 1, arbitrary: FAULTS.flushed }, // it starts a process
 );

@@ -2,28 +2,14 @@
 
 import assert from "node:assert/strict";
 import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
+import { compileFailingFlush } from "../../support/failing_flush.ts";
 import { kvFolder } from "../../support/kv_file.ts";
 
 const SUPPORT = new URL("../../support/", import.meta.url).pathname;
 
-/** Compiles what makes flushes fail; undefined where there is no C compiler. */
-async function compiled(folder: string): Promise<string | undefined> {
-  const library = `${folder}/fail_fsync.so`;
-  const args = ["-shared", "-fPIC", "-o", library, `${SUPPORT}fail_fsync.c`, "-ldl"];
-  try {
-    const { success, stderr } = await new Deno.Command("cc", { args }).output();
-    assert(success, new TextDecoder().decode(stderr));
-    return library;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    console.warn("NOT TESTED: a disk that fails to flush; put a C compiler (cc) on the PATH");
-    return undefined;
-  }
-}
-
 Deno.test("an append whose flush fails is of unknown outcome, because it may be found after a crash", async () => {
   await using folder = await kvFolder();
-  const library = await compiled(folder.path);
+  const library = await compileFailingFlush(folder.path);
   if (!library) return;
   const flag = `${folder.path}/fail`;
   const child = new Deno.Command(Deno.execPath(), {

@@ -2,14 +2,9 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  DamagedHistoryError,
-  DenoKvEventStore,
-  InvalidEventError,
-  replay,
-  StoreOpenError,
-} from "@flowmade-one/aether/deno-kv";
-import { bodyOf, logIdOf, nextCommitKey, sealed } from "./forgery.ts";
+import { DamagedHistoryError, DenoKvEventStore, StoreOpenError } from "@flowmade-one/aether/deno-kv";
+import { assertConsistent, within } from "../../support/consistent_store.ts";
+import { bodyOf, logIdOf, nextCommitKey, sealed, withField } from "../../support/kv_forgery.ts";
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
 
@@ -527,22 +522,6 @@ const change: fc.Arbitrary<Change> = fc.record({
   chunks: fc.option(fc.constantFrom("000", "001", "002", "017", "999", "  1", "zz9"), { freq: 8 }),
 });
 
-/** The body of a record with one field replaced. */
-function withField(body: string, field: number, replacement: unknown): string {
-  const root = { body: JSON.parse(body) };
-  const places: [object: Record<string, unknown>, key: string][] = [];
-  for (const pending: unknown[] = [root]; pending.length > 0;) {
-    const object = pending.pop() as Record<string, unknown>;
-    for (const key of Object.keys(object)) {
-      places.push([object, key]);
-      if (typeof object[key] === "object" && object[key] !== null) pending.push(object[key]);
-    }
-  }
-  const [object, key] = places[field % places.length]!;
-  object[key] = replacement;
-  return JSON.stringify(root.body) ?? "";
-}
-
 /** What an atomic operation of the store has stored: keys below the namespace, and values. */
 type Operation = readonly (readonly [key: Deno.KvKey, value: unknown])[];
 
@@ -621,64 +600,6 @@ async function storeAgain(
   }
 }
 
-const sumOf = {
-  initialState: (): number => 0,
-  evolve: (count: number): number => count + 1,
-  snapshot: { kind: "k", schemaVersion: 1 },
-};
-
-/** Each call gives an answer or damage; answers agree with one another. */
-async function assertConsistent(store: DenoKvEventStore): Promise<void> {
-  const orDamage = async <T>(call: () => Promise<T>): Promise<T | undefined> => {
-    try {
-      return await call();
-    } catch (error) {
-      // No version follows the last one.
-      if (error instanceof DamagedHistoryError || error instanceof InvalidEventError) return undefined;
-      throw error;
-    }
-  };
-  const around = { onDamage(): void {} };
-  const log = await Array.fromAsync(store.readAll(around));
-  for (const [index, { position, version }] of log.entries()) {
-    assert.match(position, /^[0-9a-f]{12}-[0-9a-f]{30}$/);
-    assert(Number.isSafeInteger(version) && version > 0);
-    assert(index === 0 || position > log[index - 1]!.position, "positions do not rise");
-    const rest = await Array.fromAsync(store.readAll({ ...around, after: position }));
-    assert.deepEqual(rest, log.slice(index + 1));
-  }
-  assert.deepEqual(
-    await Array.fromAsync(store.readAll({ ...around, direction: "backward" })),
-    log.toReversed(),
-  );
-  const whole = await orDamage(() => Array.fromAsync(store.readAll()));
-  if (whole) assert.deepEqual(whole, log);
-  else assert.equal((await store.verify()).ok, false);
-  await store.verify();
-  await orDamage(() => store.getLastPosition());
-  await orDamage(() => store.subscribe({ after: "end" }).ready);
-  await store.getLatestSnapshot("a", "k");
-  await orDamage(() => Array.fromAsync(store.listActors()));
-  for (const actorId of ["a", "b", "c", "d"]) {
-    await orDamage(() => replay(store, actorId, sumOf, { onWarning(): void {} }));
-    for (const direction of ["forward", "backward"] as const) {
-      await Array.fromAsync(store.readEvents(actorId, { ...around, direction }));
-      await Array.fromAsync(
-        store.readEvents(actorId, { ...around, direction, fromVersion: 2, toVersion: 3 }),
-      );
-    }
-    const history = await orDamage(() => store.getEvents(actorId));
-    const latest = await orDamage(() => store.getLatestVersion(actorId));
-    if (history && latest !== undefined) assert.equal(history.at(-1)?.version ?? 0, latest);
-    const options = { expectedVersion: "any", unfenced: true } as const;
-    const saved = await orDamage(() => store.append(actorId, [event("more")], options));
-    if (!saved) continue;
-    assert.equal(saved[0]!.version, latest! + 1);
-    assert.equal(await store.getLatestVersion(actorId), latest! + 1);
-    await store.saveSnapshot({ actorId, kind: "k", schemaVersion: 2, version: latest! + 1, state: 1 });
-  }
-}
-
 Deno.test("if any values that the store wrote are changed, each call ends with damage or with an answer that fits the others", async () => {
   const { logId, operations } = await recorded();
   const outcomes = { whole: 0, damaged: 0 };
@@ -689,20 +610,9 @@ Deno.test("if any values that the store wrote are changed, each call ends with d
       await using store = await DenoKvEventStore.open(kv, { onWarning(): void {} });
       outcomes[(await store.verify()).ok ? "whole" : "damaged"]++;
       if (changes.length === 0) assert.equal((await store.verify()).ok, true);
-      await within(10_000, assertConsistent(store));
+      await within(10_000, assertConsistent(store, ["a", "b", "c", "d"]));
     }),
     { numRuns: 100 },
   );
   assert(outcomes.whole > 0 && outcomes.damaged > 30, JSON.stringify(outcomes));
 });
-
-/** Fails if something takes longer, in milliseconds. */
-async function within(timeout: number, running: Promise<void>): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`it has not ended in ${timeout} ms`)), timeout);
-  try {
-    await Promise.race([running, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -128,7 +128,8 @@ export class EndMark {
   async #replace(): Promise<void> {
     const { log } = this.#context;
     const sequence = await log.lastSequence();
-    const data = this.#encode(sequence, await log.at(sequence));
+    // An empty log has no message to read.
+    const data = this.#encode(sequence, sequence > 0 ? await log.at(sequence) : undefined);
     await this.#bucket.change(log.layout.endRecord, () => data);
   }
 
@@ -143,7 +144,7 @@ export class EndMark {
   #read(stored: StoredMessage | undefined): Mark | undefined {
     const mark = stored &&
       decodeChecked(stored.data, this.#context.checksum) as Partial<Mark> | null | undefined;
-    if (!mark || !Number.isSafeInteger(mark.sequence)) return undefined;
+    if (!mark || !Number.isSafeInteger(mark.sequence) || mark.sequence! <= 0) return undefined;
     return {
       sequence: mark.sequence!,
       checksum: Number.isInteger(mark.checksum) ? mark.checksum : undefined,

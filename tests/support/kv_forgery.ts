@@ -33,3 +33,19 @@ export async function logIdOf(kv: Deno.Kv, namespace = "default"): Promise<strin
 export function nextCommitKey(kv: Deno.Kv, namespace = "default"): Deno.KvKey {
   return ["aether", namespace, "commit", kv.commitVersionstamp()] as readonly unknown[] as Deno.KvKey;
 }
+
+/** The body of a record with one field replaced. */
+export function withField(body: string, field: number, replacement: unknown): string {
+  const root = { body: JSON.parse(body) };
+  const places: [object: Record<string, unknown>, key: string][] = [];
+  for (const pending: unknown[] = [root]; pending.length > 0;) {
+    const object = pending.pop() as Record<string, unknown>;
+    for (const key of Object.keys(object)) {
+      places.push([object, key]);
+      if (typeof object[key] === "object" && object[key] !== null) pending.push(object[key]);
+    }
+  }
+  const [object, key] = places[field % places.length]!;
+  object[key] = replacement;
+  return JSON.stringify(root.body) ?? "";
+}
