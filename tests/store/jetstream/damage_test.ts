@@ -6,6 +6,7 @@ import {
   DamagedHistoryError,
   type HistoryFault,
   JetStreamEventStore,
+  LostTailError,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
 import { replica } from "./chaos/replicas.ts";
@@ -101,6 +102,37 @@ Deno.test("a byte that is flipped in the middle of a block is damage, with the i
       }
     });
   }
+});
+
+Deno.test("open() refuses a log that a server has cut off at a flipped byte, until an operator accepts it", async () => {
+  await using server = await startNatsServer();
+  {
+    await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
+    for (let version = 0; version < EVENTS; version++) {
+      await store.append("order", [event(`marker-${version + 1}-`)], { expectedVersion: version });
+    }
+  }
+  await server.shutdown();
+  const { blocks, index } = await files(server);
+  await flip(blocks[0]!, "marker-30-");
+  await Deno.remove(index);
+  await server.restart();
+  for (const options of [{}, { acceptLostTail: false }]) {
+    await assert.rejects(JetStreamEventStore.open(server.url, options), (error) => {
+      assert(error instanceof LostTailError, String(error));
+      assert.deepEqual([error.reason, error.markedSequence], ["shorter", EVENTS]);
+      assert(error.lastSequence < 30);
+      return true;
+    });
+  }
+  {
+    await using store = await JetStreamEventStore.open(server.url, { acceptLostTail: true });
+    const kept = await store.getLatestVersion("order");
+    assert(kept < 30);
+    await store.append("order", [event("on")], { expectedVersion: kept });
+  }
+  await using store = await JetStreamEventStore.open(server.url);
+  assert.equal((await store.verify()).ok, true);
 });
 
 Deno.test("a block that is cut off has lost its tail, which whoever remembers a position finds", async () => {
