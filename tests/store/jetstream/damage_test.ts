@@ -5,13 +5,18 @@ import {
   BackendError,
   DamagedHistoryError,
   type HistoryFault,
+  HistoryTruncatedError,
   JetStreamEventStore,
   LostTailError,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
 import { replica } from "./chaos/replicas.ts";
 import { flip, type StreamFiles, streamFiles } from "./stream_files.ts";
-import { until } from "./support.ts";
+import type { StreamInfo } from "../../../src/nats/jetstream/requests.ts";
+import { EventLog } from "../../../src/store/jetstream/read/event_log.ts";
+import { countUnreadable } from "../../../src/store/jetstream/read/left_out.ts";
+import { Layout } from "../../../src/store/jetstream/format/layout.ts";
+import { client, until } from "./support.ts";
 
 const EVENTS = 60;
 
@@ -113,7 +118,7 @@ Deno.test("open() refuses a log that a server has cut off at a flipped byte, unt
     }
   }
   await server.shutdown();
-  const { blocks, index } = await files(server);
+  const { blocks, index } = await streamFiles(server, "aether_default");
   await flip(blocks[0]!, "marker-30-");
   await Deno.remove(index);
   await server.restart();
@@ -332,4 +337,90 @@ Deno.test('subscribe({ after: "end" }) reports the position behind which it begi
     ending.abort();
     await writing;
   }
+});
+
+Deno.test("a log in which commits have expired leaves no damaged commit out in silence either", async () => {
+  for (const damaged of ["marker-3-", "marker-5-"]) {
+    await using server = await startNatsServer();
+    {
+      await using store = await JetStreamEventStore.open(server.url, { retention: 500 });
+      for (let index = 1; index <= 3; index++) {
+        await store.append(`order.old-${index}`, [event("old")], { expectedVersion: 0 });
+      }
+      await using nats = await client(server.url);
+      const state = async (): Promise<StreamInfo> => await nats.requests.streamInfo("aether_default");
+      await until(async () => (await state()).state.messages === 0, "the first commits to expire");
+      const { config } = await state();
+      await nats.requests.updateStream({ ...config, max_age: 3_600_000_000_000 });
+      for (let index = 1; index <= 5; index++) {
+        await store.append(`order.${index}`, [event(`marker-${index}-`)], { expectedVersion: 0 });
+      }
+      await store.append("other", [event(1)], { expectedVersion: 0 });
+    }
+    await server.shutdown();
+    const { blocks } = await streamFiles(server, "aether_default");
+    await flip(blocks.at(-1)!, damaged);
+    await server.restart();
+    await using store = await JetStreamEventStore.open(server.url, { heartbeat: 200 });
+    const filter = { after: "first-kept", actorPrefix: "order." } as const;
+    await assert.rejects(Array.fromAsync(store.readAll(filter)), DamagedHistoryError);
+    await assert.rejects(Array.fromAsync(store.subscribe(filter)), DamagedHistoryError);
+    await assert.rejects(Array.fromAsync(store.listActors({ actorPrefix: "order." })), DamagedHistoryError);
+    await assert.rejects(Array.fromAsync(store.listActors()), DamagedHistoryError);
+    const faults: HistoryFault[] = [];
+    const events = await Array.fromAsync(
+      store.readAll({ ...filter, onDamage: (fault) => faults.push(fault) }),
+    );
+    assert.deepEqual([events.length, faults.length], [4, 1]);
+
+    // The same if more has expired since the messages were counted.
+    await using nats = await client(server.url);
+    const { config, state } = await nats.requests.streamInfo("aether_default");
+    const logId = (config.metadata as Record<string, string>)["aether-log"]!;
+    const layout = new Layout("aether", "default", logId);
+    const { requests } = nats;
+    const warn = (): void => {};
+    const log = new EventLog({
+      state: nats.state,
+      requests,
+      layout,
+      expires: true,
+      replicas: 1,
+      patience: 5_000,
+      warn,
+    });
+    const to = state.last_seq;
+    for (const lastOfEach of [false, true]) {
+      const orders = { filterSubjects: [layout.filter({ actorPrefix: "order." })!], lastOfEach, from: 1, to };
+      assert.equal(await countUnreadable(log, orders, 4), 1);
+      const others = { ...orders, filterSubjects: [layout.subject("other")] };
+      assert.equal(await countUnreadable(log, others, 4), 0);
+    }
+  }
+});
+
+Deno.test("filtered reads and listings pass over what expires while they read, without a fault", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url, { retention: 1_000, heartbeat: 100 });
+  const writing = new AbortController();
+  const writer = (async () => {
+    for (let index = 0; !writing.signal.aborted; index++) {
+      await store.append(`order.${index}`, [event(1)], { expectedVersion: 0 });
+    }
+  })();
+  const end = performance.now() + 2_500;
+  let read = 0;
+  while (performance.now() < end) {
+    try {
+      for await (const _event of store.readAll({ after: "first-kept", actorPrefix: "order." })) {
+        if (++read % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    } catch (error) {
+      assert(error instanceof HistoryTruncatedError, String(error));
+    }
+    for await (const _actor of store.listActors({ actorPrefix: "order." })) read++;
+  }
+  writing.abort();
+  await writer;
+  assert(read > 0);
 });

@@ -9,6 +9,7 @@ import type { ActorSummary, ListActorsOptions } from "../../types.ts";
 import type { JetStreamContext } from "../context.ts";
 import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
 import { ActorNumbers } from "./actor_numbers.ts";
+import { countUnreadable } from "./left_out.ts";
 import { versionAfter } from "../format/commit_decoder.ts";
 
 /**
@@ -25,16 +26,12 @@ export async function* listActors(
   if (!last && await log.hasNone(subject)) return;
   const endSequence = last?.sequence ?? await log.lastSequence();
   const seen = new ActorNumbers();
+  const filter = { filterSubjects: [subject], lastOfEach: true };
   for (;;) {
-    const consumer = log.consumer({
-      filterSubjects: [subject],
-      lastOfEach: true,
-      heartbeat,
-      reportProgress: true,
-      endSequence,
-    });
+    const from = log.expires ? await log.firstSequence() : 1;
+    const consumer = log.consumer({ ...filter, heartbeat, reportProgress: true, endSequence });
     try {
-      const leftOut = yield* list(consumer);
+      const leftOut = yield* list(consumer, from);
       if (leftOut === 0) return;
       // Another server may have what this one counts and cannot read.
       if (!log.noteDamaged(consumer.server)) throw unreadable(leftOut);
@@ -43,13 +40,22 @@ export async function* listActors(
     }
   }
 
-  /** Lists what a consumer delivers; returns how many last commits its server cannot read. */
-  async function* list(consumer: OrderedConsumer): AsyncGenerator<ActorSummary, number> {
+  /**
+   * Lists what a consumer delivers; returns how many last commits its server cannot read.
+   *
+   * @param from The first sequence that was kept when it was created.
+   */
+  async function* list(consumer: OrderedConsumer, from: number): AsyncGenerator<ActorSummary, number> {
+    let expired = 0;
     await consumer.start();
     while (!consumer.hasDelivered) {
       const deliveries = await consumer.read();
-      // Once something has expired, it is not known what was left out.
-      if (consumer.leftOut > 0 && !(log.expires && await log.firstSequence() > 1)) return consumer.leftOut;
+      if (consumer.leftOut > expired) {
+        const range = { ...filter, from, to: endSequence };
+        const count = await countUnreadable(log, range, consumer.leftOut - expired);
+        if (count > 0) return count;
+        expired = consumer.leftOut;
+      }
       // The last commits may expire before they are delivered.
       if (deliveries.length === 0 && (consumer.isClosed || consumer.position >= endSequence)) return 0;
       for (const delivery of deliveries) {

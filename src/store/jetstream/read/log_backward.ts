@@ -8,7 +8,7 @@ import type { StoredEvent } from "../../../event/types.ts";
 import type { BackwardLogRead } from "../../backend.ts";
 import { DamagedHistoryError } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
-import { gap, truncated } from "./log.ts";
+import { gap, truncated } from "./missing.ts";
 import { Repairs } from "./repairs.ts";
 
 /** How many messages are fetched together, at first and at most. */

@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { DamagedHistoryError, HistoryFault } from "../../errors.ts";
-import { HistoryTruncatedError } from "../../errors.ts";
+import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "../../errors.ts";
+import type { JetStreamContext } from "../context.ts";
 import type { EventLog } from "./event_log.ts";
-import type { StoredCommit } from "../format/commit_decoder.ts";
+import type { CommitDecoder, StoredCommit } from "../format/commit_decoder.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /**
@@ -30,6 +30,27 @@ export async function missingBefore(
     firstVersion: first?.version ?? previousVersion + 1,
     firstPosition: first?.position,
   });
+}
+
+/** The error of a read that begins before the first kept message. */
+export function truncated(decoder: CommitDecoder, first: StoredMessage | undefined): HistoryTruncatedError {
+  return new HistoryTruncatedError({ firstPosition: first && decoder.placeOf(first.sequence, first) });
+}
+
+/** The damage of a message that is missing. */
+export function gap(decoder: CommitDecoder, sequence: number): DamagedHistoryError {
+  return new DamagedHistoryError("commits are missing from the log", {
+    position: decoder.placeOf(sequence, undefined),
+  });
+}
+
+export function lostEnd({ decoder }: JetStreamContext, end: number, seen: number): DamagedHistoryError {
+  return new DamagedHistoryError(
+    `the log ends at sequence ${end}, and this store has seen sequence ${seen}`,
+    {
+      position: decoder.placeOf(end + 1, undefined),
+    },
+  );
 }
 
 /** How many sequences of a gap are fetched at once. */

@@ -1,0 +1,202 @@
+/**
+ * What a read of the global log makes of the messages that a consumer delivers: events, held against the stream's
+ * sequences if the consumer delivers all of them, and against the actors' chains.
+ *
+ * @module
+ */
+
+import type { StoredEvent } from "../../../event/types.ts";
+import type { LogBatch, LogRead } from "../../backend.ts";
+import { VersionContinuity } from "../../continuity.ts";
+import { DamagedHistoryError, type HistoryFault } from "../../errors.ts";
+import type { JetStreamContext } from "../context.ts";
+import type { StoredCommit } from "../format/commit_decoder.ts";
+import { countUnreadable } from "./left_out.ts";
+import type { Start } from "./log_position.ts";
+import { fetchSkipped, missingBefore, truncated } from "./missing.ts";
+import { Repairs } from "./repairs.ts";
+import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
+import type { MessageBytes } from "../../../nats/jetstream/stored_message.ts";
+import { TextRuns } from "../../../nats/jetstream/text_run.ts";
+
+/** How many events are handed out together, while more have arrived. */
+const EVENTS_AT_ONCE = 128;
+
+export function narrowed(subject: string | undefined): { filterSubjects?: readonly string[] } {
+  return subject === undefined ? {} : { filterSubjects: [subject] };
+}
+
+/** Turns messages into events, and checks them. */
+export class LogReading {
+  /** The stream sequence that it has come to. */
+  sequence: number;
+  /** What delivers to it. */
+  consumer: OrderedConsumer | undefined;
+  readonly #context: JetStreamContext;
+  readonly #onDamage: ((fault: HistoryFault) => void) | undefined;
+  readonly #after: string | undefined;
+  readonly #subject: string | undefined;
+  readonly #chains: VersionContinuity<StoredCommit>;
+  readonly #repairs: Repairs;
+  /** How many messages a consumer has delivered to it. */
+  delivered = 0;
+  /** How many messages that were left out have been looked at. */
+  #leftOut = 0;
+  /** The sequence from which on messages may have been left out that have not been looked at. */
+  #counted: number;
+  /** The last commit that was read. */
+  #last: StoredCommit | undefined;
+  #position: string | undefined;
+
+  /** @param subject What a filter chooses; `undefined` without one. */
+  constructor(
+    context: JetStreamContext,
+    { onDamage }: Pick<LogRead, "onDamage">,
+    start: Start,
+    subject: string | undefined,
+  ) {
+    this.#context = context;
+    this.#repairs = new Repairs(context);
+    this.#onDamage = onDamage;
+    this.#after = start.after;
+    this.#position = start.after;
+    this.#subject = subject;
+    this.#counted = start.sequence;
+    const isBefore = ({ previousSequence }: StoredCommit): boolean => previousSequence < start.sequence;
+    this.#chains = new VersionContinuity(start.fromStart ? undefined : isBefore);
+    this.sequence = start.sequence - 1;
+  }
+
+  /** Throws a fault, or hands it to who wants to go on. */
+  report(fault: HistoryFault): void {
+    if (!this.#onDamage) throw fault;
+    this.#onDamage(fault);
+  }
+
+  readonly #choose = ({ position }: StoredEvent): boolean => {
+    return this.#after === undefined || position > this.#after;
+  };
+
+  async *take(messages: readonly MessageBytes[]): AsyncGenerator<LogBatch> {
+    const { log, decoder } = this.#context;
+    const runs = new TextRuns(messages);
+    let events: StoredEvent[] = [];
+    for (let index = 0; index < messages.length; index++) {
+      const message = messages[index]!;
+      let missing = false;
+      if (message.sequence !== this.sequence + 1 && this.#subject === undefined) {
+        if (events.length > 0) yield this.#batch(events);
+        events = [];
+        missing = yield* this.skipTo(message.sequence, false);
+      }
+      this.sequence = message.sequence;
+      const commit = decoder.read(message, runs.of(index));
+      let fault: HistoryFault | undefined;
+      if (commit instanceof DamagedHistoryError) {
+        fault = await this.#repairs.covers(commit) ? undefined : commit;
+      } else {
+        const broken = this.#chains.accept(commit, message.known);
+        // What was forgotten was there, or its sequence would have been missed.
+        if (broken && broken !== "forgotten" && !missing) fault = await missingBefore(log, commit, broken);
+      }
+      if (fault) {
+        if (events.length > 0) yield this.#batch(events);
+        events = [];
+        this.#reportUnlessBefore(fault);
+      }
+      if (commit instanceof DamagedHistoryError) continue;
+      this.#last = commit;
+      for (const event of commit.events) if (this.#choose(event)) events.push(event);
+      // What waits to be handed out lives long enough to cost the garbage collector as much as it cost to read.
+      if (events.length >= EVENTS_AT_ONCE) {
+        yield this.#batch(events);
+        events = [];
+      }
+    }
+    log.saw(this.sequence);
+    if (messages.length > 0) yield this.#batch(events);
+  }
+
+  /**
+   * Goes on to a sequence without what was delivered before it: takes what the leader has of it, and reports the rest.
+   *
+   * @param mayBeginLater Whether what has expired is none of the reader's matter.
+   * @returns Whether something is missing.
+   */
+  async *skipTo(end: number, mayBeginLater: boolean): AsyncGenerator<LogBatch, boolean> {
+    const { log, decoder } = this.#context;
+    if (log.expires) {
+      const first = await log.first();
+      const kept = Math.min(end, first?.sequence ?? Infinity);
+      if (this.sequence + 1 < kept) {
+        if (!mayBeginLater) this.#reportUnlessBefore(truncated(decoder, first));
+        this.sequence = kept - 1;
+        if (kept === end) return true;
+      }
+    }
+    let isMissing = false;
+    if (this.#subject !== undefined) return isMissing;
+    for await (const found of fetchSkipped(log, this.sequence + 1, end)) {
+      if (!("count" in found)) {
+        log.noteDamaged(this.consumer?.server, found.sequence);
+        yield* this.take([found]);
+        continue;
+      }
+      isMissing = true;
+      this.sequence = found.from + found.count - 1;
+      this.#reportUnlessBefore(
+        new DamagedHistoryError(`${found.count} commit(s) are missing from the log`, {
+          position: decoder.placeOf(found.from, undefined),
+        }),
+      );
+    }
+    return isMissing;
+  }
+
+  /** Holds what a filtered reader was delivered against what the server counted when it began. */
+  async checkLeftOut(consumer: OrderedConsumer): Promise<void> {
+    // It rests at its end within a heartbeat, or delivers what was stored meanwhile.
+    while (this.delivered < consumer.expected && consumer.pending > 0 && consumer.leftOut === 0) {
+      const messages = await consumer.read();
+      this.delivered += messages.length;
+      if (messages.length === 0 && consumer.leftOut === 0) return;
+    }
+    await this.reportLeftOut(consumer);
+  }
+
+  /** Reports messages that the server counts and has not delivered. */
+  async reportLeftOut({ leftOut, pending, position, server }: OrderedConsumer): Promise<void> {
+    const { log, decoder } = this.#context;
+    const from = this.#counted;
+    if (pending === 0) this.#counted = position + 1;
+    if (leftOut === this.#leftOut) return;
+    const range = { filterSubjects: [this.#subject ?? log.layout.all], from, to: position };
+    const count = await countUnreadable(log, range, leftOut - this.#leftOut);
+    this.#leftOut = leftOut;
+    if (count === 0) return;
+    log.noteDamaged(server);
+    this.report(
+      new DamagedHistoryError(`${count} commit(s) that the server counts are missing from what it delivers`, {
+        position: decoder.placeOf(this.sequence, undefined),
+      }),
+    );
+  }
+
+  /** Reports a fault that does not lie in what was read before the position to begin behind. */
+  #reportUnlessBefore(fault: HistoryFault | undefined): void {
+    if (!fault || (fault instanceof DamagedHistoryError && this.#isBefore(fault))) return;
+    this.report(fault);
+  }
+
+  /** Whether it lies in what was read before the position to begin behind. */
+  #isBefore({ position }: DamagedHistoryError): boolean {
+    return this.#after !== undefined && position !== undefined && position <= this.#after;
+  }
+
+  #batch(events: readonly StoredEvent[]): LogBatch {
+    const { decoder } = this.#context;
+    this.#position = events.at(-1)?.position ?? this.#position ??
+      (this.#last ? decoder.endOf(this.#last) : decoder.placeOf(this.sequence, undefined));
+    return { events, position: this.#position };
+  }
+}
