@@ -12,6 +12,7 @@
  *    {@linkcode projectOnce}.
  * 5. **The bus** delivers events to the present subscribers: {@linkcode LocalEventBus}, {@linkcode NatsEventBus}.
  * 6. **The cluster** shares work between processes: {@linkcode Coordinator}, {@linkcode JetStreamLeases}.
+ * 7. **Actors** are deciders with an address: {@linkcode defineActor}, {@linkcode ActorHost}.
  *
  * All errors extend {@linkcode AetherError}, and say what to do.
  *
@@ -372,3 +373,24 @@ export {
   type NatsSubscription,
   type NatsSubscriptionOptions,
 } from "./src/store/jetstream/mod.ts";
+
+// 7. Actors: what they are, where they run, and how they are called.
+export {
+  ActorBusyError,
+  type ActorCaller,
+  type ActorClient,
+  type ActorDefinition,
+  type ActorErrors,
+  type ActorEventsOptions,
+  ActorFailedError,
+  ActorHost,
+  type ActorHostOptions,
+  type ActorOptions,
+  type ActorQueries,
+  type ActorReference,
+  ActorUnavailableError,
+  type AnyActor,
+  type CallOptions,
+  type CallResult,
+  defineActor,
+} from "./src/actor/mod.ts";

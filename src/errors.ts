@@ -82,6 +82,7 @@ const CLOSED = {
   bus: "The bus is closed. Open a new one, or close this one later.",
   leases: "The lease store is closed. Open a new one, or close this one later.",
   coordinator: "The coordinator has left its cluster. Join again with a new one.",
+  host: "The actor host is closed. Start a new one, or close this one later.",
   connection: "The connection or the database is closed by its owner. Open it again, and then what uses it.",
 } as const;
 
@@ -106,10 +107,13 @@ export class ClosedError extends AetherError {
   }
 
   /** What is closed. A `connection` may also be a database handle. */
-  readonly reason: "store" | "bus" | "leases" | "coordinator" | "connection";
+  readonly reason: "store" | "bus" | "leases" | "coordinator" | "host" | "connection";
 
   /** Creates the error; its message describes what to do. */
-  constructor(reason: "store" | "bus" | "leases" | "coordinator" | "connection", options?: ErrorOptions) {
+  constructor(
+    reason: "store" | "bus" | "leases" | "coordinator" | "host" | "connection",
+    options?: ErrorOptions,
+  ) {
     super(CLOSED[reason], options);
     this.reason = reason;
   }

@@ -75,7 +75,7 @@ export function checkFunction<F>(argument: string, value: F): F {
 }
 
 /**
- * Returns a flag, false where none is given.
+ * Returns a flag, false if none is given.
  *
  * @throws {InvalidArgumentError} If it is something else.
  */

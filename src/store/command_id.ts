@@ -22,13 +22,18 @@ interface SearchedStore {
 }
 
 /** Refuses what cannot be a command's id. */
-export function checkCommandId(commandId: unknown): void {
+export function checkCommandId(commandId: unknown, argument = "options.commandId"): void {
   const fault = nameFault(commandId, MAX_COMMAND_ID_BYTES);
-  if (fault) throw new InvalidArgumentError("options.commandId", fault);
+  if (fault) throw new InvalidArgumentError(argument, fault);
+}
+
+/** The id of a command's first event. */
+export function firstEventId(commandId: string): string {
+  return eventId(commandId, 1);
 }
 
 /** The id of a command's event. */
-function eventId(commandId: string, number: number): string {
+export function eventId(commandId: string, number: number): string {
   return `${commandId}/${number}`;
 }
 
@@ -66,7 +71,7 @@ export class CommandSearch {
     this.#store = store;
     this.#actorId = actorId;
     this.#commandId = commandId;
-    this.#firstId = eventId(commandId, 1);
+    this.#firstId = firstEventId(commandId);
   }
 
   /** Looks at an event that is read anyway. */

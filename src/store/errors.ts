@@ -171,7 +171,7 @@ const MAX_SHOWN_ACTORS = 3;
 /** What an {@linkcode OutcomeUnknownError} is made with. */
 export interface OutcomeUnknownOptions extends ErrorOptions {
   /** The call that repeats the commit. @default {"append"} */
-  readonly repeatWith?: "append" | "saveEvents" | "takeOver";
+  readonly repeatWith?: "append" | "saveEvents" | "takeOver" | "call";
 }
 
 /** An event as a commit of unknown outcome would have stored it: stamped and numbered, and without a position. */
@@ -227,9 +227,9 @@ export class OutcomeUnknownError extends AetherError {
   /**
    * The call that repeats the commit: `append` with `expectedVersion`; `saveEvents`, for events of several actors and for
    * versions with a gap, which rejects with a `VersionConflictError` whose `sameEvent` is true if they were stored; or
-   * `takeOver`, if it was a token alone.
+   * `takeOver`, if it was a token alone; or `call`, if it was a command to an actor: call again with the same id.
    */
-  readonly repeatWith: "append" | "saveEvents" | "takeOver";
+  readonly repeatWith: "append" | "saveEvents" | "takeOver" | "call";
 
   /** Carries what was tried. */
   constructor(events: readonly AttemptedEvent[], expectedVersion: number, options?: OutcomeUnknownOptions) {
@@ -246,6 +246,7 @@ export class OutcomeUnknownError extends AetherError {
           "VersionConflictError whose sameEvent is true",
         takeOver:
           "It is unknown whether the fencing token was stored. Call takeOver again with the same token",
+        call: what + "Call the actor again with the same id; without an id, read its state first",
       }[repeatWith],
       rest,
     );

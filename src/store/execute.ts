@@ -85,8 +85,8 @@ export async function waitAfterConflict(attempt: number, signal: AbortSignal | u
   await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), signal);
 }
 
-/** Events between two snapshots, unless the decider says otherwise. */
-const SNAPSHOT_EVERY = 100;
+/** Events between two snapshots, unless the decider has another number. */
+export const SNAPSHOT_EVERY = 100;
 
 const warnOnConsole = warner(undefined);
 
@@ -205,25 +205,34 @@ export interface ReachedState<S> {
   readonly state: S;
   /** The version of the latest snapshot. */
   readonly since: number;
+  /** How many events must have come since. @default {as the view says} */
+  readonly every?: number | undefined;
 }
 
-/** Takes a snapshot where enough has come since the last one. It is an optimisation: its failure is a warning. */
+/**
+ * Takes a snapshot if enough has come since the last one. It is an optimisation: its failure is a warning.
+ *
+ * @returns Whether it was taken.
+ */
 export async function keepSnapshot<S, E extends Event>(
   store: Partial<SnapshotStore>,
   { snapshot }: View<S, E>,
-  { actorId, version, state, since }: ReachedState<S>,
+  { actorId, version, state, since, every }: ReachedState<S>,
   warn: Warn,
-): Promise<void> {
-  if (!snapshot || !store.saveSnapshot || version - since < (snapshot.every ?? SNAPSHOT_EVERY)) return;
+): Promise<boolean> {
+  const least = every ?? snapshot?.every ?? SNAPSHOT_EVERY;
+  if (!snapshot || !store.saveSnapshot || version - since < least) return false;
   const { kind, schemaVersion } = snapshot;
   try {
     await store.saveSnapshot({ actorId, kind, schemaVersion, version, state });
+    return true;
   } catch (cause) {
     warn({
       code: "snapshot-not-saved",
       message: `the snapshot "${kind}" of "${actorId}" was not saved`,
       cause,
     });
+    return false;
   }
 }
 

@@ -91,6 +91,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
     ["memory.ts", "1\n"],
     ["bus.ts", "hello world\n"],
     ["cluster.ts", "true\n"],
+    ["actor.ts", "5\n"],
     ["projection.ts", "1\n"],
   ] as const;
   for (const [program, output] of withoutPermission) {
@@ -146,6 +147,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
     const telemetry = "@opentelemetry/api";
     const expected: Record<string, Packages> = {
       ".": { atStart: [], later: [...nats, telemetry] },
+      "./actor": { atStart: [], later: [telemetry] },
       "./bus": { atStart: [], later: [...nats, telemetry] },
       "./cluster": { atStart: [], later: nats },
       "./deno-kv": { atStart: [], later: [telemetry] },

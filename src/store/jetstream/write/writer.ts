@@ -14,7 +14,7 @@ import { countSettled } from "../../observation.ts";
 import type { PublishOutcome } from "../../../nats/jetstream/acknowledgement.ts";
 import { batchOf } from "../../../nats/jetstream/batch.ts";
 import type { CommitEncoder } from "../format/commit_encoder.ts";
-import { Deadlines } from "./deadlines.ts";
+import { Deadlines } from "../../../deadlines.ts";
 import { NotConnectedError } from "../../../nats/errors.ts";
 import type { JetStreamContext } from "../context.ts";
 import { backendError, failureOf, type NotSent } from "../failures.ts";

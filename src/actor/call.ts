@@ -1,0 +1,124 @@
+/**
+ * What waits in the mailbox of an actor.
+ *
+ * @module
+ */
+
+import type { Event, NewEvent } from "../event/types.ts";
+import { OutcomeUnknownError } from "../store/errors.ts";
+import { ActorUnavailableError } from "./errors.ts";
+import type { Timed } from "../deadlines.ts";
+
+/**
+ * The answer to a command.
+ *
+ * @typeParam S The state.
+ */
+export interface CallResult<S> {
+  /** The actor's version after the command. */
+  readonly version: number;
+  /** The actor's state after the command. */
+  readonly state: S;
+}
+
+/** A command or a query that waits for its answer. It is answered once: what comes later changes nothing. */
+export class Call implements Timed {
+  /** The actor. */
+  readonly actorId: string;
+  /** How long it may take, in milliseconds. */
+  readonly timeout: number;
+  readonly deadline: number;
+  isTimed = false;
+  /** Whether it has been answered. */
+  isSettled = false;
+  /** Its events while they are being stored. */
+  sent: { readonly events: readonly NewEvent<Event>[]; readonly expectedVersion: number } | undefined;
+  /** Its answer. */
+  readonly promise: Promise<unknown>;
+  readonly #signal: AbortSignal | undefined;
+  #resolve!: (value: unknown) => void;
+  #reject!: (error: unknown) => void;
+
+  /** Waits from now on. */
+  constructor(actorId: string, timeout: number, signal: AbortSignal | undefined) {
+    this.actorId = actorId;
+    this.timeout = timeout;
+    this.deadline = performance.now() + timeout;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#abort, { once: true });
+  }
+
+  /** Answers it. */
+  resolve(value: unknown): void {
+    if (this.#settle()) this.#resolve(value);
+  }
+
+  /** Answers it with an error. */
+  reject(error: unknown): void {
+    if (this.#settle()) this.#reject(error);
+  }
+
+  /** Its deadline has passed. */
+  expire(): void {
+    if (!this.sent) return this.reject(new ActorUnavailableError(this.actorId, this.timeout));
+    const { events, expectedVersion } = this.sent;
+    const attempted = events.map((event, index) => ({
+      ...event as Event,
+      actorId: this.actorId,
+      version: expectedVersion + 1 + index,
+    }));
+    this.reject(new OutcomeUnknownError(attempted, expectedVersion, { repeatWith: "call" }));
+  }
+
+  /** A signal counts until the events are sent. */
+  readonly #abort = (): void => {
+    if (!this.sent) this.reject(this.#signal!.reason);
+  };
+
+  #settle(): boolean {
+    if (this.isSettled) return false;
+    this.isSettled = true;
+    this.#signal?.removeEventListener("abort", this.#abort);
+    return true;
+  }
+}
+
+/** A command. */
+export class CommandCall extends Call {
+  /** The command, checked and copied. */
+  readonly command: unknown;
+  /** Its name, by which a repetition is found. */
+  readonly id: string | undefined;
+
+  constructor(
+    actorId: string,
+    command: unknown,
+    id: string | undefined,
+    timeout: number,
+    signal: AbortSignal | undefined,
+  ) {
+    super(actorId, timeout, signal);
+    this.command = command;
+    this.id = id;
+  }
+}
+
+/** A query. */
+export class QueryCall extends Call {
+  /** Answers it from a state. */
+  readonly answer: (state: unknown) => unknown;
+
+  constructor(
+    actorId: string,
+    answer: (state: unknown) => unknown,
+    timeout: number,
+    signal: AbortSignal | undefined,
+  ) {
+    super(actorId, timeout, signal);
+    this.answer = answer;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * What can go wrong with a call to an actor.
+ *
+ * @module
+ */
+
+import { registerClass } from "../copies.ts";
+import { AetherError } from "../errors.ts";
+
+/**
+ * The actor refused the command with an error that its definition does not declare, or its decider failed. Nothing of the
+ * command was stored, unless `isStored`.
+ *
+ * @example Declare an error, so that callers get it as it is
+ * ```ts
+ * import { ActorFailedError, ActorHost, defineActor } from "@flowmade-one/aether/actor";
+ * import { type Decider, type Event, InMemoryEventStore } from "@flowmade-one/aether/memory";
+ * import assert from "node:assert/strict";
+ *
+ * class Locked extends Error {}
+ * const decider: Decider<string, "open" | "smash", Event<"Opened", null>> = {
+ *   initialState: () => "locked",
+ *   evolve: () => "open",
+ *   decide(command) {
+ *     throw command === "open" ? new Locked("use the key") : new TypeError("there is no hammer");
+ *   },
+ * };
+ * const gate = defineActor("gate", { decider, errors: { Locked } });
+ * await using store = new InMemoryEventStore<Event<"Opened", null>>();
+ * await using host = await ActorHost.start({ store, actors: [gate] });
+ * const actor = host.client.get(gate, "gate-1");
+ * await assert.rejects(actor.call("open"), Locked);
+ * await assert.rejects(actor.call("smash"), ActorFailedError);
+ * ```
+ */
+export class ActorFailedError extends AetherError {
+  static {
+    registerClass(this, "ActorFailedError");
+  }
+
+  /** The actor. */
+  readonly actorId: string;
+  /** Whether the command's events are stored: then only the fold over them failed. */
+  readonly isStored: boolean;
+
+  /** Carries what the decider threw as its cause. */
+  constructor(actorId: string, cause: unknown, isStored = false) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super(
+      isStored
+        ? `The events of the command to actor "${actorId}" are stored, and the fold over them failed: ${reason}`
+        : `Actor "${actorId}" did not execute the command: ${reason}`,
+      { cause },
+    );
+    this.actorId = actorId;
+    this.isStored = isStored;
+  }
+}
+
+/**
+ * The mailbox of the actor, or the host, is full. The command was not taken; call again after `retryAfter`.
+ *
+ * @example Wait and call again
+ * ```ts
+ * import { type ActorCaller, ActorBusyError } from "@flowmade-one/aether/actor";
+ *
+ * async function callWhenFree<S, C>(actor: ActorCaller<S, C>, command: C): Promise<void> {
+ *   for (;;) {
+ *     try {
+ *       return void await actor.call(command);
+ *     } catch (error) {
+ *       if (!(error instanceof ActorBusyError)) throw error;
+ *       await new Promise((resolve) => setTimeout(resolve, error.retryAfter));
+ *     }
+ *   }
+ * }
+ * ```
+ */
+export class ActorBusyError extends AetherError {
+  static {
+    registerClass(this, "ActorBusyError");
+  }
+
+  /** The actor. */
+  readonly actorId: string;
+  /** When to call again, in milliseconds from now. */
+  readonly retryAfter: number;
+
+  /** Names the actor, and what is full. */
+  constructor(actorId: string, waiting: number, retryAfter: number) {
+    super(
+      `Actor "${actorId}" has ${waiting} calls waiting, and takes no more. Call again in ${retryAfter} ms, or more seldom`,
+    );
+    this.actorId = actorId;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/**
+ * The actor did not come to the call before its deadline. Nothing of the command was stored; it can be called again.
+ *
+ * @example Give a call more time
+ * ```ts
+ * import { type ActorCaller, ActorUnavailableError } from "@flowmade-one/aether/actor";
+ *
+ * async function surely<S, C>(actor: ActorCaller<S, C>, command: C): Promise<void> {
+ *   try {
+ *     await actor.call(command, { timeout: 1_000 });
+ *   } catch (error) {
+ *     if (!(error instanceof ActorUnavailableError)) throw error;
+ *     await actor.call(command, { timeout: 60_000 });
+ *   }
+ * }
+ * ```
+ */
+export class ActorUnavailableError extends AetherError {
+  static {
+    registerClass(this, "ActorUnavailableError");
+  }
+
+  /** The actor. */
+  readonly actorId: string;
+  /** How long the call has waited, in milliseconds. */
+  readonly timeout: number;
+
+  /** Names the actor. */
+  constructor(actorId: string, timeout: number, options?: ErrorOptions) {
+    super(
+      `Actor "${actorId}" did not come to the call within ${timeout} ms, and nothing of it was stored. Call again, or ` +
+        "give it more time",
+      options,
+    );
+    this.actorId = actorId;
+    this.timeout = timeout;
+  }
+}
