@@ -324,7 +324,6 @@ export {
   NodeNameTakenError,
   type OwnedShard,
   type ShardChange,
-  ShardMapTooLargeError,
   shardOf,
 } from "./src/cluster/mod.ts";
 
@@ -346,16 +345,12 @@ export {
 // The buckets that both are kept in; to bring one of your own, see `./cluster`.
 export {
   type Bucket,
-  BucketLostError,
   type BucketOptions,
   type BucketOrigin,
-  BucketUnreachableError,
   type ClusterBucketOptions,
-  EntryTooLargeError,
   InMemoryBucket,
   JetStreamUnavailableError,
   type NamedBucketOptions,
-  PermissionDeniedError,
 } from "./src/cluster/mod.ts";
 
 // The connection to NATS, for stores, buses and clusters alike.

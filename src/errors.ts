@@ -260,3 +260,27 @@ export class BackendError extends AetherError {
     this.reason = reason;
   }
 }
+
+/** A message is larger than the server's `max_payload`: it was not sent. Raise `max_payload` on every server. */
+export class PayloadTooLargeError extends AetherError {
+  static {
+    registerClass(this, "PayloadTooLargeError");
+  }
+
+  /** The size of the message with its headers, in bytes. */
+  readonly size: number;
+  /** The most that the server takes, in bytes. */
+  readonly limit: number;
+
+  /** Names what is too large, its size and the limit, headers included, in bytes. */
+  constructor(size: number, limit: number, options: ErrorOptions & { readonly what?: string } = {}) {
+    const { what = "The message", ...rest } = options;
+    super(
+      `${what} takes ${size} bytes, more than the server's max_payload of ${limit}. ` +
+        "Nothing was sent. Raise max_payload on every server, or make it smaller.",
+      rest,
+    );
+    this.size = size;
+    this.limit = limit;
+  }
+}

@@ -65,7 +65,7 @@ export interface BucketOrigin {
 }
 
 /**
- * Compare-and-set storage with a time to live. Calls reject with `BucketUnreachableError` if there is no answer, and with
+ * Compare-and-set storage with a time to live. Calls reject with a `BackendError` whose `reason` is `unreachable` if there is no answer, and with
  * `ClosedError` if there never will be one.
  */
 export interface Bucket {

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import type { BackendError } from "../errors.ts";
 import { type Bucket, BucketView, type Entry } from "./bucket.ts";
 import { type Clock, CLOCK_RATE_ALLOWANCE, now, RetryDelay, Wakeup } from "./clock.ts";
-import { BucketUnreachableError, RevisionConflictError } from "./errors.ts";
+import { isUnanswered, RevisionConflictError } from "./errors.ts";
 import { HeldLease } from "./held_lease.ts";
 import {
   Attempts,
@@ -42,7 +43,7 @@ export class Claim {
   /**
    * Takes the lease if it is free and the bucket is old enough. `known` is the entry of its key, if the caller has been told: it saves the read.
    *
-   * @throws {BucketUnreachableError} If it could not be settled; trying again may settle it, and what was stored without
+   * @throws {BackendError} If it could not be settled; trying again may settle it, and what was stored without
    * our knowledge expires by itself.
    */
   async try(known?: Entry): Promise<HeldLease | undefined> {
@@ -126,7 +127,7 @@ export async function waitForLease(
   }
 }
 
-function onlyUnreachable(error: unknown): BucketUnreachableError {
-  if (error instanceof BucketUnreachableError) return error;
+function onlyUnreachable(error: unknown): BackendError {
+  if (isUnanswered(error)) return error;
   throw error;
 }

@@ -9,7 +9,7 @@ import { checkOptions, COORDINATOR_OPTIONS, type CoordinatorOptions } from "./co
 import { CLUSTER_BUCKET_OPTIONS, type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import type { NatsConnection } from "../nats/connection.ts";
-import { ShardMapTooLargeError } from "./errors.ts";
+import { shardMapTooLarge } from "./errors.ts";
 import type { LeaseEnvironment } from "./lease.ts";
 import type { Leader, LeaderChange } from "./leadership.ts";
 import { Member } from "./member.ts";
@@ -72,11 +72,11 @@ export class Coordinator implements AsyncDisposable {
    * @throws {BackendError} If the connection cannot be made.
    * @throws {NodeNameTakenError} If a living process has the name.
    * @throws {ConfigurationMismatchError} If the cluster has another number of shards.
-   * @throws {ShardMapTooLargeError} If the server's `max_payload` is smaller than the shard map.
+   * @throws {PayloadTooLargeError} If the server's `max_payload` is smaller than the shard map.
    * @throws {ConfigurationMismatchError} If the cluster's bucket has settings that cannot work.
-   * @throws {BucketUnreachableError} If there is no answer.
+   * @throws {BackendError} If there is no answer.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
-   * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
+   * @throws {BackendError} If the NATS user may not use the bucket.
    *
    * @example Join over NATS, and write with the shard's token
    * ```ts
@@ -120,7 +120,7 @@ export class Coordinator implements AsyncDisposable {
     const least = leastMapBytes(checked.shardCount);
     if (least > maxPayload) {
       await close();
-      throw new ShardMapTooLargeError(checked.shardCount, least, maxPayload);
+      throw shardMapTooLarge(checked.shardCount, least, maxPayload);
     }
     return await joinBucket(new Member(bucket, checked, { newId }), close, asked.signal);
 

@@ -8,7 +8,7 @@
 import { ClosedError } from "../errors.ts";
 import type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "./bucket.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { BucketUnreachableError, RevisionConflictError } from "./errors.ts";
+import { RevisionConflictError, unanswered } from "./errors.ts";
 
 /** How much longer than its time to live a record is watched, since the rates of two clocks differ. */
 const CLOCK_RATE_ALLOWANCE = 1.01;
@@ -114,7 +114,7 @@ export class DenoKvBucket implements Bucket {
         if (isClosed(error)) throw new ClosedError("connection", { cause: error });
         const locked = error instanceof Error && error.message.includes("database is locked");
         if (!locked || attempt === LOCKED_ATTEMPTS) {
-          throw new BucketUnreachableError(operation, { cause: error });
+          throw unanswered(operation, { cause: error });
         }
         await new Promise<void>((resolve) => this.#clock.setTimer(resolve, Math.random() * 2 * attempt));
       }

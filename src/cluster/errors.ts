@@ -4,90 +4,41 @@
  * @module
  */
 import { registerClass } from "../copies.ts";
-import { AetherError } from "../errors.ts";
+import { AetherError, BackendError, PayloadTooLargeError } from "../errors.ts";
 
 /**
- * The bucket (the NATS server, the database) gave no answer in time. Nothing is known to be lost: a lease that was
- * held is held until its deadline. Whether a write was stored is not known.
+ * The bucket (the NATS server, the database) gave no answer in time. Nothing is known to be lost: a lease that was held is
+ * held until its deadline. Whether a write was stored is not known.
  */
-export class BucketUnreachableError extends AetherError {
-  static {
-    registerClass(this, "BucketUnreachableError");
-  }
-
-  /** What was asked of the bucket, such as `get leader`. */
-  readonly operation: string;
-
-  /** Names the operation that got no answer. */
-  constructor(operation: string, options?: ErrorOptions) {
-    super(`The bucket did not answer "${operation}": check that the server is up and reachable`, options);
-    this.operation = operation;
-  }
+export function unanswered(operation: string, options?: ErrorOptions): BackendError {
+  const message = "The bucket did not answer. Check that the server is up and reachable.";
+  return new BackendError(operation, message, { ...options, reason: "unreachable" });
 }
 
 /**
- * The bucket is lost: it was deleted, or it was kept in memory and its server was restarted. Leases and clusters make it
- * again by themselves, which takes a moment; checkpoints that were in it are gone.
+ * The bucket was deleted, or it was kept in memory and its server was restarted. Leases and clusters make it again by
+ * themselves, which takes a moment; checkpoints that were in it are gone.
  */
-export class BucketLostError extends BucketUnreachableError {
-  static {
-    registerClass(this, "BucketLostError");
-  }
+export function bucketLost(operation: string, options?: ErrorOptions): BackendError {
+  const message =
+    "The bucket does not exist any more. Restore it from a backup, or open what uses it again to make a new one.";
+  return new BackendError(operation, message, { ...options, reason: "unreachable" });
 }
 
-/** A value is larger than the bucket takes. Nothing was stored. */
-export class EntryTooLargeError extends AetherError {
-  static {
-    registerClass(this, "EntryTooLargeError");
-  }
-
-  /** The key that was to be written. */
-  readonly key: string;
-  /** The size of the message, in bytes. */
-  readonly size: number;
-  /** The most bytes that a message may have. */
-  readonly limit: number;
-
-  /** Names the key and the sizes. */
-  constructor(key: string, size: number, limit: number, options?: ErrorOptions) {
-    super(
-      `The value of "${key}" takes ${size} bytes, and the server's max_payload is ${limit}. Raise max_payload on ` +
-        "every server.",
-      options,
-    );
-    this.key = key;
-    this.size = size;
-    this.limit = limit;
-  }
+/** Whether a call of a bucket got no answer: trying again may help. */
+export function isUnanswered(error: unknown): error is BackendError {
+  return error instanceof BackendError && error.reason === "unreachable";
 }
 
-/**
- * The server's `max_payload` is smaller than the shard map. Nobody can be given a shard: raise `max_payload` on every
- * server, or use fewer shards.
- */
-export class ShardMapTooLargeError extends AetherError {
-  static {
-    registerClass(this, "ShardMapTooLargeError");
-  }
-
-  /** The number of shards. */
-  readonly shardCount: number;
-  /** The size of the map, in bytes. */
-  readonly size: number;
-  /** The most bytes that a message may have on the server. */
-  readonly limit: number;
-
-  /** Names the sizes. */
-  constructor(shardCount: number, size: number, limit: number, options?: ErrorOptions) {
-    super(
-      `options.shardCount: the map of ${shardCount} shards takes ${size} bytes, and the server's max_payload is ` +
-        `${limit}. Raise max_payload on every server, or use fewer shards.`,
-      options,
-    );
-    this.shardCount = shardCount;
-    this.size = size;
-    this.limit = limit;
-  }
+/** The server's `max_payload` is smaller than the shard map, so that no node can be given a shard. */
+export function shardMapTooLarge(
+  shardCount: number,
+  size: number,
+  limit: number,
+  options?: ErrorOptions,
+): PayloadTooLargeError {
+  const what = `options.shardCount: the map of ${shardCount} shards`;
+  return new PayloadTooLargeError(size, limit, { ...options, what });
 }
 
 /** A write was refused because the key had changed since it was read. Nothing was stored by this write. */

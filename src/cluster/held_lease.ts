@@ -6,7 +6,7 @@
 import { ClosedError } from "../errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { type Clock, CLOCK_RATE_ALLOWANCE, type Instant, now, remaining, Wakeup } from "./clock.ts";
-import { BucketUnreachableError, type LeaseEnd, LeaseLostError, RevisionConflictError } from "./errors.ts";
+import { isUnanswered, type LeaseEnd, LeaseLostError, RevisionConflictError } from "./errors.ts";
 import type { Lease, LeaseStatus } from "./lease.ts";
 import {
   type Attempts,
@@ -185,7 +185,7 @@ export class HeldLease implements Lease {
         return;
       } catch (error) {
         // Whatever it is, a record that cannot be removed expires; an answer that was lost is worth another look.
-        if (!(error instanceof RevisionConflictError || error instanceof BucketUnreachableError)) return;
+        if (!(error instanceof RevisionConflictError || isUnanswered(error))) return;
       }
     }
   }

@@ -98,7 +98,7 @@ export interface LeaseStore extends AsyncDisposable {
    * Takes the lease if it is free at this moment. Returns `undefined` if another process has it.
    *
    * @throws {InvalidArgumentError} If the key or an option is out of range.
-   * @throws {BucketUnreachableError} If the store gave no answer.
+   * @throws {BackendError} If the store gave no answer.
    *
    * @example Only one process gets it
    * ```ts

@@ -3,18 +3,12 @@
  *
  * @module
  */
-import { ClosedError } from "../errors.ts";
+import { ClosedError, PayloadTooLargeError } from "../errors.ts";
 import { Broadcast } from "./broadcast.ts";
 import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
 import { type Clock, RetryDelay, systemClock, Wakeup } from "./clock.ts";
 import type { CheckedOptions } from "./coordinator_options.ts";
-import {
-  BucketUnreachableError,
-  EntryTooLargeError,
-  NodeNameTakenError,
-  RevisionConflictError,
-  ShardMapTooLargeError,
-} from "./errors.ts";
+import { isUnanswered, NodeNameTakenError, RevisionConflictError, shardMapTooLarge } from "./errors.ts";
 import { Watching } from "./watching.ts";
 import { agreeOnShardCount } from "./cluster_config.ts";
 import type { HeldLease } from "./held_lease.ts";
@@ -165,7 +159,7 @@ export class Member {
       try {
         return await this.#incarnate(signal, deadline);
       } catch (error) {
-        const isMomentary = error instanceof BucketUnreachableError || error instanceof RevisionConflictError;
+        const isMomentary = isUnanswered(error) || error instanceof RevisionConflictError;
         if (!isMomentary || this.#clock.monotonic() >= deadline) throw error;
         await sleepOn(this.#clock, retry.next(), signal);
       }
@@ -237,7 +231,7 @@ export class Member {
         return await this.#incarnate(this.#stopJoining.signal);
       } catch (error) {
         if (this.#leaving !== undefined) return;
-        if (error instanceof BucketUnreachableError || error instanceof RevisionConflictError) {
+        if (isUnanswered(error) || error instanceof RevisionConflictError) {
           await sleepOn(this.#clock, retry.next(), this.#stopJoining.signal).catch(() => {});
         } else return this.#end(error);
       }
@@ -281,9 +275,9 @@ export class Member {
 
   /** What keeps the shard map from being stored. An outage is told by the node's own session. */
   #reportMap(error: unknown): void {
-    if (error instanceof BucketUnreachableError || error instanceof RevisionConflictError) return;
-    const cause = error instanceof EntryTooLargeError
-      ? new ShardMapTooLargeError(this.options.shardCount, error.size, error.limit, { cause: error })
+    if (isUnanswered(error) || error instanceof RevisionConflictError) return;
+    const cause = error instanceof PayloadTooLargeError
+      ? shardMapTooLarge(this.options.shardCount, error.size, error.limit, { cause: error })
       : error;
     this.options.warn({
       code: "map-not-stored",

@@ -53,18 +53,9 @@ export type {
   NatsSubscription,
   NatsSubscriptionOptions,
 } from "../nats/connection.ts";
-export { JetStreamUnavailableError, PermissionDeniedError } from "../nats/errors.ts";
+export { JetStreamUnavailableError } from "../nats/errors.ts";
 
-export {
-  BucketLostError,
-  BucketUnreachableError,
-  EntryTooLargeError,
-  type LeaseEnd,
-  LeaseLostError,
-  NodeNameTakenError,
-  RevisionConflictError,
-  ShardMapTooLargeError,
-} from "./errors.ts";
+export { type LeaseEnd, LeaseLostError, NodeNameTakenError, RevisionConflictError } from "./errors.ts";
 
 export {
   AetherError,
@@ -72,6 +63,7 @@ export {
   ClosedError,
   ConfigurationMismatchError,
   InvalidArgumentError,
+  PayloadTooLargeError,
   type SettingDifference,
   StoreOpenError,
 } from "../errors.ts";

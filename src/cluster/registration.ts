@@ -6,7 +6,7 @@
  */
 import type { Bucket, Entry } from "./bucket.ts";
 import { type Clock, Wakeup } from "./clock.ts";
-import { BucketUnreachableError, NodeNameTakenError, RevisionConflictError } from "./errors.ts";
+import { isUnanswered, NodeNameTakenError, RevisionConflictError } from "./errors.ts";
 import { Claim } from "./claim.ts";
 import type { HeldLease } from "./held_lease.ts";
 import { type LeaseTerms, readLease } from "./lease_record.ts";
@@ -33,7 +33,7 @@ export function nodeKey(name: string): string {
  * renewing.
  *
  * @throws {NodeNameTakenError} If another process lives under the name.
- * @throws {BucketUnreachableError} If the bucket gave no answer.
+ * @throws {BackendError} If the bucket gave no answer.
  */
 export async function claimName(
   bucket: Bucket,
@@ -137,7 +137,7 @@ export class Registration {
       if (entry === undefined || decodeNode(entry.value)?.session !== this.#lease.fencingToken) return;
       await this.#bucket.remove(this.#key, entry.revision);
     } catch (error) {
-      if (!(error instanceof RevisionConflictError || error instanceof BucketUnreachableError)) throw error;
+      if (!(error instanceof RevisionConflictError || isUnanswered(error))) throw error;
     }
   }
 }

@@ -5,7 +5,7 @@
  */
 import type { WatchUpdate } from "./bucket.ts";
 import { type Clock, Wakeup } from "./clock.ts";
-import { BucketUnreachableError } from "./errors.ts";
+import { isUnanswered, unanswered } from "./errors.ts";
 
 /** What the watch reported last. */
 export class Watching {
@@ -51,8 +51,8 @@ export class Watching {
         if (this.#works) return;
         const left = deadline - this.#clock.monotonic();
         const error = this.#failure?.error;
-        if (error !== undefined && !(error instanceof BucketUnreachableError)) throw error;
-        if (left <= 0) throw error ?? new BucketUnreachableError("watch the cluster");
+        if (error !== undefined && !isUnanswered(error)) throw error;
+        if (left <= 0) throw error ?? unanswered("watch the cluster");
         await wakeup.sleep(left === Infinity ? undefined : left);
       }
     } finally {

@@ -7,6 +7,8 @@
 import { registerClass } from "../copies.ts";
 import { AetherError, BackendError } from "../errors.ts";
 
+export { PayloadTooLargeError } from "../errors.ts";
+
 /** No NATS server could be reached, or none took the connection. */
 export function serverUnreachable(servers: readonly string[], cause: unknown): BackendError {
   const where = servers.join(", ");
@@ -57,25 +59,6 @@ export class NotConnectedError extends AetherError {
   }
 }
 
-/** A message is larger than the server takes: it was not sent. */
-export class PayloadTooLargeError extends AetherError {
-  static {
-    registerClass(this, "PayloadTooLargeError");
-  }
-
-  /** The size of the message with its headers, in bytes. */
-  readonly size: number;
-  /** The most that the server takes, in bytes. */
-  readonly limit: number;
-
-  /** Names the message's size and the limit, headers included, in bytes. */
-  constructor(size: number, limit: number) {
-    super(`The message has ${size} bytes, more than the server's max_payload of ${limit}. Nothing was sent.`);
-    this.size = size;
-    this.limit = limit;
-  }
-}
-
 const UNAVAILABLE = {
   disabled: (server: string): string =>
     `The NATS server "${server}" does not run JetStream for this account. Start it with --jetstream, and enable JetStream ` +
@@ -110,21 +93,11 @@ export class JetStreamUnavailableError extends AetherError {
   }
 }
 
-/** The server refused an operation to this user. */
-export class PermissionDeniedError extends AetherError {
-  static {
-    registerClass(this, "PermissionDeniedError");
-  }
-
-  /** The subject that the user may not publish to or subscribe to. */
-  readonly subject: string;
-
-  /** Names the subject. */
-  constructor(subject: string, options?: ErrorOptions) {
-    super(
-      `The NATS user has no permission for "${subject}". Allow it in the server's configuration.`,
-      options,
-    );
-    this.subject = subject;
-  }
+/** The server refused an operation to this user, who may not publish or subscribe to a subject. */
+export function permissionDenied(operation: string, subject: string, cause: unknown): BackendError {
+  return new BackendError(
+    operation,
+    `The NATS user has no permission for "${subject}". Allow it in the server's configuration.`,
+    { reason: "denied", cause },
+  );
 }

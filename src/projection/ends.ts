@@ -17,10 +17,10 @@
  * @module
  */
 
-import { BucketUnreachableError, LeaseLostError } from "../cluster/errors.ts";
+import { LeaseLostError } from "../cluster/errors.ts";
 import { ClosedError } from "../errors.ts";
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
-import { NotConnectedError, PermissionDeniedError } from "../nats/errors.ts";
+import { NotConnectedError } from "../nats/errors.ts";
 import { backoff } from "../sleep.ts";
 import {
   BackendError,
@@ -55,9 +55,10 @@ const TABLE: readonly (readonly [End, Condition])[] = [
   ["superseded", (error) => error instanceof LeaseLostError || error instanceof CheckpointConflictError],
   ["closed", (error) => error instanceof StoreClosedError],
   ["handler", (error) => error instanceof EventSchemaError],
+  ["bounded", isBucketMissing],
   ["log", isOfLog],
   ["final", isHandleClosed],
-  ["bounded", (error) => isBucketMissing(error) || isRefused(error)],
+  ["bounded", isRefused],
   ["momentary", isMachinery],
 ];
 
@@ -166,17 +167,13 @@ const CLOSED_TEXT = /database is (closed|not open)|connection (was|is) closed/i;
 
 /** JetStream's error 10059: the stream of the bucket is not found. SQLite has no code for a table that was dropped. */
 function isBucketMissing(error: unknown): boolean {
-  const text = error instanceof BucketUnreachableError
-    ? /\b10059\b/
-    : error instanceof BackendError
-    ? /no such table: aether_projection/
-    : undefined;
-  return text !== undefined && some(error, ({ message }) => text.test(message));
+  if (!(error instanceof BackendError)) return false;
+  const text = error.reason === "unreachable" ? /\b10059\b/ : /no such table: aether_projection/;
+  return some(error, ({ message }) => text.test(message));
 }
 
 function isRefused(error: unknown): boolean {
-  return error instanceof PermissionDeniedError ||
-    some(error, (inner) => isDenied(inner) || REFUSED_NAMES.has(inner.name));
+  return some(error, (inner) => isDenied(inner) || REFUSED_NAMES.has(inner.name));
 }
 
 function isDenied(error: Error): boolean {
@@ -191,8 +188,7 @@ const REFUSED_NAMES: ReadonlySet<string> = new Set([
 /** A failure of what is around the handler, which may pass. */
 function isMachinery(error: unknown): boolean {
   return (error instanceof BackendError && error.reason !== "untrusted") ||
-    error instanceof BucketUnreachableError || error instanceof OutcomeUnknownError ||
-    error instanceof NotConnectedError;
+    error instanceof OutcomeUnknownError || error instanceof NotConnectedError;
 }
 
 /** Whether a condition holds for an error, or for one of its causes, which may be circular. */

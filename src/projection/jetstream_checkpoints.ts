@@ -4,10 +4,12 @@
  * @module
  */
 
-import { BucketUnreachableError, RevisionConflictError } from "../cluster/errors.ts";
+import { abortable } from "../abortable.ts";
+import { RevisionConflictError, unanswered } from "../cluster/errors.ts";
 import type { LeaseStore } from "../cluster/lease.ts";
 import { BucketLeaseStore } from "../cluster/lease_store.ts";
 import { escapeName } from "../cluster/names.ts";
+import { ClosedError } from "../errors.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import type { NamedBucketOptions, OpenBucket } from "../cluster/jetstream/open.ts";
 import type { CheckpointStore, StoredCheckpoint } from "./checkpoints.ts";
@@ -46,6 +48,7 @@ export class JetStreamCheckpoints implements CheckpointStore {
   readonly maxBytes: number;
   readonly #open: OpenBucket;
   readonly #leases: BucketLeaseStore;
+  readonly #closing = new AbortController();
 
   private constructor(open: OpenBucket) {
     this.#open = open;
@@ -61,9 +64,9 @@ export class JetStreamCheckpoints implements CheckpointStore {
    * @param options Which bucket, and how it is reached.
    * @throws {BackendError} If the connection cannot be made.
    * @throws {ConfigurationMismatchError} If it exists with settings that cannot work.
-   * @throws {BucketUnreachableError} If there is no answer.
+   * @throws {BackendError} If there is no answer.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
-   * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
+   * @throws {BackendError} If the NATS user may not use the bucket.
    */
   static async open(
     urlOrConnection: string | readonly string[] | NatsConnection,
@@ -120,7 +123,7 @@ export class JetStreamCheckpoints implements CheckpointStore {
   /**
    * All checkpoints.
    *
-   * @throws {BucketUnreachableError} If there is no answer.
+   * @throws {BackendError} If there is no answer.
    */
   async list(): Promise<readonly StoredCheckpoint[]> {
     const { bucket } = this.#open;
@@ -133,11 +136,11 @@ export class JetStreamCheckpoints implements CheckpointStore {
         ),
       );
     });
-    const timer = setTimeout(() => reject(new BucketUnreachableError("list checkpoints")), LIST_TIMEOUT);
+    const timer = setTimeout(() => reject(unanswered("list checkpoints")), LIST_TIMEOUT);
     // A watch waits until the server can be reached; a read fails with the reason if it cannot.
     bucket.get(PREFIX + "none").catch(reject);
     try {
-      return await promise;
+      return await abortable(promise, this.#closing.signal);
     } finally {
       clearTimeout(timer);
       watch.close();
@@ -151,6 +154,7 @@ export class JetStreamCheckpoints implements CheckpointStore {
 
   /** Releases its leases, and closes the connection if it was opened here. */
   async close(): Promise<void> {
+    this.#closing.abort(new ClosedError("connection"));
     await this.#leases.close();
     await this.#open.close();
   }

@@ -85,9 +85,8 @@ export {
 } from "./status.ts";
 export { SqliteCheckpoints, type SqliteDatabase, type SqliteStatement } from "./sqlite_checkpoints.ts";
 export { JetStreamCheckpoints, type JetStreamCheckpointsOptions } from "./jetstream_checkpoints.ts";
-export { BucketUnreachableError } from "../cluster/errors.ts";
 export { ConfigurationMismatchError } from "../errors.ts";
 export type { BucketOptions, NamedBucketOptions } from "../cluster/jetstream/open.ts";
 export type { ConnectOptions } from "../nats/connect.ts";
 export type { NatsConnection } from "../nats/connection.ts";
-export { JetStreamUnavailableError, PermissionDeniedError } from "../nats/errors.ts";
+export { JetStreamUnavailableError } from "../nats/errors.ts";

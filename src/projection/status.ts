@@ -72,7 +72,7 @@ const OPTIONS: OptionNames<StatusOptions> = { countLimit: true, signal: true };
  * @param store The store that they are of.
  * @param checkpoints Where their checkpoints are.
  * @throws {DamagedCheckpointError} If a checkpoint cannot be read.
- * @throws {BucketUnreachableError | BackendError} If the checkpoints or the log cannot be reached.
+ * @throws {BackendError} If the checkpoints or the log cannot be reached.
  *
  * @example
  * ```ts

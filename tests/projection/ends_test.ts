@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import {
-  BucketUnreachableError,
+  BackendError,
   type CheckpointStore,
   DenoKvCheckpoints,
   DenoKvEventStore,
@@ -22,6 +22,7 @@ import {
   SqliteCheckpoints,
   type Warning,
 } from "../../mod.ts";
+import { knownEnd } from "../../src/projection/ends.ts";
 import { connectTo } from "../../src/nats/connect.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";
@@ -204,6 +205,8 @@ for (const phase of ["rests", "begins to follow"]) {
   });
 }
 
+const UNREACHABLE = { name: "BackendError", reason: "unreachable" };
+
 Deno.test("JetStream: the status of projections is refused in time while the server is away, and served again", async () => {
   await using server = await startNatsServer();
   await using store = new InMemoryEventStore<Counted>();
@@ -213,8 +216,8 @@ Deno.test("JetStream: the status of projections is refused in time while the ser
   await projectOnce(store, projection);
   await server.kill();
   const begun = performance.now();
-  await assert.rejects(projectionStatuses(store, checkpoints), BucketUnreachableError);
-  await assert.rejects(parked(projection), BucketUnreachableError);
+  await assert.rejects(projectionStatuses(store, checkpoints), UNREACHABLE);
+  await assert.rejects(parked(projection), UNREACHABLE);
   assert.ok(performance.now() - begun < 20_000);
   await assert.rejects(
     projectionStatuses(store, checkpoints, { signal: AbortSignal.timeout(100) }),
@@ -225,8 +228,21 @@ Deno.test("JetStream: the status of projections is refused in time while the ser
     try {
       return (await projectionStatuses(store, checkpoints)).length === 1;
     } catch (error) {
-      assert.ok(error instanceof BucketUnreachableError);
+      assert.ok(error instanceof BackendError && error.reason === "unreachable");
       return false;
     }
   });
+});
+
+Deno.test("JetStream: a bucket of checkpoints that was deleted is missed for a bounded time, and is no failure of the log", async () => {
+  await using server = await startNatsServer();
+  await using checkpoints = await JetStreamCheckpoints.open(server.url);
+  const connection = await connectTo(server.url);
+  const names = await connection.request("$JS.API.STREAM.NAMES");
+  const [stream] = JSON.parse(new TextDecoder().decode(names.data)).streams;
+  await connection.request(`$JS.API.STREAM.DELETE.${stream}`);
+  await connection.close();
+  const error = await checkpoints.load({ name: "p", version: 1 }).catch((error: unknown) => error);
+  assert.ok(error instanceof BackendError && error.reason === "unreachable", String(error));
+  assert.equal(knownEnd(error), "bounded");
 });

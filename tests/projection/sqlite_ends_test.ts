@@ -4,10 +4,8 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import {
   BackendError,
-  BucketUnreachableError,
   InMemoryEventStore,
   InvalidArgumentError,
-  PermissionDeniedError,
   type Projection,
   ProjectionDisconnectedError,
   type ProjectionRun,
@@ -150,11 +148,12 @@ Deno.test("SQLite: a database that is closed while a failed handler waits ends t
 });
 
 const ID = { name: "p", version: 1 };
-const MISSING = new BucketUnreachableError("get", {
+const MISSING = new BackendError("get", "the bucket does not exist", {
+  reason: "unreachable",
   cause: new Error("JetStream error 10059: stream not found"),
 });
 const REFUSED = [
-  new PermissionDeniedError("$KV.x"),
+  new BackendError("get", "the user has no permission", { reason: "denied" }),
   new BackendError("connect", "the server refuses the credentials", { reason: "denied" }),
 ];
 

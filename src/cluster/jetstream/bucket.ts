@@ -6,7 +6,7 @@
  */
 import { type Clock, systemClock } from "../clock.ts";
 import type { Bucket, BucketOrigin, BucketWatch, Entry, PutOptions, WatchUpdate } from "../bucket.ts";
-import { BucketLostError, EntryTooLargeError, RevisionConflictError } from "../errors.ts";
+import { bucketLost, RevisionConflictError } from "../errors.ts";
 import {
   type BucketConfig,
   type BucketStream,
@@ -17,7 +17,6 @@ import {
 import { bucketError, isUnheard, openError } from "./failures.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { ConnectionState } from "../../nats/connection_state.ts";
-import { PayloadTooLargeError } from "../../nats/errors.ts";
 import { AcknowledgementReader } from "../../nats/jetstream/acknowledgement.ts";
 import { acknowledgedDomain, type JetStreamAddress, jetStreamAddress } from "../../nats/jetstream/address.ts";
 import { ErrorCode, isConflict } from "../../nats/jetstream/error_codes.ts";
@@ -160,16 +159,11 @@ export class JetStreamBucket implements Bucket {
   async #put(key: string, value: string, options: KvPutOptions): Promise<number> {
     return await this.#ask(`write ${key}`, async ({ base }) => {
       const subject = base + key;
-      try {
-        const outcome = await this.#values.put(subject, utf8(value), options);
-        if (outcome.status === "stored") return this.#seen(outcome.sequence);
-        if (outcome.status === "unknown") throw new NoAnswerError(subject, outcome.cause);
-        if (isConflict(outcome.code)) throw new RevisionConflictError(key, options.expected);
-        throw new JetStreamApiError(subject, outcome.code, outcome.description);
-      } catch (error) {
-        if (!(error instanceof PayloadTooLargeError)) throw error;
-        throw new EntryTooLargeError(key, error.size, error.limit, { cause: error });
-      }
+      const outcome = await this.#values.put(subject, utf8(value), options);
+      if (outcome.status === "stored") return this.#seen(outcome.sequence);
+      if (outcome.status === "unknown") throw new NoAnswerError(subject, outcome.cause);
+      if (isConflict(outcome.code)) throw new RevisionConflictError(key, options.expected);
+      throw new JetStreamApiError(subject, outcome.code, outcome.description);
     });
   }
 
@@ -192,7 +186,7 @@ export class JetStreamBucket implements Bucket {
   /**
    * Finds the stream that is there now, or makes one.
    *
-   * @throws {BucketLostError} If it is another one, and must not be used in its place.
+   * @throws {BackendError} If it is another one, and must not be used in its place.
    */
   async #reopen(lost: BucketStream, operation: string): Promise<void> {
     if (this.#stream !== lost) return;
@@ -217,7 +211,7 @@ export class JetStreamBucket implements Bucket {
         ErrorCode.streamNotFound,
         "the stream was deleted, and another one is in its place",
       );
-      throw new BucketLostError(operation, { cause });
+      throw bucketLost(operation, { cause });
     }
     this.#stream = stream;
     for (const watch of this.#watches) watch.restart();

@@ -5,11 +5,11 @@
  */
 import { AetherError, ClosedError } from "../../errors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
-import { JetStreamUnavailableError, PermissionDeniedError } from "../../nats/errors.ts";
+import { JetStreamUnavailableError, permissionDenied } from "../../nats/errors.ts";
 import { isNotEnabled } from "../../nats/jetstream/error_codes.ts";
 import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
 import { refusalOf } from "../../nats/refusals.ts";
-import { BucketLostError, BucketUnreachableError } from "../errors.ts";
+import { bucketLost, unanswered } from "../errors.ts";
 
 /** Whether nothing listens to a request: the stream is missing, or has no leader at the moment. */
 export function isUnheard(error: unknown): boolean {
@@ -26,13 +26,13 @@ export function openError(connection: NatsConnection, operation: string, error: 
 export function bucketError(connection: NatsConnection, operation: string, error: unknown): Error {
   if (connection.isClosed()) return new ClosedError("connection", { cause: error });
   const denied = deniedSubject(error);
-  if (denied !== undefined) return new PermissionDeniedError(denied, { cause: error });
-  if (error instanceof StreamNotFoundError) return new BucketLostError(operation, { cause: error });
+  if (denied !== undefined) return permissionDenied(operation, denied, error);
+  if (error instanceof StreamNotFoundError) return bucketLost(operation, { cause: error });
   if (error instanceof JetStreamApiError && isNotEnabled(error.code)) {
     return new JetStreamUnavailableError("disabled", connection.info?.server_name ?? "", { cause: error });
   }
   if (error instanceof AetherError && !WIRE_ERRORS.has(error.name)) return error;
-  return new BucketUnreachableError(operation, { cause: refusalOf(connection) ?? error });
+  return unanswered(operation, { cause: refusalOf(connection) ?? error });
 }
 
 const WIRE_ERRORS: ReadonlySet<string> = new Set([

@@ -42,9 +42,9 @@ export class JetStreamLeases extends BucketLeaseStore {
    * @param options Which bucket, and how it is reached.
    * @throws {BackendError} If the connection cannot be made.
    * @throws {ConfigurationMismatchError} If it exists with settings that cannot work.
-   * @throws {BucketUnreachableError} If there is no answer.
+   * @throws {BackendError} If there is no answer.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
-   * @throws {PermissionDeniedError} If the NATS user may not use the bucket.
+   * @throws {BackendError} If the NATS user may not use the bucket.
    */
   static async open(
     urlOrConnection: string | readonly string[] | NatsConnection,

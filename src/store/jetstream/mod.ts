@@ -68,12 +68,7 @@ export type {
   NatsSubscription,
   NatsSubscriptionOptions,
 } from "../../nats/connection.ts";
-export {
-  JetStreamUnavailableError,
-  NotConnectedError,
-  PayloadTooLargeError,
-  PermissionDeniedError,
-} from "../../nats/errors.ts";
+export { JetStreamUnavailableError, NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 export { LostTailError } from "./errors.ts";
 export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
 export type { NoAnswer } from "../../nats/jetstream/reply_inbox.ts";

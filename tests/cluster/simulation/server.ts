@@ -174,7 +174,7 @@ export class Servers {
         return await this.#request(process, operation, () => apply(this.#keptAs(id)), timeout);
       } catch (error) {
         if (error instanceof Lost && origin?.id === id) await look();
-        throw error instanceof Lost ? new this.#subject.BucketUnreachableError(operation) : error;
+        throw error instanceof Lost ? this.#subject.unanswered(operation) : error;
       }
     };
     return {
@@ -239,7 +239,7 @@ export class Servers {
     return new Promise((resolve, reject) => {
       const cancel = process.clock.setTimer(() => {
         this.#world.note(`${process.name}: ${operation}: no answer`);
-        reject(new this.#subject.BucketUnreachableError(operation));
+        reject(this.#subject.unanswered(operation));
       }, timeout);
       this.#send(process, () => this.#arrive(process, operation, apply, cancel, resolve, reject), true);
     });

@@ -15,7 +15,7 @@ import type * as shardMap from "../../../src/cluster/shard_map.ts";
 export type Subject =
   & Pick<typeof bucketState, "BucketState">
   & Pick<typeof coordinatorOptions, "checkOptions">
-  & Pick<typeof errors, "BucketUnreachableError" | "RevisionConflictError">
+  & Pick<typeof errors, "RevisionConflictError" | "unanswered">
   & Pick<typeof leaseRecord, "readLease">
   & Pick<typeof leaseStore, "BucketLeaseStore">
   & Pick<typeof member, "Member">

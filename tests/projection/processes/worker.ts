@@ -8,7 +8,6 @@
 
 import {
   BackendError,
-  BucketUnreachableError,
   DenoKvCheckpoints,
   DenoKvEventStore,
   JetStreamCheckpoints,
@@ -98,8 +97,7 @@ async function reached<T>(open: () => Promise<T>): Promise<T> {
     try {
       return await open();
     } catch (error) {
-      const mayPass = error instanceof StoreOpenError || error instanceof BackendError ||
-        error instanceof BucketUnreachableError;
+      const mayPass = error instanceof StoreOpenError || error instanceof BackendError;
       if (!mayPass) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
