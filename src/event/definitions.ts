@@ -68,8 +68,10 @@ export interface UpcastContext {
   /** Its metadata. */
   readonly metadata?: EventMetadata;
   /**
-   * Hands the stored event out as several events of the type, or as none of it: `return several([first, second])`. The
-   * next upcaster is called for each.
+   * Hands the stored event out as several events of the type: `return several([first, second])`. The next upcaster is
+   * called for each. `several([])` hands it out as no event of this type, if another type with the same former name takes
+   * it: an event that no type takes is an `EventSchemaError` of every read, because a version that is missing looks like a
+   * loss.
    */
   several(data: readonly unknown[]): SeveralEvents;
 }

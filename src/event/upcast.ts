@@ -28,6 +28,8 @@ export interface Entry {
 /** Upcast data may be of any size: what counts is what was stored. */
 const NO_LIMIT = Infinity;
 
+const NOTHING_LEFT = "its upcasters return several([]), and no other type takes it";
+
 class Several implements SeveralEvents {
   readonly several: readonly unknown[];
 
@@ -57,7 +59,7 @@ export function partsOf(event: StoredEvent, stored: number, entries: readonly En
     if (stored > version) throw new SchemaVersionError(event.eventType, stored, version, event);
     return upcastData(event, stored, upcast).map((data) => ({ eventType, data, schema }));
   });
-  if (parts.length === 0) throw new EventSchemaError(event.eventType, "no event is left of it", event);
+  if (parts.length === 0) throw new EventSchemaError(event.eventType, NOTHING_LEFT, event);
   return parts.map(({ eventType, data, schema }, index) => {
     const id = index === 0 ? event.id : `${event.id}#${index + 1}`;
     const part = Object.freeze({ ...event, id, eventType, data });

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { EventSchemaError, InvalidEventError, SchemaVersionError } from "../../event/errors.ts";
-import type { EventDefinition, EventDefinitions, UpcastContext } from "../../event/definitions.ts";
+import type { EventDefinition, EventDefinitions, UpcastContext, Upcaster } from "../../event/definitions.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { CaseContext, Theme } from "../context.ts";
 import { all, refused, take } from "../support.ts";
@@ -135,7 +135,8 @@ export const renamed: Theme = {
       },
     },
     {
-      name: "an upcaster is given the stored event, and may give several events or none of a type",
+      name:
+        "an upcaster is given the stored event, and may give several events, or none if another type takes it",
       needs: "sharing",
       async run(context): Promise<void> {
         const old = await context.open();
@@ -165,11 +166,17 @@ export const renamed: Theme = {
         const { several: _, ...event } = given[0]!;
         const { id, eventType, actorId, version, timestamp, metadata } = stored!;
         assert.deepEqual(event, { id, eventType, actorId, version, timestamp, metadata });
-        const none = await context.open({
-          events: { Gone: { version: 2, renamedFrom: "Placed", upcast: [(_, event) => event.several([])] } },
-        });
-        await refused(() => none.getEvents("order"), EventSchemaError);
-        await refused(() => all(() => none.readAll()), EventSchemaError);
+        const upcast: readonly Upcaster[] = [(_, event) => event.several([])];
+        // Under its own name, and under another one: an event that no type takes is refused, and not left out.
+        for (
+          const events of [{ Placed: { version: 2, upcast } }, {
+            Gone: { version: 2, renamedFrom: "Placed", upcast },
+          }]
+        ) {
+          const none = await context.open({ events });
+          await refused(() => none.getEvents("order"), EventSchemaError);
+          await refused(() => all(() => none.readAll()), EventSchemaError);
+        }
       },
     },
     {
