@@ -72,6 +72,11 @@ export interface KvPutOptions {
 /** What to store in place of a value; `undefined` leaves it as it is. */
 export type Replacement = Uint8Array | undefined;
 
+/** The part of a stream's information that counts messages by subject. */
+interface StreamSubjects {
+  readonly state: { readonly subjects?: Readonly<Record<string, number>> | null };
+}
+
 /** A bucket. Its keys are whole subjects, such as `$KV.<bucket>.<key>`. */
 export class KvBucket {
   readonly #setup: KvBucketSetup;
@@ -99,6 +104,23 @@ export class KvBucket {
       if (!next) return found;
       if (next.sequence !== last.sequence) found.push(next);
       seq = next.sequence + 1;
+    }
+  }
+
+  /**
+   * How many keys that a filter chooses have a message, by the index of the leader. It counts messages that it cannot read,
+   * and `get` finds none of those.
+   */
+  async count(filter: string, signal?: AbortSignal): Promise<number> {
+    const { requests, stream, patience, config } = this.#setup;
+    const read = (): Promise<StreamSubjects> =>
+      requests.request(`STREAM.INFO.${stream}`, { subjects_filter: filter });
+    try {
+      const { state } = await retryTransient(patience, read, undefined, signal);
+      return Object.keys(state.subjects ?? {}).length;
+    } catch (error) {
+      if (config && error instanceof StreamNotFoundError) return 0;
+      throw error;
     }
   }
 
@@ -171,9 +193,12 @@ export class KvBucket {
     replace: (stored: StoredMessage | undefined) => Replacement,
     signal?: AbortSignal,
   ): Promise<void> {
+    let sent: Uint8Array | undefined;
     for (let attempt = 1;; attempt++) {
       await abortable(this.#create(), signal);
       const stored = await this.get(subject, signal);
+      // A server never acknowledges what it stores in place of a message that it cannot read.
+      if (sent && stored && isEqual(stored.data, sent)) return;
       const data = replace(stored);
       if (!data) return;
       const outcome = await this.#put(subject, data, { expected: stored?.sequence ?? 0 });
@@ -185,6 +210,7 @@ export class KvBucket {
       } else {
         if (attempt === MAX_TRIES) throw new NoAnswerError(subject, outcome.cause);
         this.#created = undefined; // the stream was perhaps deleted
+        sent = data;
       }
       await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), signal);
     }
@@ -198,6 +224,10 @@ export class KvBucket {
       throw error;
     });
   }
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 /** Whether a message marks a key as removed or expired. */

@@ -12,6 +12,7 @@ import {
 import { encodeChecked } from "../../../src/store/jetstream/format/checked_json.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
+import { flip, streamFiles } from "./stream_files.ts";
 import { bytes, type Client, client, sleep } from "./support.ts";
 
 const BUCKET = "KV_aether_default";
@@ -235,6 +236,39 @@ Deno.test("a forged record of an actor whose events have expired is damage, and 
     const save = store.append(name, [event(1)], { expectedVersion: "any" });
     await assert.rejects(save, DamagedHistoryError, name);
   }
+});
+
+Deno.test("a record or a snapshot of expired events that is damaged on the disk is damage, and no version is used again", async () => {
+  const retention = 1_000;
+  await using server = await startNatsServer();
+  {
+    await using store = await JetStreamEventStore.open(server.url, { retention });
+    for (const actorId of ["recorded", "pictured"]) {
+      await store.append(actorId, [event(1), event(2)], { expectedVersion: 0 });
+    }
+    await store.saveSnapshot({ ...snapshot("state", 2), actorId: "pictured", state: "damaged-picture" });
+    await store.saveSnapshot({ ...snapshot("other", 1), actorId: "pictured" });
+    await using nats = await client(server.url);
+    const record = { version: 2, fence: 0, sequence: 1, note: "damaged-record" };
+    await forge(nats, (await layoutOf(nats)).actorRecord("recorded"), JSON.stringify(record));
+  }
+  await server.shutdown();
+  const { blocks: [block] } = await streamFiles(server, BUCKET);
+  for (const marker of ["damaged-picture", "damaged-record"]) await flip(block!, marker);
+  await server.restart();
+  await sleep(retention + 200);
+  await using store = await JetStreamEventStore.open(server.url, { retention });
+  for (const actorId of ["recorded", "pictured"]) {
+    await assert.rejects(store.getLatestVersion(actorId), DamagedHistoryError, actorId);
+    for (const expectedVersion of [0, "any"] as const) {
+      await assert.rejects(
+        store.append(actorId, [event("again")], { expectedVersion }),
+        DamagedHistoryError,
+      );
+    }
+  }
+  assert.equal(await store.getLatestVersion("new"), 0);
+  assert.equal((await store.append("new", [event(1)], { expectedVersion: 0 })).length, 1);
 });
 
 Deno.test("a run replaces records that claim more than the log has", async () => {

@@ -34,6 +34,8 @@ export class EndMark {
   #timer: ReturnType<typeof setInterval> | undefined;
   #writing: Promise<void> | undefined;
   #written = 0;
+  /** Whether something is stored as the mark that no store has written. */
+  #isUnreadable = false;
 
   /** @param bucket Where the mark is stored. */
   constructor(context: JetStreamContext, bucket: KvBucket) {
@@ -51,6 +53,7 @@ export class EndMark {
     const lost = await this.find();
     if (lost && !acceptLostTail) throw lost;
     if (lost) await this.#replace();
+    else if (this.#isUnreadable) void this.#write(this.#ending.signal);
     this.#timer = setInterval(() => void this.#write(this.#ending.signal), INTERVAL);
     Deno.unrefTimer(this.#timer);
   }
@@ -60,12 +63,21 @@ export class EndMark {
     const { log } = this.#context;
     let mark: Mark | undefined;
     try {
-      mark = this.#read(await this.#bucket.get(log.layout.endRecord, signal));
+      const stored = await this.#bucket.get(log.layout.endRecord, signal);
+      mark = this.#read(stored);
+      this.#isUnreadable = !mark && await this.#isStored(stored, signal);
+      if (this.#isUnreadable) this.#warnOfUnreadable();
     } catch (cause) {
       signal?.throwIfAborted();
       this.#warn("read", cause);
     }
     return mark && await this.#compare(mark, signal);
+  }
+
+  /** Whether something is stored as the mark. A key that an operator has deleted has no value. */
+  async #isStored(stored: StoredMessage | undefined, signal: AbortSignal | undefined): Promise<boolean> {
+    if (stored) return stored.data.length > 0;
+    return await this.#bucket.count(this.#context.log.layout.endRecord, signal) > 0;
   }
 
   async #compare(
@@ -77,6 +89,7 @@ export class EndMark {
     const { stream } = log.layout;
     const end = await log.upToDate(() => log.lastSequence(), (last) => last < sequence);
     if (end < sequence) return new LostTailError(stream, "shorter", end, sequence);
+    if (sequence === 0) return undefined;
     const message = await log.at(sequence);
     const header = message && decoder.header(message);
     if (!header || header instanceof DamagedHistoryError || checksum === undefined) return undefined;
@@ -98,9 +111,9 @@ export class EndMark {
     this.#ending.abort();
   }
 
-  /** Marks the last commit that this store has seen, unless a later one is marked. */
+  /** Marks the last commit that this store has seen, unless a later one is marked, or the end if the mark is damaged. */
   #write(signal: AbortSignal): Promise<void> {
-    return this.#writing ??= this.#writeOnce(signal)
+    return this.#writing ??= (this.#isUnreadable ? this.#replace(signal) : this.#writeOnce(signal))
       .catch((cause) => {
         if (!signal.aborted && !(cause instanceof LogReplacedError)) this.#warn("written", cause);
       })
@@ -125,12 +138,12 @@ export class EndMark {
   }
 
   /** Marks the end that the log has now, even if it is before the one that is marked. */
-  async #replace(): Promise<void> {
-    const { log } = this.#context;
+  async #replace(signal?: AbortSignal): Promise<void> {
+    const log = this.#context.log.until(signal);
     const sequence = await log.lastSequence();
-    // An empty log has no message to read.
-    const data = this.#encode(sequence, sequence > 0 ? await log.at(sequence) : undefined);
-    await this.#bucket.change(log.layout.endRecord, () => data);
+    const data = this.#encode(sequence, sequence === 0 ? undefined : await log.at(sequence));
+    await this.#bucket.change(log.layout.endRecord, () => data, signal);
+    this.#isUnreadable = false;
   }
 
   #encode(sequence: number, message: StoredMessage | undefined): Uint8Array {
@@ -141,14 +154,23 @@ export class EndMark {
     return encodeChecked(JSON.stringify(mark), checksum);
   }
 
+  /** A mark as a store has written it: any user who may write to the bucket can put anything in its place. */
   #read(stored: StoredMessage | undefined): Mark | undefined {
     const mark = stored &&
       decodeChecked(stored.data, this.#context.checksum) as Partial<Mark> | null | undefined;
-    if (!mark || !Number.isSafeInteger(mark.sequence) || mark.sequence! <= 0) return undefined;
-    return {
-      sequence: mark.sequence!,
-      checksum: Number.isInteger(mark.checksum) ? mark.checksum : undefined,
-    };
+    if (!mark || !Number.isSafeInteger(mark.sequence) || mark.sequence! < 0) return undefined;
+    const { checksum } = mark;
+    if (checksum !== undefined && checksum !== checksum >>> 0) return undefined;
+    return { sequence: mark.sequence!, checksum };
+  }
+
+  #warnOfUnreadable(): void {
+    const { stream, bucketStream } = this.#context.log.layout;
+    const message =
+      `The mark of the log's end in the bucket "${bucketStream}" is damaged, or no store has written it: whether ` +
+      `"${stream}" has lost its end is not known. Compare its last position with one that is kept elsewhere. The end is ` +
+      "marked again.";
+    this.#context.warn({ code: "end-mark-failed", message });
   }
 
   #warn(what: "read" | "written", cause: unknown): void {

@@ -33,6 +33,19 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && value as number >= 0;
 }
 
+/** How often what is stored is compared with what the server counts. */
+const COUNT_TRIES = 2;
+
+function unreadable(actorId: string): DamagedHistoryError {
+  return new DamagedHistoryError("what is remembered of its expired events cannot be read", { actorId });
+}
+
+/** The results of two reads. Both end before one fails: nothing continues after the result. */
+async function both<A, B>(reads: readonly [Promise<A>, Promise<B>]): Promise<readonly [A, B]> {
+  await Promise.allSettled(reads);
+  return await Promise.all(reads);
+}
+
 /** Keeps records of actors, and of how far the log was swept. */
 export class ExpiredActors {
   readonly #bucket: KvBucket;
@@ -50,19 +63,35 @@ export class ExpiredActors {
     actorId: string,
     signal?: AbortSignal,
   ): Promise<Pick<ExpiredActor, "version" | "fence"> | undefined> {
-    const reads = [
-      this.#bucket.get(this.#layout.actorRecord(actorId), signal),
-      this.#bucket.getEach(this.#layout.snapshots(actorId), signal),
-    ] as const;
-    await Promise.allSettled(reads); // both end before one fails: nothing goes on after the result
-    const [record, snapshots] = await Promise.all(reads);
+    const [record, snapshots] = await this.#stored(actorId, signal);
     const swept = this.#actor(record);
-    if (record && !swept) {
-      throw new DamagedHistoryError("what is remembered of its expired events cannot be read", { actorId });
-    }
+    if (record && !swept) throw unreadable(actorId);
     const taken = snapshots.map(({ data }) => furthestVersion(decodeChecked(data, this.#checksum)));
     const version = Math.max(swept?.version ?? 0, ...taken);
     return swept || version > 0 ? { version, fence: swept?.fence ?? 0 } : undefined;
+  }
+
+  /**
+   * The record of an actor, and its snapshots. That there is no record is believed only if the server counts none: it
+   * answers the same about one that it cannot read.
+   */
+  async #stored(
+    actorId: string,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly [StoredMessage | undefined, readonly StoredMessage[]]> {
+    const key = this.#layout.actorRecord(actorId);
+    const filter = this.#layout.snapshots(actorId);
+    for (let attempt = 1;; attempt++) {
+      const found = await both([this.#bucket.get(key, signal), this.#bucket.getEach(filter, signal)]);
+      if (found[0]) return found;
+      const [records, snapshots] = await both([
+        this.#bucket.count(key, signal),
+        this.#bucket.count(filter, signal),
+      ]);
+      if (records === 0 && snapshots <= found[1].length) return found;
+      // Perhaps one was stored between both questions.
+      if (attempt === COUNT_TRIES) throw unreadable(actorId);
+    }
   }
 
   /** Remembers an actor, unless a later commit of it is remembered. */
