@@ -34,7 +34,7 @@ export interface NatsMessageHeaders {
 
 /** What a publication may carry. */
 export interface NatsPublishOptions {
-  /** Where the answer shall go. */
+  /** Where to send the answer. */
   readonly reply?: string;
   /** Headers: anything with an `encode()` that gives the header block. */
   readonly headers?: object;
@@ -76,7 +76,7 @@ export interface NatsStatusIterable extends AsyncIterable<NatsStatus> {
   stop?(): void;
 }
 
-/** What the server said about itself when the connection was made. */
+/** The description that the server gave of itself when the connection was made. */
 export interface NatsServerInfo {
   /** The server's version, such as `2.15.1`. */
   readonly version: string;
@@ -104,7 +104,7 @@ export interface NatsConnection {
   flush(): Promise<void>;
   /** The connection's reports from now on. */
   status(): NatsStatusIterable;
-  /** Whether the connection was closed for good. */
+  /** Whether the connection was closed. */
   isClosed(): boolean;
   /** Closes the connection. */
   close(): Promise<void>;

@@ -1,17 +1,17 @@
 /**
- * Whether a NATS connection is up, as one small observer that every part of the store shares.
+ * Whether a NATS connection is up: one observer that all users of the connection share.
  *
  * @module
  */
 import type { NatsConnection, NatsStatus, NatsStatusIterable } from "./connection.ts";
 
-/** What a part of the store is told about its connection. */
+/** Called when the state of a connection changes. */
 export interface ConnectionListener {
   /** The connection is down: what was sent and not answered may or may not have arrived. */
   onDisconnect?(): void;
   /** The connection is up again, perhaps to another server. */
   onReconnect?(): void;
-  /** The connection is closed for good. */
+  /** The connection is closed. */
   onClose?(): void;
   /** The server denied this client a publication to the subject. */
   onPublishDenied?(subject: string, description: string): void;
@@ -42,22 +42,22 @@ export class ConnectionState {
     return this.#connected;
   }
 
-  /** Whether the connection is closed for good. */
+  /** Whether the connection is closed. */
   get isClosed(): boolean {
     return this.#closed || this.connection.isClosed();
   }
 
-  /** The largest message that the server takes, headers included, in bytes: the last known one while it is away. */
+  /** The largest message that the server takes, headers included, in bytes: the last known one while it is down. */
   get maxPayload(): number {
     return this.#maxPayload = this.connection.info?.max_payload ?? this.#maxPayload ?? Infinity;
   }
 
-  /** Tells `listener` what happens from now on. */
+  /** Calls `listener` with what happens from now on. */
   add(listener: ConnectionListener): void {
     this.#listeners.add(listener);
   }
 
-  /** Tells `listener` nothing more. */
+  /** Calls `listener` no more. */
   remove(listener: ConnectionListener): void {
     this.#listeners.delete(listener);
   }

@@ -12,8 +12,8 @@ import { isOpenedHere, protocolFor } from "./sender.ts";
 /**
  * Publishes several short payloads to one subject, in their order.
  *
- * @param payloads Nothing but ASCII.
- * @param reply Where the answers to all of them shall go.
+ * @param payloads Only ASCII.
+ * @param reply Where to send the answers to all of them.
  * @throws What the connection's `publish()` throws, and then nothing was sent.
  */
 export function publishAll(

@@ -1,5 +1,5 @@
 /**
- * Credentials that are refused while a connection is open: it goes on trying, and this remembers why it is away.
+ * Credentials that are refused while a connection is open: it goes on trying, and this remembers why it is down.
  *
  * @module
  */

@@ -25,7 +25,7 @@ interface Message {
 export interface CoreProtocol {
   /** Sends bytes or a text, in the order of the calls, also among what the client itself sends. */
   sendCommand(line: Uint8Array | string, ...payloads: readonly Uint8Array[]): void;
-  /** What the server said about itself. */
+  /** The description that the server gave of itself. */
   readonly info: { readonly headers: boolean; readonly max_payload: number };
   /** Whether the connection is being drained. */
   readonly noMorePublishing: boolean;
@@ -88,7 +88,7 @@ export class MessageSender {
   /**
    * Does what `connection.publish()` does. Bytes that were handed over must not change.
    *
-   * @param reply Where the answer shall go; empty where none is wanted.
+   * @param reply Where to send the answer; empty if none is expected.
    * @throws What the client throws, which has sent nothing then.
    */
   publish({ subject, data, headers }: Message, reply: string): void {

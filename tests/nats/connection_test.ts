@@ -64,7 +64,7 @@ Deno.test("connectTo() refuses what is no server URL", async () => {
   }
 });
 
-Deno.test("createInbox() lies below the connection's inbox prefix", async () => {
+Deno.test("createInbox() returns a subject below the connection's inbox prefix", async () => {
   await using server = await startNatsServer();
   const connection = await connectTo(server.url, { inboxPrefix: "_INBOX_app" });
   assert.match(createInbox(connection), /^_INBOX_app\.[0-9a-f]{32}$/);
@@ -97,7 +97,7 @@ Deno.test("connectTo() takes user, token and nkey directly, and a password with 
   });
 });
 
-Deno.test("connectTo() tells a missing TLS from a server that is away", async () => {
+Deno.test("connectTo() distinguishes a missing TLS from a server that is down", async () => {
   await using server = await startNatsServer();
   for (const options of [{ tls: {} }, {}]) {
     const url = "tls" in options ? server.url : server.url.replace("nats://", "tls://");

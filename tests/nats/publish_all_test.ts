@@ -53,7 +53,7 @@ Deno.test("publishAll() goes around publish() on connections of our own, and on 
   }
 });
 
-Deno.test("publishAll() sends nothing where the connection refuses", async () => {
+Deno.test("publishAll() sends nothing if the connection refuses", async () => {
   await using server = await startNatsServer();
   const connection = await connectTo(server.url);
   assert.throws(() => publishAll(connection, "with space", PAYLOADS, "reply"));

@@ -184,7 +184,7 @@ export class JetStreamBucket implements Bucket {
   }
 
   /**
-   * Finds the stream that is there now, or makes one.
+   * Finds the stream that exists now, or makes one.
    *
    * @throws {BackendError} If it is another one, and must not be used in its place.
    */

@@ -16,13 +16,13 @@ const MICROSECONDS_PER_MS = 1000;
 /** How long the server keeps the mark of a value that expired or was removed, in ms. */
 export const TOMBSTONE_TTL_MS = 60_000;
 
-/** How a bucket is made, if it is not there. */
+/** How a bucket is made, if it does not exist. */
 export interface BucketConfig {
   /** The name of the bucket. */
   readonly bucket: string;
   /** The number of servers that keep it: 1, 3 or 5. */
   readonly replicas: number;
-  /** Where it is kept. */
+  /** Its storage. */
   readonly storage: "file" | "memory";
 }
 

@@ -10,7 +10,7 @@ import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetst
 import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { JetStreamBucket } from "./bucket.ts";
 
-/** Leases want to learn soon that a server stands still. */
+/** Leases must notice soon that a server is suspended. */
 const LIVELINESS = { pingInterval: 2_000, maxPingOut: 2 };
 /** The server's default. */
 const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
@@ -22,7 +22,7 @@ export interface BucketOptions extends JetStreamAddressOptions {
   readonly replicas?: number;
   /** Where the bucket is kept, when it is made. @default {"file"} */
   readonly storage?: "file" | "memory";
-  /** How to connect, where a URL is given: credentials, for one. */
+  /** How to connect, if a URL is given: credentials, for one. */
   readonly connect?: ConnectOptions;
 }
 

@@ -21,9 +21,9 @@ import {
 import { retryTransient } from "../../nats/jetstream/retry.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
-/** After how many missed heartbeats the consumer is taken for dead. */
+/** After how many missed heartbeats the consumer counts as dead. */
 const MISSED_HEARTBEATS = 2.5;
-/** How long the server keeps a consumer that nobody listens to, in ms. */
+/** How long the server keeps a consumer without a subscription, in ms. */
 const INACTIVE_MS = 30_000;
 
 /** What is watched, and how. */
@@ -44,7 +44,7 @@ export interface StreamWatchOptions {
   readonly clock: Clock;
   /** Makes an entry of a message. */
   decode(key: string, message: NatsMessage, sequence: number): Entry;
-  /** Told of everything. */
+  /** Called with every update. */
   listener(update: WatchUpdate): void;
   /** Called if the stream is missing. */
   onMissing(): Promise<void>;
@@ -192,7 +192,7 @@ export class StreamWatch implements BucketWatch {
     }
   }
 
-  /** A heartbeat tells how far the consumer is; flow control wants an answer. */
+  /** A heartbeat reports how far the consumer is; flow control requires an answer. */
   #takeStatus(consumer: Consumer, message: NatsMessage): void {
     if (message.reply) return this.#connection.publish(message.reply);
     const stalled = message.headers?.get("Nats-Consumer-Stalled");

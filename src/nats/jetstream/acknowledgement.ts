@@ -1,5 +1,5 @@
 /**
- * What is known about a publication, and how it is read from the stream's answer.
+ * The outcome of a publication, and how it is read from the stream's answer.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { NoAnswer } from "./reply_inbox.ts";
 
 /** The stream has it: an acknowledgement with a sequence above 0. */
 export interface Stored {
-  /** Tells the outcomes apart. */
+  /** The kind of the outcome. */
   readonly status: "stored";
   /** The stream sequence of the message, of the last one of a batch. */
   readonly sequence: number;
@@ -15,19 +15,19 @@ export interface Stored {
   readonly duplicate: boolean;
 }
 
-/** The stream, or the server, said no: it was not stored. */
+/** The stream or the server refused it: it was not stored. */
 export interface Refused {
-  /** Tells the outcomes apart. */
+  /** The kind of the outcome. */
   readonly status: "refused";
   /** JetStream's error code, such as 10071 (wrong last sequence); 0 if the server denied the publication. */
   readonly code: number;
-  /** The server's words. */
+  /** The description that the server gives. */
   readonly description: string;
 }
 
-/** It was sent, and nobody said what became of it: it may be stored already, or later, or never. */
+/** It was sent and there is no answer: it may be stored already, or later, or never. */
 export interface Unknown {
-  /** Tells the outcomes apart. */
+  /** The kind of the outcome. */
   readonly status: "unknown";
   /** Why there was no answer. */
   readonly cause: Exclude<NoAnswer, "denied">;
@@ -52,7 +52,7 @@ export interface Answerer {
 }
 
 /**
- * Reads the answers to publications for one stream. Any stream that hears the subject acknowledges the message, also one
+ * Reads the answers to publications for one stream. Any stream that captures the subject acknowledges the message, also one
  * of another JetStream domain, and any subscriber may answer: only the stream that was asked counts, in its domain.
  */
 export class AcknowledgementReader {

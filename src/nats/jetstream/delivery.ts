@@ -1,5 +1,5 @@
 /**
- * A message as a consumer delivers it, and what its reply subject says about it.
+ * A message as a consumer delivers it, and what its reply subject contains.
  *
  * @module
  */
@@ -61,7 +61,7 @@ export class Delivery implements MessageBytes {
 
 /**
  * Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<timestamp>.<pending>` from its right end,
- * since the opt-in v2 format of server 2.14 has more levels on the left. Undefined if it is something else.
+ * since the opt-in v2 format of server 2.14 has more levels on the left. `undefined` if it is something else.
  */
 export function readDelivery(message: WireMessage, subjects: Subjects): Delivery | undefined {
   const { subject, reply, bytes, headerLength } = message;
@@ -89,13 +89,13 @@ export function readDelivery(message: WireMessage, subjects: Subjects): Delivery
   return new Delivery(known, sequence, bytes, headerLength, consumerSequence, time, pending);
 }
 
-/** How many subjects are kept, at first and at the most. */
+/** How many subjects are kept, at first and at most. */
 const FIRST_SLOTS = 1_024;
 const MOST_SLOTS = 64 * 1_024;
 
 /**
- * Turns the bytes of subjects into what is known of them, those that come again and again into the same object:
- * comparing bytes costs a fraction of decoding them. Each has two places, so that few drive one another out.
+ * Turns the bytes of subjects into what is known of them, those that are repeated into the same object:
+ * comparing bytes costs a fraction of decoding them. Each has two places, so that few replace one another.
  */
 export class Subjects {
   #slots: (KnownSubject | undefined)[] = new Array(FIRST_SLOTS).fill(undefined);

@@ -1,6 +1,6 @@
 /**
- * Messages that are read by sequence together. They share one reply subject, since the server looks up for each new one
- * who listens there; an answer says itself which message it is.
+ * Messages that are read by sequence together. They share one reply subject, because the server looks up the
+ * subscriptions of each new one; each answer names its message.
  *
  * @module
  */
@@ -86,7 +86,7 @@ export interface DirectFailures {
   readonly unanswered: (why: NoAnswer, description?: string) => Error;
 }
 
-/** The reads, as the one who waits for all of their answers. */
+/** A series of reads, which waits for all of their answers. */
 export class DirectReads implements Waiter {
   readonly subject: string;
   readonly isSeries = true;

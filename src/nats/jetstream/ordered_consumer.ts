@@ -1,7 +1,7 @@
 /**
  * An ordered subscription to a stream, from a sequence on: history, then live, without gap or duplicate. It is a push
- * consumer of our own that is created anew after the last message whenever it falls silent or skips, because the stock
- * one never resumes when the server that hosts it dies (facts, finding 3).
+ * consumer of our own that is created again after the last message whenever it falls silent or skips, because the stock
+ * one never resumes when the server that hosts it dies.
  *
  * @module
  */
@@ -30,17 +30,17 @@ export interface OrderedConsumerOptions {
    * 8 MiB. @default {4194304}
    */
   readonly maxBufferedBytes?: number;
-  /** Called with the reason each time the consumer is created anew. */
+  /** Called with the reason each time the consumer is created again. */
   readonly onReset?: (reason: string) => void;
   /** Whether only the last message of each subject is delivered. @default {false} */
   readonly lastOfEach?: boolean;
   /**
    * Whether a read also returns, with nothing, when the position has moved past messages that the filter left out, or
-   * when messages are known to be left out; the
-   * server says so once a heartbeat. @default {false}
+   * when messages are known to be left out; the server
+   * reports it with each heartbeat. @default {false}
    */
   readonly reportProgress?: boolean;
-  /** Called before the consumer is created anew, to see that the stream is still the same one; what it throws ends the reading. */
+  /** Called before the consumer is created again, to see that the stream is still the same one; what it throws ends the reading. */
   readonly check?: (passed: number, last: Delivery | undefined) => Promise<void>;
   /** A sequence that the stream has reached: before it, the consumer is not at its end when it rests. @default {0} */
   readonly endSequence?: number;
@@ -102,7 +102,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   #early: NatsMessage[] | undefined;
   #leftOut = 0;
   #reportedLeftOut = 0;
-  /** Tells the messages of an older consumer from those of the present one. */
+  /** Separates the messages of an older consumer from those of the present one. */
   #generation = 0;
   #name = "";
   #server: string | undefined;
@@ -268,12 +268,12 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#subscription?.unsubscribe();
   }
 
-  /** What the server sent meanwhile is lost: begin anew at once, instead of when the gap shows. */
+  /** What the server sent meanwhile is lost: begin again at once, instead of when the gap shows. */
   onReconnect(): void {
     this.#reset("reconnected");
   }
 
-  /** The connection is closed for good: what has arrived can still be read, then the reader is told. */
+  /** The connection is closed: what has arrived can still be read, then a read rejects. */
   onClose(): void {
     this.#fail(new NotConnectedError("The connection was closed."));
   }
@@ -307,7 +307,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
 
   #checkSilence(): void {
     const now = performance.now();
-    // If this process stood still, what has arrived meanwhile must be read before anybody is called silent.
+    // If this process was suspended, what has arrived meanwhile must be read before the consumer counts as silent.
     if (this.#heard || now - this.#checked > this.#heartbeat) this.#seen = now;
     this.#heard = false;
     this.#checked = now;
@@ -447,11 +447,11 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   /** A flow-control request, or a heartbeat. */
   #control(wire: WireMessage, { reply }: NatsMessage): void {
     const status = statusOf(wire);
-    if (status === 0) return; // not the server's: nobody else knows the inbox, but nothing forbids it
+    if (status === 0) return; // not the server's: no other client knows the inbox, but nothing forbids it
     const text = headerText(wire);
     const header = (name: string): string | undefined => headerIn(text, text.length, headerLine(name));
     if (status !== STATUS_CONTROL) return this.#reset(`status ${text.slice(0, text.indexOf("\r\n"))}`);
-    // A request for a sign that the messages before it were taken, or a heartbeat that says which one is missing.
+    // A request for a sign that the messages before it were taken, or a heartbeat that names the missing one.
     const flowControl = reply || header(STALLED);
     if (flowControl) this.#flow.ask(flowControl, !reply);
     const lastOfConsumer = header(LAST_OF_CONSUMER);

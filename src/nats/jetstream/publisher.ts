@@ -1,6 +1,6 @@
 /**
- * The lean pipelined publisher: many acknowledged publications in flight on one connection, and one answer for each
- * that says exactly what is known. The stock `js.publish` costs several times as much (facts, section 4).
+ * The lean pipelined publisher: many acknowledged publications in flight on one connection, and one outcome for each
+ * that states exactly what is known. The `publish` of the stock client costs several times as much.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface OutgoingMessage {
 
 /** How a {@linkcode Publisher} works. */
 export interface PublisherOptions {
-  /** How many publications may await their acknowledgement; more wait for their turn. @default {1024} */
+  /** How many publications may await their acknowledgement; more are queued. @default {1024} */
   readonly maxInFlight?: number;
   /** How long an acknowledgement, or the connection's return, may take, in milliseconds. @default {5000} */
   readonly timeout?: number;
@@ -33,7 +33,7 @@ export interface PublisherOptions {
 
 /** How one publication is made. */
 export interface PublishOptions {
-  /** Gives up waiting for its turn; once the message is sent, the signal counts no more. */
+  /** Takes the message out of the queue; once the message is sent, the signal has no effect. */
   readonly signal?: AbortSignal;
   /** Reads the answers. @default {the publisher's own} */
   readonly answers?: AcknowledgementReader;
@@ -44,9 +44,9 @@ const DEFAULT_TIMEOUT_MS = 5_000;
 /** How long the report of a denial may come after the answer that it has caused, in milliseconds. */
 const DENIAL_DELAY = 50;
 
-/** One who publishes, and is called when it is known what became of it: once, and perhaps before `submit()` returns. */
+/** A publication, called with its outcome: once, and perhaps before `submit()` returns. */
 export interface Publication {
-  /** Whether it is no longer to be sent; asked when its turn comes, at a time on the clock of `performance.now()`. */
+  /** Whether it is no longer to be sent; asked before it leaves the queue, at a time on the clock of `performance.now()`. */
   isOver?(now: number): boolean;
   /** Called when it is sent. */
   onSent?(): void;
@@ -56,7 +56,7 @@ export interface Publication {
   onNotSent(error: unknown): void;
 }
 
-/** One who has not been sent yet. */
+/** A publication that has not been sent yet. */
 interface Queued {
   readonly messages: readonly OutgoingMessage[];
   readonly publication: Publication;
@@ -99,7 +99,7 @@ export class Publisher implements ConnectionListener {
     return this.#inbox.waiting;
   }
 
-  /** How many publications wait for their turn. */
+  /** How many publications are queued. */
   get queued(): number {
     return this.#queue.size;
   }
@@ -109,7 +109,7 @@ export class Publisher implements ConnectionListener {
    * was sent.
    *
    * @throws {PayloadTooLargeError} if the server does not take a message of that size.
-   * @throws {NotConnectedError} if the connection is closed, or stays away for longer than the timeout.
+   * @throws {NotConnectedError} if the connection is closed, or stays down for longer than the timeout.
    */
   publish(message: OutgoingMessage, options?: PublishOptions): Promise<PublishOutcome> {
     return this.publishAll([message], options);
@@ -117,10 +117,10 @@ export class Publisher implements ConnectionListener {
 
   /**
    * Sends several messages in one go and waits for the acknowledgement of the last one: an atomic batch, whose
-   * headers are the caller's affair (see `batch.ts`).
+   * headers the caller sets (see `batch.ts`).
    *
    * @throws {PayloadTooLargeError} if the server does not take a message of that size.
-   * @throws {NotConnectedError} if the connection is closed, or stays away for longer than the timeout.
+   * @throws {NotConnectedError} if the connection is closed, or stays down for longer than the timeout.
    */
   publishAll(messages: readonly OutgoingMessage[], options?: PublishOptions): Promise<PublishOutcome> {
     return new Promise((onOutcome, onNotSent) => {
@@ -131,7 +131,7 @@ export class Publisher implements ConnectionListener {
   /**
    * Does what `publishAll()` does, without a promise.
    *
-   * @returns Whether it was sent or refused at once; false if it waits for its turn.
+   * @returns Whether it was sent or refused at once; false if it is queued.
    */
   submit(messages: readonly OutgoingMessage[], publication: Publication, options?: PublishOptions): boolean {
     const answers = options?.answers ?? this.#answers;
@@ -155,7 +155,7 @@ export class Publisher implements ConnectionListener {
     await this.#idle.promise;
   }
 
-  /** The connection is down: those who wait for their turn wait for its return, for a timeout at most. */
+  /** The connection is down: what is queued waits until it is up again, for a timeout at most. */
   onDisconnect(): void {
     if (this.#queue.size > 0) this.#startOutage();
   }
@@ -166,13 +166,13 @@ export class Publisher implements ConnectionListener {
     this.#pump();
   }
 
-  /** The connection is closed for good. */
+  /** The connection is closed. */
   onClose(): void {
     this.#endOutage();
     this.#rejectQueued("The connection was closed.");
   }
 
-  /** Refuses what waits for its turn, and gives up on what is in flight (`disconnected`). Await `idle()` before. */
+  /** Refuses what is queued, and gives up on what is in flight (`disconnected`). Await `idle()` before. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -210,7 +210,7 @@ export class Publisher implements ConnectionListener {
     if (fault) return publication.onNotSent(fault);
     const reply = this.#inbox.expect(new Acknowledgement(messages, publication, answers, this.#settled));
     try {
-      // One turn, so that nothing comes between: the server takes a connection's messages in order.
+      // Without a pause, so that nothing comes between: the server takes a connection's messages in order.
       for (let index = 0; index < messages.length; index++) {
         this.#sender.publish(messages[index]!, index === messages.length - 1 ? reply : "");
       }

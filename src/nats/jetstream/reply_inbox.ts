@@ -1,5 +1,5 @@
 /**
- * One subscription for all the answers that the store waits for, matched by token: a request costs neither a
+ * One subscription for all answers, matched by token: a request costs neither a
  * subscription, nor a timer, nor an error object of its own (which is most of what the stock client spends).
  *
  * @module
@@ -9,9 +9,9 @@ import type { ConnectionListener, ConnectionState } from "../connection_state.ts
 
 /** Why no answer will come. */
 export type NoAnswer =
-  /** None came in time: what was asked for may happen later still. */
+  /** None came in time: what was requested may still happen. */
   | "timeout"
-  /** Nobody listens on the subject: no stream has it, or its leader is being elected. */
+  /** Nothing listens on the subject: no stream has it, or its leader is being elected. */
   | "no responders"
   /** The connection was lost: what was sent may or may not have arrived. */
   | "disconnected"
@@ -20,7 +20,7 @@ export type NoAnswer =
   /** The server denied the publication: it did not happen. */
   | "denied";
 
-/** One who waits for an answer, or for several. */
+/** Waits for an answer, or for several. */
 export interface Waiter {
   /** The subject that was published to. */
   readonly subject: string;
@@ -61,7 +61,7 @@ export class ReplyInbox implements ConnectionListener {
   readonly #prefix: string;
   readonly #tickLength: number;
   /**
-   * The entry with token `t` lies at `t & (length - 1)`. A token is never used twice, so that an answer that comes
+   * The entry with token `t` is at index `t & (length - 1)`. A token is never used twice, so that an answer that comes
    * late, or a second time, finds its slot empty or taken by another token, and is dropped.
    */
   #slots: (Entry | undefined)[] = new Array(INITIAL_SLOTS).fill(undefined);
@@ -93,7 +93,7 @@ export class ReplyInbox implements ConnectionListener {
     return this.#failure;
   }
 
-  /** Begins to wait, and gives the reply subject to send along, in the same turn. */
+  /** Begins to wait, and returns the reply subject to send along at once. */
   expect(waiter: Waiter): string {
     if (this.#waiting * 2 >= this.#slots.length) this.#grow();
     const mask = this.#slots.length - 1;
@@ -111,7 +111,7 @@ export class ReplyInbox implements ConnectionListener {
     this.#release(this.#find(reply));
   }
 
-  /** The connection is down: nobody may be left to wait for an answer that went with it. */
+  /** The connection is down: the answers that were under way are lost with it. */
   onDisconnect(): void {
     this.#settleAll("disconnected");
   }
@@ -122,7 +122,7 @@ export class ReplyInbox implements ConnectionListener {
     this.#stopTimer();
   }
 
-  /** The server said no to a publication: those who sent to that subject need not wait. */
+  /** The server denied a publication: no answer comes to what was sent to that subject. */
   onPublishDenied(subject: string, description: string): void {
     for (const entry of this.#slots) {
       if (!entry) continue;
@@ -133,7 +133,7 @@ export class ReplyInbox implements ConnectionListener {
     }
   }
 
-  /** Ends the subscription and the timer; what still waits gets this reason. */
+  /** Ends the subscription and the timer; what still waits ends with this reason. */
   close(why: NoAnswer = "disconnected"): void {
     this.#state.remove(this);
     this.#stopTimer();

@@ -1,6 +1,6 @@
 /**
- * The JetStream API as the store uses it: reads from the stream's leader, pipelined direct reads by sequence, and the
- * administration of streams and consumers.
+ * The JetStream API: reads from the stream's leader, pipelined direct reads by sequence, and the administration of streams
+ * and consumers.
  *
  * @module
  */
@@ -31,10 +31,10 @@ export class JetStreamApiError extends AetherError {
   readonly subject: string;
   /** JetStream's error code. */
   readonly code: number;
-  /** The server's words. */
+  /** The description that the server gives. */
   readonly description: string;
 
-  /** Keeps the request's subject, JetStream's error code, and the server's words. */
+  /** Keeps the request's subject, JetStream's error code, and the server's description. */
   constructor(subject: string, code: number, description: string) {
     super(`JetStream refused "${subject}": ${description} (${code}).`);
     this.subject = subject;
@@ -77,7 +77,8 @@ export class NoAnswerError extends AetherError {
 
 const EXPLANATIONS: Readonly<Record<NoAnswer, string>> = {
   "timeout": "the server did not answer in time",
-  "no responders": "nobody listens there; is JetStream on, does the stream exist, and has it a leader?",
+  "no responders":
+    "nothing listens there; is JetStream enabled, does the stream exist, and does it have a leader?",
   "disconnected": "the connection was lost",
   "closed": "the connection is closed",
   "denied": "the server denied it; check the permissions",
@@ -114,7 +115,7 @@ export type StreamConfig = Readonly<Record<string, unknown>> & {
   readonly metadata?: unknown;
 };
 
-/** What the server tells about a stream. Its counts may be stale (facts): never take the end of the log from here. */
+/** What the server reports about a stream. Its counts may be stale: the end of a log must not be taken from here. */
 export interface StreamInfo {
   /** The configuration in force. */
   readonly config: StreamConfig;
@@ -156,14 +157,14 @@ export interface RequestsOptions {
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_API_PREFIX = "$JS.API";
 const DEFAULT_MAX_DIRECT_READS = 256;
-/** How direct reads end, and the words with which the server answers that it counts no message. */
+/** How direct reads end, and the description of the answer if the server counts no message. */
 const STATUS_END = 204;
 const STATUS_NOT_FOUND = 404;
 const NO_RESULTS = "No Results";
 
 const decoder = new TextDecoder();
 
-/** Asks until `close()`. */
+/** Sends requests until `close()`. */
 export class JetStreamRequests {
   readonly #state: ConnectionState;
   readonly #inbox: ReplyInbox;
@@ -181,14 +182,14 @@ export class JetStreamRequests {
     this.#maxDirectReads = options.maxDirectReads ?? DEFAULT_MAX_DIRECT_READS;
   }
 
-  /** Ends the inbox; what still waits, and what is asked from then on, gets a {@linkcode NoAnswerError}. */
+  /** Ends the inbox: what still waits, and each later request, gets a {@linkcode NoAnswerError}. */
   close(): void {
     this.#isClosed = true;
     this.#inbox.close("closed");
   }
 
   /**
-   * Asks the API and gives its JSON answer.
+   * Sends a request to the API and returns its JSON answer.
    *
    * @throws {StreamNotFoundError} if the stream does not exist.
    * @throws {JetStreamApiError} if the server answers with another error.
@@ -203,8 +204,8 @@ export class JetStreamRequests {
   }
 
   /**
-   * Reads one message from the stream's leader: never stale, but for a leader that is cut off and has not noticed.
-   * Undefined if there is no such message.
+   * Reads one message from the stream's leader: never stale, except from a leader that is cut off and has not noticed.
+   * `undefined` if there is no such message.
    *
    * @throws {StreamNotFoundError} if the stream does not exist.
    * @throws {JetStreamApiError} if the server answers with another error.
@@ -220,8 +221,8 @@ export class JetStreamRequests {
   }
 
   /**
-   * Reads messages by sequence, pipelined, from whichever replica answers: undefined stands for a message that that
-   * replica does not have (yet), which only a read from the leader can tell from a missing one.
+   * Reads messages by sequence, pipelined, from any replica: `undefined` for a message that the replica does not
+   * have (yet). Only a read from the leader shows whether it is missing.
    *
    * @param signal Ends them: no more are asked for.
    * @throws {NoAnswerError} if one of them gets no answer.
@@ -310,7 +311,7 @@ export class JetStreamRequests {
     }
   }
 
-  /** Creates a consumer; `config` is in the server's own terms. A single filter also stands in the API's subject. */
+  /** Creates a consumer; `config` is in the server's own terms. A single filter is also part of the API's subject. */
   async createConsumer(stream: string, config: ConsumerConfig): Promise<ConsumerInfo> {
     const filter = config.filter_subject === undefined ? "" : `.${config.filter_subject}`;
     return await this.request(`CONSUMER.CREATE.${stream}.${config.name}${filter}`, {

@@ -16,7 +16,7 @@ export interface MessageBytes extends Bytes {
   readonly sequence: number;
   /** The text that it was decoded into with others. */
   readonly run?: TextRun | undefined;
-  /** Its subject, where one object stands for it in message after message. */
+  /** Its subject, if one object is shared by its messages. */
   readonly known?: KnownSubject | undefined;
 }
 
@@ -45,7 +45,7 @@ export class StoredMessage implements MessageBytes {
   readonly run: TextRun | undefined;
   readonly #time: string | undefined;
 
-  /** @param time When it was taken; without it, its own header says so. */
+  /** @param time When it was stored; without it, the time is read from its own header. */
   constructor({ subject, sequence, bytes, headerLength, run }: MessageBytes, time?: string) {
     this.subject = subject;
     this.sequence = sequence;
@@ -55,7 +55,7 @@ export class StoredMessage implements MessageBytes {
     this.#time = time;
   }
 
-  /** When the stream's leader took it, RFC 3339 with nanoseconds. */
+  /** When the stream's leader stored it, RFC 3339 with nanoseconds. */
   get time(): string {
     return this.#time ?? this.header("Nats-Time-Stamp") ?? "";
   }

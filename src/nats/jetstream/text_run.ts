@@ -1,19 +1,19 @@
 /**
- * Decoding messages together: what a socket delivers at once lies in one piece of memory, and decoding all of it costs
- * hardly more than decoding one message.
+ * Decoding messages together: what a socket delivers at once is in one piece of memory, and decoding all of it costs
+ * little more than decoding one message.
  *
  * @module
  */
 
 /** A message as bytes. */
 export interface Bytes {
-  /** Its header block, if it has one, and behind it its payload. */
+  /** Its header block, if it has one, and after it its payload. */
   readonly bytes: Uint8Array;
   /** How many of the bytes are the header block; 0 without one. */
   readonly headerLength: number;
 }
 
-/** The text of messages that lie in the same memory, one character a byte. */
+/** The text of messages that are in the same memory, one character for each byte. */
 export interface TextRun {
   /** The text. */
   readonly text: string;
@@ -53,7 +53,7 @@ export class TextRuns {
     this.#run = undefined;
     if (next === index + 1) return;
     const text = decoder.decode(new Uint8Array(buffer, start, end - start));
-    // A character for every byte: then the places in both are the same. Else somewhere is a character of several bytes.
+    // A character for every byte: then the places in both are the same. Otherwise there is a character of several bytes.
     if (text.length === end - start) this.#run = { text, start };
   }
 }

@@ -5,7 +5,7 @@ import { OrderedConsumer } from "../../../src/nats/jetstream/ordered_consumer.ts
 import { startNatsCluster } from "../../support/nats_server.ts";
 import { client, STREAM, until } from "../../store/jetstream/support.ts";
 
-Deno.test("a reader waits for a leader before it begins, for as long as it has patience", async () => {
+Deno.test("OrderedConsumer waits for a leader before it begins, for as long as its patience", async () => {
   await using cluster = await startNatsCluster();
   const [first, second, third] = cluster.servers;
   await using nats = await client(first!.url, 500);

@@ -78,7 +78,7 @@ Deno.test("readDelivery() reads both formats from the right, and nothing else", 
   }
 });
 
-Deno.test("Subjects gives the string of a subject, whatever its bytes", () => {
+Deno.test("Subjects gives the string of a subject of any bytes", () => {
   const subjects = new Subjects();
   const encoder = new TextEncoder();
   // Many more than are kept, some of them of the same length, so that they take each other's place.
@@ -90,7 +90,7 @@ Deno.test("Subjects gives the string of a subject, whatever its bytes", () => {
   }
 });
 
-Deno.test("Subjects gives one object for a subject that comes again and again", () => {
+Deno.test("Subjects gives one object for a subject that is repeated", () => {
   const subjects = new Subjects();
   const encoder = new TextEncoder();
   const all = Array.from({ length: 1_000 }, (_, number) => encoder.encode(`s.${number}`));
@@ -193,7 +193,7 @@ Deno.test("OrderedConsumer resumes when its consumer is deleted", async () => {
   assert.equal(resets.length, 1);
 });
 
-Deno.test("OrderedConsumer notices a lost delivery, and delivers it after all", async () => {
+Deno.test("OrderedConsumer notices a lost delivery, and delivers it again", async () => {
   await using server = await startNatsServer();
   await using writer = await client(server.url);
   await writer.requests.createStream(STREAM);
@@ -253,7 +253,7 @@ Deno.test("OrderedConsumer resumes after a cut, a stall, and a restart of the se
   await expectNext(consumer, 151, 50);
 });
 
-Deno.test("OrderedConsumer tells its reader when the connection is closed", async () => {
+Deno.test("OrderedConsumer rejects a read when the connection is closed", async () => {
   await using server = await startNatsServer();
   const c = await client(server.url);
   await c.requests.createStream(STREAM);

@@ -76,7 +76,7 @@ Deno.test("AcknowledgementReader takes only a sequence above 0 of its own stream
   }
 });
 
-Deno.test("Publisher tells stored, duplicate and refused apart, under pipelining", async () => {
+Deno.test("Publisher distinguishes stored, duplicate and refused publications in flight together", async () => {
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
@@ -102,7 +102,7 @@ Deno.test("Publisher tells stored, duplicate and refused apart, under pipelining
   publisher.close();
 });
 
-Deno.test("Publisher never has more in flight than it may, sends in order, and drains", async () => {
+Deno.test("Publisher never has more than maxInFlight in flight, sends in order, and becomes idle", async () => {
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
@@ -133,7 +133,7 @@ Deno.test("Publisher: an abort counts until the message is sent", async () => {
   publisher.close();
 });
 
-Deno.test("Publisher reports what nobody listens to, and stays usable", async () => {
+Deno.test("Publisher reports that there are no responders for a subject without a stream, and works on", async () => {
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
@@ -146,7 +146,7 @@ Deno.test("Publisher reports what nobody listens to, and stays usable", async ()
   publisher.close();
 });
 
-Deno.test("Publisher takes nobody's answer but the stream's, and none for another publication", async () => {
+Deno.test("Publisher takes only answers of the stream, each for its own publication", async () => {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   await using c = await client(proxy.url);
@@ -205,7 +205,7 @@ Deno.test("Publisher: a lost acknowledgement is a timeout; the late one of anoth
   publisher.close();
 });
 
-Deno.test("Publisher: a lost connection leaves what was sent unknown, and keeps what was not for its return", async () => {
+Deno.test("Publisher: a lost connection leaves what was sent unknown, and keeps the rest until it is up again", async () => {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   await using c = await client(proxy.url);
@@ -228,7 +228,7 @@ Deno.test("Publisher: a lost connection leaves what was sent unknown, and keeps 
   publisher.close();
 });
 
-Deno.test("Publisher rejects with NotConnectedError, having sent nothing, when the connection stays away", async () => {
+Deno.test("Publisher rejects with NotConnectedError, and sends nothing, if the connection stays down", async () => {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   await using c = await client(proxy.url);

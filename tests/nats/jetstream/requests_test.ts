@@ -97,7 +97,7 @@ Deno.test("getDirect() is not cut off for large messages where max_pending is lo
   ]);
 });
 
-Deno.test("Streams and consumers can be created, described, changed, and refused", async () => {
+Deno.test("JetStreamRequests creates, describes, changes and refuses streams and consumers", async () => {
   await using server = await startNatsServer();
   await using c = await client(server.url);
   await c.requests.createStream(STREAM);
@@ -125,7 +125,7 @@ Deno.test("Streams and consumers can be created, described, changed, and refused
   for (const call of calls) await assert.rejects(call, StreamNotFoundError);
 });
 
-Deno.test("Requests: a server without JetStream, a silent and a lost one are told apart", async () => {
+Deno.test("JetStreamRequests distinguishes a server without JetStream from a silent and a lost one", async () => {
   await using plain = await startNatsServer();
   await using proxy = startProxy(plain.url);
   await using c = await client(proxy.url, 200);
@@ -149,7 +149,7 @@ Deno.test("Requests: a server without JetStream, a silent and a lost one are tol
   await assert.rejects(c.requests.streamInfo("S"), StreamNotFoundError);
 });
 
-Deno.test("Requests: what the server denies is told at once", async () => {
+Deno.test("JetStreamRequests rejects at once what the server denies", async () => {
   const permissions = { publish: { allow: ["$JS.API.STREAM.CREATE.>"] }, subscribe: { allow: ["_INBOX.>"] } };
   await using server = await startNatsServer({
     config: { authorization: { users: [{ user: "u", password: "p", permissions }] } },
@@ -164,7 +164,7 @@ Deno.test("Requests: what the server denies is told at once", async () => {
   });
 });
 
-Deno.test("Requests: a denied inbox is told, instead of a timeout", async () => {
+Deno.test("JetStreamRequests rejects as denied, without a timeout, if its inbox is denied", async () => {
   const permissions = { publish: ">", subscribe: { allow: ["_INBOX_mine.>"] } };
   await using server = await startNatsServer({
     config: { authorization: { users: [{ user: "u", password: "p", permissions }] } },

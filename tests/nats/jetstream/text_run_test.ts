@@ -25,7 +25,7 @@ function read(runs: TextRuns, messages: readonly Bytes[], index: number): string
   return run.text.slice(start, start + message.length);
 }
 
-Deno.test("TextRuns gives the text of every message, whatever lies in the same memory", () => {
+Deno.test("TextRuns gives the text of every message, also if other bytes are in the same memory", () => {
   const texts = fc.array(fc.oneof(fc.string(), fc.string({ unit: "grapheme" })), { maxLength: 12 });
   fc.assert(fc.property(fc.array(texts, { maxLength: 4 }), (groups) => {
     const messages = groups.flatMap(together);
@@ -40,7 +40,7 @@ Deno.test("TextRuns gives the text of every message, whatever lies in the same m
   }));
 });
 
-Deno.test("TextRuns decodes neighbours together, and leaves gaps and other characters alone", () => {
+Deno.test("TextRuns decodes adjacent messages together, and no others", () => {
   const [first, second, third] = together(["one", "two", "three"]) as [Bytes, Bytes, Bytes];
   const runs = new TextRuns([first, second, undefined, third]);
   assert.equal(runs.of(0), runs.of(1));
