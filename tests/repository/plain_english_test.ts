@@ -75,8 +75,6 @@ const ALLOWED: Readonly<Record<string, number>> = {
   "src/store": 88,
   "src/store/jetstream": 9,
   "src/store/jetstream/bucket": 1,
-  "src/store/jetstream/format": 25,
-  "src/store/jetstream/read": 31,
   "src/store/jetstream/retention": 3,
   "src/store/jetstream/write": 24,
   "src/testing": 10,

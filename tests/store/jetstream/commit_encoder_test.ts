@@ -43,7 +43,7 @@ function read({ subject, data, headers }: OutgoingMessage, sequence: number): St
   return commit;
 }
 
-Deno.test("CommitEncoder writes what Records reads, whatever the text and its length", () => {
+Deno.test("CommitEncoder writes what CommitDecoder reads, for texts of any length", () => {
   const encoder = new CommitEncoder(LOG, crc32);
   const texts = [
     "",

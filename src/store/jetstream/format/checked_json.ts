@@ -16,7 +16,7 @@ export function encodeChecked(json: string, checksum: Checksum): Uint8Array {
   return utf8(checksumText(checksum(utf8(json))) + json);
 }
 
-/** Reads it back; `undefined` if it is not what was written. */
+/** Reads JSON with its checksum; `undefined` if it has changed. */
 export function decodeChecked(bytes: Uint8Array, checksum: Checksum): unknown {
   const json = bytes.subarray(CHECKSUM_DIGITS);
   try {

@@ -1,10 +1,10 @@
 /**
- * The stored form of commits: one message an actor and commit.
+ * The stored form of commits: one message for each actor of a commit.
  *
- * The body is the JSON array of the events. The header `Aether` says the rest, in fields separated by a space: the
+ * The body is the JSON array of the events. The header `Aether` has the rest, in fields separated by a space: the
  * format's version, the commit's random id, the actor's version before it, the number of events, the actor's newest
- * fencing token (followed by `u` where the commit itself went without), the versions where they do not simply follow
- * one another (else `-`), the trail (`-` if it is empty), and the checksum: the CRC-32, in hexadecimal, of the log's id,
+ * fencing token (followed by `u` if the commit itself has none), the versions if they are not consecutive
+ * (else `-`), the trail (`-` if it is empty), and the checksum: the CRC-32, in hexadecimal, of the log's id,
  * the body, the subject, the sequence that the server had to expect, and all fields before it.
  *
  * A repair is a commit without events that passes over messages which other programs have published to the actor's
@@ -59,8 +59,8 @@ const EXPECTED_LINE = `\r\n${EXPECTED_SEQUENCE}: `;
 /** Where the fields behind the format begin in a commit's line. */
 const FIELDS_OFFSET = `${COMMIT_LINE}${FORMAT} `.length;
 
-/** How many actors are kept, for those subjects that come again and again. */
-const MOST_ACTORS = 32 * 1024;
+/** How many subjects are remembered with their actors. */
+const MAX_SUBJECTS = 32 * 1024;
 
 const DIGIT_0 = 48;
 const DASH = 45;
@@ -68,27 +68,25 @@ const LETTER_U = 117;
 const BLANK = 32;
 const CARRIAGE_RETURN = 13;
 
-/** Memory for the bytes of a message of usual size, and those of its header once more. */
+/** Memory for what the checksum of a message of usual size covers. */
 const SCRATCH_BYTES = 64 * 1024;
 
-/** What the header of a commit says, and where it stands. */
+/** The header of a commit, and its place in the stream. */
 export class CommitHeader {
-  /** The actor. */
   readonly actorId: string;
   /** The stream sequence. */
   readonly sequence: number;
-  /** The actor's version before. */
+  /** The actor's version before the commit. */
   readonly previousVersion: number;
   /** The versions of its events. */
   readonly versions: readonly number[];
   /** The actor's newest fencing token, 0 without one. */
   readonly fence: number;
   /**
-   * The stream sequence of the actor's commit before; 0 without one. The server has checked it, except of a repair, which
-   * passes over what is stored after it.
+   * The stream sequence of the actor's commit before; 0 without one. The server has checked it, unless this is a repair,
+   * which passes over what is stored after it.
    */
   readonly previousSequence: number;
-  /** The checksum. */
   readonly checksum: number;
   readonly #value: string;
 
@@ -117,22 +115,22 @@ export class CommitHeader {
     return list ? Number(list[2]) : 0;
   }
 
-  /** The earlier commits of the actor; undefined where it does not check out, and they have to be searched for. */
+  /** The earlier commits of the actor; `undefined` if the trail is wrong, and they have to be searched for. */
   get trail(): Trail | undefined {
-    const text = this.#value.split(" ", TRAIL + 1)[TRAIL]!; // whoever reads the log has no use for it
+    const text = this.#value.split(" ", TRAIL + 1)[TRAIL]!; // decoded only here: reads of the log do not need it
     const trail = text === "-" ? Trail.EMPTY : Trail.decode(text);
     return trail?.previous === this.previousSequence ? trail : undefined;
   }
 }
 
-/** A commit as it was read back. */
+/** A commit with its events. */
 export class StoredCommit extends CommitHeader implements StoredPart {
   readonly events: readonly StoredEvent[];
 
   /**
-   * @param list What its body holds.
-   * @param positionOf The position of each event, by its place.
-   * @throws {SyntaxError} If that are not the events that the header says.
+   * @param list The content of its body.
+   * @param positionOf Returns the position of the event at an index.
+   * @throws {SyntaxError} If these are not the events that the header describes.
    */
   constructor(header: HeaderFields, list: unknown, positionOf: (index: number) => string) {
     super(header);
@@ -140,19 +138,19 @@ export class StoredCommit extends CommitHeader implements StoredPart {
   }
 }
 
-/** What a header says whose checksum matches. */
+/** The fields of a header whose checksum matches. */
 interface HeaderFields extends Omit<CommitHeader, "commitId" | "passedOver" | "trail"> {
-  /** The text of it all. */
+  /** The whole header value. */
   readonly value: string;
 }
 
-/** What was to be read, or why it cannot be. */
+/** A value that was read, or why it cannot be read. */
 export type OrFault<T> = T | DamagedHistoryError;
 
-/** A message cannot be read as a commit: the reason is the message. */
+/** A message cannot be read as a commit; the error's message is the reason. */
 class Unreadable extends Error {}
 
-/** A message has the form of a commit, and its bytes are not those that were written. */
+/** A message is a commit whose bytes have changed. */
 class ChangedCommit extends Unreadable {}
 
 /**
@@ -180,9 +178,9 @@ export class CommitDecoder {
   }
 
   /**
-   * Reads what a message's header says, its checksum included.
+   * Reads the header of a message and compares its checksum.
    *
-   * @returns The fault, where it is no commit, or not what was written.
+   * @returns The fault, if it is not a commit or has changed.
    */
   header(message: MessageBytes): OrFault<CommitHeader> {
     try {
@@ -193,24 +191,24 @@ export class CommitDecoder {
   }
 
   /**
-   * Reads a commit; its events are as they were stored, their schema versions noted.
+   * Reads a commit; its events are as they were stored, with their schema versions.
    *
-   * @param run The text of this message and others, where it was decoded already.
-   * @returns The fault, where it is no commit, or not what was written.
+   * @param run The text of this message and others, if it is decoded already.
+   * @returns The fault, if it is not a commit or has changed.
    */
   read(message: MessageBytes, run: TextRun | undefined = message.run): OrFault<StoredCommit> {
     try {
       const { bytes, headerLength, sequence } = message;
       const text = run ? run.text : decoder.decode(bytes);
       const start = run ? bytes.byteOffset - run.start : 0;
-      // Without a run, some text has fewer characters than bytes.
+      // Text that is decoded alone may have fewer characters than bytes.
       const isPlain = run !== undefined || text.length === bytes.length;
-      // The checksum is compared first: a commit whose bytes have changed is not one that was never written.
+      // The checksum is compared first, so that a changed commit is not taken for a stray message.
       const fields = this.#fields(message, isPlain ? text : blockText(message), start);
       const body = isPlain
         ? text.slice(start + headerLength, start + bytes.length)
         : strictDecoder.decode(payloadOf(message));
-      // In a text that has a character for every byte, this one stands for a byte that is not UTF-8.
+      // In a text with one character for each byte, this character replaces a byte that is not UTF-8.
       if (isPlain && body.includes(REPLACEMENT)) throw new Unreadable("its bytes are not UTF-8");
       const proof = proofOf(fields.checksum);
       const positionOf = (index: number): string => this.#places.position(sequence, index, proof);
@@ -220,27 +218,27 @@ export class CommitDecoder {
     }
   }
 
-  /** The position of an event of a message whose checksum is known. */
+  /** The position of an event of a commit. */
   position(sequence: number, index: number, checksum: number): string {
     return this.#places.position(sequence, index, proofOf(checksum));
   }
 
-  /** The position of a message: that of its first event; without a proof, if it is missing or cannot be read. */
+  /** The position of the first event of a message; without a proof if the message is missing or cannot be read. */
   placeOf(sequence: number, message: MessageBytes | undefined): string {
     const header = message && this.header(message);
     const isKnown = header !== undefined && !(header instanceof DamagedHistoryError);
     return this.#places.position(sequence, 0, isKnown ? proofOf(header.checksum) : NO_PROOF);
   }
 
-  /** The position that a reader has come to when it has read all of a message. */
+  /** The position of a reader that has read all of a commit. */
   endOf({ sequence, versions, checksum }: CommitHeader): string {
     return this.position(sequence, versions.length > 0 ? versions.length - 1 : LAST_INDEX, checksum);
   }
 
   /**
-   * Whether a position is of an event of this commit, or of the end of it.
+   * Whether a position is that of an event of a commit, or of its end.
    *
-   * @param position One whose place is this commit.
+   * @param position A position with the sequence of the commit.
    */
   isIn({ sequence, versions, checksum }: CommitHeader, position: string): boolean {
     const { index } = this.place(position);
@@ -258,10 +256,10 @@ export class CommitDecoder {
   }
 
   /**
-   * Reads the header of a message, and holds it against its checksum.
+   * Reads the header of a message and compares its checksum.
    *
    * @param text A text with one character for each byte of the header block.
-   * @param start Where the block begins in it.
+   * @param start The index at which the block begins in it.
    */
   #fields(message: MessageBytes, text: string, start: number): HeaderFields {
     const { subject, sequence, bytes, headerLength } = message;
@@ -269,7 +267,7 @@ export class CommitDecoder {
     const from = text.indexOf(COMMIT_LINE, start) + COMMIT_LINE.length;
     const to = text.indexOf("\r", from);
     if (from < COMMIT_LINE.length || to < from || to >= end) {
-      throw this.#unreadable(message, text.slice(start, end), "it is no commit");
+      throw this.#unreadable(message, text.slice(start, end), "it has no header of a commit");
     }
     const expected = text.indexOf(EXPECTED_LINE, start) + EXPECTED_LINE.length;
     if (expected < EXPECTED_LINE.length || expected >= end) {
@@ -284,9 +282,9 @@ export class CommitDecoder {
     const guard = new Cursor(bytes, expected - start);
     const guarded = guard.tryNumber(CARRIAGE_RETURN);
     if (guarded === undefined) {
-      // The server takes no message whose guard is no number, except an empty one.
+      // The server refuses a guard that is not a number, except an empty one.
       const isEmpty = bytes[expected - start] === CARRIAGE_RETURN;
-      throw isEmpty ? new Unreadable("its guard is empty") : new ChangedCommit("its guard is no number");
+      throw isEmpty ? new Unreadable("its guard is empty") : new ChangedCommit("its guard is not a number");
     }
     const checksumAt = to - start - CHECKSUM_DIGITS;
     const checksum = this.#checksumOf(message, expected - start, guard.at - 1, from - start, checksumAt - 1);
@@ -295,7 +293,7 @@ export class CommitDecoder {
     }
     const actorId = this.#actorOf(message);
     if (actorId === undefined) {
-      throw new Unreadable(`${JSON.stringify(subject)} is the subject of no actor`);
+      throw new Unreadable(`${JSON.stringify(subject)} is not the subject of an actor`);
     }
     cursor.skip(); // the commit's id
     const previousVersion = cursor.number(BLANK);
@@ -307,7 +305,7 @@ export class CommitDecoder {
     const list = isPlain ? undefined : text.slice(start + listAt, start + cursor.at - 1);
     cursor.skip(); // the trail
     if (cursor.at !== checksumAt) throw new Unreadable("its header does not have the fields of a commit");
-    // A checksum is no secret: what it covers may be forged by any client that may publish to the subject.
+    // The checksum is not secret: any client that may publish to the subject can forge what it covers.
     if (count > MAX_EVENTS) {
       throw new Unreadable(`it names ${count} events, and a commit has ${MAX_EVENTS} at most`);
     }
@@ -326,11 +324,11 @@ export class CommitDecoder {
   }
 
   /**
-   * The checksum that a message should have. What it covers is copied into one piece: a second call into the runtime
-   * costs more.
+   * The checksum that a message should have. What it covers is copied into one array, because a second call of the
+   * checksum costs more.
    *
-   * @param guard Where the expected sequence begins, and where it ends.
-   * @param fields Where the fields of the header begin, and where they end.
+   * @param guard The index of the expected sequence; `guardEnd` is that of its end.
+   * @param fields The index of the fields of the header; `fieldsEnd` is that of their end.
    */
   #checksumOf(
     { subject, bytes, headerLength }: MessageBytes,
@@ -351,14 +349,14 @@ export class CommitDecoder {
     return this.#checksum(scratch.subarray(headerLength, length), this.#seed);
   }
 
-  /** Why a message without the form of a commit cannot be read: it may be a commit whose header has changed. */
+  /** The error of a message without a valid header: it may be a commit whose header has changed. */
   #unreadable(message: MessageBytes, block: string, reason: string): Unreadable {
     return this.#isChanged(message, block)
       ? new ChangedCommit("the bytes of its header have changed")
       : new Unreadable(reason);
   }
 
-  /** Whether a checksum in a header block matches, if what it does not cover is taken as it should be. */
+  /** Whether the checksum in a header block matches if the bytes that it does not cover are corrected. */
   #isChanged(message: MessageBytes, block: string): boolean {
     const commitAt = block.indexOf(COMMIT_LINE);
     const found = COMMIT_FIELDS.exec(commitAt < 0 ? block : block.slice(commitAt + FIELDS_OFFSET));
@@ -397,14 +395,14 @@ export class CommitDecoder {
   #lookUp(subject: string): string | undefined {
     let actorId = this.#actorIds.get(subject);
     if (actorId !== undefined) return actorId;
-    // A string of its own: a part of another one would keep that one in memory, which may be the text of many messages.
+    // A new string: a slice would keep the text in memory that it is a part of, which may be that of many messages.
     const key = decoder.decode(utf8(subject));
     try {
       actorId = this.#layout.actorId(key);
     } catch {
-      return undefined; // nobody's
+      return undefined; // not the subject of an actor
     }
-    if (this.#actorIds.size >= MOST_ACTORS) this.#actorIds.clear();
+    if (this.#actorIds.size >= MAX_SUBJECTS) this.#actorIds.clear();
     this.#actorIds.set(key, actorId);
     return actorId;
   }
@@ -419,7 +417,7 @@ function adviceOn(actorId: string): string {
 /** Reads fields that end with a space or a line break. */
 class Cursor {
   readonly #bytes: Uint8Array;
-  /** Where the next field begins. */
+  /** The index of the next field. */
   at: number;
 
   constructor(bytes: Uint8Array, at: number) {
@@ -441,17 +439,17 @@ class Cursor {
   /**
    * A field that is a number.
    *
-   * @param end The character behind it.
+   * @param end The character after it.
    * @param mark A character that may be between the digits and the end.
-   * @throws {Unreadable} If it is none, or above 2^53 - 1.
+   * @throws {Unreadable} If it is not a number, or above 2^53 - 1.
    */
   number(end: number, mark = end): number {
     const value = this.tryNumber(end, mark);
-    if (value === undefined) throw new Unreadable("a number in its header is none");
+    if (value === undefined) throw new Unreadable("a field of its header is not a number");
     return value;
   }
 
-  /** The same; `undefined` if it is none, or above 2^53 - 1. */
+  /** The same; `undefined` if it is not a number, or above 2^53 - 1. */
   tryNumber(end: number, mark = end): number | undefined {
     const bytes = this.#bytes;
     const from = this.at;
@@ -478,7 +476,7 @@ class Cursor {
   }
 }
 
-/** The text of the header block, one character a byte: what is not ASCII is none of ours. */
+/** The text of the header block, with one character for each byte. */
 function blockText({ bytes, headerLength }: MessageBytes): string {
   const block = bytes.subarray(0, headerLength);
   const text = decoder.decode(block);
@@ -491,15 +489,15 @@ const decoder = new TextDecoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 /** What a decoder writes for a byte that is not UTF-8. */
 const REPLACEMENT = "\ufffd";
-/** How much of a format that is not known is shown. */
+/** How many characters of an unknown format are shown. */
 const FORMAT_SHOWN = 20;
 
-/** The version of an actor after a commit, of which only the header was read. */
+/** The version of the actor after a commit. */
 export function versionAfter({ previousVersion, versions }: CommitHeader): number {
   return versions.at(-1) ?? previousVersion;
 }
 
-/** A version from its digits; not a number where it is none. */
+/** A version from its digits; `NaN` if it is not one. */
 function versionOf(digits: string): number {
   return /^[0-9]{1,16}$/.test(digits) ? Number(digits) : NaN;
 }
@@ -507,7 +505,7 @@ function versionOf(digits: string): number {
 /**
  * The sequence of the commit before a repair.
  *
- * @param list What it has in place of versions.
+ * @param list The field that it has in place of versions.
  * @param guarded The sequence of the last message that it passes over.
  * @throws {Unreadable} If the list does not fit that.
  */

@@ -13,7 +13,7 @@ import {
   encodeToken,
 } from "../../../event/subject.ts";
 
-/** What stands for an actor in messages that check conditions, and store nothing that a reader sees: no actor's id. */
+/** Replaces the actor's id in messages that only check conditions. It is not a valid id. */
 export const NO_ACTOR = "";
 
 /** The name of a namespace's stream. */
@@ -23,7 +23,8 @@ export function streamName(prefix: string, namespace: string): string {
 
 /**
  * The names of a namespace's stream, of its bucket, and of the subjects in them. The log's id is a level of every
- * event's subject, and the stream hears no other: a message for another log finds no stream, whatever its name.
+ * event's subject, and the stream has no other subjects: a message for another log finds no stream, even if both streams
+ * have the same name.
  */
 export class Layout {
   /** The stream of the events. */
@@ -32,9 +33,9 @@ export class Layout {
   readonly logId: string;
   /** The first levels of every event's subject. */
   readonly base: string;
-  /** The key-value bucket beside it: snapshots, and what is remembered of actors whose events have expired. */
+  /** The key-value bucket of its snapshots, and of what is remembered of actors whose events have expired. */
   readonly bucket: string;
-  /** The stream that is the bucket. */
+  /** The stream of the bucket. */
   readonly bucketStream: string;
 
   /**
@@ -61,9 +62,9 @@ export class Layout {
   }
 
   /**
-   * The actor of a subject; {@linkcode NO_ACTOR} if it is of conditions.
+   * The actor of a subject; {@linkcode NO_ACTOR} if it is that of conditions.
    *
-   * @throws {InvalidArgumentError} If it is none of an actor.
+   * @throws {InvalidArgumentError} If it is not the subject of an actor.
    */
   actorId(subject: string): string {
     if (subject === this.noActor) return NO_ACTOR;
@@ -71,7 +72,7 @@ export class Layout {
     return decodeActorId(subject.slice(this.base.length + 1));
   }
 
-  /** The subject of what is no actor's: conditions of commits, and what is not to be stored. No actor id encodes to it. */
+  /** The subject of conditions, and of messages that are not to be stored. It is not the subject of any actor id. */
   get noActor(): string {
     return `${this.base}.==`;
   }
@@ -81,7 +82,7 @@ export class Layout {
     return subject.startsWith(this.base) && subject[this.base.length] === ".";
   }
 
-  /** The subjects that the server is to filter by; undefined where that leaves out nothing. */
+  /** The subjects that the server filters by; `undefined` if it leaves out nothing. */
   filter({ actorId, actorPrefix = "" }: { actorId?: string; actorPrefix?: string }): string | undefined {
     if (actorId !== undefined) return this.subject(actorId);
     const filter = actorPrefixFilter(this.base, actorPrefix);
@@ -93,7 +94,7 @@ export class Layout {
     return `$KV.${this.bucket}.>`;
   }
 
-  /** The key of a snapshot. Records name their log: they mean nothing to a log that is made in its place. */
+  /** The key of a snapshot. The log's id is a part of it, so that another log of the same name does not find it. */
   snapshot(actorId: string, kind: string): string {
     return `$KV.${this.bucket}.${this.logId}.snapshot.${encodeToken(kind)}.${encodeActorId(actorId)}`;
   }
@@ -118,7 +119,7 @@ export class Layout {
     return `$KV.${this.bucket}.${this.logId}.end`;
   }
 
-  /** The key of how far the log was swept. */
+  /** The key of how far expiring actors were preserved. */
   get progressRecord(): string {
     return `$KV.${this.bucket}.${this.logId}.preserved`;
   }

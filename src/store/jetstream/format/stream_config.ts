@@ -11,13 +11,13 @@ import type { Layout } from "./layout.ts";
 import type { StreamConfig } from "../../../nats/jetstream/requests.ts";
 import { maxAge, NANOSECONDS, ONE_YEAR, type Retention } from "../retention/retention.ts";
 
-/** The shortest window that the server allows in which it looks for repeated message ids; the store sends none. */
+/** The shortest time that the server can be set to look for repeated message ids; the store sends no ids. */
 const DUPLICATE_WINDOW_MS = 100;
 const FORMAT = "1";
-/** What the id of a log looks like. */
+/** The form of the id of a log. */
 const LOG_ID_FORM = /^[0-9a-f]{12}$/;
 
-/** What can be chosen about a stream. Undefined takes an existing one as it is. */
+/** What can be chosen about a stream. `undefined` accepts an existing one as it is. */
 export interface StreamChoices {
   /** How long events are kept. @default {one year} */
   readonly retention: Retention | undefined;
@@ -42,7 +42,7 @@ export function streamConfig(
   };
 }
 
-/** What every stream of events must be: what makes it append-only, and what the store reads and writes by. */
+/** The settings that every stream of events must have: it is append-only, and the store needs these features. */
 const appendOnly: Readonly<Record<string, unknown>> = {
   retention: "limits",
   storage: "file",
@@ -67,7 +67,7 @@ const appendOnly: Readonly<Record<string, unknown>> = {
   persist_mode: "default",
 };
 
-/** What the server leaves out of an answer where it has its default. */
+/** Settings that the server leaves out of its answer, and their defaults. */
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   allow_rollup_hdrs: false,
   allow_direct: false,
@@ -86,9 +86,9 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
 };
 
 /**
- * Checks that a log is written in the form that this version reads: what it cannot read is then no commit.
+ * Checks that a log has the format that this version reads. A message that it cannot read is then not a commit.
  *
- * @throws {BackendError} If it is written in another form.
+ * @throws {BackendError} If it has another format.
  */
 export function assertFormat({ metadata }: StreamConfig): void {
   const format = (metadata as Readonly<Record<string, string>> | undefined)?.[LOG_FORMAT];
@@ -98,7 +98,7 @@ export function assertFormat({ metadata }: StreamConfig): void {
   throw new BackendError("repairActor", reason);
 }
 
-/** How an existing stream differs from what the store needs and was asked for; settings that do no harm are left out. */
+/** How an existing stream differs from what the store needs and was asked for; harmless settings are left out. */
 export function streamDifferences(
   layoutOf: (logId: string) => Layout,
   actual: StreamConfig,

@@ -6,30 +6,30 @@
 
 import { DIGITS, LogPositions } from "../../position.ts";
 
-/** Hexadecimal digits of a stream sequence (2^53), and of an event's place in its message: together, a position. */
+/** Hexadecimal digits of a stream sequence (up to 2^53), and of the index of an event in its message. */
 const SEQUENCE_WIDTH = 14;
 const INDEX_WIDTH = 4;
-/** The last digits of a sequence, so many of which follow one another that they are written in advance. */
+/** The last digits of a sequence, whose texts are prepared: most sequences differ only in them from the one before. */
 const LOW_WIDTH = 3;
 const LOW_SEQUENCES = 16 ** LOW_WIDTH;
-/** What the first event of each has behind the digits before. */
+/** The last digits of each sequence, followed by the index of its first event. */
 const FIRST_OF: readonly string[] = DIGITS.map((low) => low + "0".repeat(INDEX_WIDTH));
-/** The place behind every event of a message. */
+/** The index after every event of a message. */
 export const LAST_INDEX = 0xffff;
 
 /** A place in a stream. */
 export interface Place {
   /** The stream sequence of a message. */
   readonly sequence: number;
-  /** The place of an event in it. */
+  /** The index of an event in it. */
   readonly index: number;
 }
 
 /** The positions of one log. */
 export class StreamPositions {
-  /** Their text. */
+  /** Their text form. */
   readonly positions: LogPositions;
-  /** What the sequence of the last position began with, and its text. */
+  /** The first digits of the sequence of the last position, as a number and as text. */
   #high = -1;
   #highText = "";
 
@@ -55,7 +55,7 @@ export class StreamPositions {
   }
 
   /**
-   * The place that a position names. Whether its proof is right, the caller has to find out.
+   * The place that a position names. It does not check the proof.
    *
    * @throws {InvalidPositionError} If it is malformed or of another log.
    */

@@ -1,16 +1,16 @@
 /**
- * The trail: the stream sequences of an actor's earlier commits, so that a history is fetched by sequence instead of
- * being searched for, which costs the server a scan of the whole stream.
+ * The trail: the stream sequences of an actor's earlier commits, so that a history is fetched by sequence. A search
+ * would cost the server a scan of the whole stream.
  *
- * The sequences stand in levels. Level 0 names the latest commits one by one. Whenever sixteen have come together they
- * are a block, and the level above names the last of them alone: its own trail names the fifteen others. Sixteen blocks
- * make a block of the next level, and so on. So a trail holds a few dozen numbers, and every commit is reached from the
- * latest one in as many steps as there are levels.
+ * The sequences are in levels. Level 0 names the latest commits one by one. Sixteen of them are a block: the level above
+ * names only the last of them, whose own trail names the fifteen others. Sixteen blocks are a block of the next level,
+ * and so on. So a trail has a few dozen numbers, and every commit is reached from the latest one in as many steps as
+ * there are levels.
  *
  * @module
  */
 
-/** How many commits make a block, and how many blocks one of the next level. */
+/** How many commits are a block, and how many blocks are a block of the next level. */
 const BLOCK = 16;
 
 /** Digits of the numbers in a trail. */
@@ -25,11 +25,11 @@ const TRAIL = /^[0-9a-z]+(?:,[0-9a-z]+)*(?:;|$)/;
 export interface TrailEntry {
   /** The stream sequence of the commit. */
   readonly sequence: number;
-  /** 0: it stands for itself; above: for a block too, whose other commits its own trail names below this level. */
+  /** 0 for a single commit; above, it is the last one of a block, whose others its own trail names below this level. */
   readonly level: number;
 }
 
-/** How many commits an entry of a level stands for. */
+/** How many commits an entry of a level represents. */
 export function entryWeight(level: number): number {
   return BLOCK ** level;
 }
@@ -54,13 +54,13 @@ export class Trail {
     return count;
   }
 
-  /** The sequence of the commit before; 0 without one. */
+  /** The sequence of the latest commit that it names; 0 without one. */
   get previous(): number {
     for (const level of this.#levels) if (level.length > 0) return level[level.length - 1]!;
     return 0;
   }
 
-  /** The trail of the commit that follows one at a sequence which has this trail. */
+  /** The trail of the next commit, if this is the trail of the commit at a sequence. */
   after(sequence: number): Trail {
     const levels = this.#levels.slice();
     for (let level = 0;; level++) {
@@ -73,7 +73,7 @@ export class Trail {
     }
   }
 
-  /** What it names, in the order of the stream. With a level, only what stands below it: the rest of a block. */
+  /** The commits that it names, in the order of the stream. With a level, only those below it: the rest of a block. */
   entries(below = this.#levels.length): TrailEntry[] {
     const entries: TrailEntry[] = [];
     for (let level = Math.min(below, this.#levels.length) - 1; level >= 0; level--) {
@@ -82,7 +82,7 @@ export class Trail {
     return entries;
   }
 
-  /** Its text: levels from the lowest, the first number of each as it is, the others as what they add. */
+  /** Its text: the levels from the lowest; the first number of each as it is, the others as differences. */
   encode(): string {
     let text = "";
     for (let level = 0; level < this.#levels.length; level++) {
@@ -96,7 +96,7 @@ export class Trail {
     return text;
   }
 
-  /** Reads its text back; `undefined` if it is none, or does not name commits in the order of the stream. */
+  /** Reads its text; `undefined` if it is malformed, or does not name commits in the order of the stream. */
   static decode(text: string): Trail | undefined {
     if (text === "") return Trail.EMPTY;
     const parts = text.split(";");

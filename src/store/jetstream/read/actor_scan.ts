@@ -1,6 +1,6 @@
 /**
- * Searching for an actor's commits: for long or dense histories, which a consumer delivers faster than they can be
- * fetched one by one, and where there is no trail.
+ * Searching for an actor's commits: a consumer delivers long or dense histories faster than they can be fetched one by
+ * one, and it is used if the trail is wrong.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { JetStreamContext } from "../context.ts";
 import type { OrFault, StoredCommit } from "../format/commit_decoder.ts";
 import { TextRuns } from "../../../nats/jetstream/text_run.ts";
 
-/** How many commits are handed out together at the most, so that they do not live long where nobody keeps them. */
+/** At most how many commits are returned together, so that they are freed soon. */
 const COMMITS_AT_ONCE = 128;
 
 /** How many commits are fetched at once when they are read backward. */
@@ -64,7 +64,7 @@ export async function* scanBackward(
     const wanted = sequences.slice(Math.max(0, end - BACKWARD_BATCH), end).reverse();
     const commits: OrFault<StoredCommit>[] = [];
     for (const message of await log.all(wanted)) {
-      if (message) commits.push(decoder.read(message)); // where one is gone, the chain says so
+      if (message) commits.push(decoder.read(message)); // a missing one is found by the versions
     }
     yield commits;
   }

@@ -1,6 +1,6 @@
 /**
- * The stream of one namespace as the store reads it: from its leader where it must be fresh, by sequence where it is
- * known what is wanted.
+ * The stream of one namespace as the store reads it: from its leader if the result must be fresh, by sequence if the
+ * sequence is known.
  *
  * @module
  */
@@ -33,19 +33,19 @@ export const LOG_ID = "aether-log";
 /** The stream's metadata that names the format of what it holds. */
 export const LOG_FORMAT = "aether-format";
 
-/** How often to look whether the first message is still there, in milliseconds. */
+/** How often to check that the first message has not expired, in milliseconds. */
 const LOOK_INTERVAL = 500;
-/** For how long that is believed, in milliseconds, if the message has long to live. */
+/** For how long the result is valid, in milliseconds, if the message expires much later. */
 const LOOK_VALIDITY = 5_000;
-/** What counts as long to live, in milliseconds: clocks may be set, and retention shortened, meanwhile. */
+/** How much later, in milliseconds: clocks may be set, and the retention shortened, in the meantime. */
 const LONG_TO_LIVE = 60 * 60 * 1_000;
 
 /**
- * Nobody else is elected before a follower has heard nothing for this long, in milliseconds (4 to 9 s by the server's
- * source): a leader that a majority has heard since then is the leader.
+ * No other leader is elected before a follower has heard nothing for this long, in milliseconds (4 to 9 s by the
+ * server's source). A leader that a majority has heard since then is the leader.
  */
 const SHORTEST_ELECTION = 3_000;
-/** A new leader may answer before it has applied what it knows; so long it is asked again, in milliseconds. */
+/** A new leader may answer before it has applied its log. It is asked again for this long, in milliseconds. */
 const TIME_TO_CATCH_UP = 2_000;
 /** A leader that is cut off notices it after 10 s (by the server's source), in milliseconds. */
 const MAX_STALE_LEADER_MS = 15_000;
@@ -56,13 +56,11 @@ const TOO_MANY_RESULTS = 413;
 /** How often to ask for a message that only some replicas have: each answer comes from one of them by chance. */
 const COPY_TRIES = 16;
 
-/** What an event log is made of. */
+/** What an event log needs. */
 export interface EventLogSetup {
-  /** The connection's state. */
   readonly state: ConnectionState;
-  /** The API. */
   readonly requests: JetStreamRequests;
-  /** Where things lie. */
+  /** The names of streams and subjects. */
   readonly layout: Layout;
   /** Whether messages expire. */
   readonly expires: boolean;
@@ -90,9 +88,8 @@ class Knowledge {
 
 /** Reads the stream. */
 export class EventLog {
-  /** Where things are stored. */
+  /** The names of streams and subjects. */
   readonly layout: Layout;
-  /** The API. */
   readonly requests: JetStreamRequests;
   /** Whether messages expire. */
   readonly expires: boolean;
@@ -106,7 +103,7 @@ export class EventLog {
 
   /**
    * @param signal Ends every wait with its reason.
-   * @param known What is shared with the log that it was derived from.
+   * @param known What is shared with the log that it is derived from.
    */
   constructor(setup: EventLogSetup, signal?: AbortSignal, known: Knowledge = new Knowledge()) {
     const { state, requests, layout, expires, replicas, patience, warn } = setup;
@@ -127,7 +124,7 @@ export class EventLog {
     return signal ? new EventLog(this.#setup, signal, this.#known) : this;
   }
 
-  /** Whether the connection is closed for good. */
+  /** Whether the connection is closed and stays closed. */
   get isClosed(): boolean {
     return this.#state.isClosed;
   }
@@ -137,34 +134,34 @@ export class EventLog {
     return this.#known.highest;
   }
 
-  /** Keeps in mind that a sequence was seen. */
+  /** Remembers that a sequence was seen. */
   saw(sequence: number): void {
     if (sequence > this.#known.highest) this.#known.highest = sequence;
   }
 
   /**
-   * Whether it is known that no message has expired: the first one was there a moment ago, and has long to live. Else
-   * it is looked up for the next time.
+   * Whether it is known that no message has expired: the first one existed a moment ago, and expires much later. If it
+   * is not known, it is looked up for the next call.
    *
-   * @param now The time on the clock of `performance.now()`, which takes a while to tell.
+   * @param now The time of `performance.now()`, which is costly to read.
    */
   nothingExpired(now: number): boolean {
     const isSound = now < this.#known.soundUntil;
     if (!isSound && now > this.#known.lookedAt + LOOK_INTERVAL) {
       this.#known.lookedAt = now;
-      this.#look(now).catch(() => {}); // it stays unknown, and costs a read
+      this.#look(now).catch(() => {}); // it stays unknown, which costs a read
     }
     return isSound || !this.expires;
   }
 
-  /** Whether the log was no longer there when it was last looked at. */
+  /** Whether the log was deleted or replaced when it was last checked. */
   get isReplaced(): boolean {
     return this.#known.replaced;
   }
 
   /**
-   * The last message of a subject, from the leader. That it has none is believed only if no replica counts one: of a
-   * message that it cannot read, a server says that there is none.
+   * The last message of a subject, from the leader. A server also reports no message if it cannot read it, so that
+   * `undefined` is returned only if no replica counts one.
    *
    * @throws {DamagedHistoryError} If the last message is counted, and cannot be read.
    */
@@ -194,7 +191,7 @@ export class EventLog {
     return this.#known.lacking.has(sequence);
   }
 
-  /** The first message of a subject from a sequence on, from the leader. It scans; use it where that is rare. */
+  /** The first message of a subject from a sequence on, from the leader. The server scans for it: use it rarely. */
   nextOf(subject: string, sequence: number): Promise<StoredMessage | undefined> {
     return this.#get({ next_by_subj: subject, seq: sequence });
   }
@@ -207,8 +204,8 @@ export class EventLog {
   }
 
   /**
-   * Repeats a read that shows less than is known to be there, for as long as it may come from a leader that has been
-   * deposed and has not noticed: only a leader in office may say that something is lost.
+   * Repeats a read that returns less than is known to be stored, as long as it may come from a deposed leader that has
+   * not noticed it. Only a confirmed leader may report that something is lost.
    */
   async upToDate<T>(
     read: () => Promise<T>,
@@ -232,7 +229,7 @@ export class EventLog {
     return this.#ofThisLog({ next_by_subj: ANY, seq: 1 });
   }
 
-  /** The sequence of the first message that is kept, from the leader; infinite where none is. */
+  /** The sequence of the first message that is kept, from the leader; `Infinity` if there is none. */
   async firstSequence(): Promise<number> {
     return (await this.first())?.sequence ?? Infinity;
   }
@@ -346,7 +343,7 @@ export class EventLog {
     return (server) => sound.includes(server);
   }
 
-  /** Whether the leader that answers has heard a majority of its replicas since anybody else can have been elected. */
+  /** Whether the leader that answers has heard from a majority too recently for another election. */
   async #leadership(): Promise<{ replicated: boolean; isConfirmedLeader: boolean }> {
     const replicas = (await this.info()).cluster?.replicas ?? [];
     const heard = replicas.filter(({ active = Infinity }) => active / NANOSECONDS < SHORTEST_ELECTION);
@@ -365,10 +362,10 @@ export class EventLog {
     if (left > LONG_TO_LIVE) this.#known.soundUntil = now + LOOK_VALIDITY;
   }
 
-  /** Holds the leader's answer that a subject has no message against what the replicas count. */
+  /** Compares the leader's answer that a subject has no message with what the replicas count. */
   async #confirmNone(subject: string): Promise<StoredMessage | undefined> {
     const { stream } = this.layout;
-    // Which replica answers is not ours to choose. On a single server it is asked twice: messages come, and expire.
+    // Any replica may answer. A single server is asked twice, because messages arrive and expire.
     const tries = this.#replicas > 1 ? COPY_TRIES : 2;
     for (let attempt = 1;; attempt++) {
       const { messages: [copy], isUnreadable } = await this.#patiently(

@@ -26,23 +26,23 @@ export function readHistory(
 }
 
 /*
- * What a history costs, in microseconds (facts, and `trail.ts` in the prototypes): a commit fetched by its sequence; a
- * consumer; a commit that the consumer delivers; a message that the server looks at on the way.
+ * What reading a history costs, in microseconds (measured): a commit fetched by its sequence; a consumer; a commit that
+ * the consumer delivers; a message that the server scans for it.
  */
 const FETCH_COST = 18;
 const CONSUMER_COST = 1_500;
 const DELIVERY_COST = 4;
 const SCAN_COST = 0.08;
 
-/** One read under way. */
+/** One read in progress. */
 class HistoryReading {
   readonly #context: JetStreamContext;
   readonly #repairs: Repairs;
   readonly #actorId: string;
   readonly #read: HistoryRead;
-  /** The last commit that was taken. */
+  /** The last commit that was read. */
   #last: StoredCommit | undefined;
-  /** Whether something was read that is not what was written. */
+  /** Whether the last message that was read is damaged. */
   #interrupted = false;
 
   constructor(context: JetStreamContext, actorId: string, read: HistoryRead) {
@@ -83,7 +83,7 @@ class HistoryReading {
   async *#aroundHead(fault: DamagedHistoryError): AsyncGenerator<readonly StoredEvent[]> {
     const { log, decoder } = this.#context;
     const isForward = this.#read.direction === "forward";
-    // A message that is no commit is reported where it is found, one that is missing here.
+    // A message that is not a commit is reported when it is read, a missing one is reported here.
     const isMissing = fault.position === undefined;
     const to = isMissing ? await log.lastSequence() : decoder.place(fault.position!).sequence;
     if (isMissing && !isForward) this.#report(fault);
@@ -97,7 +97,7 @@ class HistoryReading {
     if (isMissing && isForward) this.#report(fault);
   }
 
-  /** Takes commits in the order of the read; returns whether all that was asked for was among them. */
+  /** Takes commits in the order of the read; returns whether they include all that was asked for. */
   async *#take(
     batches: AsyncIterable<readonly OrFault<StoredCommit>[]>,
   ): AsyncGenerator<readonly StoredEvent[], boolean> {
@@ -122,7 +122,7 @@ class HistoryReading {
     return false;
   }
 
-  /** The commits in the order of the read, by the way that costs least; a trail that is broken is left. */
+  /** The commits in the order of the read, by the trail or by a search, as costs less; by a search if the trail is broken. */
   async *#commits(latest: StoredCommit, bytes: number): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
     const { log, decoder } = this.#context;
     const { direction, fromVersion, toVersion, limit } = this.#read;
@@ -162,7 +162,7 @@ class HistoryReading {
     return count * FETCH_COST <= CONSUMER_COST + count * DELIVERY_COST + span * SCAN_COST;
   }
 
-  /** Holds a commit against the one that was read before it. */
+  /** Compares a commit with the one that was read before it. */
   #check(commit: OrFault<StoredCommit>): HistoryFault | Promise<HistoryFault> | undefined {
     const last = this.#last;
     const interrupted = this.#interrupted;

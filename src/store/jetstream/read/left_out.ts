@@ -1,5 +1,5 @@
 /**
- * Messages that the server counts and does not deliver: they have expired meanwhile, or it cannot read them.
+ * Messages that the server counts and does not deliver: they have expired in the meantime, or it cannot read them.
  *
  * @module
  */
@@ -24,14 +24,14 @@ const MAX_COUNTS = 5;
 const HEARTBEAT = 100;
 
 /**
- * How many messages that were left out cannot be read. If some of the range has expired, they are delivered again, until
- * nothing expires meanwhile.
+ * How many messages that were left out cannot be read. If a part of the range has expired, the messages are delivered
+ * again, until nothing expires in the meantime.
  *
  * @param count How many were left out.
  */
 export async function countUnreadable(log: EventLog, range: LeftOutRange, count: number): Promise<number> {
   if (!log.expires) return count;
-  // Read after they were left out: what has expired is before it.
+  // It is read after they were left out: every expired message is before it.
   let kept = await log.firstSequence();
   if (kept <= range.from) return count;
   for (let attempt = 0; attempt < MAX_COUNTS && kept <= range.to; attempt++) {
@@ -44,7 +44,7 @@ export async function countUnreadable(log: EventLog, range: LeftOutRange, count:
   return 0;
 }
 
-/** Has the messages delivered from a sequence on, and returns how many are left out. */
+/** Reads the messages from a sequence on again, and returns how many are left out. */
 async function deliverAgain(
   log: EventLog,
   { filterSubjects, lastOfEach = false, to }: LeftOutRange,

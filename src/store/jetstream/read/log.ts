@@ -1,5 +1,5 @@
 /**
- * Reading the global log up to the end that it has now: a consumer delivers it in order.
+ * Reading the global log up to its end at the time of the call: a consumer delivers it in order.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { LogReading, narrowed } from "./log_reading.ts";
 import { lostEnd } from "./missing.ts";
 import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
 
-/** The log up to the end that it has now. */
+/** The log up to its end at the time of the call. */
 export async function* readLog(unlimited: JetStreamContext, read: LogRead): AsyncGenerator<LogBatch> {
   const context = until(unlimited, read.signal);
   const { log, heartbeat } = context;
@@ -57,13 +57,13 @@ async function* readUpTo(
     reading.delivered += messages.length;
     yield* reading.take(upTo);
     if (behind < 0 && consumer.position < end) continue;
-    // What was still to come has expired while it was waited for, or it is lost.
+    // The rest has expired in the meantime, or it is lost.
     if (reading.sequence < end) yield* reading.skipTo(end + 1, mayBeginLater);
     return;
   }
 }
 
-/** The sequence up to which what a filter chooses is read. */
+/** The sequence of the last message that a filter chooses. */
 async function endOfFilter(log: EventLog, subject: string, { lastSequence }: Start): Promise<number> {
   const last = await log.last(subject);
   if (last) return last.sequence;

@@ -1,5 +1,5 @@
 /**
- * Following the global log: what is stored, and then every commit as it comes.
+ * Following the global log: what is stored, and then every commit as it is stored.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { Delivery } from "../../../nats/jetstream/delivery.ts";
 import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
 import type { MessageBytes } from "../../../nats/jetstream/stored_message.ts";
 
-/** The log, and then what comes. */
+/** The log, and then every commit as it is stored. */
 export async function* followLog(unlimited: JetStreamContext, follow: LogFollow): AsyncGenerator<LogBatch> {
   const context = until(unlimited, follow.signal);
   const { log, decoder, heartbeat } = context;
@@ -25,7 +25,7 @@ export async function* followLog(unlimited: JetStreamContext, follow: LogFollow)
   let position: string | undefined;
   if (after === "end") {
     const { last, lastSequence } = await endOf(log, () => false);
-    // Of the very message behind which it begins: others write meanwhile.
+    // The position of the message after which it begins: other writers may append in the meantime.
     position = last && await positionUpTo(context, last);
     start = { sequence: lastSequence + 1, after: undefined, lastSequence, fromStart: false };
   } else start = await findStart(context, follow);
@@ -57,7 +57,7 @@ export async function* followLog(unlimited: JetStreamContext, follow: LogFollow)
     consumer.close();
   }
 
-  /** The place behind the last event that the filter left out. */
+  /** The position after the last event that the filter left out. */
   async function* progress(
     { log }: JetStreamContext,
     { position: passed }: OrderedConsumer,
@@ -73,11 +73,11 @@ export async function* followLog(unlimited: JetStreamContext, follow: LogFollow)
 }
 
 /**
- * Checks that a reader that begins again goes on where it was: the stream may have been restored to an earlier state
- * meanwhile, and what comes next may have expired.
+ * Checks that a reader that starts again continues from its last message: in the meantime the stream may have been
+ * restored to an earlier state, and the next messages may have expired.
  *
  * @param passed The sequence that the reader has come to.
- * @param last The last message that it took.
+ * @param last The last message that it read.
  */
 async function assertContinues(
   context: JetStreamContext,
@@ -103,6 +103,7 @@ async function assertContinues(
 
 function isSame(decoder: CommitDecoder, a: MessageBytes, b: MessageBytes): boolean {
   const [one, other] = [decoder.header(a), decoder.header(b)];
-  if (one instanceof DamagedHistoryError || other instanceof DamagedHistoryError) return true; // told where it is read
+  // Damage is reported when it is read.
+  if (one instanceof DamagedHistoryError || other instanceof DamagedHistoryError) return true;
   return one.checksum === other.checksum;
 }

@@ -12,10 +12,10 @@ import type { EventLog } from "./event_log.ts";
 import { gap, truncated } from "./missing.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
-/** How many sequences back at once the last event is searched for behind commits that have none. */
+/** How many messages are read at once while the last event is searched for. */
 const BACKWARD_BATCH = 128;
 
-/** Where a read begins. */
+/** The beginning of a read. */
 export interface Start {
   /** The first stream sequence to read. */
   readonly sequence: number;
@@ -46,7 +46,7 @@ export async function lastPosition(
   const { log, decoder } = context;
   const last = await log.last();
   if (last) return await positionUpTo(context, last);
-  // A server that cannot read the last message says that there is none.
+  // A server that cannot read the last message reports that it has none.
   const { messages, last_seq } = (await log.info()).state;
   if (messages === 0) return undefined;
   const again = await log.last();
@@ -80,10 +80,9 @@ export async function positionUpTo(
 }
 
 /**
- * Holds a position against the log. What has expired cannot be compared, and what cannot be read is no matter of the
- * position.
+ * Compares a position with the log. A commit that has expired or cannot be read is not compared.
  *
- * @throws {InvalidPositionError} If it is none of this log, or one that it has not reached.
+ * @throws {InvalidPositionError} If it is not a position of this log, or the log has not reached it.
  */
 export async function checkPosition(
   unlimited: JetStreamContext,
@@ -118,7 +117,7 @@ export function endOf(
   }, ({ lastSequence }) => isBehind(lastSequence));
 }
 
-/** Checks where a read is to begin. */
+/** Finds and checks the beginning of a read. */
 export async function findStart(
   context: JetStreamContext,
   { after }: Pick<LogRead, "after">,
@@ -126,7 +125,7 @@ export async function findStart(
   const { log, decoder } = context;
   const place = after === "start" || after === "first-kept" ? undefined : await checkPosition(context, after);
   const { last, lastSequence } = place ?? await endOf(log, () => false);
-  // The first message is read last: others write meanwhile.
+  // The first message is read last, because messages expire in the meantime.
   const first = await log.first();
   if (last) log.saw(last.sequence);
   if (place) {

@@ -1,6 +1,6 @@
 /**
- * What a read of the global log makes of the messages that a consumer delivers: events, held against the stream's
- * sequences if the consumer delivers all of them, and against the actors' chains.
+ * Turning the messages that a consumer delivers into events of the global log. They are compared with the stream's
+ * sequences, unless a filter leaves some out, and with the versions of their actors.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.t
 import type { MessageBytes } from "../../../nats/jetstream/stored_message.ts";
 import { TextRuns } from "../../../nats/jetstream/text_run.ts";
 
-/** How many events are handed out together, while more have arrived. */
+/** How many events are returned together, if more have arrived. */
 const EVENTS_AT_ONCE = 128;
 
 export function narrowed(subject: string | undefined): { filterSubjects?: readonly string[] } {
@@ -28,9 +28,9 @@ export function narrowed(subject: string | undefined): { filterSubjects?: readon
 
 /** Turns messages into events, and checks them. */
 export class LogReading {
-  /** The stream sequence that it has come to. */
+  /** The sequence of the last message that was read. */
   sequence: number;
-  /** What delivers to it. */
+  /** The consumer that delivers the messages. */
   consumer: OrderedConsumer | undefined;
   readonly #context: JetStreamContext;
   readonly #onDamage: ((fault: HistoryFault) => void) | undefined;
@@ -38,17 +38,17 @@ export class LogReading {
   readonly #subject: string | undefined;
   readonly #chains: VersionContinuity<StoredCommit>;
   readonly #repairs: Repairs;
-  /** How many messages a consumer has delivered to it. */
+  /** How many messages the consumer has delivered. */
   delivered = 0;
-  /** How many messages that were left out have been looked at. */
+  /** How many messages that were left out have been checked. */
   #leftOut = 0;
-  /** The sequence from which on messages may have been left out that have not been looked at. */
+  /** From this sequence on, messages may have been left out that have not been checked. */
   #counted: number;
   /** The last commit that was read. */
   #last: StoredCommit | undefined;
   #position: string | undefined;
 
-  /** @param subject What a filter chooses; `undefined` without one. */
+  /** @param subject The subjects that a filter chooses; `undefined` without one. */
   constructor(
     context: JetStreamContext,
     { onDamage }: Pick<LogRead, "onDamage">,
@@ -67,7 +67,7 @@ export class LogReading {
     this.sequence = start.sequence - 1;
   }
 
-  /** Throws a fault, or hands it to who wants to go on. */
+  /** Throws a fault, or gives it to `onDamage`. */
   report(fault: HistoryFault): void {
     if (!this.#onDamage) throw fault;
     this.#onDamage(fault);
@@ -96,7 +96,7 @@ export class LogReading {
         fault = await this.#repairs.covers(commit) ? undefined : commit;
       } else {
         const broken = this.#chains.accept(commit, message.known);
-        // What was forgotten was there, or its sequence would have been missed.
+        // A commit that is no longer remembered was not missing, or its sequence would be.
         if (broken && broken !== "forgotten" && !missing) fault = await missingBefore(log, commit, broken);
       }
       if (fault) {
@@ -107,7 +107,7 @@ export class LogReading {
       if (commit instanceof DamagedHistoryError) continue;
       this.#last = commit;
       for (const event of commit.events) if (this.#choose(event)) events.push(event);
-      // What waits to be handed out lives long enough to cost the garbage collector as much as it cost to read.
+      // Events that are kept longer cost as much garbage collection as reading them.
       if (events.length >= EVENTS_AT_ONCE) {
         yield this.#batch(events);
         events = [];
@@ -118,9 +118,9 @@ export class LogReading {
   }
 
   /**
-   * Goes on to a sequence without what was delivered before it: takes what the leader has of it, and reports the rest.
+   * Reads from the leader what the consumer has not delivered before a sequence, and reports the rest.
    *
-   * @param mayBeginLater Whether what has expired is none of the reader's matter.
+   * @param mayBeginLater Whether expired messages are not reported.
    * @returns Whether something is missing.
    */
   async *skipTo(end: number, mayBeginLater: boolean): AsyncGenerator<LogBatch, boolean> {
@@ -153,9 +153,9 @@ export class LogReading {
     return isMissing;
   }
 
-  /** Holds what a filtered reader was delivered against what the server counted when it began. */
+  /** Compares what was delivered with what the server counted when the consumer was created. */
   async checkLeftOut(consumer: OrderedConsumer): Promise<void> {
-    // It rests at its end within a heartbeat, or delivers what was stored meanwhile.
+    // The server reports the end within a heartbeat, or delivers new messages.
     while (this.delivered < consumer.expected && consumer.pending > 0 && consumer.leftOut === 0) {
       const messages = await consumer.read();
       this.delivered += messages.length;
@@ -164,7 +164,7 @@ export class LogReading {
     await this.reportLeftOut(consumer);
   }
 
-  /** Reports messages that the server counts and has not delivered. */
+  /** Reports messages that the server counts and cannot read. */
   async reportLeftOut({ leftOut, pending, position, server }: OrderedConsumer): Promise<void> {
     const { log, decoder } = this.#context;
     const from = this.#counted;
@@ -182,13 +182,13 @@ export class LogReading {
     );
   }
 
-  /** Reports a fault that does not lie in what was read before the position to begin behind. */
+  /** Reports a fault, unless it is at or before the position after which the read begins. */
   #reportUnlessBefore(fault: HistoryFault | undefined): void {
     if (!fault || (fault instanceof DamagedHistoryError && this.#isBefore(fault))) return;
     this.report(fault);
   }
 
-  /** Whether it lies in what was read before the position to begin behind. */
+  /** Whether a fault is at or before the position after which the read begins. */
   #isBefore({ position }: DamagedHistoryError): boolean {
     return this.#after !== undefined && position !== undefined && position <= this.#after;
   }

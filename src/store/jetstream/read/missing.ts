@@ -1,5 +1,5 @@
 /**
- * What it means that commits are missing: expired by the stream's age limit, or lost.
+ * Why commits are missing: they have expired by the stream's age limit, or they are lost.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 /**
  * The fault of a commit whose predecessor was not found.
  *
- * @param lost What it is called if the predecessor has not expired.
+ * @param lost The fault if the predecessor has not expired.
  */
 export async function missingBefore(
   log: EventLog,
@@ -22,7 +22,7 @@ export async function missingBefore(
 ): Promise<HistoryFault> {
   const { actorId, previousSequence, previousVersion, events } = commit;
   if (!log.expires) return lost;
-  // With 0 the server had checked that the actor had no commit left when this one was stored.
+  // If it is 0, the actor had no commit left when this one was stored.
   if (previousSequence > 0 && previousSequence >= await log.firstSequence()) return lost;
   const first = events[0];
   return new HistoryTruncatedError({
@@ -68,7 +68,7 @@ export interface Gap {
  * What is stored at sequences that a consumer skipped: its server may lack what the leader has.
  *
  * @param from The first sequence.
- * @param end The one behind the last.
+ * @param end The sequence after the last one.
  */
 export async function* fetchSkipped(
   log: EventLog,
@@ -85,7 +85,7 @@ export async function* fetchSkipped(
       yield message;
       lost = message.sequence + 1;
     }
-    // Where so many are missing in a row, the rest is not asked for one by one.
+    // If so many are missing in a row, the rest is not read one by one.
     if (lost <= next) break;
   }
   if (lost < end) yield { from: lost, count: end - lost };

@@ -11,13 +11,13 @@ import { scanForward } from "./actor_scan.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import { type CommitHeader, isStray, type OrFault } from "../format/commit_decoder.ts";
 
-/** The results for so many actors are kept, of those that were asked for last. */
+/** For how many actors the last result is kept. */
 const MAX_RUNS = 1_000;
 
-/** What is read, and what it is read with. */
+/** The log, and what reads its messages. */
 type LogContext = Pick<JetStreamContext, "log" | "decoder">;
 
-/** Stray messages of one actor in a row. */
+/** Consecutive stray messages of one actor. */
 interface Run {
   /** The sequence that the search began at. */
   readonly from: number;
@@ -59,7 +59,7 @@ export class Repairs {
     return isCovered ? repair : undefined;
   }
 
-  /** Whether a repair passes over stray messages alone. The checksum is no secret: it may be forged. */
+  /** Whether a repair passes over stray messages alone. The checksum is not secret: a repair may be forged. */
   async isTrue(repair: CommitHeader): Promise<boolean> {
     const { actorId, previousSequence, sequence, passedOver } = repair;
     const { count, next } = await this.#find(actorId, previousSequence + 1);
@@ -70,7 +70,7 @@ export class Repairs {
   /**
    * The stray messages of an actor from a sequence on, up to its next commit.
    *
-   * @param known Some that were found before; they are not searched for again if they come next.
+   * @param known Those that were found before; they are not read again.
    */
   async #find(actorId: string, from: number, known?: Run): Promise<Run> {
     const { log, decoder } = this.#context;

@@ -1,6 +1,6 @@
 /**
- * Fetching a history along its trail: commits by sequence, pipelined, in the order of the read, without ever asking the
- * server to search.
+ * Fetching a history along its trail: commits by sequence, pipelined, in the order of the read, without a search by the
+ * server.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_deco
 import { Repairs } from "./repairs.ts";
 import { entryWeight, type TrailEntry } from "../format/trail.ts";
 
-/** The trail does not lead where it says: the history has to be searched for. */
+/** A trail is wrong: the history has to be searched for. */
 export class BrokenTrail extends Error {}
 
 /** The versions that are wanted. */
@@ -27,29 +27,29 @@ export interface VersionRange {
 export interface TrailWalk extends VersionRange {
   /** The order of the commits. */
   readonly direction: "forward" | "backward";
-  /** How many commits are likely to be taken: not many more are read ahead. */
+  /** How many commits are likely to be needed: not many more are read ahead. */
   readonly expected: number;
 }
 
-/** How many commits are fetched at once, at the most and at the least. */
+/** At most and at least how many commits are fetched at once. */
 const MOST_AT_ONCE = 512;
 const LEAST_AT_ONCE = 16;
 /** How many bytes they should have together. */
 const BYTES_AT_ONCE = 8 * 1024 * 1024;
 
-/** A commit that is wanted, or a block of which some are. */
+/** A commit that is needed, or a block with such commits. */
 interface Node extends TrailEntry {
-  /** What was read there; undefined where it has expired. */
+  /** The commit that was read; `undefined` if it has expired. */
   read?: OrFault<StoredCommit> | undefined;
   /** Whether it was fetched. */
   fetched: boolean;
 }
 
 /**
- * The commits of an actor that hold versions of a range, and perhaps some before and behind them.
+ * The commits of an actor with the versions of a range, and perhaps some before and after them.
  *
  * @param head The latest one.
- * @throws {BrokenTrail} If a trail leads to something else than commits of this actor.
+ * @throws {BrokenTrail} If a trail leads to anything other than commits of this actor.
  */
 export async function* walkTrail(
   log: EventLog,
@@ -72,7 +72,7 @@ class Walker {
   #front: Node[];
   #bytes: number;
   #commits = 1;
-  /** What was handed out last. */
+  /** The last commit that was returned. */
   #last: OrFault<StoredCommit> | undefined;
   #firstSequence: Promise<number> | undefined;
 
@@ -96,7 +96,7 @@ class Walker {
   async *run(): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
     const { fromVersion, toVersion } = this.#walk;
     if (fromVersion > 1 || toVersion < Number.MAX_SAFE_INTEGER) {
-      // The ends of blocks tell which blocks are wanted at all.
+      // The last commits of blocks show which blocks are needed.
       await this.#fetch(this.#front.filter(({ level }) => level > 0));
       this.#front = this.#wanted(this.#front);
     }
@@ -119,7 +119,7 @@ class Walker {
     if (this.#walk.direction === "backward" && this.#last) await this.#checkFirst(this.#last);
   }
 
-  /** Each commit says which one the server had before it. */
+  /** Each commit names the one that was stored before it. */
   #checkLinks(commits: readonly OrFault<StoredCommit>[]): void {
     for (let index = 1; index < commits.length; index++) {
       const before = commits[index - 1]!;
@@ -129,7 +129,7 @@ class Walker {
     }
   }
 
-  /** A repair that is forged could lead past commits. */
+  /** A forged repair could hide commits. */
   async #checkRepairs(commits: readonly OrFault<StoredCommit>[]): Promise<void> {
     for (const commit of commits) {
       if (commit instanceof DamagedHistoryError || commit.events.length > 0 || commit.passedOver === 0) {
@@ -140,7 +140,7 @@ class Walker {
     }
   }
 
-  /** The first commit that was found must be the first one that is wanted, or the first one that is kept. */
+  /** The first commit that was found must be the first one that is needed, or the first one that is kept. */
   async #checkFirst(commit: OrFault<StoredCommit>): Promise<void> {
     if (commit instanceof DamagedHistoryError) return;
     const { previousSequence, previousVersion } = commit;
@@ -149,7 +149,7 @@ class Walker {
     throw new BrokenTrail("it ends before the first commit");
   }
 
-  /** Takes from the front what is to be fetched at once; blocks that are too large are broken up first. */
+  /** Takes the nodes that are fetched next; blocks that are too large are divided first. */
   async #take(): Promise<Node[]> {
     const backward = this.#walk.direction === "backward";
     const room = this.#room();
@@ -197,7 +197,7 @@ class Walker {
     return [...trailOf(read).entries(level).map(unfetched), end];
   }
 
-  /** Leaves out what has expired, and what is known to lie outside of the range. */
+  /** Leaves out commits that have expired or are outside the range. */
   #wanted(nodes: readonly Node[]): Node[] {
     const { fromVersion, toVersion } = this.#walk;
     const wanted: Node[] = [];
@@ -235,9 +235,9 @@ class Walker {
     }
   }
 
-  /** A message that the leader does not have: expired, or lost. */
+  /** A message that the leader does not have: it has expired, or it is lost. */
   async #absent(sequence: number): Promise<DamagedHistoryError | undefined> {
-    // Read after the miss, and then valid for every earlier sequence.
+    // It is read after the miss, and is then valid for every earlier sequence.
     if (this.#log.expires && sequence < await (this.#firstSequence ??= this.#log.firstSequence())) {
       return undefined;
     }
@@ -255,7 +255,7 @@ class Walker {
   }
 }
 
-/** Blocks hold each commit once: a forged trail that names one many times would otherwise grow without a bound. */
+/** Each commit is in one block: a forged trail that names a commit many times would grow without a bound. */
 function assertOrdered(nodes: readonly Node[]): void {
   for (let index = 1; index < nodes.length; index++) {
     if (nodes[index]!.sequence <= nodes[index - 1]!.sequence) {

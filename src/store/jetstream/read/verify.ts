@@ -18,7 +18,7 @@ import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.t
 import type { StoredCommit } from "../format/commit_decoder.ts";
 import { Repairs } from "./repairs.ts";
 
-/** What is remembered of each actor's last commit, in typed arrays by the actor's number: a log has any number of actors. */
+/** The last commit of each actor, in typed arrays by the actor's number: a log has any number of actors. */
 class FollowedActors {
   readonly #numbers = new ActorNumbers();
   #versions = new Float64Array(this.#numbers.capacity);
@@ -108,7 +108,7 @@ class Verification {
 
   async run(): Promise<Verified> {
     const { log } = this.#context;
-    // What this store has seen before must be there, but for what expires.
+    // Everything that this store has seen must be stored, unless it has expired.
     const seen = log.highest;
     const last = await log.last();
     const first = await log.first();
@@ -162,7 +162,7 @@ class Verification {
           if (commit instanceof DamagedHistoryError) await this.#report(commit);
           else this.#take(commit);
         }
-        // The last ones cannot be read, or have expired meanwhile.
+        // The last ones cannot be read, or they have expired in the meantime.
         if (sequence < to && consumer.position >= to) {
           await this.#skip(consumer, sequence + 1, to + 1);
           sequence = to;
@@ -190,7 +190,7 @@ class Verification {
     this.#faults.push(fault);
   }
 
-  /** Takes what the leader has of messages that the consumer skipped. */
+  /** Reads from the leader the messages that the consumer skipped. */
   async #skip({ server }: OrderedConsumer, from: number, end: number): Promise<void> {
     const { log, decoder } = this.#context;
     if (log.expires) this.#firstSequence = await log.firstSequence();
@@ -244,7 +244,7 @@ class Verification {
     );
   }
 
-  /** Whether a trail is the one that the actor's last commit leaves behind, as far as that is known. */
+  /** Whether a trail continues that of the actor's last commit, as far as it is known. */
   #continues(trail: NonNullable<StoredCommit["trail"]>, actor: number): boolean {
     const expected = actor < 0 ? undefined : this.#actors.trailOf(actor);
     return expected === undefined || this.#trailChecksum(trail) === expected;
