@@ -34,9 +34,14 @@ export function nextCommitKey(kv: Deno.Kv, namespace = "default"): Deno.KvKey {
   return ["aether", namespace, "commit", kv.commitVersionstamp()] as readonly unknown[] as Deno.KvKey;
 }
 
-/** The body of a record with one field replaced. */
+/** The body of a record with one field replaced; a body that is not JSON any more stays as it is. */
 export function withField(body: string, field: number, replacement: unknown): string {
-  const root = { body: JSON.parse(body) };
+  let root: { body: unknown };
+  try {
+    root = { body: JSON.parse(body) };
+  } catch {
+    return body;
+  }
   const places: [object: Record<string, unknown>, key: string][] = [];
   for (const pending: unknown[] = [root]; pending.length > 0;) {
     const object = pending.pop() as Record<string, unknown>;

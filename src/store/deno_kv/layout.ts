@@ -100,9 +100,9 @@ export class Layout {
     return [...this.#base, "event", actorId, version];
   }
 
-  /** What is above all of an actor's records: numbers come before booleans. */
+  /** What is above every key below an actor's, also those that another program has written. */
   afterActor(actorId: string): Deno.KvKey {
-    return [...this.#base, "event", actorId, true];
+    return [...this.#base, "event", `${actorId}\0`];
   }
 
   /** All of an actor's shares. */

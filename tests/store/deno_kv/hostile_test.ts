@@ -127,6 +127,8 @@ const KEYS_OUTSIDE: Readonly<Record<string, Deno.KvKey>> = {
   "a version that is a bigint": [1n],
   "a version of bytes": [new Uint8Array([1])],
   "a text below a text": ["1", "x"],
+  "a version that is true": [true],
+  "more than a version that is true": [true, true],
 };
 
 const opened = (kv: Deno.Kv): Promise<DenoKvEventStore> => DenoKvEventStore.open(kv, { pollInterval: 10 });
