@@ -39,6 +39,42 @@ export async function openKv(pathOrKv: string | Deno.Kv | undefined): Promise<Op
   }
 }
 
+/** A file, by its path and by its identity in the file system. */
+export interface OpenedFile {
+  /** The absolute path. */
+  readonly path: string;
+  /** The device. */
+  readonly device: number;
+  /** The inode. */
+  readonly inode: number;
+}
+
+/** Remembers the file of a database; `undefined` if the system cannot tell files apart, or the database is not in a file. */
+export function openedFile(file: string): OpenedFile | undefined {
+  let path = file;
+  try {
+    path = Deno.realPathSync(file); // the working directory may change
+  } catch {
+    // It needs a permission for the working directory, if the path is relative.
+  }
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return ino === null ? undefined : { path, device: dev, inode: ino };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the file under a path is still the one that was opened. An open handle goes on with a file that was deleted. */
+export function isSameFile({ path, device, inode }: OpenedFile): boolean {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return dev === device && ino === inode;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
+
 /** Closes a database, also one that was closed behind its user's back. */
 export function closeKv(kv: Deno.Kv): void {
   try {

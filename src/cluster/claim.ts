@@ -10,10 +10,11 @@ import { isUnanswered, RevisionConflictError } from "./errors.ts";
 import { HeldLease } from "./held_lease.ts";
 import {
   Attempts,
-  type LeaseRecord,
+  encodeLease,
   type LeaseTerms,
   readLease,
   type StoredAttempt,
+  UnreadableLeases,
 } from "./lease_record.ts";
 
 /** The endeavour to get one lease. It remembers its writes that got no answer, and recognises them when they turn up. */
@@ -22,6 +23,7 @@ export class Claim {
   readonly #clock: Clock;
   readonly #terms: LeaseTerms;
   readonly #attempts = new Attempts();
+  readonly #unreadable = new UnreadableLeases();
 
   constructor(bucket: Bucket, clock: Clock, terms: LeaseTerms) {
     this.#bucket = bucket;
@@ -51,23 +53,27 @@ export class Claim {
     let entry = known ?? await this.#bucket.get(key);
     for (;;) {
       const origin = this.#bucket.origin?.id;
-      const record = readLease(entry);
-      if (entry !== undefined && record !== undefined) {
-        if (record.id !== id) return undefined;
-        const sent = this.#attempts.sentAt(record.attempt);
-        const lease = sent && this.#hold({ origin, revision: entry.revision, attempt: record.attempt, sent });
-        if (lease?.isHeld) return lease;
-        // Ours, but too old to be of use, and nobody was ever told that he holds it.
+      if (entry?.value !== undefined) {
+        const record = readLease(entry);
+        if (record === undefined) {
+          if (!this.#unreadable.isOver(entry, this.#clock.monotonic(), ttl)) return undefined;
+        } else {
+          if (record.id !== id) return undefined;
+          const sent = this.#attempts.sentAt(record.attempt);
+          const lease = sent &&
+            this.#hold({ origin, revision: entry.revision, attempt: record.attempt, sent });
+          if (lease?.isHeld) return lease;
+        }
+        // A record of this claim that is too old to be used and that was returned to no caller, or one that cannot be read.
         await this.#withoutConflict(this.#bucket.remove(key, entry.revision));
       } else {
-        // Asked in the same turn as the write is sent, so that both are about one bucket.
+        // Checked and sent without an await in between, so that both are about the same bucket.
         if (this.untilOldEnough > 0) return undefined;
         const sent = now(this.#clock);
         const attempt = this.#attempts.start(sent);
-        const value: LeaseRecord = { id, attempt, holder };
         const expected = entry?.revision ?? 0;
         const revision = await this.#withoutConflict(
-          this.#bucket.put(key, JSON.stringify(value), { expected, ttl }),
+          this.#bucket.put(key, encodeLease({ id, attempt, holder }), { expected, ttl }),
         );
         const lease = revision === undefined ? undefined : this.#hold({ origin, revision, attempt, sent });
         if (lease?.isHeld) return lease;

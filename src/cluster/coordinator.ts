@@ -71,7 +71,7 @@ export class Coordinator implements AsyncDisposable {
    * @throws {InvalidArgumentError} If an option is out of range.
    * @throws {BackendError} If the connection cannot be made.
    * @throws {NodeNameTakenError} If a living process has the name.
-   * @throws {ConfigurationMismatchError} If the cluster has another number of shards.
+   * @throws {ConfigurationMismatchError} If the cluster has another number of shards, or its configuration is damaged.
    * @throws {PayloadTooLargeError} If the server's `max_payload` is smaller than the shard map.
    * @throws {ConfigurationMismatchError} If the cluster's bucket has settings that cannot work.
    * @throws {BackendError} If there is no answer.

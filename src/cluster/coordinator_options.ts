@@ -9,14 +9,13 @@ import { type Warn, warner, type Warning } from "../warning.ts";
 import { checkTerms, type LeaseOptions } from "./lease.ts";
 import type { LeaseTerms } from "./lease_record.ts";
 import { checkName } from "./names.ts";
+import { MAX_WEIGHT } from "./placement.ts";
 import { checkShardCount } from "./shard_of.ts";
 
 /** The longest address, in bytes of UTF-8. */
 export const MAX_ADDRESS_BYTES = 1024;
 /** The most metadata, in bytes of JSON: every node keeps that of every other. */
 export const MAX_METADATA_BYTES = 16_384;
-/** The greatest weight. */
-export const MAX_WEIGHT = 1000;
 const DEFAULT_SHARD_COUNT = 1024;
 
 /** How a node joins a cluster. */
@@ -40,7 +39,8 @@ export interface CoordinatorOptions extends Pick<LeaseOptions, "ttl" | "maxClock
   /** Ends the joining with the signal's reason. */
   readonly signal?: AbortSignal;
   /**
-   * Told what goes wrong in the background; its codes are `session-lost` and `name-lost`.
+   * Called with what goes wrong in the background. The codes are `left-by-force`, `map-not-stored`, `name-lost`,
+   * `session-lost`, `unreadable-record` and `watch-lost`.
    *
    * @default {console.warn, once a code and minute}
    */

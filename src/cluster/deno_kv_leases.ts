@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { closeKv, openKv } from "../deno_kv.ts";
+import { closeKv, openedFile, openKv } from "../deno_kv.ts";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { DenoKvBucket } from "./deno_kv_bucket.ts";
 import type { LeaseEnvironment } from "./lease.ts";
@@ -46,9 +46,16 @@ function checkOptions({ ...options }: DenoKvLeasesOptions): DenoKvLeasesOptions 
 export class DenoKvLeases extends BucketLeaseStore {
   readonly #owned: Deno.Kv | undefined;
 
-  private constructor(kv: Deno.Kv, owned: boolean, options: DenoKvLeasesOptions) {
-    const { prefix = "aether", namespace = "default" } = options;
-    super(new DenoKvBucket(kv, [prefix, namespace, "lease"], options.clock), options);
+  private constructor(
+    kv: Deno.Kv,
+    path: string | undefined,
+    owned: boolean,
+    options: DenoKvLeasesOptions,
+    outlivesBucket: boolean,
+  ) {
+    const { prefix = "aether", namespace = "default", clock } = options;
+    const file = path === undefined ? undefined : openedFile(path);
+    super(new DenoKvBucket(kv, [prefix, namespace, "lease"], { clock, file }), options, { outlivesBucket });
     this.#owned = owned ? kv : undefined;
   }
 
@@ -63,7 +70,9 @@ export class DenoKvLeases extends BucketLeaseStore {
   static async open(pathOrKv?: string | Deno.Kv, options?: DenoKvLeasesOptions): Promise<DenoKvLeases> {
     const checked = readOptions(options, checkOptions);
     const { kv, opened } = await openKv(pathOrKv);
-    return new DenoKvLeases(kv, opened, checked);
+    const path = typeof pathOrKv === "string" ? pathOrKv : undefined;
+    // No other process has a database in memory that was opened here: no lease of an earlier one can be held.
+    return new DenoKvLeases(kv, path, opened, checked, path !== ":memory:");
   }
 
   /** Releases all leases that were acquired here, and closes the database if it was opened here. */

@@ -10,7 +10,7 @@ import { isUnanswered, type LeaseEnd, LeaseLostError, RevisionConflictError } fr
 import type { Lease, LeaseStatus } from "./lease.ts";
 import {
   type Attempts,
-  type LeaseRecord,
+  encodeLease,
   type LeaseTerms,
   readLease,
   type StoredAttempt,
@@ -124,14 +124,14 @@ export class HeldLease implements Lease {
     const { key, id, holder, ttl } = this.#terms;
     const sent = now(this.#clock);
     const attempt = this.#attempts.start(sent);
-    const record: LeaseRecord = { id, attempt, holder, token: this.fencingToken };
+    const value = encodeLease({ id, attempt, holder, token: this.fencingToken });
     try {
       const options = {
         expected: this.#revision,
         ttl,
         timeout: Math.min(ttl / ANSWERS_PER_TTL, MAX_ANSWER_MS),
       };
-      const revision = await this.#bucket.put(key, JSON.stringify(record), options);
+      const revision = await this.#bucket.put(key, value, options);
       this.#confirm({ revision, attempt, sent });
     } catch (error) {
       if (error instanceof RevisionConflictError) await this.#settle(error);

@@ -11,10 +11,10 @@ import { type Clock, RetryDelay, Wakeup } from "./clock.ts";
 import { RevisionConflictError } from "./errors.ts";
 import { Claim } from "./claim.ts";
 import type { HeldLease } from "./held_lease.ts";
-import { type LeaseTerms, readLease } from "./lease_record.ts";
+import { isUnreadableLease, type LeaseTerms, readLease, UnreadableLeases } from "./lease_record.ts";
 import { decodeNode } from "./node_record.ts";
 import { aliveKey, provesOver } from "./registration.ts";
-import { decodeShardMap, encodeShardMap, type Session, type ShardMap } from "./shard_map.ts";
+import { decodeShardMap, encodeShardMap, MAP_KEY, type Session, type ShardMap } from "./shard_map.ts";
 
 /** The holder of the leader's lease. */
 export interface Leader {
@@ -40,8 +40,7 @@ export const leaderChangeRules: ChangeRules<LeaderChange> = {
 
 /** The key of the leader's lease. */
 export const LEADER_KEY = "leader";
-/** The key of the shard map. */
-export const MAP_KEY = "map";
+
 /** What the leadership of a node works with. */
 export interface LeadershipOptions {
   /** The cluster's bucket. */
@@ -60,8 +59,10 @@ export interface LeadershipOptions {
   onChange(): void;
   /** Whether this node is a member of the cluster now: no other may lead it. */
   isMember(): boolean;
-  /** Told of what keeps the map from being stored. */
+  /** Called with each error that keeps the map from being stored. */
   onFailure(error: unknown): void;
+  /** Called with the key of each record that cannot be read. */
+  onUnreadable(key: string): void;
 }
 
 /** The latest version of the map that the leader knows. */
@@ -76,6 +77,7 @@ export class Leadership {
   readonly #wakeup: Wakeup;
   /** Reset by a version of the map that was stored. */
   readonly #retry = new RetryDelay();
+  readonly #unreadable = new UnreadableLeases();
   #lease: HeldLease | undefined;
   #stamped = false;
   #stopped = false;
@@ -137,21 +139,27 @@ export class Leadership {
     }
   }
 
-  /** Tries whenever the view says that nobody leads; now and then also when it has been silent for long. */
+  /** Tries whenever no node leads as far as the view shows, and otherwise twice in a time to live. */
   async #campaign(): Promise<HeldLease | undefined> {
     const { clock, bucket, view } = this.#options;
     const terms = this.#options.terms();
     const claim = new Claim(bucket, clock, terms);
     const retry = new RetryDelay();
     let wait = 0;
-    for (let silent = true; !this.#stopped; silent = !(await this.#wakeup.sleep(wait))) {
+    let nextTry = -Infinity;
+    for (; !this.#stopped; await this.#wakeup.sleep(wait)) {
       const known = view.get(LEADER_KEY);
       if ((readLease(known)?.token ?? 0) > this.#resignedToken) this.#abstainUntil = 0; // Another had its turn.
       wait = this.#abstainUntil - clock.monotonic();
       if (wait > 0) continue;
       wait = claim.untilOldEnough || terms.ttl / 2;
       if (!this.#options.isMember()) continue;
-      if (known?.value !== undefined && !silent) continue;
+      const untilTry = nextTry - clock.monotonic();
+      if (known?.value !== undefined && untilTry > 0) {
+        wait = untilTry;
+        continue;
+      }
+      nextTry = clock.monotonic() + terms.ttl / 2;
       try {
         const lease = await claim.try(known?.value === undefined ? known : undefined);
         if (lease !== undefined) return lease;
@@ -194,7 +202,7 @@ export class Leadership {
     while (lease.isHeld && !this.#stopped) {
       try {
         const entry = await bucket.get(MAP_KEY);
-        const read = decodeShardMap(entry?.value);
+        const read = decodeShardMap(entry);
         const found = read?.assignments.length === shardCount ? read : undefined;
         if (entry !== undefined && found !== undefined) {
           if (found.leaderToken > lease.fencingToken) return undefined;
@@ -238,7 +246,7 @@ export class Leadership {
       return await this.#stamp(lease, latest.revision);
     }
     const entries = [...view.matching("node.>")];
-    const nodes = entries.map((entry) => decodeNode(entry.value)).filter((node) => node !== undefined);
+    const nodes = entries.map((entry) => decodeNode(entry)).filter((node) => node !== undefined);
     const isOver = ({ name, session }: Session): boolean => provesOver(alive.get(aliveKey(name)), session);
     try {
       await this.#bury([...nodes, ...version.map.assignments.map((assignment) => assignment?.owner)], alive);
@@ -268,15 +276,24 @@ export class Leadership {
     }
   }
 
-  /** Where nothing is left of a node's lease, puts a tombstone there: that it can be put proves that nobody lives. */
+  /**
+   * Stores a tombstone in place of each lease of which nothing is left, or only a tombstone older than the session, or a
+   * record that could not be read for a whole time to live. That it can be stored proves that the session is over.
+   */
   async #bury(sessions: readonly (Session | undefined)[], alive: BucketView): Promise<void> {
     if (!alive.synced) return;
-    for (const name of new Set(sessions.map((session) => session?.name))) {
-      if (name === undefined || alive.get(aliveKey(name)) !== undefined) continue;
+    const latest = new Map<string, number>();
+    for (const owner of sessions) {
+      if (owner) latest.set(owner.name, Math.max(owner.session, latest.get(owner.name) ?? 0));
+    }
+    for (const [name, session] of latest) {
       const key = aliveKey(name);
+      const known = alive.get(key);
+      if (provesOver(known, session) || this.#mayLive(known)) continue;
       let entry: Entry | undefined;
       try {
-        entry = { key, revision: await this.#options.bucket.remove(key, 0), value: undefined };
+        const revision = await this.#options.bucket.remove(key, known?.revision ?? 0);
+        entry = { key, revision, value: undefined };
       } catch (error) {
         if (!(error instanceof RevisionConflictError)) throw error;
         entry = await this.#options.bucket.get(key);
@@ -285,10 +302,17 @@ export class Leadership {
     }
   }
 
+  #mayLive(alive: Entry | undefined): boolean {
+    if (alive?.value === undefined) return false;
+    if (!isUnreadableLease(alive)) return true;
+    this.#options.onUnreadable(alive.key);
+    return !this.#unreadable.isOver(alive, this.#options.clock.monotonic(), this.#options.terms().ttl);
+  }
+
   /** Removes the records of nodes that are over, so that every node sees them leave. */
   async #forget(entries: readonly Entry[], isOver: (session: Session) => boolean): Promise<void> {
     for (const entry of entries) {
-      const node = decodeNode(entry.value);
+      const node = decodeNode(entry);
       if (node === undefined || !isOver(node)) continue;
       try {
         await this.#options.bucket.remove(entry.key, entry.revision);

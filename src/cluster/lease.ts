@@ -8,6 +8,9 @@
  * were lost, delayed, repeated or reordered, and no matter what a stale read returned: a read extends a lease only as
  * far as a write of the holder's own does, if the read shows that this write was stored.
  *
+ * A record that cannot be read, because it is damaged or was written by another program, counts as that of another
+ * holder until it has stayed unchanged for the claimant's whole time to live.
+ *
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";

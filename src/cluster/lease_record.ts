@@ -1,54 +1,85 @@
 /**
- * What is fixed about a lease, what is stored of it, and which writes of it may still turn up.
+ * The terms of a lease, its record in the bucket, and the writes of it whose outcome is not known yet.
  *
  * @module
  */
 import type { Entry } from "./bucket.ts";
-import type { Instant } from "./clock.ts";
+import { CLOCK_RATE_ALLOWANCE, type Instant } from "./clock.ts";
+import { decodeRecord, encodeRecord, isRevisionBefore } from "./record.ts";
 
-/** All that is fixed about a lease before it is acquired. */
+const KIND = "lease";
+
+/** The terms of a lease, which never change. */
 export interface LeaseTerms {
   /** The key in the bucket. */
   readonly key: string;
-  /** The key as its user says it. */
+  /** The key as the caller wrote it. */
   readonly name: string;
-  /** The identity of this one lease; never used again for another. */
+  /** The identity of this lease, which no other lease has. */
   readonly id: string;
-  /** Who holds it, for people. */
+  /** The name of the holder, for people. */
   readonly holder: string;
-  /** In ms. */
+  /** In milliseconds. */
   readonly ttl: number;
-  /** In ms. */
+  /** In milliseconds. */
   readonly maxClockSkew: number;
-  /** In ms. */
+  /** In milliseconds. */
   readonly renewEvery: number;
   /**
    * Whether a bucket that was made lately must be a whole time to live old before it grants the lease: an earlier bucket
-   * of the same name may have granted it to a holder that knows nothing of its loss. @default {true}
+   * of the same name may have granted it to a holder that does not know yet that this bucket is lost. @default {true}
    */
   readonly outlivesBucket?: boolean;
 }
 
-/** What the bucket holds under the key of a lease. */
+/** The record under the key of a lease. */
 export interface LeaseRecord {
   /** See {@linkcode LeaseTerms.id}. */
   readonly id: string;
-  /** Numbers the writes of one lease, so that a write which was thought lost is recognised. */
+  /** The number of the write, by which a write whose answer was lost is recognised. */
   readonly attempt: number;
-  /** Who holds it, for people. */
+  /** The name of the holder, for people. */
   readonly holder: string;
-  /** The fencing token; the write that acquires the lease has none: there it is the revision of that write. */
+  /** The fencing token. Absent in the write that acquires the lease: there the token is the revision of that write. */
   readonly token?: number;
 }
 
-/** Reads a lease's record; `undefined` for a tombstone and for what is none. */
+/** Writes a lease's record as text. */
+export function encodeLease(record: LeaseRecord): string {
+  return encodeRecord(KIND, record);
+}
+
+/** Reads a lease's record; `undefined` for a tombstone and for a record that cannot be read. */
 export function readLease(entry: Entry | undefined): LeaseRecord & { readonly token: number } | undefined {
-  if (entry?.value === undefined) return undefined;
-  try {
-    const record = JSON.parse(entry.value) as LeaseRecord;
-    return { ...record, token: record.token ?? entry.revision };
-  } catch {
-    return { id: "", attempt: 0, holder: "(unreadable)", token: entry.revision };
+  const fields = decodeRecord(KIND, entry?.value);
+  if (entry === undefined || fields === undefined) return undefined;
+  const { id, attempt, holder, token = entry.revision } = fields;
+  const isSound = typeof id === "string" && id !== "" && typeof holder === "string" &&
+    Number.isSafeInteger(attempt) && isRevisionBefore(token, entry.revision + 1);
+  return isSound ? { id, attempt: attempt as number, holder, token } : undefined;
+}
+
+/** Whether an entry has a record of a lease that cannot be read. */
+export function isUnreadableLease(entry: Entry | undefined): entry is Entry {
+  return entry?.value !== undefined && readLease(entry) === undefined;
+}
+
+/**
+ * Since when unreadable records have been in place of leases. Such a record replaced that of a holder, which cannot renew
+ * its lease any more: a whole time to live later that holder has stopped.
+ */
+export class UnreadableLeases {
+  readonly #seen = new Map<string, { readonly revision: number; readonly since: number }>();
+
+  /** Whether an unreadable record has stayed unchanged for a whole time to live. */
+  isOver(entry: Entry, time: number, ttl: number): boolean {
+    if (!isUnreadableLease(entry)) return false;
+    const seen = this.#seen.get(entry.key);
+    if (seen?.revision !== entry.revision) {
+      this.#seen.set(entry.key, { revision: entry.revision, since: time });
+      return false;
+    }
+    return time - seen.since >= ttl * (1 + CLOCK_RATE_ALLOWANCE);
   }
 }
 

@@ -3,32 +3,28 @@
  *
  * @module
  */
-import { ClosedError, PayloadTooLargeError } from "../errors.ts";
+import { ClosedError, ConfigurationMismatchError, PayloadTooLargeError } from "../errors.ts";
 import { Broadcast } from "./broadcast.ts";
 import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
 import { type Clock, RetryDelay, systemClock, Wakeup } from "./clock.ts";
 import type { CheckedOptions } from "./coordinator_options.ts";
 import { isUnanswered, NodeNameTakenError, RevisionConflictError, shardMapTooLarge } from "./errors.ts";
 import { Watching } from "./watching.ts";
-import { agreeOnShardCount } from "./cluster_config.ts";
+import { agreeOnShardCount, CONFIG_KEY, isUnreadableConfig, readShardCount } from "./cluster_config.ts";
 import type { HeldLease } from "./held_lease.ts";
-import { type LeaseTerms, readLease } from "./lease_record.ts";
+import { isUnreadableLease, type LeaseTerms, readLease } from "./lease_record.ts";
 import type { LeaseEnvironment } from "./lease.ts";
-import {
-  type Leader,
-  LEADER_KEY,
-  type LeaderChange,
-  leaderChangeRules,
-  Leadership,
-  MAP_KEY,
-} from "./leadership.ts";
+import { type Leader, LEADER_KEY, type LeaderChange, leaderChangeRules, Leadership } from "./leadership.ts";
 import { Membership, type NodeChange, nodeChangeRules } from "./membership.ts";
 import { type OwnedShard, OwnedShards, type ShardChange, shardChangeRules } from "./owned_shards.ts";
-import { aliveKey, claimName, nodeKey, Registration } from "./registration.ts";
-import { decodeShardMap, type ShardMap } from "./shard_map.ts";
+import { nodeKey } from "./node_record.ts";
+import { aliveKey, claimName, Registration } from "./registration.ts";
+import { decodeShardMap, MAP_KEY, type ShardMap } from "./shard_map.ts";
 
 /** How long joining waits for servers that elect their leaders, in ms. */
 const JOIN_PATIENCE_MS = 15_000;
+/** How long joining waits for the watch before it calls the bucket again, in milliseconds. */
+const WATCH_PATIENCE_MS = 2_000;
 
 /** One incarnation of the node. */
 interface Incarnation {
@@ -82,6 +78,7 @@ export class Member {
       onChange: () => this.#reportLeader(),
       isMember: () => this.#incarnation?.lease.isHeld ?? false,
       onFailure: (error) => this.#reportMap(error),
+      onUnreadable: (key) => this.#reportUnreadable(key),
     });
   }
 
@@ -141,7 +138,10 @@ export class Member {
   async join(signal?: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([this.#stopJoining.signal, ...(signal ? [signal] : [])]);
     stop.throwIfAborted();
-    this.#watch = this.#bucket.watch(["node.>", MAP_KEY, LEADER_KEY], (update) => this.#take(update));
+    this.#watch = this.#bucket.watch(
+      ["node.>", MAP_KEY, LEADER_KEY, CONFIG_KEY],
+      (update) => this.#take(update),
+    );
     try {
       await this.#joinWithPatience(stop);
     } catch (error) {
@@ -157,7 +157,7 @@ export class Member {
     const retry = new RetryDelay();
     for (;;) {
       try {
-        return await this.#incarnate(signal, deadline);
+        return await this.#incarnate(signal);
       } catch (error) {
         const isMomentary = isUnanswered(error) || error instanceof RevisionConflictError;
         if (!isMomentary || this.#clock.monotonic() >= deadline) throw error;
@@ -167,9 +167,11 @@ export class Member {
   }
 
   /** Becomes a member: of a cluster that it can watch, and with whose nodes it agrees. */
-  async #incarnate(signal: AbortSignal, deadline = Infinity): Promise<void> {
+  async #incarnate(signal: AbortSignal): Promise<void> {
     const { name, shardCount } = this.options;
-    await this.#watching.started(signal, deadline);
+    // A watch may be silent on a connection that its owner has closed: a call reports that.
+    await this.#bucket.get(aliveKey(name));
+    await this.#watching.started(signal, this.#clock.monotonic() + WATCH_PATIENCE_MS);
     const lease = await claimName(this.#bucket, this.#clock, name, this.#terms(aliveKey(name)), signal);
     const registration: Registration = new Registration(this.#bucket, this.#clock, name, lease, () => ({
       name,
@@ -231,7 +233,9 @@ export class Member {
         return await this.#incarnate(this.#stopJoining.signal);
       } catch (error) {
         if (this.#leaving !== undefined) return;
-        if (isUnanswered(error) || error instanceof RevisionConflictError) {
+        const isMomentary = isUnanswered(error) ||
+          error instanceof RevisionConflictError || isUnreadableConfig(error);
+        if (isMomentary) {
           await sleepOn(this.#clock, retry.next(), this.#stopJoining.signal).catch(() => {});
         } else return this.#end(error);
       }
@@ -255,6 +259,7 @@ export class Member {
     for (const key of this.#view.apply(update)) {
       if (key === MAP_KEY) this.#takeMap();
       else if (key === LEADER_KEY) this.#takeLeader();
+      else if (key === CONFIG_KEY) this.#takeConfig();
       else this.#takeNode(key);
     }
     this.#leadership.notify();
@@ -290,7 +295,9 @@ export class Member {
 
   #takeMap(): void {
     const entry = this.#view.get(MAP_KEY);
-    this.#map = decodeShardMap(entry?.value);
+    const map = decodeShardMap(entry);
+    if (entry?.value !== undefined && map === undefined) this.#reportUnreadable(MAP_KEY);
+    this.#map = map?.assignments.length === this.options.shardCount ? map : undefined;
     this.onChange();
     this.#incarnation?.shards.apply(this.#map, entry?.revision ?? 0);
     this.#checkReady();
@@ -307,10 +314,37 @@ export class Member {
   }
 
   #takeLeader(): void {
-    const leader = readLease(this.#view.get(LEADER_KEY));
+    const entry = this.#view.get(LEADER_KEY);
+    const leader = readLease(entry);
+    if (isUnreadableLease(entry)) this.#reportUnreadable(LEADER_KEY);
     if (leader?.token === this.#leader?.fencingToken) return;
     this.#leader = leader && { name: leader.holder, fencingToken: leader.token };
     this.#reportLeader();
+  }
+
+  /** The configuration was deleted, or written again without this node: it agrees again, or gives everything back. */
+  #takeConfig(): void {
+    const entry = this.#view.get(CONFIG_KEY);
+    const { shardCount } = this.options;
+    const found = readShardCount(entry);
+    if (entry?.value !== undefined && found === undefined) this.#reportUnreadable(CONFIG_KEY);
+    const incarnation = this.#incarnation;
+    // In another bucket than that of its session, this node has agreed to nothing yet.
+    if (!incarnation?.lease.isHeld || found === shardCount) return;
+    agreeOnShardCount(this.#bucket, shardCount).catch((error) => {
+      if (error instanceof ConfigurationMismatchError && !isUnreadableConfig(error)) {
+        void incarnation.lease.release();
+      }
+    });
+  }
+
+  #reportUnreadable(key: string): void {
+    this.options.warn({
+      code: "unreadable-record",
+      message:
+        `The node "${this.options.name}" ignores the record "${key}", which is damaged or has a newer format. ` +
+        "Use the newest version of the library on every node, or delete the record.",
+    });
   }
 
   #reportLeader(): void {
@@ -322,6 +356,8 @@ export class Member {
       this.onChange();
       this.nodeChanges.send(change);
     }
+    const isUnreadable = this.#view.get(key)?.value !== undefined && !this.membership.nodes.has(key);
+    if (isUnreadable) this.#reportUnreadable(key);
     this.#checkReady();
     const session = this.#incarnation?.lease.fencingToken;
     if (key !== nodeKey(this.options.name) || session === undefined) return;

@@ -55,7 +55,7 @@ export class Membership {
   /** Takes in what has changed under a key, and says what that means. */
   update(key: string, view: BucketView): NodeChange[] {
     const before = this.#nodes.get(key);
-    const record = decodeNode(view.get(key)?.value);
+    const record = decodeNode(view.get(key));
     if (record === undefined) {
       this.#nodes.delete(key);
       return before === undefined ? [] : [{ type: "left", node: before }];

@@ -1,9 +1,10 @@
 /**
- * Names inside a bucket: one dot-separated key, its user-given parts escaped so that no name can reach another's key.
+ * The keys of a bucket: levels separated by dots. Names from callers are escaped, so that no name can reach another's key.
  *
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import { nameFault } from "../text.ts";
 
 const MAX_NAME_BYTES = 256;
 const encoder = new TextEncoder();
@@ -22,19 +23,15 @@ export function escapeName(name: string): string {
   return escaped;
 }
 
-/** Refuses what cannot be a name: not a string, empty, not well formed, or above 256 bytes. */
+/** Refuses a value that cannot be a name: not a string, empty, not well formed, or above 256 bytes. */
 export function checkName(argument: string, name: unknown): asserts name is string {
-  if (typeof name !== "string" || name === "") {
-    throw new InvalidArgumentError(argument, "must be a string that is not empty");
-  }
-  if (!name.isWellFormed()) throw new InvalidArgumentError(argument, "must not contain lone surrogates");
-  const bytes = encoder.encode(name).length;
-  if (bytes > MAX_NAME_BYTES) {
-    throw new InvalidArgumentError(
-      argument,
-      `must be at most ${MAX_NAME_BYTES} bytes of UTF-8, not ${bytes}`,
-    );
-  }
+  const fault = nameFault(name, MAX_NAME_BYTES);
+  if (fault !== undefined) throw new InvalidArgumentError(argument, fault);
+}
+
+/** Whether a value can be a name. */
+export function isName(name: unknown): name is string {
+  return nameFault(name, MAX_NAME_BYTES) === undefined;
 }
 
 /** Whether a key is matched by a pattern: the key itself, or all keys below a level, written `level.>`. */

@@ -4,6 +4,9 @@
  * @module
  */
 
+/** The greatest weight. */
+export const MAX_WEIGHT = 1_000;
+
 /** A node that can own shards. */
 export interface Candidate {
   /** Unique; breaks ties, so that every leader decides alike. */

@@ -6,12 +6,12 @@
  */
 import type { Bucket, Entry } from "./bucket.ts";
 import { type Clock, Wakeup } from "./clock.ts";
-import { isUnanswered, NodeNameTakenError, RevisionConflictError } from "./errors.ts";
+import { NodeNameTakenError, RevisionConflictError } from "./errors.ts";
 import { Claim } from "./claim.ts";
 import type { HeldLease } from "./held_lease.ts";
 import { type LeaseTerms, readLease } from "./lease_record.ts";
 import { escapeName } from "./names.ts";
-import { decodeNode, type NodeRecord } from "./node_record.ts";
+import { decodeNode, encodeNode, nodeKey, type NodeRecord } from "./node_record.ts";
 
 /** How soon a write that got no answer is tried again, in ms. */
 const RETRY_MS = 250;
@@ -21,11 +21,6 @@ const LOOKS_PER_RENEWAL = 4;
 /** The key of the lease that a node lives under. */
 export function aliveKey(name: string): string {
   return `alive.${escapeName(name)}`;
-}
-
-/** The key of a node's record. */
-export function nodeKey(name: string): string {
-  return `node.${escapeName(name)}`;
 }
 
 /**
@@ -107,7 +102,7 @@ export class Registration {
 
   async #write(): Promise<void> {
     for (;;) {
-      const value = JSON.stringify(this.#describe());
+      const value = encodeNode(this.#describe());
       try {
         this.#revision = await this.#bucket.put(this.#key, value, { expected: this.#revision });
         return;
@@ -115,7 +110,7 @@ export class Registration {
         if (!(error instanceof RevisionConflictError)) throw error;
         // The record of an earlier incarnation, our own write whose answer was lost, or a tombstone.
         const entry = await this.#bucket.get(this.#key);
-        if (!this.#lease.isHeld || (decodeNode(entry?.value)?.session ?? 0) > this.#lease.fencingToken) {
+        if (!this.#lease.isHeld || (decodeNode(entry)?.session ?? 0) > this.#lease.fencingToken) {
           return;
         }
         this.#revision = entry?.revision ?? 0;
@@ -134,15 +129,20 @@ export class Registration {
   async remove(): Promise<void> {
     try {
       const entry = await this.#bucket.get(this.#key);
-      if (entry === undefined || decodeNode(entry.value)?.session !== this.#lease.fencingToken) return;
+      if (entry === undefined || decodeNode(entry)?.session !== this.#lease.fencingToken) return;
       await this.#bucket.remove(this.#key, entry.revision);
-    } catch (error) {
-      if (!(error instanceof RevisionConflictError || isUnanswered(error))) throw error;
+    } catch {
+      // It was replaced, or the bucket does not answer: leaving must not fail.
     }
   }
 }
 
-/** Whether the entry of a name's lease proves that an incarnation is over: that needs a later word, not just silence. */
+/**
+ * Whether the entry of a name's lease proves that an incarnation is over. Only a later record or a tombstone proves it: the
+ * absence of an entry does not, and neither does a record that cannot be read.
+ */
 export function provesOver(alive: Entry | undefined, session: number): boolean {
-  return alive !== undefined && alive.revision > session && readLease(alive)?.token !== session;
+  if (alive === undefined || alive.revision <= session) return false;
+  const record = readLease(alive);
+  return record === undefined ? alive.value === undefined : record.token !== session;
 }

@@ -4,6 +4,14 @@
  *
  * @module
  */
+import type { Entry } from "./bucket.ts";
+import { isName } from "./names.ts";
+import { decodeRecord, encodeRecord, isRevisionBefore } from "./record.ts";
+import { MAX_SHARD_COUNT } from "./shard_of.ts";
+
+/** The key of the shard map. */
+export const MAP_KEY = "map";
+const KIND = "map";
 
 /** One incarnation of a node: a node that restarts under its old name has another session. */
 export interface Session {
@@ -107,7 +115,7 @@ export function encodeShardMap(map: ShardMap): string {
     width,
     shards: numbers.map((number) => digits(number, width)).join(""),
   };
-  return JSON.stringify(wire);
+  return encodeRecord(KIND, wire);
 }
 
 /** The least that a map takes, in bytes, once all its shards are owned by one node. */
@@ -129,32 +137,55 @@ function digits(number: number, width: number): string {
   return text;
 }
 
-/** Reads a map; `undefined` for what is none. */
-export function decodeShardMap(value: string | undefined): ShardMap | undefined {
-  if (value === undefined) return undefined;
-  try {
-    const wire = JSON.parse(value) as Wire;
-    const owners = wire.owners.map(([name, session]): Session => ({ name, session }));
-    const grants = wire.grants.map(([index, token, revokedOver = 0]): Assignment => {
-      const owner = owners[index];
-      if (owner === undefined || typeof token !== "number") throw new RangeError();
-      return { owner, token, revokedOver };
-    });
-    const { width, shards } = wire;
-    if (!(width >= 1) || shards.length % width !== 0) return undefined;
-    const assignments = Array.from({ length: shards.length / width }, (_, shard) => {
-      let number = 0;
-      for (let digit = 0; digit < width; digit++) {
-        number = number * BASE + (VALUES.get(shards.charAt(shard * width + digit)) ?? NaN);
-      }
-      const assignment = grants[number - 1];
-      if (number !== 0 && assignment === undefined) throw new RangeError();
-      return assignment;
-    });
-    return { leader: wire.leader, leaderToken: wire.leaderToken, genesis: wire.genesis, assignments };
-  } catch {
-    return undefined;
+/** Reads a map; `undefined` for a tombstone and for a record that cannot be read. */
+export function decodeShardMap(entry: Entry | undefined): ShardMap | undefined {
+  const fields = decodeRecord(KIND, entry?.value);
+  if (entry === undefined || fields === undefined) return undefined;
+  const { revision } = entry;
+  const { leader, leaderToken, genesis, owners, grants } = fields;
+  const isSound = typeof leader === "string" && isRevisionBefore(leaderToken, revision) &&
+    (genesis === undefined || isRevisionBefore(genesis, revision)) &&
+    isArrayOf(owners, ([name, session]) => isName(name) && isRevisionBefore(session, revision)) &&
+    isArrayOf(
+      grants,
+      ([owner, token, revokedOver = 0]) =>
+        typeof owner === "number" && isRevisionBefore(token, revision) &&
+        (revokedOver === 0 || isRevisionBefore(revokedOver, revision)),
+    );
+  if (!isSound) return undefined;
+  const wire = fields as unknown as Wire;
+  const sessions = wire.owners.map(([name, session]): Session => ({ name, session }));
+  const known = wire.grants.map(([index, token, revokedOver = 0]): Assignment | undefined => {
+    const owner = sessions[index];
+    return owner && { owner, token, revokedOver };
+  });
+  const assignments = readShards(wire, known);
+  return assignments &&
+    { leader: wire.leader, leaderToken: wire.leaderToken, genesis: wire.genesis, assignments };
+}
+
+function isArrayOf(value: unknown, isSound: (item: readonly unknown[]) => boolean): boolean {
+  return Array.isArray(value) && value.every((item) => Array.isArray(item) && isSound(item));
+}
+
+function readShards(
+  { width, shards }: Partial<Wire>,
+  grants: readonly (Assignment | undefined)[],
+): (Assignment | undefined)[] | undefined {
+  if (typeof shards !== "string" || !Number.isInteger(width) || width === undefined) return undefined;
+  const count = shards.length / width;
+  if (!Number.isInteger(count) || count < 1 || count > MAX_SHARD_COUNT) return undefined;
+  const assignments: (Assignment | undefined)[] = [];
+  for (let at = 0; at < shards.length; at += width) {
+    let number = 0;
+    for (let digit = at; digit < at + width; digit++) {
+      number = number * BASE + (VALUES.get(shards.charAt(digit)) ?? NaN);
+    }
+    const assignment = grants[number - 1];
+    if (number !== 0 && assignment === undefined) return undefined;
+    assignments.push(assignment);
   }
+  return assignments;
 }
 
 /** A session as one string. */

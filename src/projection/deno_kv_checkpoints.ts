@@ -9,8 +9,9 @@
  * @module
  */
 
-import { DenoKvLeases } from "../cluster/deno_kv_leases.ts";
+import { DenoKvBucket } from "../cluster/deno_kv_bucket.ts";
 import type { LeaseStore } from "../cluster/lease.ts";
+import { BucketLeaseStore } from "../cluster/lease_store.ts";
 import { validateUserNamespace } from "../event/namespace.ts";
 import { nameFault, utf8 } from "../text.ts";
 import { openKv } from "../deno_kv.ts";
@@ -88,13 +89,17 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
   readonly #kv: Deno.Kv;
   readonly #owned: boolean;
   readonly #base: readonly [string, string];
-  #leases: Promise<DenoKvLeases> | undefined;
+  readonly #leases: BucketLeaseStore;
   #isClosed = false;
 
   private constructor(kv: Deno.Kv, owned: boolean, base: readonly [string, string]) {
     this.#kv = kv;
     this.#owned = owned;
     this.#base = base;
+    // A checkpoint is written by compare-and-set, which decides between two workers in any case.
+    this.#leases = new BucketLeaseStore(new DenoKvBucket(kv, [...base, "lease"]), {}, {
+      outlivesBucket: false,
+    });
   }
 
   /**
@@ -214,15 +219,14 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
 
   /** Leases in the same database. */
   leases(): Promise<LeaseStore> {
-    const [prefix, namespace] = this.#base;
-    return this.#leases ??= DenoKvLeases.open(this.#kv, { prefix, namespace });
+    return Promise.resolve(this.#leases);
   }
 
   /** Releases its leases, and closes the database if it was opened here. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await (await this.#leases)?.close();
+    await this.#leases.close();
     if (this.#owned) this.#kv.close();
   }
 

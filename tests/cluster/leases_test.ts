@@ -146,7 +146,7 @@ Deno.test("DenoKvLeases leaves nothing of released leases in the database, and t
   let last = 0;
   for (let round = 0; round < 3; round++) {
     for (let key = 0; key < 20; key++) {
-      const lease = await leases.acquire(`order-${key}`);
+      const lease = await leases.acquire(`order-${key}`, { ttl: 2000, maxClockSkew: 200 });
       assert(lease.fencingToken > last);
       last = lease.fencingToken;
       await lease.release();
@@ -154,6 +154,51 @@ Deno.test("DenoKvLeases leaves nothing of released leases in the database, and t
   }
   const keys = (await Array.fromAsync(kv.list({ prefix: [] }))).map((entry) => entry.key.at(-1));
   assert.deepEqual(keys, ["revision"]);
+});
+
+const QUICK = { ttl: 2000, maxClockSkew: 200, renewEvery: 100 };
+
+for (const wiped of ["every key", "the records", "the counter"]) {
+  Deno.test(`DenoKvLeases whose keys are deleted (${wiped}) has no second holder, and tokens go on rising`, async () => {
+    using kv = await Deno.openKv(":memory:");
+    await using first = await DenoKvLeases.open(kv);
+    await using second = await DenoKvLeases.open(kv);
+    const held = await first.acquire("key", QUICK);
+    const waiting = second.acquire("key", QUICK);
+    for await (const { key } of kv.list({ prefix: [] })) {
+      if (wiped === "every key" || (key.at(-1) === "revision") === (wiped === "the counter")) {
+        await kv.delete(key);
+      }
+    }
+    if (wiped === "the records") {
+      // The bucket is known to be the same one: only the token protects what the lease guards.
+      assert((await waiting).fencingToken > held.fencingToken);
+      await until("the holder notices", () => !held.isHeld);
+      return;
+    }
+    let both = false;
+    held.signal.addEventListener("abort", () => both ||= held.isHeld);
+    const next = await waiting;
+    assert.equal(held.isHeld || both, false);
+    assert(next.fencingToken > held.fencingToken);
+    assert.equal(next.isHeld, true);
+  });
+}
+
+Deno.test("DenoKvLeases ends when the file of its database is replaced, and the new file has one holder", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using old = await DenoKvLeases.open(`${folder}/kv`);
+    const held = await old.acquire("key", QUICK);
+    for (const end of ["", "-wal", "-shm"]) await Deno.remove(`${folder}/kv${end}`).catch(() => {});
+    await using fresh = await DenoKvLeases.open(`${folder}/kv`);
+    const next = await fresh.acquire("key", QUICK);
+    assert.equal(held.isHeld, false, "the old holder stopped before the new one began");
+    assert(next.fencingToken > held.fencingToken);
+    await assert.rejects(old.acquire("other", QUICK), ClosedError);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("DenoKvLeases rejects acquire() and ends leases when the owner closes the database", async () => {

@@ -12,6 +12,7 @@ import {
   LogReplacedError,
   StoreOpenError,
 } from "../errors.ts";
+import { isSameFile, type OpenedFile, openedFile } from "../../deno_kv.ts";
 import { isLogId, newLogId } from "../position.ts";
 import { commitFailure } from "./failures.ts";
 import type { Layout } from "./layout.ts";
@@ -81,7 +82,7 @@ export class LogRecord {
    * @throws {LogReplacedError} If it is not.
    */
   assertFile(): void {
-    if (this.#file && !isSame(this.#file)) throw this.#replaced();
+    if (this.#file && !isSameFile(this.#file)) throw this.#replaced();
   }
 
   /**
@@ -131,36 +132,4 @@ function readLogId(value: unknown, key: Deno.KvKey): string {
     `Another program has written the key ${JSON.stringify(key)}, which has the id of the log. ` +
       "Open the store with another prefix or namespace. If it has events, restore the key from a backup",
   );
-}
-
-/** A file, by its path and by what the file system knows it as. */
-interface OpenedFile {
-  readonly path: string;
-  readonly device: number;
-  readonly inode: number;
-}
-
-/** Remembers a file; undefined if the system cannot tell files apart, or keeps the database elsewhere. */
-function openedFile(file: string): OpenedFile | undefined {
-  let path = file;
-  try {
-    path = Deno.realPathSync(file); // the working directory may change
-  } catch {
-    // It needs a permission for the working directory, if the path is relative.
-  }
-  try {
-    const { dev, ino } = Deno.statSync(path);
-    return ino === null ? undefined : { path, device: dev, inode: ino };
-  } catch {
-    return undefined;
-  }
-}
-
-function isSame({ path, device, inode }: OpenedFile): boolean {
-  try {
-    const { dev, ino } = Deno.statSync(path);
-    return dev === device && ino === inode;
-  } catch (error) {
-    return !(error instanceof Deno.errors.NotFound);
-  }
 }

@@ -20,33 +20,38 @@ export interface ClusterBackend {
   readonly options?: JoinOptions;
 }
 
-/** Runs the suite against one backend. */
+/** Runs the suite against one backend, which is made once for all of its steps. */
 export function testCoordinator(
   name: string,
   use: (run: (backend: ClusterBackend) => Promise<void>) => Promise<void>,
 ): void {
-  const test = (
-    criterion: string,
-    run: (join: (name: string, options?: JoinOptions) => Promise<Coordinator>) => Promise<void>,
-  ): void =>
-    Deno.test(`${name} ${criterion}`, () =>
-      use(async ({ target, options: defaults }) => {
-        const joined: Coordinator[] = [];
-        try {
-          await run(async (node, options) => {
-            const coordinator = await Coordinator.join(target, {
-              name: node,
-              shardCount: SHARDS,
-              ...defaults,
-              ...options,
+  type Run = (join: (name: string, options?: JoinOptions) => Promise<Coordinator>) => Promise<void>;
+  const steps: [criterion: string, run: Run][] = [];
+  const test = (criterion: string, run: Run): void => {
+    steps.push([criterion, run]);
+  };
+  Deno.test(name, (t) =>
+    use(async ({ target, options: defaults }) => {
+      for (const [criterion, run] of steps) {
+        await t.step(criterion, async () => {
+          const joined: Coordinator[] = [];
+          try {
+            await run(async (node, options) => {
+              const coordinator = await Coordinator.join(target, {
+                name: node,
+                shardCount: SHARDS,
+                ...defaults,
+                ...options,
+              });
+              joined.push(coordinator);
+              return coordinator;
             });
-            joined.push(coordinator);
-            return coordinator;
-          });
-        } finally {
-          await Promise.all(joined.map((coordinator) => coordinator.leave()));
-        }
-      }));
+          } finally {
+            await Promise.all(joined.map((coordinator) => coordinator.leave()));
+          }
+        });
+      }
+    }));
   const count = (coordinator: Coordinator): number =>
     [...coordinator.shards].filter((shard) => shard.isHeld).length;
 

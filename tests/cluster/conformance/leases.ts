@@ -18,13 +18,19 @@ async function aged(stores: readonly LeaseStore[]): Promise<void> {
   for (const store of stores) await (await store.acquire("old enough", QUICK)).release();
 }
 
-/** Runs the suite against one backend. */
+/** Runs the suite against one backend, which is made once for all of its steps. */
 export function testLeases(
   name: string,
   use: (run: (backend: LeaseBackend) => Promise<void>) => Promise<void>,
 ): void {
-  const test = (criterion: string, run: (backend: LeaseBackend) => Promise<void>): void =>
-    Deno.test(`${name} ${criterion}`, () => use(run));
+  const steps: [criterion: string, run: (backend: LeaseBackend) => Promise<void>][] = [];
+  const test = (criterion: string, run: (backend: LeaseBackend) => Promise<void>): void => {
+    steps.push([criterion, run]);
+  };
+  Deno.test(name, (t) =>
+    use(async (backend) => {
+      for (const [criterion, run] of steps) await t.step(criterion, () => run(backend));
+    }));
 
   test("gives a lease to one of many", async (backend) => {
     const stores = await Promise.all(Array.from({ length: 4 }, () => backend.open()));

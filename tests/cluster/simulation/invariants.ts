@@ -21,13 +21,22 @@ export interface Beliefs {
   readonly member: Member;
   readonly shards: Set<OwnedShard>;
   lease: Lease | undefined;
+  /** Whether it has left, or could not join. */
+  readonly isDone: boolean;
+  /** Whether it waits for a lease. */
+  readonly isAcquiring: boolean;
 }
+
+/** The most requests that a process may send within a second, whatever fails. */
+const MAX_REQUESTS_A_SECOND = 100;
+const SECOND = 1_000;
 
 /** Watches over the promises. */
 export class Invariants {
   readonly #subject: Subject;
   readonly #shardTokens = new Map<number, number>();
   readonly #stored = new Map<number, number>();
+  readonly #requests = new Map<Process, number[]>();
   #leaseToken = 0;
   #leaderToken = 0;
   #violation: Violation | undefined;
@@ -79,6 +88,23 @@ export class Invariants {
     this.rethrow();
   }
 
+  /** A process that fails waits before it tries again. */
+  requested(process: Process, time: number): void {
+    const recent = (this.#requests.get(process) ?? []).filter((sent) => sent > time - SECOND);
+    this.#requests.set(process, [...recent, time]);
+    if (recent.length >= MAX_REQUESTS_A_SECOND) {
+      this.#broken(`${process.name} sends more than ${MAX_REQUESTS_A_SECOND} requests a second`);
+    }
+  }
+
+  /** A process whose connection was closed for good holds nothing, waits for nothing, and has left. */
+  mustHaveEnded({ process, isDone, lease, isAcquiring }: Beliefs): void {
+    if (!process.isRunning) return;
+    const goesOn = isAcquiring ? "waits for a lease" : lease?.isHeld ? "holds a lease" : "is a member";
+    if (isDone && !isAcquiring && !lease?.isHeld) return;
+    this.#broken(`${process.name} ${goesOn} after its connection was closed`);
+  }
+
   /** Tokens of acquisitions rise, in the order of the acquisitions. */
   acquired(process: Process, lease: Lease): void {
     if (!lease.isHeld) return;
@@ -107,8 +133,8 @@ export class Invariants {
   /** The bucket took a write: the map changes only under the stamp of the leader who changes it. */
   wrote(entry: Entry, before: Entry | undefined): void {
     if (entry.key !== "map") return;
-    const map = this.#subject.decodeShardMap(entry.value);
-    const previous = this.#subject.decodeShardMap(before?.value);
+    const map = this.#subject.decodeShardMap(entry);
+    const previous = this.#subject.decodeShardMap(before);
     if (map === undefined) return;
     if (previous !== undefined && map.leaderToken < previous.leaderToken) {
       this.#broken("a deposed leader wrote the map");

@@ -17,7 +17,7 @@ export interface Edit {
 /** One deliberate defect; more than one edit where the protocol defends twice. */
 export interface Mutation extends Edit {
   readonly name: string;
-  readonly and?: Edit;
+  readonly and?: readonly Edit[];
   /** The first seed to try; it spares the long search for a rare coincidence. @default {1} */
   readonly firstSeed?: number;
 }
@@ -25,7 +25,6 @@ export interface Mutation extends Edit {
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: "renewal counted from its answer",
-    firstSeed: 400,
     file: "held_lease.ts",
     find: "this.#confirm({ revision, attempt, sent });\n    } catch (error) {\n      if",
     replace: "this.#confirm({ revision, attempt, sent: now(this.#clock) });\n    } catch (error) {\n      if",
@@ -51,9 +50,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a lost acquisition counted from the last attempt",
+    firstSeed: 450,
     file: "claim.ts",
-    find: "const sent = this.#attempts.sentAt(record.attempt);\n        const lease",
-    replace: "const sent = now(this.#clock);\n        const lease",
+    find: "const sent = this.#attempts.sentAt(record.attempt);\n          const lease",
+    replace: "const sent = now(this.#clock);\n          const lease",
   },
   {
     name: "the record of another taken over",
@@ -76,16 +76,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "silence taken for death",
     file: "registration.ts",
-    find: "return alive !== undefined && alive.revision > session && readLease(alive)?.token !== session;",
-    replace: "return readLease(alive)?.token !== session;",
-    and: { file: "leadership.ts", find: "if (!alive.synced) return;", replace: "return;" },
+    find: "if (alive === undefined || alive.revision <= session) return false;",
+    replace: "if (alive === undefined) return true;",
+    and: [{ file: "leadership.ts", find: "if (!alive.synced) return;", replace: "return;" }],
   },
   {
     name: "a stale word of an earlier incarnation taken for death",
-    firstSeed: 1500,
     file: "registration.ts",
-    find: "alive !== undefined && alive.revision > session && readLease",
-    replace: "alive !== undefined && readLease",
+    find: "if (alive === undefined || alive.revision <= session) return false;",
+    replace: "if (alive === undefined) return false;",
   },
   {
     name: "a token used again",
@@ -114,11 +113,11 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "owned_shards.ts",
     find: "if (revision <= this.#seen || this.#closed) return;",
     replace: "if (this.#closed) return;",
-    and: {
+    and: [{
       file: "bucket.ts",
       find: "if (known !== undefined && !supersedes(entry, known)) return false;",
       replace: "",
-    },
+    }],
   },
   {
     name: "grants of the incarnation before inherited",
@@ -142,20 +141,48 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the number of shards agreed on before the name is taken",
     file: "member.ts",
-    find: "await this.#watching.started(signal, deadline);",
-    replace: "await this.#watching.started(signal, deadline);\n" +
+    find: "await this.#watching.started(signal, this.#clock.monotonic() + WATCH_PATIENCE_MS);",
+    replace: "await this.#watching.started(signal, this.#clock.monotonic() + WATCH_PATIENCE_MS);\n" +
       "    if (this.#map === undefined) await agreeOnShardCount(this.#bucket, shardCount);",
-    and: {
+    and: [{
       file: "member.ts",
       find: "      await agreeOnShardCount(this.#bucket, shardCount);\n      await registration",
       replace: "      await registration",
-    },
+    }, {
+      file: "member.ts",
+      find: "map?.assignments.length === this.options.shardCount ? map : undefined",
+      replace: "map",
+    }],
   },
   {
     name: "a shard held beyond the node's lease",
     file: "owned_shards.ts",
     find: "return this.#held && this.#lease.isHeld;",
     replace: "return this.#held;",
+  },
+  {
+    name: "a record that cannot be read taken for a free lease",
+    file: "claim.ts",
+    find: "if (!this.#unreadable.isOver(entry, this.#clock.monotonic(), ttl)) return undefined;",
+    replace: "",
+  },
+  {
+    name: "a record that cannot be read taken for the end of a session",
+    file: "registration.ts",
+    find: "return record === undefined ? alive.value === undefined : record.token !== session;",
+    replace: "return record?.token !== session;",
+  },
+  {
+    name: "no wait between the tries of a process whose credentials are refused",
+    file: "claim.ts",
+    find: ": retry.next());",
+    replace: ": 0);",
+  },
+  {
+    name: "a connection that its owner closed taken for an outage",
+    file: "claim.ts",
+    find: "if (isUnanswered(error)) return error;",
+    replace: "return error as BackendError;",
   },
 ];
 
@@ -173,7 +200,7 @@ export async function mutate(mutation: Mutation): Promise<{ readonly subject: Su
     for await (const { name, isFile } of Deno.readDir(PRODUCTION)) {
       if (!isFile) continue;
       const source = await Deno.readTextFile(new URL(name, PRODUCTION));
-      const edits = [mutation, ...(mutation.and ? [mutation.and] : [])].filter((edit) => edit.file === name);
+      const edits = [mutation, ...mutation.and ?? []].filter((edit) => edit.file === name);
       await Deno.writeTextFile(`${folder}/${name}`, edits.reduce(apply, source));
     }
     const subject = await loadSubject(new URL(`file://${folder}/`));

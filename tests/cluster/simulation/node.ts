@@ -37,6 +37,7 @@ export class Node implements Beliefs {
   readonly shards: Set<OwnedShard> = new Set();
   lease: Beliefs["lease"];
   isDone = false;
+  isAcquiring = false;
   readonly #leases: LeaseStore;
   readonly #around: Surroundings;
 
@@ -112,7 +113,8 @@ export class Node implements Beliefs {
     while (this.process.isAlive && !this.isDone) {
       try {
         const options = { ttl: TTL, maxClockSkew: MAX_CLOCK_SKEW };
-        const lease = await this.#leases.acquire("job", options);
+        this.isAcquiring = true;
+        const lease = await this.#leases.acquire("job", options).finally(() => this.isAcquiring = false);
         invariants.acquired(this.process, lease);
         this.lease = lease;
         world.note(`${this.process.name}: holds the job under ${lease.fencingToken}`);

@@ -15,6 +15,10 @@ export class Process {
   /** Whether its network is cut. */
   isCut = false;
   isAlive = true;
+  /** Whether the servers refuse its credentials, for a time, or its owner has closed the connection, for good. */
+  connection: "open" | "refused" | "closed" = "open";
+  /** How often it was paused. */
+  pauses = 0;
   /** By how much every answer is late, in ms. */
   answersLateBy = 0;
   readonly #world: World;
@@ -63,6 +67,7 @@ export class Process {
   }
 
   pause(duration: number): void {
+    this.pauses++;
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#world.time + duration);
     this.#world.note(`${this.name}: paused for ${duration.toFixed(0)}`);
   }
@@ -71,6 +76,21 @@ export class Process {
   stepWallClock(by: number): void {
     this.#wallOffset += by;
     this.#world.note(`${this.name}: wall clock set by ${by.toFixed(0)}`);
+  }
+
+  refuse(): void {
+    if (this.connection !== "open") return;
+    this.connection = "refused";
+    this.#world.note(`${this.name}: credentials refused`);
+  }
+
+  accept(): void {
+    if (this.connection === "refused") this.connection = "open";
+  }
+
+  closeConnection(): void {
+    this.connection = "closed";
+    this.#world.note(`${this.name}: connection closed by its owner`);
   }
 
   crash(): void {

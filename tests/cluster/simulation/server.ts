@@ -12,6 +12,7 @@ import type {
   PutOptions,
   WatchUpdate,
 } from "../../../src/cluster/bucket.ts";
+import { ClosedError } from "../../../src/errors.ts";
 import type { BucketState } from "../../../src/cluster/bucket_state.ts";
 import type { Process } from "./process.ts";
 import type { Subject } from "./subject.ts";
@@ -70,6 +71,7 @@ export class Servers {
   readonly #clocks: readonly Clock[];
   readonly #watches = new Set<(entry: Entry) => void>();
   readonly #onWrite: (entry: Entry, before: Entry | undefined) => void;
+  readonly #onRequest: (process: Process) => void;
   #leader = 0;
   /** Until when there is no leader. */
   #electionUntil = 0;
@@ -80,11 +82,13 @@ export class Servers {
     faults: Faults,
     maxClockSkew: number,
     onWrite: (entry: Entry, before: Entry | undefined) => void,
+    onRequest: (process: Process) => void,
   ) {
     this.#world = world;
     this.#subject = subject;
     this.faults = faults;
     this.#onWrite = onWrite;
+    this.#onRequest = onRequest;
     const { random } = world;
     // They agree within the skew over the length of a schedule: rates of their own are in the processes.
     this.#clocks = [0, 1, 2].map(() => ({ rate: 1, offset: random.between(0, maxClockSkew) }));
@@ -111,6 +115,17 @@ export class Servers {
   loseBucket(): void {
     this.#world.note("servers: the bucket is lost");
     this.#kept = undefined;
+  }
+
+  /** A program that does not know the protocol writes over a record. */
+  damage(): void {
+    const kept = this.#kept;
+    const { random } = this.#world;
+    const target = random.pick(kept === undefined ? [] : [...kept.state.entries()]);
+    if (kept === undefined || target === undefined) return;
+    this.#world.note(`servers: the record ${target.key} is damaged`);
+    const text = random.pick(["", "{}", target.value?.replace(/\d/, "x") ?? "null"]);
+    this.#announce(kept, kept.state.put(target.key, text, this.#time, { expected: target.revision }));
   }
 
   /** The bucket that is there, or a new one. */
@@ -222,7 +237,7 @@ export class Servers {
     const { random } = this.#world;
     const copies = mayRepeat && random.chance(this.faults.twice) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
-      if (process.isCut || random.chance(this.faults.loss)) continue;
+      if (process.isCut || process.connection !== "open" || random.chance(this.faults.loss)) continue;
       const delay = random.chance(this.faults.late)
         ? random.between(0, this.faults.delay)
         : random.between(0.2, 5);
@@ -236,6 +251,9 @@ export class Servers {
     apply: () => T,
     timeout: number = REQUEST_TIMEOUT,
   ): Promise<T> {
+    this.#onRequest(process);
+    const refusal = this.#refusal(process, operation);
+    if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       const cancel = process.clock.setTimer(() => {
         this.#world.note(`${process.name}: ${operation}: no answer`);
@@ -243,6 +261,13 @@ export class Servers {
       }, timeout);
       this.#send(process, () => this.#arrive(process, operation, apply, cancel, resolve, reject), true);
     });
+  }
+
+  #refusal(process: Process, operation: string): Error | undefined {
+    if (process.connection === "open") return undefined;
+    return process.connection === "closed"
+      ? new ClosedError("connection")
+      : this.#subject.unanswered(operation, { cause: new Error("the credentials were refused") });
   }
 
   #arrive<T>(
@@ -306,7 +331,10 @@ export class Servers {
         return;
       }
       const kept = this.#kept;
-      if (this.hasLeader && kept) {
+      if (process.connection === "refused") {
+        const error = this.#refusal(process, "watch");
+        process.deliver(() => open && listener({ type: "unavailable", error }));
+      } else if (this.hasLeader && kept) {
         report({ type: "snapshot", entries: this.#snapshot(kept).filter(matches) });
       }
       this.#world.after(RESYNC_EVERY, resync);

@@ -14,6 +14,8 @@ import { World } from "./world.ts";
 
 /** How long it may take after the last fault until everything is owned, in ms. */
 const RECOVERY_BOUND = 5 * TTL;
+/** How long a process may need to notice that its connection is closed for good, in ms. */
+const CLOSED_BOUND = 12_000;
 /** The name of a node that was configured with another number of shards. */
 const STRANGER = "z";
 /** Far more than any schedule takes: a protocol that spins is broken too. */
@@ -45,7 +47,7 @@ export async function simulate(
   const faults: Faults = drawFaults(random);
   const servers = new Servers(world, subject, faults, MAX_CLOCK_SKEW, (entry, before) => {
     invariants.wrote(entry, before);
-  });
+  }, (process) => invariants.requested(process, world.time));
   const store = new EventStore(world, invariants, options.storeFences ?? true);
   const around: Surroundings = { world, subject, servers, store, invariants };
   const nodes = new Map<string, Node>();
@@ -58,16 +60,17 @@ export async function simulate(
   for (const name of names) world.after(random.between(0, 2000), () => start(name));
 
   const calmAt = random.between(10_000, 30_000);
-  scheduleFaults(world, servers, nodes, calmAt, start);
+  scheduleFaults({ world, servers, nodes, invariants, calmAt, start });
   world.after(calmAt, () => {
     Object.assign(faults, NONE);
     nodes.get(STRANGER)?.process.crash();
     nodes.delete(STRANGER);
     // The others can join again once the operator has removed what the stranger had decided.
-    if (servers.read("config")?.value !== JSON.stringify({ shardCount: SHARDS })) servers.loseBucket();
+    if (subject.readShardCount(servers.read("config")) !== SHARDS) servers.loseBucket();
     for (const node of nodes.values()) {
       node.process.isCut = false;
       node.process.answersLateBy = 0;
+      node.process.accept();
       node.process.deliver(() => node.member.drain(false));
     }
   });
@@ -125,14 +128,18 @@ function drawFaults(random: Random): Faults {
   };
 }
 
+/** What faults strike. */
+interface Stage {
+  readonly world: World;
+  readonly servers: Servers;
+  readonly nodes: Map<string, Node>;
+  readonly invariants: Invariants;
+  readonly calmAt: number;
+  start(name: string): void;
+}
+
 /** Something happens to somebody every few hundred ms to seconds, until it is calm. */
-function scheduleFaults(
-  world: World,
-  servers: Servers,
-  nodes: Map<string, Node>,
-  calmAt: number,
-  start: (name: string) => void,
-): void {
+function scheduleFaults({ world, servers, nodes, invariants, calmAt, start }: Stage): void {
   const { random } = world;
   const pace = random.pick([1500, 3000, 6000]);
   const strike = (): void => {
@@ -184,6 +191,21 @@ function scheduleFaults(
               () => world.time < calmAt && !nodes.has(STRANGER) && start(STRANGER),
             );
           }
+        },
+        () => servers.damage(),
+        () => {
+          node.process.refuse();
+          world.after(random.between(500, 12_000), () => node.process.accept());
+        },
+        () => {
+          const { process } = node;
+          if (!process.isRunning) return;
+          process.closeConnection();
+          const { pauses } = process;
+          world.after(CLOSED_BOUND, () => {
+            if (process.pauses === pauses) invariants.mustHaveEnded(node);
+            if (nodes.get(process.name) === node && node.isDone) start(process.name);
+          });
         },
         () => node.process.stepWallClock(random.between(-20_000, 3000)),
         () => node.process.isRunning && node.member.drain(random.chance(0.5)),

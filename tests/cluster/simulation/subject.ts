@@ -4,6 +4,7 @@
  * @module
  */
 import type * as bucketState from "../../../src/cluster/bucket_state.ts";
+import type * as clusterConfig from "../../../src/cluster/cluster_config.ts";
 import type * as coordinatorOptions from "../../../src/cluster/coordinator_options.ts";
 import type * as errors from "../../../src/cluster/errors.ts";
 import type * as leaseStore from "../../../src/cluster/lease_store.ts";
@@ -14,6 +15,7 @@ import type * as shardMap from "../../../src/cluster/shard_map.ts";
 
 export type Subject =
   & Pick<typeof bucketState, "BucketState">
+  & Pick<typeof clusterConfig, "readShardCount">
   & Pick<typeof coordinatorOptions, "checkOptions">
   & Pick<typeof errors, "RevisionConflictError" | "unanswered">
   & Pick<typeof leaseRecord, "readLease">
@@ -24,6 +26,7 @@ export type Subject =
 
 const FILES = [
   "bucket_state",
+  "cluster_config",
   "coordinator_options",
   "errors",
   "lease_record",
