@@ -7,7 +7,7 @@
 import type { StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
 import { isOfHistory, knownEnd } from "./ends.ts";
-import { type FailedEvent, HandlerTimeoutError } from "./errors.ts";
+import { type FailedEvent, handlerTimeout } from "./errors.ts";
 import type { HandlerTurn } from "./handler_context.ts";
 import type { HandlerResult } from "./projection.ts";
 import type { Warn } from "../warning.ts";
@@ -66,7 +66,7 @@ export async function inTime<T, Tx>(
   const abort = (): void => end(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
   // After the listener: the first timer of a Deno process runs waiting microtasks before it returns.
-  const timer = setTimeout(() => end(new HandlerTimeoutError(timeout)), timeout);
+  const timer = setTimeout(() => end(handlerTimeout(timeout)), timeout);
   try {
     const value = await Promise.race([result, promise]);
     turn.hasReturned = true;

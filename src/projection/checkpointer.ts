@@ -5,7 +5,7 @@
  */
 
 import type { UnitOfWork } from "./checkpoints.ts";
-import { CheckpointConflictError, ProjectionNameTakenError } from "./errors.ts";
+import { CheckpointConflictError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
 import type { CompiledProjection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 
@@ -32,7 +32,7 @@ export class Checkpointer<Tx> {
   /**
    * Reads the checkpoint.
    *
-   * @throws {ProjectionNameTakenError} If it is that of another filter.
+   * @throws {ProjectionInUseError} If it is that of another filter.
    * @throws {DamagedCheckpointError} If it cannot be read.
    */
   static async load<Tx>(projection: CompiledProjection<Tx>): Promise<Checkpointer<Tx>> {
@@ -44,7 +44,7 @@ export class Checkpointer<Tx> {
     }
     const record = parseRecord(id, stored);
     const [before, now] = [JSON.stringify(record.filter), JSON.stringify(filter)];
-    if (before !== now && continueFrom !== id.version) throw new ProjectionNameTakenError(id, before, now);
+    if (before !== now && continueFrom !== id.version) throw otherFilter(id, before, now);
     return new Checkpointer(projection, stored.revision, { ...record, filter }, before !== now);
   }
 
@@ -112,4 +112,13 @@ async function firstRecord<Tx>(
     parked: [],
     resolved: [],
   };
+}
+
+function otherFilter(id: ProjectionId, stored: string, filter: string): ProjectionInUseError {
+  return new ProjectionInUseError(
+    id,
+    "other-filter",
+    `it is of ${stored} and not of ${filter}, so that events would be missed. Give the projection its next version, or another ` +
+      `name; or declare continueFrom: ${id.version}, to continue without the events that were left out`,
+  );
 }

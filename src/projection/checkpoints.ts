@@ -41,8 +41,8 @@ export interface HandlerScope<Tx> {
   /**
    * Adds the writes to the unit of work; answers `"full"`, and adds nothing, where the unit must be committed first.
    *
-   * @throws {TransactionTooLargeError} If they are too many for any unit.
-   * @throws {TransactionRefusedError} If the database does not take them.
+   * @throws {HandlerError} If they are too many for any unit.
+   * @throws {HandlerError} If the database does not take them.
    */
   keep(): "kept" | "full";
   /** Forgets the writes; whatever the handler still writes is refused. */
@@ -70,7 +70,7 @@ export interface UnitOfWork<Tx> {
    *
    * @returns The checkpoint's new revision.
    * @throws {CheckpointConflictError} If it is not. Nothing was written, and the unit is empty again.
-   * @throws {TransactionRefusedError} If the database does not take what handlers wrote. Nothing was written, and the unit is
+   * @throws {HandlerError} If the database does not take what handlers wrote. Nothing was written, and the unit is
    * empty again.
    */
   commit(value: string, expected: string | undefined): Promise<string>;

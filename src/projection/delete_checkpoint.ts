@@ -86,7 +86,7 @@ export async function deleteCheckpoint(
   try {
     const leases = given ?? await abortable(Promise.resolve(checkpoints.leases?.()), signal);
     await using lease = await leases?.tryAcquire(leaseKeyOf(id), { ...(signal && { signal }) });
-    if (leases && !lease) throw new ProjectionInUseError(id, "running");
+    if (leases && !lease) throw new ProjectionInUseError(id, "running", "close every run of it first");
     signal?.throwIfAborted();
     return await checkpoints.delete(id);
   } catch (error) {

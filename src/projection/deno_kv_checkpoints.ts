@@ -29,8 +29,9 @@ import type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from
 import {
   CheckpointConflictError,
   DamagedCheckpointError,
+  type HandlerError,
   type ProjectionId,
-  TransactionRefusedError,
+  transactionRefused,
 } from "./errors.ts";
 import { KvScope, type KvTransaction, KvWrites } from "./kv_transaction.ts";
 
@@ -302,6 +303,6 @@ function isOfWrites(error: unknown): boolean {
   return commitFailure(error) === "refused" && error instanceof Error && WRITES_REFUSED.test(error.message);
 }
 
-function refusal(cause: unknown): TransactionRefusedError {
-  return new TransactionRefusedError((cause as Error).message, { cause });
+function refusal(cause: unknown): HandlerError {
+  return transactionRefused((cause as Error).message, { cause });
 }

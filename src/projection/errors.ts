@@ -74,25 +74,27 @@ export class DamagedCheckpointError extends AetherError {
   }
 }
 
-/** Another worker has taken the projection over. What this one had not committed is not part of the checkpoint. */
-export class ProjectionFencedError extends AetherError {
-  static {
-    registerClass(this, "ProjectionFencedError");
-  }
-
-  /** Always `"ProjectionFencedError"`. */
-  override readonly name = "ProjectionFencedError";
-  /** The projection. */
-  readonly projection: ProjectionId;
-
-  /** Names the projection. */
-  constructor(projection: ProjectionId, options?: ErrorOptions) {
-    super(`Another worker has taken ${show(projection)} over: stop this one`, options);
-    this.projection = projection;
-  }
-}
-
-/** A worker runs the projection, so that its checkpoint cannot be deleted. Nothing was deleted. */
+/**
+ * Another worker, or a projection with another filter, uses the checkpoint. Nothing was handled or deleted that is not part of
+ * the checkpoint.
+ *
+ * @example Delete a checkpoint only if no worker runs the projection
+ * ```ts
+ * import { deleteCheckpoint, InMemoryCheckpoints, InMemoryEventStore, ProjectionInUseError, runProjection } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * const projection = { name: "totals", checkpoints: new InMemoryCheckpoints(), handle: () => {} };
+ * await using run = runProjection(store, projection);
+ * while (run.state !== "live") await new Promise((resolve) => setTimeout(resolve, 1));
+ * try {
+ *   await deleteCheckpoint(projection);
+ * } catch (error) {
+ *   if (!(error instanceof ProjectionInUseError)) throw error;
+ *   assert.equal(error.reason, "running");
+ * }
+ * ```
+ */
 export class ProjectionInUseError extends AetherError {
   static {
     registerClass(this, "ProjectionInUseError");
@@ -102,107 +104,41 @@ export class ProjectionInUseError extends AetherError {
   override readonly name = "ProjectionInUseError";
   /** The projection. */
   readonly projection: ProjectionId;
-  /** What uses it. */
-  readonly reason: "running";
+  /**
+   * `running`: a worker runs it. `taken-over`: another worker goes on in the place of this one. `other-filter`: its name and
+   * version are those of a projection with another filter.
+   */
+  readonly reason: "running" | "taken-over" | "other-filter";
 
-  /** Names the projection and what uses it. */
-  constructor(projection: ProjectionId, reason: "running", options?: ErrorOptions) {
-    super(`A worker runs ${show(projection)}: close every run of it first`, options);
+  /** Names the projection, what uses it, and what to do. */
+  constructor(
+    projection: ProjectionId,
+    reason: ProjectionInUseError["reason"],
+    advice: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${show(projection)} ${USES[reason]}: ${advice}`, options);
     this.projection = projection;
     this.reason = reason;
   }
 }
 
-/** The name and version of a projection are taken by one with another filter. Nothing was handled. */
-export class ProjectionNameTakenError extends AetherError {
-  static {
-    registerClass(this, "ProjectionNameTakenError");
-  }
+/** What to do after another worker has taken a projection over. */
+export const STOP_THIS = "stop this worker. What it had not committed is not part of the checkpoint";
 
-  /** Always `"ProjectionNameTakenError"`. */
-  override readonly name = "ProjectionNameTakenError";
-  /** The projection. */
-  readonly projection: ProjectionId;
-  /** The filter of the checkpoint, as JSON. */
-  readonly storedFilter: string;
-  /** The filter of the projection that was to run, as JSON. */
-  readonly filter: string;
-
-  /** Names the projection and both filters. */
-  constructor(projection: ProjectionId, storedFilter: string, filter: string) {
-    super(
-      `The checkpoint of ${
-        show(projection)
-      } is that of the filter ${storedFilter}, and not of ${filter}: events would ` +
-        "be missed. Give the projection its next version, or another name; or declare continueFrom: " +
-        `${projection.version}, to go on without the events that were left out`,
-    );
-    this.projection = projection;
-    this.storedFilter = storedFilter;
-    this.filter = filter;
-  }
-}
-
-/** A handler did not return in time. */
-export class HandlerTimeoutError extends AetherError {
-  static {
-    registerClass(this, "HandlerTimeoutError");
-  }
-
-  /** Always `"HandlerTimeoutError"`. */
-  override readonly name = "HandlerTimeoutError";
-  /** How long it was given, in milliseconds. */
-  readonly timeout: number;
-
-  /** Names the time. */
-  constructor(timeout: number) {
-    super(
-      `The handler did not return within ${timeout} ms: end its work when context.signal fires, or raise handlerTimeout`,
-    );
-    this.timeout = timeout;
-  }
-}
-
-/** The process ended each time that it handled an event. */
-export class ProcessEndedError extends AetherError {
-  static {
-    registerClass(this, "ProcessEndedError");
-  }
-
-  /** Always `"ProcessEndedError"`. */
-  override readonly name = "ProcessEndedError";
-
-  /** Names how often. */
-  constructor(times: number) {
-    super(
-      `The process ended ${times} time(s) while it handled the event: look for what ends it, such as an exit, ` +
-        "an error that is not caught, endless work or too little memory",
-    );
-  }
-}
-
-/** A handler used its transaction after its turn was over. Nothing was written. */
-export class TransactionOverError extends AetherError {
-  static {
-    registerClass(this, "TransactionOverError");
-  }
-
-  /** Always `"TransactionOverError"`. */
-  override readonly name = "TransactionOverError";
-
-  /** Says so. */
-  constructor() {
-    super("The handler's turn is over, and its transaction with it: await all that the handler begins");
-  }
-}
+const USES: Readonly<Record<ProjectionInUseError["reason"], string>> = {
+  "running": "is run by a worker",
+  "taken-over": "was taken over by another worker",
+  "other-filter": "has a checkpoint of another filter",
+};
 
 /**
- * The database does not take what a handler wrote: a constraint that it checks at the commit, a key or value that it refuses, a
- * statement that would end the transaction. Nothing of it was written, and the failure policy applies to the event.
+ * A handler's attempt failed, or what it wrote was refused. Nothing of it was written, and the failure policy applies to the
+ * event.
  *
- * @example See why an event was set aside
+ * @example A key that Deno KV does not take
  * ```ts
- * import { DenoKvCheckpoints, InMemoryEventStore, parked, projectOnce, TransactionRefusedError } from "@flowmade-one/aether";
+ * import { DenoKvCheckpoints, HandlerError, InMemoryEventStore, listParked, projectOnce } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";
  *
  * await using store = new InMemoryEventStore();
@@ -214,59 +150,98 @@ export class TransactionOverError extends AetherError {
  *   checkpoints,
  *   handle: {
  *     OrderPlaced(_, { transaction }) {
- *       assert.throws(() => transaction.set(["title", "x".repeat(3_000)], true), TransactionRefusedError);
+ *       assert.throws(() => transaction.set(["title", "x".repeat(3_000)], true), HandlerError);
  *       transaction.set(["title", "x".repeat(2_000)], true);
  *     },
  *   },
  * });
- * assert.deepEqual(await parked({ name: "titles", checkpoints }), []);
+ * assert.deepEqual(await listParked({ name: "titles", checkpoints }), []);
  * ```
  */
-export class TransactionRefusedError extends AetherError {
+export class HandlerError extends AetherError {
   static {
-    registerClass(this, "TransactionRefusedError");
+    registerClass(this, "HandlerError");
   }
 
-  /** Always `"TransactionRefusedError"`. */
-  override readonly name = "TransactionRefusedError";
+  /** Always `"HandlerError"`. */
+  override readonly name = "HandlerError";
+  /**
+   * `timeout`: it did not return in time. `process-ended`: the process ended each time that it handled the event.
+   * `transaction-over`: it used its transaction after its attempt. `transaction-refused`: the database does not take what it
+   * wrote, such as a constraint that is checked at the commit, a key, or a statement that would end the transaction.
+   * `transaction-too-large`: one event's writes, or the events of its reactions, are more than can be committed together.
+   */
+  readonly reason:
+    | "timeout"
+    | "process-ended"
+    | "transaction-over"
+    | "transaction-refused"
+    | "transaction-too-large";
 
-  /** Gives the reason. */
-  constructor(reason: string, options?: ErrorOptions) {
-    super(`What the handler wrote was refused: ${reason}. Correct the handler, and retry the event`, options);
+  /** Keeps the reason. The message ends with what to do. */
+  constructor(reason: HandlerError["reason"], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
   }
+}
+
+/** A handler used its transaction after its attempt. Nothing was written. */
+export function transactionOver(): HandlerError {
+  return new HandlerError(
+    "transaction-over",
+    "The handler's attempt is over, and its transaction with it: await everything that the handler begins",
+  );
+}
+
+/** The database does not take what a handler wrote. */
+export function transactionRefused(reason: string, options?: ErrorOptions): HandlerError {
+  return new HandlerError("transaction-refused", refusedText(reason), options);
+}
+
+/** One event's writes are more than a transaction takes. */
+export function transactionTooLarge(unit: "writes" | "bytes", size: number, limit: number): HandlerError {
+  return new HandlerError(
+    "transaction-too-large",
+    `The handler wrote ${size} ${unit} for one event, and a transaction takes ${limit}: write less for each event`,
+  );
+}
+
+/** A handler did not return in time. */
+export function handlerTimeout(timeout: number): HandlerError {
+  return new HandlerError(
+    "timeout",
+    `The handler did not return within ${timeout} ms: end its work when context.signal fires, or raise handlerTimeout`,
+  );
+}
+
+/** The process ended each time that it handled an event. */
+export function processEnded(times: number): HandlerError {
+  return new HandlerError(
+    "process-ended",
+    `The process ended ${times} time(s) while it handled the event: look for what ends it, such as an exit, ` +
+      "an error that is not caught, endless work or too little memory",
+  );
 }
 
 /** The writes of earlier events are gone with those of a later one, which alone was refused. */
-export class TransactionLostError extends TransactionRefusedError {
+export class TransactionLostError extends HandlerError {
   static {
     registerClass(this, "TransactionLostError");
   }
+
+  /** Gives the reason. */
+  constructor(reason: string) {
+    super("transaction-refused", refusedText(reason));
+  }
 }
 
-/** One event's writes are more than one transaction takes. Nothing of them was written. */
-export class TransactionTooLargeError extends AetherError {
-  static {
-    registerClass(this, "TransactionTooLargeError");
-  }
+/** Whether an error is that of writes which the database does not take. */
+export function isTransactionRefused(error: unknown): error is HandlerError {
+  return error instanceof HandlerError && error.reason === "transaction-refused";
+}
 
-  /** Always `"TransactionTooLargeError"`. */
-  override readonly name = "TransactionTooLargeError";
-  /** What there is too much of. */
-  readonly unit: "writes" | "bytes";
-  /** The most that a transaction takes. */
-  readonly limit: number;
-  /** How much there was. */
-  readonly size: number;
-
-  /** Names the unit, the size and the limit. */
-  constructor(unit: "writes" | "bytes", size: number, limit: number) {
-    super(
-      `The handler wrote ${size} ${unit} for one event, and a transaction takes ${limit}: write less an event`,
-    );
-    this.unit = unit;
-    this.limit = limit;
-    this.size = size;
-  }
+function refusedText(reason: string): string {
+  return `What the handler wrote was refused: ${reason}. Correct the handler, and retry the event`;
 }
 
 /**
@@ -307,19 +282,31 @@ export class ProjectionStoppedError extends AetherError {
   readonly event: FailedEvent;
   /** How often it was tried. */
   readonly attempts: number;
+  /** Why it stopped: the policy says so, or it is to park the event and the list of parked events is full. */
+  readonly reason: "handler-failed" | "parked-list-full";
 
   /** Names the projection, the event and what to do. */
-  constructor(projection: ProjectionId, event: FailedEvent, attempts: number, options?: ErrorOptions) {
+  constructor(
+    projection: ProjectionId,
+    event: FailedEvent,
+    attempts: number,
+    options: ErrorOptions & { readonly reason?: ProjectionStoppedError["reason"] } = {},
+  ) {
+    const { reason = "handler-failed", ...rest } = options;
+    const advice = reason === "parked-list-full"
+      ? "its list of parked events is full. Retry or discard them, and run it again"
+      : `${
+        rest.cause instanceof FencedError ? UNFENCED_ADVICE : "correct the handler"
+      } and run it again, or declare failure: { then: "park" }`;
     super(
       `${show(projection)} stopped before version ${event.eventVersion} ("${event.eventType}") of actor ` +
-        `${JSON.stringify(event.actorId)} after ${attempts} attempt(s): ${
-          options?.cause instanceof FencedError ? UNFENCED_ADVICE : "correct the handler"
-        } and run it again, or declare failure: { then: "park" }`,
-      options,
+        `${JSON.stringify(event.actorId)} after ${attempts} attempt(s): ${advice}`,
+      rest,
     );
     this.projection = projection;
     this.event = event;
     this.attempts = attempts;
+    this.reason = reason;
   }
 }
 
@@ -379,27 +366,6 @@ export class ProjectionDisconnectedError extends AetherError {
   }
 }
 
-/** There is no room for another parked event, and the projection stopped. */
-export class ParkedListFullError extends AetherError {
-  static {
-    registerClass(this, "ParkedListFullError");
-  }
-
-  /** Always `"ParkedListFullError"`. */
-  override readonly name = "ParkedListFullError";
-  /** The projection. */
-  readonly projection: ProjectionId;
-  /** The most events that may be parked. */
-  readonly limit: number;
-
-  /** Names the projection and the limit. */
-  constructor(projection: ProjectionId, limit: number, options?: ErrorOptions) {
-    super(`${show(projection)} has ${limit} parked events and stopped: retry or discard them first`, options);
-    this.projection = projection;
-    this.limit = limit;
-  }
-}
-
 /**
  * The event that was waited for has not been handled: it was parked, or waits behind a parked event of its actor.
  *
@@ -456,27 +422,6 @@ export class EventParkedError extends AetherError {
     this.projection = { name, version };
     this.position = position;
     this.parked = { position: parkedAt, eventId, eventType, actorId, eventVersion };
-  }
-}
-
-/** No event of the projection is parked at a position. */
-export class NotParkedError extends AetherError {
-  static {
-    registerClass(this, "NotParkedError");
-  }
-
-  /** Always `"NotParkedError"`. */
-  override readonly name = "NotParkedError";
-  /** The projection. */
-  readonly projection: ProjectionId;
-  /** The position. */
-  readonly position: string;
-
-  /** Names the projection and the position. */
-  constructor(projection: ProjectionId, position: string) {
-    super(`${show(projection)} has no parked event at ${JSON.stringify(position)}: list them with parked()`);
-    this.projection = projection;
-    this.position = position;
   }
 }
 

@@ -6,12 +6,7 @@
 
 import { utf8Length } from "../text.ts";
 import { type EventIdentity, referenceOf } from "./attempt.ts";
-import {
-  type FailedEvent,
-  ParkedListFullError,
-  ProjectionStoppedError,
-  TransactionTooLargeError,
-} from "./errors.ts";
+import { type FailedEvent, ProjectionStoppedError, transactionTooLarge } from "./errors.ts";
 import { type Advance, moveOn, type Progress } from "./progress.ts";
 import type { CompiledProjection } from "./projection.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
@@ -29,7 +24,7 @@ export interface Failure {
 /**
  * Stops before the event, or sets it aside.
  *
- * @throws {ProjectionStoppedError | ParkedListFullError} Unless it was set aside.
+ * @throws {ProjectionStoppedError} Unless it was set aside.
  */
 export async function giveUp<Tx>(
   projection: CompiledProjection<Tx>,
@@ -42,7 +37,7 @@ export async function giveUp<Tx>(
   if (isRetry || !canPark(projection, progress, entry)) {
     if (!isRetry) progress.amend((draft) => draft.stopped = true);
     await progress.commit();
-    throw ending(projection, progress, entry, { cause, isRetry });
+    throw ending(projection, entry, { cause, isRetry });
   }
   progress.amend((draft) => {
     draft.parked = [...draft.parked, entry];
@@ -57,7 +52,7 @@ export async function giveUp<Tx>(
  * Stops behind an event whose appends were refused, with them in hand, or sets it aside with them.
  *
  * @param isRetry Whether a parked event was being tried again: it is set aside again, and the refusal told.
- * @throws {ProjectionStoppedError | ParkedListFullError} Unless it was set aside, and in a retry.
+ * @throws {ProjectionStoppedError} Unless it was set aside, and in a retry.
  */
 export async function giveUpIntent<Tx>(
   projection: CompiledProjection<Tx>,
@@ -82,7 +77,7 @@ export async function giveUpIntent<Tx>(
   });
   await progress.commit();
   if (isParked && !known) progress.noteParked(entry);
-  if (isRetry || !isParked) throw ending(projection, progress, entry, { cause, isRetry });
+  if (isRetry || !isParked) throw ending(projection, entry, { cause, isRetry });
 }
 
 function parkedEntry<Tx>(
@@ -97,21 +92,20 @@ function parkedEntry<Tx>(
 
 /** Whether the policy is to set events aside, and there is room for another one. */
 function canPark<Tx>(
-  { failure: { then, mostParked } }: CompiledProjection<Tx>,
+  { failure: { then, maxParked } }: CompiledProjection<Tx>,
   { draft: { parked }, room }: Progress<Tx>,
   entry: ParkedEvent,
 ): boolean {
-  return then === "park" && parked.length < mostParked && sizeOf([...parked, entry]) <= room;
+  return then === "park" && parked.length < maxParked && sizeOf([...parked, entry]) <= room;
 }
 
 function ending<Tx>(
   { failure: { then }, id }: CompiledProjection<Tx>,
-  { draft: { parked } }: Progress<Tx>,
   entry: ParkedEvent,
   { cause, isRetry }: { readonly cause: unknown; readonly isRetry: boolean },
 ): Error {
-  if (then === "park" && !isRetry) return new ParkedListFullError(id, parked.length, { cause });
-  return new ProjectionStoppedError(id, eventOf(entry), entry.attempts, { cause });
+  const reason = then === "park" && !isRetry ? "parked-list-full" : "handler-failed";
+  return new ProjectionStoppedError(id, eventOf(entry), entry.attempts, { cause, reason });
 }
 
 /** The event of an entry. */
@@ -124,11 +118,11 @@ export function eventOf(
 /**
  * Checks that what a reaction appends can be recorded.
  *
- * @throws {TransactionTooLargeError} If it cannot.
+ * @throws {HandlerError} If it cannot.
  */
 export function checkRoom(intent: ProjectionRecord["intent"], room: number): void {
   const size = sizeOf(intent);
-  if (size > room) throw new TransactionTooLargeError("bytes", size, room);
+  if (size > room) throw transactionTooLarge("bytes", size, room);
 }
 
 /** How many bytes something takes in a record. */

@@ -5,7 +5,7 @@
  */
 
 import type { HandlerScope, UnitOfWork } from "./checkpoints.ts";
-import { TransactionOverError } from "./errors.ts";
+import { transactionOver } from "./errors.ts";
 import type { HandlerContext } from "./projection.ts";
 
 /** A handler's turn. What it does not ask for is not made. */
@@ -30,7 +30,7 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   }
 
   get transaction(): Tx {
-    if (this.#over) throw new TransactionOverError();
+    if (this.#over) throw transactionOver();
     if (!this.#unit) return undefined as Tx;
     try {
       this.#scope ??= this.#unit.enter();

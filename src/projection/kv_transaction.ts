@@ -16,7 +16,7 @@ import {
   MAX_VALUE_BYTES,
 } from "../store/deno_kv/layout.ts";
 import type { HandlerScope } from "./checkpoints.ts";
-import { TransactionOverError, TransactionRefusedError, TransactionTooLargeError } from "./errors.ts";
+import { transactionOver, transactionRefused, transactionTooLarge } from "./errors.ts";
 
 /**
  * Writes to a read model in Deno KV. Reads show the writes before them, of this event and of those before it. Keys below the
@@ -28,14 +28,14 @@ export interface KvTransaction {
   /**
    * Sets a key, when the checkpoint is committed.
    *
-   * @throws {TransactionRefusedError} If Deno KV does not take the key or the value, or the key is the library's own.
-   * @throws {TransactionTooLargeError} If the value is larger than Deno KV takes.
+   * @throws {HandlerError} If Deno KV does not take the key or the value, or the key is the library's own.
+   * @throws {HandlerError} If the value is larger than Deno KV takes.
    */
   set(key: Deno.KvKey, value: unknown): void;
   /**
    * Deletes a key, when the checkpoint is committed.
    *
-   * @throws {TransactionRefusedError} If Deno KV does not take the key, or it is the library's own.
+   * @throws {HandlerError} If Deno KV does not take the key, or it is the library's own.
    */
   delete(key: Deno.KvKey): void;
 }
@@ -162,9 +162,9 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
   set(key: Deno.KvKey, value: unknown): void {
     this.#assertOpen();
     const keyBytes = this.#checkWrite(key);
-    if (value === undefined) throw new TransactionRefusedError("the value is undefined: use delete()");
+    if (value === undefined) throw transactionRefused("the value is undefined: use delete()");
     const { of, size } = stored(value);
-    if (size > MAX_VALUE_BYTES) throw new TransactionTooLargeError("bytes", size, MAX_VALUE_BYTES);
+    if (size > MAX_VALUE_BYTES) throw transactionTooLarge("bytes", size, MAX_VALUE_BYTES);
     this.#put(key, keyBytes, { of }, size);
   }
 
@@ -177,7 +177,7 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
   /** Adds the writes to the unit. */
   keep(): "kept" | "full" {
     const alone = this.#own.excess();
-    if (alone) throw new TransactionTooLargeError(alone.unit, alone.size, alone.limit);
+    if (alone) throw transactionTooLarge(alone.unit, alone.size, alone.limit);
     if (this.#before.excess(this.#own)) return "full";
     this.#before.add(this.#own);
     this.#isOver = true;
@@ -200,7 +200,7 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
   #checkWrite(key: Deno.KvKey): number {
     const bytes = checkKey(key);
     if (!this.#ownPrefixes.includes(key[0] as string)) return bytes;
-    throw new TransactionRefusedError(
+    throw transactionRefused(
       `keys that begin with ${
         JSON.stringify(key[0])
       } are the library's own: write the read model below another one`,
@@ -208,23 +208,23 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
   }
 
   #assertOpen(): void {
-    if (this.#isOver) throw new TransactionOverError();
+    if (this.#isOver) throw transactionOver();
   }
 }
 
 /**
  * Returns how many bytes a key takes in the database.
  *
- * @throws {TransactionRefusedError} If Deno KV does not take it.
+ * @throws {HandlerError} If Deno KV does not take it.
  */
 function checkKey(key: Deno.KvKey): number {
   if (!Array.isArray(key) || key.length === 0) {
-    throw new TransactionRefusedError("a key is a list of at least one part");
+    throw transactionRefused("a key is a list of at least one part");
   }
   let bytes = 0;
   for (const part of key) bytes += partBytes(part);
   if (bytes <= MAX_KEY_BYTES) return bytes;
-  throw new TransactionRefusedError(`a key takes ${bytes} bytes, and Deno KV takes ${MAX_KEY_BYTES}`);
+  throw transactionRefused(`a key takes ${bytes} bytes, and Deno KV takes ${MAX_KEY_BYTES}`);
 }
 
 /** The length of a bigint is one byte. */
@@ -242,7 +242,7 @@ function partBytes(part: unknown): number {
     case "bigint": {
       const length = Math.ceil((part < 0n ? -part : part).toString(16).length / 2);
       if (length > MAX_BIGINT_BYTES) {
-        throw new TransactionRefusedError("a bigint of a key takes 255 bytes at most");
+        throw transactionRefused("a bigint of a key takes 255 bytes at most");
       }
       return length + 2;
     }
@@ -250,7 +250,7 @@ function partBytes(part: unknown): number {
   if (part instanceof Uint8Array) {
     return part.length + part.reduce((sum, byte) => sum + (byte === 0 ? 1 : 0), 0) + 2;
   }
-  throw new TransactionRefusedError("a part of a key is a string, number, bigint, boolean or Uint8Array");
+  throw transactionRefused("a part of a key is a string, number, bigint, boolean or Uint8Array");
 }
 
 function zeros(text: string): number {
@@ -278,7 +278,7 @@ function isKvU64(value: unknown): value is Deno.KvU64 {
 /**
  * A copy of a value, and the bytes that it takes in the database: V8's own format, as Deno KV writes it, except for bytes.
  *
- * @throws {TransactionRefusedError} If it cannot be cloned.
+ * @throws {HandlerError} If it cannot be cloned.
  */
 function stored(value: unknown): { readonly of: unknown; readonly size: number } {
   if (value instanceof Uint8Array) return { of: value.slice(), size: value.length };
@@ -291,7 +291,7 @@ function stored(value: unknown): { readonly of: unknown; readonly size: number }
     return { of: smaller, size: serialize(smaller).length };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TransactionRefusedError(`the value cannot be stored (${reason})`, { cause });
+    throw transactionRefused(`the value cannot be stored (${reason})`, { cause });
   }
 }
 

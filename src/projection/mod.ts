@@ -51,7 +51,7 @@ export type {
   Reaction,
 } from "./projection.ts";
 export { type ProjectionRun, type RunOptions, runProjection, type RunState } from "./run.ts";
-export { type ProjectedOnce, projectOnce, type ProjectOnceOptions } from "./once.ts";
+export { projectOnce, type ProjectOnceOptions, type ProjectOnceResult } from "./once.ts";
 export { waitFor, type WaitForOptions } from "./wait_for.ts";
 export {
   CheckpointConflictError,
@@ -59,23 +59,15 @@ export {
   type DisconnectionReason,
   EventParkedError,
   type FailedEvent,
-  HandlerTimeoutError,
-  NotParkedError,
-  ParkedListFullError,
-  ProcessEndedError,
+  HandlerError,
   ProjectionBehindError,
   ProjectionDisconnectedError,
-  ProjectionFencedError,
   type ProjectionId,
   ProjectionInUseError,
-  ProjectionNameTakenError,
   ProjectionStoppedError,
-  TransactionOverError,
-  TransactionRefusedError,
-  TransactionTooLargeError,
 } from "./errors.ts";
 export { deleteCheckpoint, type DeleteCheckpointOptions } from "./delete_checkpoint.ts";
-export { discardParked, parked, type ParkedOptions, retryParked } from "./parked.ts";
+export { discardParked, listParked, type ParkedOptions, retryParked } from "./parked.ts";
 export type { FailingEvent, IntendedAppend, ParkedEvent, Resolution } from "./record.ts";
 export {
   type ProjectionLag,

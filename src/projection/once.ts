@@ -30,7 +30,7 @@ export interface ProjectOnceOptions {
 }
 
 /** What was done. */
-export interface ProjectedOnce {
+export interface ProjectOnceResult {
   /** Where the checkpoint is now. */
   readonly position: string | undefined;
   /** How many events were handled and committed by this call. */
@@ -93,7 +93,7 @@ export async function projectOnce<E extends Event, Tx = undefined>(
   store: EventStore<E>,
   projection: Projection<E, Tx>,
   options?: ProjectOnceOptions,
-): Promise<ProjectedOnce> {
+): Promise<ProjectOnceResult> {
   const { budgetMs, signal, warn } = readOptions(options, checkOnce);
   const deadline = performance.now() + budgetMs;
   const guard: Guard = {
@@ -119,12 +119,12 @@ async function projectWithin<Tx>(
   store: EventStore,
   projection: CompiledProjection<Tx>,
   guard: Guard,
-): Promise<ProjectedOnce> {
+): Promise<ProjectOnceResult> {
   let handled = 0;
   for (let isFirst = true;; isFirst = false) {
     let worker: Worker<Tx> | undefined;
     let before = 0;
-    const result = async (caughtUp: boolean): Promise<ProjectedOnce> => {
+    const result = async (caughtUp: boolean): Promise<ProjectOnceResult> => {
       const record = worker?.record ?? await recordOf(projection);
       if (worker) handled += worker.record.handled - before;
       return { position: record?.position, handled, caughtUp };

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "../text.ts";
 import { EventSchemaError } from "../event/errors.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
@@ -14,7 +16,7 @@ import { type EventIdentity, type Guard, referenceOf } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
-import { CheckpointConflictError, NotParkedError, ProjectionStoppedError } from "./errors.ts";
+import { CheckpointConflictError, type ProjectionId, ProjectionStoppedError } from "./errors.ts";
 import { type Draft, RETRY_GRACE } from "./progress.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
 import {
@@ -50,7 +52,7 @@ const MOST_RESOLUTIONS = 100;
  *
  * @example Look at what was set aside
  * ```ts
- * import { InMemoryCheckpoints, InMemoryEventStore, parked, type Projection, projectOnce } from "@flowmade-one/aether";
+ * import { InMemoryCheckpoints, InMemoryEventStore, listParked, type Projection, projectOnce } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";
  *
  * await using store = new InMemoryEventStore();
@@ -66,13 +68,13 @@ const MOST_RESOLUTIONS = 100;
  *   failure: { retries: 0, then: "park" },
  * };
  * await projectOnce(store, receipts);
- * for (const { actorId, error, attempts } of await parked(receipts)) {
+ * for (const { actorId, error, attempts } of await listParked(receipts)) {
  *   assert.deepEqual([actorId, attempts], ["order-1", 1]);
  *   assert.match(error, /out of paper/);
  * }
  * ```
  */
-export async function parked(projection: ProjectionReference): Promise<readonly ParkedEvent[]> {
+export async function listParked(projection: ProjectionReference): Promise<readonly ParkedEvent[]> {
   const { name, version = 1, checkpoints } = projection;
   const stored = await checkpoints.load({ name, version });
   return stored ? parseRecord({ name, version }, stored).parked : [];
@@ -86,12 +88,12 @@ export async function parked(projection: ProjectionReference): Promise<readonly 
  * @param store Where the events are.
  * @param projection The projection.
  * @param position The position of the parked event.
- * @throws {NotParkedError} If no event is parked there.
+ * @throws {InvalidArgumentError} If no event is parked there.
  * @throws {ProjectionStoppedError} If a handler failed again. What was handled before is no longer parked.
  *
  * @example Mend the cause, and try again
  * ```ts
- * import { InMemoryCheckpoints, InMemoryEventStore, parked, type Projection, projectOnce, retryParked } from "@flowmade-one/aether";
+ * import { InMemoryCheckpoints, InMemoryEventStore, listParked, type Projection, projectOnce, retryParked } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";
  *
  * await using store = new InMemoryEventStore();
@@ -108,8 +110,8 @@ export async function parked(projection: ProjectionReference): Promise<readonly 
  * };
  * await projectOnce(store, receipts);
  * printerWorks = true;
- * for (const { position } of await parked(receipts)) await retryParked(store, receipts, position);
- * assert.deepEqual(await parked(receipts), []);
+ * for (const { position } of await listParked(receipts)) await retryParked(store, receipts, position);
+ * assert.deepEqual(await listParked(receipts), []);
  * ```
  */
 export async function retryParked<E extends Event, Tx = undefined>(
@@ -224,12 +226,12 @@ class Retry<Tx> {
  * @param store Where the events are.
  * @param projection The projection.
  * @param position The position of the parked event.
- * @throws {NotParkedError} If no event is parked there.
+ * @throws {InvalidArgumentError} If no event is parked there.
  * @throws {ProjectionStoppedError} If a handler failed on a later event, which is then parked in its place.
  *
  * @example Give an event up
  * ```ts
- * import { discardParked, InMemoryCheckpoints, InMemoryEventStore, parked, type Projection, projectOnce } from "@flowmade-one/aether";
+ * import { discardParked, InMemoryCheckpoints, InMemoryEventStore, listParked, type Projection, projectOnce } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";
  *
  * await using store = new InMemoryEventStore();
@@ -245,8 +247,8 @@ class Retry<Tx> {
  *   failure: { retries: 0, then: "park" },
  * };
  * await projectOnce(store, receipts);
- * for (const { position } of await parked(receipts)) await discardParked(store, receipts, position);
- * assert.deepEqual(await parked(receipts), []);
+ * for (const { position } of await listParked(receipts)) await discardParked(store, receipts, position);
+ * assert.deepEqual(await listParked(receipts), []);
  * ```
  */
 export async function discardParked<E extends Event, Tx = undefined>(
@@ -375,10 +377,19 @@ async function repeated<Tx, R>(
   }
 }
 
+function notParked({ name, version }: ProjectionId, position: string): InvalidArgumentError {
+  return new InvalidArgumentError(
+    "position",
+    `${
+      describe(position)
+    } is that of no parked event of projection "${name}" version ${version}: list them with listParked()`,
+  );
+}
+
 function findParked(record: ProjectionRecord, position: string): ParkedEvent {
   const { name, version, parked } = record;
   const entry = parked.find((other) => other.position === position);
-  if (!entry) throw new NotParkedError({ name, version }, position);
+  if (!entry) throw notParked({ name, version }, position);
   return entry;
 }
 

@@ -115,7 +115,7 @@ export interface FailurePolicy {
   /** Whether later events of a parked event's actor wait until it is retried or discarded. @default {"wait"} */
   readonly laterEvents?: "wait" | "go-on";
   /** How many events may be parked before the projection stops all the same. @default {100} */
-  readonly mostParked?: number;
+  readonly maxParked?: number;
 }
 
 /**
@@ -238,7 +238,7 @@ const FAILURE_FIELDS: OptionNames<FailurePolicy> = {
   longestDelay: true,
   then: true,
   laterEvents: true,
-  mostParked: true,
+  maxParked: true,
 };
 
 function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledProjection<Tx> {
@@ -275,7 +275,7 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
     longestDelay = 10_000,
     then = "stop",
     laterEvents = "wait",
-    mostParked = 100,
+    maxParked = 100,
   } = failure;
   const policy: Required<FailurePolicy> = {
     retries: checkCount("failure.retries", retries, 0),
@@ -283,7 +283,7 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
     longestDelay: checkTime("failure.longestDelay", longestDelay, 0),
     then,
     laterEvents,
-    mostParked: checkCount("failure.mostParked", mostParked, 1),
+    maxParked: checkCount("failure.maxParked", maxParked, 1),
   };
   if (policy.then !== "stop" && policy.then !== "park") {
     throw new InvalidArgumentError("projection.failure.then", 'must be "stop" or "park"');

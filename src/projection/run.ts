@@ -15,7 +15,7 @@ import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { leaseKeyOf } from "./checkpoints.ts";
 import { endOf, knownEnd, outcomeOf, Patience } from "./ends.ts";
-import { CheckpointConflictError, ProjectionFencedError } from "./errors.ts";
+import { CheckpointConflictError, ProjectionInUseError, STOP_THIS } from "./errors.ts";
 import { workOff } from "./log.ts";
 import type { Guard } from "./attempt.ts";
 import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
@@ -251,7 +251,7 @@ class Run<Tx> implements ProjectionRun {
       await this.#session(lease, ending);
     } catch (error) {
       // After a suspension either the checkpoint or the clock is the first to show that the lease is lost.
-      const isConflict = error instanceof CheckpointConflictError || error instanceof ProjectionFencedError;
+      const isConflict = error instanceof CheckpointConflictError || error instanceof ProjectionInUseError;
       if (isConflict && lease && !lease.isHeld) throw lease.signal.reason ?? error;
       if (error instanceof CheckpointConflictError && !lease) await this.#assertOurs(error);
       throw error;
@@ -305,7 +305,7 @@ class Run<Tx> implements ProjectionRun {
     const { id, checkpoints } = this.#projection;
     const stored = await checkpoints.load(id);
     if (!stored || parseRecord(id, stored).owner?.id !== this.#id) {
-      throw new ProjectionFencedError(id, { cause });
+      throw new ProjectionInUseError(id, "taken-over", STOP_THIS, { cause });
     }
   }
 

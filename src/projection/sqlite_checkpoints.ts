@@ -43,13 +43,13 @@ const COLUMNS = "name, CAST(version AS TEXT) AS version, value, CAST(revision AS
 /**
  * Checkpoints in a table `aether_projection` of a SQLite database. A handler that asks for `context.transaction` gets the
  * database, inside a transaction that commits together with the checkpoint: exactly once. What it is given is a view that is
- * refused with a {@linkcode TransactionOverError} once the handler's attempt is over, statements that it prepared included, and
+ * refused with a {@linkcode HandlerError} once the handler's attempt is over, statements that it prepared included, and
  * that takes no `COMMIT` or `ROLLBACK`.
  *
  * Several projections may share the connection, and take turns. Use no other code on it that begins transactions, or that writes
  * while a handler waits: those writes would be in the handler's transaction. Set `PRAGMA busy_timeout` if other
  * processes write to the file. SQLite has no leases: pass some to `runProjection`, or the worker that came last goes on and the
- * others end with a {@linkcode ProjectionFencedError}.
+ * others end with a {@linkcode ProjectionInUseError}.
  *
  * @typeParam D The database.
  *

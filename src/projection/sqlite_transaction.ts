@@ -8,7 +8,7 @@
 import { AetherError, InvalidArgumentError } from "../errors.ts";
 import { BackendError } from "../store/errors.ts";
 import type { HandlerScope } from "./checkpoints.ts";
-import { TransactionOverError, TransactionRefusedError } from "./errors.ts";
+import { transactionOver, transactionRefused } from "./errors.ts";
 
 /** A statement; that of `node:sqlite` fits. */
 export interface SqliteStatement {
@@ -174,7 +174,7 @@ export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
   }
 
   get transaction(): D {
-    if (this.#isOver) throw new TransactionOverError();
+    if (this.#isOver) throw transactionOver();
     return this.#view;
   }
 
@@ -223,7 +223,7 @@ export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
 
   // deno-lint-ignore ban-types
   #call(target: object, name: string | symbol, method: Function, parameters: readonly unknown[]): unknown {
-    if (this.#isOver) throw new TransactionOverError();
+    if (this.#isOver) throw transactionOver();
     if (target === this.#database) refuseControl(name, parameters[0]);
     try {
       const result = method.apply(target, parameters);
@@ -270,14 +270,14 @@ const OWN_SAVEPOINT = new RegExp(`^(?:ROLLBACK|RELEASE|SAVEPOINT)\\b.*\\baether_
 
 /** Refuses what would end the transaction that the checkpoint is committed with. */
 function refuseControl(name: string | symbol, sql: unknown): void {
-  if (ENDING_CALLS.has(name)) throw new TransactionRefusedError(`${String(name)} would end the transaction`);
+  if (ENDING_CALLS.has(name)) throw transactionRefused(`${String(name)} would end the transaction`);
   if (typeof sql !== "string") return;
   // Names of savepoints may be quoted.
   const unquoted = sql.replace(NOT_SQL, (part) => /^["`[]\w+["`\]]$/.test(part) ? part.slice(1, -1) : " ");
   for (const part of unquoted.replace(TRIGGER, " ").split(";")) {
     const statement = part.trim();
     if (!CONTROL.test(statement) && !OWN_SAVEPOINT.test(statement)) continue;
-    throw new TransactionRefusedError(
+    throw transactionRefused(
       `the library begins and ends the transaction, and not ${JSON.stringify(statement.slice(0, 40))}: ` +
         "use savepoints of your own to undo a part of it",
     );
@@ -287,5 +287,5 @@ function refuseControl(name: string | symbol, sql: unknown): void {
 /** The typed error for what the database refuses when writes are kept or committed. */
 export function refusal(cause: unknown): unknown {
   if (isMachinery(cause)) return failureOf(cause);
-  return new TransactionRefusedError(messageOf(cause), { cause });
+  return transactionRefused(messageOf(cause), { cause });
 }

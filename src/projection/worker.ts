@@ -23,10 +23,12 @@ import {
 } from "./attempt.ts";
 import { isOfHistory } from "./ends.ts";
 import {
-  ProcessEndedError,
-  ProjectionFencedError,
+  type HandlerError,
+  isTransactionRefused,
+  processEnded,
+  ProjectionInUseError,
+  STOP_THIS,
   TransactionLostError,
-  TransactionRefusedError,
 } from "./errors.ts";
 import { checkRoom, eventOf, giveUp, giveUpIntent } from "./give_up.ts";
 import { HandlerTurn } from "./handler_context.ts";
@@ -96,14 +98,14 @@ export class Worker<Tx> {
    *
    * @param id The worker.
    * @param fencingToken The token of its lease, if there are leases; without them the worker that comes last goes on.
-   * @throws {ProjectionFencedError} If the holder of a newer lease has taken it over.
+   * @throws {ProjectionInUseError} If the holder of a newer lease has taken it over.
    */
   async claim(id: string, fencingToken: number | undefined): Promise<void> {
     const { draft } = this.#progress;
     const { owner, stopped } = draft;
     const newest = owner?.fencingToken ?? 0;
     if (fencingToken !== undefined && newest > fencingToken) {
-      throw new ProjectionFencedError(this.#projection.id);
+      throw new ProjectionInUseError(this.#projection.id, "taken-over", STOP_THIS);
     }
     draft.owner = { id, fencingToken: fencingToken ?? newest };
     draft.stopped = false;
@@ -215,7 +217,7 @@ export class Worker<Tx> {
     if (inHandSince !== undefined && attempts > this.#projection.failure.retries) {
       return await this.#hasEndedProcesses(event, attempts, Date.parse(inHandSince));
     }
-    const error = shortError(new ProcessEndedError(attempts + 1));
+    const error = shortError(processEnded(attempts + 1));
     const since = new Date().toISOString();
     this.#noted = event.position;
     progress.amend((draft) => {
@@ -231,7 +233,7 @@ export class Worker<Tx> {
       const wait = Math.min(this.#projection.handlerTimeout, LONGEST_GRACE) - Math.max(0, Date.now() - since);
       if (wait > 0) await this.#guard.sleep(wait);
     }
-    const cause = new ProcessEndedError(attempts);
+    const cause = processEnded(attempts);
     await giveUp(this.#projection, this.#progress, event, { advance: moveOn, cause, attempts });
   }
 
@@ -343,7 +345,7 @@ export class Worker<Tx> {
     try {
       await this.#progress.flush();
     } catch (cause) {
-      if (advance === moveOn || !(cause instanceof TransactionRefusedError)) throw cause;
+      if (advance === moveOn || !(isTransactionRefused(cause))) throw cause;
       await this.#progress.takeBack();
       throw new HandlerFailure(cause);
     }
@@ -395,7 +397,7 @@ export class Worker<Tx> {
    * @throws What is no refusal of an event.
    */
   async refused(error: unknown, advance: Advance = moveOn): Promise<void> {
-    if (error instanceof TransactionRefusedError) return await this.#writesRefused(error);
+    if (isTransactionRefused(error)) return await this.#writesRefused(error);
     if (!(error instanceof EventSchemaError)) throw error;
     const { eventId: id, eventType, actorId, version, position } = error;
     const event: EventIdentity = { id, eventType, actorId, version, position };
@@ -406,7 +408,7 @@ export class Worker<Tx> {
     await this.#failed(event, advance, error, attempts);
   }
 
-  async #writesRefused(error: TransactionRefusedError): Promise<void> {
+  async #writesRefused(error: HandlerError): Promise<void> {
     const event = await this.#progress.takeBack();
     if (!event || error instanceof TransactionLostError) return;
     const { failing } = this.#progress.draft;

@@ -16,8 +16,7 @@ import {
   InvalidArgumentError,
   InvalidPositionError,
   type Projection,
-  ProjectionFencedError,
-  ProjectionNameTakenError,
+  ProjectionInUseError,
   projectionStatuses,
   projectOnce,
   type ReadAllOptions,
@@ -52,7 +51,7 @@ Deno.test("a projection that is out of range is refused, and nothing is touched"
     ["projection.handle", { handle: [] }],
     ["projection.failure.then", { failure: { then: "skip" } }],
     ["projection.failure.laterEvents", { failure: { laterEvents: "drop" } }],
-    ["projection.failure.mostParked", { failure: { mostParked: 0 } }],
+    ["projection.failure.maxParked", { failure: { maxParked: 0 } }],
     ["projection.handlerTimeout", { handlerTimeout: 0 }],
     ["projection.checkpointEvents", { checkpointEvents: 0 }],
     ["projection.checkpointInterval", { checkpointInterval: Infinity }],
@@ -77,9 +76,9 @@ Deno.test("a name that is taken by another filter is refused, and its checkpoint
   await projectOnce(store, all);
   const before = await checkpoints.list();
   for (const filter of [{ actorId: "a" }, { actorPrefix: "a" }, { eventTypes: ["Added"] as const }]) {
-    await assert.rejects(projectOnce(store, { ...all, filter }), ProjectionNameTakenError);
+    await assert.rejects(projectOnce(store, { ...all, filter }), ProjectionInUseError);
     await using run = runProjection(store, { ...all, filter });
-    await assert.rejects(run.finished, ProjectionNameTakenError);
+    await assert.rejects(run.finished, ProjectionInUseError);
   }
   assert.deepEqual(await checkpoints.list(), before);
   // The same types in another order are the same filter.
@@ -255,5 +254,5 @@ Deno.test("the holder of an older lease is refused", async () => {
   const newer = stored.value.replace(/"fencingToken":\d+/, `"fencingToken":${Number.MAX_SAFE_INTEGER}`);
   await checkpoints.save(id, newer, stored.revision);
   await using second = runProjection(store, projection);
-  await assert.rejects(second.finished, ProjectionFencedError);
+  await assert.rejects(second.finished, ProjectionInUseError);
 });

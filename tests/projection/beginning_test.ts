@@ -7,9 +7,9 @@ import {
   InMemoryEventStore,
   InvalidArgumentError,
   InvalidPositionError,
-  parked,
+  listParked,
   type Projection,
-  ProjectionNameTakenError,
+  ProjectionInUseError,
   projectionStatuses,
   projectOnce,
   retryParked,
@@ -118,7 +118,7 @@ Deno.test("a new version continues where the version before is, with what that o
   await add(store, 1);
   await projectOnce(store, second.projection);
   assert.deepEqual([first.handled, second.handled], [[0, 2, 3], [0]]);
-  const [entry] = await parked(second.projection);
+  const [entry] = await listParked(second.projection);
   await retryParked(store, second.projection, entry!.position);
   assert.deepEqual(second.handled, [0, 1]);
   // It has a checkpoint of its own now, and the version before keeps its own.
@@ -165,7 +165,7 @@ Deno.test("a map of handlers with one more type continues when its author says s
   const both: Projection<Counted> = { ...added, handle: { Added: note, Removed: note } };
   await projectOnce(store, added);
   await assert.rejects(projectOnce(store, both), (error) => {
-    assert(error instanceof ProjectionNameTakenError);
+    assert(error instanceof ProjectionInUseError);
     assert.match(error.message, /continueFrom: 1/);
     return true;
   });
@@ -176,7 +176,7 @@ Deno.test("a map of handlers with one more type continues when its author says s
   assert.deepEqual(calls, ["Added 0", "Added 1", "Added 2", "Added 3", "Removed 4"]);
   // The filter is now that of both, so that the author may drop the word.
   await projectOnce(store, both);
-  await assert.rejects(projectOnce(store, added), ProjectionNameTakenError);
+  await assert.rejects(projectOnce(store, added), ProjectionInUseError);
   calls.length = 0;
   await projectOnce(store, { ...both, version: 2, handle: { Removed: note }, continueFrom: 1 });
   assert.deepEqual(calls, []);

@@ -12,7 +12,7 @@ import {
   InMemoryEventStore,
   JetStreamCheckpoints,
   JetStreamEventStore,
-  parked,
+  listParked,
   type Projection,
   ProjectionDisconnectedError,
   type ProjectionRun,
@@ -217,7 +217,7 @@ Deno.test("JetStream: the status of projections is refused in time while the ser
   await server.kill();
   const begun = performance.now();
   await assert.rejects(projectionStatuses(store, checkpoints), UNREACHABLE);
-  await assert.rejects(parked(projection), UNREACHABLE);
+  await assert.rejects(listParked(projection), UNREACHABLE);
   assert.ok(performance.now() - begun < 20_000);
   await assert.rejects(
     projectionStatuses(store, checkpoints, { signal: AbortSignal.timeout(100) }),

@@ -4,15 +4,15 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import {
   DenoKvCheckpoints,
+  HandlerError,
   InMemoryEventStore,
   InMemoryLeases,
   type KvTransaction,
   type Projection,
-  ProjectionFencedError,
+  ProjectionInUseError,
   projectOnce,
   runProjection,
   SqliteCheckpoints,
-  TransactionOverError,
 } from "../../mod.ts";
 import { add, addUp, type Counted, kvPlace, sumsIn, sumsOf, until } from "./support.ts";
 
@@ -68,9 +68,9 @@ Deno.test("Deno KV: what is too much for one operation is committed in several, 
       },
     });
     await assert.rejects(tooMuch.finished, (error: Error & { cause?: unknown }) => {
-      const cause = error.cause as { name: string; unit: string };
-      return error.name === "ProjectionStoppedError" && cause.name === "TransactionTooLargeError" &&
-        cause.unit === unit;
+      const { cause } = error;
+      return error.name === "ProjectionStoppedError" && cause instanceof HandlerError &&
+        cause.reason === "transaction-too-large" && cause.message.includes(unit);
     });
   }
   assert.deepEqual(await Array.fromAsync(kv.list({ prefix: ["much"] })), []);
@@ -98,8 +98,8 @@ Deno.test("Deno KV: a handler that goes on after its time is over writes nothing
       }
     },
   });
-  await assert.rejects(run.finished, (error: Error) => (error.cause as Error).name === "HandlerTimeoutError");
-  assert.ok(await late.promise instanceof TransactionOverError);
+  await assert.rejects(run.finished, (error: Error) => (error.cause as Error).name === "HandlerError");
+  assert.ok(await late.promise instanceof HandlerError);
   assert.equal((await kv.get(["late"])).value, null);
 });
 
@@ -183,7 +183,7 @@ Deno.test("SQLite: the read model and the checkpoint in one transaction, through
     await using last = runProjection(store, sums(second), quiet);
     await until("the last one works", () => last.state === "live");
     await add(store, 20);
-    await assert.rejects(first.finished, ProjectionFencedError);
+    await assert.rejects(first.finished, ProjectionInUseError);
     await last.waitFor((await store.getLastPosition())!);
     assert.deepEqual(rows(), await expected());
   } finally {

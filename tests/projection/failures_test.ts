@@ -6,9 +6,8 @@ import {
   type FailurePolicy,
   InMemoryCheckpoints,
   InMemoryEventStore,
-  NotParkedError,
-  parked,
-  ParkedListFullError,
+  InvalidArgumentError,
+  listParked,
   type Projection,
   projectionStatuses,
   ProjectionStoppedError,
@@ -75,7 +74,7 @@ for (const [name, open] of Object.entries(PLACES)) {
     await using run = runProjection(store, projection);
     await run.waitFor(events.at(-1)!.position);
     assert.deepEqual(seen, ["a1", "c1", "a2", "c2", "a3", "c3"]);
-    const [entry, ...others] = await parked(projection);
+    const [entry, ...others] = await listParked(projection);
     assert.deepEqual(others, []);
     const { position, actorId, attempts, error, blocksActor } = entry!;
     assert.deepEqual({ position, actorId, attempts, error, blocksActor }, {
@@ -86,18 +85,18 @@ for (const [name, open] of Object.entries(PLACES)) {
       blocksActor: true,
     });
     await assert.rejects(retryParked(store, projection, position), ProjectionStoppedError);
-    assert.equal((await parked(projection))[0]!.attempts, 3);
+    assert.equal((await listParked(projection))[0]!.attempts, 3);
     // It fails at a later event: what comes before it is handled and not handled again.
     poison.clear();
     poison.add("b3");
     await assert.rejects(retryParked(store, projection, position), ProjectionStoppedError);
     assert.deepEqual(seen.slice(6), ["b1", "b2"]);
-    const [moved] = await parked(projection);
+    const [moved] = await listParked(projection);
     assert.equal(moved!.position, events[7]!.position);
     poison.clear();
     await retryParked(store, projection, moved!.position);
     assert.deepEqual(seen.slice(6), ["b1", "b2", "b3"]);
-    assert.deepEqual(await parked(projection), []);
+    assert.deepEqual(await listParked(projection), []);
     const live = await add(store, 3);
     await run.waitFor(live.at(-1)!.position);
     // The run went on from its checkpoint when it met the retry's: some may have been handled twice.
@@ -120,16 +119,16 @@ for (const [name, open] of Object.entries(PLACES)) {
     await run.waitFor(events.at(-1)!.position);
     assert.deepEqual(seen, ["a1", "c1", "a2", "b2", "c2"]);
     await run.close();
-    const { position } = (await parked(projection))[0]!;
+    const { position } = (await listParked(projection))[0]!;
     await discardParked(store, projection, position);
-    assert.deepEqual(await parked(projection), []);
+    assert.deepEqual(await listParked(projection), []);
     const [status] = await projectionStatuses(store, checkpoints);
     assert.deepEqual(status!.resolved.map(({ action, position }) => [action, position]), [[
       "discarded",
       position,
     ]]);
-    await assert.rejects(discardParked(store, projection, position), NotParkedError);
-    await assert.rejects(retryParked(store, projection, position), NotParkedError);
+    await assert.rejects(discardParked(store, projection, position), InvalidArgumentError);
+    await assert.rejects(retryParked(store, projection, position), InvalidArgumentError);
   });
 
   Deno.test(`${name}: discarding what its actor waited for handles the rest of the actor`, async () => {
@@ -142,7 +141,7 @@ for (const [name, open] of Object.entries(PLACES)) {
     await run.close();
     await discardParked(store, projection, events[1]!.position);
     assert.deepEqual(seen.slice(6), ["b2", "b3"]);
-    assert.deepEqual(await parked(projection), []);
+    assert.deepEqual(await listParked(projection), []);
   });
 }
 
@@ -153,11 +152,14 @@ Deno.test("a parked list that is full stops the projection", async () => {
   const { projection } = failing(checkpoints as never, new Set(["a1", "b1", "c1"]), {
     retries: 0,
     then: "park",
-    mostParked: 2,
+    maxParked: 2,
   });
   await using run = runProjection(store, projection);
-  await assert.rejects(run.finished, (error) => error instanceof ParkedListFullError && error.limit === 2);
-  assert.equal((await parked(projection)).length, 2);
+  await assert.rejects(
+    run.finished,
+    (error) => error instanceof ProjectionStoppedError && error.reason === "parked-list-full",
+  );
+  assert.equal((await listParked(projection)).length, 2);
 });
 
 Deno.test("a handler that never returns is given up after its time", async () => {
@@ -175,8 +177,8 @@ Deno.test("a handler that never returns is given up after its time", async () =>
       return new Promise<void>(() => {});
     },
   });
-  await assert.rejects(run.finished, (error: Error) => (error.cause as Error).name === "HandlerTimeoutError");
-  assert.equal((reason as Error).name, "HandlerTimeoutError");
+  await assert.rejects(run.finished, (error: Error) => (error.cause as Error).name === "HandlerError");
+  assert.equal((reason as Error).name, "HandlerError");
 });
 
 Deno.test("closing a run does not wait for the next attempt, and the attempts count on", async () => {

@@ -13,7 +13,7 @@ import {
   InMemoryCheckpoints,
   InMemoryEventStore,
   JetStreamCheckpoints,
-  parked,
+  listParked,
   type Projection,
   projectionStatuses,
   projectOnce,
@@ -142,7 +142,7 @@ function callsOf(
 ): Readonly<Record<string, () => Promise<unknown>>> {
   const projection = projectionOf(checkpoints);
   return {
-    parked: () => parked(projection),
+    parked: () => listParked(projection),
     projectionStatuses: () => projectionStatuses(store, checkpoints),
     waitFor: () => waitFor(store, projection, first, { timeout: 0 }),
     projectOnce: () => projectOnce(store, projection, { budgetMs: 300, ...QUIET }),

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { DenoKvEventStore, discardParked, type Event, parked, type Projection } from "../../mod.ts";
+import { DenoKvEventStore, discardParked, type Event, listParked, type Projection } from "../../mod.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { killerOf, type KillerOrder } from "./processes/killer.ts";
@@ -47,15 +47,15 @@ for (const settings of CASES) {
     }
     const ends = await startAll(order);
     // The first one is not noted, and two retries follow the attempt that is.
-    const last = then === "park" ? "done" : "ProjectionStoppedError/ProcessEndedError";
+    const last = then === "park" ? "done" : "ProjectionStoppedError/HandlerError";
     assert.match(ends.at(-1)!, new RegExp(`^${last} [01]$`));
     assert.deepEqual(ends.slice(0, -1), Array(4).fill("killed"));
     if (then === "stop") return;
     const projection = await killerOf(order) as Projection<Event, unknown>;
     await using _ = projection.checkpoints;
-    const [entry, ...others] = await parked(projection);
+    const [entry, ...others] = await listParked(projection);
     assert.deepEqual([entry?.actorId, entry?.attempts, others.length], ["b", 3, 0]);
-    assert.match(entry!.error, /ProcessEndedError/);
+    assert.match(entry!.error, /HandlerError: The process ended/);
     await discardParked(store, projection, entry!.position);
     // What has ended cleanly is not noted: nothing is left of it.
     const stored = await projection.checkpoints.load({ name: "killer", version: 1 });

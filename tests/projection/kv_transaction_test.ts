@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import {
   type DenoKvCheckpoints,
   type EventStore,
+  HandlerError,
   InMemoryEventStore,
   type KvTransaction,
-  parked,
+  listParked,
   projectOnce,
   retryParked,
   runProjection,
-  TransactionRefusedError,
 } from "../../mod.ts";
 import { KvScope, KvWrites } from "../../src/projection/kv_transaction.ts";
 import { add, type Counted, kvPlace, sumsOf, until } from "./support.ts";
@@ -74,14 +74,14 @@ Deno.test("Deno KV: a handler's transaction takes the keys and values that Deno 
     }
     assert.equal(error === undefined, expected, `${what}: ${error}`);
     if (expected) return assert.deepEqual(await scope.get(key), (await kv.get(key)).value, what);
-    assert.match((error as Error).name, /^Transaction(Refused|TooLarge)Error$/, what);
+    assert.match((error as HandlerError).reason, /^transaction-(refused|too-large)$/, what);
   };
   for (const [what, key] of Object.entries(KEYS)) {
     await sample(what, key, 1);
     const scope = new KvScope(kv, new KvWrites(), []);
     const deleted = await kv.delete(key).then(() => true, () => false);
     if (deleted) scope.delete(key);
-    else assert.throws(() => scope.delete(key), TransactionRefusedError, what);
+    else assert.throws(() => scope.delete(key), HandlerError, what);
   }
   for (const [what, value] of Object.entries(VALUES)) await sample(what, ["key"], value);
 });
@@ -124,7 +124,7 @@ Deno.test("Deno KV: what a transaction does not take is the handler's failure, a
     const { store, checkpoints, kv } = place;
     await add(store, 3);
     assert.equal(await once(checkpoints, store, write), 2, what);
-    const [entry, ...others] = await parked({ name: "p", checkpoints });
+    const [entry, ...others] = await listParked({ name: "p", checkpoints });
     assert.deepEqual([entry?.actorId, entry?.attempts, others.length], ["b", 2, 0], what);
     assert.equal((await kv.get(["seen", "b"])).value, null, what);
     assert.equal((await kv.get(["seen", "c"])).value, true, what);
@@ -161,16 +161,16 @@ Deno.test("Deno KV: what is refused at the commit alone is the failure of its ev
     },
   });
   await using run = runProjection(store, projection(MARGINAL), quiet);
-  await until("it is parked", async () => (await parked(projection(1))).length > 0);
+  await until("it is parked", async () => (await listParked(projection(1))).length > 0);
   await run.waitFor((await add(store, 1, ["c"]))[0]!.position);
   assert.ok(calls <= 3, `${calls} calls`); // in the first one, it was not alone
-  const [entry] = await parked(projection(1));
+  const [entry] = await listParked(projection(1));
   assert.deepEqual([entry?.actorId, entry?.eventVersion, entry?.attempts], ["b", 2, 2]);
-  assert.match(entry!.error, /TransactionRefusedError.*too large/);
+  assert.match(entry!.error, /HandlerError.*too large/);
   assert.equal((await kv.get(["count", "b"])).value, 1);
   await run.close();
   await assert.rejects(retryParked(store, projection(MARGINAL), entry!.position), (error: Error) => {
-    return error.cause instanceof TransactionRefusedError;
+    return error.cause instanceof HandlerError;
   });
   await retryParked(store, projection(1), entry!.position);
   for (const [actorId, { versions }] of await sumsOf(store)) {

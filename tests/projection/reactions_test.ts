@@ -13,8 +13,8 @@ import {
   InMemoryStorage,
   InvalidEventError,
   JetStreamCheckpoints,
+  listParked,
   type NewEvent,
-  parked,
   type Projection,
   projectionStatuses,
   ProjectionStoppedError,
@@ -247,14 +247,14 @@ Deno.test("an append that the store refuses is parked as it is: a retry repeats 
   const { store, checkpoints, projection, calls } = await refusing("park");
   await projectOnce(store, projection);
   assert.deepEqual(await reserved(store), ["order-0", "order-1", "order-2"]);
-  const [entry, ...others] = await parked(projection);
+  const [entry, ...others] = await listParked(projection);
   assert.deepEqual(others, []);
   assert.deepEqual([entry!.actorId, entry!.attempts, entry!.refused!.length], ["order-1", 1, 1]);
   // Later events of its actor wait behind it, and are handled when it is done with.
   await placeAgain(store, "order-1");
   await projectOnce(store, projection);
   await assert.rejects(retryParked(store, projection, entry!.position), isRefused);
-  assert.deepEqual((await parked(projection)).map(({ attempts }) => attempts), [2]);
+  assert.deepEqual((await listParked(projection)).map(({ attempts }) => attempts), [2]);
   assert.deepEqual(calls, ["order-0", "order-1", "order-2"]);
   // What refused it is gone: the same events, with the ids that they were given when the handler was called.
   const allowing = new Proxy(store, {
@@ -273,7 +273,7 @@ Deno.test("an append that the store refuses is parked as it is: a retry repeats 
     entry!.refused![0]!.events.map(({ id }) => id),
   );
   assert.deepEqual(calls, ["order-0", "order-1", "order-2", "order-1"]);
-  assert.deepEqual(await parked(projection), []);
+  assert.deepEqual(await listParked(projection), []);
   assert.deepEqual((await projectionStatuses(store, checkpoints))[0]!.resolved.map(({ action }) => action), [
     "retried",
   ]);
@@ -294,8 +294,8 @@ Deno.test("a reaction of more events than a commit takes, or than can be recorde
   const text = "x".repeat(100_000);
   const cases: [CheckpointStore<unknown>, number, string, string][] = [
     [inMemory, 2000, "", "CommitTooLargeError"],
-    [inKv, 2, text, "TransactionTooLargeError"],
-    [inBucket, 6, text, "TransactionTooLargeError"],
+    [inKv, 2, text, "HandlerError"],
+    [inBucket, 6, text, "HandlerError"],
   ];
   for (const [checkpoints, count, order, name] of cases) {
     await using store = new InMemoryEventStore<Shop>();
@@ -312,7 +312,7 @@ Deno.test("a reaction of more events than a commit takes, or than can be recorde
       },
     };
     await projectOnce(store, large);
-    const [entry] = await parked(large);
+    const [entry] = await listParked(large);
     assert.match(entry!.error, new RegExp(`^${name}: `));
     assert.deepEqual(await store.getEvents("item"), []);
   }

@@ -13,7 +13,7 @@ import {
   InMemoryStorage,
   JetStreamCheckpoints,
   JetStreamEventStore,
-  parked,
+  listParked,
   type Projection,
   projectionStatuses,
   ProjectionStoppedError,
@@ -101,7 +101,7 @@ for (const [name, begin] of Object.entries(PLACES)) {
     await run.waitFor((await store.getLastPosition())!);
     assert.deepEqual(seen, ["good1", "good2"]);
     assert.deepEqual(warnings, ["projection-parked"]);
-    const [entry] = await parked(projection);
+    const [entry] = await listParked(projection);
     assert.deepEqual([entry!.position, entry!.eventId, entry!.attempts], [bad!.position, bad!.id, 2]);
     assert.match(entry!.error, /EventSchemaError/);
 
@@ -109,7 +109,7 @@ for (const [name, begin] of Object.entries(PLACES)) {
     await old.append("worse", [place(null)], { expectedVersion: 0 });
     await old.append("good", [place(4)], { expectedVersion: 2 });
     await until("it goes on", () => seen.includes("good3"));
-    await until("it is parked", async () => (await parked(projection)).length === 2);
+    await until("it is parked", async () => (await listParked(projection)).length === 2);
     await run.close();
     const [status] = await projectionStatuses(store, checkpoints);
     assert.deepEqual([status!.lag?.events, status!.stopped, status!.parked.length], [0, false, 2]);
@@ -118,15 +118,15 @@ for (const [name, begin] of Object.entries(PLACES)) {
       assert.ok(error instanceof ProjectionStoppedError && error.cause instanceof EventSchemaError);
       return true;
     });
-    assert.equal((await parked(projection)).find(({ actorId }) => actorId === "bad")!.attempts, 3);
+    assert.equal((await listParked(projection)).find(({ actorId }) => actorId === "bad")!.attempts, 3);
     // A program whose upcaster is correct.
     await using corrected = await open({
       Placed: { version: 2, upcast: [(data: { n: number | null }) => ({ n: data.n ?? 0 })] },
     });
     await retryParked(corrected, projection, bad!.position);
     assert.deepEqual(seen.slice(3), ["bad1", "bad2"]);
-    await discardParked(store, projection, (await parked(projection))[0]!.position);
-    assert.deepEqual(await parked(projection), []);
+    await discardParked(store, projection, (await listParked(projection))[0]!.position);
+    assert.deepEqual(await listParked(projection), []);
   });
 
   Deno.test(`${name}: an event that its upcaster refuses stops a projection that is to stop, and its lag is known`, async () => {

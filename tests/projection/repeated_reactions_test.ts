@@ -14,7 +14,7 @@ import {
   InMemoryEventStore,
   InMemoryStorage,
   JetStreamEventStore,
-  parked,
+  listParked,
   type Projection,
   type ProjectionId,
   ProjectionStoppedError,
@@ -326,7 +326,7 @@ Deno.test("a command that its decider refuses is the handler's failure, and can 
     handle: { OrderPlaced: () => [command(account, "account-7", { withdraw: 5 })] },
   };
   await catchUp(store, withdrawing);
-  const [entry] = await parked(withdrawing);
+  const [entry] = await listParked(withdrawing);
   assert.match(entry!.error, /not enough money/);
   await store.append("account-7", [{ eventType: "Deposited", data: { amount: 5 } }], {
     expectedVersion: "any",
@@ -398,7 +398,7 @@ Deno.test("a reaction that was refused because of a fencing token goes on once i
           await catchUp(store, unfenced);
         } else {
           await catchUp(store, projection);
-          const entries = await parked(projection);
+          const entries = await listParked(projection);
           assert.equal(entries.length, 2);
           for (const { position, error } of entries) {
             assert.match(error, /FencedError/);

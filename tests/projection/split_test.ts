@@ -10,7 +10,7 @@ import {
   InMemoryCheckpoints,
   InMemoryEventStore,
   InMemoryStorage,
-  parked,
+  listParked,
   type Projection,
   projectionStatuses,
   projectOnce,
@@ -77,14 +77,14 @@ for (const laterEvents of ["wait", "go-on"] as const) {
     await projectOnce(store, projection, { onWarning: () => {} });
     const others = laterEvents === "wait" ? ["b1"] : ["b1", "a4"];
     assert.deepEqual(seen, ["a1", ...others]);
-    const [entry, ...more] = await parked(projection);
+    const [entry, ...more] = await listParked(projection);
     assert.deepEqual([entry!.part, more.length], [1, 0]);
     await assert.rejects(retryParked(store, projection, entry!.position), { name: "ProjectionStoppedError" });
     poison.clear();
     poison.add("a3");
     await assert.rejects(retryParked(store, projection, entry!.position), { name: "ProjectionStoppedError" });
     assert.deepEqual(seen.slice(1 + others.length), ["a2"]);
-    const [again] = await parked(projection);
+    const [again] = await listParked(projection);
     assert.deepEqual([again!.part, again!.position], [2, entry!.position]);
     poison.clear();
     await retryParked(store, projection, entry!.position);
@@ -92,7 +92,7 @@ for (const laterEvents of ["wait", "go-on"] as const) {
       seen.slice(1 + others.length),
       laterEvents === "wait" ? ["a2", "a3", "a4"] : ["a2", "a3"],
     );
-    assert.deepEqual(await parked(projection), []);
+    assert.deepEqual(await listParked(projection), []);
   });
 
   Deno.test(`one of several events is discarded, and those behind it are handled (${laterEvents})`, async () => {
@@ -104,9 +104,9 @@ for (const laterEvents of ["wait", "go-on"] as const) {
     });
     await projectOnce(store, projection, { onWarning: () => {} });
     const before = seen.length;
-    await discardParked(store, projection, (await parked(projection))[0]!.position);
+    await discardParked(store, projection, (await listParked(projection))[0]!.position);
     assert.deepEqual(seen.slice(before), laterEvents === "wait" ? ["a3", "a4"] : ["a3"]);
-    assert.deepEqual(await parked(projection), []);
+    assert.deepEqual(await listParked(projection), []);
   });
 }
 

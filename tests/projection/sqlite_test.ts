@@ -7,18 +7,17 @@ import {
   BackendError,
   type CheckpointStore,
   type Event,
+  HandlerError,
   InMemoryEventStore,
   InMemoryLeases,
   InvalidArgumentError,
-  parked,
+  listParked,
   type Projection,
   ProjectionDisconnectedError,
   projectOnce,
   retryParked,
   runProjection,
   SqliteCheckpoints,
-  TransactionOverError,
-  TransactionRefusedError,
 } from "../../mod.ts";
 import { type SmallDisk, smallDisk } from "../support/small_disk.ts";
 import { until } from "./support.ts";
@@ -140,14 +139,14 @@ Deno.test("SQLite: a constraint that is checked at the commit is the failure of 
   await projectOnce(store, projection, quiet);
   const actors = ["a0", "a1", "a3"];
   assert.deepEqual(file.rows("SELECT actor FROM seen ORDER BY actor"), actors.map((actor) => ({ actor })));
-  const [entry] = await parked(projection);
+  const [entry] = await listParked(projection);
   assert.equal(entry!.actorId, "a2");
   assert.equal(entry!.attempts, 2);
-  assert.match(entry!.error, /TransactionRefusedError.*FOREIGN KEY/);
+  assert.match(entry!.error, /HandlerError.*FOREIGN KEY/);
   assert.equal(file.record("p").position, await store.getLastPosition());
   // A retry fails alike, and succeeds once the customer is there.
   await assert.rejects(retryParked(store, projection, entry!.position), (error: Error) => {
-    return error.cause instanceof TransactionRefusedError;
+    return error.cause instanceof HandlerError;
   });
   assert.equal(file.record("p").parked.length, 1);
   file.other.exec("INSERT INTO customers VALUES ('unknown')");
@@ -172,7 +171,7 @@ Deno.test("SQLite: one event alone whose commit is refused is tried as often as 
       transaction.prepare(INSERT).run("unknown");
     },
   }, quiet);
-  await assert.rejects(run.finished, (error: Error) => error.cause instanceof TransactionRefusedError);
+  await assert.rejects(run.finished, (error: Error) => error.cause instanceof HandlerError);
   assert.equal(calls, 3);
   assert.equal(file.record("p").failing!.attempts, 3);
   assert.equal(file.database.isTransaction, false);
@@ -256,7 +255,7 @@ Deno.test("SQLite: what a handler was given is refused once its attempt is over"
   }, { budgetMs: 5_000, ...quiet });
   await Promise.all(pending);
   assert.equal(late.length, 20);
-  for (const error of late) assert.ok(error instanceof TransactionOverError, String(error));
+  for (const error of late) assert.ok(error instanceof HandlerError, String(error));
   assert.deepEqual(file.rows("SELECT attempt FROM payments"), [{ attempt: 2 }, { attempt: 2 }]);
 });
 
@@ -279,8 +278,8 @@ Deno.test("SQLite: a handler can not end the transaction, and may use savepoints
         seen("p", file.checkpoints, (database) => database[call](sql)),
         quiet,
       );
-      const [entry] = await parked({ name: "p", checkpoints: file.checkpoints });
-      assert.match(entry!.error, /TransactionRefusedError/, sql);
+      const [entry] = await listParked({ name: "p", checkpoints: file.checkpoints });
+      assert.match(entry!.error, /HandlerError/, sql);
       assert.deepEqual(file.rows("SELECT * FROM seen ORDER BY 1"), [{ actor: "a0" }, { actor: "a2" }], sql);
     }
   }
@@ -399,7 +398,7 @@ Deno.test("SQLite: a database that is open for reading alone ends the run with a
   await using run = runProjection(store, seen("p", checkpoints, () => {}), quiet);
   await assert.rejects(run.finished, InvalidArgumentError);
   await assert.rejects(projectOnce(store, seen("p", checkpoints, () => {}), quiet), InvalidArgumentError);
-  assert.deepEqual(await parked({ name: "p", checkpoints }), []);
+  assert.deepEqual(await listParked({ name: "p", checkpoints }), []);
 });
 
 Deno.test("SQLite: a full disk is no failure of the handler, and the run goes on once there is room", async () => {

@@ -14,7 +14,7 @@ import {
   InvalidArgumentError,
   JetStreamCheckpoints,
   JetStreamEventStore,
-  parked,
+  listParked,
   type Projection,
   projectionStatuses,
   projectOnce,
@@ -121,7 +121,7 @@ for (
         "Placed order-6 6",
       ]);
       // What was parked is parked there, at the same event.
-      const entries = await parked(failing.projection(to.checkpoints));
+      const entries = await listParked(failing.projection(to.checkpoints));
       assert.deepEqual(entries.map(({ actorId, eventVersion }) => [actorId, eventVersion]), [
         ["order-1", 1],
         ["order-1", 2],
