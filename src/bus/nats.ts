@@ -21,6 +21,7 @@ import {
   requireConnection,
 } from "../nats/connection.ts";
 import type { ConnectOptions } from "../nats/connect.ts";
+import { refusalOf, refusalText } from "../nats/refusals.ts";
 import { connectionClosed, type Interruptible, NatsLink } from "./nats_link.ts";
 import {
   decodePayload,
@@ -163,7 +164,12 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
       return fields;
     });
     const { openConnection } = await import("../nats/connect.ts");
-    const { connection, opened } = await openConnection("urlOrConnection", urlOrConnection, connect);
+    const { connection, opened } = await openConnection(
+      "urlOrConnection",
+      urlOrConnection,
+      connect,
+      warner(rest.onWarning),
+    );
     try {
       const bus = new NatsEventBus<E>(connection, rest);
       if (opened) bus.#opened = connection;
@@ -255,8 +261,11 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
     if (this.#connection.isClosed()) throw connectionClosed();
     // The client would take it, and throw it away when it dials again (measured, @nats-io/nats-core 3.4.0).
     if (this.#link.isAway) {
-      throw new BackendError("publish", "The NATS connection is down. The event was not sent.", {
-        reason: "unreachable",
+      const refusal = refusalOf(this.#connection);
+      const why = refusal ? `is down: ${refusalText(refusal)}` : "is down.";
+      throw new BackendError("publish", `The NATS connection ${why} The event was not sent.`, {
+        reason: refusal ? "denied" : "unreachable",
+        cause: refusal,
       });
     }
     const observed = telemetry();

@@ -11,8 +11,13 @@ import { AetherError, BackendError, PayloadTooLargeError } from "../errors.ts";
  * held until its deadline. Whether a write was stored is not known.
  */
 export function unanswered(operation: string, options?: ErrorOptions): BackendError {
-  const message = "The bucket did not answer. Check that the server is up and reachable.";
-  return new BackendError(operation, message, { ...options, reason: "unreachable" });
+  const { cause } = options ?? {};
+  const isRefused = cause instanceof BackendError && cause.reason === "denied";
+  const why = isRefused ? cause.message : "Check that the server is up and reachable.";
+  return new BackendError(operation, `The bucket did not answer. ${why}`, {
+    ...options,
+    reason: "unreachable",
+  });
 }
 
 /**

@@ -6,6 +6,7 @@
 
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, type OptionNames } from "../options.ts";
+import { type Warn, warner } from "../warning.ts";
 import { type NatsConnection, requireConnection } from "./connection.ts";
 import { credentialsRefused, serverUnreachable, tlsFailed } from "./errors.ts";
 import { isRefusal, watchRefusals } from "./refusals.ts";
@@ -57,17 +58,20 @@ const PING_INTERVAL_MS = 10_000;
 
 /**
  * Connects to a server, or to one of several, by `nats:`, `tls:`, `ws:` or `wss:` URL. The transport is loaded now,
- * not when this module is. A user and a password in a URL are used as such, a user alone is a token.
+ * not when this module is. A user and a password in a URL are used as such, a user alone is a token. In a list of URLs in
+ * one string, a comma before the "@" of a server is part of its password.
  *
+ * @param warn Where `credentials-refused` goes, if the server refuses the credentials later.
  * @throws {InvalidArgumentError} if a URL is none, or WebSocket and other URLs are mixed.
  * @throws {BackendError} If no server answers within about 2 s each, or it refuses the credentials.
  */
 export async function connectTo(
   url: string | readonly string[],
   options: ConnectOptions = {},
+  warn: Warn = warner(undefined),
 ): Promise<NatsConnection> {
   checkKnown(options, CONNECT_OPTIONS, "options.connect");
-  const urls = (typeof url === "string" ? url.split(",") : url).map(parseServerUrl);
+  const urls = (typeof url === "string" ? splitUrls(url) : url).map(parseServerUrl);
   const servers = urls.map((server) => server.host);
   const kinds = new Set(urls.map((server) => server.webSocket));
   if (kinds.size !== 1) {
@@ -94,7 +98,7 @@ export async function connectTo(
   const dial = kinds.has(true) ? await webSocketDialer() : await socketDialer();
   try {
     const connection = noteOpened(await dial(client));
-    void watchRefusals(connection, servers);
+    void watchRefusals(connection, servers, warn);
     return connection;
   } catch (error) {
     const given = credentials !== undefined || hasCredentials(options.client);
@@ -138,17 +142,26 @@ async function credentialsOf(
   if (credentials !== undefined) {
     const text = await credentialsText(credentials);
     const { credsAuthenticator } = await import("@nats-io/nats-core");
+    await checkSeed("options.connect.credentials", SEED_IN_CREDENTIALS.exec(text)?.[1]);
     return { authenticator: credsAuthenticator(new TextEncoder().encode(text)) };
   }
   if (nkey === undefined) return undefined;
-  if (!/^SU[A-Z2-7]+$/.test(nkey.trim())) {
-    throw new InvalidArgumentError(
-      "options.connect.nkey",
-      "must be the seed of a user, which begins with SU",
-    );
-  }
+  await checkSeed("options.connect.nkey", nkey.trim());
   const { nkeyAuthenticator } = await import("@nats-io/nats-core");
   return { authenticator: nkeyAuthenticator(new TextEncoder().encode(nkey.trim())) };
+}
+
+const SEED_IN_CREDENTIALS = /BEGIN USER NKEY SEED-+\s*(\S+)\s/;
+
+/** Refuses what is no seed here: the client would refuse it while it connects, as if no server answered. */
+async function checkSeed(argument: string, seed: string | undefined): Promise<void> {
+  const { nkeys } = await import("@nats-io/nats-core");
+  try {
+    if (seed?.startsWith("SU")) return nkeys.fromSeed(new TextEncoder().encode(seed)).clear();
+  } catch {
+    // refused below, without the cause, which is about a secret
+  }
+  throw new InvalidArgumentError(argument, "must hold the whole seed of a user, which begins with SU");
 }
 
 /** The text of a credentials file, with the line breaks that the client expects. No message holds a part of it. */
@@ -204,10 +217,12 @@ export interface OpenedConnection {
 export async function openConnection(
   argument: string,
   target: string | readonly string[] | NatsConnection,
-  options: ConnectOptions = {},
+  options?: ConnectOptions,
+  warn?: Warn,
 ): Promise<OpenedConnection> {
   if (typeof target === "string" || Array.isArray(target)) {
-    return { connection: await connectTo(target as string | readonly string[], options), opened: true };
+    const connection = await connectTo(target as string | readonly string[], options, warn);
+    return { connection, opened: true };
   }
   const orElse = "the URL of a NATS server, such as nats://127.0.0.1:4222, or ";
   return { connection: requireConnection(argument, target, orElse), opened: false };
@@ -221,6 +236,30 @@ interface ServerUrl {
   readonly webSocket: boolean;
   readonly tls: boolean;
   readonly credentials?: { readonly user: string; readonly pass: string } | { readonly token: string };
+}
+
+/**
+ * The URLs of a list in one string. A password may have commas too.
+ *
+ * @throws {InvalidArgumentError} If a comma may be part of a password, or between two servers.
+ */
+function splitUrls(text: string): string[] {
+  return text.split(/,(?=\s*[a-z]+:\/\/)/i).flatMap((part) => {
+    const [, scheme = "", rest = ""] = /^(\s*[a-z]+:\/\/)?([^]*)$/i.exec(part) ?? [];
+    const at = rest.lastIndexOf("@") + 1;
+    const credentials = rest.slice(0, at);
+    // "host:4222,user:pass@host" has no scheme that tells the servers apart, nor has "user:pass@host,user:pass@host".
+    const mayBeServers = credentials.includes(",") &&
+      (/^[^:@,]*(:\d*)?,/.test(credentials) || credentials.indexOf("@") !== at - 1);
+    if (mayBeServers) {
+      throw new InvalidArgumentError(
+        "url",
+        "has a comma that may be part of a password. Give an array of URLs, or user and pass in the options of connect.",
+      );
+    }
+    const [first = "", ...others] = rest.slice(at).split(",");
+    return [scheme + credentials + first, ...others];
+  });
 }
 
 function parseServerUrl(text: string): ServerUrl {

@@ -4,17 +4,21 @@
  * @module
  */
 
-import { warner } from "../warning.ts";
+import type { Warn } from "../warning.ts";
 import type { NatsConnection } from "./connection.ts";
 import type { BackendError } from "../errors.ts";
 import { credentialsRefused } from "./errors.ts";
 
 const refused = new WeakMap<NatsConnection, BackendError>();
-const warn = warner(undefined);
 
-/** The refusal that keeps a connection away now; `undefined` if there is none. */
+/** The refusal that keeps a connection disconnected now; `undefined` if there is none. */
 export function refusalOf(connection: NatsConnection): BackendError | undefined {
   return refused.get(connection);
+}
+
+/** The text of a refusal, without the operation. */
+export function refusalText({ operation, message }: BackendError): string {
+  return message.slice(`${operation}: `.length);
 }
 
 /** Whether the server refused the credentials. */
@@ -23,16 +27,21 @@ export function isRefusal(error: unknown): boolean {
     (error.name === "AuthorizationError" || error.name === "UserAuthenticationExpiredError");
 }
 
-/** Watches a connection until it is closed. */
-export async function watchRefusals(connection: NatsConnection, servers: readonly string[]): Promise<void> {
+/** Watches a connection until it is closed. Each time that its credentials are refused is reported once. */
+export async function watchRefusals(
+  connection: NatsConnection,
+  servers: readonly string[],
+  warn: Warn,
+): Promise<void> {
   for await (const { type, error } of connection.status()) {
     if (type === "reconnect") refused.delete(connection);
-    if (type !== "error" || !isRefusal(error)) continue;
+    if (type !== "error" || !isRefusal(error) || refused.has(connection)) continue;
     const refusal = credentialsRefused(servers, error);
     refused.set(connection, refusal);
     warn({
       code: "credentials-refused",
-      message: `${refusal.message} The connection is tried again until the server takes them.`,
+      message: `${refusalText(refusal)} The connection is tried again until the server accepts them.`,
+      cause: refusal,
     });
   }
 }

@@ -134,7 +134,7 @@ Deno.test("a connection that connectTo() opened outlives credentials that are re
     config: { authorization: { users: [{ user: "u", password }] } },
   });
   await using server = await startNatsServer(users("right"));
-  const connection = await connectTo(server.url, { user: "u", pass: "right" });
+  const connection = await connectTo(server.url, { user: "u", pass: "right" }, () => {});
   const path = `${server.storageFolder}/../nats.conf`;
   const right = await Deno.readTextFile(path);
   await Deno.writeTextFile(path, right.replace('"right"', '"other"'));

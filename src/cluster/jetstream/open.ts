@@ -7,7 +7,8 @@ import { InvalidArgumentError } from "../../errors.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream/address.ts";
-import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
+import { checkFunction, checkKnown, type OptionNames, readOptions } from "../../options.ts";
+import { warner, type Warning } from "../../warning.ts";
 import { JetStreamBucket } from "./bucket.ts";
 
 /** Leases must notice soon that a server is suspended. */
@@ -24,6 +25,12 @@ export interface BucketOptions extends JetStreamAddressOptions {
   readonly storage?: "file" | "memory";
   /** How to connect, if a URL is given: credentials, for one. */
   readonly connect?: ConnectOptions;
+  /**
+   * Called with what goes wrong in the background, such as `credentials-refused`.
+   *
+   * @default {console.warn, once for each code and minute}
+   */
+  readonly onWarning?: (warning: Warning) => void;
 }
 
 /** Which bucket of the NATS system a cluster is kept in. */
@@ -46,6 +53,7 @@ const BUCKET_OPTIONS: OptionNames<BucketOptions> = {
   replicas: true,
   storage: true,
   connect: true,
+  onWarning: true,
   domain: true,
   apiPrefix: true,
 };
@@ -95,7 +103,7 @@ async function open(
   argument: string,
   target: string | readonly string[] | NatsConnection,
   bucket: string,
-  { replicas = 1, storage = "file", connect = {}, ...where }: BucketOptions,
+  { replicas = 1, storage = "file", connect = {}, onWarning, ...where }: BucketOptions,
   remake = true,
 ): Promise<OpenBucket> {
   if (!REPLICAS.includes(replicas)) {
@@ -104,9 +112,10 @@ async function open(
   if (storage !== "file" && storage !== "memory") {
     throw new InvalidArgumentError("options.storage", 'must be "file" or "memory"');
   }
+  const warn = warner(checkFunction("options.onWarning", onWarning));
   const address = jetStreamAddress(where);
   const client = { ...LIVELINESS, ...connect.client };
-  const { connection, opened } = await openConnection(argument, target, { ...connect, client });
+  const { connection, opened } = await openConnection(argument, target, { ...connect, client }, warn);
   let open: JetStreamBucket | undefined;
   const close = async (): Promise<void> => {
     open?.close();

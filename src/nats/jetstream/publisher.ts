@@ -7,6 +7,7 @@
 import { MessageSender } from "../sender.ts";
 import type { NatsMessage } from "../connection.ts";
 import { NotConnectedError, PayloadTooLargeError } from "../errors.ts";
+import { refusalOf, refusalText } from "../refusals.ts";
 import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
 import type { EncodedHeaders } from "../headers.ts";
 import type { AcknowledgementReader, PublishOutcome } from "./acknowledgement.ts";
@@ -271,9 +272,12 @@ export class Publisher implements ConnectionListener {
   }
 
   #rejectQueued(message: string): void {
+    const refusal = refusalOf(this.#state.connection);
     for (const queued of this.#queue) {
       this.#drop(queued);
-      queued.publication.onNotSent(new NotConnectedError(message));
+      queued.publication.onNotSent(
+        new NotConnectedError(refusal ? `${message} ${refusalText(refusal)}` : message, { cause: refusal }),
+      );
     }
     this.#settleIdle();
   }

@@ -9,6 +9,7 @@ import { AetherError } from "../../errors.ts";
 import type { NatsMessage } from "../connection.ts";
 import { PayloadTooLargeError } from "../errors.ts";
 import { publishAll } from "../publish_all.ts";
+import { refusalOf, refusalText } from "../refusals.ts";
 import { statusOf, wireMessage } from "../wire.ts";
 import { utf8 } from "../../text.ts";
 import type { ConnectionState } from "../connection_state.ts";
@@ -68,8 +69,8 @@ export class NoAnswerError extends AetherError {
   readonly why: NoAnswer;
 
   /** Keeps the request's subject and why there was no answer. */
-  constructor(subject: string, why: NoAnswer, description = "") {
-    super(`No answer to "${subject}": ${description || EXPLANATIONS[why]}.`);
+  constructor(subject: string, why: NoAnswer, description?: string, options?: ErrorOptions) {
+    super(`No answer to "${subject}": ${description || EXPLANATIONS[why]}.`, options);
     this.subject = subject;
     this.why = why;
   }
@@ -236,7 +237,7 @@ export class JetStreamRequests {
     const subject = `${this.apiPrefix}.DIRECT.GET.${stream}`;
     const reads = new DirectReads(subject, sequences, this.#maxDirectReads, this.#budget, {
       refused: (status, description) => new JetStreamApiError(subject, status, description),
-      unanswered: (why, description) => new NoAnswerError(subject, why, description),
+      unanswered: (why, description) => this.#noAnswer(subject, why, description),
     }, signal);
     let reply: string | undefined;
     return await reads.run((sequences) => {
@@ -282,7 +283,7 @@ export class JetStreamRequests {
           } else reject(new JetStreamApiError(subject, code, description));
           return true;
         },
-        onNoAnswer: (why, description) => reject(new NoAnswerError(subject, why, description)),
+        onNoAnswer: (why, description) => reject(this.#noAnswer(subject, why, description)),
       }, reject);
     });
   }
@@ -329,7 +330,7 @@ export class JetStreamRequests {
           resolve(message);
           return true;
         },
-        onNoAnswer: (why, description) => reject(new NoAnswerError(subject, why, description)),
+        onNoAnswer: (why, description) => reject(this.#noAnswer(subject, why, description)),
       }, reject);
     });
   }
@@ -354,8 +355,18 @@ export class JetStreamRequests {
   #assertReachable(subject: string): void {
     if (this.#inbox.failure) throw new NoAnswerError(subject, "denied", this.#inbox.failure.message);
     if (this.#isClosed || this.#state.isClosed) throw new NoAnswerError(subject, "closed");
-    if (!this.#state.isConnected) throw new NoAnswerError(subject, "disconnected");
+    if (!this.#state.isConnected) throw this.#noAnswer(subject, "disconnected");
   }
+
+  #noAnswer(subject: string, why: NoAnswer, description?: string): NoAnswerError {
+    const refusal = why === "disconnected" ? refusalOf(this.#state.connection) : undefined;
+    if (!refusal) return new NoAnswerError(subject, why, description);
+    return new NoAnswerError(subject, why, withoutFullStop(refusalText(refusal)), { cause: refusal });
+  }
+}
+
+function withoutFullStop(sentence: string): string {
+  return sentence.replace(/\.$/, "");
 }
 
 /** A consumer's configuration, in the server's own terms. */

@@ -28,6 +28,7 @@ export function backendError(operation: string, error: unknown): unknown {
 }
 
 function reasonOf(error: unknown): BackendError["reason"] {
+  if (error instanceof Error && error.cause instanceof BackendError) return error.cause.reason;
   if (error instanceof NoAnswerError) return error.why === "denied" ? "denied" : "unreachable";
   if (error instanceof NotConnectedError) return "unreachable";
   return error instanceof JetStreamApiError && error.code === 0 ? "denied" : "refused";

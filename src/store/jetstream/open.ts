@@ -94,7 +94,12 @@ export async function openJetStreamBackend(
 ): Promise<JetStreamBackend> {
   const layoutOf = (logId: string): Layout => new Layout(settings.prefix, setup.namespace, logId);
   const stream = streamName(settings.prefix, setup.namespace);
-  const { connection, opened } = await openConnection("urlOrConnection", target, settings.connect);
+  const { connection, opened } = await openConnection(
+    "urlOrConnection",
+    target,
+    settings.connect,
+    setup.warn,
+  );
   const state = new ConnectionState(connection);
   const closing: (() => void | Promise<void>)[] = [() => state.close()];
   const close = async (): Promise<void> => {

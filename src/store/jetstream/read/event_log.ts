@@ -6,10 +6,12 @@
  */
 
 import type { ConnectionState } from "../../../nats/connection_state.ts";
+import type { BackendError } from "../../../errors.ts";
 import { backoff, sleep } from "../../../sleep.ts";
 import type { Warn } from "../../../warning.ts";
 import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
 import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
+import { refusalOf } from "../../../nats/refusals.ts";
 import { retryTransient } from "../../../nats/jetstream/retry.ts";
 import type { Layout } from "../format/layout.ts";
 import { OrderedConsumer, type OrderedConsumerOptions } from "../../../nats/jetstream/ordered_consumer.ts";
@@ -127,6 +129,11 @@ export class EventLog {
   /** Whether the connection is closed and stays closed. */
   get isClosed(): boolean {
     return this.#state.isClosed;
+  }
+
+  /** Why the connection is away now, if the server refuses its credentials. */
+  get refusal(): BackendError | undefined {
+    return refusalOf(this.#state.connection);
   }
 
   /** The greatest sequence that this store has seen. */

@@ -19,6 +19,8 @@ import type { EventLog } from "../read/event_log.ts";
 import type { OutgoingMessage, Publication } from "../../../nats/jetstream/publisher.ts";
 import type { CommitDecoder } from "../format/commit_decoder.ts";
 import { NoAnswerError } from "../../../nats/jetstream/requests.ts";
+import { NotConnectedError } from "../../../nats/errors.ts";
+import { refusalText } from "../../../nats/refusals.ts";
 import { Trail } from "../format/trail.ts";
 
 /** Why what was begun for a write ends; no caller sees it. */
@@ -115,6 +117,8 @@ export class Write implements Publication {
   /** The answer. */
   readonly answer: Promise<readonly StoredEvent[]>;
   readonly #onOutcome: (write: Write, tried: WriteOutcome) => void;
+  /** Why the connection is down now, if the server refuses it. */
+  readonly #refusal: () => BackendError | undefined;
   readonly #resolve: (events: readonly StoredEvent[]) => void;
   readonly #reject: (error: unknown) => void;
 
@@ -125,8 +129,10 @@ export class Write implements Publication {
     layout: Layout,
     deadline: number,
     onOutcome: (write: Write, tried: WriteOutcome) => void,
+    refusal: () => BackendError | undefined = (): undefined => {},
   ) {
     this.#onOutcome = onOutcome;
+    this.#refusal = refusal;
     this.id = id;
     this.commit = commit;
     this.deadline = deadline;
@@ -197,9 +203,11 @@ export class Write implements Publication {
   /** Its deadline has passed: answers what is known. */
   expire(): void {
     if (this.#isAnswered) return;
-    const error = this.hindrance ?? new BackendError("append", LATE);
+    const refusal = this.#refusal();
+    const refused = refusal && new NotConnectedError(refusalText(refusal), { cause: refusal });
+    const error = refused ?? this.hindrance ?? new BackendError("append", LATE);
     if (this.isUnderWay) this.doubt ??= new NoAnswerError(this.subject, "timeout");
-    if (this.doubt !== undefined) this.giveUp(this.doubt);
+    if (this.doubt !== undefined) this.giveUp(refusal ?? this.doubt);
     else this.fail(backendError("append", error));
   }
 

@@ -14,6 +14,7 @@ import { countSettled } from "../../observation.ts";
 import type { PublishOutcome } from "../../../nats/jetstream/acknowledgement.ts";
 import { batchOf } from "../../../nats/jetstream/batch.ts";
 import type { CommitEncoder } from "../format/commit_encoder.ts";
+import type { BackendError } from "../../../errors.ts";
 import { Deadlines } from "../../../deadlines.ts";
 import { NotConnectedError } from "../../../nats/errors.ts";
 import type { JetStreamContext } from "../context.ts";
@@ -55,6 +56,7 @@ export class Writer {
   readonly #setup: WriterSetup;
   readonly #deadlines = new Deadlines();
   readonly #batches = new Semaphore(MAX_BATCHES_IN_FLIGHT);
+  readonly #refusal = (): BackendError | undefined => this.#context.log.refusal;
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
   #writes = 0;
   /** Writes to new actors that ask the server next. */
@@ -70,7 +72,8 @@ export class Writer {
     const { log } = this.#context;
     const id = this.#idPrefix + (this.#writes++).toString(36);
     const now = performance.now();
-    const write = new Write(id, commit, bodies, log.layout, now + this.#setup.timeout, this.#onOutcome);
+    const deadline = now + this.#setup.timeout;
+    const write = new Write(id, commit, bodies, log.layout, deadline, this.#onOutcome, this.#refusal);
     if (commit.signal) write.listen();
     if (!this.#setup.actors.enter(write)) this.#deadlines.add(write);
     else if (!this.#sendAtOnce(write, now)) this.#begin(write, now);
