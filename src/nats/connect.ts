@@ -180,7 +180,7 @@ async function credentialsText(credentials: string): Promise<string> {
       );
     }
   }
-  if (!/BEGIN NATS USER JWT-[^]*BEGIN USER NKEY SEED-/.test(text)) {
+  if (!/BEGIN NATS USER JWT-+\s+[\w-]+\.[\w-]+\.[\w-]+\s[^]*BEGIN USER NKEY SEED-/.test(text)) {
     throw new InvalidArgumentError(argument, "must hold the JWT of a NATS user and the seed of its nkey");
   }
   return text.replace(/\r\n?/g, "\n");

@@ -96,8 +96,8 @@ Deno.test("TLS that is missing on either side, or has another authority, is repo
     const caFile = file("ca.pem", AUTHORITY);
     const otherCaFile = file("other.pem", OTHER_AUTHORITY);
     const tls = { cert_file: file("server.pem", CERTIFICATE), key_file: file("server.key", PRIVATE_KEY) };
-    const authorization = { users: [{ user: "u", password: "s3cret-password" }] };
-    const user = { user: "u", pass: "s3cret-password" };
+    const authorization = { users: [{ user: "u", password: "s3cret-Zq81Kx" }] };
+    const user = { user: "u", pass: "s3cret-Zq81Kx" };
     const secrets = [user.pass];
     await using encrypted = await startNatsServer({ config: { tls, authorization } });
     await using plain = await startNatsServer({ config: { authorization } });
@@ -117,7 +117,7 @@ Deno.test("TLS that is missing on either side, or has another authority, is repo
     for (const [url, options] of failures) {
       assertReason(await refusal(url, options, secrets), "untrusted", /could not be encrypted/);
     }
-    const wrong = { user: "u", pass: "an0ther-password", tls: { caFile } };
+    const wrong = { user: "u", pass: "an0ther-Wv72Hj", tls: { caFile } };
     assertReason(
       await refusal(encrypted.url, wrong, [...secrets, wrong.pass]),
       "denied",

@@ -20,6 +20,7 @@ export interface IssuedCredentials {
 /** Issues an operator, an account and a user. */
 export function issueCredentials(): IssuedCredentials {
   const [operator, account, user] = [nkeys.createOperator(), nkeys.createAccount(), nkeys.createUser()];
+  const system = nkeys.createAccount();
   const unlimited = { subs: -1, data: -1, payload: -1 };
   const accountClaims = {
     type: "account",
@@ -32,7 +33,11 @@ export function issueCredentials(): IssuedCredentials {
     config: {
       operator: token(operator, operator, { type: "operator" }),
       resolver: "MEMORY",
-      resolver_preload: { [account.getPublicKey()]: accountToken },
+      resolver_preload: {
+        [account.getPublicKey()]: accountToken,
+        [system.getPublicKey()]: token(operator, system, accountClaims),
+      },
+      system_account: system.getPublicKey(),
     },
     credentials: `-----BEGIN NATS USER JWT-----\n${userToken}\n------END NATS USER JWT------\n\n` +
       `-----BEGIN USER NKEY SEED-----\n${seed}\n------END USER NKEY SEED------\n`,
