@@ -248,7 +248,7 @@ function splitUrls(text: string): string[] {
     const [, scheme = "", rest = ""] = /^(\s*[a-z]+:\/\/)?([^]*)$/i.exec(part) ?? [];
     const at = rest.lastIndexOf("@") + 1;
     const credentials = rest.slice(0, at);
-    // "host:4222,user:pass@host" has no scheme that tells the servers apart, nor has "user:pass@host,user:pass@host".
+    // "host:4222,user:pass@host" has no scheme that separates the servers, nor has "user:pass@host,user:pass@host".
     const mayBeServers = credentials.includes(",") &&
       (/^[^:@,]*(:\d*)?,/.test(credentials) || credentials.indexOf("@") !== at - 1);
     if (mayBeServers) {
