@@ -108,7 +108,7 @@ export interface JetStreamEventStoreOptions<E extends Event = Event>
   readonly answerTimeout?: number;
   /**
    * How often the server reports to a subscription that it has nothing to deliver, in milliseconds, at least 100: a
-   * subscription begins anew after two and a half silent ones.
+   * subscription begins again after two and a half silent ones.
    *
    * @default {1_000}
    */

@@ -131,7 +131,7 @@ export class EventLog {
     return this.#state.isClosed;
   }
 
-  /** Why the connection is away now, if the server refuses its credentials. */
+  /** Why the connection is down now, if the server refuses its credentials. */
   get refusal(): BackendError | undefined {
     return refusalOf(this.#state.connection);
   }
