@@ -19,6 +19,8 @@ import { CommitEncoder } from "../../../src/store/jetstream/format/commit_encode
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
 import { Trail } from "../../../src/store/jetstream/format/trail.ts";
 import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
+import type { NatsFrame } from "../../support/nats_frames.ts";
+import { startProxy } from "../../support/proxy.ts";
 import { bytes, type Client, client, sleep, until } from "./support.ts";
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Counted", data });
@@ -528,4 +530,69 @@ Deno.test("an actor whose commits expire under a stray message is remembered, an
   await store.append("gone", [event(2)], { expectedVersion: 1 });
   const { ok, faults } = await store.verify();
   assert.deepEqual([ok, faults], [true, []]);
+});
+
+/** Takes out the next so many frames. */
+function next(count: number, matches: (frame: NatsFrame) => boolean): (frame: NatsFrame) => boolean {
+  return (frame) => matches(frame) && count-- > 0;
+}
+
+const isAcknowledgement = ({ payload }: NatsFrame): boolean =>
+  /^\{"stream":"aether_default",.*"seq":[1-9]/.test(new TextDecoder().decode(payload));
+
+const isCommit = ({ subject }: NatsFrame): boolean => subject?.startsWith("aether.") === true;
+
+Deno.test("a repair is stored once if its acknowledgement is lost, or the repair itself on the way", async () => {
+  await using bed = await bench();
+  await using proxy = startProxy(bed.server.url);
+  await using far = await JetStreamEventStore.open(proxy.url, { answerTimeout: 200 });
+  const lose = [
+    (): void => proxy.filter({ toClient: next(1, isAcknowledgement) }),
+    (): void => proxy.filter({ toServer: next(1, isCommit) }),
+  ];
+  for (const [index, filter] of lose.entries()) {
+    await bed.store.append("order", [event(1)], { expectedVersion: index });
+    await bed.stray("order");
+    filter();
+    const { version, skipped } = await far.repairActor("order");
+    assert.deepEqual([version, skipped.length], [index + 1, 1]);
+    proxy.filter({});
+  }
+  await bed.store.append("other", [event(1)], { expectedVersion: 0 });
+  const { messages } = (await bed.nats.requests.streamInfo("aether_default")).state;
+  assert.equal(messages, 7);
+  for (const reader of [far, bed.store]) await assertSound(reader, 2, 2);
+});
+
+Deno.test("a save that was lost before a stray message is stored once behind the repair, or is a conflict", async () => {
+  await using bed = await bench();
+  await using proxy = startProxy(bed.server.url);
+  await using far = await JetStreamEventStore.open(proxy.url, { answerTimeout: 200 });
+  const near = bed.store;
+  for (const actorId of ["alone", "followed", "conflict"]) {
+    await near.append(actorId, [event(1)], { expectedVersion: 0 });
+    await far.getLatestVersion(actorId);
+  }
+  proxy.filter({ toServer: isCommit });
+  const alone = far.append("alone", [event("mine")], { expectedVersion: 1 });
+  const followed = far.append("followed", [event("mine")], { expectedVersion: "any" });
+  const conflict = far.append("conflict", [event("mine")], { expectedVersion: 1 });
+  const settled = Promise.allSettled([alone, followed, conflict]);
+  await sleep(300); // the saves are of unknown outcome
+  for (const actorId of ["alone", "followed", "conflict"]) {
+    await bed.stray(actorId);
+    await near.repairActor(actorId);
+    if (actorId !== "alone") await near.append(actorId, [event("theirs")], { expectedVersion: 1 });
+  }
+  proxy.filter({});
+  await settled;
+  assert.equal((await alone)[0]!.version, 2);
+  assert.equal((await followed)[0]!.version, 3);
+  await assert.rejects(conflict, VersionConflictError);
+  const history = async (actorId: string): Promise<unknown[]> =>
+    (await near.getEvents(actorId)).map(({ data }) => data);
+  assert.deepEqual(await history("alone"), [1, "mine"]);
+  assert.deepEqual(await history("followed"), [1, "theirs", "mine"]);
+  assert.deepEqual(await history("conflict"), [1, "theirs"]);
+  assert.equal((await near.verify()).ok, true);
 });
