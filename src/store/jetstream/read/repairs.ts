@@ -32,7 +32,7 @@ interface Run {
 /** Finds the repairs of stray messages, for one read of the log or of a history. It reads only if there are any. */
 export class Repairs {
   readonly #context: LogContext;
-  readonly #runs = new RecentMap<Run>(MAX_RUNS);
+  #runs: RecentMap<Run> | undefined;
 
   constructor(context: LogContext) {
     this.#context = context;
@@ -49,10 +49,11 @@ export class Repairs {
     const isOfActor = actorId !== undefined && actorId !== NO_ACTOR;
     if (!isStray(fault) || !isOfActor || position === undefined) return undefined;
     const { sequence } = this.#context.decoder.place(position);
-    let run = this.#runs.get(actorId);
+    const runs = this.#runs ??= new RecentMap(MAX_RUNS);
+    let run = runs.get(actorId);
     if (!run || !isIn(run, sequence)) {
       run = await this.#find(actorId, sequence, run);
-      this.#runs.set(actorId, run);
+      runs.set(actorId, run);
     }
     const repair = repairOf(run);
     const isCovered = repair && repair.previousSequence < sequence && sequence < repair.sequence;

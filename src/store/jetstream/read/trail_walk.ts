@@ -106,12 +106,12 @@ class Walker {
       if (this.#walk.direction === "forward") {
         if (!this.#last && commits[0]) await this.#checkFirst(commits[0]);
         this.#checkLinks(this.#last ? [this.#last, ...commits] : commits);
-        await this.#checkRepairs(commits);
+        if (commits.some(isRepair)) await this.#checkRepairs(commits.filter(isRepair));
         this.#last = commits.at(-1) ?? this.#last;
         yield commits;
       } else {
         this.#checkLinks(this.#last ? [...commits, this.#last] : commits);
-        await this.#checkRepairs(commits);
+        if (commits.some(isRepair)) await this.#checkRepairs(commits.filter(isRepair));
         this.#last = commits[0] ?? this.#last;
         yield commits.reverse();
       }
@@ -130,12 +130,9 @@ class Walker {
   }
 
   /** A forged repair could hide commits. */
-  async #checkRepairs(commits: readonly OrFault<StoredCommit>[]): Promise<void> {
+  async #checkRepairs(commits: readonly StoredCommit[]): Promise<void> {
+    const repairs = new Repairs({ log: this.#log, decoder: this.#decoder });
     for (const commit of commits) {
-      if (commit instanceof DamagedHistoryError || commit.events.length > 0 || commit.passedOver === 0) {
-        continue;
-      }
-      const repairs = new Repairs({ log: this.#log, decoder: this.#decoder });
       if (!await repairs.isTrue(commit)) throw new BrokenTrail("a repair passes over a commit");
     }
   }
@@ -253,6 +250,10 @@ class Walker {
     const most = Math.min(MOST_AT_ONCE, Math.max(LEAST_AT_ONCE, BYTES_AT_ONCE / mean));
     return Math.max(LEAST_AT_ONCE, Math.min(most, this.#walk.expected));
   }
+}
+
+function isRepair(commit: OrFault<StoredCommit>): commit is StoredCommit {
+  return !(commit instanceof DamagedHistoryError) && commit.events.length === 0 && commit.passedOver > 0;
 }
 
 /** Each commit is in one block: a forged trail that names a commit many times would grow without a bound. */
