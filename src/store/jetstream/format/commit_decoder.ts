@@ -263,6 +263,8 @@ export class CommitDecoder {
    */
   #fields(message: MessageBytes, text: string, start: number): HeaderFields {
     const { subject, sequence, bytes, headerLength } = message;
+    // Its text may be followed by those of many messages, which need not be searched.
+    if (headerLength === 0) throw new Unreadable("it has no headers");
     const end = start + headerLength;
     const from = text.indexOf(COMMIT_LINE, start) + COMMIT_LINE.length;
     const to = text.indexOf("\r", from);
