@@ -149,3 +149,31 @@ Deno.test("an acknowledgement of another stream does not count for checkpoints a
   assert.equal(acquired.status, "rejected");
   await other.close();
 });
+
+Deno.test("every entry point throws a BackendError with the reason denied if the user lacks a permission", async () => {
+  await using server = await startNatsServer({
+    configText: `accounts { A: { jetstream: enabled, users: [
+      { user: poor, password: p, permissions: { publish: ["nothing"], subscribe: ["_INBOX.>"] } },
+      { user: deaf, password: p, permissions: { publish: [">"], subscribe: ["nothing"] } }
+    ] } }`,
+  });
+  for (const user of ["poor", "deaf"]) {
+    const connection = await connectTo({ servers: server.url, user, pass: "p" });
+    for (const [name, open] of Object.entries(JETSTREAM)) {
+      await assert.rejects(open(connection), { name: "BackendError", reason: "denied" }, name);
+    }
+    await connection.close();
+  }
+});
+
+Deno.test("every entry point throws ClosedError if its connection is closed, before or while it opens", async () => {
+  await using server = await startNatsServer();
+  for (const [name, open] of Object.entries(JETSTREAM)) {
+    const connection = await connectTo({ servers: server.url });
+    const opening = open(connection);
+    const rejects = assert.rejects(opening, { name: "ClosedError", reason: "connection" }, name);
+    await connection.close();
+    await rejects;
+    await assert.rejects(open(connection), { name: "ClosedError", reason: "connection" }, name);
+  }
+});

@@ -112,12 +112,13 @@ export class JetStreamBucket implements Bucket {
     const { address, timeout, clock, patience } = settings;
     checkServer(connection, address);
     const state = new ConnectionState(connection);
-    const requests = new JetStreamRequests(state, { timeout, apiPrefix: address.apiPrefix });
+    let requests: JetStreamRequests | undefined;
     try {
+      requests = new JetStreamRequests(state, { timeout, apiPrefix: address.apiPrefix });
       const stream = await openStream(requests, config, clock, patience);
       return new JetStreamBucket(state, requests, config, settings, stream);
     } catch (error) {
-      requests.close();
+      requests?.close();
       state.close();
       throw openError(connection, `open bucket ${config.bucket}`, error);
     }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { AetherError } from "../../errors.ts";
+import { AetherError, ClosedError } from "../../errors.ts";
+import type { NatsConnection } from "../../nats/connection.ts";
 import { ErrorCode, isConflict, isNotEnabled, isOverLimit } from "../../nats/jetstream/error_codes.ts";
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
 import { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
@@ -88,11 +89,14 @@ async function explained(error: unknown, check: CheckLog): Promise<unknown> {
 }
 
 /** The typed error for a store that cannot be opened. */
-export function openError(stream: string, error: unknown): unknown {
-  if (error instanceof AetherError && !isWire(error)) return error;
-  return new StoreOpenError(`Cannot open the event store on stream "${stream}": ${advice(error)}`, {
-    cause: error,
-  });
+export function openError(connection: NatsConnection, stream: string, cause: unknown): unknown {
+  if (cause instanceof AetherError && !isWire(cause)) return cause;
+  if (connection.isClosed()) return new ClosedError("connection", { cause });
+  const reason = reasonOf(cause);
+  const message = `Cannot open the event store on stream "${stream}": ${advice(cause)}`;
+  return reason === "refused"
+    ? new StoreOpenError(message, { cause })
+    : new BackendError("open", message, { reason, cause });
 }
 
 const WIRE_ERRORS: ReadonlySet<string> = new Set([

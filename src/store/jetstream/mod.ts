@@ -165,7 +165,7 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
    * @throws {LostTailError} If the stream has lost its end since a store was last open on it.
    * @throws {ConfigurationMismatchError} If the stream exists and is configured differently.
-   * @throws {StoreOpenError} If the server refuses, or does not answer.
+   * @throws {StoreOpenError} If the server refuses.
    * @throws {InvalidArgumentError} If an option is out of range.
    *
    * @example For production

@@ -7,7 +7,8 @@
 import { ConfigurationMismatchError } from "../../errors.ts";
 import { sleep } from "../../sleep.ts";
 import { loadChecksum } from "../checksum.ts";
-import { StoreOpenError } from "../errors.ts";
+import { ClosedError } from "../../errors.ts";
+import { BackendError, StoreOpenError } from "../errors.ts";
 import type { Warn } from "../../warning.ts";
 import type { StoreSetup } from "../store_options.ts";
 import { newLogId } from "../position.ts";
@@ -156,8 +157,9 @@ export async function openJetStreamBackend(
     await endMark.start(settings.acceptLostTail);
     return new JetStreamBackend({ limits, context, writer, snapshots, expiring, endMark, close });
   } catch (error) {
+    const failure = openError(connection, stream, error);
     await close();
-    throw openError(stream, error);
+    throw failure;
   }
 }
 
@@ -172,7 +174,12 @@ async function finish(connection: NatsConnection, opened: boolean): Promise<void
 
 function checkConnection(connection: NatsConnection, address: JetStreamAddress): void {
   const { info } = connection;
-  if (!info) throw new StoreOpenError("The NATS connection is closed or down: hand over one that is open");
+  if (connection.isClosed()) throw new ClosedError("connection");
+  if (!info) {
+    throw new BackendError("open", "The NATS connection is down. Try again when it is up.", {
+      reason: "unreachable",
+    });
+  }
   checkServer(connection, address);
   const least = LEAST_COMMIT_BYTES + HEADER_BYTES;
   if (info.max_payload < least) {

@@ -1,7 +1,7 @@
 /** Namespaces are kept apart: by names, by accounts, and by the least permissions that a store needs. */
 
 import assert from "node:assert/strict";
-import { type EventInput, JetStreamEventStore, StoreOpenError } from "@flowmade-one/aether/jetstream";
+import { type EventInput, JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { connectTo } from "../../../src/nats/connect.ts";
 import { ConnectionState } from "../../../src/nats/connection_state.ts";
@@ -77,7 +77,7 @@ Deno.test("the least permissions are enough for a store, and for nothing else", 
   // And nothing else: neither another namespace, nor the stream itself.
   await assert.rejects(
     JetStreamEventStore.open(url("orders"), { namespace: "secret", connect }),
-    (error) => error instanceof StoreOpenError && /permission/i.test(error.message),
+    { name: "BackendError", reason: "denied", message: /permission/i },
   );
   const connection = await connectTo(url("orders"), connect);
   const state = new ConnectionState(connection);
