@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { Coordinator, InMemoryBucket } from "../../src/cluster/mod.ts";
 import { Broadcast } from "../../src/cluster/broadcast.ts";
+import { checkOptions } from "../../src/cluster/coordinator_options.ts";
+import { Member } from "../../src/cluster/member.ts";
 import { type NodeChange, nodeChangeRules } from "../../src/cluster/membership.ts";
 import { until } from "./conformance/until.ts";
 
@@ -97,3 +99,61 @@ Deno.test("Coordinator.nodeChanges() tells a slow loop how a node is now", () =>
     [{ type: "left", node: node(1, true) }],
   );
 });
+
+/** Ways to use an iterable of changes and not to read it to its end. */
+const MISUSES: Readonly<
+  Record<string, (changes: (signal?: AbortSignal) => AsyncIterable<unknown>) => unknown>
+> = {
+  "is never begun": (changes) => changes(),
+  "is returned unused": async (changes) => void await changes()[Symbol.asyncIterator]().return?.(),
+  "is aborted before it begins": (changes) => changes(AbortSignal.abort()),
+  "breaks": async (changes) => {
+    for await (const _ of changes()) break;
+  },
+  "throws": async (changes) => {
+    const loop = async (): Promise<void> => {
+      for await (const _ of changes()) throw new Error("a defect");
+    };
+    await assert.rejects(loop, /a defect/);
+  },
+  "is aborted while it waits": async (changes) => {
+    const abort = new AbortController();
+    const loop = (async () => {
+      for await (const _ of changes(abort.signal)) abort.abort(new Error("enough"));
+    })();
+    await assert.rejects(loop, /enough/);
+  },
+};
+
+for (const source of ["shardChanges", "nodeChanges", "leaderChanges"] as const) {
+  Deno.test(`Coordinator.${source}() keeps nothing for a loop that ended or never began, and delays no other`, async () => {
+    const bucket = new InMemoryBucket();
+    const options = { name: "a", shardCount: 8, onWarning: () => {} };
+    const member = new Member(bucket, checkOptions(options, () => crypto.randomUUID()));
+    await member.join();
+    await member.ready;
+    const first: Record<typeof source, () => Iterable<never>> = {
+      shardChanges: () => [...member.shards].map((shard) => ({ type: "gained", shard }) as never),
+      nodeChanges: () =>
+        [...member.membership.nodes.values()].map((node) => ({ type: "joined", node }) as never),
+      leaderChanges: () => [{ leader: member.leader, isLeader: true } as never],
+    };
+    const changes = (signal?: AbortSignal): AsyncIterable<unknown> =>
+      (member[source] as Broadcast<never>).changes(first[source], signal === undefined ? {} : { signal });
+    for (const [misuse, use] of Object.entries(MISUSES)) {
+      await use(changes);
+      assert.equal(member[source].readers, 0, `a loop that ${misuse}`);
+    }
+    const stopped = changes()[Symbol.asyncIterator]();
+    await stopped.next(); // It stops reading here.
+    let heard = 0;
+    const reading = (async () => {
+      for await (const _ of changes()) heard++;
+    })();
+    await until("the other loop has begun", () => heard > 0);
+    await member.leave();
+    await reading;
+    await stopped.return?.();
+    assert.equal(member[source].readers, 0);
+  });
+}
