@@ -1,8 +1,8 @@
 /**
  * What a leader decides: a pure function from what it knows to the next version of the shard map.
  *
- * **The argument.** A shard that has an owner is granted to another only over evidence that stays true whatever happens
- * later: either the owner's session is over, or the owner has written that it saw the revocation and has let go. The next
+ * **The argument.** A shard that has an owner is granted to another only over evidence that stays true
+ * later in any case: either the owner's session is over, or the owner has written that it saw the revocation and has let go. The next
  * version is stored only if the version that was decided on is still the latest. So it does not matter whether the leader
  * still leads, nor how old the rest of its knowledge is.
  *

@@ -79,14 +79,14 @@ export interface Bucket {
   /**
    * Replaces the entry whose revision is `expected` and answers with the new revision.
    *
-   * @throws {RevisionConflictError} If another entry is there.
+   * @throws {RevisionConflictError} If the entry has another revision.
    */
   put(key: string, value: string, options: PutOptions): Promise<number>;
   /**
    * Replaces the entry whose revision is `expected` by a tombstone and answers with the tombstone's revision. With 0 it
    * proves that there was none.
    *
-   * @throws {RevisionConflictError} If another entry is there.
+   * @throws {RevisionConflictError} If the entry has another revision.
    */
   remove(key: string, expected: number): Promise<number>;
   /**
@@ -139,7 +139,7 @@ export class BucketView {
   }
 }
 
-/** Whether an entry is news. A record that expires where it stands, without a tombstone of its own, keeps its revision. */
+/** Whether an entry is news. A record that expires without a tombstone of its own keeps its revision. */
 function supersedes(entry: Entry, known: Entry): boolean {
   if (entry.revision !== known.revision) return entry.revision > known.revision;
   return entry.value === undefined && known.value !== undefined;

@@ -1,5 +1,5 @@
 /**
- * How a lease is got; `lease.ts` says why it is safe.
+ * Acquiring a lease; `lease.ts` explains why it is safe.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import {
   UnreadableLeases,
 } from "./lease_record.ts";
 
-/** The endeavour to get one lease. It remembers its writes that got no answer, and recognises them when they turn up. */
+/** Tries to acquire one lease. It remembers its writes that got no answer, and recognises them when it reads them. */
 export class Claim {
   readonly #bucket: Bucket;
   readonly #clock: Clock;
@@ -43,7 +43,7 @@ export class Claim {
   }
 
   /**
-   * Takes the lease if it is free and the bucket is old enough. `known` is the entry of its key, if the caller has been told: it saves the read.
+   * Takes the lease if it is free and the bucket is old enough. `known` is the entry of its key, if the caller has it: it saves the read.
    *
    * @throws {BackendError} If it could not be settled; trying again may settle it, and what was stored without
    * our knowledge expires by itself.
@@ -96,7 +96,7 @@ export class Claim {
   }
 }
 
-/** Waits until a lease can be had, or the signal aborts. */
+/** Waits until a lease is free and takes it, or the signal aborts. */
 export async function waitForLease(
   bucket: Bucket,
   clock: Clock,

@@ -41,7 +41,7 @@ export function now(clock: Clock): Instant {
   return { monotonic: clock.monotonic(), wall: clock.wall() };
 }
 
-/** How long until an instant, by whichever clock is closer to it: 0 or less once either of them has passed it. */
+/** How long until an instant, by the clock that is closer to it: 0 or less once either of them has passed it. */
 export function remaining(clock: Clock, deadline: Instant): number {
   return Math.min(deadline.monotonic - clock.monotonic(), deadline.wall - clock.wall());
 }
@@ -69,7 +69,7 @@ export class RetryDelay {
 }
 
 /**
- * What a loop sleeps on: until it is woken or a time has passed. A wake-up while nobody sleeps is kept for the next
+ * What a loop sleeps on: until it is woken or a time has passed. A wake-up while no loop sleeps is kept for the next
  * sleep, so that none is lost.
  */
 export class Wakeup {

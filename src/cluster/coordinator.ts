@@ -1,5 +1,5 @@
 /**
- * The door to cluster coordination.
+ * The entry point of cluster coordination.
  *
  * @module
  */
@@ -31,11 +31,11 @@ export interface LeaveOptions {
 
 const LEAVE_OPTIONS: OptionNames<LeaveOptions> = { signal: true };
 
-/** How the coordinator stands with its cluster. */
+/** Whether the coordinator is a member of its cluster. */
 export type CoordinatorStatus = "joined" | "unreachable" | "joining" | "left";
 
 /**
- * This process as a node of a cluster: who else is there, who leads, and which shards are its own. A node that loses its
+ * This process as a node of a cluster: which other nodes there are, which of them leads, and which shards are its own. A node that loses its
  * session (cut off for longer than `ttl`, suspended) loses its shards and joins again by itself, as a new incarnation.
  *
  * @example Share work in one process
@@ -200,7 +200,7 @@ export class Coordinator implements AsyncDisposable {
     return this.#member.isLeader;
   }
 
-  /** The fencing token of the leadership while this node leads: hand it to whatever only the leader may do. */
+  /** The fencing token of the leadership while this node leads: pass it to what only the leader may do. */
   get leaderToken(): number | undefined {
     return this.#member.leaderToken;
   }
@@ -229,8 +229,8 @@ export class Coordinator implements AsyncDisposable {
   }
 
   /**
-   * The nodes that are there when the loop begins, as `joined`, and then how that changes. A slow loop is not told of
-   * what was undone before it came to it.
+   * The nodes of the cluster when the loop begins, as `joined`, and then each change. A slow loop does not get changes
+   * that were undone before it read them.
    */
   nodeChanges(options?: ChangesOptions): AsyncIterable<NodeChange> {
     return this.#member.nodeChanges.changes(
@@ -246,7 +246,7 @@ export class Coordinator implements AsyncDisposable {
 
   /**
    * The node that has the actor's shard, by the latest map that arrived here: a hint where to send a message, not a proof.
-   * `undefined` while nobody has it.
+   * `undefined` while no node has it.
    *
    * @throws {InvalidArgumentError} If the id is empty or not well formed.
    */
@@ -265,7 +265,7 @@ export class Coordinator implements AsyncDisposable {
     });
   }
 
-  /** The shards that nobody has: all of them before the first leader, and those that no node is there to take. */
+  /** The shards that no node has: all of them before the first leader, and those that no node can take. */
   unownedShards(): number[] {
     const assignments = this.#member.map?.assignments;
     return Array.from({ length: this.#shardCount }, (_, shard) => shard)
@@ -278,8 +278,8 @@ export class Coordinator implements AsyncDisposable {
   }
 
   /**
-   * The shard of an actor, where it is this node's own at this instant: work on the actor under its signal and token.
-   * Where it is not, `ownerOf` says whose it is.
+   * The shard of an actor, if this node has it at this moment: work on the actor under its signal and token. If another
+   * node has it, `ownerOf` names that node.
    *
    * @example
    * ```ts
@@ -305,8 +305,8 @@ export class Coordinator implements AsyncDisposable {
   }
 
   /**
-   * The shards that this node has when the loop begins, as `gained`, and then how that changes. A slow loop is not told
-   * of a shard that was lost before it came to it. Every loop ends when the coordinator leaves; with
+   * The shards that this node has when the loop begins, as `gained`, and then each change. A slow loop does not
+   * get a shard that was lost before it read the change. Every loop ends when the coordinator leaves; with
    * `{ signal: coordinator.signal }` too it ends normally.
    *
    * @throws {NodeNameTakenError | ConfigurationMismatchError} If the coordinator has to leave, because it cannot join again.
@@ -324,8 +324,8 @@ export class Coordinator implements AsyncDisposable {
   }
 
   /**
-   * Stops: aborts the signals of this node's shards, waits for the work that they were told of, and hands all over at
-   * once. When `signal` aborts it no longer waits: work that goes on finds its shard's `isHeld` false. Leaving twice is
+   * Stops: aborts the signals of this node's shards, waits for the work that was passed to `waitUntil`, and releases
+   * all of them at once. When `signal` aborts it no longer waits: work that goes on finds its shard's `isHeld` false. Leaving twice is
    * allowed, and the second call changes nothing.
    */
   async leave(options?: LeaveOptions): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * What a node says when it joins, checked.
+ * The options of a node, and their checks.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export interface CoordinatorOptions extends Pick<LeaseOptions, "ttl" | "maxClock
   readonly address?: string;
   /** Anything that other nodes should know: strings, up to 16 KiB as JSON. @default {{}} */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** This node's share of the shards beside the others' weights: 0 (none) to 1,000. @default {1} */
+  /** This node's share of the shards, relative to the weights of the others: 0 (none) to 1,000. @default {1} */
   readonly weight?: number;
   /** The number of shards, 1 to 16,384: the same on every node, and fixed for the life of the cluster. @default {1024} */
   readonly shardCount?: number;

@@ -10,7 +10,7 @@ import type { LeaseEnvironment } from "./lease.ts";
 import { BucketLeaseStore } from "./lease_store.ts";
 import { checkName } from "./names.ts";
 
-/** Where in the database the leases lie. */
+/** Where in the database the leases are stored. */
 export interface DenoKvLeasesOptions extends LeaseEnvironment {
   /** The first part of every key. @default {"aether"} */
   readonly prefix?: string;
@@ -31,7 +31,7 @@ function checkOptions({ ...options }: DenoKvLeasesOptions): DenoKvLeasesOptions 
 
 /**
  * Leases in Deno KV, for the processes that share a database. A lease whose holder has died is free once a rival has waited
- * for its whole time to live. Everybody's clock counts for himself, so that no clocks are compared.
+ * for its whole time to live. Each process uses its own clock, so that no clocks are compared.
  *
  * @example One of the processes on a machine works
  * ```ts
@@ -64,7 +64,7 @@ export class DenoKvLeases extends BucketLeaseStore {
    *
    * @param pathOrKv The path of a database file, `":memory:"`, the URL of a KV Connect server, or a `Deno.Kv` that is
    * open and stays the caller's to close. Without it, the default database of the application.
-   * @param options Where in the database they lie.
+   * @param options Where in the database they are stored.
    * @throws {StoreOpenError} If Deno KV is not enabled, or the database cannot be opened.
    */
   static async open(pathOrKv?: string | Deno.Kv, options?: DenoKvLeasesOptions): Promise<DenoKvLeases> {

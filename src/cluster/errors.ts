@@ -66,8 +66,8 @@ export class RevisionConflictError extends AetherError {
 }
 
 /**
- * Why a lease is over: its deadline passed without a renewal, somebody else has it or deleted it, or its holder gave it
- * back.
+ * Why a lease is over: its deadline passed without a renewal, another process has it or deleted it, or its holder
+ * released it.
  */
 export type LeaseEnd = "expired" | "taken" | "released";
 

@@ -1,5 +1,5 @@
 /**
- * How a lease is held; `lease.ts` says why it is safe.
+ * Holding a lease; `lease.ts` explains why it is safe.
  *
  * @module
  */
@@ -77,7 +77,7 @@ export class HeldLease implements Lease {
     return false;
   }
 
-  /** How the lease stands. */
+  /** Whether the lease is held, and if not, why. */
   get status(): LeaseStatus {
     if (this.isHeld) return this.#failure === undefined ? "held" : "unreachable";
     return this.#end ?? "expired";
@@ -155,7 +155,7 @@ export class HeldLease implements Lease {
     try {
       const entry = await this.#bucket.get(this.#terms.key);
       this.#failure = refusal;
-      if (entry !== undefined && entry.revision < this.#revision) return; // A stale read tells nothing.
+      if (entry !== undefined && entry.revision < this.#revision) return; // A stale read proves nothing.
       const record = readLease(entry);
       if (entry === undefined || record?.id !== this.#terms.id) return this.#finish("taken");
       const sent = this.#attempts.sentAt(record.attempt);
@@ -165,7 +165,7 @@ export class HeldLease implements Lease {
     }
   }
 
-  /** Gives the lease back. */
+  /** Releases the lease. */
   release(): Promise<void> {
     return this.#released ??= this.#release();
   }
@@ -184,7 +184,7 @@ export class HeldLease implements Lease {
         await this.#bucket.remove(this.#terms.key, this.#revision);
         return;
       } catch (error) {
-        // Whatever it is, a record that cannot be removed expires; an answer that was lost is worth another look.
+        // A record that cannot be removed expires. After an answer that was lost, it is read again.
         if (!(error instanceof RevisionConflictError || isUnanswered(error))) return;
       }
     }

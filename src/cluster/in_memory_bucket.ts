@@ -11,12 +11,12 @@ import { matchesKey } from "./names.ts";
 const TOMBSTONE_TTL_MS = 60_000;
 const MICROSECONDS_PER_MS = 1000;
 
-/** The last revision of all buckets that live by a clock: a bucket that is made anew may meet the same millisecond. */
+/** The last revision of all buckets that live by a clock: a bucket may be made again within the same millisecond. */
 const lastRevisions = new WeakMap<Clock, number>();
 
 /**
- * A bucket in the memory of one process, for tests and applications on a single machine. Whoever shares the object
- * shares the cluster.
+ * A bucket in the memory of one process, for tests and applications on a single machine. All that use the object
+ * are one cluster.
  *
  * @example Two nodes in one process
  * ```ts

@@ -55,7 +55,7 @@ export interface LeadershipOptions {
   readonly view: BucketView;
   /** The terms of the next lease to campaign for. */
   terms(): LeaseTerms;
-  /** Told when `isLeader` has changed. */
+  /** Called when `isLeader` has changed. */
   onChange(): void;
   /** Whether this node is a member of the cluster now: no other may lead it. */
   isMember(): boolean;
@@ -118,7 +118,7 @@ export class Leadership {
     await this.#lease.release();
   }
 
-  /** Gives the leadership up for good. */
+  /** Gives the leadership up and stops campaigning. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#wakeup.notify();
@@ -149,7 +149,7 @@ export class Leadership {
     let nextTry = -Infinity;
     for (; !this.#stopped; await this.#wakeup.sleep(wait)) {
       const known = view.get(LEADER_KEY);
-      if ((readLease(known)?.token ?? 0) > this.#resignedToken) this.#abstainUntil = 0; // Another had its turn.
+      if ((readLease(known)?.token ?? 0) > this.#resignedToken) this.#abstainUntil = 0; // Another node has led since.
       wait = this.#abstainUntil - clock.monotonic();
       if (wait > 0) continue;
       wait = claim.untilOldEnough || terms.ttl / 2;
@@ -194,7 +194,7 @@ export class Leadership {
   }
 
   /**
-   * Puts this leader's token on the map, if it is not there yet. From then on nothing that an earlier leader decided can be stored.
+   * Puts this leader's token on the map, unless the map has it already. From then on nothing that an earlier leader decided can be stored.
    * `undefined`: this leader is deposed.
    */
   async #stamp(lease: HeldLease, atLeast = 0): Promise<Version | undefined> {
@@ -257,7 +257,7 @@ export class Leadership {
       }
       await this.#forget(entries, isOver);
     } catch (error) {
-      await this.#recover(error); // The outcome is not known: look at what is there.
+      await this.#recover(error); // The outcome is not known: read what is stored.
       return await this.#stamp(lease, version.revision);
     }
     await this.#wakeup.sleep(this.#options.terms().ttl);
@@ -323,7 +323,7 @@ export class Leadership {
   }
 }
 
-/** Whether an update says more than that a node goes on living. */
+/** Whether an update is more than the renewal of a node's lease. */
 function isNews(alive: BucketView, update: WatchUpdate): boolean {
   if (update.type !== "entry") return true;
   const known = readLease(alive.get(update.entry.key));

@@ -1,5 +1,5 @@
 /**
- * A node of a cluster over any bucket: what the coordinator is the door to.
+ * A node of a cluster over any bucket, which the coordinator makes available to users.
  *
  * @module
  */
@@ -58,7 +58,7 @@ export class Member {
   #leaving: Promise<void> | undefined;
   #map: ShardMap | undefined;
   #leader: Leader | undefined;
-  /** Told when the map or the nodes have changed: for those who keep something derived from them. */
+  /** Called when the map or the nodes have changed, for callers that cache what they derive from them. */
   onChange: () => void = () => {};
 
   constructor(bucket: Bucket, options: CheckedOptions, environment: LeaseEnvironment = {}) {
@@ -278,7 +278,7 @@ export class Member {
     void incarnation.lease.release();
   }
 
-  /** What keeps the shard map from being stored. An outage is told by the node's own session. */
+  /** Reports what keeps the shard map from being stored, except an outage, which the node's own session reports. */
   #reportMap(error: unknown): void {
     if (isUnanswered(error) || error instanceof RevisionConflictError) return;
     const cause = error instanceof PayloadTooLargeError
@@ -361,7 +361,7 @@ export class Member {
     this.#checkReady();
     const session = this.#incarnation?.lease.fencingToken;
     if (key !== nodeKey(this.options.name) || session === undefined) return;
-    // Somebody removed the record of a node that lives.
+    // The record of a living node was removed.
     if (this.membership.nodes.get(key)?.incarnation !== session) this.#incarnation?.registration.update();
   }
 
@@ -389,7 +389,7 @@ export class Member {
       const { lease, shards, registration } = incarnation;
       await Promise.race([shards.close(reason), aborted(lease.signal), ...(signal ? [aborted(signal)] : [])]);
       await registration.close();
-      // The record goes first: what it says of the shards is true until the lease is back.
+      // The record is removed first: what is in it about the shards is true until the lease is released.
       await registration.remove();
       await Promise.all([lease.release(), this.#leadership.stop()]);
     } else await this.#leadership.stop();

@@ -1,5 +1,5 @@
 /**
- * Who is there.
+ * The nodes of a cluster.
  *
  * @module
  */
@@ -13,17 +13,17 @@ export interface ClusterNode {
   readonly name: string;
   /** Rises with every restart of any node: a node that restarts under its old name is a new incarnation. */
   readonly incarnation: number;
-  /** Where it can be reached, if it said so. */
+  /** The address at which it can be reached, if it has one. */
   readonly address: string;
-  /** What it said of itself. */
+  /** The user's own strings. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Its share of the shards beside the others' weights. */
+  /** Its share of the shards, relative to the weights of the others. */
   readonly weight: number;
   /** Whether it is giving its shards away. */
   readonly draining: boolean;
 }
 
-/** Somebody came, went, or said something new of itself. */
+/** A node joined, left, or changed its record. */
 export interface NodeChange {
   /** `left` follows a clean leave and an expiry alike; a new incarnation is a `left` and a `joined`. */
   readonly type: "joined" | "left" | "updated";
@@ -52,7 +52,7 @@ export class Membership {
     return this.#nodes;
   }
 
-  /** Takes in what has changed under a key, and says what that means. */
+  /** Takes in the change of a key, and returns what changed for the nodes. */
   update(key: string, view: BucketView): NodeChange[] {
     const before = this.#nodes.get(key);
     const record = decodeNode(view.get(key));

@@ -117,8 +117,8 @@ export class OwnedShards {
   /**
    * Holds nothing yet.
    *
-   * @param onChange Told of every shard gained and lost.
-   * @param onAnswer Told when the leader waits for what {@linkcode seen} and {@linkcode releasing} say now.
+   * @param onChange Called with every shard gained and lost.
+   * @param onAnswer Called when the leader waits for the present {@linkcode seen} and {@linkcode releasing}.
    */
   constructor(
     session: Session,
@@ -192,7 +192,7 @@ export class OwnedShards {
     this.#onChange({ type: "lost", shard });
   }
 
-  /** Stops all work for good; resolves when it has stopped. */
+  /** Stops all work; resolves when it has stopped. */
   async close(reason: unknown): Promise<void> {
     this.#closed = true;
     for (const shard of [...this.#shards.values()]) this.#revoke(shard, reason);

@@ -11,7 +11,7 @@ export const MAX_WEIGHT = 1_000;
 export interface Candidate {
   /** Unique; breaks ties, so that every leader decides alike. */
   readonly name: string;
-  /** Its share beside the others' weights; above 0. */
+  /** Its share, relative to the weights of the others; above 0. */
   readonly weight: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * One incarnation of a node: the lease that it lives under, and the record in which it says what it is and what it has let
- * go of.
+ * One incarnation of a node: the lease that it lives under, and its record, which describes it and lists the
+ * shards that it is releasing.
  *
  * @module
  */
@@ -59,7 +59,7 @@ export async function claimName(
   }
 }
 
-/** Keeps a node's record in the bucket as `describe` says, for as long as the lease is held. */
+/** Keeps a node's record in the bucket equal to what `describe` returns, for as long as the lease is held. */
 export class Registration {
   readonly #bucket: Bucket;
   readonly #describe: () => NodeRecord;
@@ -84,7 +84,7 @@ export class Registration {
     this.#writing = this.#loop();
   }
 
-  /** What `describe` says has changed. */
+  /** Writes the record again, because what `describe` returns has changed. */
   update(): void {
     this.#wakeup.notify();
   }

@@ -1,5 +1,5 @@
 /**
- * The shard map: the one record that says who owns which shard. Only the leader writes it, under compare-and-set, and every
+ * The shard map: the one record of which node owns which shard. Only the leader writes it, under compare-and-set, and every
  * version carries the fencing token of the leader that wrote it.
  *
  * @module
@@ -48,7 +48,7 @@ export interface ShardMap {
    * under a map that was lost, until they have seen this one.
    */
   readonly genesis: number | undefined;
-  /** By shard; `undefined`: nobody owns it. */
+  /** By shard; `undefined`: no node owns it. */
   readonly assignments: readonly (Assignment | undefined)[];
 }
 

@@ -65,7 +65,7 @@ Deno.test("Coordinator.shardChanges() under the coordinator's own signal ends no
   assert.equal(held.size, 0, "every loss was reported before the end");
 });
 
-Deno.test("Coordinator.nodeChanges() tells a slow loop how a node is now", () => {
+Deno.test("Coordinator.nodeChanges() gives a slow loop the present state of a node", () => {
   const node = (incarnation: number, draining = false): NodeChange["node"] => ({
     name: "b",
     incarnation,

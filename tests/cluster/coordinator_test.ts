@@ -49,7 +49,7 @@ Deno.test("Coordinator.join() refuses a bucket with other settings, and leaves i
   await connection.close();
 });
 
-Deno.test("Coordinator.join() says that JetStream is missing", async () => {
+Deno.test("Coordinator.join() reports that JetStream is missing", async () => {
   await using server = await startNatsServer({
     configText:
       "accounts { PLAIN: { users: [{ user: plain, password: pw }] }, JS: { jetstream: enabled, users: [{ user: js, password: pw }] } }\nno_auth_user: js",
@@ -59,7 +59,7 @@ Deno.test("Coordinator.join() says that JetStream is missing", async () => {
   await connection.close();
 });
 
-Deno.test("Coordinator.join() says which permission is missing", async () => {
+Deno.test("Coordinator.join() names the permission that is missing", async () => {
   await using server = await startNatsServer({
     configText: `accounts { JS: { jetstream: enabled, users: [
       { user: js, password: pw },
@@ -90,7 +90,7 @@ Deno.test("Coordinator.join() rejects when nothing listens, and for bad names of
   }
 });
 
-Deno.test("Coordinator recovers its cluster after somebody deleted every record", async () => {
+Deno.test("Coordinator recovers its cluster after every record was deleted", async () => {
   await using server = await startNatsServer();
   await using a = await Coordinator.join(server.url, {
     name: "a",
@@ -126,7 +126,7 @@ Deno.test("Coordinator recovers its cluster after somebody deleted every record"
   await connection.close();
 });
 
-Deno.test("Coordinator knows exactly who is there after its watch was cut off", async () => {
+Deno.test("Coordinator knows exactly which nodes there are after its watch was cut off", async () => {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   const options = { shardCount: 4, ttl: 4000, maxClockSkew: 200, onWarning: () => {} };
@@ -213,7 +213,7 @@ Deno.test("Coordinator makes a bucket that was lost again, without a new process
   await until("a holds all again", () => heldBy(a).length === 8 && (a.incarnation ?? 0) > first);
 });
 
-Deno.test("Coordinator leaves a bucket that was made again with another number of shards, and tells why", async () => {
+Deno.test("Coordinator leaves a bucket that was made again with another number of shards, and reports why", async () => {
   await using server = await startNatsServer();
   const codes: string[] = [];
   const onWarning = ({ code }: { readonly code: string }): void => void codes.push(code);
@@ -285,7 +285,7 @@ Deno.test("Coordinator and leases end with a typed error when the owner closes t
   await leases.close();
 });
 
-Deno.test("Coordinator with 16,384 shards works under a max_payload of 64 KiB, and says where one is too small", async () => {
+Deno.test("Coordinator with 16,384 shards works under a max_payload of 64 KiB, and refuses one that is too small", async () => {
   const many = { ...QUICK, shardCount: 16_384 };
   {
     await using server = await startNatsServer({ maxPayload: 64 * 1024 });

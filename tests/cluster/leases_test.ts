@@ -91,7 +91,7 @@ Deno.test("DenoKvLeases frees the lease of a holder that died", async () => {
   }
 });
 
-Deno.test("a record in Deno KV that expires where it stands is noticed by those who watch", async () => {
+Deno.test("a record in Deno KV that expires without a write is reported by a watch", async () => {
   using kv = await Deno.openKv(":memory:");
   const bucket = new DenoKvBucket(kv, ["leases"]);
   const revision = await bucket.put("key", "held", { expected: 0, ttl: 300 });
@@ -104,7 +104,7 @@ Deno.test("a record in Deno KV that expires where it stands is noticed by those 
   assert.deepEqual([view.get("key")?.revision, changes], [revision, 2]);
 });
 
-Deno.test("JetStreamLeases tells a server that cannot be reached from a lease that is lost", async () => {
+Deno.test("JetStreamLeases distinguishes a server that cannot be reached from a lease that is lost", async () => {
   await using server = await startNatsServer();
   await using leases = await JetStreamLeases.open(server.url);
   const lease = await leases.acquire("key", { ttl: 10_000, maxClockSkew: 200, renewEvery: 100 });

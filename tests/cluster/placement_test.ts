@@ -42,6 +42,6 @@ Deno.test("place() leaves alone what it has placed", () => {
   }));
 });
 
-Deno.test("place() has no owner for anything where there is no node", () => {
+Deno.test("place() has no owner for any shard if there is no node", () => {
   assert.deepEqual(place([-1, -1], []), [-1, -1]);
 });

@@ -45,7 +45,7 @@ Deno.test("assertExclusive() sees two nodes at one time", () => {
   assert.throws(() => assertExclusive([action(1, 10, "a"), action(2, 10, "b")]), /one token/);
 });
 
-Deno.test("a cluster of processes on one server: no shard has two holders, whatever fails", async () => {
+Deno.test("a cluster of processes on one server: no shard has two holders after any fault", async () => {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   await using cluster = await ClusterOfProcesses.open(server.url);

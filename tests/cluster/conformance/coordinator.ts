@@ -81,7 +81,7 @@ export function testCoordinator(
     );
   });
 
-  test("finds the shard of an actor where it is held, and nowhere else", async (join) => {
+  test("finds the shard of an actor on the node that holds it, and on no other", async (join) => {
     const nodes = [await join("a"), await join("b")];
     await until("shares are even", () => nodes.every((node) => count(node) === SHARDS / 2));
     for (const actorId of ["order-1", "order-2", "order.3", "\u{1f600}"]) {
@@ -139,7 +139,7 @@ export function testCoordinator(
     await until("b sees a leave", () => b.nodes().length === 1);
   });
 
-  test("leaves in spite of work that does not stop, when told so", async (join) => {
+  test("leaves in spite of work that does not stop, when the signal aborts", async (join) => {
     const a = await join("a");
     await until("a has all", () => count(a) === SHARDS);
     const [shard] = a.shards;
