@@ -37,6 +37,17 @@ const LONGEST_WAIT = 1_000;
 /** How often commands are decided again after a conflict. */
 const MAX_CONFLICTS = 10;
 
+/** Under what an actor works: a shard that this process owns. */
+export interface ActorOwner {
+  /** Whether it is owned at this instant. */
+  readonly isHeld: boolean;
+  /** Higher than that of every earlier owner. */
+  readonly fencingToken: number;
+}
+
+/** The actor is no longer this process's own: its caller finds the new owner. */
+export class MovedError extends Error {}
+
 /** What actors work with. */
 export interface ActorSetup {
   /** Where their events are stored. */
@@ -45,6 +56,8 @@ export interface ActorSetup {
   readonly warn: Warn;
   /** Is called when the actor has no calls left. */
   readonly onIdle: () => void;
+  /** Under what the actor works; none if this process has all actors. */
+  readonly owner: ActorOwner | undefined;
 }
 
 /** A command that has been decided on, and what it led to: events, or an error. */
@@ -79,6 +92,11 @@ export class ActiveActor {
     this.#decider = definition.decider as unknown as Decider<unknown, unknown, Event>;
     this.#setup = setup;
     this.#ids = new CommandIds(setup.store, id);
+  }
+
+  /** Under what it works. */
+  get owner(): ActorOwner | undefined {
+    return this.#setup.owner;
   }
 
   /** How many calls wait. */
@@ -134,11 +152,18 @@ export class ActiveActor {
     this.#current ??= await this.#load();
     const hasId = this.#queue.some((call) => call instanceof CommandCall && call.id !== undefined);
     if (hasId && !this.#ids.isComplete) await this.#ids.complete();
+    this.#assertOwned();
     const group = this.#decide(this.#current);
     const events = group.flatMap((decided) => decided.events);
     if (events.length === 0) return void answer(group, this.#current, [], this.#decider);
     const stored = await this.#store(this.#current, group, events);
     if (stored) await this.#take(this.#current, group, stored);
+  }
+
+  /** @throws {MovedError} If another process may own the actor now: its history holds what was stored here. */
+  #assertOwned(): void {
+    const { owner } = this.#setup;
+    if (owner && !owner.isHeld) throw new MovedError();
   }
 
   async #load(): Promise<Replayed<unknown>> {
@@ -249,7 +274,7 @@ export class ActiveActor {
       call.sent = { events: events, expectedVersion };
     }
     try {
-      const stored = await store.append(this.id, events, { expectedVersion });
+      const stored = await store.append(this.id, events, { expectedVersion, ...this.#fence });
       this.#groupLimit *= 2;
       this.#conflicts = 0;
       return stored;
@@ -262,12 +287,18 @@ export class ActiveActor {
         this.#groupLimit = Math.floor(group.length / 2);
         this.#requeue(group);
       } else {
-        for (const decided of group) decided.call.reject(decided.error ?? error);
+        const reason = error instanceof FencedError && this.#setup.owner ? new MovedError() : error;
+        for (const decided of group) decided.call.reject(reason);
         this.#conflicts = 0;
         if (isOfStore(error) || error instanceof VersionConflictError) this.#current = undefined;
       }
       return undefined;
     }
+  }
+
+  get #fence(): { readonly fencingToken?: number } {
+    const { owner } = this.#setup;
+    return owner ? { fencingToken: owner.fencingToken } : {};
   }
 
   #requeue(group: readonly Decided[]): void {
@@ -296,7 +327,7 @@ export class ActiveActor {
       await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
       try {
         // The same ids: an append that was stored is answered with what was stored.
-        return await store.append(this.id, events, { expectedVersion: current.version });
+        return await store.append(this.id, events, { expectedVersion: current.version, ...this.#fence });
       } catch (error) {
         if (error instanceof VersionConflictError) {
           await this.#decideAgain(current, group);
@@ -318,6 +349,8 @@ export class ActiveActor {
     stored: readonly StoredEvent[],
   ): Promise<void> {
     for (const event of stored) this.#ids.note(event);
+    const { owner } = this.#setup;
+    if (owner && !owner.isHeld) { for (const { call } of group) call.reject(new MovedError()); }
     const state = answer(group, current, stored, this.#decider);
     if (!state) return void (this.#current = undefined);
     this.#current = {

@@ -77,8 +77,8 @@ export interface ActorReference<S, C, E extends Event, A> extends ActorCaller<S,
   events(options?: ActorEventsOptions): LogSubscription<StoredEvent<E>>;
 }
 
-/** Where actors are found. */
-export interface ActorClient {
+/** Finds actors, to call them. */
+export interface ActorFinder {
   /**
    * Finds an actor.
    *

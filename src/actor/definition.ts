@@ -62,7 +62,7 @@ export interface ActorDefinition<S, C, E extends Event, A> {
 }
 
 /** A kind of actors of which only the events are known. */
-export type AnyActor<E extends Event = never> = ActorDefinition<unknown, never, E, unknown>;
+export type AnyActor<E extends Event = Event> = ActorDefinition<unknown, never, E, unknown>;
 
 const ACTOR_OPTIONS: OptionNames<ActorOptions<unknown, unknown, Event, unknown>> = {
   decider: true,

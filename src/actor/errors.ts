@@ -83,6 +83,8 @@ export class ActorBusyError extends AetherError {
 
   /** The actor. */
   readonly actorId: string;
+  /** How many calls wait. */
+  readonly waiting: number;
   /** When to call again, in milliseconds from now. */
   readonly retryAfter: number;
 
@@ -92,6 +94,7 @@ export class ActorBusyError extends AetherError {
       `Actor "${actorId}" has ${waiting} calls waiting, and takes no more. Call again in ${retryAfter} ms, or more seldom`,
     );
     this.actorId = actorId;
+    this.waiting = waiting;
     this.retryAfter = retryAfter;
   }
 }

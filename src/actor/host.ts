@@ -4,21 +4,32 @@
  * @module
  */
 
-import { ClosedError, InvalidArgumentError } from "../errors.ts";
-import { copyJson, JsonFault, JsonTooLarge } from "../event/json.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import type { Coordinator } from "../cluster/coordinator.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
-import { Deadlines } from "../deadlines.ts";
-import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
+import { type NatsConnection, requireConnection } from "../nats/connection.ts";
+import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { describe } from "../text.ts";
-import { type Warn, warner, type Warning } from "../warning.ts";
-import { checkActorId } from "../store/check_options.ts";
-import { checkCommandId } from "../store/command_id.ts";
+import { warner, type Warning } from "../warning.ts";
 import type { EventStore, LogSubscription, SnapshotStore } from "../store/types.ts";
-import { ActiveActor } from "./active_actor.ts";
-import { type Call, CommandCall, QueryCall } from "./call.ts";
-import type { ActorClient, ActorEventsOptions, ActorReference, CallOptions } from "./client.ts";
-import { type ActorDefinition, type AnyActor, definitionOf } from "./definition.ts";
-import { ActorBusyError } from "./errors.ts";
+import { MovedError } from "./active_actor.ts";
+import { ActiveActors } from "./active_actors.ts";
+import { CommandCall, QueryCall } from "./call.ts";
+import type { ActorEventsOptions, ActorFinder } from "./client.ts";
+import type { AnyActor } from "./definition.ts";
+import { type ActorRequest, checkActors, referTo } from "./reference.ts";
+import { OWN, RemoteCaller } from "./remote.ts";
+import { ShardServer } from "./shard_server.ts";
+
+/** The cluster that a host is part of. */
+export interface ActorCluster {
+  /** This process as a node: the host works on the actors of its shards. It stays the caller's. */
+  readonly coordinator: Coordinator;
+  /** Carries the calls between processes. It stays the caller's to close. */
+  readonly connection: NatsConnection;
+  /** The name of the cluster, as in the subjects of the calls: letters, digits, `_` and `-`. @default {"default"} */
+  readonly name?: string;
+}
 
 /**
  * How a host is started.
@@ -30,6 +41,8 @@ export interface ActorHostOptions<E extends Event> {
   readonly store: EventStore<E> & Partial<SnapshotStore>;
   /** The kinds of actors. */
   readonly actors: readonly AnyActor<E>[];
+  /** The processes that share the actors. @default {this process has all of them} */
+  readonly cluster?: ActorCluster;
   /** How many actors may be in memory; beyond that those that were not called for longest are released. @default {50_000} */
   readonly maxActive?: number;
   /** How long an actor stays in memory after its last call, in milliseconds. @default {60_000} */
@@ -43,28 +56,19 @@ export interface ActorHostOptions<E extends Event> {
 const HOST_OPTIONS: OptionNames<ActorHostOptions<Event>> = {
   store: true,
   actors: true,
+  cluster: true,
   maxActive: true,
   idleTimeout: true,
   maxWaiting: true,
   onWarning: true,
 };
-const CALL_OPTIONS: OptionNames<CallOptions> = { id: true, timeout: true, signal: true };
+const CLUSTER_OPTIONS: OptionNames<ActorCluster> = { coordinator: true, connection: true, name: true };
 
-const DEFAULT_TIMEOUT = 5_000;
-const MAX_TIMEOUT = 24 * 60 * 60 * 1_000;
-/** The most bytes of a command as JSON. */
-const MAX_COMMAND_BYTES = 256 * 1024;
-/** How soon a caller may try again whose actor has too many calls, in milliseconds. */
-const RETRY_AFTER = 100;
-/** How often, in an idle timeout, actors that are not called are looked for. */
-const LOOKS_PER_TIMEOUT = 4;
-
-interface CheckedHost {
-  readonly store: EventStore & Partial<SnapshotStore>;
-  readonly actors: readonly AnyActor[];
-  readonly maxActive: number;
-  readonly idleTimeout: number;
-  readonly maxWaiting: number;
+interface HostParts {
+  readonly store: EventStore;
+  readonly definitions: ReadonlyMap<string, AnyActor>;
+  readonly actors: ActiveActors;
+  readonly cluster: Required<ActorCluster> | undefined;
 }
 
 /**
@@ -73,8 +77,8 @@ interface CheckedHost {
  *
  * @example Two callers at once
  * ```ts
- * import { ActorHost, defineActor } from "@flowmade-one/aether/actor";
- * import { type Decider, type Event, InMemoryEventStore } from "@flowmade-one/aether/memory";
+ * import { ActorHost, type Decider, defineActor, type Event } from "@flowmade-one/aether/actor";
+ * import { InMemoryEventStore } from "@flowmade-one/aether/memory";
  * import assert from "node:assert/strict";
  *
  * type Counted = Event<"Counted", { by: number }>;
@@ -92,31 +96,31 @@ interface CheckedHost {
  * ```
  */
 export class ActorHost implements AsyncDisposable {
-  readonly #store: EventStore & Partial<SnapshotStore>;
-  readonly #definitions: ReadonlyMap<string, AnyActor>;
-  readonly #warn: Warn;
-  readonly #maxActive: number;
-  readonly #idleTimeout: number;
-  readonly #maxWaiting: number;
-  readonly #deadlines = new Deadlines(true);
-  /** Those called last are at the end. */
-  readonly #active = new Map<string, ActiveActor>();
-  readonly #releasing = new Set<Promise<void>>();
-  #timer: ReturnType<typeof setInterval> | undefined;
-  #isClosed = false;
+  readonly #parts: HostParts;
+  readonly #remote: RemoteCaller | undefined;
+  readonly #server: ShardServer | undefined;
 
-  /** Calls the actors of this host. */
-  readonly client: ActorClient = { get: (definition, actorId) => this.#get(definition, actorId) };
+  /** Calls actors of this process and of the others of its cluster. */
+  readonly client: ActorFinder;
 
-  private constructor(options: CheckedHost, warn: Warn) {
-    this.#store = options.store;
-    this.#definitions = new Map(options.actors.map((actor) => [actor.name, actor]));
-    this.#maxActive = options.maxActive;
-    this.#idleTimeout = options.idleTimeout;
-    this.#maxWaiting = options.maxWaiting;
-    this.#warn = warn;
-    this.#timer = setInterval(() => this.#releaseIdle(), this.#idleTimeout / LOOKS_PER_TIMEOUT);
-    Deno.unrefTimer(this.#timer);
+  private constructor(parts: HostParts) {
+    const { store, definitions, actors, cluster } = parts;
+    this.#parts = parts;
+    if (cluster) {
+      const { coordinator, connection, name } = cluster;
+      this.#remote = new RemoteCaller(connection, name, coordinator.shardCount);
+      this.#server = new ShardServer({ coordinator, connection, cluster: name, definitions, actors });
+    }
+    this.client = {
+      get: <S, C, E extends Event, A>(
+        definition: Parameters<typeof referTo<S, C, E, A>>[1],
+        actorId: string,
+      ) => ({
+        ...referTo(definitions, definition, actorId, (request) => this.#send(request)),
+        events: (options?: ActorEventsOptions) =>
+          store.subscribe({ ...options, actorId }) as unknown as LogSubscription<StoredEvent<E>>,
+      }),
+    };
   }
 
   /**
@@ -128,36 +132,33 @@ export class ActorHost implements AsyncDisposable {
   static async start<E extends Event>(options: ActorHostOptions<E>): Promise<ActorHost> {
     return readOptions(options, ({ ...given }) => {
       checkKnown<ActorHostOptions<E>>(given, HOST_OPTIONS);
-      const { store, actors, maxActive = 50_000, idleTimeout = 60_000, maxWaiting = 1_000, onWarning } =
-        given;
+      const { maxActive = 50_000, idleTimeout = 60_000, maxWaiting = 1_000, onWarning } = given;
+      const store = given.store as unknown as EventStore & Partial<SnapshotStore>;
       if (typeof store?.append !== "function") {
         throw new InvalidArgumentError("options.store", "must be an event store");
       }
-      checkActors(actors);
+      const definitions = checkActors(given.actors);
       for (const [name, value] of Object.entries({ maxActive, idleTimeout, maxWaiting })) {
         checkCount(`options.${name}`, value);
       }
       checkFunction("options.onWarning", onWarning);
-      const checked = { store, actors, maxActive, idleTimeout, maxWaiting } as unknown as CheckedHost;
-      return new ActorHost(checked, warner(onWarning));
+      const cluster = given.cluster && readOptions(given.cluster, checkCluster, "options.cluster");
+      const warn = warner(onWarning);
+      const actors = new ActiveActors({ store, warn, maxActive, idleTimeout, maxWaiting });
+      return new ActorHost({ store, definitions, actors, cluster });
     });
   }
 
   /** How many actors are in memory. */
   get active(): number {
-    return this.#active.size;
+    return this.#parts.actors.size;
   }
 
-  /**
-   * Stops: what waits is rejected, what is being stored is waited for.
-   */
+  /** Stops. In a cluster, calls that were taken are finished; else what waits is rejected. What is being stored is waited for. */
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    clearInterval(this.#timer);
-    await Promise.all([...this.#active.values()].map((actor) => actor.close(new ClosedError("host"))));
-    await Promise.all(this.#releasing);
-    this.#deadlines.close();
+    await this.#server?.close();
+    await this.#parts.actors.close();
+    this.#remote?.close();
   }
 
   /** The same as {@linkcode close}. */
@@ -165,150 +166,66 @@ export class ActorHost implements AsyncDisposable {
     await this.close();
   }
 
-  #get<S, C, E extends Event, A>(
-    definition: ActorDefinition<S, C, E, A>,
-    actorId: string,
-  ): ActorReference<S, C, E, A> {
-    const own = definition as unknown as AnyActor;
-    if (this.#definitions.get(definition?.name) !== own) {
-      throw new InvalidArgumentError("definition", "is not one of this host: name it in options.actors");
-    }
-    checkActorId(actorId);
-    if (definitionOf(actorId, this.#definitions.values()) !== own) {
-      throw new InvalidArgumentError(
-        "actorId",
-        `must be "${definition.name}-" and a key, as in "${definition.name}-1", and is ${describe(actorId)}`,
+  async #send(request: ActorRequest): Promise<unknown> {
+    const { cluster } = this.#parts;
+    if (!cluster || !this.#remote) return await this.#callHere(request, undefined);
+    const deadline = performance.now() + request.timeout;
+    const named = "command" in request.content
+      ? { ...request, id: request.id ?? crypto.randomUUID() }
+      : request;
+    for (;;) {
+      const owner = cluster.coordinator.shardFor(request.actorId);
+      const left = { ...named, timeout: deadline - performance.now() };
+      try {
+        if (owner && left.timeout > 0) return await this.#callHere(left, owner);
+      } catch (error) {
+        if (!(error instanceof MovedError)) throw error;
+      }
+      const answer = await this.#remote.send(
+        left,
+        () =>
+          cluster.coordinator.shardFor(request.actorId) !== undefined &&
+          cluster.coordinator.shardFor(request.actorId) !== owner,
       );
-    }
-    return {
-      id: actorId,
-      call: async (command: C, options?: CallOptions) => {
-        const { id, timeout = DEFAULT_TIMEOUT, signal } = readOptions(options, checkCall);
-        signal?.throwIfAborted();
-        const call = new CommandCall(actorId, copyCommand(command), id, timeout, signal);
-        return await this.#enqueue(own, call) as Awaited<ReturnType<ActorReference<S, C, E, A>["call"]>>;
-      },
-      query: async (name) => {
-        if (!Object.hasOwn(definition.queries, name)) {
-          const known = Object.keys(definition.queries).join(", ") || "none";
-          throw new InvalidArgumentError("name", `must be one of ${known}, and is ${describe(name)}`);
-        }
-        const query = definition.queries[name] as (state: unknown) => unknown;
-        const call = new QueryCall(actorId, query, DEFAULT_TIMEOUT, undefined);
-        return await this.#enqueue(own, call) as A[typeof name];
-      },
-      events: (options?: ActorEventsOptions) =>
-        this.#store.subscribe({ ...options, actorId }) as unknown as LogSubscription<StoredEvent<E>>,
-    };
-  }
-
-  #enqueue(definition: AnyActor, call: CommandCall | QueryCall): Promise<unknown> {
-    if (this.#isClosed) throw new ClosedError("host");
-    const actor = this.#actor(definition, call.actorId);
-    if (actor.waiting >= this.#maxWaiting) throw new ActorBusyError(actor.id, actor.waiting, RETRY_AFTER);
-    this.#deadlines.add(call);
-    actor.enqueue(call);
-    return this.#answered(call);
-  }
-
-  async #answered(call: Call): Promise<unknown> {
-    try {
-      return await call.promise;
-    } finally {
-      this.#deadlines.delete(call);
+      if (answer !== OWN) return answer;
     }
   }
 
-  #actor(definition: AnyActor, actorId: string): ActiveActor {
-    let actor = this.#active.get(actorId);
-    if (actor) this.#active.delete(actorId); // it goes to the end
-    else {
-      const setup = { store: this.#store, warn: this.#warn, onIdle: () => this.#releaseSurplus() };
-      actor = new ActiveActor(actorId, definition, setup);
-    }
-    actor.lastUsed = performance.now();
-    this.#active.set(actorId, actor);
-    if (this.#active.size > this.#maxActive) this.#releaseSurplus();
-    return actor;
-  }
-
-  #releaseIdle(): void {
-    const latest = performance.now() - this.#idleTimeout;
-    for (const actor of this.#active.values()) {
-      if (actor.lastUsed > latest) return;
-      this.#release(actor);
-    }
-  }
-
-  #releaseSurplus(): void {
-    for (const actor of this.#active.values()) {
-      if (this.#active.size <= this.#maxActive) return;
-      this.#release(actor);
-    }
-  }
-
-  #release(actor: ActiveActor): void {
-    if (actor.isBusy) return;
-    this.#active.delete(actor.id);
-    const released = actor.passivate().finally(() => this.#releasing.delete(released));
-    this.#releasing.add(released);
+  #callHere(request: ActorRequest, owner: ReturnType<Coordinator["shardFor"]>): Promise<unknown> {
+    const { definition, actorId, content, id, timeout, signal } = request;
+    const call = "command" in content
+      ? new CommandCall(actorId, content.command, id, timeout, signal)
+      : new QueryCall(
+        actorId,
+        (definition.queries as Record<string, (state: unknown) => unknown>)[content.query]!,
+        timeout,
+        signal,
+      );
+    return this.#parts.actors.call(definition, call, owner);
   }
 }
 
-function checkCall(options: CallOptions): CallOptions {
-  checkKnown(options, CALL_OPTIONS);
-  const { id, timeout, signal } = options;
-  if (id !== undefined) checkCommandId(id, "options.id");
-  if (timeout !== undefined && !(timeout > 0 && timeout <= MAX_TIMEOUT)) {
-    throw new InvalidArgumentError(
-      "options.timeout",
-      `must be above 0 and at most ${MAX_TIMEOUT} milliseconds, and is ${describe(timeout)}`,
-    );
+function checkCluster(given: ActorCluster): Required<ActorCluster> {
+  checkKnown(given, CLUSTER_OPTIONS, "options.cluster");
+  const { coordinator, connection, name = "default" } = given;
+  if (typeof coordinator?.shardFor !== "function") {
+    throw new InvalidArgumentError("options.cluster.coordinator", "must be a Coordinator");
   }
-  checkSignal(signal);
-  return {
-    ...(id !== undefined && { id }),
-    ...(timeout !== undefined && { timeout }),
-    ...(signal && { signal }),
-  };
+  requireConnection("options.cluster.connection", connection);
+  checkClusterName("options.cluster.name", name);
+  return { coordinator, connection, name };
 }
 
-function copyCommand(command: unknown): unknown {
-  try {
-    const { value, most } = copyJson(command, "command", MAX_COMMAND_BYTES);
-    if (most > MAX_COMMAND_BYTES && JSON.stringify(value).length > MAX_COMMAND_BYTES) {
-      throw new JsonTooLarge(most);
-    }
-    return value;
-  } catch (error) {
-    if (error instanceof JsonFault) {
-      throw new InvalidArgumentError(error.path, error.message, { cause: error });
-    }
-    if (error instanceof JsonTooLarge) {
-      throw new InvalidArgumentError("command", `must be at most ${MAX_COMMAND_BYTES} bytes as JSON`);
-    }
-    throw error;
-  }
+/** Refuses what cannot be a level of a subject. */
+export function checkClusterName(argument: string, name: unknown): void {
+  if (typeof name === "string" && /^[A-Za-z0-9_-]{1,128}$/.test(name)) return;
+  throw new InvalidArgumentError(
+    argument,
+    `must be 1 to 128 letters, digits, _ and -, and is ${describe(name)}`,
+  );
 }
 
 function checkCount(option: string, value: unknown): void {
   if (Number.isSafeInteger(value) && value as number > 0) return;
   throw new InvalidArgumentError(option, `must be a positive integer, and is ${describe(value)}`);
-}
-
-function checkActors(actors: unknown): void {
-  if (!Array.isArray(actors) || actors.length === 0) {
-    throw new InvalidArgumentError("options.actors", "must be a list of one or more definitions");
-  }
-  const names = new Set<unknown>();
-  for (const actor of actors) {
-    const name = typeof actor === "object" ? actor?.name : undefined;
-    if (typeof name !== "string" || typeof actor.decider?.decide !== "function") {
-      throw new InvalidArgumentError("options.actors", "must be made with defineActor()");
-    }
-    if (names.has(name)) {
-      throw new InvalidArgumentError("options.actors", `must have different names, and two are "${name}"`);
-    }
-    names.add(name);
-  }
 }

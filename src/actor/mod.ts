@@ -1,6 +1,7 @@
 /**
  * Actors: deciders with an address. An actor takes commands one at a time, keeps its state in memory while it is busy, and
- * is its history when it is not.
+ * is its history when it is not. A host works on the actors of its process, or of its shards in a cluster; a client calls
+ * them from elsewhere.
  *
  * @example Two callers of one account
  * ```ts
@@ -41,7 +42,8 @@ export {
   type AnyActor,
   defineActor,
 } from "./definition.ts";
-export { ActorHost, type ActorHostOptions } from "./host.ts";
+export { ActorClient, type ActorClientOptions } from "./actor_client.ts";
+export { type ActorCluster, ActorHost, type ActorHostOptions } from "./host.ts";
 export type { CallResult } from "./call.ts";
-export type { ActorCaller, ActorClient, ActorEventsOptions, ActorReference, CallOptions } from "./client.ts";
+export type { ActorCaller, ActorEventsOptions, ActorFinder, ActorReference, CallOptions } from "./client.ts";
 export { ActorBusyError, ActorFailedError, ActorUnavailableError } from "./errors.ts";

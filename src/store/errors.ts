@@ -246,7 +246,9 @@ export class OutcomeUnknownError extends AetherError {
           "VersionConflictError whose sameEvent is true",
         takeOver:
           "It is unknown whether the fencing token was stored. Call takeOver again with the same token",
-        call: what + "Call the actor again with the same id; without an id, read its state first",
+        call:
+          "It is unknown whether the command took effect. Call the actor again with the same id; without an id, look " +
+          "at its state first",
       }[repeatWith],
       rest,
     );

@@ -327,6 +327,10 @@ Deno.test("ActorHost and defineActor() refuse what is not sound, and name the fi
       refused(`options.${name}`),
     );
   }
+  await assert.rejects(
+    ActorHost.start({ store, actors: [account], maxActve: 1 } as never),
+    refused("options.maxActve"),
+  );
   await assert.rejects(ActorHost.start({ store, actors: [] }), refused("options.actors"));
   await assert.rejects(ActorHost.start({ store, actors: [account, account] }), refused("options.actors"));
 });

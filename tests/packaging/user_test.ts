@@ -147,7 +147,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
     const telemetry = "@opentelemetry/api";
     const expected: Record<string, Packages> = {
       ".": { atStart: [], later: [...nats, telemetry] },
-      "./actor": { atStart: [], later: [telemetry] },
+      "./actor": { atStart: [], later: [...nats, telemetry] },
       "./bus": { atStart: [], later: [...nats, telemetry] },
       "./cluster": { atStart: [], later: nats },
       "./deno-kv": { atStart: [], later: [telemetry] },

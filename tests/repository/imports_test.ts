@@ -21,7 +21,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "src/cluster": ["src/nats", "src/nats/jetstream", "src/cluster/jetstream"],
   "src/cluster/jetstream": ["src/nats", "src/nats/jetstream", "src/cluster"],
   "src/projection": ["src/event", "src/store", "src/nats", "src/cluster"],
-  "src/actor": ["src/event", "src/store"],
+  "src/actor": ["src/event", "src/store", "src/nats", "src/nats/jetstream", "src/cluster"],
   "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus"],
 };
 

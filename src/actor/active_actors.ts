@@ -1,0 +1,129 @@
+/**
+ * The actors that are in memory.
+ *
+ * @module
+ */
+
+import { ClosedError } from "../errors.ts";
+import { Deadlines } from "../deadlines.ts";
+import { ActiveActor, type ActorOwner, type ActorSetup } from "./active_actor.ts";
+import type { Call, CommandCall, QueryCall } from "./call.ts";
+import type { AnyActor } from "./definition.ts";
+import { ActorBusyError } from "./errors.ts";
+
+/** How soon a caller may try again whose actor has too many calls, in milliseconds. */
+const RETRY_AFTER = 100;
+/** How often, in an idle timeout, actors that are not called are looked for. */
+const LOOKS_PER_TIMEOUT = 4;
+
+/** What the table works with. */
+export interface ActiveActorsSetup extends Omit<ActorSetup, "onIdle" | "owner"> {
+  /** How many actors may be in memory. */
+  readonly maxActive: number;
+  /** How long an actor stays in memory after its last call, in milliseconds. */
+  readonly idleTimeout: number;
+  /** How many calls may wait for one actor. */
+  readonly maxWaiting: number;
+}
+
+/** Loads actors when they are called, and releases those that are not. */
+export class ActiveActors {
+  readonly #setup: ActiveActorsSetup;
+  readonly #deadlines = new Deadlines(true);
+  /** Those called last are at the end. */
+  readonly #active = new Map<string, ActiveActor>();
+  readonly #releasing = new Set<Promise<void>>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #isClosed = false;
+
+  /** Is empty at first. */
+  constructor(setup: ActiveActorsSetup) {
+    this.#setup = setup;
+    this.#timer = setInterval(() => this.#releaseIdle(), setup.idleTimeout / LOOKS_PER_TIMEOUT);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  /** How many actors are in memory. */
+  get size(): number {
+    return this.#active.size;
+  }
+
+  /**
+   * Hands a call to its actor.
+   *
+   * @param owner The shard under which the actor may work; none if this process has all actors.
+   * @throws {ActorBusyError | ClosedError} If it is not taken.
+   */
+  call(definition: AnyActor, call: CommandCall | QueryCall, owner?: ActorOwner): Promise<unknown> {
+    if (this.#isClosed) throw new ClosedError("host");
+    const actor = this.#actor(definition, call.actorId, owner);
+    const { maxWaiting } = this.#setup;
+    if (actor.waiting >= maxWaiting) throw new ActorBusyError(actor.id, actor.waiting, RETRY_AFTER);
+    this.#deadlines.add(call);
+    actor.enqueue(call);
+    return this.#answered(call);
+  }
+
+  /** Finishes the calls of the actors that work under an owner, and releases them. */
+  async releaseOf(owner: ActorOwner): Promise<void> {
+    const own = [...this.#active.values()].filter((actor) => actor.owner === owner);
+    await Promise.all(own.map(async (actor) => {
+      await actor.passivate();
+      if (this.#active.get(actor.id) === actor) this.#active.delete(actor.id);
+    }));
+  }
+
+  /** Rejects what waits, and waits for what is being stored. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    await Promise.all([...this.#active.values()].map((actor) => actor.close(new ClosedError("host"))));
+    await Promise.all(this.#releasing);
+    this.#deadlines.close();
+  }
+
+  async #answered(call: Call): Promise<unknown> {
+    try {
+      return await call.promise;
+    } finally {
+      this.#deadlines.delete(call);
+    }
+  }
+
+  #actor(definition: AnyActor, actorId: string, owner: ActorOwner | undefined): ActiveActor {
+    let actor = this.#active.get(actorId);
+    if (actor) this.#active.delete(actorId); // it goes to the end
+    // What an actor of an earlier ownership knows may be old.
+    if (!actor || actor.owner !== owner) {
+      const { store, warn } = this.#setup;
+      const onIdle = (): void => this.#releaseSurplus();
+      actor = new ActiveActor(actorId, definition, { store, warn, onIdle, owner });
+    }
+    actor.lastUsed = performance.now();
+    this.#active.set(actorId, actor);
+    if (this.#active.size > this.#setup.maxActive) this.#releaseSurplus();
+    return actor;
+  }
+
+  #releaseIdle(): void {
+    const latest = performance.now() - this.#setup.idleTimeout;
+    for (const actor of this.#active.values()) {
+      if (actor.lastUsed > latest) return;
+      this.#release(actor);
+    }
+  }
+
+  #releaseSurplus(): void {
+    for (const actor of this.#active.values()) {
+      if (this.#active.size <= this.#setup.maxActive) return;
+      this.#release(actor);
+    }
+  }
+
+  #release(actor: ActiveActor): void {
+    if (actor.isBusy) return;
+    this.#active.delete(actor.id);
+    const released = actor.passivate().finally(() => this.#releasing.delete(released));
+    this.#releasing.add(released);
+  }
+}

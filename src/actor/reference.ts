@@ -1,0 +1,144 @@
+/**
+ * What a program holds of an actor: it checks calls, and sends them to where the actor is.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../errors.ts";
+import { copyJson, JsonFault, JsonTooLarge } from "../event/json.ts";
+import type { Event } from "../event/types.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
+import { describe } from "../text.ts";
+import { checkActorId } from "../store/check_options.ts";
+import { checkCommandId } from "../store/command_id.ts";
+import type { CallResult } from "./call.ts";
+import type { ActorReference, CallOptions } from "./client.ts";
+import { type ActorDefinition, type AnyActor, definitionOf } from "./definition.ts";
+
+const CALL_OPTIONS: OptionNames<CallOptions> = { id: true, timeout: true, signal: true };
+const DEFAULT_TIMEOUT = 5_000;
+const MAX_TIMEOUT = 24 * 60 * 60 * 1_000;
+/** The most bytes of a command as JSON. */
+const MAX_COMMAND_BYTES = 256 * 1_024;
+
+/** A command or a query, checked. */
+export interface ActorRequest {
+  /** The kind of the actor. */
+  readonly definition: AnyActor;
+  /** The actor. */
+  readonly actorId: string;
+  /** The command, a copy; or the name of the query. */
+  readonly content: { readonly command: unknown } | { readonly query: string };
+  /** The name of the command. */
+  readonly id: string | undefined;
+  /** How long the answer may take, in milliseconds. */
+  readonly timeout: number;
+  /** Gives the request up. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Sends a request to its actor, and waits for the answer. */
+export type SendRequest = (request: ActorRequest) => Promise<unknown>;
+
+/**
+ * Makes the reference of an actor.
+ *
+ * @throws {InvalidArgumentError} If the definition is not one of those known, or the id is not of it.
+ */
+export function referTo<S, C, E extends Event, A>(
+  known: ReadonlyMap<string, AnyActor>,
+  given: ActorDefinition<S, C, E, A>,
+  actorId: string,
+  send: SendRequest,
+): Omit<ActorReference<S, C, E, A>, "events"> {
+  const definition = given as unknown as AnyActor;
+  if (known.get(given?.name) !== definition) {
+    throw new InvalidArgumentError(
+      "definition",
+      "is not one of this host or client: name it in options.actors",
+    );
+  }
+  checkActorId(actorId);
+  if (definitionOf(actorId, known.values()) !== definition) {
+    throw new InvalidArgumentError(
+      "actorId",
+      `must be "${given.name}-" and a key, as in "${given.name}-1", and is ${describe(actorId)}`,
+    );
+  }
+  return {
+    id: actorId,
+    call: async (command: C, options?: CallOptions) => {
+      const { id, timeout = DEFAULT_TIMEOUT, signal } = readOptions(options, checkCall);
+      signal?.throwIfAborted();
+      const content = { command: copyCommand(command) };
+      return await send({ definition, actorId, content, id, timeout, signal }) as CallResult<S>;
+    },
+    query: async (name) => {
+      if (!Object.hasOwn(given.queries, name)) {
+        const names = Object.keys(given.queries).join(", ") || "none";
+        throw new InvalidArgumentError("name", `must be one of ${names}, and is ${describe(name)}`);
+      }
+      const request = { definition, actorId, id: undefined, timeout: DEFAULT_TIMEOUT, signal: undefined };
+      return await send({ ...request, content: { query: name } }) as A[typeof name];
+    },
+  };
+}
+
+function checkCall(options: CallOptions): CallOptions {
+  checkKnown(options, CALL_OPTIONS);
+  const { id, timeout, signal } = options;
+  if (id !== undefined) checkCommandId(id, "options.id");
+  if (timeout !== undefined && !(timeout > 0 && timeout <= MAX_TIMEOUT)) {
+    throw new InvalidArgumentError(
+      "options.timeout",
+      `must be above 0 and at most ${MAX_TIMEOUT} milliseconds, and is ${describe(timeout)}`,
+    );
+  }
+  checkSignal(signal);
+  return {
+    ...(id !== undefined && { id }),
+    ...(timeout !== undefined && { timeout }),
+    ...(signal && { signal }),
+  };
+}
+
+function copyCommand(command: unknown): unknown {
+  try {
+    const { value, most } = copyJson(command, "command", MAX_COMMAND_BYTES);
+    if (most > MAX_COMMAND_BYTES && JSON.stringify(value).length > MAX_COMMAND_BYTES) {
+      throw new JsonTooLarge(most);
+    }
+    return value;
+  } catch (error) {
+    if (error instanceof JsonFault) {
+      throw new InvalidArgumentError(error.path, error.message, { cause: error });
+    }
+    if (error instanceof JsonTooLarge) {
+      throw new InvalidArgumentError("command", `must be at most ${MAX_COMMAND_BYTES} bytes as JSON`);
+    }
+    throw error;
+  }
+}
+
+/**
+ * Refuses what is not a list of definitions.
+ *
+ * @returns The definitions by their names.
+ */
+export function checkActors(actors: unknown): ReadonlyMap<string, AnyActor> {
+  if (!Array.isArray(actors) || actors.length === 0) {
+    throw new InvalidArgumentError("options.actors", "must be a list of one or more definitions");
+  }
+  const known = new Map<string, AnyActor>();
+  for (const actor of actors) {
+    const name = typeof actor === "object" ? actor?.name : undefined;
+    if (typeof name !== "string" || typeof actor.decider?.decide !== "function") {
+      throw new InvalidArgumentError("options.actors", "must be made with defineActor()");
+    }
+    if (known.has(name)) {
+      throw new InvalidArgumentError("options.actors", `must have different names, and two are "${name}"`);
+    }
+    known.set(name, actor);
+  }
+  return known;
+}

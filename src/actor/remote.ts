@@ -1,0 +1,131 @@
+/**
+ * Calling actors of other processes: a request goes to the subject of the actor's shard, which the shard's owner listens
+ * to. A command always has an id, so that a request without an answer can be sent again: it takes effect once.
+ *
+ * @module
+ */
+
+import { ClosedError } from "../errors.ts";
+import { ConnectionState } from "../nats/connection_state.ts";
+import type { NatsConnection } from "../nats/connection.ts";
+import { type NoAnswer, ReplyInbox } from "../nats/jetstream/reply_inbox.ts";
+import { shardOf } from "../cluster/shard_of.ts";
+import { backoff, sleep } from "../sleep.ts";
+import { OutcomeUnknownError } from "../store/errors.ts";
+import { ActorUnavailableError } from "./errors.ts";
+import type { ActorRequest } from "./reference.ts";
+import { decodeAnswer, encode, errorOf, type WireAnswer } from "./wire.ts";
+
+/** How long one request waits for an answer before it is sent again, in milliseconds. */
+const ANSWER_TIMEOUT = 2_000;
+/** The bounds of the wait before a request is sent again, in milliseconds. */
+const FIRST_WAIT = 10;
+const LONGEST_WAIT = 250;
+
+/** The subject of a shard. */
+export function shardSubject(cluster: string, shard: number): string {
+  return `aether.actors.${cluster}.${shard}`;
+}
+
+/** The subject at which every host of a cluster answers with its number of shards. */
+export function infoSubject(cluster: string): string {
+  return `aether.actors.${cluster}.info`;
+}
+
+/** Sends requests to the hosts of a cluster. */
+export class RemoteCaller {
+  readonly #state: ConnectionState;
+  readonly #inbox: ReplyInbox;
+  readonly #cluster: string;
+  #shardCount: number | undefined;
+  #isClosed = false;
+
+  /** @param shardCount How many shards the cluster has, if it is known: else a host is asked. */
+  constructor(connection: NatsConnection, cluster: string, shardCount?: number) {
+    this.#state = new ConnectionState(connection);
+    this.#inbox = new ReplyInbox(this.#state, ANSWER_TIMEOUT);
+    this.#cluster = cluster;
+    this.#shardCount = shardCount;
+  }
+
+  /** Ends it: what waits is rejected. */
+  close(): void {
+    this.#isClosed = true;
+    this.#inbox.close("closed");
+    this.#state.close();
+  }
+
+  /**
+   * Sends a request until it is answered or its time is over.
+   *
+   * @param isOwn Is asked before each try: whether the actor has come to this process meanwhile.
+   * @returns The answer; `"own"` if `isOwn` returned true.
+   */
+  async send(request: ActorRequest, isOwn: () => boolean = () => false): Promise<unknown> {
+    const { definition, actorId, content, timeout, signal } = request;
+    const deadline = performance.now() + timeout;
+    const id = "command" in content ? request.id ?? crypto.randomUUID() : undefined;
+    let mayBeStored = false;
+    for (let attempt = 1;; attempt++) {
+      if (isOwn()) return OWN;
+      const left = deadline - performance.now();
+      if (left <= 0) throw this.#overdue(request, mayBeStored);
+      const body = { kind: definition.name, actor: actorId, ...content, ...(id !== undefined && { id }) };
+      const answer = await this.#try(
+        actorId,
+        encode({ ...body, timeout: left }),
+        Math.min(left, ANSWER_TIMEOUT),
+      );
+      if (this.#isClosed) throw new ClosedError("host");
+      if (typeof answer === "object" && "ok" in answer) return answer.ok;
+      if (typeof answer === "object" && !("retry" in answer)) throw errorOf(answer, definition, actorId);
+      const isUnsent = answer === "no responders" || answer === "closed" || answer === "denied";
+      const isRefused = typeof answer === "object" && answer.retry === "moved";
+      if (!isUnsent && !isRefused) mayBeStored = id !== undefined;
+      await sleep(
+        Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), Math.max(0, deadline - performance.now())),
+        signal,
+      );
+    }
+  }
+
+  #overdue({ actorId, timeout }: ActorRequest, mayBeStored: boolean): Error {
+    if (!mayBeStored) return new ActorUnavailableError(actorId, timeout);
+    return new OutcomeUnknownError([], 0, { repeatWith: "call" });
+  }
+
+  async #try(actorId: string, data: Uint8Array, timeout: number): Promise<WireAnswer | NoAnswer> {
+    if (this.#shardCount === undefined) {
+      const info = await this.#ask(infoSubject(this.#cluster), new Uint8Array(), timeout);
+      if (typeof info === "string") return info === "timeout" ? "no responders" : info;
+      if ("ok" in info && Number.isSafeInteger(info.ok)) this.#shardCount = info.ok as number;
+      else return "no responders";
+    }
+    return await this.#ask(shardSubject(this.#cluster, shardOf(actorId, this.#shardCount)), data, timeout);
+  }
+
+  #ask(subject: string, data: Uint8Array, timeout: number): Promise<WireAnswer | NoAnswer> {
+    return new Promise((resolve) => {
+      const { connection } = this.#state;
+      if (this.#isClosed || this.#state.isClosed) return resolve("closed");
+      if (!this.#state.isConnected) return resolve("no responders");
+      const timer = timeout < ANSWER_TIMEOUT ? setTimeout(() => resolve("timeout"), timeout) : undefined;
+      const settle = (answer: WireAnswer | NoAnswer): void => {
+        clearTimeout(timer);
+        resolve(answer);
+      };
+      const reply = this.#inbox.expect({
+        subject,
+        onAnswer(message): boolean {
+          settle(decodeAnswer(message.data) ?? "timeout");
+          return true;
+        },
+        onNoAnswer: settle,
+      });
+      connection.publish(subject, data, { reply });
+    });
+  }
+}
+
+/** The actor is in this process now. */
+export const OWN: unique symbol = Symbol("own");

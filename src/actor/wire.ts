@@ -1,0 +1,146 @@
+/**
+ * Requests and answers as messages.
+ *
+ * @module
+ */
+
+import { copyJson } from "../event/json.ts";
+import { utf8 } from "../text.ts";
+import type { AnyActor } from "./definition.ts";
+import { ActorBusyError, ActorFailedError } from "./errors.ts";
+
+/** A request as it travels. */
+export interface WireRequest {
+  /** The name of the actor's kind. */
+  readonly kind: string;
+  /** The actor. */
+  readonly actor: string;
+  /** The command; absent if it is a query. */
+  readonly command?: unknown;
+  /** The name of the query. */
+  readonly query?: string;
+  /** The name of the command. */
+  readonly id?: string;
+  /** How long the answer may take, in milliseconds. */
+  readonly timeout: number;
+}
+
+/** Why a host does not answer a request itself: the caller asks again. */
+export type Retry = "moved" | "unknown";
+
+/** An answer as it travels. */
+export type WireAnswer =
+  | { readonly ok: unknown }
+  | { readonly retry: Retry }
+  | { readonly busy: { readonly waiting: number; readonly retryAfter: number } }
+  | { readonly declared: DeclaredError }
+  | { readonly failed: { readonly message: string; readonly isStored: boolean } };
+
+/** An error whose class the actor's definition declares. */
+interface DeclaredError {
+  readonly type: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+/** The most bytes of an answer as JSON, if the server does not take less. */
+const MAX_ANSWER_BYTES = 8 * 1_024 * 1_024;
+
+/** Encodes a request or an answer. */
+export function encode(message: WireRequest | WireAnswer): Uint8Array {
+  return utf8(JSON.stringify(message));
+}
+
+/** Decodes a request; `undefined` if it is none. */
+export function decodeRequest(data: Uint8Array): WireRequest | undefined {
+  const request = parse(data) as Partial<WireRequest> | undefined;
+  if (typeof request?.kind !== "string" || typeof request.actor !== "string") return undefined;
+  const { timeout, id, query } = request;
+  if (typeof timeout !== "number" || !(timeout > 0)) return undefined;
+  if (id !== undefined && typeof id !== "string") return undefined;
+  if (query === undefined ? !("command" in request) : typeof query !== "string") return undefined;
+  return request as WireRequest;
+}
+
+/** Decodes an answer; `undefined` if it is none. */
+export function decodeAnswer(data: Uint8Array): WireAnswer | undefined {
+  const answer = parse(data);
+  return typeof answer === "object" && answer !== null ? answer as WireAnswer : undefined;
+}
+
+function parse(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(data));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * An answer with a value.
+ *
+ * @param maxBytes The largest message that the server takes.
+ */
+export function answerWith(value: unknown, maxBytes: number): Uint8Array {
+  const limit = Math.min(MAX_ANSWER_BYTES, maxBytes);
+  try {
+    const answer = encode({ ok: value === undefined ? null : copyJson(value, "state", limit).value });
+    if (answer.length <= limit) return answer;
+    return unsendable(`it is over ${limit} bytes as JSON`);
+  } catch (error) {
+    return unsendable(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function unsendable(why: string): Uint8Array {
+  const message = `its answer cannot be sent to another process: ${why}`;
+  return encode({ failed: { message, isStored: true } });
+}
+
+/** An answer with an error. */
+export function answerWithError(error: unknown, definition: AnyActor): Uint8Array {
+  if (error instanceof ActorBusyError) {
+    return encode({ busy: { waiting: error.waiting, retryAfter: error.retryAfter } });
+  }
+  for (const [type, declared] of Object.entries(definition.errors)) {
+    if (!(error instanceof declared)) continue;
+    const { message, ...fields } = Object.fromEntries(
+      Object.entries(error).filter(([, value]) => isJson(value)),
+    );
+    return encode({ declared: { type, message: String(message ?? error.message), fields } });
+  }
+  if (error instanceof ActorFailedError) {
+    const { cause, isStored } = error;
+    return encode({ failed: { message: cause instanceof Error ? cause.message : String(cause), isStored } });
+  }
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return encode({ failed: { message, isStored: false } });
+}
+
+function isJson(value: unknown): boolean {
+  try {
+    copyJson(value, "field", MAX_ANSWER_BYTES);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The error that an answer carries. */
+export function errorOf(answer: WireAnswer, definition: AnyActor, actorId: string): unknown {
+  if ("busy" in answer) return new ActorBusyError(actorId, answer.busy.waiting, answer.busy.retryAfter);
+  if ("declared" in answer) {
+    const { type, message, fields } = answer.declared;
+    const declared = Object.hasOwn(definition.errors, type) ? definition.errors[type] : undefined;
+    if (!declared) return new ActorFailedError(actorId, new Error(message));
+    const error = Object.create(declared.prototype) as Error;
+    Error.captureStackTrace(error);
+    Object.defineProperty(error, "message", { value: message, configurable: true, writable: true });
+    return Object.assign(error, fields);
+  }
+  if ("failed" in answer) {
+    return new ActorFailedError(actorId, new Error(answer.failed.message), answer.failed.isStored);
+  }
+  return new ActorFailedError(actorId, new Error("its host sent an answer that cannot be read"));
+}
