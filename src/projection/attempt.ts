@@ -36,7 +36,7 @@ export class HandlerFailure extends Error {
   }
 }
 
-/** Tells a handler's failure from that of the machinery around it, which says nothing of the handler. */
+/** Separates a handler's failure from that of the machinery around it, which is not the handler's. */
 export function blame<Tx>(turn: HandlerTurn<Tx>, cause: unknown, guard: Guard): unknown {
   guard.check();
   if (turn.broken) return turn.broken.error;

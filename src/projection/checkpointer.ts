@@ -9,7 +9,7 @@ import { CheckpointConflictError, type ProjectionId, ProjectionInUseError } from
 import type { CompiledProjection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 
-/** A checkpoint that was read. Every write is refused once somebody else has written. */
+/** A checkpoint that was read. Every write is refused once another process has written. */
 export class Checkpointer<Tx> {
   /** Whether the record continues that of another version or filter, and is not stored as its own yet. */
   readonly isTakenOver: boolean;
@@ -68,7 +68,7 @@ export class Checkpointer<Tx> {
   /**
    * Replaces the record, together with the writes of a unit of work.
    *
-   * @throws {CheckpointConflictError} If somebody else has written since. Nothing was written.
+   * @throws {CheckpointConflictError} If another process has written since. Nothing was written.
    */
   async commit(next: ProjectionRecord, unit?: UnitOfWork<Tx>): Promise<void> {
     const { id, checkpoints } = this.#projection;

@@ -1,5 +1,5 @@
 /**
- * Where checkpoints are kept: compare-and-set on one small record a projection, and, where the read model lies in the same
+ * Where checkpoints are kept: compare-and-set on one small record a projection, and, if the read model is in the same
  * database, a transaction over both.
  *
  * @module
@@ -36,7 +36,7 @@ export interface StoredCheckpoint {
 export interface HandlerScope<Tx> {
   /** What the handler writes with. */
   readonly transaction: Tx;
-  /** Why the database could not do what the handler asked for, if that says nothing of the handler. */
+  /** Why the database could not do what the handler asked for, if that is no failure of the handler. */
   readonly broken?: { readonly error: unknown } | undefined;
   /**
    * Adds the writes to the unit of work; answers `"full"`, and adds nothing, where the unit must be committed first.
@@ -45,7 +45,7 @@ export interface HandlerScope<Tx> {
    * @throws {HandlerError} If the database does not take them.
    */
   keep(): "kept" | "full";
-  /** Forgets the writes; whatever the handler still writes is refused. */
+  /** Forgets the writes; all that the handler still writes is refused. */
   drop(): void;
 }
 
@@ -81,12 +81,12 @@ export interface UnitOfWork<Tx> {
 /**
  * Where checkpoints are kept.
  *
- * @typeParam Tx What handlers write a read model with that commits together with the checkpoint; `undefined` where there
+ * @typeParam Tx What handlers write a read model with that commits together with the checkpoint; `undefined` if there
  * is no such thing, and handlers are called at least once.
  */
 export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
   /**
-   * Tells the compiler what handlers write with, also if that is nothing, so that a handler which needs a transaction is refused
+   * Shows the compiler what handlers write with, also if that is nothing, so that a handler which needs a transaction is refused
    * here. It has no value; a store of your own declares it as the stores of the library do.
    */
   readonly transactionType?: () => Tx;
@@ -115,7 +115,7 @@ export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
   list(): Promise<readonly StoredCheckpoint[]>;
   /** Begins a unit of work, where the store has such. */
   begin?(id: ProjectionId): UnitOfWork<Tx>;
-  /** The leases of those who work with these checkpoints; without it there is no waiting for one another. */
+  /** The leases of the workers of these checkpoints; without it they do not wait for one another. */
   leases?(): Promise<LeaseStore>;
   /** Closes what it opened. */
   close(): Promise<void>;

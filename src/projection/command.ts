@@ -38,7 +38,7 @@ export interface CommandReaction<E extends Event = Event> extends ReactionOption
 
 /**
  * A command that a handler returns: it is decided by the actor's decider, on the actor's state, and what it leads to is stored
- * once, whatever breaks down: events of an earlier attempt are recognised by their `commandId`. It is tried again after a
+ * once, also after a failure: events of an earlier attempt are recognised by their `commandId`. It is tried again after a
  * conflict. A command that the decider refuses, by throwing, is the handler's failure. A command that leads to no events leaves
  * no trace: a rebuild has it decided again.
  *

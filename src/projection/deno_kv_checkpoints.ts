@@ -35,7 +35,7 @@ import {
 } from "./errors.ts";
 import { KvScope, type KvTransaction, KvWrites } from "./kv_transaction.ts";
 
-/** Where in the database the checkpoints lie. */
+/** Where in the database the checkpoints are stored. */
 export interface DenoKvCheckpointsOptions {
   /** The first part of every key. @default {"aether"} */
   readonly prefix?: string;
@@ -55,7 +55,7 @@ interface Head {
 
 const DEFAULT_PREFIX = "aether";
 const PIECE_BYTES = 60_000;
-/** With the pieces in one atomic operation beside a read model. */
+/** All pieces are in one atomic operation with the writes of a read model. */
 const MOST_PIECES = 5;
 const BUSY_TRIES = 1000;
 const MAX_PREFIX_BYTES = 256;

@@ -12,7 +12,7 @@
  * | a bucket or table that is missing, credentials or permissions that are refused | `bounded` | as `momentary`, for a limited time |
  * | a server that does not answer, a database that is busy | `momentary` | another try after a growing wait |
  *
- * What a handler throws is the handler's, whatever it is; it does not come here.
+ * What a handler throws is the handler's failure; it does not come here.
  *
  * @module
  */
@@ -67,7 +67,7 @@ export function knownEnd(error: unknown): End | undefined {
   return TABLE.find(([, holds]) => holds(error))?.[0];
 }
 
-/** How a failure of anything but a handler ends: what is not known can not heal. */
+/** How a failure outside a handler ends: what is not known cannot pass by itself. */
 export function endOf(error: unknown): End {
   return knownEnd(error) ?? "final";
 }

@@ -32,7 +32,7 @@ export interface FailedEvent {
   readonly part?: number | undefined;
 }
 
-/** A checkpoint was changed by somebody else since it was read. Nothing was stored. */
+/** A checkpoint was changed by another process since it was read. Nothing was stored. */
 export class CheckpointConflictError extends AetherError {
   static {
     registerClass(this, "CheckpointConflictError");
@@ -45,7 +45,7 @@ export class CheckpointConflictError extends AetherError {
 
   /** Names the projection. */
   constructor(projection: ProjectionId, options?: ErrorOptions) {
-    super(`The checkpoint of ${show(projection)} was changed by somebody else: read it again`, options);
+    super(`The checkpoint of ${show(projection)} was changed by another process: read it again`, options);
     this.projection = projection;
   }
 }
@@ -282,7 +282,7 @@ export class ProjectionStoppedError extends AetherError {
   readonly event: FailedEvent;
   /** How often it was tried. */
   readonly attempts: number;
-  /** Why it stopped: the policy says so, or it is to park the event and the list of parked events is full. */
+  /** Why it stopped: by its policy, or it is to park the event and the list of parked events is full. */
   readonly reason: "handler-failed" | "parked-list-full";
 
   /** Names the projection, the event and what to do. */
@@ -428,7 +428,7 @@ export class EventParkedError extends AetherError {
 /**
  * A projection did not come to a position in time. It may still.
  *
- * @example Answer without waiting for ever
+ * @example Answer within a limited time
  * ```ts
  * import { InMemoryCheckpoints, InMemoryEventStore, ProjectionBehindError, waitFor } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";
@@ -465,7 +465,7 @@ export class ProjectionBehindError extends AetherError {
       `${show(projection)} did not come to position ${position} within ${timeout} ms; it is at ${
         reached ?? "the start"
       }: ` +
-        "see that a worker runs it, and what projectionStatuses() says",
+        "see that a worker runs it, and look at projectionStatuses()",
     );
     this.projection = projection;
     this.position = position;

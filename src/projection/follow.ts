@@ -119,7 +119,7 @@ class Probe {
   }
 }
 
-/** Why a subscription has ended by itself: its store says so if it was closed. */
+/** Why a subscription has ended by itself: its store throws the reason if it was closed. */
 async function endingOf(store: EventStore): Promise<unknown> {
   try {
     await store.getLastPosition();

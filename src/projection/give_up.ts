@@ -51,7 +51,7 @@ export async function giveUp<Tx>(
 /**
  * Stops behind an event whose appends were refused, with them in hand, or sets it aside with them.
  *
- * @param isRetry Whether a parked event was being tried again: it is set aside again, and the refusal told.
+ * @param isRetry Whether a parked event was being tried again: it is set aside again, and the refusal is thrown.
  * @throws {ProjectionStoppedError} Unless it was set aside, and in a retry.
  */
 export async function giveUpIntent<Tx>(

@@ -22,7 +22,7 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   #over: { readonly reason: unknown } | undefined;
   #broken: { readonly error: unknown } | undefined;
 
-  /** Begins a turn. */
+  /** Begins an attempt. */
   constructor(unit: UnitOfWork<Tx> | undefined, version: number, attempt: number) {
     this.#unit = unit;
     this.version = version;
@@ -57,7 +57,7 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
     return this.#scope;
   }
 
-  /** Ends the turn; the writes of one that failed are forgotten. */
+  /** Ends the attempt; the writes of one that failed are forgotten. */
   end(outcome: "done" | { readonly reason: unknown }): void {
     if (this.#over) return;
     this.#over = { reason: outcome === "done" ? undefined : outcome.reason };

@@ -23,7 +23,7 @@ import { transactionOver, transactionRefused, transactionTooLarge } from "./erro
  * prefix of the checkpoints, and below `["aether"]`, are the library's own, and can be read alone.
  */
 export interface KvTransaction {
-  /** The value of a key; `null` where there is none. */
+  /** The value of a key; `null` if it has none. */
   get<T = unknown>(key: Deno.KvKey): Promise<T | null>;
   /**
    * Sets a key, when the checkpoint is committed.

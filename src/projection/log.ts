@@ -77,7 +77,7 @@ async function readOn<Tx>(
   return true;
 }
 
-/** Hands an event, and those that are at hand behind it, to the worker, until its right to work is over. */
+/** Hands an event, and those that have arrived after it, to the worker, until its right to work is over. */
 export async function handleAll<Tx>(
   worker: Worker<Tx>,
   first: StoredEvent,

@@ -1,5 +1,5 @@
 /**
- * What is told of a projection's handlers where telemetry is on.
+ * What telemetry reports of a projection's handlers.
  *
  * @module
  */

@@ -142,7 +142,7 @@ async function projectWithin<Tx>(
         return await result(false);
       }
       if (!(error instanceof CheckpointConflictError)) {
-        // Whatever the work ends with, what was handled is done.
+        // However the work ends, what was handled is done.
         await worker?.salvage();
         if (knownEnd(error) === undefined) await worker?.rest();
         throw error;

@@ -91,7 +91,7 @@ export async function listParked(projection: ProjectionReference): Promise<reado
  * @throws {InvalidArgumentError} If no event is parked there.
  * @throws {ProjectionStoppedError} If a handler failed again. What was handled before is no longer parked.
  *
- * @example Mend the cause, and try again
+ * @example Correct the cause, and try again
  * ```ts
  * import { InMemoryCheckpoints, InMemoryEventStore, listParked, type Projection, projectOnce, retryParked } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";

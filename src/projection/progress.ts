@@ -46,7 +46,7 @@ const RECORD_BYTES = 40_000;
 export class Progress<Tx> {
   /** The record as it is being worked on. */
   readonly draft: Draft;
-  /** What handlers write with, where there is such. */
+  /** What handlers write with, if anything. */
   readonly unit: UnitOfWork<Tx> | undefined;
   readonly #projection: CompiledProjection<Tx>;
   readonly #checkpointer: Checkpointer<Tx>;
@@ -102,7 +102,7 @@ export class Progress<Tx> {
     return this.#isDirty;
   }
 
-  /** Whether it should be committed as soon as no further event is at hand. */
+  /** Whether it should be committed as soon as no further event has arrived. */
   get isUrgent(): boolean {
     return this.#isUnitUsed;
   }
@@ -183,7 +183,7 @@ export class Progress<Tx> {
     return waited || --this.#untilLook <= 0 ? this.#look() : undefined;
   }
 
-  /** Looks at the clock: is the right to work over, a commit due, or somebody else's turn? */
+  /** Looks at the clock: is the right to work over, is a commit due, or are timers waiting? */
   #look(): Promise<void> | undefined {
     this.#guard.check();
     const now = performance.now();
@@ -198,7 +198,7 @@ export class Progress<Tx> {
     return this.#guard.isOver() ? Promise.resolve() : undefined;
   }
 
-  /** Lets timers, sockets and signals have their turn: leases are renewed by timers. */
+  /** Lets timers, sockets and signals run: leases are renewed by timers. */
   async #yieldTurn(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.#turnedAt = performance.now();
@@ -247,7 +247,7 @@ export class Progress<Tx> {
 
   /**
    * Commits what was handled before the work ends with a failure. What belongs to a commit that has failed is not
-   * repeated: the writes of its handlers are gone. A failure here says nothing that the first one did not.
+   * repeated: the writes of its handlers are gone. A failure here adds nothing to the first one.
    */
   async salvage(): Promise<void> {
     if (this.#hasFailed) return;

@@ -15,21 +15,21 @@ import type { CheckpointStore } from "./checkpoints.ts";
 import type { CommandReaction, ReactionOptions } from "./command.ts";
 
 /**
- * What a handler is given beside its event.
+ * What a handler is given with its event.
  *
  * @typeParam Tx What it writes a read model with that commits together with the checkpoint.
  */
 export interface HandlerContext<Tx = undefined> {
   /**
-   * Writes to the read model. They are committed together with the checkpoint: an event's writes are there exactly once,
-   * whatever was killed, suspended or repeated. Without such a store it is `undefined`.
+   * Writes to the read model. They are committed together with the checkpoint: an event's writes are stored exactly once,
+   * also if a process was killed or suspended, or an attempt repeated. Without such a store it is `undefined`.
    */
   readonly transaction: Tx;
   /** The version of the projection: keep the read models of versions apart by it. */
   readonly version: number;
   /** Which attempt at the event it is, from 1. */
   readonly attempt: number;
-  /** Fires when the handler's work is in vain: its time is over, the lease is lost, or the run was aborted. */
+  /** Fires when the handler's work has no effect any more: its time is over, the lease is lost, or the run was aborted. */
   readonly signal: AbortSignal;
 }
 
@@ -56,10 +56,10 @@ export interface EventReaction<E extends Event = Event> extends ReactionOptions 
 export type Reaction<E extends Event = Event> = EventReaction<E> | CommandReaction<E>;
 
 /**
- * What a handler may return: nothing, or events and commands for other actors. Each is stored once, whatever breaks down: their
+ * What a handler may return: nothing, or events and commands for other actors. Each is stored once, also after a failure: their
  * ids come from the projection's name, the event and the place in the result, and are looked for in the actor's history before
  * the append. So a rebuild, a lost checkpoint, a second place for checkpoints or a move to another store repeats none. An append
- * that the store refuses for good (a fenced actor, a schema) and a command that its decider refuses are subject to the failure
+ * that the store will never take (a fenced actor, a schema) and a command that its decider refuses are subject to the failure
  * policy.
  *
  * @typeParam E The union of the store's events.
@@ -75,7 +75,7 @@ export type HandlerResult<E extends Event = Event> = void | readonly Reaction<E>
  */
 export type Handler<S, Tx = undefined, E extends Event = Event> = {
   // The type of a method, whose parameters are compared both ways: in Handlers, where a store's event types are any
-  // strings, the compiler takes a handler's event to be of the very type that the handler stands under.
+  // strings, the compiler takes a handler's event to be of the very type that the handler is named after.
   handle(event: S, context: HandlerContext<Tx>): HandlerResult<E> | Promise<HandlerResult<E>>;
 }["handle"];
 

@@ -1,5 +1,5 @@
 /**
- * Reactions: events and commands for other actors that a handler returns, stored once whatever happens.
+ * Reactions: events and commands for other actors that a handler returns, stored once, also after a failure.
  *
  * **The argument.** The ids of what is stored follow from the projection's name, the event and the place in the result. An append
  * expects the version at which the target's history was seen to hold none of them; so of all attempts, in any process and over any
@@ -169,7 +169,7 @@ export class Reactions {
   async settle(intended: IntendedAppend, cause: Pick<FailedEvent, "position">): Promise<void> {
     const { actorId, events, hasChosenIds, traceparent } = intended;
     const ids = events.map(({ id }) => id!);
-    // An id that the handler chose may be that of an event which was there before the cause.
+    // An id that the handler chose may be that of an event which was stored before the cause.
     const since = hasChosenIds ? "" : cause.position;
     await this.#repeat(actorId, async () => {
       const { version, found } = await this.#histories.look(actorId, ids, since);
@@ -243,7 +243,7 @@ export class Reactions {
   }
 }
 
-/** Whether a store has said that it will never take an append: nothing of it is stored, and repeating it is in vain. */
+/** Whether a store will never take an append: nothing of it is stored, and repeating it has no effect. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof FencedError || error instanceof InvalidEventError ||
     error instanceof EventTooLargeError || error instanceof CommitTooLargeError;

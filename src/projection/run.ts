@@ -27,14 +27,14 @@ import { Worker } from "./worker.ts";
 
 /** How a projection is run. */
 export interface RunOptions {
-  /** Where the lease of the one worker is kept. @default {beside the checkpoints, where they offer it} */
+  /** Where the lease of the one worker is kept. @default {next to the checkpoints, if they have leases} */
   readonly leases?: LeaseStore;
   /**
    * How long another worker waits at most after a crash of this one, in ms, at least 2000: a hundredth and up to 200 ms longer on
    * Deno KV. After a clean end it does not wait. @default {15000}
    */
   readonly leaseTtl?: number;
-  /** Who runs it: shown to those who look at the lease. @default {""} */
+  /** A name for the worker, which the record of the lease shows. @default {""} */
   readonly holder?: string;
   /** Ends the run: `finished` rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -60,7 +60,7 @@ export interface ProjectionRun extends AsyncDisposable {
    * Resolves after `close()`, of the run or of its store. Rejects with the error that the run ends with:
    * {@linkcode ProjectionStoppedError} (a handler has failed as often as its policy allows), a log that is damaged,
    * truncated, replaced or newer than the program, {@linkcode ProjectionDisconnectedError} (a closed handle, a deleted
-   * bucket, refused credentials), or the reason of the signal. A rejection that no one waits for is reported as a warning
+   * bucket, refused credentials), or the reason of the signal. A rejection without a listener is reported as a warning
    * and does not end the process.
    */
   readonly finished: Promise<void>;
@@ -327,7 +327,7 @@ class Run<Tx> implements ProjectionRun {
     } catch (error) {
       // A clean end in the middle of a wait for another attempt: what was done before it is committed.
       if (this.#closing.signal.aborted && isAbortOf(error, ending)) await worker.flush();
-      // Whatever the work ends with, what was handled is done.
+      // However the work ends, what was handled is done.
       else await worker.salvage();
       isClean = ending.aborted || knownEnd(error) === undefined;
       throw error;

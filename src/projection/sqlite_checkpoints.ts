@@ -46,7 +46,7 @@ const COLUMNS = "name, CAST(version AS TEXT) AS version, value, CAST(revision AS
  * refused with a {@linkcode HandlerError} once the handler's attempt is over, statements that it prepared included, and
  * that takes no `COMMIT` or `ROLLBACK`.
  *
- * Several projections may share the connection, and take turns. Use no other code on it that begins transactions, or that writes
+ * Several projections may share the connection, one after another. Use no other code on it that begins transactions, or that writes
  * while a handler waits: those writes would be in the handler's transaction. Set `PRAGMA busy_timeout` if other
  * processes write to the file. SQLite has no leases: pass some to `runProjection`, or the worker that came last goes on and the
  * others end with a {@linkcode ProjectionInUseError}.
@@ -191,7 +191,7 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
           throw error;
         }
       }
-      // Another connection reads. Those that begin to read now wait, so that it is this one's turn soon.
+      // Another connection reads. Those that begin to read now wait, so that this one can commit soon.
       await sleep(backoff(tries, FIRST_COMMIT_WAIT, LONGEST_COMMIT_WAIT));
     }
   }

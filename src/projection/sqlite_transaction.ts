@@ -28,7 +28,7 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement;
 }
 
-/** The connection of one database. All projections that share it take turns. */
+/** The connection of one database. Projections that share it use it one after another. */
 export class SqliteConnection {
   static readonly #connections = new WeakMap<SqliteDatabase, SqliteConnection>();
   readonly #database: SqliteDatabase;
@@ -107,7 +107,7 @@ export class SqliteConnection {
 }
 
 const TRANSIENT = /database (table )?is locked/i;
-/** What says nothing of the statement: the file, the disk or the connection is the reason. */
+/** Failures that are not of the statement: the file, the disk or the connection is the reason. */
 const MACHINERY =
   /database (table |schema )?is locked|disk is full|disk I\/O error|readonly database|malformed|is not a database|unable to open|out of memory|interrupted|database is not open|has been finalized|locking protocol/i;
 const ADVICE: readonly (readonly [RegExp, string])[] = [
@@ -145,7 +145,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What a scope tells its unit of work. */
+/** What a scope reports to its unit of work. */
 export interface SqliteScopeOwner {
   /** Whether writes of earlier events are in the transaction. */
   readonly isShared: boolean;

@@ -34,7 +34,7 @@ export interface ProjectionStatus extends ProjectionId {
   readonly handled: number;
   /** When the checkpoint was written, RFC 3339. */
   readonly savedAt: string;
-  /** How far it is behind; nothing where that cannot be told, see `problem`. */
+  /** How far it is behind; `undefined` if it is not known, see `problem`. */
   readonly lag: ProjectionLag | undefined;
   /**
    * Why the log cannot be read on from its position: it is of another log or ahead of this one, what follows it has

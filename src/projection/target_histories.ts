@@ -90,7 +90,7 @@ export class TargetHistories {
     for (let latest = 0;;) {
       const look = await this.#readBackward(actorId, wanted, since);
       if (look) return look;
-      // Nothing is there to be read, which is final only if nothing was appended meanwhile.
+      // There is nothing to read, which is final only if nothing was appended meanwhile.
       const version = await this.#store.getLatestVersion(actorId);
       if (version === latest) return { version, found: new Set() };
       latest = version;

@@ -27,7 +27,7 @@ export interface WaitForOptions {
 
 /** What a worker in the same process adds. */
 interface Nearby {
-  /** Tells every position that has been handled; answers with what ends the telling. */
+  /** Reports every position that has been handled; returns what ends the reports. */
   readonly listen?: (listener: (position: string) => void) => () => void;
   /** Settles when the worker has ended. */
   readonly ended?: Promise<void>;

@@ -2,7 +2,7 @@
  * The worker of a projection: hands events to handlers one after the other, and keeps the checkpoint behind them.
  *
  * **The argument.** Every write of a checkpoint is a compare-and-set over the one that the worker read or wrote before, and
- * whoever begins to work writes first. So from then on nothing that an older worker still writes is accepted, however late
+ * a worker that begins writes first. From then on, nothing that an older worker still writes is accepted, however late
  * it comes: neither its checkpoint nor, where they commit together, its read model.
  *
  * @module
@@ -162,7 +162,7 @@ export class Worker<Tx> {
   /**
    * Finishes the appends that a worker before had recorded.
    *
-   * @param isRetry Whether a parked event is being tried again: a refusal is told, whatever the policy.
+   * @param isRetry Whether a parked event is being tried again: a refusal is thrown, under each policy.
    */
   async finishIntent(isRetry = false): Promise<void> {
     const { draft } = this.#progress;
@@ -191,7 +191,7 @@ export class Worker<Tx> {
   }
 
   /**
-   * Handles the next event. It answers at once where the handler does: a promise an event costs more than the rest. Whoever
+   * Handles the next event. It returns at once if the handler does: a promise for each event costs more than the rest. A caller that
    * has waited for anything since the event before looks at the guard first.
    */
   handle(event: StoredEvent, advance: Advance = moveOn): Promise<void> | undefined {
@@ -425,13 +425,13 @@ export class Worker<Tx> {
     }
   }
 
-  /** Begins with events that are at hand. */
+  /** Begins with the events that have arrived. */
   begin(): void {
     this.#guard.check();
     this.#handlerOf = observedHandlers(this.#projection);
   }
 
-  /** Tells those who wait here what has been handled. */
+  /** Reports what was handled to the callers that wait in this process. */
   tell(): void {
     this.#progress.tell();
   }

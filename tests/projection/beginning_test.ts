@@ -145,7 +145,7 @@ Deno.test("what is continued is taken over at once, also if there is nothing to 
   assert.deepEqual(second.handled, [0, 1]);
 });
 
-Deno.test("without a version before it, a projection that would continue one begins where it says", async () => {
+Deno.test("without a version before it, a projection that would continue one begins at its from", async () => {
   await using store = new InMemoryEventStore<Counted>();
   await add(store, 2);
   const { projection, handled } = noting(new InMemoryCheckpoints(), { version: 2, continueFrom: 1 });
@@ -153,7 +153,7 @@ Deno.test("without a version before it, a projection that would continue one beg
   assert.deepEqual(handled, [0, 1]);
 });
 
-Deno.test("a map of handlers with one more type continues when its author says so, and is refused otherwise", async () => {
+Deno.test("a map of handlers with one more type continues if its author declares it, and is refused otherwise", async () => {
   await using store = new InMemoryEventStore<Counted>();
   await add(store, 5); // the last one is "Removed"
   const checkpoints = new InMemoryCheckpoints();

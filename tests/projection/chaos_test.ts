@@ -89,7 +89,7 @@ async function befall(
 }
 
 for (const [name, open] of Object.entries(STAGES)) {
-  Deno.test(`${name}: whatever befalls the workers at random moments, read models and reactions are what the log says (seed ${SEED})`, async () => {
+  Deno.test(`${name}: under faults of the workers at random moments, read models and reactions follow from the log (seed ${SEED})`, async () => {
     await using stage = await open();
     const { store, beside, withModel } = stage;
     for (let version = 1; version <= HISTORY; version += 100) await store.saveEvents(history(version));

@@ -207,7 +207,7 @@ for (const phase of ["rests", "begins to follow"]) {
 
 const UNREACHABLE = { name: "BackendError", reason: "unreachable" };
 
-Deno.test("JetStream: the status of projections is refused in time while the server is away, and served again", async () => {
+Deno.test("JetStream: the status of projections is refused in time while the server is down, and served again", async () => {
   await using server = await startNatsServer();
   await using store = new InMemoryEventStore<Counted>();
   await using checkpoints = await JetStreamCheckpoints.open(server.url);

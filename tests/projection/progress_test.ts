@@ -126,7 +126,7 @@ function busy(checkpoints: InMemoryCheckpoints, name: string): Projection<Counte
   return projection;
 }
 
-Deno.test("handlers that never wait leave timers their turn, so that a lease is kept and a run can be closed", async () => {
+Deno.test("handlers that never wait let timers run, so that a lease is kept and a run can be closed", async () => {
   await using store = new InMemoryEventStore<Counted>();
   await using checkpoints = new InMemoryCheckpoints();
   await add(store, 20_000);

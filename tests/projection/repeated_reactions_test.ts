@@ -363,7 +363,7 @@ async function owned(): Promise<InMemoryEventStore<Shop>> {
   return store;
 }
 
-Deno.test("a reaction to an actor that is owned under a fencing token is stored as its author says", async (t) => {
+Deno.test("a reaction to an actor that is owned under a fencing token is stored as its author declares", async (t) => {
   const ways = {
     "the projection is unfenced": owning({ unfenced: true }),
     "the reaction is unfenced": owning({}, { unfenced: true }),

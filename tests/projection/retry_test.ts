@@ -80,7 +80,7 @@ for (const [name, open] of Object.entries(PAIRS)) {
   for (
     const writes of name === "Deno KV" ? ["without transaction", "in a transaction"] : ["without transaction"]
   ) {
-    Deno.test(`${name}, ${writes}: a retry beside a busy run calls its handler once, and takes nothing back from the run`, async () => {
+    Deno.test(`${name}, ${writes}: a retry during a busy run calls its handler once, and takes nothing back from the run`, async () => {
       await using pair = await open();
       await using store = new InMemoryEventStore<Counted>();
       let works = false;
@@ -125,7 +125,7 @@ for (const [name, open] of Object.entries(PAIRS)) {
   }
 }
 
-Deno.test("a retry whose process has ended gives way after its time, and a retry that comes back too late is told", async () => {
+Deno.test("a retry whose process has ended gives way after its time, and a retry that comes back too late rejects", async () => {
   await using checkpoints = new InMemoryCheckpoints();
   await using store = new InMemoryEventStore<Counted>();
   let mails = 0;

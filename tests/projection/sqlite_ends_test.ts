@@ -113,7 +113,7 @@ Deno.test("SQLite: a table of checkpoints that was dropped is missed, and found 
   assert.equal(database.prepare("SELECT count(*) AS count FROM handled").get()!["count"], 5);
 });
 
-Deno.test("SQLite: a database that is open for reading alone stops a run, and the error says so", async () => {
+Deno.test("SQLite: a database that is open for reading alone stops a run, and the error names it", async () => {
   await using opened = await scene();
   const { store, file, projection } = opened;
   await projectOnce(store, projection);

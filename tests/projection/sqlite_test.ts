@@ -329,7 +329,7 @@ Deno.test("SQLite: a statement that ends the whole transaction takes nothing of 
   }
 });
 
-Deno.test("SQLite: projections that share a connection take turns, also over several objects", async () => {
+Deno.test("SQLite: projections that share a connection use it one after another, also over several objects", async () => {
   using file = open("CREATE TABLE seen (projection TEXT, event TEXT) STRICT");
   await using store = new InMemoryEventStore();
   await using leases = new InMemoryLeases();
