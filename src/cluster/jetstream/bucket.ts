@@ -133,6 +133,11 @@ export class JetStreamBucket implements Bucket {
     this.#state.close();
   }
 
+  /** Whether one server of a cluster keeps it. */
+  get isOnOneOfMany(): boolean {
+    return this.#stream.isOnOneOfMany;
+  }
+
   /** Which stream the calls are for now. */
   get origin(): BucketOrigin {
     return this.#stream;

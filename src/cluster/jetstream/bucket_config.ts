@@ -9,7 +9,7 @@ import type { BucketOrigin } from "../bucket.ts";
 import { randomToken } from "../../nats/connection.ts";
 import { bucketStream } from "../../nats/jetstream/kv_bucket.ts";
 import type { JetStreamRequests, StreamConfig, StreamInfo } from "../../nats/jetstream/requests.ts";
-import { findOrCreateStream } from "../../nats/jetstream/streams.ts";
+import { findOrCreateStream, isOnOneOfMany } from "../../nats/jetstream/streams.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
 const MICROSECONDS_PER_MS = 1000;
@@ -33,6 +33,8 @@ const BUCKET_ID = "aether-bucket";
 export interface BucketStream extends BucketOrigin {
   /** The first levels of the subject of every key, with a dot at the end. */
   readonly base: string;
+  /** Whether one server of a cluster keeps it. */
+  readonly isOnOneOfMany: boolean;
 }
 
 /**
@@ -103,13 +105,15 @@ function streamConfig(
   };
 }
 
-function streamOf(bucket: string, { config, created, ts = "" }: StreamInfo, clock: Clock): BucketStream {
+function streamOf(bucket: string, info: StreamInfo, clock: Clock): BucketStream {
+  const { config, created, ts = "" } = info;
   // An operator may have made it, without an id of ours.
   const id = (config.metadata as Readonly<Record<string, string>> | undefined)?.[BUCKET_ID];
   const base = id === undefined ? `$KV.${bucket}.` : `$KV.${bucket}.${id}.`;
   compare(bucket, config, [`${base}>`]);
   const age = Math.max(0, Date.parse(ts) - Date.parse(created)) || 0;
-  return { id: id ?? created, base, madeBefore: clock.monotonic() - age };
+  const madeBefore = clock.monotonic() - age;
+  return { id: id ?? created, base, madeBefore, isOnOneOfMany: isOnOneOfMany(info) };
 }
 
 function compare(bucket: string, actual: StreamConfig, subjects: readonly string[]): void {

@@ -10,6 +10,8 @@ import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetst
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { warner, type Warning } from "../../warning.ts";
 import { JetStreamBucket } from "./bucket.ts";
+import { bucketStream } from "../../nats/jetstream/kv_bucket.ts";
+import { replicasLeftOut } from "../../nats/jetstream/streams.ts";
 
 /** Leases must notice soon that a server is suspended. */
 const LIVELINESS = { pingInterval: 2_000, maxPingOut: 2 };
@@ -103,10 +105,10 @@ async function open(
   argument: string,
   target: string | readonly string[] | NatsConnection,
   bucket: string,
-  { replicas = 1, storage = "file", connect = {}, onWarning, ...where }: BucketOptions,
+  { replicas, storage = "file", connect = {}, onWarning, ...where }: BucketOptions,
   remake = true,
 ): Promise<OpenBucket> {
-  if (!REPLICAS.includes(replicas)) {
+  if (replicas !== undefined && !REPLICAS.includes(replicas)) {
     throw new InvalidArgumentError("options.replicas", "must be 1, 3 or 5");
   }
   if (storage !== "file" && storage !== "memory") {
@@ -122,7 +124,11 @@ async function open(
     if (opened) await connection.close();
   };
   try {
-    open = await JetStreamBucket.open(connection, { bucket, replicas, storage }, { address, remake });
+    open = await JetStreamBucket.open(connection, { bucket, replicas: replicas ?? 1, storage }, {
+      address,
+      remake,
+    });
+    if (replicas === undefined && open.isOnOneOfMany) warn(replicasLeftOut(bucketStream(bucket)));
     return { bucket: open, maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD, close };
   } catch (error) {
     await close();

@@ -13,6 +13,7 @@ import {
   StreamNotFoundError,
 } from "./requests.ts";
 import { retryTransient } from "./retry.ts";
+import type { Warning } from "../../warning.ts";
 
 /**
  * The stream of a name, which is created if it does not exist. An existing one is not changed: an operator may have
@@ -43,4 +44,19 @@ export async function findOrCreateStream(
       if (!(error instanceof JetStreamApiError) || error.code !== ErrorCode.streamNameInUse) throw error;
     }
   }
+}
+
+/** Whether one server of a cluster keeps a stream: if it is lost, so is the stream. */
+export function isOnOneOfMany({ config, cluster }: StreamInfo): boolean {
+  return cluster !== undefined && Number(config.num_replicas ?? 1) === 1;
+}
+
+/** The warning about a stream on one server of a cluster, if the number of replicas was left out. */
+export function replicasLeftOut(stream: string): Warning {
+  return {
+    code: "replicas-left-out",
+    message:
+      `Only one server of the NATS cluster keeps the stream "${stream}": while that server is down, it is ` +
+      "unavailable. Open it with replicas: 3, after an operator has changed the stream, or with replicas: 1 if that is meant.",
+  };
 }

@@ -45,6 +45,7 @@ import {
   type StreamConfig,
   type StreamInfo,
 } from "../../nats/jetstream/requests.ts";
+import { isOnOneOfMany, replicasLeftOut } from "../../nats/jetstream/streams.ts";
 import { retentionOf } from "./retention/retention.ts";
 import { Snapshots } from "./bucket/snapshots.ts";
 import { type StreamChoices, streamConfig, streamDifferences } from "./format/stream_config.ts";
@@ -113,7 +114,9 @@ export async function openJetStreamBackend(
     const requests = new JetStreamRequests(state, { timeout, apiPrefix: address.apiPrefix });
     closing.push(() => requests.close());
     const server = connection.info?.server_name ?? "";
-    const { config } = await openStream(requests, stream, layoutOf, settings, server);
+    const info = await openStream(requests, stream, layoutOf, settings, server);
+    const { config } = info;
+    if (settings.replicas === undefined && isOnOneOfMany(info)) setup.warn(replicasLeftOut(stream));
     const logId = logIdOf(config)!;
     const layout = layoutOf(logId);
     const domain = acknowledgedDomain(address, connection);
