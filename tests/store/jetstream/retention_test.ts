@@ -7,9 +7,11 @@ import {
   JetStreamEventStore,
   replay,
   VersionConflictError,
+  type Warning,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { startProxy } from "../../support/proxy.ts";
+import { flip, streamFiles } from "./stream_files.ts";
 import { client, sleep, until } from "./support.ts";
 
 const RETENTION = 2_000;
@@ -47,6 +49,32 @@ Deno.test("a stream is created with one year of retention, and as append-only", 
       return true;
     },
   );
+});
+
+Deno.test("a run remembers the actors of an expiring log in which commits cannot be read", async () => {
+  await using server = await startNatsServer();
+  const retention = 5_000;
+  {
+    await using store = await JetStreamEventStore.open(server.url, { retention });
+    for (const [actorId, data] of [["damaged", 1], ["sound", 1], ["damaged", "second-"], ["last", "last-"]]) {
+      await store.append(`${actorId}`, [event(data)], { expectedVersion: "any" });
+    }
+  }
+  await server.shutdown();
+  const { blocks: [block] } = await streamFiles(server, "aether_default");
+  for (const marker of ["second-", "last-"]) await flip(block!, marker);
+  await server.restart();
+  const warnings: string[] = [];
+  const onWarning = ({ code }: Warning): unknown => warnings.push(code);
+  await using store = await JetStreamEventStore.open(server.url, { retention, onWarning });
+  await sleep(retention + 500);
+  assert.deepEqual(warnings.filter((code) => code === "preserve-failed"), []);
+  // The server counts a message that it cannot read for longer than it keeps one: the actor stays damaged.
+  await assert.rejects(store.append("damaged", [event(3)], { expectedVersion: 0 }));
+  assert.equal(await store.getLatestVersion("sound"), 1);
+  await until(() => store.getEvents("sound").then(() => false, () => true), "the events to expire");
+  const [saved] = await store.append("sound", [event(2)], { expectedVersion: "any" });
+  assert.equal(saved!.version, 2);
 });
 
 Deno.test("an actor whose beginning has expired reads as truncated, and from the first kept version on", async () => {

@@ -109,17 +109,17 @@ export class ExpiringActors {
     const report = { commits: 0, remembered: 0 };
     const { ts, config } = await log.info();
     const first = await log.first();
-    const last = await log.last();
+    const last = await log.lastSequence(); // also of a message that cannot be read
     const retention = retentionOf(config);
-    if (!first || !last || ts === undefined || retention === Infinity) return report;
+    if (!first || ts === undefined || retention === Infinity) return report;
     const horizon = Date.parse(ts) - retention * OLDEST_PART;
     if (Date.parse(first.time) > horizon) return report;
-    const start = Math.max(first.sequence, await this.#expired.preservedTo(last.sequence, signal) + 1);
-    if (start > last.sequence) return report;
+    const start = Math.max(first.sequence, await this.#expired.preservedTo(last, signal) + 1);
+    if (start > last) return report;
     const consumer = log.consumer({
       startSequence: start,
       reportProgress: true,
-      endSequence: last.sequence,
+      endSequence: last,
     });
     try {
       let actors = new Map<string, ExpiredActor>();
@@ -136,7 +136,7 @@ export class ExpiringActors {
         if (!(header instanceof DamagedHistoryError) && header.actorId !== NO_ACTOR) {
           actors.set(header.actorId, { version: versionAfter(header), fence: header.fence, sequence });
         }
-        if (sequence >= last.sequence) done = true;
+        if (sequence >= last) done = true;
       };
       /** Takes what other servers have of messages that the consumer skipped. */
       const skipTo = async (end: number): Promise<void> => {
@@ -151,18 +151,18 @@ export class ExpiringActors {
       while (!done && !consumer.isClosed) {
         const deliveries = await consumer.read();
         for (const delivery of deliveries) {
-          if (delivery.sequence > sequence + 1) await skipTo(Math.min(delivery.sequence, last.sequence + 1));
-          if (!done && sequence >= last.sequence) done = true;
+          if (delivery.sequence > sequence + 1) await skipTo(Math.min(delivery.sequence, last + 1));
+          if (!done && sequence >= last) done = true;
           if (!done) take(delivery, delivery.time);
           if (done) break;
         }
-        if (!done && deliveries.length === 0 && consumer.position >= last.sequence) {
-          await skipTo(last.sequence + 1);
+        if (!done && deliveries.length === 0 && consumer.position >= last) {
+          await skipTo(last + 1);
           done = true;
         }
         if (done || actors.size >= COMMITS_AT_ONCE) {
           report.remembered += await this.#remember(actors);
-          if (sequence >= start) await this.#expired.setPreservedTo(sequence, last.sequence, signal);
+          if (sequence >= start) await this.#expired.setPreservedTo(sequence, last, signal);
           actors = new Map();
         }
       }
