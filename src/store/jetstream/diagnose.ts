@@ -1,5 +1,5 @@
 /**
- * What weakens the promises of a store on JetStream, in words.
+ * What weakens the promises of a store on JetStream, as findings.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import { ONE_YEAR, retentionOf } from "./retention/retention.ts";
 import { streamDifferences } from "./format/stream_config.ts";
 import type { ExpiringActors } from "./retention/expiring_actors.ts";
 
-/** Clocks that are further apart than this are named, in milliseconds. */
+/** Clocks that are further apart than this are a finding, in milliseconds. */
 const CLOCK_TOLERANCE = 1_000;
-/** A replica that is so many operations behind is named. */
+/** A replica that is so many operations behind is a finding. */
 const LAG_TOLERANCE = 10_000;
 
-/** Everything that an operator should know. */
+/** All findings. */
 export async function diagnose(
   { connection, log: unlimited }: JetStreamContext,
   expiring: ExpiringActors,
@@ -31,7 +31,7 @@ export async function diagnose(
   try {
     info = await log.info();
   } catch (error) {
-    // It is what an operator asks for, when nothing answers any more.
+    // An operator asks for it while servers do not answer.
     if (!isTransient(error) || log.isClosed) throw error;
     return [withoutLeader(error instanceof Error ? error.message : String(error)), ...server(connection)];
   }

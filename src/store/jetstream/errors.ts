@@ -1,5 +1,5 @@
 /**
- * What can be wrong with a server or a stream, beside what every store's errors say.
+ * The error of a stream that has lost its end.
  *
  * @module
  */

@@ -22,7 +22,7 @@ export function isDisabled(error: unknown): boolean {
   return error instanceof JetStreamApiError && isNotEnabled(error.code);
 }
 
-/** The typed error for one of the server's, with what to do about it. */
+/** The typed error for an error of the server, with what to do about it. */
 export function backendError(operation: string, error: unknown): unknown {
   if (error instanceof AetherError && !isWire(error)) return error;
   return new BackendError(operation, advice(error), { reason: reasonOf(error), cause: error });
@@ -37,9 +37,9 @@ function reasonOf(error: unknown): BackendError["reason"] {
 
 /** The connection was down, and nothing was sent. */
 export interface NotSent {
-  /** Tells it from what becomes of a message that was sent. */
+  /** Distinguishes it from the outcome of a message that was sent. */
   readonly status: "not sent";
-  /** What became of the connection. */
+  /** Why the connection was not usable. */
   readonly error: NotConnectedError;
 }
 
@@ -75,7 +75,7 @@ export async function* iterating<T>(
   }
 }
 
-/** What looks damaged, or is refused, may be of another log, which was made in the place of this one. */
+/** If something looks damaged or is refused, the log was perhaps made again. */
 async function explained(error: unknown, check: CheckLog): Promise<unknown> {
   const isSuspect = error instanceof DamagedHistoryError || error instanceof InvalidPositionError ||
     error instanceof JetStreamApiError;

@@ -19,7 +19,7 @@ const FIRST_ANSWER = 1_000;
 /** How long to wait for others after that, in milliseconds. */
 const FURTHER_ANSWERS = 200;
 
-/** The streams other than the log's own that hear its subjects. Nothing is stored anywhere. */
+/** The streams other than the log's own that hear its subjects. Nothing is stored. */
 export async function findHearers(
   connection: NatsConnection,
   layout: Layout,
@@ -33,7 +33,7 @@ export async function findHearers(
     callback: (_error, message) => {
       if (message?.data === undefined) return;
       if (!answers.read(message.data)) return;
-      // A second stream of the very same name: a copy of this one, in another domain.
+      // A second stream of the same name: a copy of this one, in another domain.
       if (answered.signal.aborted) found.push({ stream: layout.stream, domain: undefined });
       answered.abort();
     },
@@ -50,7 +50,7 @@ export async function findHearers(
   return found;
 }
 
-/** The streams of the same domain that hear a subject, by name; none if that cannot be asked. */
+/** The streams of the same domain that hear a subject, by name; none if the server does not answer. */
 export async function streamsHearing(
   requests: JetStreamRequests,
   subject: string,

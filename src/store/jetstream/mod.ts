@@ -1,14 +1,14 @@
 /**
  * The event store on NATS JetStream: for production, on one server or on a cluster of three.
  *
- * It needs nats-server 2.12.1 or newer. **Events are kept for one year unless you say otherwise**: open the store with
+ * It needs nats-server 2.12.1 or newer. **Events are kept for one year by default**: open the store with
  * `{ retention: "forever" }` to keep them all.
  *
- * A program that connects to `nats://127.0.0.1:4222` needs `--allow-net=127.0.0.1:4222`, and no other permission; with a
- * cluster of servers, the address of each.
+ * A program that connects to `nats://127.0.0.1:4222` needs `--allow-net=127.0.0.1:4222`, and no other permission; for a
+ * cluster, the address of each server.
  *
  * **A lost end.** Stored bytes that change are found by checksums, chains and sequences. A server that has to rebuild its
- * index cuts a stream's file off at the first message that its own checksum refuses, and reports it nowhere
+ * index cuts a stream's file off at the first message that its own checksum refuses, and does not report it
  * (nats-server 2.15.1, one replica, `index.db` gone). Open stores therefore mark the end of the log in the bucket next to
  * the stream, every five seconds while it grows and when they are closed. A log that ends before its mark is refused with
  * {@linkcode LostTailError}, until an operator opens it with `acceptLostTail: true`. What cannot be noticed: commits that
@@ -87,15 +87,15 @@ export interface JetStreamEventStoreOptions<E extends Event = Event>
    */
   readonly prefix?: string;
   /**
-   * How long events are kept, in milliseconds, at least 100; or `"forever"`. An existing stream that keeps them
-   * differently is refused; left out, it is taken as it is.
+   * How long events are kept, in milliseconds, at least 100; or `"forever"`. An existing stream with another
+   * retention is refused; without this option, an existing stream is used as it is.
    *
    * @default {one year}
    */
   readonly retention?: Retention;
   /**
-   * How many servers keep each event, 1 to 5. An existing stream with another number is refused; left out, it is taken
-   * as it is.
+   * How many servers keep each event, 1 to 5. An existing stream with another number is refused; without this option,
+   * an existing stream is used as it is.
    *
    * @default {1}
    */
@@ -108,7 +108,7 @@ export interface JetStreamEventStoreOptions<E extends Event = Event>
   readonly answerTimeout?: number;
   /**
    * How often the server reports to a subscription that it has nothing to deliver, in milliseconds, at least 100: a
-   * subscription begins again after two and a half silent ones.
+   * subscription is created again after two and a half intervals without a report.
    *
    * @default {1_000}
    */
@@ -120,7 +120,7 @@ export interface JetStreamEventStoreOptions<E extends Event = Event>
    * @default {100_000}
    */
   readonly cachedActors?: number;
-  /** How many saves may be under way; more wait for their turn. @default {1_024} */
+  /** How many saves may be under way; more wait. @default {1_024} */
   readonly maxInFlight?: number;
   /**
    * Opens a log that has lost its end, by the mark of the end that stores leave in the bucket next to the stream. The
@@ -129,18 +129,18 @@ export interface JetStreamEventStoreOptions<E extends Event = Event>
    * @default {false}
    */
   readonly acceptLostTail?: boolean;
-  /** How to connect, where a URL is given. */
+  /** How to connect, if a URL is given. */
   readonly connect?: ConnectOptions;
 }
 
 /**
- * An event store on NATS JetStream. It keeps the whole contract of {@linkcode EventStore}.
+ * An event store on NATS JetStream. It keeps the contract of {@linkcode EventStore}.
  *
  * A namespace is a stream; a commit is one message an actor, so that a save is one round trip, and atomic on every
  * number of replicas. Events of several actors are saved as one atomic batch.
  *
  * The subject of an actor is `<prefix>.<namespace>.<log id>.<actor id>`. The log's random id is made with the stream,
- * which hears no other subjects: if the stream is deleted and made again while a store is open, the store's saves and
+ * which has no other subjects: if the stream is deleted and made again while a store is open, the store's saves and
  * reads throw {@linkcode LogReplacedError}, and nothing of it is stored in the new log.
  *
  * @typeParam E The union of the events it holds.
@@ -158,9 +158,9 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
   /**
    * Opens a store, and creates its stream if there is none.
    *
-   * @param urlOrConnection A server's URL, several of them, or a connection of any transport of nats.js, which stays the
-   * caller's to close.
-   * @param options The namespace and the rest.
+   * @param urlOrConnection A server's URL, several of them, or a connection of any transport of nats.js, which the caller
+   * closes.
+   * @param options The namespace, the retention, and more.
    * @throws {BackendError} If the connection cannot be made.
    * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
    * @throws {LostTailError} If the stream has lost its end since a store was last open on it.
@@ -196,9 +196,9 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
 
   /**
    * Remembers the actors whose last events expire soon, so that their versions are not used again. Every open store does
-   * it now and then; an operator may call it where no store is open for long.
+   * it from time to time; call it yourself if no store is open for long.
    *
-   * @example From a timer, where no store is open for long
+   * @example From a timer, if no store is open for long
    * ```ts
    * import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
    *

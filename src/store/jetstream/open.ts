@@ -52,13 +52,13 @@ import { type StreamChoices, streamConfig, streamDifferences } from "./format/st
 import { ExpiringActors } from "./retention/expiring_actors.ts";
 import { Writer } from "./write/writer.ts";
 
-/** What a stream is opened with, every default filled in. */
+/** The options of a stream, with all defaults. */
 export interface JetStreamSettings extends StreamChoices {
   /** The first levels of every subject. */
   readonly prefix: string;
   /** The JetStream domain. */
   readonly domain: string | undefined;
-  /** The subjects of the JetStream that is meant. */
+  /** The subjects of the JetStream API. */
   readonly address: JetStreamAddress;
   /** How long a save may take, in milliseconds. */
   readonly saveTimeout: number;
@@ -72,20 +72,20 @@ export interface JetStreamSettings extends StreamChoices {
   readonly cachedActors: number;
   /** How many publications may be under way. */
   readonly maxInFlight: number;
-  /** Whether a log that has lost its end is opened all the same. */
+  /** Whether a log that has lost its end is opened. */
   readonly acceptLostTail: boolean;
-  /** How to connect, where a URL is given. */
+  /** How to connect, if a URL is given. */
   readonly connect: ConnectOptions;
 }
 
-/** The most that the headers of a message take: a thousand versions that are not in a row, the trail, the rest. */
+/** The maximum size of the headers of a message: a thousand versions that are not consecutive, the trail, the rest. */
 const HEADER_BYTES = 24 * 1024;
-/** The least that every store must take. */
+/** The minimum that every store must accept. */
 const LEAST_COMMIT_BYTES = 256 * 1024;
 const MOST_EVENT_BYTES = 512 * 1024;
 const MOST_COMMIT_BYTES = 8 * 1024 * 1024;
 
-/** How long to wait for the server to take what was sent, when the connection is closed, in milliseconds. */
+/** How long to wait for the server to receive what was sent, when the connection is closed, in milliseconds. */
 const CLOSE_PATIENCE = 500;
 
 /** Opens a backend. */
@@ -125,7 +125,7 @@ export async function openJetStreamBackend(
     const { maxInFlight, saveTimeout } = settings;
     const publisher = new Publisher(state, answers, { timeout: Math.min(timeout, saveTimeout), maxInFlight });
     closing.push(() => publisher.close());
-    // Without domains, a single stream hears a subject.
+    // Without domains, a single stream has a subject.
     if (domain !== undefined) warnOfHearers(await findHearers(connection, layout));
     const retention = retentionOf(config);
     const checksum = await loadChecksum();
@@ -166,7 +166,7 @@ export async function openJetStreamBackend(
   }
 }
 
-/** Lets the server take what was sent, and closes a connection that the store opened. */
+/** Waits until the server has received what was sent, and closes a connection that the store opened. */
 async function finish(connection: NatsConnection, opened: boolean): Promise<void> {
   if (connection.isClosed()) return;
   const sent = new AbortController();
@@ -228,7 +228,7 @@ async function openStream(
   }
 }
 
-/** Says which streams hear the subjects already. */
+/** Names the streams that have the subjects already. */
 async function overlapError(
   requests: JetStreamRequests,
   stream: string,
@@ -245,7 +245,7 @@ async function overlapError(
   );
 }
 
-/** Warns of streams that hear the log's subjects too, once of each. */
+/** Warns once of each other stream that has the log's subjects. */
 function hearersWarning(layout: Layout, warn: Warn): (others: readonly Answerer[]) => void {
   const known = new Set<string>();
   return (others) => {

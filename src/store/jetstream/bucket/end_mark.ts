@@ -18,7 +18,7 @@ const INTERVAL = 5_000;
 /** How long `close()` waits for the last mark, in milliseconds. */
 const CLOSE_PATIENCE = 500;
 
-/** What the mark says of the end. */
+/** The marked end. */
 interface Mark {
   /** The stream sequence of the last commit. */
   readonly sequence: number;
@@ -58,7 +58,7 @@ export class EndMark {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** What is missing of the log by its mark; `undefined` if nothing is, or there is no mark. */
+  /** What the log has lost, by its mark; `undefined` if nothing is, or there is no mark. */
   async find(signal?: AbortSignal): Promise<LostTailError | undefined> {
     const { log } = this.#context;
     let mark: Mark | undefined;
@@ -96,7 +96,7 @@ export class EndMark {
     return header.checksum === checksum ? undefined : new LostTailError(stream, "diverged", end, sequence);
   }
 
-  /** Writes the last mark, if the server answers soon. */
+  /** Writes the last mark, if the server answers in time. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     if (this.#timer === undefined) return;

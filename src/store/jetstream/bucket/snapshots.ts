@@ -1,5 +1,5 @@
 /**
- * Snapshots in a JetStream key-value bucket that keeps one value a key.
+ * Snapshots in a JetStream key-value bucket that keeps one value for each key.
  *
  * @module
  */
@@ -14,8 +14,8 @@ import type { EventLog } from "../read/event_log.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /**
- * What is stored under the key of a snapshot: the snapshot, or, once it was deleted, no more than its version. If the events of
- * the actor expire, its snapshots are perhaps all that protects its versions: the furthest one is kept in every record.
+ * What is stored under the key of a snapshot: the snapshot, or only its version once it was deleted. If the events of
+ * the actor expire, its snapshots can be the only protection of its versions: the furthest one is kept in every record.
  */
 interface SnapshotRecord {
   /** The furthest version that any snapshot of this actor and kind had, if that was another one. */
@@ -27,7 +27,7 @@ interface SnapshotRecord {
 /** How many snapshots are deleted at once. */
 const DELETED_AT_ONCE = 64;
 
-/** The furthest version that a record of snapshots protects; 0 if it is none. */
+/** The furthest version that a record of snapshots protects; 0 if it is not a record. */
 export function furthestVersion(json: unknown): number {
   const { version, furthest } = (json ?? {}) as { readonly version?: unknown; readonly furthest?: unknown };
   return Math.max(isVersion(version) ? version : 0, isVersion(furthest) ? furthest : 0);
@@ -66,7 +66,7 @@ export class Snapshots {
     let deleted = 0;
     let deleting: Promise<void>[] = [];
     const finish = async (): Promise<void> => {
-      const outcomes = await Promise.allSettled(deleting); // all end before one fails: nothing goes on after the result
+      const outcomes = await Promise.allSettled(deleting); // all end before one fails: nothing continues after the result
       deleting = [];
       for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
     };
@@ -106,7 +106,7 @@ export class Snapshots {
     // A bucket may outlive the log that its records are of.
     const same = this.#log.until(signal).info();
     const get = this.#bucket.get(this.#key(actorId, kind), signal);
-    // Both end before one fails: nothing goes on after the result. That the log was replaced explains the other failure.
+    // Both end before one fails: nothing continues after the result. That the log was replaced explains the other failure.
     await Promise.allSettled([same, get]);
     await same;
     const stored = await get;

@@ -1,6 +1,6 @@
 /**
- * What is remembered of actors whose events have expired, outside the stream of events: so that an actor that lost all
- * its events is told apart from one that never was, and versions and tokens are not used again.
+ * What is remembered of actors whose events have expired, outside the stream of events: so that an actor that has
+ * lost all its events differs from a new one, and versions and tokens are not used again.
  *
  * @module
  */
@@ -23,9 +23,9 @@ export interface ExpiredActor {
   readonly sequence: number;
 }
 
-/** How far the log was swept. */
+/** How far runs have read the log. */
 export interface Swept {
-  /** Every commit up to this stream sequence was looked at. */
+  /** Every commit up to this stream sequence was read. */
   readonly sequence: number;
 }
 
@@ -46,7 +46,7 @@ async function both<A, B>(reads: readonly [Promise<A>, Promise<B>]): Promise<rea
   return await Promise.all(reads);
 }
 
-/** Keeps records of actors, and of how far the log was swept. */
+/** Keeps records of actors, and of how far runs have read the log. */
 export class ExpiredActors {
   readonly #bucket: KvBucket;
   readonly #layout: Layout;
@@ -58,7 +58,7 @@ export class ExpiredActors {
     this.#checksum = checksum;
   }
 
-  /** What is remembered of an actor: by a run, or by its snapshots, of which each kind has its own version. */
+  /** What is remembered of an actor: the record of a run, or its snapshots, each of its own version. */
   async find(
     actorId: string,
     signal?: AbortSignal,
@@ -72,8 +72,8 @@ export class ExpiredActors {
   }
 
   /**
-   * The record of an actor, and its snapshots. That there is no record is believed only if the server counts none: it
-   * answers the same about one that it cannot read.
+   * The record of an actor, and its snapshots. A missing record is confirmed by the server's count: a server
+   * answers the same for a record that it cannot read.
    */
   async #stored(
     actorId: string,
@@ -99,7 +99,7 @@ export class ExpiredActors {
     const data = encodeChecked(JSON.stringify(actor), this.#checksum);
     await this.#bucket.change(this.#layout.actorRecord(actorId), (stored) => {
       const known = this.#actor(stored);
-      // A later commit has no lower version or token: a record that says so is forged.
+      // A later commit has no lower version or token: such a record is forged.
       const isLater = known !== undefined && known.sequence >= actor.sequence &&
         known.version >= actor.version && known.fence >= actor.fence;
       return isLater ? undefined : data;
@@ -107,8 +107,8 @@ export class ExpiredActors {
   }
 
   /**
-   * The stream sequence up to which the log was swept. A record of more than the log has is not believed, and is
-   * replaced by the next run: with it, what expires would not be remembered.
+   * The stream sequence up to which runs have read the log. A record of more than the log has is ignored, and
+   * replaced by the next run: otherwise actors that expire would not be remembered.
    *
    * @param end The sequence of the log's last message.
    */
@@ -118,7 +118,7 @@ export class ExpiredActors {
   }
 
   /**
-   * Remembers how far the log was read. A run that began earlier may set it back, which repeats work.
+   * Remembers how far the log was read. A run that began earlier may set it back, and work is repeated.
    *
    * @param end The sequence of the log's last message.
    */
@@ -139,7 +139,7 @@ export class ExpiredActors {
     return isCount(sequence) && sequence <= end ? sequence : 0;
   }
 
-  /** What a record holds; another writer of the bucket can put anything there. */
+  /** The content of a record, which any program that may write to the bucket can replace. */
   #read<T>(stored: StoredMessage | undefined): { readonly [Field in keyof T]?: unknown } {
     return (stored && decodeChecked(stored.data, this.#checksum) as T | null | undefined) ?? {};
   }

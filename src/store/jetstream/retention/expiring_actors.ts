@@ -1,5 +1,5 @@
 /**
- * Remembering actors before their last events expire. Any open store does it now and then, off the path of saves.
+ * Remembering actors before their last events expire. Every open store does it from time to time, in the background.
  *
  * @module
  */
@@ -17,15 +17,15 @@ import { retentionOf } from "./retention.ts";
 
 /** How many actors were preserved. */
 export interface PreservationReport {
-  /** Commits that were looked at. */
+  /** Commits that were read. */
   readonly commits: number;
-  /** Actors that will have lost all their events soon, and are remembered now. */
+  /** Actors whose last events expire soon, and that are remembered now. */
   readonly remembered: number;
 }
 
-/** The part of the retention that is left to those who are remembered: the oldest tenth of it. */
+/** Commits older than this part of the retention are read: the oldest tenth of it. */
 const OLDEST_PART = 0.9;
-/** A commit of this age should have been looked at long ago. */
+/** A commit of this age should have been read long before. */
 const LATE_PART = 0.95;
 /** How often to run: many times while a commit passes through the oldest tenth. */
 const RUNS_IN_RETENTION = 50;
@@ -35,7 +35,7 @@ const LONGEST_INTERVAL = 60 * 60 * 1_000;
 const FIRST_RUN = 10_000;
 /** How many actors are remembered at once. */
 const ACTORS_AT_ONCE = 64;
-/** How many commits are collected before their actors are looked at. */
+/** How many commits are collected before their actors are remembered. */
 const COMMITS_AT_ONCE = 10_000;
 
 /** Remembers the actors of the oldest tenth of the retention. */
@@ -58,12 +58,12 @@ export class ExpiringActors {
     this.#schedule(Math.min(FIRST_RUN, this.#interval));
   }
 
-  /** Runs now, or waits for the run that is under way. */
+  /** Runs now, or waits for the run in progress. */
   preserve(): Promise<PreservationReport> {
     return this.#running ??= this.#preserve().finally(() => this.#running = undefined);
   }
 
-  /** Whether a commit expires soon that no run has looked at. */
+  /** Whether a commit expires soon that no run has read. */
   async isLate(signal?: AbortSignal): Promise<boolean> {
     const log = this.#context.log.until(signal);
     if (!log.expires) return false;
@@ -75,7 +75,7 @@ export class ExpiringActors {
     return await this.#expired.preservedTo(await log.lastSequence(), signal) < first.sequence;
   }
 
-  /** Ends it; a run that is under way stops soon. */
+  /** Ends it; a run in progress stops soon. */
   async close(): Promise<void> {
     this.#ending.abort(new StoreClosedError());
     clearTimeout(this.#timer);
@@ -172,7 +172,7 @@ export class ExpiringActors {
     }
   }
 
-  /** Remembers those actors that have nothing newer. */
+  /** Remembers the actors without a later commit. */
   async #remember(actors: ReadonlyMap<string, ExpiredActor>): Promise<number> {
     const { signal } = this.#ending;
     const log = this.#context.log.until(signal);
@@ -188,7 +188,7 @@ export class ExpiringActors {
         remembered++;
       }
     };
-    // The others end before this one fails: nothing of a run continues after it, nor behind close().
+    // The others end before this one fails: nothing of a run continues after it, or after close().
     const workers = Array.from(
       { length: ACTORS_AT_ONCE },
       () => work().catch((error) => failures.push(error)),

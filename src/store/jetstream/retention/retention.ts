@@ -6,7 +6,7 @@
 
 import type { StreamConfig } from "../../../nats/jetstream/requests.ts";
 
-/** How long events are kept: milliseconds, or for ever. */
+/** How long events are kept: milliseconds, or `"forever"`. */
 export type Retention = number | "forever";
 
 /** One year, in milliseconds. */

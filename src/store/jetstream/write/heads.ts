@@ -16,13 +16,13 @@ import { Trail } from "../format/trail.ts";
 
 /** An actor's latest commit, and its head. */
 export interface Latest {
-  /** The message of the latest commit; nothing where the stream has none. */
+  /** The message of the latest commit; `undefined` if the stream has none. */
   readonly message: StoredMessage | undefined;
   /** What it holds. */
   readonly commit: StoredCommit | undefined;
   /** How far the actor is. */
   readonly head: Head;
-  /** Says that this store has seen more of the actor. */
+  /** The fault if this store has seen a later commit of the actor. */
   readonly fault: DamagedHistoryError | undefined;
 }
 
@@ -40,7 +40,7 @@ function lostHead(actorId: string, head: Head, known: Head): DamagedHistoryError
   });
 }
 
-/** Keeps the heads of recently used actors, and reads the others. A stale head costs a refused commit, never more. */
+/** Keeps the heads of recently used actors, and reads the others. A stale head costs at most a refused commit. */
 export class Heads {
   readonly #log: EventLog;
   readonly #decoder: CommitDecoder;
@@ -134,7 +134,7 @@ export class Heads {
     return { head, fault: known && isBehind ? lostHead(actorId, head, known) : undefined };
   }
 
-  /** All of the commit: a version is not believed whose events cannot be read. */
+  /** Reads the whole commit: a version counts only if its events can be read. */
   #read(message: StoredMessage): StoredCommit {
     const commit = this.#decoder.read(message);
     if (commit instanceof DamagedHistoryError) throw commit;
@@ -154,10 +154,10 @@ export class Heads {
       head: NEW_HEAD,
       isBehind: known !== undefined && known.sequence > 0,
     };
-    // Another log has nothing of the actor either.
+    // A log that was made again has nothing of the actor either.
     await log.info();
     if (!log.expires) return none;
-    // Made after the miss: while the very first message is there, nothing has expired.
+    // Read after the miss: while the first message is stored, nothing has expired.
     if (await log.at(1)) return none;
     if (none.isBehind) {
       // The commits that were seen have expired, or they are lost, or this leader never had them.

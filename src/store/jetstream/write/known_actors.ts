@@ -16,12 +16,12 @@ import type { Write } from "./write.ts";
  */
 export class KnownActors {
   readonly #size: number;
-  /** Those that were used last, and all that somebody writes to. */
+  /** Those that were used last, and all with a queued write. */
   #recent = new ActorTable();
   #former = new ActorTable();
   #limit: number;
 
-  /** @param size At least how many actors to keep that nobody writes to. */
+  /** @param size At least how many actors without a queued write to keep. */
   constructor(size: number) {
     this.#size = size;
     this.#limit = size;
@@ -39,7 +39,7 @@ export class KnownActors {
     for (const actor of this.#former) if (!this.#recent.find(actor.actorId, actor.hash)) yield actor;
   }
 
-  /** The actor, which is kept while its line is not empty. */
+  /** The actor, which is kept while its queue is not empty. */
   hold(actorId: string): KnownActor {
     const hash = hashOf(actorId);
     const known = this.#recent.find(actorId, hash);
@@ -80,12 +80,12 @@ export class KnownActors {
     this.#former.delete(actor);
   }
 
-  /** Begins a generation, with those that somebody writes to. */
+  /** Begins a generation, with the actors that have a queued write. */
   #turn(): void {
     this.#former = this.#recent;
     this.#recent = new ActorTable();
     for (const actor of this.#former) if (actor.lastQueued) this.#recent.add(actor);
-    // With many of them, turns must not become so frequent that carrying them over takes all the time.
+    // With many of them, generations must not change so often that copying them takes all the time.
     this.#limit = Math.max(this.#size, 2 * this.#recent.size);
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Turns for a limited number at a time.
+ * Limits how many run at a time.
  *
  * @module
  */
 
-/** Lets a limited number in; the others wait, first come, first served. */
+/** Limits how many run at a time; the others wait in their order. */
 export class Semaphore {
   readonly #waiting = new Set<() => void>();
   #free: number;
@@ -15,7 +15,7 @@ export class Semaphore {
   }
 
   /**
-   * Waits for a turn, which ends when what it returns is disposed of.
+   * Waits until one more may run, and counts it until the returned object is disposed of.
    *
    * @param signal Ends the wait: it rejects with the signal's reason.
    */

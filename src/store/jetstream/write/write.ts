@@ -23,7 +23,7 @@ import { NotConnectedError } from "../../../nats/errors.ts";
 import { refusalText } from "../../../nats/refusals.ts";
 import { Trail } from "../format/trail.ts";
 
-/** Why what was begun for a write ends; no caller sees it. */
+/** The reason with which the work for an answered write is aborted; no caller sees it. */
 const ANSWERED = new Error("The save was answered.");
 
 /** Why a write that met no error was not sent before its deadline. */
@@ -33,7 +33,7 @@ const LATE =
 
 /** One actor's part of a write: one message. */
 export class WritePart {
-  /** The write that it is of. */
+  /** Its write. */
   readonly write: Write;
   /** The part; one without events is a takeOver. */
   readonly part: CommitPart;
@@ -41,9 +41,9 @@ export class WritePart {
   readonly subject: string;
   /** Its events as a JSON array. */
   readonly body: string;
-  /** The actor, while the write stands in its line. */
+  /** The actor, while the write is in its queue. */
   actor: KnownActor | undefined;
-  /** The head that it is numbered and guarded against; set before `number()`. */
+  /** The head that its versions and its guard are derived from; set before `number()`. */
   head: Head = NEW_HEAD;
   /** The trail that it stores: that of the head. */
   trail: Trail = Trail.EMPTY;
@@ -51,7 +51,7 @@ export class WritePart {
   fence = 0;
   /** The checksum of its message. */
   checksum = 0;
-  /** The next part in the line for the same actor. */
+  /** The next part in the queue of the same actor. */
   next: WritePart | undefined;
 
   constructor(write: Write, part: CommitPart, subject: string, body: string) {
@@ -62,7 +62,7 @@ export class WritePart {
   }
 }
 
-/** A condition on an actor that the write does not write to: one message more. */
+/** A condition on an actor that the write does not write to: one more message. */
 export interface WriteCondition extends CommitCondition {
   /** The actor's subject. */
   readonly subject: string;
@@ -72,20 +72,20 @@ export interface WriteCondition extends CommitCondition {
 
 const NO_WRITE_CONDITIONS: readonly WriteCondition[] = [];
 
-/** Nothing was sent, for whatever reason. */
+/** Nothing was sent. */
 interface NotSentInTime {
-  /** Tells it from what becomes of a message that was sent. */
+  /** Distinguishes it from the outcome of a message that was sent. */
   readonly status: "not taken";
   /** The reason. */
   readonly error: unknown;
 }
 
-/** What became of the first try to send a write. */
+/** The outcome of the first try to send a write. */
 export type WriteOutcome = PublishOutcome | NotSentInTime;
 
-/** A commit that waits for its answer. It takes what becomes of its first try itself. */
+/** A commit that waits for its answer. It receives the outcome of its first try itself. */
 export class Write implements Publication {
-  /** The random id by which it is recognised among what is stored. */
+  /** The random id that identifies it among stored commits. */
   readonly id: string;
   /** What is to be stored. */
   readonly commit: Commit;
@@ -101,7 +101,7 @@ export class Write implements Publication {
   waitsFor = 0;
   /** Whether its deadline is watched. */
   isTimed = false;
-  /** Whether it was sent, and nothing is known of that try yet. */
+  /** Whether it was sent, and the outcome of that try is not known yet. */
   isUnderWay = false;
   /** Why it is unknown whether it was stored; `undefined` if it is known. */
   doubt: unknown = undefined;
@@ -164,7 +164,7 @@ export class Write implements Publication {
     return this.#isAnswered;
   }
 
-  /** Fires when it is answered, so that nothing that was begun for it goes on: also at its deadline, or by its signal. */
+  /** Fires when it is answered, so that the work for it ends: also at its deadline, or by its signal. */
   get ending(): AbortSignal {
     return (this.#ending ??= new AbortController()).signal;
   }
@@ -200,7 +200,7 @@ export class Write implements Publication {
     this.fail(this.commit.signal?.reason);
   }
 
-  /** Its deadline has passed: answers what is known. */
+  /** Answers with what is known when its deadline has passed. */
   expire(): void {
     if (this.#isAnswered) return;
     const refusal = this.#refusal();
@@ -211,7 +211,7 @@ export class Write implements Publication {
     else this.fail(backendError("append", error));
   }
 
-  /** Whether it may be sent against a head that nobody has read: it expects an actor that is new. */
+  /** Whether it may be sent without reading a head: it expects a new actor. */
   get expectsNewActors(): boolean {
     for (const { version } of this.conditions) if (version !== 0) return false;
     for (const { expected, drafts } of this.commit.parts) {
@@ -243,7 +243,7 @@ export class Write implements Publication {
     }
   }
 
-  /** Its messages, one a part and then one a condition. */
+  /** Its messages: one for each part, then one for each condition. */
   messages(encoder: CommitEncoder, layout: Layout): OutgoingMessage[] {
     const messages = listOf<OutgoingMessage>();
     for (const written of this.parts) {
@@ -296,7 +296,7 @@ export class Write implements Publication {
     this.#reject(error);
   }
 
-  /** Answers that it could not be learned whether it was stored. */
+  /** Answers that it is unknown whether it was stored. */
   giveUp(cause: unknown): void {
     this.#answered();
     this.#reject(outcomeUnknown(this.commit, this.parts[0]!.head.version, cause));

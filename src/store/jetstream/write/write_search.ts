@@ -1,5 +1,5 @@
 /**
- * Searching for what is stored in the place of a write that was refused.
+ * Searching for what is stored in place of a write that was refused.
  *
  * @module
  */
@@ -13,18 +13,18 @@ import { Repairs } from "../read/repairs.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 import type { Write } from "./write.ts";
 
-/** What is found in the place of a write. */
+/** What is found in place of a write. */
 export type Found =
   /** The write itself, its first message at this sequence. */
   | { readonly own: number }
-  /** Another commit: it cannot be stored there any more. */
+  /** Another commit: the write cannot be stored there any more. */
   | "another"
-  /** Nothing that proves either: it may still come. */
+  /** Neither: the write may still be stored. */
   | "nothing";
 
 /**
- * Searches the place of a refused write. One of unknown outcome may still come, unless another
- * commit follows directly on what it was guarded with.
+ * Searches the place of a refused write. One of unknown outcome may still be stored, unless another commit directly
+ * follows the one that it was guarded with.
  *
  * @param fresh Keeps the heads that are read on the way.
  */
@@ -45,7 +45,7 @@ export async function findWrite(
     }
     if (!uncertain) found = "another";
     const candidates = [message];
-    // It may have been followed by others since.
+    // Other commits may have followed it.
     if (uncertain) {
       candidates.push(await nextCommit(log.until(write.ending), decoder, subject, head.sequence));
     }
@@ -56,7 +56,7 @@ export async function findWrite(
         if (candidate === message) heads.set(part.actorId, headAfter(header));
         return { own: header.sequence - index };
       }
-      // The server had checked that it follows on the head; a leader that lags may not have what does.
+      // The server had checked that it follows on the head; a leader that lags may not have the one that does.
       if (header?.previousSequence === head.sequence) found = "another";
     }
   }
@@ -64,7 +64,7 @@ export async function findWrite(
     const { head: current, fault } = await heads.latest(actorId, write.ending, head);
     if (fault) throw fault;
     fresh.set(actorId, current);
-    // That an actor of a condition has moved on does not tell whether the write was stored before.
+    // A later commit of a condition's actor does not show whether the write was stored before.
     if (!uncertain && current.sequence !== head.sequence) found = "another";
   }
   return found;
@@ -84,7 +84,7 @@ async function nextCommit(
   return repair ? await log.at(repair.sequence) : message;
 }
 
-/** Says why no commit of an actor is taken. */
+/** The fault of an actor whose latest commit the leader does not have. */
 function lackedByLeader(actorId: string): DamagedHistoryError {
   return new DamagedHistoryError(
     "the leader of the stream does not have the latest commit, which another replica has: make another server the " +

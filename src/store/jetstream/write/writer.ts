@@ -1,5 +1,5 @@
 /**
- * Writing commits: one message an actor, guarded by the sequence of the actor's last one, repeated until its outcome is
+ * Writing commits: one message for each actor, guarded by the sequence of the actor's last one, repeated until its outcome is
  * known.
  *
  * @module
@@ -29,17 +29,17 @@ import { repairActor, type RepairOptions, type RepairResult } from "./repair.ts"
 import { findWrite } from "./write_search.ts";
 import { Write, type WriteCondition, type WriteOutcome } from "./write.ts";
 
-/** A server takes 50 open batches a stream; some of them are left to others. */
+/** A server accepts 50 open batches for each stream; some of them are left to other programs. */
 const MAX_BATCHES_IN_FLIGHT = 16;
 
 /** How many writes to new actors ask the server together. */
 const MAX_CONFIRMED_AT_ONCE = 128;
 
-/** What a writer works with besides the log. */
+/** What a writer works with in addition to the log. */
 export interface WriterSetup {
   /** Writes messages. */
   readonly encoder: CommitEncoder;
-  /** The actors that are written to, and others. */
+  /** The actors that are remembered. */
   readonly actors: KnownActors;
   /** Sends. */
   readonly publisher: Publisher;
@@ -47,10 +47,10 @@ export interface WriterSetup {
   readonly timeout: number;
 }
 
-/** What an outcome of a try means for a write. */
+/** What the outcome of a try means for a write. */
 type Next = "answered" | "try at once" | "try later";
 
-/** Writes commits, one of an actor's at a time. */
+/** Writes commits, one at a time for each actor. */
 export class Writer {
   readonly #context: JetStreamContext;
   readonly #setup: WriterSetup;
@@ -103,8 +103,8 @@ export class Writer {
   }
 
   /**
-   * Asks first whether the server counts messages of the actors: of one that it cannot read it says that there is none,
-   * and would take a second beginning of a history. All writes of this turn ask together.
+   * Asks first whether the server counts messages of the actors: it reports none if it cannot read the last one, and would
+   * accept a second beginning of a history. All writes of this event loop turn ask together.
    */
   #confirm(write: Write): void {
     this.#deadlines.add(write);
@@ -123,7 +123,7 @@ export class Writer {
     try {
       isNone = await this.#context.log.countsNone(subjects);
     } catch {
-      // Each of them reads its heads, and waits for the server as long as it may.
+      // Each of them reads its heads, and waits for the server up to its deadline.
     }
     const now = performance.now();
     for (const write of writes) {
@@ -138,8 +138,8 @@ export class Writer {
   }
 
   /**
-   * Sends a write in the turn in which it comes, if nothing is in its way. What most writes need is no more than that
-   * and the acknowledgement: they cost a single promise, that of the answer.
+   * Sends a write within the call, if nothing prevents it. Most writes need only that and the acknowledgement: they cost a
+   * single promise, that of the answer.
    */
   #sendAtOnce(write: Write, now: number): boolean {
     const { log } = this.#context;
@@ -159,7 +159,7 @@ export class Writer {
     return true;
   }
 
-  /** Takes what became of a write that was sent at once. */
+  /** Takes the outcome of a write that was sent within the call. */
   readonly #onOutcome = (write: Write, tried: WriteOutcome): void => {
     if (tried.status === "stored" && tried.sequence > write.seen) {
       write.succeed(tried.sequence, this.#context.log, this.#context.decoder);
@@ -173,7 +173,7 @@ export class Writer {
     if (ready.length > 0) this.#beginThose(ready);
   }
 
-  /** Begins writes whose turn has come, or those behind them if it came too late. */
+  /** Begins writes that are first in their queues, or those behind them if their deadlines have passed. */
   #beginThose(ready: readonly Write[]): void {
     const now = performance.now();
     const queue = [...ready];
@@ -194,9 +194,9 @@ export class Writer {
   }
 
   /**
-   * Stores a write and answers it; never rejects. It goes on for as long as the write is not answered.
+   * Stores a write and answers it; never rejects. It continues until the write is answered.
    *
-   * @param tried What became of it, if it was sent at once.
+   * @param tried The outcome, if it was sent within the call.
    */
   async #store(write: Write, tried: WriteOutcome | undefined): Promise<void> {
     const { log } = this.#context;
@@ -262,7 +262,7 @@ export class Writer {
     return "try later";
   }
 
-  /** Numbers a write against the heads in mind, where they are there and it fits them: most do, without a promise. */
+  /** Numbers a write against the cached heads, if they are cached and it fits them: most do, without a promise. */
   #numberAtOnce(write: Write, now: number): boolean {
     let known = true;
     for (const part of write.parts) {
@@ -273,7 +273,7 @@ export class Writer {
       condition.head = this.#context.heads.cached(condition.actorId) ?? NEW_HEAD;
       known &&= condition.head.sequence > 0;
     }
-    // Where nothing has expired yet, the server itself finds out whether an actor is new: it has no message.
+    // If nothing has expired yet, the server itself checks whether an actor is new: it has no message.
     if (!known && !(write.isConfirmed && write.expectsNewActors && this.#context.log.nothingExpired(now))) {
       return false;
     }
@@ -281,7 +281,7 @@ export class Writer {
       write.number();
       return true;
     } catch {
-      return false; // it is told from fresh heads
+      return false; // the refusal is repeated against fresh heads
     }
   }
 
@@ -290,7 +290,7 @@ export class Writer {
     const { heads } = this.#context;
     const actorIds = [...write.parts.map(({ part }) => part.actorId), ...write.conditions.map(actorIdOf)];
     const read = async (actorIds: readonly string[]): Promise<void> => {
-      // All of them end before one fails: nothing goes on behind the answer.
+      // All of them end before one fails: nothing continues after the answer.
       const reads = await Promise.allSettled(actorIds.map(async (actorId) => {
         fresh.set(actorId, await heads.read(actorId, write.ending));
       }));
@@ -316,7 +316,7 @@ export class Writer {
     }
   }
 
-  /** Sends a write; a connection that is down may come back. */
+  /** Sends a write; a lost connection may come back. */
   async #trySend(write: Write): Promise<PublishOutcome | NotSent> {
     const messages = write.messages(this.#setup.encoder, this.#context.log.layout);
     if (messages.length === 1) return this.#sentOrThrow(await this.#publish(write, messages));
@@ -339,7 +339,7 @@ export class Writer {
     });
   }
 
-  /** What became of a try; throws where there is no use in another one. */
+  /** The outcome of a try; throws if another try is useless. */
   #sentOrThrow(tried: WriteOutcome): PublishOutcome | NotSent {
     if (tried.status !== "not taken") return tried;
     const { error } = tried;
@@ -347,7 +347,7 @@ export class Writer {
     return { status: "not sent", error };
   }
 
-  /** Sequences only rise: a stream that was created anew begins with 1 again, and so does one that lost its end. */
+  /** Sequences only rise: a stream that was created again begins with 1, and so does one that lost its end. */
   async #explainOrder(sequence: number, seen: number): Promise<void> {
     const { log, warn } = this.#context;
     await log.assertSame();
