@@ -68,7 +68,7 @@ function replicas({ config, cluster }: StreamInfo): Finding[] {
     findings.push({
       code: "one-replica",
       severity: "warning",
-      message: "Events lie on one server: they are away while it is down, and lost with its disk",
+      message: "Events are on one server: unavailable while it is down, and lost with its disk",
       advice: "Open the store with { replicas: 3 } on a cluster of three servers, on three machines",
     });
   }
@@ -105,7 +105,7 @@ function durability({ config }: StreamInfo): Finding[] {
     code: "sync-unknown",
     severity: count === 1 ? "warning" : "info",
     message:
-      "How often the server flushes to the disk cannot be seen from here; by default every two minutes. " +
+      "How often the server flushes to the disk is not known to a client; by default every two minutes. " +
       (count === 1
         ? "What was saved since is lost if the machine, not only the server, goes down"
         : "What was saved since is lost if the machines of a majority go down together"),
@@ -122,7 +122,7 @@ function retention({ config, state }: StreamInfo): Finding[] {
     severity: "info",
     message:
       `Events are removed after ${days} days. Actors that lose all their events are remembered only if a ` +
-      "store is open now and then before that, or an operator calls preserveExpiringActors()",
+      "store is open from time to time before that, or preserveExpiringActors() is called",
     advice: 'Open the store with { retention: "forever" } if history must be kept, or take snapshots in time',
   }];
   if (state.first_seq > 1) {
@@ -141,11 +141,9 @@ async function preservation(expiring: ExpiringActors, signal: AbortSignal | unde
   return [{
     code: "preserve-late",
     severity: "warning",
-    message:
-      "Commits are about to expire that no run has looked at: of actors that lose all their events so, " +
-      "versions and fencing tokens are forgotten, and may be used again",
-    advice:
-      "Call preserveExpiringActors() now, and look at the warnings of the stores that are open: their runs fail",
+    message: "Commits are about to expire that no run has read: if an actor loses all its events, its " +
+      "versions and fencing token are forgotten, and may be used again",
+    advice: "Call preserveExpiringActors() now, and read the warnings of the open stores: their runs fail",
   }];
 }
 
@@ -184,7 +182,7 @@ function server({ info }: NatsConnection): Finding[] {
     code: "server-version",
     severity: "info",
     message: `The server "${info.server_name}" runs version ${info.version}`,
-    advice: "Follow the releases of nats-server: several have mended losses of data",
+    advice: "Follow the releases of nats-server: several have fixed losses of data",
   }];
 }
 
@@ -200,7 +198,7 @@ function clocks({ ts }: StreamInfo, before: number, after: number): Finding[] {
       `The server's clock and this machine's are ${
         (apart / 1_000).toFixed(1)
       } s apart: timestamps of events, ` +
-      "made here, and their retention, counted there, do not agree",
+      "made here, and their retention, counted there, differ",
     advice: "Run NTP on every machine",
   }];
 }

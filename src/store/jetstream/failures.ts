@@ -116,7 +116,7 @@ function isWire(error: AetherError): boolean {
 export function advice(error: unknown): string {
   if (error instanceof StreamNotFoundError) return "the stream does not exist";
   if (error instanceof PayloadTooLargeError) {
-    return `the server takes messages of ${error.limit} bytes, and this one has ${error.size}: raise max_payload on ` +
+    return `the server accepts messages of ${error.limit} bytes, and this one has ${error.size}: raise max_payload on ` +
       "every server of the cluster";
   }
   if (error instanceof NoAnswerError && error.why === "denied") {
@@ -138,9 +138,9 @@ function adviceOn(code: number, description: string): string {
       return `the server could not store it: ${description}. Raise the stream's or the account's limits, or make room ` +
         "on the disk; what was stored before is safe";
     case ErrorCode.batchDisabled:
-      return "the stream takes no atomic batches: its settings were changed. Set allow_atomic again";
+      return "the stream accepts no atomic batches: its settings were changed. Set allow_atomic again";
     case ErrorCode.streamSealed:
-      return "the stream was sealed: it takes no more events";
+      return "the stream was sealed: it accepts no more events";
     default:
       return `the server refuses: ${description}`;
   }

@@ -187,8 +187,8 @@ function checkConnection(connection: NatsConnection, address: JetStreamAddress):
   const least = LEAST_COMMIT_BYTES + HEADER_BYTES;
   if (info.max_payload < least) {
     throw new StoreOpenError(
-      `The NATS server takes messages of ${info.max_payload} bytes, and the event store needs ${least}: raise ` +
-        "max_payload on every server",
+      `The NATS server accepts messages of ${info.max_payload} bytes, and the event store needs ${least}. Raise ` +
+        "max_payload on every server.",
     );
   }
 }

@@ -94,7 +94,7 @@ export class ExpiringActors {
         await this.preserve();
       } catch (cause) {
         if (!this.#ending.signal.aborted) {
-          const message = "expiring actors could not be preserved; it is repeated later";
+          const message = "Expiring actors could not be preserved. The next run tries it again.";
           this.#context.warn({ code: "preserve-failed", message, cause });
         }
       }
