@@ -285,6 +285,19 @@ Deno.test("Coordinator and leases end with a typed error when the owner closes t
   await leases.close();
 });
 
+Deno.test("Coordinator.leave() resolves right after the owner has closed the connection", async () => {
+  await using server = await startNatsServer();
+  const connection = await connect({ servers: server.url });
+  const node = await Coordinator.join(connection, { ...QUICK, name: "a" });
+  const loop = (async () => {
+    for await (const _ of node.nodeChanges());
+  })();
+  await connection.close();
+  await node.leave();
+  await loop;
+  assert.equal(node.status, "left");
+});
+
 Deno.test("Coordinator with 16,384 shards works under a max_payload of 64 KiB, and refuses one that is too small", async () => {
   const many = { ...QUICK, shardCount: 16_384 };
   {

@@ -25,12 +25,14 @@ export interface Mutation extends Edit {
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: "renewal counted from its answer",
+    firstSeed: 190,
     file: "held_lease.ts",
     find: "this.#confirm({ revision, attempt, sent });\n    } catch (error) {\n      if",
     replace: "this.#confirm({ revision, attempt, sent: now(this.#clock) });\n    } catch (error) {\n      if",
   },
   {
     name: "clock skew not taken off the deadline",
+    firstSeed: 190,
     file: "held_lease.ts",
     find: "this.#terms.ttl * (1 - CLOCK_RATE_ALLOWANCE) - this.#terms.maxClockSkew",
     replace: "this.#terms.ttl",
@@ -102,6 +104,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "map written over whatever is there",
+    firstSeed: 180,
     file: "leadership.ts",
     find:
       "const revision = await this.#options.bucket.put(MAP_KEY, encodeShardMap(map), { expected: over });",
