@@ -16,11 +16,11 @@ import type { Counted } from "./support.ts";
 const ROUNDS = Number(Deno.env.get("AETHER_CHAOS_ROUNDS") ?? 1);
 const SEED = Number(Deno.env.get("AETHER_CHAOS_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 /** What befalls them in a round, in random order. */
-const FAULTS = ["kill", "kill", "kill", "kill", "suspend", "stop", "disturb"] as const;
+const FAULTS = ["kill", "kill", "suspend", "stop", "disturb"] as const;
 const WORKERS = 3;
 const LEASE = 2000;
 /** Events that are there before anybody reads. */
-const HISTORY = 600;
+const HISTORY = 300;
 const PATIENCE = { timeout: 300_000 };
 
 type Fault = typeof FAULTS[number];
