@@ -5,6 +5,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "../text.ts";
 import { compileFilter } from "../event/filter.ts";
 import type { Event } from "../event/types.ts";
 import { checkFunction, checkSignal, readOptions } from "../options.ts";
@@ -33,10 +34,16 @@ export function readSubscribe(options: BusSubscribeOptions | undefined): Checked
   return readOptions(options, (given) => {
     const { buffer = 1_000, overflow = "drop-oldest", signal, onLoss, ...filter } = given;
     if (!Number.isSafeInteger(buffer) || buffer < 1 || buffer > MAX_BUFFER) {
-      throw new InvalidArgumentError("options.buffer", `must be an integer from 1 to ${MAX_BUFFER}`);
+      throw new InvalidArgumentError(
+        "options.buffer",
+        `must be an integer from 1 to ${MAX_BUFFER}, and is ${describe(buffer)}`,
+      );
     }
     if (!POLICIES.includes(overflow)) {
-      throw new InvalidArgumentError("options.overflow", `must be one of ${POLICIES.join(", ")}`);
+      throw new InvalidArgumentError(
+        "options.overflow",
+        `must be one of ${POLICIES.join(", ")}, and is ${describe(overflow)}`,
+      );
     }
     checkFunction("options.onLoss", onLoss);
     checkSignal(signal);

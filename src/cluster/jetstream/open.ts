@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../../errors.ts";
+import { describe } from "../../text.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream/address.ts";
@@ -109,10 +110,13 @@ async function open(
   remake = true,
 ): Promise<OpenBucket> {
   if (replicas !== undefined && !REPLICAS.includes(replicas)) {
-    throw new InvalidArgumentError("options.replicas", "must be 1, 3 or 5");
+    throw new InvalidArgumentError("options.replicas", `must be 1, 3 or 5, and is ${describe(replicas)}`);
   }
   if (storage !== "file" && storage !== "memory") {
-    throw new InvalidArgumentError("options.storage", 'must be "file" or "memory"');
+    throw new InvalidArgumentError(
+      "options.storage",
+      `must be "file" or "memory", and is ${describe(storage)}`,
+    );
   }
   const warn = warner(checkFunction("options.onWarning", onWarning));
   const address = jetStreamAddress(where);
@@ -138,5 +142,8 @@ async function open(
 
 function checkName(argument: string, name: unknown): void {
   if (typeof name === "string" && /^[A-Za-z0-9_-]{1,128}$/.test(name)) return;
-  throw new InvalidArgumentError(argument, "must be 1 to 128 letters, digits, _ and -");
+  throw new InvalidArgumentError(
+    argument,
+    `must be 1 to 128 letters, digits, _ and -, and is ${describe(name)}`,
+  );
 }
