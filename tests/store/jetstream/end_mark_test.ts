@@ -63,7 +63,7 @@ function open(
   server: NatsServer,
   options: JetStreamEventStoreOptions = {},
 ): Promise<JetStreamEventStore> {
-  return JetStreamEventStore.open(server.url, { retention: "forever", ...options });
+  return JetStreamEventStore.open(server.url, { retention: "forever", replicas: 1, ...options });
 }
 
 Deno.test("a stream that comes back without its end is refused, until an operator accepts it", async () => {
