@@ -68,12 +68,10 @@ export {
   type EventInput,
   type EventMetadata,
   type EventOf,
-  type EventReference,
   EventTooLargeError,
   InvalidEventError,
   type NewEvent,
   type StoredEvent,
-  type StoredEventReference,
 } from "./src/store/mod.ts";
 
 // Schema versions of events, validators and upcasters.
@@ -81,15 +79,8 @@ export {
   type EventDefinition,
   type EventDefinitions,
   EventSchemaError,
-  type SchemaFailure,
-  type SchemaIssue,
-  type SchemaPathSegment,
-  type SchemaResult,
-  type SchemaSuccess,
   SchemaVersionError,
-  type SeveralEvents,
   type StandardSchema,
-  type StandardSchemaProps,
   type UpcastContext,
   type Upcaster,
 } from "./src/store/mod.ts";
@@ -106,28 +97,21 @@ export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno
 
 // and on NATS JetStream.
 export {
-  JetStreamApiError,
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
   LostTailError,
-  type NoAnswer,
-  NoAnswerError,
-  NotConnectedError,
   NothingToRepairError,
   PayloadTooLargeError,
   type PreservationReport,
   type RepairOptions,
   type RepairResult,
   type Retention,
-  StreamNotFoundError,
 } from "./src/store/jetstream/mod.ts";
 
 // What they have in common: the contract, and what its methods take and give.
 export {
   type ActorSummary,
-  type AnnouncementCounts,
   type AppendOptions,
-  BackedEventStore,
   type CommitCondition,
   type DeleteSnapshotsOptions,
   type EventStore,
@@ -157,29 +141,23 @@ export {
   CopyError,
   copyEvents,
   type CopyOptions,
-  type CopyPlace,
   type CopyProgress,
   type CopyReport,
 } from "./src/store/mod.ts";
 
 // Why a commit is refused, a history is not whole, or a store does not open.
 export {
-  type AttemptedEvent,
   BackendError,
   CommitTooLargeError,
   DamagedHistoryError,
-  type DamagedPlace,
   FencedError,
   type HistoryFault,
   HistoryTruncatedError,
   InvalidPositionError,
   LogReplacedError,
   OutcomeUnknownError,
-  type OutcomeUnknownOptions,
   StoreClosedError,
   StoreOpenError,
-  type Truncation,
-  type VersionConflict,
   VersionConflictError,
 } from "./src/store/mod.ts";
 
@@ -188,25 +166,17 @@ export {
   type ActorViews,
   type CommandOptions,
   type Decider,
-  type DecisionOf,
-  type EventsOf,
   execute,
   executeAll,
   type ExecuteAllOptions,
-  type ExecuteAllStore,
   type Executed,
   type ExecutedActor,
   type ExecutedAll,
   type ExecuteOptions,
-  type ExecuteStore,
-  type HistoryStore,
   replay,
   type Replayed,
   type ReplayOptions,
-  type ReplayStore,
   type SnapshotPolicy,
-  type StateOf,
-  type StatesOf,
   type View,
 } from "./src/store/mod.ts";
 
@@ -249,7 +219,6 @@ export {
   DenoKvCheckpoints,
   type DenoKvCheckpointsOptions,
   HandlerError,
-  type HandlerScope,
   InMemoryCheckpoints,
   JetStreamCheckpoints,
   type JetStreamCheckpointsOptions,
@@ -334,52 +303,27 @@ export {
   type LeaseStore,
 } from "./src/cluster/mod.ts";
 
-// The buckets that both are kept in; to bring one of your own, see `./cluster`.
-export {
-  type Bucket,
-  type BucketOptions,
-  type BucketOrigin,
-  type ClusterBucketOptions,
-  InMemoryBucket,
-  JetStreamUnavailableError,
-  type NamedBucketOptions,
-} from "./src/cluster/mod.ts";
+// What both are kept in without a server; to bring one of your own, see `./cluster`.
+export { InMemoryBucket, JetStreamUnavailableError } from "./src/cluster/mod.ts";
 
 // The connection to NATS, for stores, buses and clusters alike.
-export {
-  type ConnectOptions,
-  type JetStreamAddressOptions,
-  type NatsConnection,
-  type NatsMessage,
-  type NatsMessageHeaders,
-  type NatsPublishOptions,
-  type NatsRequestOptions,
-  type NatsServerInfo,
-  type NatsStatus,
-  type NatsStatusIterable,
-  type NatsSubscription,
-  type NatsSubscriptionOptions,
-} from "./src/store/jetstream/mod.ts";
+export { type ConnectOptions, type NatsConnection } from "./src/store/jetstream/mod.ts";
 
 // 7. Actors: what they are, where they run, and how they are called.
 export {
   ActorBusyError,
-  type ActorCaller,
   ActorClient,
   type ActorClientOptions,
   type ActorCluster,
   type ActorDefinition,
-  type ActorErrors,
   type ActorEventsOptions,
   ActorFailedError,
   type ActorFinder,
   ActorHost,
   type ActorHostOptions,
   type ActorOptions,
-  type ActorQueries,
   type ActorReference,
   ActorUnavailableError,
-  type AnyActor,
   type CallOptions,
   type CallResult,
   defineActor,

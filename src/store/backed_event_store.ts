@@ -52,7 +52,7 @@ import {
   observeTaking,
   type SaveOperation,
 } from "./observation.ts";
-import type { StoreSetup } from "./store_options.ts";
+import type { FullStoreSetup, StoreSetup } from "./store_options.ts";
 import { verifyFor } from "./verification.ts";
 import { explainConflict } from "./idempotent_append.ts";
 import { eventsOf, offerRawLog } from "./raw_log.ts";
@@ -85,7 +85,8 @@ import type {
  *
  * @example What every store offers
  * ```ts
- * import { type BackedEventStore, InMemoryEventStore } from "@flowmade-one/aether";
+ * import type { BackedEventStore } from "@flowmade-one/aether/backend";
+ * import { InMemoryEventStore } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";
  *
  * // An EventStore and a SnapshotStore in one.
@@ -111,19 +112,20 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /**
    * Builds a store over a backend that is open.
    *
-   * @internal Open one of the stores instead.
+   * @param setup The options of the store with their defaults, by `setUpStore`.
    */
   constructor(backend: StorageBackend, setup: StoreSetup) {
+    const { registry, announcer, telemetry } = setup as FullStoreSetup;
     this.namespace = setup.namespace;
     this.#backend = backend;
-    this.#registry = setup.registry;
-    this.#announcer = setup.announcer;
-    this.#telemetry = setup.telemetry;
+    this.#registry = registry;
+    this.#announcer = announcer;
+    this.#telemetry = telemetry;
     this.#drafting = {
       newId: setup.newId,
       now: setup.now,
       bytesPerEvent: backend.limits.bytesPerEvent,
-      schemaVersionOf: setup.registry.versionOf,
+      schemaVersionOf: registry.versionOf,
     };
     offerRawLog(this, {
       read: (after, signal) => {

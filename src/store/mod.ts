@@ -75,4 +75,3 @@ export type { CommandOptions } from "./execute.ts";
 export { copyEvents, type CopyOptions, type CopyProgress, type CopyReport } from "./copy.ts";
 export type { CheckpointCopy } from "./copy_checkpoints.ts";
 export { CopyError, type CopyPlace } from "./copy_errors.ts";
-export { BackedEventStore } from "./backed_event_store.ts";

@@ -51,6 +51,8 @@ export class LogPositions {
   readonly #body: RegExp;
 
   /**
+   * Describes the positions of a log.
+   *
    * @param logId The log's random id.
    * @param width The number of hexadecimal digits of a position's body.
    */

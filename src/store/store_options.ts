@@ -13,7 +13,7 @@ import { describe } from "../text.ts";
 import type { Event } from "../event/types.ts";
 import { checkFunction, type OptionNames, readOptions } from "../options.ts";
 import { telemetry, type TelemetrySource } from "../telemetry.ts";
-import { type Warn, warner, type Warning } from "../warning.ts";
+import { warner, type Warning } from "../warning.ts";
 import { Announcer } from "./announcer.ts";
 
 /** What every event store can be opened with. */
@@ -48,26 +48,30 @@ export const STORE_OPTIONS: OptionNames<EventStoreOptions> = {
   onWarning: true,
 };
 
-/** The options with every default filled in. */
+/** The checked options of a store, with their defaults. Only `setUpStore` makes it. */
 export interface StoreSetup {
   /** The namespace. */
   readonly namespace: string;
-  /** Announces what was stored. */
-  readonly announcer: Announcer | undefined;
-  /** Gives the telemetry. */
-  readonly telemetry: TelemetrySource;
-  /** The registered event types. */
-  readonly registry: EventRegistry;
-  /** Tells the time, where the user wants to. */
+  /** Reads the time, if the user gave a function for it. */
   readonly now: (() => Date) | undefined;
   /** Makes ids. */
   readonly newId: () => string;
   /** Passes warnings on. */
-  readonly warn: Warn;
+  readonly warn: (warning: Warning) => void;
+}
+
+/** The same with what only `BackedEventStore` uses. */
+export interface FullStoreSetup extends StoreSetup {
+  /** Announces what was stored. */
+  readonly announcer: Announcer | undefined;
+  /** Returns the telemetry. */
+  readonly telemetry: TelemetrySource;
+  /** The registered event types. */
+  readonly registry: EventRegistry;
 }
 
 /**
- * Fills in the defaults.
+ * Checks the options that every store has, and fills in their defaults.
  *
  * @throws {InvalidArgumentError} If an option is out of range.
  */
@@ -88,7 +92,7 @@ export function setUpStore<E extends Event>(options: EventStoreOptions<E> | unde
         now: checkFunction("options.now", now),
         newId: checkFunction("options.newId", newId),
         warn,
-      };
+      } satisfies FullStoreSetup;
     },
   );
 }

@@ -20,7 +20,7 @@ import { BackedEventStore } from "../../src/store/backed_event_store.ts";
 import type { KvBackend } from "../../src/store/deno_kv/backend.ts";
 import { openKvBackend } from "../../src/store/deno_kv/open.ts";
 import { logOf, MemoryBackend } from "../../src/store/memory/backend.ts";
-import { setUpStore, type StoreSetup } from "../../src/store/store_options.ts";
+import { type FullStoreSetup, setUpStore } from "../../src/store/store_options.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { type Group, type GroupOptions, rate, type Row } from "./harness.ts";
 
@@ -196,8 +196,8 @@ async function saveInKv(count: number, heard: boolean): Promise<number> {
 }
 
 /** A setup that looks for a provider at each save, or never. */
-function setUp(telemetry: "none registered" | "null"): StoreSetup {
-  const setup = setUpStore({});
+function setUp(telemetry: "none registered" | "null"): FullStoreSetup {
+  const setup = setUpStore({}) as FullStoreSetup;
   return telemetry === "null" ? { ...setup, telemetry: () => undefined } : setup;
 }
 

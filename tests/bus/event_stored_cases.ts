@@ -6,7 +6,6 @@
 
 import assert from "node:assert/strict";
 import {
-  type BackedEventStore,
   CommitTooLargeError,
   type Event,
   type EventPublisher,
@@ -18,6 +17,7 @@ import {
   VersionConflictError,
   type Warning,
 } from "../../mod.ts";
+import type { BackedEventStore } from "../../src/store/backed_event_store.ts";
 
 /** Opens a store over a backend of its own. */
 export type OpenStore = (options: EventStoreOptions) => Promise<BackedEventStore>;

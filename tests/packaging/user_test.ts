@@ -89,6 +89,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
   const withoutPermission = [
     ["all.ts", "15\n"],
     ["memory.ts", "1\n"],
+    ["backend.ts", "commit\n"],
     ["bus.ts", "hello world\n"],
     ["cluster.ts", "true\n"],
     ["actor.ts", "5\n"],
@@ -148,6 +149,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
     const expected: Record<string, Packages> = {
       ".": { atStart: [], later: [...nats, telemetry] },
       "./actor": { atStart: [], later: [...nats, telemetry] },
+      "./backend": { atStart: [], later: [telemetry] },
       "./bus": { atStart: [], later: [...nats, telemetry] },
       "./cluster": { atStart: [], later: nats },
       "./deno-kv": { atStart: [], later: [telemetry] },

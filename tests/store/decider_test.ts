@@ -10,12 +10,12 @@ import {
   InMemoryStorage,
   InvalidArgumentError,
   replay,
-  type ReplayStore,
   type Snapshot,
   VersionConflictError,
   type View,
   type Warning,
 } from "@flowmade-one/aether";
+import type { ReplayStore } from "@flowmade-one/aether/memory";
 
 type Counted = Event<"Counted", { readonly by: number }>;
 

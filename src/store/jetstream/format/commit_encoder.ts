@@ -1,5 +1,5 @@
 /**
- * Writes commits as messages; {@linkcode CommitDecoder} reads them.
+ * Writes commits as messages; `CommitDecoder` reads them.
  *
  * @module
  */
