@@ -150,3 +150,40 @@ Deno.test("of two commits that depend on each other's actors exactly one is stor
   await using cluster = await startNatsCluster();
   await noWriteSkew(cluster.servers.map(({ url }) => url), { retention: "forever", replicas: 3 });
 });
+
+Deno.test("a commit that was lost on its way is a conflict once the actor of its condition has moved on, not an unknown outcome", async () => {
+  await using server = await startNatsServer();
+  await using proxy = startProxy(server.url);
+  await using near = await JetStreamEventStore.open(server.url);
+  await near.append("read", [event(1)], { expectedVersion: 0 });
+  await using far = await JetStreamEventStore.open(proxy.url, { answerTimeout: 200, saveTimeout: 60_000 });
+  for (const actorId of ["new", "known"]) {
+    if (actorId === "known") await near.append("known", [event(1)], { expectedVersion: 0 });
+    const version = await far.getLatestVersion("read");
+    const expectedVersion = await far.getLatestVersion(actorId);
+    const lost = Promise.withResolvers<void>();
+    proxy.filter({
+      toServer: ({ subject }) => {
+        const isCommit = subject?.startsWith("aether.") === true;
+        if (isCommit) lost.resolve();
+        return isCommit;
+      },
+    });
+    const saving = far.append(actorId, [event(2)], {
+      expectedVersion,
+      conditions: [{ actorId: "read", version }],
+    });
+    saving.catch(() => {}); // it is awaited below
+    await lost.promise;
+    await near.append("read", [event(2)], { expectedVersion: version });
+    await sleep(300); // the try has no answer
+    proxy.resume();
+    await assert.rejects(saving, (error) => {
+      assert(error instanceof VersionConflictError, String(error));
+      assert.deepEqual([error.isCondition, error.currentVersion], [true, version + 1]);
+      return true;
+    });
+    assert.equal(await near.getLatestVersion(actorId), expectedVersion);
+  }
+  assert.equal((await near.verify()).ok, true);
+});

@@ -60,14 +60,26 @@ export async function findWrite(
       if (header?.previousSequence === head.sequence) found = "another";
     }
   }
+  let isExcluded = false;
   for (const { actorId, head } of write.conditions) {
     const { head: current, fault } = await heads.latest(actorId, write.ending, head);
     if (fault) throw fault;
     fresh.set(actorId, current);
-    // A later commit of a condition's actor does not show whether the write was stored before.
-    if (!uncertain && current.sequence !== head.sequence) found = "another";
+    if (current.sequence !== head.sequence) isExcluded = true;
   }
-  return found;
+  if (!isExcluded || found !== "nothing") return found;
+  // No try can be stored any more. Only if there was one may it have been stored before.
+  return !uncertain || await isAbsent(log.until(write.ending), write) ? "another" : "nothing";
+}
+
+/**
+ * Whether a write that cannot be stored any more has not been stored before: a leader that was deposed may not have it.
+ * All of its parts are stored at once, so that one of them is enough.
+ */
+async function isAbsent(log: EventLog, write: Write): Promise<boolean> {
+  const { subject, head } = write.parts[0]!;
+  const isBefore = (last: StoredMessage | undefined): boolean => (last?.sequence ?? 0) <= head.sequence;
+  return isBefore(await log.upToDate(() => log.lastOf(subject), isBefore));
 }
 
 /** The commit that follows a sequence in an actor's subject: the message there may be one that a repair passes over. */

@@ -11,11 +11,14 @@ import {
   type StoredEvent,
   VersionConflictError,
 } from "@flowmade-one/aether/jetstream";
-import type { TriedEvent } from "./history.ts";
+import type { Condition, TriedEvent } from "./history.ts";
 import type { StoreUnderTest } from "./work.ts";
 
 type Stored = readonly StoredEvent[];
-type Expectation = { readonly expectedVersion: number | "any" };
+type Expectation = {
+  readonly expectedVersion: number | "any";
+  readonly conditions?: readonly Condition[];
+};
 
 /** Calls the real store; the others override what they break. */
 export class Unbroken implements StoreUnderTest {
@@ -114,6 +117,37 @@ export class SavesOneByOne extends Unbroken {
 export class IgnoresExpectations extends Unbroken {
   override append(actorId: string, events: readonly TriedEvent[]): Promise<Stored> {
     return super.append(actorId, events, { expectedVersion: "any" });
+  }
+}
+
+/** Checks conditions, and then stores, with a pause between. */
+export class ChecksConditionsFirst extends Unbroken {
+  /** Called in the pause. */
+  pause: () => Promise<void> = () => Promise.resolve();
+
+  override async append(
+    actorId: string,
+    events: readonly TriedEvent[],
+    { expectedVersion, conditions = [] }: Expectation,
+  ): Promise<Stored> {
+    for (const { actorId, version } of conditions) {
+      const currentVersion = await this.far.getLatestVersion(actorId);
+      const conflict = { actorId, attemptedVersion: version + 1, currentVersion, isCondition: true };
+      if (currentVersion !== version) throw new VersionConflictError(conflict);
+    }
+    await this.pause();
+    return await super.append(actorId, events, { expectedVersion });
+  }
+}
+
+/** Reports that a condition does not hold, without a look at the actor. */
+export class InventsConditions extends Unbroken {
+  override append(actorId: string, events: readonly TriedEvent[], expectation: Expectation): Promise<Stored> {
+    const [condition] = expectation.conditions ?? [];
+    if (!condition) return super.append(actorId, events, expectation);
+    const { actorId: of, version } = condition;
+    const conflict = { actorId: of, attemptedVersion: version + 1, currentVersion: version + 7 };
+    return Promise.reject(new VersionConflictError({ ...conflict, isCondition: true }));
   }
 }
 

@@ -20,6 +20,7 @@ export type Fault =
   | "refused though it could be stored"
   | "commit torn apart"
   | "expectation broken"
+  | "condition broken"
   | "versions out of order"
   | "stored in the wrong order"
   | "stale read"
@@ -76,6 +77,7 @@ class Checker {
     this.#checkLog(log);
     for (const attempt of attempts) {
       this.#checkWhole(attempt);
+      this.#checkConditions(attempt);
       this.#checkAnswer(attempt);
     }
     this.#checkTime();
@@ -149,6 +151,16 @@ class Checker {
     }
   }
 
+  /** What is stored under conditions is behind exactly the versions that they name, as if nothing came between. */
+  #checkConditions(attempt: Attempt): void {
+    const place = this.#placeOf(attempt);
+    if (place === undefined) return;
+    for (const { actorId, version } of attempt.conditions ?? []) {
+      const before = this.#history.log.slice(0, place).findLast((event) => event.actorId === actorId);
+      if ((before?.version ?? 0) !== version) this.#fail("condition broken", { attempt, before });
+    }
+  }
+
   #checkAnswer(attempt: Attempt): void {
     const { answer } = attempt;
     switch (answer?.kind) {
@@ -191,7 +203,7 @@ class Checker {
 
   /** Another's event must have been the latest at some moment of the call, at another version than was expected. */
   #checkConflict(attempt: Attempt, answer: Extract<Attempt["answer"], { kind: "conflict" }>): void {
-    const { actorId, currentVersion, attemptedVersion } = answer;
+    const { actorId, currentVersion, attemptedVersion, isCondition } = answer;
     const own = new Set(attempt.events.map(({ id }) => id));
     if (typeof attempt.expected === "number") {
       const first = this.#stored.get(attempt.events[0]!.id);
@@ -207,8 +219,12 @@ class Checker {
     const wasLatest = cause
       ? cause.from <= attempt.ended && cause.to >= attempt.begun
       : currentVersion === 0 && (reigns.length === 0 || this.#stands(reigns[0]!) >= attempt.begun);
-    const refuses = currentVersion >= attemptedVersion ||
-      (attempt.how === "append" && attempt.expected !== currentVersion);
+    const refuses = isCondition
+      ? attempt.conditions?.some((condition) =>
+        condition.actorId === actorId && condition.version !== currentVersion
+      )
+      : currentVersion >= attemptedVersion ||
+        (attempt.how === "append" && attempt.expected !== currentVersion);
     if (refuses && wasLatest) return;
     if (refuses && this.#during(this.#history.stale, attempt.begun, attempt.ended)) return;
     this.#fail("conflict without a cause", { attempt, reigns: reigns.slice(-5) });

@@ -211,6 +211,34 @@ Deno.test("a store that refuses without a cause is found out", async () => {
   assertFound(history, "conflict without a cause");
 });
 
+Deno.test("a store that checks conditions before it stores is found out, and so is one that invents a conflict", async () => {
+  const event = (id: string, actorId: string): TriedEvent => ({ actorId, id, eventType: "E", data: 1 });
+  const conditions = [{ actorId: "a", version: 2 }];
+  const late = await historyOf(broken.ChecksConditionsFirst, async ({ worker, store, fill }) => {
+    await fill();
+    store.pause = async (): Promise<void> => {
+      store.pause = () => Promise.resolve();
+      await worker.append("a", 1, 2);
+    };
+    await worker.save("append", [event("late", "c")], 0, conditions);
+  });
+  assertFound(late, "condition broken");
+  const sound = await historyOf(broken.Unbroken, async ({ worker, fill }) => {
+    await fill();
+    await worker.save("append", [event("held", "c")], 0, conditions);
+    await worker.append("a", 1, 2);
+    await worker.save("append", [event("held", "c")], 0, conditions); // it is stored already
+    await worker.save("append", [event("broken", "d")], 0, conditions);
+  });
+  assert.deepEqual(checkHistory(sound), []);
+  assert.deepEqual(sound.attempts.map(({ answer }) => answer?.kind).slice(-2), ["stored", "conflict"]);
+  const invented = await historyOf(broken.InventsConditions, async ({ worker, fill }) => {
+    await fill();
+    await worker.save("append", [event("refused", "c")], 0, conditions);
+  });
+  assertFound(invented, "conflict without a cause");
+});
+
 Deno.test("a store that reads what is out of date is found out", async () => {
   const history = await historyOf(broken.ReadsFromMemory, async ({ worker }) => {
     await worker.look("a");

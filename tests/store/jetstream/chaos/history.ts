@@ -22,6 +22,12 @@ export interface KnownEvent extends TriedEvent {
   readonly position: string;
 }
 
+/** An actor that a save depends on, and the version that it must be at. */
+export interface Condition {
+  readonly actorId: string;
+  readonly version: number;
+}
+
 /** What a save was answered. */
 export type Answer =
   | { readonly kind: "stored"; readonly events: readonly KnownEvent[] }
@@ -31,6 +37,8 @@ export type Answer =
     readonly attemptedVersion: number;
     readonly currentVersion: number;
     readonly sameEvent: boolean;
+    /** Whether the actor is one that the save depends on and does not write. */
+    readonly isCondition: boolean;
   }
   /** Refused before it was sent, or by the server: nothing is stored. */
   | { readonly kind: "refused"; readonly error: string }
@@ -44,6 +52,8 @@ export interface Attempt {
   /** What `append` expected. */
   readonly expected: number | "any" | undefined;
   readonly events: readonly TriedEvent[];
+  /** What it depends on; the same in each attempt with these events. */
+  readonly conditions?: readonly Condition[] | undefined;
   /** How long the store may try, in milliseconds. */
   readonly timeout: number;
   readonly begun: number;
@@ -93,8 +103,11 @@ export interface History {
   readonly stale: readonly Span[];
 }
 
+/** A save as it is called. */
+export type Call = Pick<Attempt, "how" | "expected" | "events" | "conditions" | "timeout">;
+
 type Line =
-  | Pick<Attempt, "how" | "expected" | "events" | "timeout"> & { readonly begin: number; readonly at: number }
+  | Call & { readonly begin: number; readonly at: number }
   | { readonly end: number; readonly at: number; readonly answer: Answer }
   | { readonly look: Omit<Look, "process"> }
   | { readonly reading: Omit<Reading, "process" | "events">; readonly events?: Reading["events"] }
@@ -117,7 +130,7 @@ export class Journal {
   }
 
   /** A save is about to be called. The answer is the number to end it with. */
-  begin(attempt: Pick<Attempt, "how" | "expected" | "events" | "timeout">): number {
+  begin(attempt: Call): number {
     const begin = ++this.#operations;
     this.#write({ begin, at: this.now(), ...attempt });
     return begin;

@@ -10,14 +10,14 @@ import {
   type StoredEvent,
   VersionConflictError,
 } from "@flowmade-one/aether/jetstream";
-import type { Answer, Attempt, Journal, KnownEvent, TriedEvent } from "./history.ts";
+import type { Answer, Attempt, Condition, Journal, KnownEvent, TriedEvent } from "./history.ts";
 
 /** The part of a store that is put to the test. */
 export interface StoreUnderTest {
   append(
     actorId: string,
     events: readonly TriedEvent[],
-    options: { readonly expectedVersion: number | "any" },
+    options: { readonly expectedVersion: number | "any"; readonly conditions?: readonly Condition[] },
   ): Promise<readonly StoredEvent[]>;
   saveEvents(events: readonly EventInput[]): Promise<readonly StoredEvent[]>;
   getLatestVersion(actorId: string): Promise<number>;
@@ -36,7 +36,7 @@ export interface WorkSetup {
 }
 
 /** An append that can be repeated. */
-export type Repeatable = Pick<Attempt, "expected" | "events"> & { readonly expected: number };
+export type Repeatable = Pick<Attempt, "expected" | "events" | "conditions"> & { readonly expected: number };
 
 const HOT_ACTORS = 3;
 const WARM_ACTORS = 40;
@@ -75,6 +75,8 @@ export class Worker {
       () => this.append(this.#fresh("cold"), 1, "any"),
       () => this.#saveOverActors(),
       () => this.#saveWithGap(),
+      () => this.#appendUnderConditions(),
+      () => this.#appendUnderConditions(),
       () => this.repeatOne(),
       () => this.look(this.#hot()),
       () => this.look(this.#warm()),
@@ -91,8 +93,8 @@ export class Worker {
   }
 
   /** Appends events with their ids once more: nothing may change by it. */
-  async repeat({ events, expected }: Repeatable): Promise<void> {
-    await this.save("append", events, expected);
+  async repeat({ events, expected, conditions }: Repeatable): Promise<void> {
+    await this.save("append", events, expected, conditions);
   }
 
   /** Repeats one of its own appends. */
@@ -120,20 +122,34 @@ export class Worker {
   }
 
   /** Saves, and writes down what it is told. An unknown outcome is settled as the error says. */
-  async save(how: Attempt["how"], events: readonly TriedEvent[], expected?: number | "any"): Promise<void> {
+  async save(
+    how: Attempt["how"],
+    events: readonly TriedEvent[],
+    expected?: number | "any",
+    conditions?: readonly Condition[],
+  ): Promise<void> {
     const { store, journal, timeout } = this.#setup;
     const [{ actorId } = { actorId: "" }] = events;
     for (let expectation = expected;;) {
-      const operation = journal.begin({ how, events, expected: expectation, timeout });
+      const operation = journal.begin({
+        how,
+        events,
+        expected: expectation,
+        ...(conditions && { conditions }),
+        timeout,
+      });
       try {
         const stored = how === "append"
-          ? await store.append(actorId, events, { expectedVersion: expectation! })
+          ? await store.append(actorId, events, {
+            expectedVersion: expectation!,
+            ...(conditions && { conditions }),
+          })
           : await store.saveEvents(events as EventInput[]);
         journal.end(operation, { kind: "stored", events: stored.map(known) });
         for (const { actorId, version } of stored) this.#versions.set(actorId, version);
         const before = stored[0]!.version - 1;
         if (how === "append" && this.#done.length < MOST_REMEMBERED) {
-          this.#done.push({ events, expected: before });
+          this.#done.push({ events, expected: before, conditions });
         }
         return;
       } catch (error) {
@@ -162,6 +178,16 @@ export class Worker {
       }
     }
     await this.save("save", events);
+  }
+
+  /** Appends to one actor if one or two others are still where they were read: these are written all the time. */
+  async #appendUnderConditions(): Promise<void> {
+    const own = this.#below(2) === 0 ? this.#fresh("rule") : this.#warm();
+    const read = new Set([this.#hot(), this.#below(2) === 0 ? this.#hot() : this.#warm()]);
+    read.delete(own);
+    const conditions: Condition[] = [];
+    for (const actorId of read) conditions.push({ actorId, version: await this.look(actorId) });
+    await this.save("append", [this.#event(own)], own.startsWith("rule") ? 0 : "any", conditions);
   }
 
   /** Versions may leave some out. */
@@ -209,8 +235,8 @@ export function known({ actorId, id, eventType, data, version, position }: Store
 /** What an error tells the caller. */
 export function answerOf(error: unknown): Answer {
   if (error instanceof VersionConflictError) {
-    const { actorId, attemptedVersion, currentVersion, sameEvent } = error;
-    return { kind: "conflict", actorId, attemptedVersion, currentVersion, sameEvent };
+    const { actorId, attemptedVersion, currentVersion, sameEvent, isCondition } = error;
+    return { kind: "conflict", actorId, attemptedVersion, currentVersion, sameEvent, isCondition };
   }
   const text = error instanceof Error ? `${error.name}: ${error.message} (${error.cause})` : String(error);
   if (error instanceof OutcomeUnknownError) {
