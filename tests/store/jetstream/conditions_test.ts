@@ -187,3 +187,25 @@ Deno.test("a commit that was lost on its way is a conflict once the actor of its
   }
   assert.equal((await near.verify()).ok, true);
 });
+
+Deno.test("an append under conditions is stored if an actor is forgotten while another one is read", async () => {
+  await using server = await startNatsServer();
+  {
+    await using other = await JetStreamEventStore.open(server.url);
+    for (const actorId of ["own", "p", "q"]) await other.append(actorId, [event(1)], { expectedVersion: 0 });
+    for (let index = 0; index < 60; index++) {
+      await other.append(`actor-${index}`, [event(1)], { expectedVersion: 0 });
+    }
+  }
+  await using store = await JetStreamEventStore.open(server.url, { cachedActors: 1 });
+  const conditions = ["p", "q"].map((actorId) => ({ actorId, version: 1 }));
+  for (let round = 1; round <= 10; round++) {
+    await store.getLatestVersion("own");
+    await store.getLatestVersion("p");
+    // These are answered before the read of "q", which the append begins.
+    const reads = Array.from({ length: 60 }, (_, index) => store.getLatestVersion(`actor-${index}`));
+    const [stored] = await store.append("own", [event(round)], { expectedVersion: round, conditions });
+    assert.equal(stored!.version, round + 1);
+    await Promise.all(reads);
+  }
+});

@@ -300,9 +300,13 @@ export class Writer {
       const head = heads.cached(actorId);
       return head !== undefined && head.sequence > 0 ? head : fresh.get(actorId);
     };
-    const cold = actorIds.filter((actorId) => !headOf(actorId));
-    if (cold.length > 0) await read(cold);
     for (;;) {
+      // While some are read, others may be forgotten.
+      const unknown = actorIds.filter((actorId) => !headOf(actorId));
+      if (unknown.length > 0) {
+        await read(unknown);
+        continue;
+      }
       for (const part of write.parts) part.head = headOf(part.part.actorId)!;
       for (const condition of write.conditions) condition.head = headOf(condition.actorId)!;
       try {

@@ -21,6 +21,7 @@ export type Fault =
   | "commit torn apart"
   | "expectation broken"
   | "condition broken"
+  | "acknowledged for a replaced log"
   | "versions out of order"
   | "stored in the wrong order"
   | "stale read"
@@ -49,6 +50,12 @@ interface Reign {
 /** What a history shows that must not be. Empty is as it should be. */
 export function checkHistory(history: History): Violation[] {
   return new Checker(history).run();
+}
+
+/** What attempts on a log that was replaced show that must not be: after that moment nothing may be acknowledged for it. */
+export function checkReplaced(attempts: readonly Attempt[], replacedAt: number): Violation[] {
+  const late = attempts.filter(({ begun, answer }) => begun > replacedAt && answer?.kind === "stored");
+  return late.map((what) => ({ fault: "acknowledged for a replaced log", what }));
 }
 
 class Checker {

@@ -8,7 +8,7 @@ import { type NatsServer, startNatsServer } from "../../../support/nats_server.t
 import type { NatsFrame } from "../../../support/nats_frames.ts";
 import { type Proxy, startProxy } from "../../../support/proxy.ts";
 import * as broken from "./broken_stores.ts";
-import { checkHistory, type Fault } from "./checker.ts";
+import { checkHistory, checkReplaced, type Fault } from "./checker.ts";
 import { isAcknowledgement, isCommit } from "./faults.ts";
 import { type History, Journal, readJournals, type TriedEvent } from "./history.ts";
 import { known, type StoreUnderTest, Worker } from "./work.ts";
@@ -237,6 +237,18 @@ Deno.test("a store that checks conditions before it stores is found out, and so 
     await worker.save("append", [event("refused", "c")], 0, conditions);
   });
   assertFound(invented, "conflict without a cause");
+});
+
+Deno.test("a store that acknowledges what it has sent nowhere is found out if its log is replaced", async () => {
+  let replacedAt = NaN;
+  const history = await historyOf(broken.StoresLater, async ({ worker, fill, journal }) => {
+    await fill();
+    replacedAt = journal.now();
+    await worker.append("c", 1, 0);
+  });
+  const [violation, ...more] = checkReplaced(history.attempts, replacedAt);
+  assert.equal(violation?.fault, "acknowledged for a replaced log");
+  assert.deepEqual([more, checkReplaced(history.attempts, Infinity)], [[], []]);
 });
 
 Deno.test("a store that reads what is out of date is found out", async () => {
