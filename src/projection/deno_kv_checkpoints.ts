@@ -24,7 +24,7 @@ import {
   FIRST_BUSY_WAIT,
   LONGEST_BUSY_WAIT,
   whileBusy,
-} from "../store/deno_kv/failures.ts";
+} from "../deno_kv_failures.ts";
 import type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
 import {
   CheckpointConflictError,

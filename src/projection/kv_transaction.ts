@@ -7,14 +7,14 @@
 
 import { serialize } from "node:v8";
 import { utf8Length } from "../text.ts";
-import { backendError, whileBusy } from "../store/deno_kv/failures.ts";
+import { backendError, whileBusy } from "../deno_kv_failures.ts";
 import {
   MAX_ATOMIC_BYTES,
   MAX_ATOMIC_KEY_BYTES,
   MAX_KEY_BYTES,
   MAX_MUTATIONS,
   MAX_VALUE_BYTES,
-} from "../store/deno_kv/layout.ts";
+} from "../deno_kv_limits.ts";
 import type { HandlerScope } from "./checkpoints.ts";
 import { transactionOver, transactionRefused, transactionTooLarge } from "./errors.ts";
 

@@ -42,7 +42,7 @@ export interface CopyOptions {
 export interface CopyReport {
   /** How many events are in both stores. */
   readonly events: number;
-  /** How many of them this run copied; the rest was there. */
+  /** How many of them this run copied; the rest was copied before. */
   readonly copied: number;
   /** The position of the last event in the source; nothing if it is empty. */
   readonly fromPosition: string | undefined;
@@ -58,7 +58,7 @@ export interface CopyReport {
  * the global log stay as they are; neither store needs to know the schemas, and nothing is announced on a bus.
  *
  * It can be killed at any moment and run again. At every moment the target's log is the beginning of the source's, so
- * that the target itself says how far the copy came: a run compares what is there, event by event, and goes on behind
+ * that the target itself shows how far the copy is: a run compares what is stored, event by event, and continues after
  * it. For that promise commits follow one another, each as large as the target's limits and the order allow. In the end
  * everything is read again and compared, and the target verifies itself.
  *
@@ -76,7 +76,7 @@ export interface CopyReport {
  *
  * await using to = await DenoKvEventStore.open(":memory:");
  * assert.equal((await copyEvents(from, to)).copied, 1);
- * assert.equal((await copyEvents(from, to)).copied, 0); // once more: all was there
+ * assert.equal((await copyEvents(from, to)).copied, 0); // again: all is copied
  * assert.equal((await to.getEvents("order-1"))[0]!.id, (await from.getEvents("order-1"))[0]!.id);
  * ```
  *
@@ -234,7 +234,7 @@ class Copy {
         return this.#reportEnd("copying");
       } catch (error) {
         if (!(error instanceof VersionConflictError || error instanceof OutcomeUnknownError)) throw error;
-        // A write of our own came late, or another process copies too: what is there counts, whoever wrote it.
+        // A write of our own came late, or another process copies too: what is stored counts, no matter which process wrote it.
         await this.compare("copying");
         if (this.reached.events === events) throw error;
       }
@@ -310,7 +310,7 @@ function isSame(copy: StoredEvent, original: StoredEvent): boolean {
 
 /**
  * Divides events into commits that keep their order. A commit is stored grouped by actor, so that one ends where an actor
- * comes again after another; an event id can stand in it once.
+ * comes again after another; an event id can be in it once.
  */
 async function* inBatches(
   events: AsyncIterable<StoredEvent>,

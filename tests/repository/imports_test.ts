@@ -29,9 +29,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const EXCEPTIONS: readonly (readonly [importer: string, imported: string, reason: string])[] = [
   ["src/projection/mod.ts", "src/cluster/jetstream/open.ts", "the options of a bucket are public"],
   ["src/projection/jetstream_checkpoints.ts", "src/cluster/jetstream/open.ts", "a bucket with leases in it"],
-  ["src/projection/deno_kv_checkpoints.ts", "src/store/deno_kv/failures.ts", "the same database"],
-  ["src/projection/kv_transaction.ts", "src/store/deno_kv/failures.ts", "the same database"],
-  ["src/projection/kv_transaction.ts", "src/store/deno_kv/layout.ts", "the limits of the database"],
   ["src/store/copy_checkpoints.ts", "src/projection/checkpoints.ts", "a copy takes checkpoints along"],
   ["src/store/copy_checkpoints.ts", "src/projection/errors.ts", "a copy takes checkpoints along"],
   ["src/store/copy_checkpoints.ts", "src/projection/record.ts", "a copy takes checkpoints along"],

@@ -6,7 +6,8 @@
 
 import type { Checksum } from "../checksum.ts";
 import type { LogRecord } from "./log_record.ts";
-import { type Layout, MAX_ATOMIC_BYTES, MAX_ATOMIC_KEY_BYTES, MAX_VALUE_BYTES } from "./layout.ts";
+import { MAX_ATOMIC_BYTES, MAX_ATOMIC_KEY_BYTES, MAX_VALUE_BYTES } from "../../deno_kv_limits.ts";
+import type { Layout } from "./layout.ts";
 import { encodeValue } from "./part_format.ts";
 import { encodePart, guardKey, type Write } from "./write.ts";
 

@@ -14,7 +14,7 @@ import {
 } from "../errors.ts";
 import { isSameFile, type OpenedFile, openedFile } from "../../deno_kv.ts";
 import { isLogId, newLogId } from "../position.ts";
-import { commitFailure } from "./failures.ts";
+import { commitFailure } from "../../deno_kv_failures.ts";
 import type { Layout } from "./layout.ts";
 import { getAll } from "./scan.ts";
 

@@ -13,7 +13,8 @@ import { utf8 } from "../../text.ts";
 import { type StoredPart, versionsFault } from "../continuity.ts";
 import { type Checksum, checksumText } from "../checksum.ts";
 import { INDEX_WIDTH, type KvPositions, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
-import { isActorId, MAX_VALUE_BYTES } from "./layout.ts";
+import { MAX_VALUE_BYTES } from "../../deno_kv_limits.ts";
+import { isActorId } from "./layout.ts";
 
 /** The first bytes of a value: one for the format, three for the number of chunks, eight for the checksum. */
 const FORMAT = "1";

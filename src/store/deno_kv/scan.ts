@@ -4,8 +4,9 @@
  * @module
  */
 
-import { whileBusy } from "./failures.ts";
-import { following, MAX_GET_MANY, MAX_LIST_BATCH } from "./layout.ts";
+import { whileBusy } from "../../deno_kv_failures.ts";
+import { MAX_GET_MANY, MAX_LIST_BATCH } from "../../deno_kv_limits.ts";
+import { following } from "./layout.ts";
 
 /** A range of keys: from `start` on, up to and without `end`. */
 export interface KeyRange {

@@ -9,7 +9,7 @@ import { decodeSnapshot, encodeSnapshot, type Snapshot, supersedes } from "../sn
 import type { Checksum } from "../checksum.ts";
 import type { Warn } from "../../warning.ts";
 import { backoff, sleep } from "../../sleep.ts";
-import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "./failures.ts";
+import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "../../deno_kv_failures.ts";
 import type { Layout } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
 import { chunkCount, decodeValue, encodeValue, UnreadableRecord } from "./part_format.ts";

@@ -9,7 +9,8 @@ import type { StoredEvent } from "../../event/types.ts";
 import type { Checksum } from "../checksum.ts";
 import { checkCondition, type Commit, type CommitPart, numberPart, outcomeUnknown } from "../commit.ts";
 import { type Head, NEW_HEAD } from "./heads.ts";
-import { type Layout, MAX_VALUE_BYTES } from "./layout.ts";
+import { MAX_VALUE_BYTES } from "../../deno_kv_limits.ts";
+import type { Layout } from "./layout.ts";
 import { type Encoded, encodeValue, gappedVersions, partText } from "./part_format.ts";
 
 /** Up to this size a part is in the log with its events; a larger one is only named there. */

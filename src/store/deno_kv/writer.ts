@@ -20,11 +20,12 @@ import {
   VersionConflictError,
 } from "../errors.ts";
 import type { Wakeups } from "../follow.ts";
-import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "./failures.ts";
+import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "../../deno_kv_failures.ts";
 import type { Heads } from "./heads.ts";
 import { buildOperation, divideQueue } from "./group.ts";
 import type { KvPositions } from "./kv_positions.ts";
-import { type Layout, MAX_CHECKS_REMOTE } from "./layout.ts";
+import { MAX_CHECKS_REMOTE } from "../../deno_kv_limits.ts";
+import type { Layout } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
 import type { CommitReader } from "./commit_reader.ts";
 import { getAll } from "./scan.ts";

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { kvAdvice } from "../../deno_kv.ts";
-import { AetherError } from "../../errors.ts";
-import { backoff, sleep } from "../../sleep.ts";
-import { BackendError } from "../errors.ts";
+import { kvAdvice } from "./deno_kv.ts";
+import { AetherError } from "./errors.ts";
+import { backoff, sleep } from "./sleep.ts";
+import { BackendError } from "./errors.ts";
 
 /** What is known about an atomic operation that threw. */
 export type CommitFailure =
