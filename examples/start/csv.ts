@@ -69,8 +69,8 @@ export async function* readCsv(
       skip_records_with_error: true,
       on_skip: (error) => {
         fault ??= {
-          records: Number(error?.records),
-          emptyLines: Number(error?.empty_lines),
+          records: Number(error?.["records"]),
+          emptyLines: Number(error?.["empty_lines"]),
           reason: explain(error?.code),
         };
         return undefined;

@@ -70,7 +70,7 @@ export const readCommand = {
   place: (body: Body): OrderCommand => ({
     do: "place",
     customer: text(body, "customer"),
-    items: items(body.items),
+    items: items(body["items"]),
   }),
   pay: (body: Body): OrderCommand => ({ do: "pay", amount: whole(body, "amount", 0) }),
   ship: (body: Body): OrderCommand => ({ do: "ship", tracking: text(body, "tracking") }),

@@ -41,7 +41,7 @@ export function encodeConfig(shardCount: number): string {
 
 /** Reads the number of shards; `undefined` for a tombstone and for a record that cannot be read. */
 export function readShardCount(entry: Entry | undefined): number | undefined {
-  const shardCount = decodeRecord(KIND, entry?.value)?.shardCount;
+  const shardCount = decodeRecord(KIND, entry?.value)?.["shardCount"];
   const isSound = Number.isSafeInteger(shardCount) && (shardCount as number) >= 1 &&
     (shardCount as number) <= MAX_SHARD_COUNT;
   return isSound ? shardCount as number : undefined;

@@ -47,7 +47,7 @@ export class SparseLog {
       closing(() => reader.close());
       this.#reader = reader;
       const { config } = await raw.requests.streamInfo(this.stream);
-      [this.#subjects = ""] = config.subjects as string[];
+      [this.#subjects = ""] = config["subjects"] as string[];
       for (let actor = 0; actor < Math.min(this.#actors, REPLAYED); actor++) {
         const events = await reader.getEvents(`sparse-${actor}`);
         assert.equal(events.length, PER_ACTOR);

@@ -9,7 +9,7 @@ async function demandOf(service: Service): Promise<unknown> {
   for (;;) {
     const { status, body } = await service.ask("GET", "/demand");
     assert.equal(status, 200);
-    if (body?.caughtUp) return body.pieces;
+    if (body?.["caughtUp"]) return body["pieces"];
   }
 }
 

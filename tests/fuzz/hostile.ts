@@ -49,7 +49,7 @@ function endless(): unknown {
 
 function cyclic(): unknown {
   const cycle: Record<string, unknown> = { list: [] };
-  (cycle.list as unknown[]).push({ cycle });
+  (cycle["list"] as unknown[]).push({ cycle });
   return cycle;
 }
 

@@ -53,7 +53,7 @@ export async function callWith(
   if (judgement !== "bad") put(understood, path, understoodAs(kind, value), kind === "member");
   // A subscription to the history ends after this many.
   if (method === "subscribe") {
-    args.expected = judgement === "good" ? filtered(reference, understood).length : 0;
+    args["expected"] = judgement === "good" ? filtered(reference, understood).length : 0;
   }
   put(args, path, value);
   const what = `${method} with ${JSON.stringify(recipe).slice(0, 200)} as ${path}`;

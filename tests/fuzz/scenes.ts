@@ -141,8 +141,8 @@ async function aborted(
   const controller = new AbortController();
   const reason = { because: "the test says so" };
   const args = call.sound(reference, "a", number);
-  args.options.signal = controller.signal;
-  args.expected = reference.log.length + 1; // more than there is: only the signal ends it
+  args["options"].signal = controller.signal;
+  args["expected"] = reference.log.length + 1; // more than there is: only the signal ends it
   if (when === 0) controller.abort(reason);
   const running = call.run(stores[on]!, args).then((result) => ({ result }), (error: unknown) => ({ error }));
   if (when === 2) await Promise.resolve();

@@ -86,7 +86,7 @@ Deno.test("JetStream: a damaged event ends a projection before it, in its histor
   await until("it is live", () => run.state === "live" && live.seen.length === 2);
   // Not an event at all, where the events of an actor are.
   const { config } = await nats.requests.streamInfo("aether_default");
-  const [subjects] = config.subjects as string[];
+  const [subjects] = config["subjects"] as string[];
   nats.connection.publish(subjects!.replace(">", "a"), new TextEncoder().encode("{"));
   await nats.connection.flush();
   await add(store, 2, ["b"]);

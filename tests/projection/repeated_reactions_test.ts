@@ -283,7 +283,7 @@ Deno.test("commands of a handler are decided by their actor's decider, each once
     const [order] = await store.getEvents("order-1");
     const [deposited] = await store.getEvents("account-7");
     assert.equal(deposited!.metadata!.causationId, order!.id);
-    assert.equal(deposited!.id, `${deposited!.metadata!.commandId}/1`);
+    assert.equal(deposited!.id, `${deposited!.metadata!["commandId"]}/1`);
     assert.equal(deposited!.metadata!.correlationId, order!.id);
     await copyEvents(store, other);
     await catchUp(other, depositing(new InMemoryCheckpoints()));

@@ -19,7 +19,6 @@ import {
 import { startNatsServer } from "../support/nats_server.ts";
 
 type Counted = Event<"Counted", { by: number }>;
-type Store = EventStore<Counted> & SnapshotStore;
 
 function counter(
   decided?: { times: number },

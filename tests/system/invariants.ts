@@ -58,10 +58,10 @@ export function assertOrders(log: readonly Stored[]): void {
       const step = Object.values(STEPS).find((step) => step.eventType === eventType);
       assert.equal(step?.from, status, `${order}: ${eventType} when it was ${status}`);
       status = step.to;
-      const own = Number(metadata?.fencingToken);
+      const own = Number(metadata?.["fencingToken"]);
       assert(own >= token, `${order}: an owner of the past, ${own} after ${token}`);
       token = own;
-      const node = metadata?.node ?? "";
+      const node = metadata?.["node"] ?? "";
       const ownership = `shard ${shardOf(order, SHARDS)} under token ${own}`;
       assert.equal(owners.get(ownership) ?? node, node, `two owners of ${ownership}`);
       owners.set(ownership, node);

@@ -121,13 +121,13 @@ function compare(bucket: string, actual: StreamConfig, subjects: readonly string
   const need = (setting: string, holds: boolean, expected: unknown, value: unknown): void => {
     if (!holds) differences.push({ setting, expected, actual: value });
   };
-  const marker = Number(actual.subject_delete_marker_ttl ?? 0);
-  need("allow_msg_ttl", actual.allow_msg_ttl === true, true, actual.allow_msg_ttl ?? false);
+  const marker = Number(actual["subject_delete_marker_ttl"] ?? 0);
+  need("allow_msg_ttl", actual["allow_msg_ttl"] === true, true, actual["allow_msg_ttl"] ?? false);
   need("subject_delete_marker_ttl", marker >= 1000 * NANOSECONDS_PER_MS, "at least 1 s", `${marker} ns`);
-  need("max_msgs_per_subject", actual.max_msgs_per_subject === 1, 1, actual.max_msgs_per_subject);
+  need("max_msgs_per_subject", actual["max_msgs_per_subject"] === 1, 1, actual["max_msgs_per_subject"]);
   need("max_age", actual.max_age === 0, 0, actual.max_age);
-  need("max_msgs", actual.max_msgs === -1, -1, actual.max_msgs);
-  need("discard", actual.discard === "new", "new", actual.discard);
-  need("subjects", String(actual.subjects) === String(subjects), subjects, actual.subjects);
+  need("max_msgs", actual["max_msgs"] === -1, -1, actual["max_msgs"]);
+  need("discard", actual["discard"] === "new", "new", actual["discard"]);
+  need("subjects", String(actual["subjects"]) === String(subjects), subjects, actual["subjects"]);
   if (differences.length > 0) throw new ConfigurationMismatchError("bucket", bucket, differences);
 }

@@ -413,7 +413,7 @@ Deno.test("a snapshot that the store did not write is ignored with a warning, an
 
 Deno.test("a record of the log's id that is none is refused by open() with what to do", async () => {
   const cyclic: Record<string, unknown> = { format: 1 };
-  cyclic.self = cyclic;
+  cyclic["self"] = cyclic;
   const values = [
     null,
     undefined,

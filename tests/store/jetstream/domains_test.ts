@@ -37,7 +37,7 @@ async function audit(server: NatsServer, name: string, subject: string): Promise
 async function subjectsOf(server: NatsServer): Promise<string> {
   await using nats = await client(server.url);
   const { config } = await nats.requests.streamInfo("aether_default");
-  return (config.subjects as string[])[0]!;
+  return (config["subjects"] as string[])[0]!;
 }
 
 async function messagesOf({ hub, leaf }: HubAndLeaf, stream = "aether_default"): Promise<number[]> {

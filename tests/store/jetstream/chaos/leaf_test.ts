@@ -75,5 +75,5 @@ Deno.test("writers over a leaf node, while the hub is killed and another stream 
 async function hubSubjects(url: string): Promise<string[]> {
   await using hub = await client(url);
   const { config } = await hub.requests.streamInfo("aether_default");
-  return [...config.subjects as string[]];
+  return [...config["subjects"] as string[]];
 }
