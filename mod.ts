@@ -230,7 +230,7 @@ export {
   type UnitOfWork,
 } from "./src/projection/mod.ts";
 
-// How they fare, and what becomes of events that could not be handled.
+// The state of projections, and what becomes of events that could not be handled.
 export {
   deleteCheckpoint,
   type DeleteCheckpointOptions,

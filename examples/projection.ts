@@ -8,7 +8,7 @@
  * deno run --unstable-kv --allow-read --allow-write examples/projection.ts aether-data/events.sqlite3
  * ```
  *
- * The read model lies in the store's own file and is committed together with the projection's checkpoint. Kill this with
+ * The read model is in the store's own file and is committed together with the projection's checkpoint. Kill this with
  * `kill -9` in the middle: the next run goes on behind the last commit, and the result is the same.
  *
  * @module

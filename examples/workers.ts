@@ -8,7 +8,7 @@
  * deno run --allow-net=127.0.0.1:4222 examples/workers.ts nats://127.0.0.1:4222 carol
  * ```
  *
- * Each says which partitions it has whenever that changes. Stop one with Ctrl+C: the others have its partitions at once. Kill
+ * Each prints which partitions it has whenever that changes. Stop one with Ctrl+C: the others have its partitions at once. Kill
  * one with `kill -9`: they have them when its lease has run out, 5 seconds later at most. Suspend one (Ctrl+Z) and
  * wake it up again (`fg`): it has lost its partitions, notices before it does anything else, and joins again.
  *
@@ -34,7 +34,7 @@ async function workOnce(_partition: number, _fencingToken: number): Promise<void
 async function work(shard: OwnedShard): Promise<void> {
   while (!shard.signal.aborted) {
     const step = workOnce(shard.id, shard.fencingToken);
-    shard.waitUntil(step); // Nobody else gets the partition in the middle of a step.
+    shard.waitUntil(step); // No other worker gets the partition in the middle of a step.
     await step;
   }
 }

@@ -9,7 +9,7 @@ import { startNatsServer } from "./support/nats_server.ts";
 
 const placed = [{ eventType: "OrderPlaced", data: { total: 5 } }];
 
-Deno.test("a copy of the closed file of Deno KV is a backup, and a kept position tells an old one from the newest", async () => {
+Deno.test("a copy of the closed file of Deno KV is a backup, and a kept position distinguishes an old one from the newest", async () => {
   const folder = await Deno.makeTempDir();
   const file = join(folder, "orders.kv");
   const copy = join(folder, "copy.kv");

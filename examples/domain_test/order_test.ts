@@ -49,7 +49,7 @@ Deno.test("an order is cancelled until it is shipped", () => {
   given(placed, paid, shipped).when({ do: "cancel", reason: "too late" }).thenThrows(OrderRefusal);
 });
 
-Deno.test("nothing can be done with an order that nobody has placed", () => {
+Deno.test("nothing can be done with an order that was never placed", () => {
   given().when({ do: "pay", amount: 0 }).thenThrows(OrderNotFound);
 });
 

@@ -25,13 +25,13 @@ import and show:
 import:
   --case COLUMN         names the case (default: case:concept:name)
   --activity COLUMN     names the activity (default: concept:name)
-  --timestamp COLUMN    says when, as RFC 3339 with T or a space (default: time:timestamp)
+  --timestamp COLUMN    when, as RFC 3339 with T or a space (default: time:timestamp)
   --format FORMAT       csv or ndjson (default: by the file's name, else csv)
   --delimiter TEXT      what separates the fields of a CSV file (default: ,)
   --skip-bad            lists bad rows and leaves them out; without it a file with bad rows is not imported at all
 
 show:
-  --resource COLUMN     says who acted (default: org:resource)
+  --resource COLUMN     who acted (default: org:resource)
 `;
 
 /** The command line asks for something that there is not. */
@@ -48,7 +48,7 @@ export type Request =
     | { readonly command: "show"; readonly request: ShowRequest }
   );
 
-/** `--from` is what `deno task` passes: tasks run in the project's folder, wherever they were called. */
+/** `--from` is what `deno task` passes: tasks run in the project's folder, no matter where they were called. */
 const COMMON = {
   data: { type: "string" },
   from: { type: "string" },

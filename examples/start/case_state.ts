@@ -19,7 +19,7 @@ export interface CaseState {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** Folds the events of a case; `resource` is the column that says who acted. */
+/** Folds the events of a case; `resource` is the column that names who acted. */
 export function caseView(resource: string): View<CaseState, LogEvent> {
   return {
     initialState: () => ({

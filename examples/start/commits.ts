@@ -4,7 +4,7 @@ import type { StoreLimits } from "@flowmade-one/aether/deno-kv";
 import type { ImportedEvent } from "./event_log.ts";
 
 /**
- * The longest commit that begins with a given event and stands in the log in the order of time. Inside a commit events
+ * The longest commit that begins with a given event and is in the log in the order of time. Inside a commit events
  * are grouped by actor, so it ends before an actor comes back after another one; and it keeps the store's limits.
  *
  * @param events The log in the order of time.

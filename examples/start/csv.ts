@@ -24,11 +24,11 @@ const MOST_QUOTING_FAULTS = 100;
 
 /** How a CSV file is read. */
 export interface CsvOptions {
-  /** What stands between two fields. */
+  /** What separates two fields. */
   readonly delimiter: string;
-  /** Told the names of the columns before the first row; it may throw. */
+  /** Called with the names of the columns before the first row; it may throw. */
   readonly onHeader: (header: readonly string[]) => void;
-  /** Told how many bytes have been read so far. */
+  /** Called with how many bytes have been read so far. */
   readonly onBytes: (bytes: number) => void;
 }
 
@@ -55,7 +55,7 @@ export async function* readCsv(
   }
   if (!header) throw new UserError(`${path} is empty: the first line of a CSV file names its columns`);
 
-  /** Reads rows from a line on; returns the line to begin anew on, if the parser lost the thread. */
+  /** Reads rows from a line on; returns the line to begin again on, if the parser lost the thread. */
   async function* readFrom(firstLine: number): AsyncGenerator<Row | BadRow, number | undefined> {
     let fault: QuotingFault | undefined;
     const notText = new Set<number>();
@@ -114,7 +114,7 @@ function explain(code: string | undefined): string {
     case "CSV_INVALID_CLOSING_QUOTE":
       return 'a quoted field goes on behind its closing quote: write a quote inside a field as ""';
     case "INVALID_OPENING_QUOTE":
-      return 'a quote stands inside a field that is not quoted: quote the field, and write the quote as ""';
+      return 'a quote is inside a field that is not quoted: quote the field, and write the quote as ""';
     default:
       return `it cannot be read (${code})`;
   }

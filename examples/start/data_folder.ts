@@ -35,13 +35,13 @@ export class DataFolder {
     }
   }
 
-  /** Opens a namespace of the store, and makes folder and file where there are none. */
+  /** Opens a namespace of the store, and makes folder and file if there are none. */
   async open<E extends Event>(namespace: string): Promise<DenoKvEventStore<E>> {
     await Deno.mkdir(this.path, { recursive: true });
     return await DenoKvEventStore.open<E>(this.file, { namespace });
   }
 
-  /** The bytes that the store takes: SQLite's file and what it keeps beside it. */
+  /** The bytes that the store takes: SQLite's file and what it keeps next to it. */
   async size(): Promise<number> {
     let size = 0;
     for await (const { name } of Deno.readDir(this.path)) {

@@ -74,7 +74,7 @@ const ELSEWHERE =
  * Saves what is not stored yet.
  *
  * @param found How many of the log's first events are stored.
- * @param onProgress Told how many are stored.
+ * @param onProgress Called with how many are stored.
  * @param signal Ends the import after the commit under way.
  * @throws {UserError} If another writer stores something else under one of the cases.
  */

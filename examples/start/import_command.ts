@@ -60,7 +60,7 @@ export async function runImport(folder: DataFolder, request: ImportRequest): Pro
   return 0;
 }
 
-/** Reads and saves; gives nothing where bad rows forbid it. */
+/** Reads and saves; returns `undefined` if bad rows forbid it. */
 async function importFile(folder: DataFolder, request: ImportRequest): Promise<Outcome | undefined> {
   const { file, namespace } = request;
   const { size } = await statFile(file);
@@ -132,7 +132,7 @@ async function readFile(request: ImportRequest, size: number, bytesPerEvent: num
   return await readEventLog(rows, rowEvents);
 }
 
-/** Lists the bad rows; says whether the import is to go on. */
+/** Lists the bad rows; returns whether the import is to go on. */
 function acceptBadRows({ bad, events }: EventLog, { file, skipBad }: ImportRequest): boolean {
   if (bad.length > 0) {
     const list = skipBad ? bad : bad.slice(0, MOST_LISTED);
@@ -140,7 +140,7 @@ function acceptBadRows({ bad, events }: EventLog, { file, skipBad }: ImportReque
     for (const row of list) console.error(`  ${printable(row.toString())}`);
     if (list.length < bad.length) console.error(`  ... and ${formatCount(bad.length - list.length)} more`);
     if (!skipBad) {
-      console.error("Nothing was imported. Mend the file, or leave these rows out with --skip-bad.");
+      console.error("Nothing was imported. Fix the file, or leave these rows out with --skip-bad.");
       return false;
     }
   }

@@ -15,7 +15,7 @@ export interface Line {
  *
  * @param path The file.
  * @param first The number of the first line to hand out.
- * @param onBytes Told how many bytes have been read so far.
+ * @param onBytes Called with how many bytes have been read so far.
  */
 export async function* readLines(
   path: string,

@@ -33,7 +33,7 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Whether the system or a permission stood in the way: a folder that cannot be written, say. */
+/** Whether the system or a permission prevented it: a folder that cannot be written, say. */
 function isSystemError(error: unknown): error is Error {
   return Object.values(Deno.errors).some((condition) => error instanceof condition);
 }
@@ -45,7 +45,7 @@ try {
     console.error(`${error.message}\n\n${USAGE}`);
     Deno.exitCode = MISUSED;
   } else if (error instanceof UserError || error instanceof AetherError || isSystemError(error)) {
-    // It may quote what a file says.
+    // It may quote the content of a file.
     console.error(error.message.split("\n").map(printable).join("\n"));
     Deno.exitCode = FAILED;
   } else throw error;

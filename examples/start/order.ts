@@ -21,7 +21,7 @@ export interface Order {
   readonly tracking: string;
 }
 
-/** Decides what a command leads to. It leads to nothing where another process was there first. */
+/** Decides what a command leads to. It leads to nothing if another process was first. */
 export const order: Decider<Order, OrderCommand, OrderEvent> = {
   initialState: () => ({ status: "new", total: 0, tracking: "" }),
   evolve(state, event): Order {

@@ -19,7 +19,7 @@ export class Progress implements Disposable {
   #shown = performance.now();
   #drawn = false;
 
-  /** Names the task, and says how its amounts are written. */
+  /** Names the task, and describes how its amounts are written. */
   constructor(label: string, total: number, format: (amount: number) => string = formatCount) {
     this.#label = label;
     this.#total = total;

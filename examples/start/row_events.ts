@@ -1,4 +1,4 @@
-/** From rows to events, as far as one row tells. */
+/** From rows to events, as far as one row shows. */
 
 import {
   AetherError,
@@ -16,7 +16,7 @@ export interface LogColumns {
   readonly case: string;
   /** Names the activity: the event's type. */
   readonly activity: string;
-  /** Says when, as RFC 3339. */
+  /** The time, as RFC 3339. */
   readonly timestamp: string;
 }
 
@@ -34,7 +34,7 @@ export interface RowEvent {
   readonly event: LogEvent;
 }
 
-/** What a stored event has beside the JSON text that it is measured by: its real id, its schema version, separators. */
+/** What a stored event has in addition to the JSON text that it is measured by: its real id, its schema version, separators. */
 const BYTES_BESIDE = 128;
 
 const encoder = new TextEncoder();
@@ -45,7 +45,7 @@ export class RowEvents {
   /** The columns of rows without a header. */
   readonly #seen = new Set<string>();
   readonly #bytesPerEvent: number;
-  // Every store refuses the same events: this one tells what the real one would say.
+  // Every store refuses the same events: this one reports what the real one would.
   readonly #rehearsal = new InMemoryEventStore<LogEvent>({ newId: () => "not named yet" });
 
   /** Names the columns, and the most that the store takes. */
@@ -89,7 +89,7 @@ export class RowEvents {
       return new BadRow(line, nameColumn(row, absent), row.header ? "it is empty" : "it is missing or empty");
     }
     const { [caseColumn]: caseId, [activity]: eventType, [timestamp]: time, ...data } = fields;
-    // NDJSON may number its cases. Whatever else is no text is refused by the store.
+    // NDJSON may number its cases. All else that is no text is refused by the store.
     const actorId = typeof caseId === "number" ? String(caseId) : caseId as string;
     const candidate = { eventType, data, timestamp: time } as NewEvent<LogEvent>;
     try {
@@ -109,7 +109,7 @@ export class RowEvents {
     return new BadRow(line, undefined, reason);
   }
 
-  /** Says in the file's terms why an event was refused. */
+  /** Describes in terms of the file why an event was refused. */
   #refused(row: Row, error: AetherError): BadRow {
     const { case: actorId, activity: eventType, timestamp } = this.#columns;
     const field = error instanceof InvalidEventError ? error.field : "actorId";

@@ -4,7 +4,7 @@
 export interface Row {
   /** The line of the file that it begins on, from 1. */
   readonly line: number;
-  /** Its columns. CSV has text alone, and leaves out what is empty; NDJSON has whatever JSON says. */
+  /** Its columns. CSV has text alone, and leaves out what is empty; NDJSON has all that JSON allows. */
   readonly fields: Readonly<Record<string, unknown>>;
   /** The names of all columns in order, where the format has a header. */
   readonly header?: readonly string[];
@@ -12,7 +12,7 @@ export interface Row {
 
 /** A row that cannot be imported. */
 export class BadRow {
-  /** Says where the fault is, and what it is. */
+  /** Names where the fault is, and what it is. */
   constructor(
     /** The line of the file that the row begins on, from 1. */
     readonly line: number,
@@ -33,7 +33,7 @@ export function nameColumn(row: Row, name: string): string {
   return index < 0 ? `"${name}"` : `${index + 1} "${name}"`;
 }
 
-/** A failure that the user can mend; its message is all there is to say. */
+/** A failure that the user can fix; its message is all there is to say. */
 export class UserError extends Error {
   override readonly name = "UserError";
 }

@@ -12,7 +12,7 @@ export interface ShowRequest {
   readonly caseId: string;
   /** Where to look; without one, among the imported logs and then among the orders of the story. */
   readonly namespace: string | undefined;
-  /** The column that says who acted. */
+  /** The column that names who acted. */
   readonly resource: string;
 }
 
@@ -68,7 +68,7 @@ async function showCase(store: EventStore<LogEvent>, { caseId, resource }: ShowR
   console.log(formatTable(describe(state), "  "));
 }
 
-/** What an event says that others of its case do not. */
+/** What an event contains that others of its case do not. */
 function detailsOf(data: unknown, state: CaseState): string {
   const own = Object.entries(columnsOf(data)).filter(([name]) =>
     state.events === 1 || !Object.hasOwn(state.attributes, name)

@@ -21,7 +21,7 @@ export async function runStory(folder: DataFolder): Promise<number> {
         formatPlural(events, "event")
       }.\n`,
     );
-    // What an earlier run began is brought to its end first, wherever that run was stopped.
+    // What an earlier run began is brought to its end first, from the place where that run was stopped.
     await tell(store, before, shipment(before));
     await tell(store, before, { type: "deliver", signedBy: "R. Roe" });
   }
@@ -59,7 +59,7 @@ async function placeNext(store: EventStore<OrderEvent>, first: number): Promise<
   }
 }
 
-/** Executes a command and says what came of it; false if nothing did. */
+/** Executes a command and reports what came of it; false if nothing did. */
 async function tell(store: EventStore<OrderEvent>, number: number, command: OrderCommand): Promise<boolean> {
   const { events } = await execute(store, actorOf(number), order, command);
   for (const { actorId, version, eventType, data } of events) {

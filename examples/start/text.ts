@@ -35,7 +35,7 @@ export function formatDuration(milliseconds: number): string {
     .join(" ");
 }
 
-/** Text without control characters, so that what a log says cannot steer the terminal. */
+/** Text without control characters, so that what a log contains cannot steer the terminal. */
 export function printable(text: string): string {
   // deno-lint-ignore no-control-regex -- these are what is to be replaced
   return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");

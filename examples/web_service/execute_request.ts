@@ -13,13 +13,13 @@ import {
 
 /** What comes with a command. */
 export interface CommandRequest {
-  /** The version that the actor must be at. Without it, whatever is there is decided on. */
+  /** The version that the actor must be at. Without it, it decides on the present state. */
   readonly expectedVersion?: number | undefined;
   /** The same for each repetition of one request. Without it a repetition is a request of its own. */
   readonly idempotencyKey?: string | undefined;
 }
 
-/** The answer: the state behind the command's own events, whatever has come since. */
+/** The answer: the state behind the command's own events, without what has come since. */
 export interface CommandAnswer<S> {
   readonly state: S;
   readonly version: number;
@@ -34,7 +34,7 @@ export class KeyReusedError extends Error {
   }
 }
 
-/** How often a command is decided anew after others came first. */
+/** How often a command is decided again after others came first. */
 const MOST_ATTEMPTS = 20;
 
 /**
@@ -82,7 +82,7 @@ export async function executeRequest<S, C, E extends Event>(
       if (isRepeated) throw new KeyReusedError();
       if (attempt === MOST_ATTEMPTS) throw error;
     }
-    // Somebody else was first: look again, each after another while.
+    // Another writer was first: look again, each after another while.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 5 * attempt));
   }
 }

@@ -7,7 +7,7 @@
  *     POST /orders/ID/shipment         { tracking }
  *     POST /orders/ID/cancellation     { reason }
  *
- * A command with `If-Match: "3"` is meant for version 3: if somebody else was first, it is refused with 409 and the
+ * A command with `If-Match: "3"` is meant for version 3: if another writer was first, it is refused with 409 and the
  * ETag of the present version. One with an `Idempotency-Key` can be sent again when its answer was lost: it is done
  * once, and answered alike. What is refused comes as `application/problem+json`.
  *
@@ -96,7 +96,7 @@ function allow(request: Request, method: string): void {
   throw new HttpProblem(405, `${request.method} is not possible here`, { allow: method });
 }
 
-/** The same name for the same key, and nobody can tell the key from it. */
+/** The same name for the same key, and the key cannot be derived from it. */
 async function nameOf(key: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key));
   return new Uint8Array(digest).toHex().slice(0, 32);

@@ -1,5 +1,5 @@
 /**
- * What goes wrong, as HTTP says it: a status, and a body of type `application/problem+json` (RFC 9457).
+ * What goes wrong, in HTTP: a status, and a body of type `application/problem+json` (RFC 9457).
  *
  * @module
  */

@@ -74,7 +74,7 @@ type Subscriber = Interruptible & Pick<BufferedSubscription<unknown>, "drain">;
 /**
  * A bus between processes: core NATS publish and subscribe, on a connection that stays the caller's to close.
  *
- * Core NATS delivers at most once. While the connection is away, while a server restarts, or when a server cuts off a
+ * Core NATS delivers at most once. While the connection is down, while a server restarts, or when a server cuts off a
  * client that reads too slowly, events are missed: the subscription counts an interruption and calls `onLoss`; and
  * `publish` rejects, though what was handed to the connection in the instant before it broke may be lost unnoticed.
  * What must not be missed is read by `store.subscribe` or a projection.

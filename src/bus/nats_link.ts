@@ -1,5 +1,5 @@
 /**
- * How the connection under a bus fares: away and back again, or closed.
+ * How the connection under a bus changes: down, up again, or closed.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export interface Interruptible {
   interrupt(): void;
   /** It is over, and events arrive again. */
   recover(): void;
-  /** The connection is closed for good. */
+  /** The connection is closed permanently. */
   fail(error: unknown): void;
 }
 
@@ -46,7 +46,7 @@ export class NatsLink {
     void this.#watch();
   }
 
-  /** Whether the connection is away, for now or for good. */
+  /** Whether the connection is down, for now or permanently. */
   get isAway(): boolean {
     return this.#away;
   }

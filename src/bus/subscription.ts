@@ -270,6 +270,6 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
 
 const LOSSES: Readonly<Record<Loss["reason"], string>> = {
   overflow: "an event was lost, for the subscriber takes them too slowly",
-  interrupted: "the connection was away: events may have been missed",
+  interrupted: "the connection was down: events may have been missed",
   undecodable: "a message was left out, for it is no event",
 };

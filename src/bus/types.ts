@@ -18,7 +18,7 @@ export type OverflowPolicy = "drop-oldest" | "drop-newest" | "error";
 /** Events that a subscriber did not get, or may not have got. */
 export interface Loss {
   /**
-   * Why: `"overflow"` where the subscriber was too slow, `"interrupted"` where the connection was away and any number
+   * Why: `"overflow"` where the subscriber was too slow, `"interrupted"` if the connection was down and any number
    * of events may have been missed, `"undecodable"` where what came is no event.
    */
   readonly reason: "overflow" | "interrupted" | "undecodable";
@@ -57,7 +57,7 @@ export interface BusSubscription<T> extends Subscription<T> {
   readonly position: undefined;
   /** How many events were lost: to overflow, or because they could not be decoded. */
   readonly lost: number;
-  /** How often the connection was away; each time events may have been missed. Always 0 on a local bus. */
+  /** How often the connection was down; each time events may have been missed. Always 0 on a local bus. */
   readonly interruptions: number;
   /** How many events wait to be taken: the subscriber's lag. */
   readonly pending: number;
@@ -108,7 +108,7 @@ export interface EventBus<E extends Event = Event> extends AsyncDisposable {
   readonly ready: Promise<void>;
 
   /**
-   * Publishes an event. It is validated and copied as a store does it; `id` and `timestamp` are stamped where they are
+   * Publishes an event. It is validated and copied as a store does it; `id` and `timestamp` are stamped if they are
    * absent, a `position` is left out.
    *
    * @returns Resolves when the event is handed to the subscribers' buffers, or to the connection. It may not be

@@ -102,7 +102,7 @@ export interface DraftContext {
   readonly now: (() => Date) | undefined;
   /** The most bytes an event may have as JSON. */
   readonly bytesPerEvent: number;
-  /** The registered schema version of a type, 1 where none is. */
+  /** The registered schema version of a type, 1 if none is. */
   readonly schemaVersionOf: (eventType: string) => number;
 }
 
@@ -164,7 +164,7 @@ export function draftEvent(input: unknown, actorId: string | undefined, context:
   }
 }
 
-/** A field that cannot be stored; who the event is, is added where it is caught. */
+/** A field that cannot be stored; the caller that catches it adds which event it is. */
 class Refusal extends Error {
   readonly field: string;
 

@@ -40,9 +40,9 @@ export class InvalidEventError extends AetherError {
 
   /** The path of the offending field, such as `data.items[3].price`. */
   readonly field: string;
-  /** The event's actor, where it is known. */
+  /** The event's actor, if it is known. */
   readonly actorId: string | undefined;
-  /** The event's version, where it is known. */
+  /** The event's version, if it is known. */
   readonly version: number | undefined;
 
   /** Creates the error from the field and what it must be. */
@@ -64,7 +64,7 @@ export class EventTooLargeError extends AetherError {
   readonly limit: number;
   /** The event's size in bytes; at least that much where counting it out would have been costly. */
   readonly size: number;
-  /** The event's actor, where it is known. */
+  /** The event's actor, if it is known. */
   readonly actorId: string | undefined;
 
   /** Names the size and the limit. */

@@ -179,7 +179,7 @@ class Copier {
     return new JsonFault(this.#name(this.#level), "could not be read", { cause });
   }
 
-  /** The path down to `depth`, shortened in the middle where it is very long. */
+  /** The path down to `depth`, shortened in the middle if it is very long. */
   #name(depth: number): string {
     let name = this.#root;
     for (let level = 0; level < depth; level++) {

@@ -33,7 +33,7 @@ export interface AnnouncementCounts {
   readonly pending: number;
 }
 
-/** Publishes `EventStored` for what one store has stored. It never throws, and nobody waits for it. */
+/** Publishes `EventStored` for what one store has stored. It never throws, and no call waits for it. */
 export class Announcer {
   readonly #bus: EventPublisher;
   readonly #namespace: string;

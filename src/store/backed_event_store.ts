@@ -79,7 +79,7 @@ import type {
 
 /**
  * An event store over a {@linkcode StorageBackend}. It keeps all of the contract that does not depend on where events
- * lie; the stores of this library are this class over their backends.
+ * are stored; the stores of this library are this class over their backends.
  *
  * @typeParam E The union of the events it holds.
  *
@@ -95,7 +95,7 @@ import type {
  * ```
  */
 export class BackedEventStore<E extends Event = Event> implements EventStore<E>, SnapshotStore {
-  /** The namespace that its events lie in. */
+  /** The namespace that its events are in. */
   readonly namespace: string;
   readonly #backend: StorageBackend;
   readonly #registry: EventRegistry;
@@ -152,7 +152,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     return this.#backend.limits;
   }
 
-  /** What has become of the `EventStored` that this object published; nothing where it has no bus. */
+  /** What has become of the `EventStored` that this object published; `undefined` if it has no bus. */
   get announcements(): AnnouncementCounts | undefined {
     return this.#announcer?.counts;
   }
@@ -314,7 +314,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     return await this.#track(() => abortable(verifyFor({ ...read, signal }, this.#backend), signal));
   }
 
-  /** Says in words what weakens this store's promises as it is set up. */
+  /** Describes what weakens this store's promises as it is set up. */
   async diagnose(): Promise<Finding[]> {
     this.#assertOpen();
     return await this.#ask((signal) => this.#backend.diagnose(signal));
@@ -512,7 +512,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     return stored instanceof Promise ? this.#settle(commit, stored) : stored as StoredEvent<E>[];
   }
 
-  /** Commits, and announces in the same breath, so that announcements stand in the order of commits. */
+  /** Commits, and announces in the same breath, so that announcements are in the order of commits. */
   #commit(commit: Commit): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
     const stored = this.#backend.commit(commit);
     if (!this.#announcer) return stored;

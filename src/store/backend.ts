@@ -26,7 +26,7 @@ export interface HistoryRead {
   readonly toVersion: number;
   /** The order. */
   readonly direction: "forward" | "backward";
-  /** How many events will be taken at the most; a backend may read fewer ahead for it. */
+  /** How many events will be taken at most; a backend may read fewer ahead for it. */
   readonly limit: number;
   /** Takes damage instead of throwing it. */
   readonly onDamage: ((fault: HistoryFault) => void) | undefined;
@@ -86,7 +86,7 @@ export interface LogBatch {
  * for every store (validation, idempotence, filters, subscriptions) is done above it.
  *
  * Events come back frozen and as they were stored, the schema versions of what was read noted with `noteSchemaVersion`:
- * they are brought to their registered versions above, once it is certain that somebody will see them.
+ * they are brought to their registered versions above, once it is certain that they are handed out.
  *
  * A `signal` fires when the caller aborts or the store is closed: it ends every wait of the read, which then rejects with
  * its reason, and leaves no timer, no request and no consumer behind.
@@ -101,7 +101,7 @@ export interface StorageBackend {
    *
    * @throws {VersionConflictError | FencedError} If an actor is not where its part expects it.
    * @throws {EventTooLargeError | CommitTooLargeError} If it is over a limit.
-   * @throws {OutcomeUnknownError | BackendError} As the store's contract says.
+   * @throws {OutcomeUnknownError | BackendError} As the store's contract defines.
    */
   commit(commit: Commit): readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
 
@@ -143,10 +143,10 @@ export interface StorageBackend {
    */
   checkPosition(position: string, signal?: AbortSignal): void | Promise<void>;
 
-  /** Checks everything but the expected position. */
+  /** Checks everything except the expected position. */
   verify(options: VerifyOptions): Promise<Verified>;
 
-  /** Says what weakens its promises. */
+  /** Describes what weakens its promises. */
   diagnose(signal?: AbortSignal): Promise<Finding[]>;
 
   /** Keeps a snapshot that is valid, unless a newer one is stored. The signal counts until it is sent. */

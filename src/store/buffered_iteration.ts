@@ -11,14 +11,14 @@ import { registerClass } from "../copies.ts";
 /** Where an iterator keeps what hands out its items without a promise. */
 const BUFFERED: unique symbol = Symbol.for("@flowmade-one/aether/available-items/1");
 
-/** An iterator whose next items may be at hand. */
+/** An iterator whose next items may be available without waiting. */
 interface BufferedIterator<T> {
   readonly [BUFFERED]?: () => T | undefined;
 }
 
 /**
- * What hands out the next item of an iterator where it is at hand, and `undefined` where it must be waited for with
- * `next()`: a promise an item costs more than handling it. An iterator that is not ours never has any at hand.
+ * Hands out the next item of an iterator if it is available, and `undefined` if it must be waited for with
+ * `next()`: a promise an item costs more than handling it. An iterator that is not ours never has any available.
  */
 export function takeBuffered<T>(iterator: AsyncIterator<T>): () => T | undefined {
   return (iterator as BufferedIterator<T>)[BUFFERED] ?? ((): undefined => undefined);
@@ -63,7 +63,7 @@ export interface FlattenOptions<T> {
   readonly signal?: AbortSignal | undefined;
   /**
    * Asked with each batch for what is to be done to its items, each when it is handed out and not before: an item that
-   * nobody takes may be beyond it.
+   * no reader takes may be beyond it.
    */
   readonly restore?: () => Restore<T> | undefined;
 }
@@ -72,7 +72,7 @@ export interface FlattenOptions<T> {
  * Hands out the items of batches one by one. Written by hand, because an async generator costs as much an item as
  * reading and decoding an event does.
  *
- * @param batches Where the batches come from; it is told when the iteration ends early.
+ * @param batches Where the batches come from; it is called when the iteration ends early.
  */
 export function flatten<T>(
   batches: AsyncIterable<readonly T[]>,

@@ -271,7 +271,7 @@ function checkVersion(argument: string, version: unknown): void {
   throw new InvalidArgumentError(argument, `must be a positive integer, and is ${describe(version)}`);
 }
 
-/** Returns a limit, infinity where there is none. */
+/** Returns a limit, infinity if there is none. */
 export function checkLimit(limit: number | undefined): number {
   if (limit === undefined) return Infinity;
   if (Number.isSafeInteger(limit) && limit >= 0) return limit;
@@ -355,7 +355,7 @@ export function checkView(argument: string, view: unknown): void {
   );
 }
 
-/** Refuses what a decider cannot have decided, and says how many events it has. */
+/** Refuses what a decider cannot have decided, and returns how many events it has. */
 export function checkDecision(decided: unknown): number {
   if (isArray(decided)) return readOptions(decided, ({ length }) => length, "decider.decide");
   const returned = isPromise(decided)

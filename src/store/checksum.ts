@@ -21,7 +21,7 @@ export function checksumText(checksum: number): string {
   return checksum.toString(16).padStart(CHECKSUM_DIGITS, "0");
 }
 
-/** Reads a checksum back from its text; not a number where it is none. */
+/** Reads a checksum back from its text; not a number if it is none. */
 export function readChecksum(bytes: Uint8Array, at: number): number {
   let checksum = 0;
   for (let index = at; index < at + CHECKSUM_DIGITS; index++) {

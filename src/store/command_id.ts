@@ -11,7 +11,7 @@ import { HistoryTruncatedError } from "./errors.ts";
 import type { Replayed } from "./replay.ts";
 import type { ReadEventsOptions } from "./types.ts";
 
-/** How many of an actor's latest events are searched for a command, unless the caller says otherwise. */
+/** How many of an actor's latest events are searched for a command, unless the caller gives another number. */
 export const COMMAND_HISTORY = 1_000;
 /** What an event's id has room for, with a number behind it and, if it is one of several actors, a name. */
 const MAX_COMMAND_ID_BYTES = 128;
@@ -79,7 +79,7 @@ export class CommandSearch {
     if (event.id === this.#firstId) this.#first = event;
   };
 
-  /** Looks at the events that a snapshot stood for, the latest first. */
+  /** Looks at the events that a snapshot replaced, the latest first. */
   async before({ events, snapshotVersion }: Replayed<unknown>, most: number): Promise<void> {
     const limit = most - events;
     if (this.#first || snapshotVersion === 0 || limit <= 0) return;

@@ -87,7 +87,7 @@ export const NEW_ACTOR: ActorHead = { version: 0, fence: 0 };
  * @returns The newest token of the actor once the part is stored.
  * @throws {FencedError} If the actor has a newer token.
  * @throws {VersionConflictError} If the actor is not where the part expects it.
- * @throws {InvalidEventError} If an event says another version than it gets.
+ * @throws {InvalidEventError} If an event has another version than it gets.
  */
 export function numberPart(part: CommitPart, head: ActorHead, commit: Commit): number {
   const { actorId, drafts, expected, required } = part;
@@ -199,7 +199,7 @@ export function checkFence(
 }
 
 /**
- * Checks the limits that can be told without encoding.
+ * Checks the limits that can be checked without encoding.
  *
  * @param conditions How many actors the commit depends on and does not write.
  * @throws {CommitTooLargeError} If there are too many actors or events.

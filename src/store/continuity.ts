@@ -50,7 +50,7 @@ export function versionsFault(
   return undefined;
 }
 
-/** Says that versions are missing between two commits, or before the first one. */
+/** Reports that versions are missing between two commits, or before the first one. */
 export function missingVersions(
   actorId: string,
   from: number,
@@ -61,7 +61,7 @@ export function missingVersions(
   return new DamagedHistoryError(reason, { actorId, version: from, position });
 }
 
-/** Says that a history ends before a version that was seen. */
+/** Reports that a history ends before a version that was seen. */
 export function lostTail(actorId: string, reached: number, known: number): DamagedHistoryError {
   return new DamagedHistoryError(`it ends at version ${reached}, and this store has seen version ${known}`, {
     actorId,

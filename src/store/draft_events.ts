@@ -19,7 +19,7 @@ import type { StoreLimits } from "./types.ts";
  * Validates and copies the events of one save.
  *
  * @param actorId The actor that `append` was called with; without one each event carries its own, and a version.
- * @throws {InvalidEventError | EventTooLargeError} If one of them cannot be stored, or an id stands twice among them.
+ * @throws {InvalidEventError | EventTooLargeError} If one of them cannot be stored, or an id is twice among them.
  * @throws {CommitTooLargeError} If there are more than the store takes: then none is looked at.
  */
 export function draftAll(
@@ -42,7 +42,7 @@ export function draftAll(
   if (drafts.length > 1) {
     const ids = new Set<string>();
     for (const { event: { id, actorId } } of drafts) {
-      if (ids.has(id)) throw new InvalidEventError("id", `"${id}" stands twice in one batch`, { actorId });
+      if (ids.has(id)) throw new InvalidEventError("id", `"${id}" is twice in one batch`, { actorId });
       ids.add(id);
     }
   }
@@ -80,7 +80,7 @@ export function divideByActor(drafts: readonly Draft[]): CommitPart[] {
   return Array.from(byActor, ([actorId, own]) => new CommitPart(actorId, own, "given"));
 }
 
-/** `append` accepts versions where they are those that it will stamp. */
+/** `append` accepts versions if they are those that it will stamp. */
 export function checkGivenVersions(drafts: readonly Draft[], expected: number): void {
   let version = expected;
   for (const { event: { actorId }, givenVersion } of drafts) {

@@ -24,7 +24,7 @@ export interface VersionConflict {
 }
 
 /**
- * Another writer was there first, or the version is not above the latest. Nothing was stored.
+ * Another writer was first, or the version is not above the latest. Nothing was stored.
  *
  * @example Read again, and decide again
  * ```ts
@@ -58,7 +58,7 @@ export class VersionConflictError extends AetherError {
   /** Whether a condition of the commit was not met, rather than the version of an event. */
   readonly isCondition: boolean;
 
-  /** Says who is where. */
+  /** Names the versions. */
   constructor(conflict: VersionConflict, options?: ErrorOptions) {
     const { actorId, attemptedVersion, currentVersion, sameEvent = false, isCondition = false } = conflict;
     super(
@@ -70,7 +70,7 @@ export class VersionConflictError extends AetherError {
         }, and it is at version ` +
           `${currentVersion}. Read its events again, decide again and try again`
         : `Version ${attemptedVersion} of actor "${actorId}" cannot be stored: its latest version is ` +
-          `${currentVersion}. Read its events again, decide anew and try again`,
+          `${currentVersion}. Read its events again, decide again and try again`,
       options,
     );
     this.actorId = actorId;
@@ -84,7 +84,7 @@ export class VersionConflictError extends AetherError {
 /**
  * A newer owner has taken the actor over. Nothing was stored.
  *
- * @example Stop when somebody else owns the actor
+ * @example Stop when another process owns the actor
  * ```ts
  * import { FencedError, InMemoryEventStore } from "@flowmade-one/aether";
  * import assert from "node:assert/strict";
@@ -179,7 +179,7 @@ export type AttemptedEvent<E extends Event = Event> = E;
 
 /**
  * The store could not learn in time whether a commit was stored. Repeat it with the `events` of the error and the call
- * that `repeatWith` names: that stores them once, whatever happened to the first attempt.
+ * that `repeatWith` names: that stores them once, no matter what happened to the first attempt.
  *
  * @example Append the same events again
  * ```ts
@@ -222,7 +222,7 @@ export class OutcomeUnknownError extends AetherError {
 
   /** The events as they were sent, with their ids and versions. */
   readonly events: readonly AttemptedEvent[];
-  /** The version that was expected of the first event's actor, a number also where the caller said `"any"`. */
+  /** The version that was expected of the first event's actor, a number also where the caller passed `"any"`. */
   readonly expectedVersion: number;
   /**
    * The call that repeats the commit: `append` with `expectedVersion`; `saveEvents`, for events of several actors and for
@@ -310,7 +310,7 @@ export class InvalidPositionError extends AetherError {
 
 /** Where a history is damaged. */
 export interface DamagedPlace extends EventReference {
-  /** The place in the global log, where it is known. */
+  /** The place in the global log, if it is known. */
   readonly position?: string | undefined;
 }
 
@@ -341,16 +341,16 @@ export class DamagedHistoryError extends AetherError {
     registerClass(this, "DamagedHistoryError");
   }
 
-  /** The actor, where it is known. */
+  /** The actor, if it is known. */
   readonly actorId: string | undefined;
-  /** The first damaged or missing version, where it is known. */
+  /** The first damaged or missing version, if it is known. */
   readonly version: number | undefined;
-  /** The place in the global log, where it is known. */
+  /** The place in the global log, if it is known. */
   readonly position: string | undefined;
   /** What is wrong. */
   readonly reason: string;
 
-  /** Names the place and what is wrong, and says what to do. */
+  /** Names the place and what is wrong, and what to do. */
   constructor(
     reason: string,
     place: DamagedPlace,
@@ -413,7 +413,7 @@ export class HistoryTruncatedError extends AetherError {
   /** The position of the first event that is kept, if any is. */
   readonly firstPosition: string | undefined;
 
-  /** Says what is kept. */
+  /** Describes what is kept. */
   constructor(truncation: Truncation) {
     const { actorId, firstVersion, firstPosition } = truncation;
     super(
@@ -435,7 +435,7 @@ export class HistoryTruncatedError extends AetherError {
 export type HistoryFault = DamagedHistoryError | HistoryTruncatedError;
 
 /**
- * The log that the store was opened on is no longer there: it was deleted, made again under the same name, or the
+ * The log that the store was opened on does not exist any more: it was deleted, made again under the same name, or the
  * connection now reaches another one. Nothing is stored in the new log.
  *
  * @example Open the store again, and begin a new log

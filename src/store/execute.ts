@@ -22,7 +22,7 @@ import type { AppendOptions, SaveOptions, SnapshotStore } from "./types.ts";
 
 /** How a command is executed. */
 export interface ExecuteOptions extends SaveOptions {
-  /** How often to decide anew after a version conflict, before the conflict is thrown. @default {10} */
+  /** How often to decide again after a version conflict, before the conflict is thrown. @default {10} */
   readonly retries?: number;
   /**
    * The version that the actor must be at for the command to be decided, 0 for a new actor; an HTTP `If-Match`, say. If it
@@ -92,7 +92,7 @@ const warnOnConsole = warner(undefined);
 
 /**
  * Executes a command: replays the actor, lets the decider decide, appends what it decided. When another writer comes in
- * between, it folds the new events in and decides anew, after a short random wait.
+ * between, it folds the new events in and decides again, after a short random wait.
  *
  * @example
  * ```ts
@@ -205,7 +205,7 @@ export interface ReachedState<S> {
   readonly state: S;
   /** The version of the latest snapshot. */
   readonly since: number;
-  /** How many events must have come since. @default {as the view says} */
+  /** How many events must have come since. @default {as the view declares} */
   readonly every?: number | undefined;
 }
 
@@ -320,7 +320,7 @@ export function withMetadata<E extends Event>(
     try {
       return { ...event, metadata: { ...metadata, ...event.metadata } };
     } catch {
-      return event; // no event, or one that cannot be read: append says so
+      return event; // no event, or one that cannot be read: append reports it
     }
   });
 }

@@ -6,7 +6,7 @@
 
 import type { LogBatch, LogFollow, LogRead } from "./backend.ts";
 
-/** Wakes those who wait for something new. A wake-up between looking and waiting is not lost. */
+/** Wakes what waits for something new. A wake-up between looking and waiting is not lost. */
 export class Wakeups {
   #count = 0;
   #waiting = new Set<() => void>();

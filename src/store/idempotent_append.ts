@@ -1,5 +1,5 @@
 /**
- * What a conflict means: somebody else's events, or the caller's own from an earlier attempt.
+ * What a conflict means: another writer's events, or the caller's own from an earlier attempt.
  *
  * @module
  */
@@ -13,11 +13,11 @@ import { FencedError, VersionConflictError } from "./errors.ts";
 
 /**
  * Looks behind a refused commit: the stored events where it repeats an append that had succeeded, else the error, which
- * then says whether the very same event is stored.
+ * then reports whether the very same event is stored.
  *
  * @param error What the backend threw.
  * @returns The stored events of the earlier attempt.
- * @throws The error, where it is not a repetition.
+ * @throws The error, if it is not a repetition.
  */
 export async function explainConflict(
   commit: Commit,
@@ -54,7 +54,7 @@ async function findRepetition(commit: Commit, backend: StorageBackend): Promise<
   return same ? stored : undefined;
 }
 
-/** The first events from a version on; none where they cannot be read. */
+/** The first events from a version on; none if they cannot be read. */
 async function firstEvents(
   backend: StorageBackend,
   actorId: string,

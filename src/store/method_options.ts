@@ -72,7 +72,7 @@ export interface ReadEventsOptions {
 
 /**
  * Where a read of the global log begins: after a position; at its `"start"`, which is refused where retention has
- * removed the beginning; with the `"first-kept"` event, whatever was removed; or at its present `"end"`.
+ * removed the beginning; with the `"first-kept"` event, even if some were removed; or at its present `"end"`.
  */
 export type LogStart = string & Record<never, never> | "start" | "first-kept" | "end";
 

@@ -1,5 +1,5 @@
 /**
- * What is told of saves and reads where telemetry is on.
+ * What is recorded of saves and reads where telemetry is on.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export interface ObservedRead {
   readonly namespace: string;
   /** What the user called. */
   readonly operation: ReadOperation;
-  /** The actor, where it is one actor's history. */
+  /** The actor, if it is one actor's history. */
   readonly actorId?: string | undefined;
 }
 

@@ -22,7 +22,7 @@ export interface RawLog {
 
 const offered = sharedByCopies("raw-logs/1", () => new WeakMap<object, RawLog>());
 
-/** Offers a store's raw log to the rest of the library, and to nobody else. */
+/** Offers a store's raw log to the rest of the library, and to no other code. */
 export function offerRawLog(store: object, log: RawLog): void {
   offered.set(store, log);
 }

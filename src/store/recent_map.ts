@@ -5,7 +5,7 @@
  */
 
 /**
- * Keeps at least as many entries as it was told and at most twice as many. They are put into a generation; when it is
+ * Keeps at least as many entries as it was asked and at most twice as many. They are put into a generation; when it is
  * full, the generation before is dropped. A map from which the oldest entry is taken for each new one costs several times
  * as much: it fills with holes that have to be skipped.
  */

@@ -44,7 +44,7 @@ export interface Replayed<S> {
   readonly state: S;
   /** The version of that event; 0 if there was none. Pass it to `append` as `expectedVersion`. */
   readonly version: number;
-  /** How many events were folded; fewer than the version where a snapshot stood in for the first ones. */
+  /** How many events were folded; fewer than the version where a snapshot replaced the first ones. */
   readonly events: number;
   /** The version of the snapshot that it began with; 0 if there was none. */
   readonly snapshotVersion: number;
@@ -222,7 +222,7 @@ interface FoldEnd {
 /**
  * Folds events into a state.
  *
- * @param takeFirst Takes the first event at or behind the version that the fold begins with, and tells whether that is
+ * @param takeFirst Takes the first event at or behind the version that the fold begins with, and returns whether that is
  * folded in already. Without it, the read begins behind that version.
  */
 async function fold<S, E extends Event>(

@@ -18,7 +18,7 @@ import { Announcer } from "./announcer.ts";
 
 /** What every event store can be opened with. */
 export interface EventStoreOptions<E extends Event = Event> {
-  /** The namespace that the events lie in: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. @default {"default"} */
+  /** The namespace that the events are in: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. @default {"default"} */
   readonly namespace?: string;
   /**
    * Where to announce what was stored: a bus, such as `LocalEventBus` or `NatsEventBus`. `EventStored` is published to
@@ -30,7 +30,7 @@ export interface EventStoreOptions<E extends Event = Event> {
   readonly bus?: EventPublisher;
   /** Schema versions, validators and upcasters of event types. */
   readonly events?: EventDefinitions<E>;
-  /** Tells the time of events that carry no timestamp. @default {the machine's clock} */
+  /** Gives the time of events that carry no timestamp. @default {the machine's clock} */
   readonly now?: () => Date;
   /** Makes the ids of events that carry none. @default {crypto.randomUUID} */
   readonly newId?: () => string;

@@ -37,7 +37,7 @@ export class FollowingSubscription<T> implements LogSubscription<T> {
   readonly #batches: AsyncIterator<LogBatch>;
   #first: Promise<IteratorResult<LogBatch, unknown>> | undefined;
   #position: string | undefined;
-  /** Those who wait until it has come to a position. */
+  /** Callers that wait until it has come to a position. */
   readonly #waiting = new Map<PromiseWithResolvers<boolean>, string>();
   /** Whether the loop waits for an event, or has not begun. */
   #isIdle = true;
@@ -50,7 +50,7 @@ export class FollowingSubscription<T> implements LogSubscription<T> {
     this.#position = options.position;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
-    promise.catch(() => {}); // the loop throws the same error; whoever does not ask for `ready` must not be punished
+    promise.catch(() => {}); // the loop throws the same error; a caller that does not ask for `ready` must not be punished
     const onReady = (position: string | undefined): void => {
       this.#position ??= position;
       resolve();

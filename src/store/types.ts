@@ -332,7 +332,7 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
   verify(options?: VerifyOptions): Promise<VerificationReport>;
 
   /**
-   * Says in words what weakens this store's promises as it is set up.
+   * Describes what weakens this store's promises as it is set up.
    *
    * @example Look at a store when the program starts
    * ```ts
@@ -382,7 +382,7 @@ export interface SnapshotStore {
   saveSnapshot<S>(snapshot: SnapshotInput<S>): Promise<void>;
 
   /**
-   * The snapshot of an actor and kind; nothing where there is none, or none that can be read.
+   * The snapshot of an actor and kind; `undefined` if there is none that can be read.
    *
    * @example Read on from a snapshot
    * ```ts

@@ -123,7 +123,7 @@ export function eventStoreConformance(
  * });
  * ```
  *
- * @param name Stands before the name of each test.
+ * @param name Precedes the name of each test.
  * @param harness How the suite comes by stores.
  * @param options How thorough and how patient it is.
  */

@@ -75,11 +75,11 @@ export class CaseContext implements AsyncDisposable {
   };
 
   /** A context with backends of its own, for a case of many runs. */
-  anew(): CaseContext {
+  again(): CaseContext {
     return new CaseContext(this.#harness, this.effort);
   }
 
-  /** Closes every store and opens one anew over the case's backend. */
+  /** Closes every store and opens one again over the case's backend. */
   readonly reopen = async (options: EventStoreOptions = {}): Promise<StoreUnderTest> => {
     await this.#closeStores();
     return await this.open(options);

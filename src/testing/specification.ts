@@ -49,7 +49,7 @@ export interface DeciderHistory<S, C, E extends Event> {
 
 /** A decider that is being specified. */
 export interface DeciderSpecification<S, C, E extends Event> {
-  /** Says what has happened to the actor. */
+  /** Describes what has happened to the actor. */
   given(events: readonly NewEvent<E>[]): DeciderHistory<S, C, E>;
 }
 
@@ -185,7 +185,7 @@ export interface ProjectionHistory<E extends Event> {
 
 /** A projection that is being specified. */
 export interface ProjectionSpecification<E extends Event> {
-  /** Says what is in the log before. */
+  /** Describes what is in the log before. */
   given(events: readonly ActorEvent<E>[]): ProjectionHistory<E>;
 }
 

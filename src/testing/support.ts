@@ -87,7 +87,7 @@ export async function refused<T extends Error>(
   if (!(error instanceof errorClass)) {
     assert.fail(`${what} is refused with ${String(error)}, and was to be with ${errorClass.name}`);
   }
-  assert.notEqual(error.message, "", `${what}: the error says nothing`);
+  assert.notEqual(error.message, "", `${what}: the error has no message`);
   for (const [field, expected] of Object.entries(fields)) {
     assert.deepEqual(error[field as keyof T], expected, `${what}: the field "${field}" of ${error.name}`);
   }
@@ -125,7 +125,7 @@ export async function within<T>(context: CaseContext, what: string, promise: Pro
   }
 }
 
-/** A promise that is awaited later: until then, its failure is nobody's. */
+/** A promise that is awaited later: until then, its failure is not reported. */
 export function begun<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
@@ -173,7 +173,7 @@ export function aheadOf(earlier: string, later: string): string {
   assert.fail(`the positions ${earlier} and ${later} have no digit to raise`);
 }
 
-/** Lets everything that is ready have its turn. */
+/** Lets everything that is ready run. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -116,7 +116,7 @@ Deno.test("stores announce over NATS to another process's bus, in the order of e
   await Promise.all(connections.map((connection) => connection.close()));
 });
 
-Deno.test("a server that is away neither fails nor delays a save", async () => {
+Deno.test("a server that is down neither fails nor delays a save", async () => {
   await using server = await startNatsServer();
   const connection = await connectTo(server.url);
   const warnings: Warning[] = [];

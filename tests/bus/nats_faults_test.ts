@@ -15,7 +15,7 @@ const event = (data: unknown): { eventType: string; actorId: string; version: nu
   { eventType: "Happened", actorId: "actor", version: 1, data }
 );
 
-Deno.test("a subscription outlives a server's restart, and says that it may have missed events", async () => {
+Deno.test("a subscription outlives a server's restart, and reports that it may have missed events", async () => {
   await using server = await startNatsServer();
   const connection = await connectTo(server.url);
   {
@@ -41,7 +41,7 @@ Deno.test("a subscription outlives a server's restart, and says that it may have
   await connection.close();
 });
 
-Deno.test("while the connection is away publications are refused, and subscriptions begin when it is back", async () => {
+Deno.test("while the connection is down publications are refused, and subscriptions begin when it is back", async () => {
   await using server = await startNatsServer();
   const proxy = startProxy(server.url);
   const connection = await connectTo(proxy.url);
@@ -134,7 +134,7 @@ Deno.test("close sends what was published, and delivers what the server has sent
   await Promise.all(connections.map((connection) => connection.close()));
 });
 
-Deno.test("what is no event is left out, counted and told", async () => {
+Deno.test("what is no event is left out, counted and reported", async () => {
   await using server = await startNatsServer();
   const connection = await connectTo(server.url);
   {
@@ -178,7 +178,7 @@ Deno.test("what is no event is left out, counted and told", async () => {
   await connection.close();
 });
 
-Deno.test("accounts keep deployments apart, whatever they publish and listen to", async () => {
+Deno.test("accounts keep deployments apart, for all that they publish and listen to", async () => {
   const accounts = {
     ONE: { users: [{ user: "one", password: "one" }] },
     TWO: { users: [{ user: "two", password: "two" }] },
@@ -209,7 +209,7 @@ Deno.test("accounts keep deployments apart, whatever they publish and listen to"
   await Promise.all(connections.map((connection) => connection.close()));
 });
 
-Deno.test("a subscription that the server's permissions forbid is never ready, and its loop says why", async () => {
+Deno.test("a subscription that the server's permissions forbid is never ready, and its loop throws why", async () => {
   const users = [{
     user: "u",
     password: "u",

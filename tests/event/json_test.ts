@@ -87,7 +87,7 @@ Deno.test("copyJson() names the path of what it refuses", () => {
   for (const [source, path] of cases) assert.equal(faultOf(source).path, path);
 });
 
-Deno.test("copyJson() shortens the path of what lies very deep", () => {
+Deno.test("copyJson() shortens the path of what is nested very deep", () => {
   const { path } = faultOf(nest(MAX_DEPTH + 1));
   assert(path.length < 100, path);
   assert.match(path, /^data\[0\].* \.\.\. .*\[0\]$/);
@@ -99,7 +99,7 @@ Deno.test("copyJson() takes data up to the depth limit", () => {
   assert.match(faultOf(nest(100_000)).message, /nested deeper/);
 });
 
-Deno.test("copyJson() names a cycle, also where it is large", () => {
+Deno.test("copyJson() names a cycle, also if it is large", () => {
   const small: Record<string, unknown> = { a: 1 };
   small["self"] = small;
   assert.match(faultOf(small).message, /contains itself/);
@@ -149,7 +149,7 @@ Deno.test("copyJson() calls nothing of a Proxy", () => {
   assert.match(faultOf({ it: proxy }).message, /Proxy/);
 });
 
-Deno.test("copyJson() leaves out what the prototype has, even where somebody has tampered with it", () => {
+Deno.test("copyJson() leaves out what the prototype has, even if it was changed", () => {
   const prototype = Object.prototype as { tampered?: string };
   try {
     prototype.tampered = "x";
@@ -166,7 +166,7 @@ Deno.test("freezeJson() freezes what JSON.parse made, __proto__ keys included", 
   assert(Object.isFrozen(own) && Object.isFrozen(own.a));
 });
 
-Deno.test("sameJson() is equality of JSON, whatever the order of keys", () => {
+Deno.test("sameJson() is equality of JSON, in any order of keys", () => {
   fc.assert(fc.property(fc.jsonValue(), fc.jsonValue(), (one, two) => {
     const clone: unknown = JSON.parse(JSON.stringify(one));
     assert(sameJson(clone, JSON.parse(JSON.stringify(one))));

@@ -47,7 +47,7 @@ Deno.test("toTimestamp() takes a date exactly where the calendar has it", () => 
   );
 });
 
-Deno.test("toTimestamp() stores nothing but what reads back as the same instant", () => {
+Deno.test("toTimestamp() stores only what reads back as the same instant", () => {
   const characters = fc.constantFrom(..." +-.:0123456789TZza()/,eE");
   const edits = fc.array(fc.tuple(fc.nat({ max: 23 }), characters), { minLength: 1, maxLength: 3 });
   fc.assert(
@@ -66,13 +66,13 @@ Deno.test("toTimestamp() counts a leap second as the second after it", () => {
   assert.equal(toTimestamp("2016-12-31T23:59:60.500Z"), "2017-01-01T00:00:00.000Z");
 });
 
-Deno.test("toTimestamp() is not deceived by a Date that says another time of itself", () => {
+Deno.test("toTimestamp() is not deceived by a Date that reports another time", () => {
   const date = new Date(0);
   date.getTime = () => 5_000;
   assert.equal(toTimestamp(date), "1970-01-01T00:00:00.000Z");
 });
 
-Deno.test("currentTimestamp() tells the time", () => {
+Deno.test("currentTimestamp() returns the time", () => {
   const before = new Date().toISOString();
   const now = currentTimestamp();
   assert(before <= now && now <= new Date().toISOString());

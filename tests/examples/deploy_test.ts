@@ -13,7 +13,7 @@ async function demandOf(service: Service): Promise<unknown> {
   }
 }
 
-Deno.test("examples/deploy needs no permission, and its read model is there when it is asked for", async () => {
+Deno.test("examples/deploy needs no permission, and its read model exists when it is asked for", async () => {
   await using folder = await kvFolder();
   await using service = await startFunction(folder.path);
   assert.deepEqual(await demandOf(service), {});
@@ -46,7 +46,7 @@ Deno.test("examples/deploy, many functions at once that come and are killed: eac
   }
 });
 
-Deno.test("examples/deploy brings its read model up to date once a minute, whether anybody asks or not", async () => {
+Deno.test("examples/deploy brings its read model up to date once a minute, whether it is asked for or not", async () => {
   await using folder = await kvFolder();
   await using service = await startFunction(folder.path, folder);
   await placeOrder(service, "one");

@@ -33,7 +33,7 @@ const BROKEN_CSV: Record<string, [row: string | Uint8Array<ArrayBuffer>, complai
   ],
   "a quote in an unquoted field": [
     'c-2,Be"gun,2026-01-01 10:00:00Z,x',
-    "line 3: a quote stands inside a field",
+    "line 3: a quote is inside a field",
   ],
   "a quote that is never closed": [
     'c-2,Begun,2026-01-01 10:00:00Z,"x',

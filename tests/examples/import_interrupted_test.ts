@@ -38,7 +38,7 @@ Deno.test("start import killed at random moments goes on each time: nothing doub
 });
 
 Deno.test({
-  name: "start import stops at Ctrl-C behind a whole commit, says so, and goes on in the next run",
+  name: "start import stops at Ctrl-C behind a whole commit, reports it, and goes on in the next run",
   ignore: Deno.build.os === "windows",
   async fn(): Promise<void> {
     await using place = await Workplace.make();

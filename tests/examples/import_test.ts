@@ -66,7 +66,7 @@ Deno.test("start import reads NDJSON, and keeps its values as they are", async (
   assert.deepEqual(event!.data, { amount: 1.5, tags: ["a", null], nested: { b: true } });
 });
 
-Deno.test("start import chooses columns and delimiter, and says which columns there are", async () => {
+Deno.test("start import chooses columns and delimiter, and reports which columns there are", async () => {
   await using place = await Workplace.make();
   const file = await place.write("orders.csv", "order;step;at\no-1;Placed;2026-01-01T10:00:00+01:00\n");
   const missing = await place.fail(1, "import", file, "--delimiter", ";");

@@ -129,7 +129,7 @@ Deno.test("examples/move_to_jetstream.ts does not call it done while the service
   assert.match(again.stdout, new RegExp(`^${writes * 50} events are in JetStream`, "m"));
 });
 
-Deno.test("examples/move_to_jetstream.ts says how it is used", async () => {
+Deno.test("examples/move_to_jetstream.ts prints how it is used", async () => {
   const args = [
     "run",
     "--quiet",

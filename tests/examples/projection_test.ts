@@ -64,7 +64,7 @@ function check(output: string, log: readonly StoredEvent[]): void {
   assert.deepEqual(new Map(printed), leadTimes);
 }
 
-Deno.test("projection.ts: killed again and again, it prints what the log says", async () => {
+Deno.test("projection.ts: killed again and again, it prints what the log contains", async () => {
   await using folder = await kvFolder();
   await using workplace = await Workplace.make();
   let file = folder.file;

@@ -35,7 +35,7 @@ Deno.test("start show prints a case's timeline and its state", async () => {
   );
 });
 
-Deno.test("start show of an unknown case says which there are", async () => {
+Deno.test("start show of an unknown case prints which there are", async () => {
   await using place = await Workplace.make();
   await place.succeed("import", await place.write("log.csv", LOG));
   const complaint = await place.fail(1, "show", "permit 8");
@@ -47,7 +47,7 @@ Deno.test("start show of an unknown case says which there are", async () => {
   );
 });
 
-Deno.test("start show without a store says how to begin, and makes none", async () => {
+Deno.test("start show without a store prints how to begin, and makes none", async () => {
   await using place = await Workplace.make();
   assert.match(
     await place.fail(1, "show", "case-1"),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Workplace } from "./start_program.ts";
 
-Deno.test("start tells the story of an order, and goes on with it in further runs", async () => {
+Deno.test("start prints the story of an order, and goes on with it in further runs", async () => {
   await using place = await Workplace.make();
 
   const first = await place.succeed();
@@ -47,7 +47,7 @@ Deno.test("start --data keeps the events in another folder", async () => {
   assert.deepEqual([...Deno.readDirSync(place.path)].map(({ name }) => name), ["else where"]);
 });
 
-Deno.test("start says in one line that its data folder cannot be made", async () => {
+Deno.test("start prints in one line that its data folder cannot be made", async () => {
   await using place = await Workplace.make();
   await place.write("taken", "");
   const complaint = await place.fail(1, "--data", "taken");

@@ -59,7 +59,7 @@ async function documentation(): Promise<Map<string, ModuleDocumentation>> {
   );
 }
 
-Deno.test("every export says what it is for, with an example", async () => {
+Deno.test("every export documents what it is for, with an example", async () => {
   for (const [entry, { module_doc: comment }] of await documentation()) {
     assert(comment?.doc, `${entry} has no module documentation`);
     assert(hasExample(comment), `${entry} has no example`);

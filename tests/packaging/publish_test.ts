@@ -50,7 +50,7 @@ Deno.test("what is published imports its own files, the runtime, and packages at
   for (const specifier of imported) assert.match(specifier, /^npm:(@[\w-]+\/)?[\w-]+@[\^~]\d+\.\d+\.\d+$/);
 });
 
-Deno.test("deno.json names no package that nothing imports, and no file that is not there", async () => {
+Deno.test("deno.json names no package that nothing imports, and no file that does not exist", async () => {
   const imported = new Set<string>();
   for (const file of await filesOf(["src/", "tests/", "examples/"])) {
     if (!file.endsWith(".ts")) continue;

@@ -32,7 +32,7 @@ interface Reported {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-Deno.test("an OpenTelemetry SDK of npm's gets the spans and metrics of the package, whichever API it brings", async (t) => {
+Deno.test("an OpenTelemetry SDK of npm's gets the spans and metrics of the package, for each API it brings", async (t) => {
   await using registry = await publishedRegistry();
   const { name, version } = registry.publication;
   const { npmCache } = JSON.parse(await denoOk(["info", "--json"])) as { npmCache: string };

@@ -101,7 +101,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
     });
   }
 
-  await t.step("deno_kv.ts says what to put into deno.json, and then needs its file alone", async () => {
+  await t.step("deno_kv.ts prints what to put into deno.json, and then needs its file alone", async () => {
     const run = ["run", "--no-prompt", "--no-npm"];
     const file = ["--allow-read=orders.kv", "--allow-write=orders.kv"];
     const disabled = await project.deno(...run, ...file, "deno_kv.ts");

@@ -190,7 +190,7 @@ Deno.test("copyEvents() leaves a checkpoint that has gone on in the target, and 
   assert(JSON.parse(stored!.value).position >= first!.position);
 });
 
-Deno.test("copyEvents() calls onProgress at its end, whatever there was to copy", async () => {
+Deno.test("copyEvents() calls onProgress at its end, also without anything to copy", async () => {
   for (const orders of [0, 1, 400]) {
     await using from = new InMemoryEventStore();
     await using to = new InMemoryEventStore();

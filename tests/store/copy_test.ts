@@ -322,7 +322,7 @@ Deno.test("copyEvents() twice at once is one copy", async () => {
   assert.deepEqual(reports.map(({ toPosition }) => toPosition), Array(2).fill(await to.getLastPosition()));
 });
 
-Deno.test("copyEvents() stops at damage in the source, and goes on when it is mended", async () => {
+Deno.test("copyEvents() stops at damage in the source, and goes on when it is fixed", async () => {
   await using folder = await kvFolder();
   {
     await using from = await DenoKvEventStore.open(folder.file);
@@ -381,7 +381,7 @@ Deno.test("copyEvents() splits what is one commit here and too large there", asy
   });
 });
 
-Deno.test("copyEvents() says which event is too large for the target", async () => {
+Deno.test("copyEvents() names which event is too large for the target", async () => {
   await using server = await startNatsServer({ maxPayload: 400_000 });
   await using from = new InMemoryEventStore();
   await from.append("small", [{ eventType: "E", data: 1 }], { expectedVersion: 0 });

@@ -77,7 +77,7 @@ Deno.test("replay() folds an actor's events, up to a version or a time", async (
   assert.deepEqual(await at({ atTime: new Date("2026-01-03"), atVersion: 1 }), [1, 1]);
 });
 
-Deno.test("replay() stops at the first event that is later than the time, whatever comes behind it", async () => {
+Deno.test("replay() stops at the first event that is later than the time, no matter what follows", async () => {
   await using store = new InMemoryEventStore<Counted>();
   for (const [index, day] of [1, 5, 2].entries()) {
     const timestamp = new Date(Date.UTC(2026, 0, day));
@@ -88,7 +88,7 @@ Deno.test("replay() stops at the first event that is later than the time, whatev
   assert.equal((await replay(store, "counter", counting, { atTime: "2026-01-03T00:00:00Z" })).version, 1);
 });
 
-Deno.test("replay() refuses a version or a time that is none, and heeds a signal", async () => {
+Deno.test("replay() refuses a version or a time that is none, and ends on a signal", async () => {
   await using store = new InMemoryEventStore<Counted>();
   await countTo(store, 2);
   for (const atVersion of [-1, 1.5, NaN]) {
@@ -155,7 +155,7 @@ Deno.test("execute() appends what was decided, and returns the state after it", 
   assert.deepEqual(await store.getEvents("counter", 3), events);
 });
 
-Deno.test("execute() stores nothing where nothing was decided, or the decider refuses", async () => {
+Deno.test("execute() stores nothing if nothing was decided, or the decider refuses", async () => {
   await using store = new InMemoryEventStore<Counted>();
   await countTo(store, 2);
   assert.deepEqual(await execute(store, "counter", counter, 0), {
@@ -174,7 +174,7 @@ Deno.test("execute() stores nothing where nothing was decided, or the decider re
   assert.equal(await store.getLatestVersion("counter"), 2);
 });
 
-Deno.test("execute() decides anew where other writers came first: no command is lost or done twice", async () => {
+Deno.test("execute() decides again where other writers came first: no command is lost or done twice", async () => {
   const storage = new InMemoryStorage();
   await using one = new InMemoryEventStore<Counted>({ storage });
   await using two = new InMemoryEventStore<Counted>({ storage });
@@ -260,7 +260,7 @@ Deno.test("execute() stops waiting when its signal fires, and does nothing when 
   assert(tries() <= 2);
 });
 
-Deno.test("execute() gives each event the metadata, and what the decider says goes before it", async () => {
+Deno.test("execute() gives each event the metadata, and what the decider gives goes before it", async () => {
   await using store = new InMemoryEventStore<Counted>();
   const decide: typeof counter.decide = (by) => [
     { eventType: "Counted", data: { by } },

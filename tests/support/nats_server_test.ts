@@ -62,7 +62,7 @@ Deno.test("startNatsServer() applies its options", async () => {
   assert.equal(varz.write_deadline, 7_000_000_000);
 });
 
-Deno.test("startNatsServer() says why the server did not start", async () => {
+Deno.test("startNatsServer() rejects with why the server did not start", async () => {
   await assert.rejects(startNatsServer({ configText: "no_such_thing {" }), /n1-\w+ ended: .*Parse error/);
 });
 
@@ -193,7 +193,7 @@ Deno.test("Servers started at once do not collide", async () => {
   assert.equal(new Set(servers.map((server) => server.url)).size, 6);
 });
 
-Deno.test("NatsCluster.isolate() cuts a leader off from the others, and from nobody else", async () => {
+Deno.test("NatsCluster.isolate() cuts a leader off from the others, and from nothing else", async () => {
   await using cluster = await startNatsCluster(3, { isolable: true });
   const leader = await cluster.metaLeader();
   assert(leader !== undefined);

@@ -30,7 +30,7 @@ export interface BrokenStore {
 type Opening = EventStoreOptions & { readonly storage: InMemoryStorage };
 type Committed = readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
 
-const MODEL = "random histories go as the model says";
+const MODEL = "random histories go as in the model";
 const ONE_ORDER = "writers, readers and subscribers of one store object agree on one order of whole commits";
 
 function turn(): Promise<void> {
@@ -162,7 +162,7 @@ export const brokenStores: readonly BrokenStore[] = [
       return new InMemoryEventStore(options);
     }),
     caughtBy: [
-      "everything is there after the store was reopened, the last event and the tokens included",
+      "everything is stored after the store was reopened, the last event and the tokens included",
       "saves that were under way are stored when close resolves, or say that they are not",
       MODEL,
     ],
@@ -183,7 +183,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: [
       "saveEvent refuses a version at or below the latest",
       "of many writers at one version exactly one wins",
-      "saveEvents stores nothing where one of several actors conflicts",
+      "saveEvents stores nothing if one of several actors conflicts",
       MODEL,
     ],
   },
@@ -262,7 +262,7 @@ export const brokenStores: readonly BrokenStore[] = [
       },
     ),
     caughtBy: [
-      "saveEvents stores nothing where one of several actors conflicts",
+      "saveEvents stores nothing if one of several actors conflicts",
       "a commit of several actors is refused whole where one of them is fenced",
       MODEL,
     ],
@@ -486,17 +486,17 @@ export const brokenStores: readonly BrokenStore[] = [
   {
     defect: "takes the actor ids `a.b` and `a b` for one",
     harness: folding((actorId) => actorId.replaceAll(" ", ".")),
-    caughtBy: ["no two actor ids share events, whatever they look like", MODEL],
+    caughtBy: ["no two actor ids share events, for any ids", MODEL],
   },
   {
     defect: "normalises actor ids",
     harness: folding((actorId) => actorId.normalize("NFC")),
-    caughtBy: ["no two actor ids share events, whatever they look like"],
+    caughtBy: ["no two actor ids share events, for any ids"],
   },
   {
     defect: "cuts long actor ids",
     harness: folding((actorId) => actorId.slice(0, 511)),
-    caughtBy: ["no two actor ids share events, whatever they look like"],
+    caughtBy: ["no two actor ids share events, for any ids"],
   },
   {
     defect: "drops options that it does not know",
@@ -525,7 +525,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: [
       "a save under a token refuses every later save under a lower one, or none",
       "takeOver stores a token alone: no event and no version",
-      "a writer on another store object, with the actor in mind, is fenced off",
+      "a writer on another store object, with the actor in memory, is fenced off",
       MODEL,
     ],
   },

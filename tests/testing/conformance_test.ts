@@ -24,15 +24,15 @@ Deno.test("eventStoreConformance() has cases of every point of the contract, eac
   assert.equal(new Set(names(cases)).size, cases.length);
 });
 
-Deno.test("eventStoreConformance() leaves the long cases out where it is to be quick", () => {
+Deno.test("eventStoreConformance() leaves the long cases out if it is to be quick", () => {
   const whole = names(eventStoreConformance({ setUp }));
   const quick = names(eventStoreConformance({ setUp }, { quick: true }));
   assert(quick.length < whole.length);
   assert(quick.every((name) => whole.includes(name)));
-  assert(!quick.includes("random histories go as the model says"));
+  assert(!quick.includes("random histories go as in the model"));
 });
 
-Deno.test("eventStoreConformance() says which cases a store cannot run for what it lacks", () => {
+Deno.test("eventStoreConformance() names which cases a store cannot run for what it lacks", () => {
   assert(eventStoreConformance({ setUp }).every(({ lacking }) => lacking === undefined));
   const cases = eventStoreConformance({ setUp, lacks: ["snapshots"] });
   const lacking = cases.filter((candidate) => candidate.lacking === "snapshots");

@@ -64,7 +64,7 @@ export function eventBusConformance(
  * });
  * ```
  *
- * @param name Stands before the name of each test.
+ * @param name Precedes the name of each test.
  * @param harness How the suite comes by buses.
  * @param options How patient it is.
  */

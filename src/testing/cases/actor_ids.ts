@@ -86,7 +86,7 @@ export const actorIds: Theme = {
   point: 10,
   cases: [
     {
-      name: "no two actor ids share events, whatever they look like",
+      name: "no two actor ids share events, for any ids",
       async run({ open }): Promise<void> {
         const store = await open();
         const counts = new Map<string, number>();

@@ -1,5 +1,5 @@
 /**
- * What a store answers, held against what the model says.
+ * What a store answers, held against the model.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { StoredEvent } from "../../event/types.ts";
 import { CommitTooLargeError, FencedError, VersionConflictError } from "../../store/errors.ts";
 import type { ReferenceEvent, Verdict } from "./reference.ts";
 
-/** Asserts that a store does what the model says. */
+/** Asserts that a store does what the model does. */
 export async function agree(
   save: () => Promise<readonly StoredEvent[]>,
   { stored, refusals }: Verdict,

@@ -1,5 +1,5 @@
 /**
- * Point 4: an answer means what it says.
+ * Point 4: an answer is definite.
  *
  * @module
  */
@@ -94,7 +94,7 @@ export const answers: Theme = {
       },
     },
     {
-      name: "a store that has an old version in mind still appends where the caller knows better",
+      name: "a store that has an old version in memory still appends where the caller knows better",
       needs: "sharing",
       async run({ open }): Promise<void> {
         const [one, two] = [await open(), await open()];

@@ -9,7 +9,7 @@ import type { Theme } from "../context.ts";
 import { happened, happenedTo, history, refused, wholeLog } from "../support.ts";
 import { VersionConflictError } from "../../store/errors.ts";
 
-/** Ids that would reach beyond their actor where they are pasted into a key, a subject or a query unescaped. */
+/** Ids that would reach beyond their actor if they are pasted into a key, a subject or a query unescaped. */
 const CRAFTED = [
   "*",
   ">",

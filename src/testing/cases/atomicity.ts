@@ -32,7 +32,7 @@ export const atomicity: Theme = {
       },
     },
     {
-      name: "saveEvents stores nothing where one of several actors conflicts",
+      name: "saveEvents stores nothing if one of several actors conflicts",
       async run({ open }): Promise<void> {
         const store = await open();
         await history(store, "taken", 1);
@@ -58,7 +58,7 @@ export const atomicity: Theme = {
       },
     },
     {
-      name: "saveEvents stores nothing where one event is invalid",
+      name: "saveEvents stores nothing if one event is invalid",
       async run({ open }): Promise<void> {
         const store = await open();
         await changesNothing(
@@ -133,7 +133,7 @@ export const atomicity: Theme = {
       },
     },
     {
-      name: "an id may stand only once in a batch, and again in another",
+      name: "an id may be only once in a batch, and again in another",
       async run({ open }): Promise<void> {
         const store = await open();
         const id = { id: "twice" };

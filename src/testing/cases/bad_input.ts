@@ -109,7 +109,7 @@ function badEvents(): Record<string, [event: unknown, field: string]> {
   };
 }
 
-/** Tries an event through every door. */
+/** Tries an event through every method. */
 async function refusedEverywhere(
   store: StoreUnderTest,
   event: EventInput,

@@ -31,7 +31,7 @@ function noOptions(): Record<string, unknown> {
   };
 }
 
-/** Fields that have the wrong kind, whatever the method. */
+/** Fields that have the wrong kind, for any method. */
 function badFields(): Record<string, unknown> {
   const revoked = Proxy.revocable([], {});
   revoked.revoke();
@@ -131,7 +131,7 @@ export const badOptions: Theme = {
       },
     },
     {
-      name: "lists that iterate without end, or cannot be read, are refused or read by their length",
+      name: "lists that never end, or cannot be read, are refused or read by their length",
       async run({ open }): Promise<void> {
         const store = await open();
         const endless = Object.assign([], {
@@ -200,7 +200,7 @@ export const badOptions: Theme = {
       },
     },
     {
-      name: "a prefix that is longer than any actor id chooses nobody",
+      name: "a prefix that is longer than any actor id chooses no actor",
       async run({ open }): Promise<void> {
         const store = await open();
         await store.append("a", [happened()], { expectedVersion: 0 });

@@ -14,7 +14,7 @@ import { tails } from "./log_readers.ts";
 
 const ACTORS = ["order.1", "order.2", "order 1", "cart"];
 
-/** What each event says of the commit that it came in, so that a reader can tell a part from the whole. */
+/** What each event records of the commit that it came in, so that a reader can tell a part from the whole. */
 interface Mark {
   /** Names the commit. */
   readonly commit: string;
@@ -22,7 +22,7 @@ interface Mark {
   readonly size: number;
   /** Events of the commit that are of this event's actor. */
   readonly own: number;
-  /** Where the event stands in the commit. */
+  /** Where the event is in the commit. */
   readonly index: number;
 }
 
@@ -66,7 +66,7 @@ async function write(
         ][attempt % 3]!(),
       );
     } catch (error) {
-      // Nothing but losing a race to another writer is a reason not to store.
+      // Only losing a race to another writer is a reason not to store.
       assert(error instanceof VersionConflictError, `a save is refused with ${String(error)}`);
       assert.notEqual(attempt % 3, 0, 'an append under "any" is refused with a conflict');
       assert(++conflicts < 200 * count, "it never wins");

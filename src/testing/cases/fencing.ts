@@ -70,7 +70,7 @@ export const fencing: Theme = {
           () => store.saveEvent(happenedTo("order", 5), { fencingToken: 4, unfenced: true }),
           FencedError,
           { newestToken: 5 },
-          "a lower token that says unfenced",
+          "a lower token with unfenced",
         );
         await store.saveEvent(happenedTo("order", 5), { fencingToken: 5 });
       },
@@ -151,7 +151,7 @@ export const fencing: Theme = {
       },
     },
     {
-      name: "a writer on another store object, with the actor in mind, is fenced off",
+      name: "a writer on another store object, with the actor in memory, is fenced off",
       needs: "sharing",
       async run({ open }): Promise<void> {
         const [former, next] = [await open(), await open()];

@@ -78,7 +78,7 @@ export const globalOrder: Theme = {
       },
     },
     {
-      name: "a read takes as many events as its limit says",
+      name: "a read takes as many events as its limit allows",
       async run({ open }): Promise<void> {
         const store = await open();
         const log = await history(store, "a", 5);
@@ -202,7 +202,7 @@ export const globalOrder: Theme = {
           { eventTypes: ["A", "B", "C"] },
           { eventTypes: ["C"] },
           { actorId: "order.1" },
-          { actorId: "nobody" },
+          { actorId: "unknown" },
           { actorPrefix: "" },
           ...["o", "ord", "order", "order.", "order.1", "order.1.", "order.\xe9", "order.*", "*", ">"].map((
             actorPrefix,

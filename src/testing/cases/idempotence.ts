@@ -59,7 +59,7 @@ export const idempotence: Theme = {
       },
     },
     {
-      name: "what a store handed out can be appended again where it stands",
+      name: "what a store handed out can be appended again at its version",
       async run({ open }): Promise<void> {
         const store = await open();
         const stored = await store.append("order", counted(2, "event"), { expectedVersion: 0 });

@@ -1,5 +1,5 @@
 /**
- * Events are immutable, whatever a caller does to the objects that it passed in or got back.
+ * Events are immutable, no matter what a caller does to the objects that it passed in or got back.
  *
  * @module
  */
@@ -36,7 +36,7 @@ function unfrozen(value: unknown, path: string): string | undefined {
   return undefined;
 }
 
-/** Whatever hands out events, with what it hands out. */
+/** All that hands out events, with what it hands out. */
 async function handedOut(store: StoreUnderTest): Promise<Record<string, readonly unknown[]>> {
   const subscription = store.subscribe();
   const iterator = subscription[Symbol.asyncIterator]();

@@ -13,10 +13,10 @@ import type { Theme } from "../context.ts";
 import type { StoreUnderTest } from "../harness.ts";
 import { changesNothing, dataOf, happened, happenedTo, refused } from "../support.ts";
 
-/** More than an event's fields take beside its data. */
+/** More than an event's fields take in addition to its data. */
 const ENVELOPE = 1_024;
 
-/** Saves text of a length; says whether it was taken, and how large it was where it was not. */
+/** Saves text of a length; returns whether it was taken, and how large it was if it was not. */
 type Attempt = (length: number) => Promise<{ readonly size: number } | undefined>;
 
 /** Finds the longest text that is taken, between a length that must be taken and one that must not. */

@@ -14,13 +14,13 @@ export const model: Theme = {
   point: "model",
   cases: [
     {
-      name: "random histories go as the model says",
+      name: "random histories go as in the model",
       slow: true,
       async run(context): Promise<void> {
         const { numRuns, seed } = context.effort;
         await fc.assert(
           fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40, size: "max" }), async (steps) => {
-            await using fresh = context.anew();
+            await using fresh = context.again();
             await (await History.begin(fresh)).run(steps);
           }),
           {

@@ -9,7 +9,7 @@ import type { Theme } from "../context.ts";
 import type { StoreUnderTest } from "../harness.ts";
 import { all, dataOf, happened, happenedTo, history, wholeLog } from "../support.ts";
 
-/** Looks at a store in every way, so that whatever it keeps in mind is warm. */
+/** Looks at a store in every way, so that all that it remembers is warm. */
 async function look(store: StoreUnderTest, actorId: string): Promise<unknown> {
   return {
     latestVersion: await store.getLatestVersion(actorId),
@@ -61,7 +61,7 @@ export const readYourWrites: Theme = {
       },
     },
     {
-      name: "everything is there after the store was reopened, the last event and the tokens included",
+      name: "everything is stored after the store was reopened, the last event and the tokens included",
       needs: "reopening",
       async run({ open, reopen }): Promise<void> {
         const first = await open();

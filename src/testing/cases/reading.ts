@@ -70,11 +70,11 @@ export const reading: Theme = {
           }
         }
         assert.deepEqual(await all(() => store.readEvents("order")), await store.getEvents("order"));
-        assert.deepEqual(await all(() => store.readEvents("nobody")), []);
+        assert.deepEqual(await all(() => store.readEvents("unknown")), []);
       },
     },
     {
-      name: "readEvents can be iterated anew, and then reads anew",
+      name: "readEvents can be iterated again, and then reads again",
       async run({ open }): Promise<void> {
         const store = await open();
         await history(store, "order", 2);
@@ -152,7 +152,7 @@ export const reading: Theme = {
         versions.set("gap", 77);
         await store.takeOver("only-taken-over", 5);
         for (
-          const actorPrefix of [undefined, "", "order", "order.", "order.1", "orders", "nobody", "\u20ac"]
+          const actorPrefix of [undefined, "", "order", "order.", "order.1", "orders", "unknown", "\u20ac"]
         ) {
           const listed = await all(() => store.listActors(actorPrefix === undefined ? {} : { actorPrefix }));
           const byId = new Map(listed.map(({ actorId, latestVersion }) => [actorId, latestVersion]));

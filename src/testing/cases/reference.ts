@@ -7,7 +7,7 @@
 import type { EventInput, NewEvent } from "../../event/types.ts";
 import type { ExpectedVersion, StoreLimits } from "../../store/types.ts";
 
-/** What an event says, without time and place. */
+/** What an event contains, without time and place. */
 export interface ReferenceEvent {
   /** Its id, where its user chose one. */
   readonly id: string | undefined;
@@ -21,7 +21,7 @@ export interface ReferenceEvent {
   readonly data: unknown;
 }
 
-/** Why a commit may be refused. Where there are several reasons, each is as good as the others. */
+/** Why a commit may be refused. If there are several reasons, each is as good as the others. */
 export type Refusal =
   | { readonly because: "conflict"; readonly actorId: string; readonly currentVersion: number }
   | { readonly because: "fenced"; readonly actorId: string; readonly newestToken: number }

@@ -1,5 +1,5 @@
 /**
- * Point 14: a log is itself and not its name. A store whose log was deleted, or made again by another program, says so, and
+ * Point 14: a log is itself and not its name. A store whose log was deleted, or made again by another program, reports it, and
  * leaves nothing in the new one.
  *
  * @module
@@ -44,11 +44,11 @@ function writes(store: StoreUnderTest): Record<string, () => unknown> {
 function reads(store: StoreUnderTest, position: string): Record<string, () => unknown> {
   return {
     getEvents: () => store.getEvents("known"),
-    "getEvents of an actor without events": () => store.getEvents("nobody"),
+    "getEvents of an actor without events": () => store.getEvents("unknown"),
     readEvents: () => all(() => store.readEvents("known", { direction: "backward" })),
     "readEvents that reports damage": () => all(() => store.readEvents("known", { onDamage: () => {} })),
     getLatestVersion: () => store.getLatestVersion("known"),
-    "getLatestVersion of an actor without events": () => store.getLatestVersion("nobody"),
+    "getLatestVersion of an actor without events": () => store.getLatestVersion("unknown"),
     readAll: () => all(() => store.readAll()),
     "readAll after a position": () => all(() => store.readAll({ after: position })),
     getLastPosition: () => store.getLastPosition(),

@@ -173,7 +173,7 @@ export const schemas: Theme = {
       },
     },
     {
-      name: "an event of a newer schema version stops nobody who does not ask for it",
+      name: "an event of a newer schema version stops no reader that does not ask for it",
       needs: "sharing",
       async run(context): Promise<void> {
         const [present, old] = [await context.open({ events: { Placed: PLACED } }), await context.open()];

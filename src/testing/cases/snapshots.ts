@@ -110,7 +110,7 @@ export const snapshots: Theme = {
       },
     ),
     withHistory("a version that the actor has not reached is refused", async (store) => {
-      for (const [actorId, version] of [["order", 6], ["nobody", 1]] as const) {
+      for (const [actorId, version] of [["order", 6], ["unknown", 1]] as const) {
         await changesNothing(
           store,
           [actorId],
@@ -200,7 +200,7 @@ export const snapshots: Theme = {
       assert.equal((await store.getLatestSnapshot("order", "state"))?.version, 5);
     }),
     {
-      name: "snapshots are there for other store objects, and after the store was reopened",
+      name: "snapshots exist for other store objects, and after the store was reopened",
       needs: "snapshots",
       async run(context): Promise<void> {
         if (!context.can("reopening")) return;

@@ -25,12 +25,12 @@ import {
   within,
 } from "../support.ts";
 
-/** The place where a subscription's iteration stands. */
+/** The position of a subscription's iteration. */
 function iterate<T>(subscription: AsyncIterable<T>): AsyncIterator<T, unknown> {
   return subscription[Symbol.asyncIterator]();
 }
 
-/** Waits until a subscription stands where it is expected to. */
+/** Waits until a subscription has the expected position. */
 async function standsAt(
   context: CaseContext,
   subscription: { readonly position: string | undefined },
@@ -42,7 +42,7 @@ async function standsAt(
   let over = false;
   const reaching = reach();
   try {
-    await within(context, `the subscription comes to stand at ${position}`, reaching);
+    await within(context, `the subscription reaches ${position}`, reaching);
   } finally {
     over = true;
     await reaching;

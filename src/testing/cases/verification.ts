@@ -1,5 +1,5 @@
 /**
- * Point 8, as far as a sound store can show it: a store that nothing has damaged says so, and finds a tail that is gone.
+ * Point 8, as far as a sound store can show it: a store that nothing has damaged reports it, and finds a tail that is gone.
  *
  * @module
  */

@@ -47,8 +47,8 @@ export const versions: Theme = {
       name: "an actor without events is at version 0",
       async run({ open }): Promise<void> {
         const store = await open();
-        assert.equal(await store.getLatestVersion("nobody"), 0);
-        assert.deepEqual(await store.getEvents("nobody"), []);
+        assert.equal(await store.getLatestVersion("unknown"), 0);
+        assert.deepEqual(await store.getEvents("unknown"), []);
       },
     },
     {
@@ -90,7 +90,7 @@ export const versions: Theme = {
       },
     },
     {
-      name: "the very same event saved again is a conflict that says sameEvent",
+      name: "the very same event saved again is a conflict with sameEvent",
       async run({ open }): Promise<void> {
         const store = await open();
         const event = happenedTo("order", 1, { price: 5 }, { id: "one" });
@@ -171,7 +171,7 @@ export const versions: Theme = {
       async run({ open }): Promise<void> {
         const store = await open();
         await history(store, "order", 2);
-        await changesNothing(store, ["order", "nobody"], async () => {
+        await changesNothing(store, ["order", "unknown"], async () => {
           for (const expectedVersion of [0, 1, 3, 4, 1_000_000]) {
             await refused(
               () => store.append("order", [happened()], { expectedVersion }),
@@ -181,10 +181,10 @@ export const versions: Theme = {
             );
           }
           await refused(
-            () => store.append("nobody", [happened()], { expectedVersion: 1 }),
+            () => store.append("unknown", [happened()], { expectedVersion: 1 }),
             VersionConflictError,
             {
-              actorId: "nobody",
+              actorId: "unknown",
               attemptedVersion: 2,
               currentVersion: 0,
             },
@@ -193,7 +193,7 @@ export const versions: Theme = {
       },
     },
     {
-      name: 'append under "any" goes after whatever is there',
+      name: 'append under "any" goes after the present end',
       async run({ open }): Promise<void> {
         const store = await open();
         const any = { expectedVersion: "any" } as const;

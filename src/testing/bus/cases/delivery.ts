@@ -1,5 +1,5 @@
 /**
- * What is published arrives, as it was, in order, at everybody.
+ * What is published arrives, as it was, in order, at all subscribers.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export const delivery: BusTheme = {
       },
     },
     {
-      name: "id and timestamp are stamped where they are absent, a position is left out",
+      name: "id and timestamp are stamped if they are absent, a position is left out",
       async run(context): Promise<void> {
         const subscription = context.listener.subscribe("orders");
         await subscription.ready;
@@ -54,7 +54,7 @@ export const delivery: BusTheme = {
       },
     },
     {
-      name: "what arrives is frozen, and the publisher's own object neither frozen nor heeded later",
+      name: "what arrives is frozen, and the publisher's own object neither frozen nor read later",
       async run(context): Promise<void> {
         const subscription = context.listener.subscribe("orders");
         await subscription.ready;
@@ -145,7 +145,7 @@ export const delivery: BusTheme = {
       },
     },
     {
-      name: "an event that cannot be published as it is, is refused and reaches nobody",
+      name: "an event that cannot be published as it is, is refused and reaches no subscriber",
       async run(context): Promise<void> {
         const subscription = context.listener.subscribe("orders");
         await subscription.ready;

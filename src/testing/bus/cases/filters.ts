@@ -50,7 +50,7 @@ export const filters: BusTheme = {
           const got = await context.take(iterator, expected.length);
           assert.deepEqual(got.map(({ data }) => data), expected, JSON.stringify(filter));
           const whole = Object.keys(filter).length === 0 || filter.actorPrefix === "";
-          assert.equal(subscription.pending, whole ? 1 : 0, "the end alone is left, where it is chosen");
+          assert.equal(subscription.pending, whole ? 1 : 0, "only the end is left, if it is chosen");
         }
       },
     },

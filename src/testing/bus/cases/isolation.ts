@@ -53,7 +53,7 @@ const HOSTILE: readonly unknown[] = [
   { toString: (): string => "orders" },
 ];
 
-/** Namespaces that somebody careless could take for one another. */
+/** Namespaces that careless code could take for one another. */
 const ALIKE: readonly string[] = [
   "orders",
   "order",
@@ -135,7 +135,7 @@ export const isolation: BusTheme = {
       },
     },
     {
-      name: "a subscriber gets the events of its own namespace alone, whatever the names",
+      name: "a subscriber gets the events of its own namespace alone, for any names",
       async run(context): Promise<void> {
         const subscriptions = ALIKE.map((name) => context.listener.subscribe(name));
         await Promise.all(subscriptions.map(({ ready }) => ready));
@@ -147,7 +147,7 @@ export const isolation: BusTheme = {
       },
     },
     {
-      name: "a subscriber of one actor gets that actor's events alone, whatever the ids",
+      name: "a subscriber of one actor gets that actor's events alone, for any ids",
       async run(context): Promise<void> {
         const subscriptions = ODD_NAMES.map((actorId) => context.listener.subscribe("odd", { actorId }));
         await Promise.all(subscriptions.map(({ ready }) => ready));
@@ -159,7 +159,7 @@ export const isolation: BusTheme = {
       },
     },
     {
-      name: "a subscriber of one type gets events of that type alone, whatever the types",
+      name: "a subscriber of one type gets events of that type alone, for any types",
       async run(context): Promise<void> {
         const subscriptions = ODD_NAMES.map((type) =>
           context.listener.subscribe("odd", { eventTypes: [type] })
@@ -173,7 +173,7 @@ export const isolation: BusTheme = {
       },
     },
     {
-      name: "a prefix of actor ids is plain text, whatever it holds",
+      name: "a prefix of actor ids is plain text, with any characters",
       async run(context): Promise<void> {
         const prefixes = ["a", "a.", "*", "=", "caf", "cafe", " ", "x".repeat(300), "\u{1F980}", ".", "$"];
         const subscriptions = prefixes.map((actorPrefix) =>
