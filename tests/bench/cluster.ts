@@ -12,7 +12,7 @@ import type { NodeRecord } from "../../src/cluster/node_record.ts";
 import type { Assignment, ShardMap } from "../../src/cluster/shard_map.ts";
 import { hash } from "../../src/cluster/shard_of.ts";
 import { startNatsServer } from "../support/nats_server.ts";
-import { until } from "../cluster/conformance/until.ts";
+import { until } from "../support/until.ts";
 import { steadyCost } from "./cluster_steady_cost.ts";
 import type { Group, GroupOptions, Row } from "./harness.ts";
 

@@ -6,6 +6,8 @@
 
 import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
 
+export { until } from "../support/until.ts";
+
 /** Connects as an application would, and reconnects without waiting long. */
 export function connectTo(
   url: string,
@@ -18,13 +20,4 @@ export function connectTo(
     ignoreClusterUpdates: true,
     ...options,
   });
-}
-
-/** Waits until a condition holds, generously. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  while (!await condition()) {
-    if (performance.now() > deadline) throw new Error(`Waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

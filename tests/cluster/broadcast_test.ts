@@ -4,7 +4,7 @@ import { Broadcast } from "../../src/cluster/broadcast.ts";
 import { checkOptions } from "../../src/cluster/coordinator_options.ts";
 import { Member } from "../../src/cluster/member.ts";
 import { type NodeChange, nodeChangeRules } from "../../src/cluster/membership.ts";
-import { until } from "./conformance/until.ts";
+import { until } from "../support/until.ts";
 
 const SHARDS = 64;
 

@@ -15,7 +15,7 @@ import { InvalidArgumentError } from "../../src/errors.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { startProxy } from "../support/proxy.ts";
 import { testCoordinator } from "./conformance/coordinator.ts";
-import { until } from "./conformance/until.ts";
+import { until } from "../support/until.ts";
 
 testCoordinator("Coordinator in one process", (run) => run({ target: new InMemoryBucket() }));
 

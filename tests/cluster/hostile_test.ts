@@ -21,7 +21,7 @@ import { decodeRecord, encodeRecord } from "../../src/cluster/record.ts";
 import { decodeShardMap } from "../../src/cluster/shard_map.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { Random } from "../support/random.ts";
-import { until } from "./conformance/until.ts";
+import { until } from "../support/until.ts";
 
 const QUICK = { ttl: 2000, maxClockSkew: 200, renewEvery: 100 };
 const SHARDS = 6;

@@ -13,7 +13,7 @@ import { BucketView } from "../../src/cluster/bucket.ts";
 import { DenoKvBucket } from "../../src/cluster/deno_kv_bucket.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { startProxy } from "../support/proxy.ts";
-import { until } from "./conformance/until.ts";
+import { until } from "../support/until.ts";
 import { testLeases } from "./conformance/leases.ts";
 
 testLeases("InMemoryLeases", async (run) => {

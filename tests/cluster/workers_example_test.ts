@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { startNatsServer } from "../support/nats_server.ts";
-import { until } from "./conformance/until.ts";
+import { until } from "../support/until.ts";
 
 class Worker {
   readonly name: string;

@@ -3,7 +3,7 @@ import { BackendError, InvalidArgumentError } from "../../src/errors.ts";
 import { connectTo } from "../../src/nats/connect.ts";
 import { createInbox } from "../../src/nats/connection.ts";
 import { refusalOf } from "../../src/nats/refusals.ts";
-import { until } from "../cluster/conformance/until.ts";
+import { until } from "../support/until.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 
 Deno.test("connectTo() takes nats: and ws: URLs, lists, and servers without a scheme", async () => {

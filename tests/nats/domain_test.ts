@@ -11,7 +11,7 @@ import {
 } from "@flowmade-one/aether";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
-import { until } from "../cluster/conformance/until.ts";
+import { until } from "../support/until.ts";
 
 interface Edge extends AsyncDisposable {
   readonly hub: NatsServer;

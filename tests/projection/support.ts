@@ -17,6 +17,8 @@ import {
 } from "../../mod.ts";
 import { kvFolder } from "../support/kv_file.ts";
 
+export { until } from "../support/until.ts";
+
 /** What is counted. */
 export type Counted = Event<"Added", { readonly by: number }> | Event<"Removed", { readonly by: number }>;
 
@@ -89,15 +91,6 @@ export async function add(
     );
   }
   return stored;
-}
-
-/** Waits until something holds. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  while (!await holds()) {
-    if (performance.now() > deadline) throw new Error(`not within a minute: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 /** What a read model in Deno KV is to hold: of each actor the sum and the order of its versions. */

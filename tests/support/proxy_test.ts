@@ -4,6 +4,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "./nats_server.ts";
 import { startProxy } from "./proxy.ts";
+import { until } from "./until.ts";
 
 async function connected(url: string): Promise<NatsConnection> {
   return await connect({ servers: url, reconnectTimeWait: 20, maxReconnectAttempts: -1 });
@@ -12,14 +13,6 @@ async function connected(url: string): Promise<NatsConnection> {
 async function withStream(server: NatsServer): Promise<void> {
   await using connection = await connect({ servers: server.url });
   await (await jetstreamManager(connection)).streams.add({ name: "S", subjects: ["s.>"] });
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!condition()) {
-    assert(performance.now() < deadline, "waited in vain");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 Deno.test("Proxy forwards large payloads unchanged, both ways", async () => {
@@ -42,9 +35,9 @@ Deno.test("Proxy: cut() drops and refuses, resume() lets the client return", asy
   await connection.flush();
   await proxy.cut();
   await assert.rejects(connect({ servers: proxy.url, reconnect: false }));
-  await until(() => proxy.connections === 0);
+  await until("the connections are as many", () => proxy.connections === 0);
   proxy.resume();
-  await until(() => proxy.connections === 1);
+  await until("the connections are as many", () => proxy.connections === 1);
   await connection.flush();
 });
 
@@ -127,8 +120,8 @@ Deno.test("Proxy drops its client when the server dies, and takes it back after 
   await using connection = await connected(proxy.url);
   await connection.flush();
   await server.kill();
-  await until(() => proxy.connections === 0);
+  await until("the connections are as many", () => proxy.connections === 0);
   await server.restart();
-  await until(() => proxy.connections === 1);
+  await until("the connections are as many", () => proxy.connections === 1);
   await connection.flush();
 });

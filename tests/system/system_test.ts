@@ -9,7 +9,7 @@
 import assert from "node:assert/strict";
 import { DenoKvCheckpoints, JetStreamCheckpoints, JetStreamEventStore, waitFor } from "@flowmade-one/aether";
 import { Random } from "../support/random.ts";
-import { until } from "../cluster/conformance/until.ts";
+import { until } from "../support/until.ts";
 import { Customers } from "./client.ts";
 import {
   assertAcknowledged,

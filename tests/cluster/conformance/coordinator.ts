@@ -9,7 +9,7 @@ import {
   NodeNameTakenError,
   shardOf,
 } from "../../../src/cluster/mod.ts";
-import { until } from "./until.ts";
+import { until } from "../../support/until.ts";
 
 const SHARDS = 12;
 

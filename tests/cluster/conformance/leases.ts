@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ClosedError, InvalidArgumentError } from "../../../src/errors.ts";
 import { LeaseLostError, type LeaseStore } from "../../../src/cluster/mod.ts";
-import { until } from "./until.ts";
+import { until } from "../../support/until.ts";
 
 /** How a test gets stores that share their leases, as two processes would. */
 export interface LeaseBackend {

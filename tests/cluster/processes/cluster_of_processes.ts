@@ -6,7 +6,7 @@
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { Coordinator } from "../../../src/cluster/mod.ts";
-import { until } from "../conformance/until.ts";
+import { until } from "../../support/until.ts";
 import { assertExclusive, readLogs } from "./merged_log.ts";
 
 const RECOVERY_BOUND_MS = 60_000;

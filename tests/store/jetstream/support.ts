@@ -7,6 +7,7 @@ import { connectTo } from "../../../src/nats/connect.ts";
 import type { NatsConnection } from "../../../src/nats/connection.ts";
 import { ConnectionState } from "../../../src/nats/connection_state.ts";
 import { JetStreamRequests, type StreamConfig } from "../../../src/nats/jetstream/requests.ts";
+import { until as untilHolds } from "../../support/until.ts";
 
 /** A connection with what hangs on it. Disposing of it closes all of it. */
 export interface Client extends AsyncDisposable {
@@ -47,16 +48,9 @@ export const STREAM: StreamConfig = {
   allow_atomic: true,
 };
 
-/** Waits until `condition` holds, generously. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what = "the condition",
-): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  while (!await condition()) {
-    if (performance.now() > deadline) throw new Error(`Waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+/** Waits until a condition holds, whose name is optional here. */
+export function until(condition: () => boolean | Promise<boolean>, what = "the condition"): Promise<void> {
+  return untilHolds(what, condition);
 }
 
 /** Waits a while. */
