@@ -322,19 +322,17 @@ Deno.test("copyEvents() twice at once is one copy", async () => {
   assert.deepEqual(reports.map(({ toPosition }) => toPosition), Array(2).fill(await to.getLastPosition()));
 });
 
-Deno.test("copyEvents() stops at damage in the source, and goes on when it is restored from a backup", async () => {
+Deno.test("copyEvents() stops at damage in the source, and copies the rest when the source is restored from a backup", async () => {
   await using folder = await kvFolder();
   {
     await using from = await DenoKvEventStore.open(folder.file);
     await fill(from, 3, 60);
   }
-  const backup = await Deno.readFile(folder.file);
+  await folder.backUp();
   {
     using kv = await Deno.openKv(folder.file);
-    const entries = await Array.fromAsync(
-      kv.list<Uint8Array>({ prefix: ["aether", "default", "commit"] }),
-    );
-    const { key, value } = entries[40]!;
+    const prefix = ["aether", "default", "commit"];
+    const { key, value } = (await Array.fromAsync(kv.list<Uint8Array>({ prefix })))[40]!;
     await kv.set(key, value.with(value.length >> 1, value[value.length >> 1]! ^ 1));
   }
   await using to = new InMemoryEventStore();
@@ -342,10 +340,12 @@ Deno.test("copyEvents() stops at damage in the source, and goes on when it is re
     await using from = await DenoKvEventStore.open(folder.file);
     await assert.rejects(copyEvents(from, to), DamagedHistoryError);
   }
-  await Deno.writeFile(folder.file, backup);
+  const { length: copied } = await log(to);
+  await folder.restore();
   await using from = await DenoKvEventStore.open(folder.file);
-  await copyEvents(from, to);
+  const report = await copyEvents(from, to);
   await assertCopied(from, to);
+  assert.equal(report.copied, (await log(to)).length - copied);
 });
 
 Deno.test("copyEvents() ends with the reason of its signal, and can be run again", async () => {
@@ -379,7 +379,7 @@ Deno.test("copyEvents() splits what is one commit here and too large there", asy
   });
 });
 
-Deno.test("copyEvents() names which event is too large for the target", async () => {
+Deno.test("copyEvents() says which event is too large for the target", async () => {
   await using server = await startNatsServer({ maxPayload: 400_000 });
   await using from = new InMemoryEventStore();
   await from.append("small", [{ eventType: "E", data: 1 }], { expectedVersion: 0 });
