@@ -462,11 +462,16 @@ export class LogReplacedError extends AetherError {
   /** Where the log was, such as `stream "aether_orders"`. */
   readonly log: string;
 
-  /** Names the place of the log. */
-  constructor(log: string, options?: ErrorOptions) {
+  /**
+   * Names the log.
+   *
+   * @param log Where the log was, such as `stream "aether_orders"`.
+   * @param place What the log is in.
+   */
+  constructor(log: string, place: "server" | "database" | "file", options?: ErrorOptions) {
     super(
       `The event log in ${log} is not the one that this store was opened on: it was deleted, made again, or this is ` +
-        "another server. Restore the log from a backup, or close this store and open it again to use the new log.",
+        `another ${place}. Restore the log from a backup, or close this store and open it again to use the new log.`,
       options,
     );
     this.log = log;

@@ -111,8 +111,10 @@ export class LogRecord {
 
   #replaced(): LogReplacedError {
     const { file, namespace } = this.#place;
-    const database = file === undefined ? "the Deno KV database" : JSON.stringify(file);
-    return new LogReplacedError(`namespace "${namespace}" of ${database}`);
+    const [database, place] = file === undefined
+      ? ["the Deno KV database", "database"] as const
+      : [JSON.stringify(file), "file"] as const;
+    return new LogReplacedError(`namespace "${namespace}" of ${database}`, place);
   }
 }
 

@@ -49,10 +49,26 @@ for (const isMadeAgain of [false, true]) {
     for (const [name, call] of Object.entries(calls)) {
       await assert.rejects(call(), LogReplacedError, name);
     }
+    await assert.rejects(store.getEvents("known"), /deleted, made again, or this is another file\. Restore/);
     assert.equal(await fresh?.getLastPosition(), undefined);
     await fresh?.close();
   });
 }
+
+Deno.test("a log that was deleted from an open database is reported as a log of that database", async () => {
+  using kv = await Deno.openKv(":memory:");
+  await using store = await DenoKvEventStore.open(kv);
+  await store.append("known", happened, { expectedVersion: 0 });
+  for await (const { key } of kv.list({ prefix: ["aether"] })) await kv.delete(key);
+  await assert.rejects(store.append("known", happened, { expectedVersion: 1 }), (error) => {
+    assert(error instanceof LogReplacedError);
+    assert.match(
+      error.message,
+      /namespace "default" of the Deno KV database .* or this is another database\. Restore/,
+    );
+    return true;
+  });
+});
 
 Deno.test("a database file that was moved is still the one that was opened when it comes back", async () => {
   await using folder = await kvFolder();

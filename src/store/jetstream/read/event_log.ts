@@ -334,7 +334,7 @@ export class EventLog {
   }
 
   #replacedError(options?: ErrorOptions): LogReplacedError {
-    return new LogReplacedError(`stream "${this.layout.stream}"`, options);
+    return new LogReplacedError(`stream "${this.layout.stream}"`, "server", options);
   }
 
   /**
