@@ -379,7 +379,7 @@ Deno.test("copyEvents() splits what is one commit here and too large there", asy
   });
 });
 
-Deno.test("copyEvents() says which event is too large for the target", async () => {
+Deno.test("copyEvents() names which event is too large for the target", async () => {
   await using server = await startNatsServer({ maxPayload: 400_000 });
   await using from = new InMemoryEventStore();
   await from.append("small", [{ eventType: "E", data: 1 }], { expectedVersion: 0 });
