@@ -7,7 +7,7 @@ import {
   NatsEventBus,
   type Warning,
 } from "../../mod.ts";
-import { startNatsCluster } from "../support/nats_server.ts";
+import { startNatsCluster, startNatsServer } from "../support/nats_server.ts";
 
 /** Opens everything at once, and closes it. */
 async function openAll(url: string, replicas: 1 | 3 | undefined): Promise<Record<string, readonly string[]>> {
@@ -57,4 +57,9 @@ Deno.test("all that is opened while a cluster elects its leaders waits; replicas
     coordinator: leftOut,
     bus: [],
   });
+});
+
+Deno.test("replicas that are left out on a single server are not reported", async () => {
+  await using server = await startNatsServer();
+  assert.deepEqual(Object.values(await openAll(server.url, undefined)).flat(), []);
 });

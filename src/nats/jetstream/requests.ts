@@ -131,8 +131,9 @@ export interface StreamInfo {
     readonly first_seq: number;
     readonly last_seq: number;
   };
-  /** The replicas; absent on a single server. */
+  /** The replicas. A single server names itself as the leader, and no cluster. */
   readonly cluster?: {
+    readonly name?: string;
     readonly leader?: string;
     readonly replicas?: readonly {
       readonly name: string;

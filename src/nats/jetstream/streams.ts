@@ -48,7 +48,7 @@ export async function findOrCreateStream(
 
 /** Whether one server of a cluster keeps a stream: if it is lost, so is the stream. */
 export function isOnOneOfMany({ config, cluster }: StreamInfo): boolean {
-  return cluster !== undefined && Number(config.num_replicas ?? 1) === 1;
+  return cluster?.name !== undefined && Number(config.num_replicas ?? 1) === 1;
 }
 
 /** The warning about a stream on one server of a cluster, if the number of replicas was left out. */
