@@ -26,7 +26,11 @@ export interface KillerOrder {
   readonly how: "exit" | "reject" | "loop";
   readonly call: "run" | "once";
   readonly then: "park" | "stop";
+  readonly retries: number;
 }
+
+/** What a killer process says before the event that ends it. */
+export const IN_HAND = "in hand";
 
 async function checkpointsOf({ backend, file, url }: KillerOrder): Promise<CheckpointStore<unknown>> {
   if (backend === "SQLite") {
@@ -44,21 +48,22 @@ export async function killerOf(
   order: KillerOrder,
   calls: string[] = [],
 ): Promise<Projection<Event, unknown>> {
-  const { how, then } = order;
+  const { how, then, retries } = order;
   return {
     name: "killer",
     checkpoints: await checkpointsOf(order),
-    failure: { retries: 2, firstDelay: 1, then, laterEvents: "go-on" },
-    handlerTimeout: 1_000,
+    failure: { retries, firstDelay: 1, then, laterEvents: "go-on" },
+    handlerTimeout: 500,
     handle: async ({ actorId, eventType }, context) => {
       calls.push(actorId);
       const transaction = context.transaction as KvTransaction & DatabaseSync | undefined;
       if (order.backend === "Deno KV") transaction?.set(["handled", actorId], true);
       if (eventType !== "Bad") return;
+      Deno.stdout.writeSync(new TextEncoder().encode(`${IN_HAND}\n`));
       if (how === "exit") Deno.exit(9);
       if (how === "loop") { for (;;); }
       void Promise.reject(new Error("not caught"));
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await new Promise((resolve) => setTimeout(resolve, 200));
     },
   };
 }
@@ -69,7 +74,7 @@ if (import.meta.main) {
   const calls: string[] = [];
   const projection = await killerOf(order, calls);
   const say = (word: string): void => {
-    console.log(`${word} ${calls.length}`);
+    console.log(`${word} ${calls.join()}`);
     Deno.exit(0);
   };
   const quiet = { onWarning: () => {} };
