@@ -606,11 +606,11 @@ function promised<T>(call: () => T | Promise<T>): Promise<T> {
 
 async function* readForward(
   backend: StorageBackend,
-  { after, until, filter, chosen, onDamage }: CheckedLogRead,
+  { after, until, filter, chosen, limit, onDamage }: CheckedLogRead,
   signal: AbortSignal,
 ): AsyncIterable<readonly StoredEvent[]> {
   if (until !== undefined) await backend.checkPosition(until, signal);
-  const read = { after, filter, onDamage: passing(onDamage), signal };
+  const read = { after, filter, limit, onDamage: passing(onDamage), signal };
   for await (const { events, position } of backend.readLog(read)) {
     const within = until === undefined ? events : events.filter((event) => event.position <= until);
     yield chosen ? within.filter(chosen) : within;

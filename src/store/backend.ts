@@ -40,6 +40,8 @@ export interface LogRead {
   readonly after: LogStart;
   /** What will be taken; a backend may leave out the rest, and must then report its progress by empty batches. */
   readonly filter: EventFilter;
+  /** How many events will be taken at most; a backend may read fewer ahead for it. @default {all} */
+  readonly limit?: number;
   /** Takes damage instead of throwing it. */
   readonly onDamage: ((fault: HistoryFault) => void) | undefined;
   /** Ends the read with its reason: the caller's signal, or that the store was closed. Every wait takes it. */

@@ -124,11 +124,11 @@ export class KvBackend implements StorageBackend {
     });
   }
 
-  readLog({ after, onDamage }: LogRead): AsyncIterable<LogBatch> {
+  readLog({ after, limit, onDamage }: LogRead): AsyncIterable<LogBatch> {
     const { reader, positions } = this.#parts;
     return this.#iterating(
       "readAll",
-      readLog(reader, positions, { after, bounded: true, onDamage }),
+      readLog(reader, positions, { after, bounded: true, limit, onDamage }),
       onDamage,
     );
   }

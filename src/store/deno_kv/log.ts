@@ -21,6 +21,8 @@ export interface LogReading {
   readonly after: LogStart;
   /** Whether to stop at the log's present end, and not at the end that it has by then. */
   readonly bounded: boolean;
+  /** How many events will be taken at most. @default {all} */
+  readonly limit?: number | undefined;
   /** Takes damage instead of throwing it. */
   readonly onDamage: ((fault: HistoryFault) => void) | undefined;
 }
@@ -29,7 +31,7 @@ export interface LogReading {
 export async function* readLog(
   reader: CommitReader,
   positions: KvPositions,
-  { after, bounded, onDamage }: LogReading,
+  { after, bounded, limit, onDamage }: LogReading,
 ): AsyncIterable<LogBatch> {
   if (after === "end") return;
   const resumed = after !== "start" && after !== "first-kept" ? after : undefined;
@@ -46,7 +48,9 @@ export async function* readLog(
   const chains = new VersionContinuity(begun === undefined ? undefined : isBefore);
   let position = resumed;
   let isChecked = resumed === undefined;
-  for await (const entries of scan(reader.kv, range)) {
+  // The record of the position is read too.
+  const expected = limit === undefined ? Infinity : limit + 1;
+  for await (const entries of scan(reader.kv, range, { expected })) {
     const shares: OrFault<StoredKvPart>[] = [];
     /** How many of the shares are of the record of the position. */
     let ofBegun = 0;

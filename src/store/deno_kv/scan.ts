@@ -39,7 +39,7 @@ export async function* scan(
   range: KeyRange,
   { reverse = false, expected = Infinity }: ScanOptions = {},
 ): AsyncGenerator<readonly Deno.KvEntry<unknown>[]> {
-  let size = Math.min(FIRST_BATCH, expected);
+  let size = expected < Infinity ? Math.min(LARGEST_BATCH, Math.max(1, expected)) : FIRST_BATCH;
   let ahead: Promise<Deno.KvEntry<unknown>[]> | undefined;
   try {
     for (let seen = 0;;) {

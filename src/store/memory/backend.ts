@@ -220,14 +220,15 @@ export class MemoryBackend implements StorageBackend {
     return this.#log.actors.get(actorId)?.version ?? 0;
   }
 
-  async *readLog({ after }: Pick<LogRead, "after">): AsyncIterable<LogBatch> {
+  async *readLog({ after, limit = Infinity }: Pick<LogRead, "after" | "limit">): AsyncIterable<LogBatch> {
     const { events } = this.#log;
     const end = events.length;
     let from = 0;
     if (after === "end") from = end;
     else if (after !== "start" && after !== "first-kept") from = this.#placeOf(after);
-    for (; from < end; from += BATCH_SIZE) {
-      const batch = events.slice(from, Math.min(from + BATCH_SIZE, end));
+    const size = Math.max(1, Math.min(BATCH_SIZE, limit));
+    for (; from < end; from += size) {
+      const batch = events.slice(from, Math.min(from + size, end));
       yield { events: batch, position: batch.at(-1)!.position };
     }
   }

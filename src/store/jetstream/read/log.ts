@@ -23,7 +23,9 @@ export async function* readLog(unlimited: JetStreamContext, read: LogRead): Asyn
   const subject = log.layout.filter(filter);
   const reading = new LogReading(context, read, start, subject);
   const end = subject === undefined ? start.lastSequence : await endOfFilter(log, subject, start);
-  if (end >= start.sequence) {
+  if (subject === undefined && (read.limit ?? Infinity) <= MAX_PAGE) {
+    yield* readPages(log, reading, end, after === "first-kept", read.limit!);
+  } else if (end >= start.sequence) {
     const { sequence: startSequence } = start;
     const options = {
       ...narrowed(subject),
@@ -41,6 +43,29 @@ export async function* readLog(unlimited: JetStreamContext, read: LogRead): Asyn
     }
   }
   if (start.lastSequence < seen) reading.report(lostEnd(context, start.lastSequence, seen));
+}
+
+/** Up to so many events are read by their sequences: a consumer is created, and is sent far more than they are. */
+const MAX_PAGE = 1_000;
+/** How many messages are read at once: conditions and tokens are messages without events. */
+const MIN_PAGE = 16;
+const MAX_PAGE_MESSAGES = 256;
+
+/** The messages up to a sequence, as many at once as events are to be taken. */
+async function* readPages(
+  log: EventLog,
+  reading: LogReading,
+  end: number,
+  mayBeginLater: boolean,
+  limit: number,
+): AsyncGenerator<LogBatch> {
+  const size = Math.max(MIN_PAGE, Math.min(MAX_PAGE_MESSAGES, limit));
+  for (let from = reading.sequence + 1; from <= end; from += size) {
+    const count = Math.min(size, end - from + 1);
+    const messages = await log.all(Array.from({ length: count }, (_, index) => from + index));
+    yield* reading.take(messages.filter((message) => message !== undefined));
+  }
+  if (reading.sequence < end) yield* reading.skipTo(end + 1, mayBeginLater);
 }
 
 /** What a consumer delivers up to a sequence. */
