@@ -110,7 +110,7 @@ Deno.test("processes killed between expiry and record: the next store remembers 
   }
   assert.equal(forgotten, ACTORS - REMEMBERED);
   const retention = (await store.diagnose()).find(({ code }) => code === "retention");
-  assert.match(retention!.message, /remembered only if a store is open now and then/);
+  assert.match(retention!.message, /remembered only if a store is open from time to time/);
   assert.equal((await store.verify()).ok, true);
 });
 

@@ -32,6 +32,9 @@ const RUNS_IN_RETENTION = 50;
 /** The shortest and the longest time between runs, in milliseconds; the first run of an open store comes after the shortest. */
 const SHORTEST_INTERVAL = 200;
 const LONGEST_INTERVAL = 60 * 60 * 1_000;
+/** The shortest and the longest time between two reports of a server that has nothing to deliver, in milliseconds. */
+const SHORTEST_HEARTBEAT = 100;
+const LONGEST_HEARTBEAT = 1_000;
 const FIRST_RUN = 10_000;
 /** How many actors are remembered at once. */
 const ACTORS_AT_ONCE = 64;
@@ -120,6 +123,8 @@ export class ExpiringActors {
       startSequence: start,
       reportProgress: true,
       endSequence: last,
+      // At a last commit that cannot be read, the server's report is waited for, while the others expire.
+      heartbeat: Math.min(LONGEST_HEARTBEAT, Math.max(SHORTEST_HEARTBEAT, this.#interval / 2)),
     });
     try {
       let actors = new Map<string, ExpiredActor>();
