@@ -69,7 +69,8 @@ export interface BusSubscription<T> extends Subscription<T> {
    *
    * @param handler Handles an event; it is waited for.
    * @returns Resolves when the subscription was closed.
-   * @throws {SubscriptionOverflowError | ClosedError | BackendError} What would end a loop; or the signal's reason.
+   * @throws {SubscriptionOverflowError | ClosedError | BackendError} If that would end a loop.
+   * @throws The signal's reason.
    */
   forEach(handler: (delivered: T) => void | PromiseLike<void>): Promise<void>;
 }

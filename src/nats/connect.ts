@@ -62,7 +62,7 @@ const PING_INTERVAL_MS = 10_000;
  * one string, a comma before the "@" of a server is part of its password.
  *
  * @param warn Where `credentials-refused` goes, if the server refuses the credentials later.
- * @throws {InvalidArgumentError} if a URL is none, or WebSocket and other URLs are mixed.
+ * @throws {InvalidArgumentError} If a URL is none, or WebSocket and other URLs are mixed.
  * @throws {BackendError} If no server answers within about 2 s each, or it refuses the credentials.
  */
 export async function connectTo(

@@ -26,7 +26,7 @@ const encoder = new TextEncoder();
 /**
  * Encodes a header block.
  *
- * @throws {InvalidArgumentError} if a name is not a token, or a value holds CR or LF: neither can begin another header.
+ * @throws {InvalidArgumentError} If a name is not a token, or a value holds CR or LF: neither can begin another header.
  */
 export function encodeHeaders(fields: Iterable<HeaderField>): EncodedHeaders {
   let text = VERSION_LINE;

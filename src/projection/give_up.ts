@@ -24,7 +24,7 @@ export interface Failure {
 /**
  * Stops before the event, or sets it aside.
  *
- * @throws {ProjectionStoppedError} Unless it was set aside.
+ * @throws {ProjectionStoppedError} If it was not set aside.
  */
 export async function giveUp<Tx>(
   projection: CompiledProjection<Tx>,
@@ -52,7 +52,7 @@ export async function giveUp<Tx>(
  * Stops behind an event whose appends were refused, with them in hand, or sets it aside with them.
  *
  * @param isRetry Whether a parked event was being tried again: it is set aside again, and the refusal is thrown.
- * @throws {ProjectionStoppedError} Unless it was set aside, and in a retry.
+ * @throws {ProjectionStoppedError} If it was not set aside, and in a retry.
  */
 export async function giveUpIntent<Tx>(
   projection: CompiledProjection<Tx>,

@@ -103,7 +103,8 @@ export interface StorageBackend {
    *
    * @throws {VersionConflictError | FencedError} If an actor is not where its part expects it.
    * @throws {EventTooLargeError | CommitTooLargeError} If it is over a limit.
-   * @throws {OutcomeUnknownError | BackendError} As the store's contract defines.
+   * @throws {OutcomeUnknownError} If it may be stored, and it could not be found out in time.
+   * @throws {BackendError} If it is not stored because of the backend.
    */
   commit(commit: Commit): readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
 

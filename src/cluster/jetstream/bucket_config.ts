@@ -41,7 +41,7 @@ export interface BucketStream extends BucketOrigin {
  * Finds the stream. An existing one is never changed.
  *
  * @throws {StreamNotFoundError} If there is none.
- * @throws {BucketMismatchError} If it has settings that cannot work.
+ * @throws {ConfigurationMismatchError} If it has settings that cannot work.
  */
 export async function findStream(
   requests: JetStreamRequests,
@@ -63,7 +63,7 @@ export async function findStream(
  *
  * @param patience How long each request may wait for a leader or a connection, in ms.
  * @param above The highest sequence that is known of an earlier bucket.
- * @throws {BucketMismatchError} If it exists with settings that cannot work.
+ * @throws {ConfigurationMismatchError} If it exists with settings that cannot work.
  */
 export async function openStream(
   requests: JetStreamRequests,

@@ -22,9 +22,9 @@ const VERSION_LINE_BYTES = "NATS/1.0\r\n".length;
  *
  * @param messages An expectation belongs on the first message of its subject, and is checked against the state before
  * the batch.
- * @throws {InvalidArgumentError} if there are no messages, or more than {@linkcode MAX_BATCH_MESSAGES}.
- * @throws {PayloadTooLargeError} if the server does not take a message of that size.
- * @throws {NotConnectedError} if the connection is closed, or stays away for longer than the timeout.
+ * @throws {InvalidArgumentError} If there are no messages, or more than {@linkcode MAX_BATCH_MESSAGES}.
+ * @throws {PayloadTooLargeError} If the server does not take a message of that size.
+ * @throws {NotConnectedError} If the connection is closed, or stays away for longer than the timeout.
  */
 export async function publishBatch(
   publisher: Publisher,
@@ -37,7 +37,7 @@ export async function publishBatch(
 /**
  * Messages as they are sent as one atomic batch.
  *
- * @throws {InvalidArgumentError} if there are no messages, or more than {@linkcode MAX_BATCH_MESSAGES}.
+ * @throws {InvalidArgumentError} If there are no messages, or more than {@linkcode MAX_BATCH_MESSAGES}.
  */
 export function batchOf(messages: readonly OutgoingMessage[]): OutgoingMessage[] {
   if (messages.length < 1 || messages.length > MAX_BATCH_MESSAGES) {

@@ -196,9 +196,9 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   /**
    * Creates the consumer; reading does so too. Once it resolved, nothing that is stored is missed.
    *
-   * @throws {StreamNotFoundError} if the stream does not exist.
-   * @throws {JetStreamApiError} if the server refuses the consumer.
-   * @throws {NoAnswerError} if the server does not answer.
+   * @throws {StreamNotFoundError} If the stream does not exist.
+   * @throws {JetStreamApiError} If the server refuses the consumer.
+   * @throws {NoAnswerError} If the server does not answer.
    */
   start(): Promise<void> {
     return this.#started ??= this.#start();
@@ -208,8 +208,8 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
    * Takes everything that has arrived, at least one message unless progress is reported; an empty array after
    * `close()`.
    *
-   * @throws {StreamNotFoundError} if the stream does not exist any more.
-   * @throws {NotConnectedError} if the connection was closed.
+   * @throws {StreamNotFoundError} If the stream does not exist any more.
+   * @throws {NotConnectedError} If the connection was closed.
    */
   async read(): Promise<readonly Delivery[]> {
     await this.start();

@@ -109,8 +109,8 @@ export class Publisher implements ConnectionListener {
    * Publishes one message. Once it was sent, the promise resolves, with what is known; a rejection means that nothing
    * was sent.
    *
-   * @throws {PayloadTooLargeError} if the server does not take a message of that size.
-   * @throws {NotConnectedError} if the connection is closed, or stays down for longer than the timeout.
+   * @throws {PayloadTooLargeError} If the server does not take a message of that size.
+   * @throws {NotConnectedError} If the connection is closed, or stays down for longer than the timeout.
    */
   publish(message: OutgoingMessage, options?: PublishOptions): Promise<PublishOutcome> {
     return this.publishAll([message], options);
@@ -120,8 +120,8 @@ export class Publisher implements ConnectionListener {
    * Sends several messages in one go and waits for the acknowledgement of the last one: an atomic batch, whose
    * headers the caller sets (see `batch.ts`).
    *
-   * @throws {PayloadTooLargeError} if the server does not take a message of that size.
-   * @throws {NotConnectedError} if the connection is closed, or stays down for longer than the timeout.
+   * @throws {PayloadTooLargeError} If the server does not take a message of that size.
+   * @throws {NotConnectedError} If the connection is closed, or stays down for longer than the timeout.
    */
   publishAll(messages: readonly OutgoingMessage[], options?: PublishOptions): Promise<PublishOutcome> {
     return new Promise((onOutcome, onNotSent) => {

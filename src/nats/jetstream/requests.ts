@@ -193,9 +193,9 @@ export class JetStreamRequests {
   /**
    * Sends a request to the API and returns its JSON answer.
    *
-   * @throws {StreamNotFoundError} if the stream does not exist.
-   * @throws {JetStreamApiError} if the server answers with another error.
-   * @throws {NoAnswerError} if it does not answer.
+   * @throws {StreamNotFoundError} If the stream does not exist.
+   * @throws {JetStreamApiError} If the server answers with another error.
+   * @throws {NoAnswerError} If it does not answer.
    */
   async request<Answer>(operation: string, body?: unknown): Promise<Answer> {
     const subject = `${this.apiPrefix}.${operation}`;
@@ -209,9 +209,9 @@ export class JetStreamRequests {
    * Reads one message from the stream's leader: never stale, except from a leader that is cut off and has not noticed.
    * `undefined` if there is no such message.
    *
-   * @throws {StreamNotFoundError} if the stream does not exist.
-   * @throws {JetStreamApiError} if the server answers with another error.
-   * @throws {NoAnswerError} if it does not answer.
+   * @throws {StreamNotFoundError} If the stream does not exist.
+   * @throws {JetStreamApiError} If the server answers with another error.
+   * @throws {NoAnswerError} If it does not answer.
    */
   async getMessage(stream: string, query: MessageQuery): Promise<StoredMessage | undefined> {
     try {
@@ -227,7 +227,7 @@ export class JetStreamRequests {
    * have (yet). Only a read from the leader shows whether it is missing.
    *
    * @param signal Ends them: no more are asked for.
-   * @throws {NoAnswerError} if one of them gets no answer.
+   * @throws {NoAnswerError} If one of them gets no answer.
    */
   async getDirect(
     stream: string,
@@ -289,7 +289,7 @@ export class JetStreamRequests {
     });
   }
 
-  /** The stream's configuration and state. @throws {StreamNotFoundError} if it does not exist. */
+  /** The stream's configuration and state. @throws {StreamNotFoundError} If it does not exist. */
   async streamInfo(stream: string): Promise<StreamInfo> {
     return await this.request(`STREAM.INFO.${stream}`);
   }
@@ -352,7 +352,7 @@ export class JetStreamRequests {
     }
   }
 
-  /** @throws {NoAnswerError} if no answer can come. */
+  /** @throws {NoAnswerError} If no answer can come. */
   #assertReachable(subject: string): void {
     if (this.#inbox.failure) throw new NoAnswerError(subject, "denied", this.#inbox.failure.message);
     if (this.#isClosed || this.#state.isClosed) throw new NoAnswerError(subject, "closed");

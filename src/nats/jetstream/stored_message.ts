@@ -105,7 +105,7 @@ export interface LeaderMessage {
   };
 }
 
-/** Reads the leader's answer. @throws {UnreadableAnswerError} if it holds no message. */
+/** Reads the leader's answer. @throws {UnreadableAnswerError} If it holds no message. */
 export function readLeaderMessage({ message }: LeaderMessage): StoredMessage {
   if (!message) throw new UnreadableAnswerError("The answer of STREAM.MSG.GET holds no message");
   const { subject, seq: sequence, time, hdrs = "", data = "" } = message;
@@ -127,7 +127,7 @@ const SEQUENCE = headerLine("Nats-Sequence");
  * Reads the answers of direct gets.
  *
  * @param answers What the server sent.
- * @throws {UnreadableAnswerError} if one lacks the stream's own headers.
+ * @throws {UnreadableAnswerError} If one lacks the stream's own headers.
  */
 export function readDirectMessages(answers: readonly Bytes[]): StoredMessage[] {
   const runs = new TextRuns(answers);
