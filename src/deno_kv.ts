@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describe } from "./text.ts";
 import { AetherError, InvalidArgumentError, StoreOpenError } from "./errors.ts";
 
 /** A database, and whether it was opened here. */
@@ -25,7 +26,10 @@ export async function openKv(pathOrKv: string | Deno.Kv | undefined): Promise<Op
     return { kv: pathOrKv, opened: false };
   }
   if (pathOrKv !== undefined && typeof pathOrKv !== "string") {
-    throw new InvalidArgumentError("pathOrKv", "must be a path, a URL, an open Deno.Kv, or left out");
+    throw new InvalidArgumentError(
+      "pathOrKv",
+      `must be a path, a URL, an open Deno.Kv, or left out, and is ${describe(pathOrKv)}`,
+    );
   }
   if (typeof Deno.openKv !== "function") {
     throw new StoreOpenError(

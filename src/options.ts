@@ -5,6 +5,7 @@
  */
 
 import { AetherError, InvalidArgumentError } from "./errors.ts";
+import { describe } from "./text.ts";
 
 const NONE: Readonly<Record<string, never>> = Object.freeze({});
 
@@ -22,7 +23,7 @@ export function readOptions<O extends object, R>(
   argument = "options",
 ): R {
   if (options !== undefined && (typeof options !== "object" || options === null)) {
-    throw new InvalidArgumentError(argument, `must be an object, and is ${kindOf(options)}`);
+    throw new InvalidArgumentError(argument, `must be an object, and is ${describe(options)}`);
   }
   try {
     return read(options ?? NONE as O);
@@ -61,7 +62,7 @@ export function checkSignal(signal: AbortSignal | undefined): AbortSignal | unde
   } catch {
     // refused below
   }
-  throw new InvalidArgumentError("options.signal", "must be an AbortSignal");
+  throw new InvalidArgumentError("options.signal", `must be an AbortSignal, and is ${describe(signal)}`);
 }
 
 /**
@@ -71,7 +72,7 @@ export function checkSignal(signal: AbortSignal | undefined): AbortSignal | unde
  */
 export function checkFunction<F>(argument: string, value: F): F {
   if (value === undefined || typeof value === "function") return value;
-  throw new InvalidArgumentError(argument, `must be a function, and is ${kindOf(value)}`);
+  throw new InvalidArgumentError(argument, `must be a function, and is ${describe(value)}`);
 }
 
 /**
@@ -82,10 +83,5 @@ export function checkFunction<F>(argument: string, value: F): F {
 export function checkFlag(argument: string, value: boolean | undefined): boolean {
   if (value === undefined) return false;
   if (typeof value === "boolean") return value;
-  throw new InvalidArgumentError(argument, `must be true or false, and is ${kindOf(value)}`);
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+  throw new InvalidArgumentError(argument, `must be true or false, and is ${describe(value)}`);
 }

@@ -114,7 +114,10 @@ export function defineActor<S, C, E extends Event, A = Record<never, never>>(
     const { decider, queries = {} as ActorQueries<S, A>, errors = {} } = given;
     checkView("options.decider", decider);
     if (typeof decider.decide !== "function") {
-      throw new InvalidArgumentError("options.decider.decide", "must be a function of a command and a state");
+      throw new InvalidArgumentError(
+        "options.decider.decide",
+        `must be a function of a command and a state, and is ${describe(decider.decide)}`,
+      );
     }
     return Object.freeze({
       name,
@@ -131,7 +134,12 @@ const SEPARATORS = "-.:/";
 function checkFunctions<T extends object>(argument: string, functions: T): T {
   return readOptions(functions, (given) => {
     for (const [name, value] of Object.entries(given)) {
-      if (value === undefined) throw new InvalidArgumentError(`${argument}.${name}`, "must be a function");
+      if (value === undefined) {
+        throw new InvalidArgumentError(
+          `${argument}.${name}`,
+          `must be a function, and is ${describe(value)}`,
+        );
+      }
       checkFunction(`${argument}.${name}`, value);
     }
     return Object.freeze({ ...given });

@@ -135,7 +135,7 @@ export class ActorHost implements AsyncDisposable {
       const { maxActive = 50_000, idleTimeout = 60_000, maxWaiting = 1_000, onWarning } = given;
       const store = given.store as unknown as EventStore & Partial<SnapshotStore>;
       if (typeof store?.append !== "function") {
-        throw new InvalidArgumentError("options.store", "must be an event store");
+        throw new InvalidArgumentError("options.store", `must be an event store, and is ${describe(store)}`);
       }
       const definitions = checkActors(given.actors);
       for (const [name, value] of Object.entries({ maxActive, idleTimeout, maxWaiting })) {
@@ -209,7 +209,10 @@ function checkCluster(given: ActorCluster): Required<ActorCluster> {
   checkKnown(given, CLUSTER_OPTIONS, "options.cluster");
   const { coordinator, connection, name = "default" } = given;
   if (typeof coordinator?.shardFor !== "function") {
-    throw new InvalidArgumentError("options.cluster.coordinator", "must be a Coordinator");
+    throw new InvalidArgumentError(
+      "options.cluster.coordinator",
+      `must be a Coordinator, and is ${describe(coordinator)}`,
+    );
   }
   requireConnection("options.cluster.connection", connection);
   checkClusterName("options.cluster.name", name);

@@ -127,13 +127,21 @@ function copyCommand(command: unknown): unknown {
  */
 export function checkActors(actors: unknown): ReadonlyMap<string, AnyActor> {
   if (!Array.isArray(actors) || actors.length === 0) {
-    throw new InvalidArgumentError("options.actors", "must be a list of one or more definitions");
+    throw new InvalidArgumentError(
+      "options.actors",
+      `must be a list of one or more definitions, and is ${
+        Array.isArray(actors) ? "empty" : describe(actors)
+      }`,
+    );
   }
   const known = new Map<string, AnyActor>();
   for (const actor of actors) {
     const name = typeof actor === "object" ? actor?.name : undefined;
     if (typeof name !== "string" || typeof actor.decider?.decide !== "function") {
-      throw new InvalidArgumentError("options.actors", "must be made with defineActor()");
+      throw new InvalidArgumentError(
+        "options.actors",
+        `must be made with defineActor(), and is ${describe(actor)}`,
+      );
     }
     if (known.has(name)) {
       throw new InvalidArgumentError("options.actors", `must have different names, and two are "${name}"`);

@@ -14,6 +14,7 @@ import { countLoss, observeHandler, observeLag } from "./observation.ts";
 import type { CheckedSubscribe } from "./options.ts";
 import type { Delivery } from "./publication.ts";
 import type { BusSubscription, Loss, OverflowPolicy } from "./types.ts";
+import { describe } from "../text.ts";
 
 /** What a bus makes a subscription of. */
 export interface SubscriptionSetup<T> {
@@ -167,7 +168,9 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
   }
 
   async forEach(handler: (delivered: T) => void | PromiseLike<void>): Promise<void> {
-    if (typeof handler !== "function") throw new InvalidArgumentError("handler", "must be a function");
+    if (typeof handler !== "function") {
+      throw new InvalidArgumentError("handler", `must be a function, and is ${describe(handler)}`);
+    }
     this.#take();
     for (;;) {
       const delivery = this.#buffer.shift();

@@ -11,6 +11,7 @@ import type { LeaseTerms } from "./lease_record.ts";
 import { checkName } from "./names.ts";
 import { MAX_WEIGHT } from "./placement.ts";
 import { checkShardCount } from "./shard_of.ts";
+import { describe } from "../text.ts";
 
 /** The longest address, in bytes of UTF-8. */
 export const MAX_ADDRESS_BYTES = 1024;
@@ -84,17 +85,24 @@ export function checkOptions(options: CoordinatorOptions, newId: () => string): 
   } = options;
   checkName("options.name", name);
   if (typeof address !== "string" || byteLength(address) > MAX_ADDRESS_BYTES) {
+    const is = typeof address === "string" ? `has ${byteLength(address)}` : `is ${describe(address)}`;
     throw new InvalidArgumentError(
       "options.address",
-      `must be a string of at most ${MAX_ADDRESS_BYTES} bytes`,
+      `must be a string of at most ${MAX_ADDRESS_BYTES} bytes, and ${is}`,
     );
   }
   if (typeof weight !== "number" || !(weight >= 0 && weight <= MAX_WEIGHT)) {
-    throw new InvalidArgumentError("options.weight", `must be a number from 0 to ${MAX_WEIGHT}`);
+    throw new InvalidArgumentError(
+      "options.weight",
+      `must be a number from 0 to ${MAX_WEIGHT}, and is ${describe(weight)}`,
+    );
   }
   checkShardCount("options.shardCount", shardCount);
   if (typeof candidate !== "boolean") {
-    throw new InvalidArgumentError("options.candidate", "must be true or false");
+    throw new InvalidArgumentError(
+      "options.candidate",
+      `must be true or false, and is ${describe(candidate)}`,
+    );
   }
   checkSignal(options.signal);
   checkFunction("options.onWarning", options.onWarning);
@@ -111,9 +119,17 @@ export function checkOptions(options: CoordinatorOptions, newId: () => string): 
 }
 
 function checkMetadata(metadata: unknown): Readonly<Record<string, string>> {
-  const entries = typeof metadata === "object" && metadata !== null ? Object.entries(metadata) : undefined;
-  if (entries === undefined || !entries.every(([, value]) => typeof value === "string")) {
-    throw new InvalidArgumentError("options.metadata", "must be an object whose values are strings");
+  if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) {
+    const fault = `must be an object whose values are strings, and is ${describe(metadata)}`;
+    throw new InvalidArgumentError("options.metadata", fault);
+  }
+  const entries = Object.entries(metadata);
+  for (const [name, value] of entries) {
+    if (typeof value === "string") continue;
+    const fault = `must be an object whose values are strings, and ${JSON.stringify(name)} is ${
+      describe(value)
+    }`;
+    throw new InvalidArgumentError("options.metadata", fault);
   }
   const bytes = byteLength(JSON.stringify(metadata));
   if (bytes > MAX_METADATA_BYTES) {

@@ -16,6 +16,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { Clock } from "./clock.ts";
 import type { LeaseTerms } from "./lease_record.ts";
+import { describe } from "../text.ts";
 
 /** The shortest time to live, in milliseconds: JetStream expires in whole seconds, and clocks may differ by up to one. */
 export const MIN_LEASE_TTL = 2_000;
@@ -141,5 +142,8 @@ export function checkTerms(
 
 function checkRange(argument: string, value: unknown, min: number, max: number): void {
   if (typeof value === "number" && value >= min && value <= max) return;
-  throw new InvalidArgumentError(argument, `must be a number of milliseconds from ${min} to ${max}`);
+  throw new InvalidArgumentError(
+    argument,
+    `must be a number of milliseconds from ${min} to ${max}, and is ${describe(value)}`,
+  );
 }

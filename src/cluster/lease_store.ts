@@ -18,6 +18,7 @@ import {
 } from "./lease.ts";
 import type { LeaseTerms } from "./lease_record.ts";
 import { checkName, escapeName } from "./names.ts";
+import { describe } from "../text.ts";
 
 /**
  * A store of leases in a {@linkcode Bucket}.
@@ -118,7 +119,7 @@ function checkLease({ ...options }: LeaseOptions): LeaseOptions {
   checkKnown<LeaseOptions>(options, LEASE_OPTIONS);
   const { holder, signal } = options;
   if (holder !== undefined && typeof holder !== "string") {
-    throw new InvalidArgumentError("options.holder", "must be a string");
+    throw new InvalidArgumentError("options.holder", `must be a string, and is ${describe(holder)}`);
   }
   checkSignal(signal);
   return options;

@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "../text.ts";
 
 /** The most shards a cluster can have. */
 export const MAX_SHARD_COUNT = 16_384;
@@ -48,14 +49,17 @@ export function checkShardCount(argument: string, shardCount: unknown): void {
   if (
     !Number.isInteger(shardCount) || (shardCount as number) < 1 || (shardCount as number) > MAX_SHARD_COUNT
   ) {
-    throw new InvalidArgumentError(argument, `must be a whole number from 1 to ${MAX_SHARD_COUNT}`);
+    throw new InvalidArgumentError(
+      argument,
+      `must be a whole number from 1 to ${MAX_SHARD_COUNT}, and is ${describe(shardCount)}`,
+    );
   }
 }
 
 /** The 32-bit hash that {@linkcode shardOf} reduces to a shard. */
 export function hash(id: string): number {
   if (typeof id !== "string" || id === "") {
-    throw new InvalidArgumentError("actorId", "must be a string that is not empty");
+    throw new InvalidArgumentError("actorId", `must be a string that is not empty, and is ${describe(id)}`);
   }
   let h = FNV_OFFSET;
   for (let i = 0; i < id.length; i++) {

@@ -144,7 +144,7 @@ type Input = Readonly<
  *
  * @param input What the user passed in.
  * @param actorId The actor that `append` was called with; without one, the event must carry its own and a version.
- * @throws {InvalidEventError} Naming the field that cannot be stored.
+ * @throws {InvalidEventError} If a field cannot be stored; the error names it.
  * @throws {EventTooLargeError} If the data is far over the limit; the exact check comes with the encoding.
  */
 export function draftEvent(input: unknown, actorId: string | undefined, context: DraftContext): Draft {
@@ -233,7 +233,7 @@ function timestampOf(given: unknown, context: DraftContext): string {
 /**
  * Returns a frozen copy of metadata that is to be given to events.
  *
- * @throws {InvalidEventError} Naming the string that is none.
+ * @throws {InvalidEventError} If a value is not a string; the error names it.
  */
 export function checkMetadata(metadata: unknown): EventMetadata {
   try {

@@ -8,6 +8,7 @@ import { actorIdFault } from "./draft.ts";
 import type { EventFilter } from "./types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, type OptionNames } from "../options.ts";
+import { describe } from "../text.ts";
 
 /** What a filter is asked about. */
 export interface Filterable {
@@ -36,7 +37,10 @@ export function compileFilter(
     if (fault) throw new InvalidArgumentError("actorId", fault);
   }
   if (actorPrefix !== undefined && (typeof actorPrefix !== "string" || !actorPrefix.isWellFormed())) {
-    throw new InvalidArgumentError("actorPrefix", "must be a well-formed string");
+    throw new InvalidArgumentError(
+      "actorPrefix",
+      `must be a well-formed string, and is ${describe(actorPrefix)}`,
+    );
   }
   if (types === undefined && actorId === undefined && !actorPrefix) return undefined;
   return (event) =>
@@ -48,7 +52,10 @@ export function compileFilter(
 /** A string would pass for a list of letters, and choose nothing. */
 function typesOf(eventTypes: unknown): ReadonlySet<string> {
   if (!isListOfTypes(eventTypes)) {
-    throw new InvalidArgumentError("eventTypes", 'must be a list of event types, such as ["OrderPlaced"]');
+    throw new InvalidArgumentError(
+      "eventTypes",
+      `must be a list of event types, such as ["OrderPlaced"], and is ${describe(eventTypes)}`,
+    );
   }
   if (eventTypes.length > 0) return new Set(Array.prototype.values.call(eventTypes));
   throw new InvalidArgumentError(

@@ -76,7 +76,10 @@ export class EventRegistry {
         );
       }
       if (!isList(upcast)) {
-        throw new InvalidArgumentError(`events.${eventType}.upcast`, "must be a list of functions");
+        throw new InvalidArgumentError(
+          `events.${eventType}.upcast`,
+          `must be a list of functions, and is ${describe(upcast)}`,
+        );
       }
       if (upcast.length !== version - 1) {
         throw new InvalidArgumentError(
@@ -208,7 +211,12 @@ export function schemaVersionOf(event: object): number {
 function formerNames(eventType: string, given: unknown): readonly string[] {
   const names = typeof given === "string" ? [given] : given;
   const argument = `events.${eventType}.renamedFrom`;
-  if (!isList(names)) throw new InvalidArgumentError(argument, "must be an event type, or a list of them");
+  if (!isList(names)) {
+    throw new InvalidArgumentError(
+      argument,
+      `must be an event type, or a list of them, and is ${describe(given)}`,
+    );
+  }
   const list = [...new Set(names as readonly unknown[])];
   const bad = list.findIndex((name) => typeof name !== "string" || name === "" || name === eventType);
   if (bad < 0) return list as readonly string[];

@@ -35,7 +35,7 @@ const ESCAPES: readonly string[] = Array.from(
  * Encodes an actor id. A dot separates levels, so that `order.123` matches `order.>`; every byte outside
  * `[A-Za-z0-9_-]` becomes `=XX`, and an empty level `=-`.
  *
- * @throws {InvalidArgumentError} if the id is empty, too long, or holds a lone surrogate.
+ * @throws {InvalidArgumentError} If the id is empty, too long, or holds a lone surrogate.
  */
 export function encodeActorId(actorId: string): string {
   // Most ids need no escape; they are ASCII then, so that their length is their size.
@@ -47,7 +47,7 @@ export function encodeActorId(actorId: string): string {
 /**
  * Reads an actor id back.
  *
- * @throws {InvalidArgumentError} if {@linkcode encodeActorId} cannot have written it.
+ * @throws {InvalidArgumentError} If {@linkcode encodeActorId} cannot have written it.
  */
 export function decodeActorId(encoded: string): string {
   if (encoded.length <= MAX_ACTOR_ID_BYTES && PLAIN_LEVELS.test(encoded)) return encoded;
@@ -78,7 +78,7 @@ export function actorPrefixFilter(base: string, actorPrefix: string): string {
 /**
  * Encodes a namespace as one token, dots included, which is legal in subjects, stream names and KV keys.
  *
- * @throws {InvalidArgumentError} if the name is empty, too long, or holds a lone surrogate.
+ * @throws {InvalidArgumentError} If the name is empty, too long, or holds a lone surrogate.
  */
 export function encodeNamespace(namespace: string): string {
   requireName("namespace", namespace, MAX_NAMESPACE_BYTES);
@@ -97,7 +97,7 @@ export function encodeToken(name: string): string {
 /**
  * Checks a subject prefix: one or more plain levels, such as `aether` or `prod.aether`.
  *
- * @throws {InvalidArgumentError} if it is anything else, or longer than 128 characters.
+ * @throws {InvalidArgumentError} If it is anything else, or longer than 128 characters.
  */
 export function requireSubjectPrefix(prefix: string): void {
   if (prefix.length > 128 || !PLAIN_LEVELS.test(prefix)) {

@@ -7,6 +7,7 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "../text.ts";
 
 /** A message as the connection delivers it. */
 export interface NatsMessage {
@@ -126,7 +127,8 @@ export function requireConnection(argument: string, target: unknown, orElse = ""
   ) {
     return connection;
   }
-  throw new InvalidArgumentError(argument, `must be ${orElse}a NATS connection`);
+  const is = typeof target === "string" ? "a string" : describe(target); // a URL may hold a password
+  throw new InvalidArgumentError(argument, `must be ${orElse}a NATS connection, and is ${is}`);
 }
 
 /** A subject below the connection's inbox prefix that no other client can guess or own. */

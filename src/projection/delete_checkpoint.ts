@@ -11,6 +11,7 @@ import { abortable } from "../abortable.ts";
 import { type CheckpointStore, leaseKeyOf, type ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
 import { ProjectionInUseError } from "./errors.ts";
+import { describe } from "../text.ts";
 
 /** How a checkpoint is deleted. */
 export interface DeleteCheckpointOptions {
@@ -26,7 +27,10 @@ const OPTIONS: OptionNames<DeleteCheckpointOptions> = { leases: true, signal: tr
 function checkDelete({ ...options }: DeleteCheckpointOptions): DeleteCheckpointOptions {
   checkKnown<DeleteCheckpointOptions>(options, OPTIONS);
   if (options.leases !== undefined && typeof options.leases?.tryAcquire !== "function") {
-    throw new InvalidArgumentError("options.leases", "must be a store of leases, such as InMemoryLeases");
+    throw new InvalidArgumentError(
+      "options.leases",
+      `must be a store of leases, such as InMemoryLeases, and is ${describe(options.leases)}`,
+    );
   }
   checkSignal(options.signal);
   return options;
@@ -78,7 +82,7 @@ export async function deleteCheckpoint(
   if (typeof checkpoints?.delete !== "function") {
     throw new InvalidArgumentError(
       "projection.checkpoints",
-      "must be a place for checkpoints that has delete()",
+      `must be a place for checkpoints that has delete(), and is ${describe(checkpoints)}`,
     );
   }
   const id = { name, version };

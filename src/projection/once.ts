@@ -18,6 +18,7 @@ import { type CompiledProjection, compileProjection, type Projection } from "./p
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
+import { describe } from "../text.ts";
 
 /** How much is to be done. */
 export interface ProjectOnceOptions {
@@ -51,7 +52,10 @@ function checkOnce(
   checkKnown(options, OPTIONS);
   const { budgetMs = 1000, signal = new AbortController().signal, onWarning } = options;
   if (typeof budgetMs !== "number" || !(budgetMs > 0)) {
-    throw new InvalidArgumentError("options.budgetMs", "must be a number of milliseconds above 0");
+    throw new InvalidArgumentError(
+      "options.budgetMs",
+      `must be a number of milliseconds above 0, and is ${describe(budgetMs)}`,
+    );
   }
   checkSignal(signal);
   return { budgetMs, signal, warn: warner(checkFunction("options.onWarning", onWarning)) };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { nameFault } from "../text.ts";
+import { describe, nameFault } from "../text.ts";
 import { isVersion } from "../event/draft.ts";
 import type { Event, EventFilter, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
@@ -244,29 +244,38 @@ const FAILURE_FIELDS: OptionNames<FailurePolicy> = {
 function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledProjection<Tx> {
   const { name, version = 1, checkpoints, handle, from = "start", continueFrom, filter: given = {} } =
     projection;
+  const { handlerTimeout = 30_000, checkpointEvents = 10_000, checkpointInterval = 200 } = projection;
   const fault = nameFault(name, MAX_NAME_BYTES);
   if (fault) throw new InvalidArgumentError("projection.name", fault);
-  if (!isVersion(version)) throw new InvalidArgumentError("projection.version", "must be a positive integer");
+  if (!isVersion(version)) {
+    throw new InvalidArgumentError(
+      "projection.version",
+      `must be a positive integer, and is ${describe(version)}`,
+    );
+  }
   if (typeof checkpoints?.load !== "function") {
     throw new InvalidArgumentError(
       "projection.checkpoints",
-      "must be a place for checkpoints, such as InMemoryCheckpoints",
+      `must be a place for checkpoints, such as InMemoryCheckpoints, and is ${describe(checkpoints)}`,
     );
   }
   if (typeof from !== "string" || from === "") {
-    throw new InvalidArgumentError("projection.from", 'must be "start", "first-kept", "end" or a position');
+    throw new InvalidArgumentError(
+      "projection.from",
+      `must be "start", "first-kept", "end" or a position, and is ${describe(from)}`,
+    );
   }
   if (continueFrom !== undefined && !(isVersion(continueFrom) && continueFrom <= version)) {
     throw new InvalidArgumentError(
       "projection.continueFrom",
-      "must be the projection's version, or one before it",
+      `must be the projection's version, or one before it, and is ${describe(continueFrom)}`,
     );
   }
   const table = typeof handle === "function" ? undefined : handlersOf<Tx>(handle);
   const filter = filterOf(given, table);
   const { failure = {} } = projection;
   if (typeof failure !== "object" || failure === null) {
-    throw new InvalidArgumentError("projection.failure", "must be an object");
+    throw new InvalidArgumentError("projection.failure", `must be an object, and is ${describe(failure)}`);
   }
   checkKnown<FailurePolicy>(failure, FAILURE_FIELDS, "projection.failure");
   const {
@@ -286,10 +295,16 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
     maxParked: checkCount("failure.maxParked", maxParked, 1),
   };
   if (policy.then !== "stop" && policy.then !== "park") {
-    throw new InvalidArgumentError("projection.failure.then", 'must be "stop" or "park"');
+    throw new InvalidArgumentError(
+      "projection.failure.then",
+      `must be "stop" or "park", and is ${describe(policy.then)}`,
+    );
   }
   if (policy.laterEvents !== "wait" && policy.laterEvents !== "go-on") {
-    throw new InvalidArgumentError("projection.failure.laterEvents", 'must be "wait" or "go-on"');
+    throw new InvalidArgumentError(
+      "projection.failure.laterEvents",
+      `must be "wait" or "go-on", and is ${describe(policy.laterEvents)}`,
+    );
   }
   return {
     id: { name, version },
@@ -301,9 +316,9 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
     unfenced: readUnfenced(projection.unfenced),
     from,
     failure: policy,
-    handlerTimeout: checkTime("handlerTimeout", projection.handlerTimeout ?? 30_000, 1),
-    checkpointEvents: checkCount("checkpointEvents", projection.checkpointEvents ?? 10_000, 1),
-    checkpointInterval: checkTime("checkpointInterval", projection.checkpointInterval ?? 200, 1),
+    handlerTimeout: checkTime("handlerTimeout", handlerTimeout, 1),
+    checkpointEvents: checkCount("checkpointEvents", checkpointEvents, 1),
+    checkpointInterval: checkTime("checkpointInterval", checkpointInterval, 1),
   };
 }
 
@@ -312,7 +327,7 @@ function handlersOf<Tx>(handle: unknown): ReadonlyMap<string, AnyHandler<Tx>> {
   if (typeof handle !== "object" || handle === null || Array.isArray(handle)) {
     throw new InvalidArgumentError(
       "projection.handle",
-      "must be a function, or an object of functions by event type",
+      `must be a function, or an object of functions by event type, and is ${describe(handle)}`,
     );
   }
   const table = new Map<string, AnyHandler<Tx>>();
@@ -320,7 +335,10 @@ function handlersOf<Tx>(handle: unknown): ReadonlyMap<string, AnyHandler<Tx>> {
   for (const [eventType, handler] of Object.entries(handle)) {
     if (typeof handler === "function") table.set(eventType, handler.bind(handle));
     else if (isPlain && handler !== undefined) {
-      throw new InvalidArgumentError(`projection.handle.${eventType}`, "must be a function");
+      throw new InvalidArgumentError(
+        `projection.handle.${eventType}`,
+        `must be a function, and is ${describe(handler)}`,
+      );
     }
   }
   for (const [name, method] of methodsOf(handle)) if (!table.has(name)) table.set(name, method.bind(handle));
@@ -344,7 +362,7 @@ function filterOf<Tx>(
   table: ReadonlyMap<string, AnyHandler<Tx>> | undefined,
 ): EventFilter {
   if (typeof given !== "object" || given === null) {
-    throw new InvalidArgumentError("projection.filter", "must be an object");
+    throw new InvalidArgumentError("projection.filter", `must be an object, and is ${describe(given)}`);
   }
   compileFilter(given, "projection.filter");
   const { eventTypes = table && [...table.keys()] } = given;
@@ -365,18 +383,24 @@ function filterOf<Tx>(
 
 function readUnfenced(unfenced: boolean = false): boolean {
   if (typeof unfenced === "boolean") return unfenced;
-  throw new InvalidArgumentError("projection.unfenced", "must be true or false");
+  throw new InvalidArgumentError(
+    "projection.unfenced",
+    `must be true or false, and is ${describe(unfenced)}`,
+  );
 }
 
 function checkCount(argument: string, value: number, least: number): number {
   if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new InvalidArgumentError(`projection.${argument}`, `must be an integer of at least ${least}`);
+  throw new InvalidArgumentError(
+    `projection.${argument}`,
+    `must be an integer of at least ${least}, and is ${describe(value)}`,
+  );
 }
 
 function checkTime(argument: string, value: number, least: number): number {
   if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) return value;
   throw new InvalidArgumentError(
     `projection.${argument}`,
-    `must be a number of milliseconds from ${least} to ${MAX_TIMER_MS}`,
+    `must be a number of milliseconds from ${least} to ${MAX_TIMER_MS}, and is ${describe(value)}`,
   );
 }

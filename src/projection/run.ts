@@ -6,7 +6,7 @@
 
 import { LeaseLostError } from "../cluster/errors.ts";
 import type { Lease, LeaseOptions, LeaseStore } from "../cluster/lease.ts";
-import { nameFault } from "../text.ts";
+import { describe, nameFault } from "../text.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
@@ -126,10 +126,16 @@ function checkRun({ ...options }: RunOptions): RunOptions {
   const fault = holder === undefined || holder === "" ? undefined : nameFault(holder, 256);
   if (fault) throw new InvalidArgumentError("options.holder", fault);
   if (leaseTtl !== undefined && !(typeof leaseTtl === "number" && leaseTtl >= 2000)) {
-    throw new InvalidArgumentError("options.leaseTtl", "must be at least 2000 ms");
+    throw new InvalidArgumentError(
+      "options.leaseTtl",
+      `must be at least 2000 ms, and is ${describe(leaseTtl)}`,
+    );
   }
   if (leases !== undefined && typeof leases?.acquire !== "function") {
-    throw new InvalidArgumentError("options.leases", "must be a store of leases, such as InMemoryLeases");
+    throw new InvalidArgumentError(
+      "options.leases",
+      `must be a store of leases, such as InMemoryLeases, and is ${describe(leases)}`,
+    );
   }
   checkSignal(signal);
   checkFunction("options.onWarning", onWarning);

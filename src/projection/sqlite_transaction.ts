@@ -9,6 +9,7 @@ import { AetherError, InvalidArgumentError } from "../errors.ts";
 import { BackendError } from "../store/errors.ts";
 import type { HandlerScope } from "./checkpoints.ts";
 import { transactionOver, transactionRefused } from "./errors.ts";
+import { describe } from "../text.ts";
 
 /** A statement; that of `node:sqlite` fits. */
 export interface SqliteStatement {
@@ -44,7 +45,7 @@ export class SqliteConnection {
     if (typeof database?.exec !== "function" || typeof database.prepare !== "function") {
       throw new InvalidArgumentError(
         "database",
-        "must be an open database, such as a DatabaseSync of node:sqlite",
+        `must be an open database, such as a DatabaseSync of node:sqlite, and is ${describe(database)}`,
       );
     }
     let connection = this.#connections.get(database);

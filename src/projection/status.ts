@@ -15,6 +15,7 @@ import type { CheckpointStore } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";
 import { type FailingEvent, type ParkedEvent, parseRecord, type Resolution } from "./record.ts";
 import { untyped } from "./untyped_store.ts";
+import { describe } from "../text.ts";
 
 /** How far a projection is behind. */
 export interface ProjectionLag {
@@ -100,7 +101,10 @@ export async function projectionStatuses<E extends Event>(
   });
   checkSignal(signal);
   if (!Number.isSafeInteger(countLimit) || countLimit < 1) {
-    throw new InvalidArgumentError("options.countLimit", "must be a positive integer");
+    throw new InvalidArgumentError(
+      "options.countLimit",
+      `must be a positive integer, and is ${describe(countLimit)}`,
+    );
   }
   signal?.throwIfAborted();
   const statuses: ProjectionStatus[] = [];

@@ -14,6 +14,7 @@ import type { CheckpointStore, ProjectionReference } from "./checkpoints.ts";
 import { endOf, outcomeOf } from "./ends.ts";
 import { EventParkedError, ProjectionBehindError, type ProjectionId } from "./errors.ts";
 import { type ParkedEvent, parseRecord, type ProjectionRecord } from "./record.ts";
+import { describe } from "../text.ts";
 
 /** How long to wait. */
 export interface WaitForOptions {
@@ -74,7 +75,10 @@ function checkWaitedFor<P extends { readonly checkpoints: Pick<CheckpointStore<u
   { ...projection }: P,
 ): Omit<P, never> {
   if (typeof projection.checkpoints?.load === "function") return projection;
-  throw new InvalidArgumentError("projection.checkpoints", "must be a place for checkpoints");
+  throw new InvalidArgumentError(
+    "projection.checkpoints",
+    `must be a place for checkpoints, and is ${describe(projection.checkpoints)}`,
+  );
 }
 
 const OPTIONS: OptionNames<WaitForOptions> = { timeout: true, pollInterval: true, signal: true };
@@ -89,10 +93,16 @@ export function readWaitFor(options: WaitForOptions | undefined): WaitForOptions
     checkKnown<WaitForOptions>(fields, OPTIONS);
     const { timeout = 0, pollInterval = 1, signal } = fields;
     if (typeof timeout !== "number" || !(timeout >= 0)) {
-      throw new InvalidArgumentError("options.timeout", "must be a number of milliseconds");
+      throw new InvalidArgumentError(
+        "options.timeout",
+        `must be a number of milliseconds, and is ${describe(timeout)}`,
+      );
     }
     if (typeof pollInterval !== "number" || !(pollInterval >= 1)) {
-      throw new InvalidArgumentError("options.pollInterval", "must be at least 1 ms");
+      throw new InvalidArgumentError(
+        "options.pollInterval",
+        `must be at least 1 ms, and is ${describe(pollInterval)}`,
+      );
     }
     checkSignal(signal);
     return fields;

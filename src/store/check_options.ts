@@ -351,7 +351,7 @@ export function checkView(argument: string, view: unknown): void {
   if (sound) return;
   throw new InvalidArgumentError(
     argument,
-    "must be an object with the functions initialState() and evolve(state, event)",
+    `must be an object with the functions initialState() and evolve(state, event), and is ${describe(view)}`,
   );
 }
 

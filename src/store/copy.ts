@@ -14,6 +14,7 @@ import { CopyError } from "./copy_errors.ts";
 import { CommitTooLargeError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 import { type RawLog, rawLogOf } from "./raw_log.ts";
 import type { EventStore, StoreLimits } from "./types.ts";
+import { describe } from "../text.ts";
 
 /** How far a copy has come. */
 export interface CopyProgress {
@@ -155,7 +156,10 @@ function checkCopy({ ...options }: CopyOptions): CopyOptions {
   const { checkpoints } = options;
   if (checkpoints === undefined) return options;
   if (!Array.isArray(checkpoints)) {
-    throw new InvalidArgumentError("options.checkpoints", "must be an array of { from, to }");
+    throw new InvalidArgumentError(
+      "options.checkpoints",
+      `must be an array of { from, to }, and is ${describe(checkpoints)}`,
+    );
   }
   for (const { from, to } of checkpoints as readonly CheckpointCopy[]) {
     if (typeof from?.list === "function" && typeof to?.save === "function") continue;

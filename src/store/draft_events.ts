@@ -14,6 +14,7 @@ import { listOf } from "../short_lived.ts";
 import { CommitPart } from "./commit.ts";
 import { CommitTooLargeError } from "./errors.ts";
 import type { StoreLimits } from "./types.ts";
+import { describe } from "../text.ts";
 
 /**
  * Validates and copies the events of one save.
@@ -28,7 +29,9 @@ export function draftAll(
   context: DraftContext,
   { eventsPerCommit }: StoreLimits,
 ): Draft[] {
-  if (!isArray(events)) throw new InvalidArgumentError("events", "must be an array");
+  if (!isArray(events)) {
+    throw new InvalidArgumentError("events", `must be an array, and is ${describe(events)}`);
+  }
   const drafts = listOf<Draft>();
   try {
     const { length } = events;

@@ -134,7 +134,10 @@ export async function execute<S, C, Stored extends Event, E extends Event = Stor
   const checked = readOptions(options, checkExecute);
   checkView("decider", decider);
   if (typeof decider.decide !== "function") {
-    throw new InvalidArgumentError("decider.decide", "must be a function of a command and a state");
+    throw new InvalidArgumentError(
+      "decider.decide",
+      `must be a function of a command and a state, and is ${describe(decider.decide)}`,
+    );
   }
   const { retries, expectedVersion, metadata, commandId, onWarning, save } = checked;
   const warn = onWarning ? warner(onWarning) : warnOnConsole;

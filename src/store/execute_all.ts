@@ -127,7 +127,7 @@ export async function executeAll<const A extends ActorViews>(
     return checkCommand(given);
   });
   if (typeof decide !== "function") {
-    throw new InvalidArgumentError("decide", "must be a function of the states");
+    throw new InvalidArgumentError("decide", `must be a function of the states, and is ${describe(decide)}`);
   }
   const { retries, commandHistory, save } = checked;
   const members = readActors(actors).map((named) => new Member(store, named, checked));

@@ -7,7 +7,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { actorIdFault, isVersion, MAX_NAME_BYTES } from "../event/draft.ts";
 import { copyJson, freezeJson, JsonFault, JsonTooLarge } from "../event/json.ts";
-import { nameFault, utf8Length } from "../text.ts";
+import { describe, nameFault, utf8Length } from "../text.ts";
 import { currentTimestamp, toTimestamp } from "../event/timestamp.ts";
 import { readOptions } from "../options.ts";
 
@@ -73,11 +73,14 @@ export function validateSnapshot<S>(
   if (actorFault) refuse("actorId", actorFault);
   const kindFault = nameFault(kind, MAX_NAME_BYTES);
   if (kindFault) refuse("kind", kindFault);
-  if (!isVersion(schemaVersion)) refuse("schemaVersion", "must be a positive integer");
-  if (!isVersion(version)) refuse("version", "must be a positive integer");
+  if (!isVersion(schemaVersion)) {
+    refuse("schemaVersion", `must be a positive integer, and is ${describe(schemaVersion)}`);
+  }
+  if (!isVersion(version)) refuse("version", `must be a positive integer, and is ${describe(version)}`);
   const taken = timestamp === undefined
     ? now?.().toISOString() ?? currentTimestamp()
-    : toTimestamp(timestamp) ?? refuse("timestamp", "must be a valid Date or RFC 3339 text");
+    : toTimestamp(timestamp) ??
+      refuse("timestamp", `must be a valid Date or RFC 3339 text, and is ${describe(timestamp)}`);
   try {
     const copy = copyJson(state, "state", MAX_SNAPSHOT_BYTES);
     const valid = { actorId, kind, schemaVersion, version, state: copy.value as S, timestamp: taken };

@@ -81,7 +81,10 @@ export function setUpStore<E extends Event>(options: EventStoreOptions<E> | unde
     ({ namespace = "default", bus, events, now, newId = () => crypto.randomUUID(), onWarning }) => {
       validateUserNamespace(namespace);
       if (bus !== undefined && typeof bus?.publish !== "function") {
-        throw new InvalidArgumentError("options.bus", "must be a bus: an object with a publish method");
+        throw new InvalidArgumentError(
+          "options.bus",
+          `must be a bus: an object with a publish method, and is ${describe(bus)}`,
+        );
       }
       const warn = warner(checkFunction("options.onWarning", onWarning));
       return {
@@ -103,7 +106,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /**
  * Refuses a duration that is no number, too short, or longer than a timer takes.
  *
- * @throws {InvalidArgumentError} Naming the option.
+ * @throws {InvalidArgumentError} If it is; the error names the option.
  */
 export function checkDuration(option: string, value: unknown, least: number): void {
   checkAtLeast(option, value, least);
@@ -117,7 +120,7 @@ export function checkDuration(option: string, value: unknown, least: number): vo
 /**
  * Refuses an option that is no number, or too small.
  *
- * @throws {InvalidArgumentError} Naming the option.
+ * @throws {InvalidArgumentError} If it is; the error names the option.
  */
 export function checkAtLeast(option: string, value: unknown, least: number): void {
   if (typeof value === "number" && Number.isFinite(value) && value >= least) return;

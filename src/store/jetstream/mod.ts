@@ -52,6 +52,7 @@ import { type Retention, SHORTEST_RETENTION } from "./retention/retention.ts";
 import { requireSubjectPrefix } from "../../event/subject.ts";
 import type { PreservationReport } from "./retention/expiring_actors.ts";
 import type { RepairOptions, RepairResult } from "./write/repair.ts";
+import { describe } from "../../text.ts";
 
 export * from "../mod.ts";
 export type { ConnectOptions } from "../../nats/connect.ts";
@@ -315,13 +316,18 @@ function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): Je
     acceptLostTail = false,
     connect = {},
   } = options;
-  if (typeof prefix !== "string") throw new InvalidArgumentError("prefix", "must be a string");
+  if (typeof prefix !== "string") {
+    throw new InvalidArgumentError("prefix", `must be a string, and is ${describe(prefix)}`);
+  }
   requireSubjectPrefix(prefix);
   if (retention !== undefined && retention !== "forever") {
     checkAtLeast("retention", retention, SHORTEST_RETENTION);
   }
   if (replicas !== undefined && !(Number.isInteger(replicas) && replicas >= 1 && replicas <= 5)) {
-    throw new InvalidArgumentError("options.replicas", "must be an integer from 1 to 5");
+    throw new InvalidArgumentError(
+      "options.replicas",
+      `must be an integer from 1 to 5, and is ${describe(replicas)}`,
+    );
   }
   checkDuration("saveTimeout", saveTimeout, 1);
   checkDuration("readTimeout", readTimeout, 0);
@@ -330,7 +336,10 @@ function settingsOf<E extends Event>(options: JetStreamEventStoreOptions<E>): Je
   checkAtLeast("cachedActors", cachedActors, 1);
   checkAtLeast("maxInFlight", maxInFlight, 1);
   if (typeof acceptLostTail !== "boolean") {
-    throw new InvalidArgumentError("options.acceptLostTail", "must be true or false");
+    throw new InvalidArgumentError(
+      "options.acceptLostTail",
+      `must be true or false, and is ${describe(acceptLostTail)}`,
+    );
   }
   return {
     prefix,

@@ -21,6 +21,7 @@ import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
 import { type EventStoreOptions, setUpStore, STORE_OPTIONS } from "../store_options.ts";
 import { InMemoryStorage, logOf, MemoryBackend } from "./backend.ts";
+import { describe } from "../../text.ts";
 
 export * from "../mod.ts";
 export { InMemoryStorage } from "./backend.ts";
@@ -64,7 +65,10 @@ export class InMemoryEventStore<E extends Event = Event> extends BackedEventStor
       checkKnown<InMemoryEventStoreOptions>(given, OPTIONS);
       const { storage = new InMemoryStorage() } = given;
       if (storage instanceof InMemoryStorage) return storage;
-      throw new InvalidArgumentError("options.storage", "must be an InMemoryStorage");
+      throw new InvalidArgumentError(
+        "options.storage",
+        `must be an InMemoryStorage, and is ${describe(storage)}`,
+      );
     });
     const setup = setUpStore(options);
     super(new MemoryBackend(logOf(storage, setup.namespace)), setup);
