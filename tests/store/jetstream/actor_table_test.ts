@@ -49,7 +49,7 @@ for (const [name, hash] of Object.entries(HASHES)) {
   });
 }
 
-Deno.test("ActorTable takes whoever comes and goes without growing", () => {
+Deno.test("ActorTable does not grow as actors come and go", () => {
   const table = new ActorTable();
   const staying = Array.from(
     { length: 31 },
@@ -65,7 +65,7 @@ Deno.test("ActorTable takes whoever comes and goes without growing", () => {
   for (const actor of staying) assert.equal(table.find(actor.actorId, actor.hash), actor);
 });
 
-Deno.test("hashOf tells ids apart that differ in one character, wherever", () => {
+Deno.test("hashOf gives other hashes to ids that differ in one character, at any place", () => {
   const ids = new Set<string>();
   for (let place = 0; place < 36; place++) {
     for (const character of "abcdefgh01234567\u00e4\u4e2d") {

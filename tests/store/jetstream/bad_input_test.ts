@@ -30,7 +30,7 @@ async function refusal(action: () => Promise<unknown>): Promise<Error> {
   assert.fail("it was not refused");
 }
 
-Deno.test("a server that is not there, and wrong credentials, are errors of opening", async () => {
+Deno.test("a server that does not answer, and wrong credentials, are errors of opening", async () => {
   const absent = await refusal(() => JetStreamEventStore.open("nats://127.0.0.1:1"));
   assert(absent instanceof BackendError && absent.reason === "unreachable");
   await using server = await startNatsServer({
@@ -121,7 +121,7 @@ Deno.test("an existing stream that is not append-only is refused with all differ
   assert.deepEqual(other.differences.map(({ setting }) => setting).sort(), ["max_age", "num_replicas"]);
 });
 
-Deno.test("a user without permissions is told what is denied", async () => {
+Deno.test("the error for a user without permissions names what is denied", async () => {
   const publish = { allow: ["$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>"] };
   await using server = await startNatsServer({
     config: {

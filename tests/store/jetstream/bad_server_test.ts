@@ -46,7 +46,7 @@ async function fill(store: JetStreamEventStore, size: number): Promise<{ stored:
 }
 
 for (const version of ["2.11.9", "2.12.0"]) {
-  Deno.test(`a real server of version ${version} is refused, and told to be updated`, () =>
+  Deno.test(`a real server of version ${version} is refused, with the advice to update it`, () =>
     refusesServer(version));
 }
 
@@ -224,7 +224,7 @@ Deno.test("a clock that is set back changes timestamps, and neither order, versi
   await other.append("order", [event("on")], { expectedVersion: 5 });
 });
 
-Deno.test("a commit that the user may write only in part is refused at once, wherever the denied actor is in it", async () => {
+Deno.test("a commit that the user may write only in part is refused at once, at every place of the denied actor in it", async () => {
   const publish = { deny: ["aether.default.*.secret.>"] };
   await using server = await startNatsServer({
     config: {

@@ -53,7 +53,7 @@ Deno.test("a run remembers actors in a bucket that was deleted under the open st
   assert.equal(await other.getLatestVersion("order"), 1);
 });
 
-Deno.test("an actor whose events have expired keeps the version of its furthest snapshot, of whatever kind", async () => {
+Deno.test("an actor whose events have expired keeps the version of its furthest snapshot, of any kind", async () => {
   const retention = 1_000;
   await using server = await startNatsServer();
   {

@@ -140,7 +140,7 @@ Deno.test("open() refuses a log that a server has cut off at a flipped byte, unt
   assert.equal((await store.verify()).ok, true);
 });
 
-Deno.test("a block that is cut off has lost its tail, which whoever remembers a position finds", async () => {
+Deno.test("a block that is cut off has lost its tail, which a remembered position finds", async () => {
   await damaged(async ({ blocks, index }) => {
     const { size } = await Deno.stat(blocks[0]!);
     await Deno.truncate(blocks[0]!, Math.floor(size / 2));
@@ -155,7 +155,7 @@ Deno.test("a block that is cut off has lost its tail, which whoever remembers a 
   });
 });
 
-Deno.test("an index that is deleted is made anew by the server, and nothing is lost", async () => {
+Deno.test("an index that is deleted is made again by the server, and nothing is lost", async () => {
   await damaged(async ({ index }) => await Deno.remove(index), async (store, witness) => {
     assert.equal((await store.verify({ expectedPosition: witness })).ok, true);
     assert.equal((await readAround(store)).versions.length, EVENTS);

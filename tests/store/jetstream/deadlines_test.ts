@@ -104,7 +104,7 @@ for (const settings of SETTINGS) {
   });
 }
 
-Deno.test("an abort ends a save that was not sent at once, with its reason, wherever it waits", async () => {
+Deno.test("an abort ends a save that was not sent at once, with its reason, at every place in the queue", async () => {
   await using server = await startNatsServer();
   await using store = await JetStreamEventStore.open(server.url, { retention: "forever", maxInFlight: 4 });
   await store.append("warm", [event("first")], { expectedVersion: 0 });

@@ -11,7 +11,7 @@ function finding(findings: readonly Finding[], code: string): Finding | undefine
   return findings.find((found) => found.code === code);
 }
 
-Deno.test("diagnose names compression, missing deny flags and whatever else was changed about the stream", async () => {
+Deno.test("diagnose names compression, missing deny flags and every other changed setting of the stream", async () => {
   await using server = await startNatsServer();
   await using nats = await client(server.url);
   const changes: [string, Record<string, unknown>][] = [

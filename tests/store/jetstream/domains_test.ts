@@ -95,7 +95,7 @@ Deno.test("a store of the hub's domain, opened over a leaf node, gets its positi
   assert.equal(warnings.length, 1);
 });
 
-Deno.test("while the hub is away, an acknowledgement of another stream that hears the subject is no success", async () => {
+Deno.test("while the hub is unavailable, an acknowledgement of another stream that hears the subject is no success", async () => {
   await using servers = await startHubAndLeaf();
   await using centre = await JetStreamEventStore.open(servers.hub.url, { retention: "forever" });
   await centre.append("a", [event(0)], { expectedVersion: 0 });

@@ -288,7 +288,7 @@ Deno.test("a trail that leads elsewhere is searched around, however many commits
 
 const LOG = "0123456789ab";
 
-Deno.test("whatever is changed about a stored message, it reads as what was written or as damage", () => {
+Deno.test("a stored message with any change reads as what was written or as damage", () => {
   const layout = new Layout("aether", "default", LOG);
   const encoder = new CommitEncoder(LOG, crc32);
   const decoder = new CommitDecoder(LOG, layout, crc32);
@@ -330,7 +330,7 @@ Deno.test("whatever is changed about a stored message, it reads as what was writ
   );
 });
 
-Deno.test("whatever a forged header says, versions are integers that rise, or it is damage", () => {
+Deno.test("versions of a forged header are integers that rise, or it is damage", () => {
   const layout = new Layout("aether", "default", LOG);
   const decoder = new CommitDecoder(LOG, layout, crc32);
   const subject = layout.subject("order");

@@ -23,7 +23,7 @@ function kept(actors: KnownActors): string[] {
   return Array.from(actors.all(), ({ actorId }) => actorId);
 }
 
-Deno.test("KnownActors keeps at least as many as it was told, and at most twice as many", () => {
+Deno.test("KnownActors keeps at least as many as its capacity, and at most twice as many", () => {
   for (const size of [1, 2, 7, 100]) {
     const actors = new KnownActors(size);
     for (let number = 0; number < 10 * size; number++) {

@@ -128,7 +128,7 @@ for (const [way, lose] of Object.entries(WAYS)) {
   }
 }
 
-Deno.test("if the log is replaced, whatever comes first throws LogReplacedError, also where nothing was noticed before", async () => {
+Deno.test("if the log is replaced, the first call throws LogReplacedError, also if nothing was noticed before", async () => {
   await using server = await startNatsServer();
   const names = Object.keys(callsOf({} as JetStreamEventStore));
   const stores: JetStreamEventStore[] = [];

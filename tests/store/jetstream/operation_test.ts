@@ -87,7 +87,7 @@ Deno.test("diagnose names one replica, retention, a changed stream, and clocks t
   }
 });
 
-Deno.test("diagnose names a replica that is away", async () => {
+Deno.test("diagnose names a replica that is unavailable", async () => {
   await using cluster = await startNatsCluster();
   await using store = await JetStreamEventStore.open(cluster.urls, { replicas: 3, retention: "forever" });
   await store.append("order", [event(1)], { expectedVersion: 0 });

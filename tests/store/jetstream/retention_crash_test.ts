@@ -85,7 +85,7 @@ async function assertKnown(server: NatsServer, namespace: string, actors: Iterab
   }
 }
 
-Deno.test("processes killed between expiry and record: the next store remembers the rest; where none comes, diagnose says so", async () => {
+Deno.test("processes killed between expiry and record: the next store remembers the rest; without one, diagnose reports it", async () => {
   await using server = await startNatsServer();
   const rescued = async (): Promise<void> => {
     assert.equal((await killedWhileItRemembers(server, "rescued")).size, REMEMBERED);
@@ -114,7 +114,7 @@ Deno.test("processes killed between expiry and record: the next store remembers 
   assert.equal((await store.verify()).ok, true);
 });
 
-Deno.test("a projection whose checkpoint has expired ends with an error, and its checkpoint stays where it is", async () => {
+Deno.test("a projection whose checkpoint has expired ends with an error, and its checkpoint does not change", async () => {
   await using server = await startNatsServer();
   const retention = 3_000;
   const seen: unknown[] = [];
@@ -163,7 +163,7 @@ Deno.test("a projection whose checkpoint has expired ends with an error, and its
   assert.deepEqual(seen, ["kept"]);
 });
 
-Deno.test("a subscription that was away while events expired says so, and skips nothing in silence", async () => {
+Deno.test("a subscription that was closed while events expired ends with an error, and skips nothing in silence", async () => {
   await using server = await startNatsServer();
   await using near = await JetStreamEventStore.open(server.url, { retention: 3_000 });
   await using proxy = startProxy(server.url);

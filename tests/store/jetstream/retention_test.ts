@@ -221,7 +221,7 @@ Deno.test("preserveExpiringActors() remembers each actor in the oldest tenth of 
   for (let index = 0; index < 20; index++) assert.equal(await other.getLatestVersion(`a-${index}`), 1);
 });
 
-Deno.test("a filtered subscription that was away for longer than the retention ends as truncated", async () => {
+Deno.test("a filtered subscription that was closed for longer than the retention ends as truncated", async () => {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   await using writer = await JetStreamEventStore.open(server.url, { retention: RETENTION });

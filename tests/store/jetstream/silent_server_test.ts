@@ -116,7 +116,7 @@ for (const whose of ["its own", "a shared"]) {
   });
 }
 
-Deno.test("close() ends reads that wait for a server that is away, and saves within their time", async () => {
+Deno.test("close() ends reads that wait for a server that is unavailable, and saves within their time", async () => {
   await using server = await startNatsServer();
   const store = await JetStreamEventStore.open(server.url, { saveTimeout: 1_000 });
   await fill(store);

@@ -8,7 +8,7 @@ const place = fc.record({
   index: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: LAST_INDEX })),
 }, { noNullPrototype: true });
 
-Deno.test("StreamPositions are read back, have one width, and stand in the order of their places", () => {
+Deno.test("StreamPositions are read back, have one width, and are in the order of their places", () => {
   const positions = new StreamPositions("0123456789ab");
   fc.assert(fc.property(fc.array(place, { minLength: 2, maxLength: 20 }), (places) => {
     const texts = places.map(({ sequence, index }) => positions.position(sequence, index, "abcdef"));

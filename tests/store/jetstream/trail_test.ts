@@ -42,7 +42,7 @@ Deno.test("a trail leads to every earlier commit, once and in order, in as many 
   }
 });
 
-Deno.test("a trail has a few dozen numbers at the most", () => {
+Deno.test("a trail has at most a few dozen numbers", () => {
   const bySequence = trails(Array.from({ length: 70_000 }, (_, index) => index + 1));
   for (const trail of bySequence.values()) {
     assert(trail.entries().length <= 15 * 5);
