@@ -80,7 +80,7 @@ const THEMES: readonly Theme[] = [
  *     return { open: (options) => new InMemoryEventStore({ ...options, storage }) };
  *   },
  * });
- * await cases.find(({ point }) => point === 2)!.run();
+ * await cases.find(({ topic }) => topic === "versions")!.run();
  * ```
  *
  * @param harness How the suite comes by stores.
@@ -92,10 +92,10 @@ export function eventStoreConformance(
 ): readonly ConformanceCase[] {
   const { quick = false, patience = 20_000, numRuns = 40, seed, load = 1 } = options;
   const effort: Effort = { patience, numRuns, seed, load };
-  return THEMES.flatMap(({ point, cases }) =>
+  return THEMES.flatMap(({ topic, cases }) =>
     cases.filter(({ slow }) => !(quick && slow)).map(({ name, needs, run }): ConformanceCase => ({
       name,
-      point,
+      topic,
       lacking: needs && harness.lacks?.includes(needs) ? needs : undefined,
       async run(): Promise<void> {
         await using context = new CaseContext(harness, effort);
@@ -132,8 +132,8 @@ export function testEventStore(
   harness: EventStoreHarness,
   options: ConformanceOptions = {},
 ): void {
-  for (const { name: caseName, point, lacking, run } of eventStoreConformance(harness, options)) {
+  for (const { name: caseName, topic, lacking, run } of eventStoreConformance(harness, options)) {
     const lack = lacking ? ` (needs ${lacking})` : "";
-    Deno.test({ name: `${name} [${point}] ${caseName}${lack}`, ignore: lacking !== undefined, fn: run });
+    Deno.test({ name: `${name} [${topic}] ${caseName}${lack}`, ignore: lacking !== undefined, fn: run });
   }
 }

@@ -33,8 +33,8 @@ export interface CaseDefinition {
 
 /** The cases of one theme. */
 export interface Theme {
-  /** The point of the contract, or a word. */
-  readonly point: number | string;
+  /** What they are about. */
+  readonly topic: string;
   /** Its cases. */
   readonly cases: readonly CaseDefinition[];
 }

@@ -69,8 +69,8 @@ export interface ConformanceOptions {
 export interface ConformanceCase {
   /** What it shows, as a sentence about a store; unique in the suite. */
   readonly name: string;
-  /** The point of the contract that it belongs to, 1 to 13, or a word for what has no number. */
-  readonly point: number | string;
+  /** What it is about, such as `"versions"` or `"replaced log"`. */
+  readonly topic: string;
   /** What the store must be able to do for it, and cannot: the case is to be ignored. */
   readonly lacking: Capability | undefined;
   /**

@@ -1,5 +1,5 @@
 /**
- * Point 10: any well-formed text is an actor id, and two ids never share events.
+ * Any well-formed text is an actor id, and two ids never share events.
  *
  * @module
  */
@@ -81,9 +81,9 @@ const IDS: readonly string[] = [
   "\x01".repeat(512),
 ];
 
-/** Point 10. */
+/** The cases of actor ids. */
 export const actorIds: Theme = {
-  point: 10,
+  topic: "actor ids",
   cases: [
     {
       name: "no two actor ids share events, for any ids",

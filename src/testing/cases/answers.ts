@@ -1,5 +1,5 @@
 /**
- * Point 4: an answer is definite.
+ * An answer is definite.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import { VersionConflictError } from "../../store/errors.ts";
 import type { Theme } from "../context.ts";
 import { changesNothing, counted, happened, happenedTo, refused, wholeLog } from "../support.ts";
 
-/** Point 4. */
+/** The cases of definite results. */
 export const answers: Theme = {
-  point: 4,
+  topic: "definite results",
   cases: [
     {
       name: "a save whose signal has fired rejects with its reason and stores nothing",

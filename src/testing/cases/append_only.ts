@@ -1,5 +1,5 @@
 /**
- * Point 1: what is stored stays.
+ * What is stored stays.
  *
  * @module
  */
@@ -29,9 +29,9 @@ const CRAFTED = [
   "victim=2E",
 ];
 
-/** Point 1. */
+/** The cases of append-only. */
 export const appendOnly: Theme = {
-  point: 1,
+  topic: "append-only",
   cases: [
     {
       name: "no crafted actor id touches the events of another actor",

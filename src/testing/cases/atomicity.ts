@@ -1,5 +1,5 @@
 /**
- * Point 3: a commit is stored whole or not at all.
+ * A commit is stored whole or not at all.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { VersionConflictError } from "../../store/errors.ts";
 import type { Theme } from "../context.ts";
 import { changesNothing, happened, happenedTo, history, refused, versionsOf, wholeLog } from "../support.ts";
 
-/** Point 3. */
+/** The cases of atomic commits. */
 export const atomicity: Theme = {
-  point: 3,
+  topic: "atomic commits",
   cases: [
     {
       name: "saveEvents stores events of several actors, grouped by actor in order of first appearance",

@@ -1,5 +1,5 @@
 /**
- * Point 9: bad input is refused, by the name of the field, before anything is stored.
+ * Bad input is refused, by the name of the field, before anything is stored.
  *
  * @module
  */
@@ -124,9 +124,9 @@ async function refusedEverywhere(
   for (const save of saves) await refused(save, InvalidEventError, named, what);
 }
 
-/** Point 9. */
+/** The cases of bad input. */
 export const badInput: Theme = {
-  point: 9,
+  topic: "bad input",
   cases: [
     {
       name: "events with bad fields are refused by the name of the field",

@@ -1,5 +1,5 @@
 /**
- * Point 9, for options: what is none, cannot be read, or is of the wrong kind is refused before anything is stored.
+ * What is none, cannot be read, or is of the wrong kind is refused before anything is stored.
  *
  * @module
  */
@@ -83,7 +83,7 @@ function expecting(options: unknown): never {
 
 /** Bad options. */
 export const badOptions: Theme = {
-  point: 9,
+  topic: "bad options",
   cases: [
     {
       name: "options that are no object, or cannot be read, are refused",

@@ -1,5 +1,5 @@
 /**
- * Point 12: `close()` finishes what is in flight, then refuses.
+ * `close()` finishes what is in flight, then refuses.
  *
  * @module
  */
@@ -28,9 +28,9 @@ async function manyActors(store: StoreUnderTest): Promise<void> {
   await Promise.all(Array.from({ length: 20 }, (_, index) => history(store, `other-${index}`, 1)));
 }
 
-/** Point 12. */
+/** The cases of closing. */
 export const closing: Theme = {
-  point: 12,
+  topic: "closing",
   cases: [
     {
       name: "a closed store refuses every call",

@@ -173,7 +173,7 @@ async function race(context: CaseContext, open: () => Promise<StoreUnderTest>): 
 
 /** Concurrent histories. */
 export const concurrency: Theme = {
-  point: "concurrency",
+  topic: "concurrency",
   cases: [
     {
       name: "writers, readers and subscribers of one store object agree on one order of whole commits",

@@ -1,5 +1,5 @@
 /**
- * Point 13: conditions of a commit.
+ * Conditions of a commit.
  *
  * @module
  */
@@ -48,9 +48,9 @@ const BAD_CONDITIONS: readonly [argument: string, conditions: unknown][] = [
   ["options.conditions[1]", [{ actorId: "order", version: 1 }, { actorId: "order", version: 1 }]],
 ];
 
-/** Point 13. */
+/** The cases of conditions. */
 export const conditions: Theme = {
-  point: 13,
+  topic: "conditions",
   cases: [
     {
       name: "a commit whose conditions hold is stored, and nothing is written to their actors",

@@ -50,7 +50,7 @@ const EXACT: readonly unknown[] = [
 
 /** Data. */
 export const data: Theme = {
-  point: "data",
+  topic: "data",
   cases: [
     {
       name: "data comes back exactly as it was saved",

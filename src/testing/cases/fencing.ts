@@ -1,5 +1,5 @@
 /**
- * Point 11: fencing tokens.
+ * Fencing tokens.
  *
  * @module
  */
@@ -19,9 +19,9 @@ import {
   wholeLog,
 } from "../support.ts";
 
-/** Point 11. */
+/** The cases of fencing. */
 export const fencing: Theme = {
-  point: 11,
+  topic: "fencing",
   cases: [
     {
       name: "a save under a token refuses every later save under a lower one, or none",

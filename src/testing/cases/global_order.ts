@@ -1,5 +1,5 @@
 /**
- * Point 7: one total order of commits, with positions to resume from.
+ * One total order of commits, with positions to resume from.
  *
  * @module
  */
@@ -26,9 +26,9 @@ import {
 /** Texts that no store makes as a position. */
 const MALFORMED: readonly unknown[] = ["", "nonsense", "0", "START", "\ud800", 7, null, {}];
 
-/** Point 7, reading. */
+/** The cases of global order. */
 export const globalOrder: Theme = {
-  point: 7,
+  topic: "global order",
   cases: [
     {
       name: "the global log holds every event once, in the order of their commits",

@@ -1,5 +1,5 @@
 /**
- * Point 5: an append can be repeated.
+ * An append can be repeated.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import type { NewEvent } from "../../event/types.ts";
 import type { Theme } from "../context.ts";
 import { changesNothing, counted, happened, happenedTo, history, refused } from "../support.ts";
 
-/** Point 5. */
+/** The cases of repeated appends. */
 export const idempotence: Theme = {
-  point: 5,
+  topic: "repeated appends",
   cases: [
     {
       name: "an append with ids can be repeated: it resolves with what is stored, once",

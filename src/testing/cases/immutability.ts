@@ -52,7 +52,7 @@ async function handedOut(store: StoreUnderTest): Promise<Record<string, readonly
 
 /** Immutability. */
 export const immutability: Theme = {
-  point: "immutable",
+  topic: "immutable",
   cases: [
     {
       name: "changing an event after it was passed in changes nothing that is stored",

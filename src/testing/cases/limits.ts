@@ -1,5 +1,5 @@
 /**
- * Points 3 and 9: each store declares its limits, takes what is within them and refuses what is not.
+ * Each store declares its limits, takes what is within them and refuses what is not.
  *
  * @module
  */
@@ -44,7 +44,7 @@ function fillers(store: StoreUnderTest, actorId: string, length: number): EventI
 
 /** Limits. */
 export const limits: Theme = {
-  point: 3,
+  topic: "limits",
   cases: [
     {
       name: "the declared limits are at least what every store takes",

@@ -11,7 +11,7 @@ import { step } from "./steps.ts";
 
 /** Random histories. */
 export const model: Theme = {
-  point: "model",
+  topic: "model",
   cases: [
     {
       name: "random histories go as in the model",

@@ -12,7 +12,7 @@ const RANDOM_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 
 /** Options. */
 export const options: Theme = {
-  point: "options",
+  topic: "options",
   cases: [
     {
       name: "events without an id get a random UUID, each a different one",

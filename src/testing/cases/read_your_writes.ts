@@ -1,5 +1,5 @@
 /**
- * Point 6: what was saved is seen.
+ * What was saved is seen.
  *
  * @module
  */
@@ -24,9 +24,9 @@ async function look(store: StoreUnderTest, actorId: string): Promise<unknown> {
   };
 }
 
-/** Point 6. */
+/** The cases of read your writes. */
 export const readYourWrites: Theme = {
-  point: 6,
+  topic: "read your writes",
   cases: [
     {
       name: "every read sees what the same store has saved",

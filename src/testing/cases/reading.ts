@@ -13,7 +13,7 @@ import { abandoned } from "./log_readers.ts";
 
 /** Reads. */
 export const reading: Theme = {
-  point: "reads",
+  topic: "reads",
   cases: [
     {
       name: "getEvents begins at the version that it is asked for, in a gap and above the latest too",

@@ -52,7 +52,7 @@ const FAULTY: Readonly<Record<string, EventDefinition>> = {
 
 /** Renamed and split types. */
 export const renamed: Theme = {
-  point: "renamed types",
+  topic: "renamed types",
   cases: [
     {
       name: "a type that was renamed is read and chosen under its new name",

@@ -1,5 +1,5 @@
 /**
- * Point 14: a log is itself and not its name. A store whose log was deleted, or made again by another program, reports it, and
+ * A log is itself and not its name. A store whose log was deleted, or made again by another program, reports it, and
  * leaves nothing in the new one.
  *
  * @module
@@ -57,9 +57,9 @@ function reads(store: StoreUnderTest, position: string): Record<string, () => un
   };
 }
 
-/** Point 14. */
+/** The cases of replaced log. */
 export const replacing: Theme = {
-  point: 14,
+  topic: "replaced log",
   cases: [
     {
       name: "a log that was made again in place of another one gets nothing from stores of that one",

@@ -1,5 +1,5 @@
 /**
- * Point 15: a position and a snapshot name an event. What was remembered of a part of the log that a restore has lost is
+ * A position and a snapshot name an event. What was remembered of a part of the log that a restore has lost is
  * refused, also after the log has grown past it.
  *
  * @module
@@ -59,9 +59,9 @@ async function losing(context: CaseContext): Promise<{ kept: string[]; lost: str
   return { kept: before.map(({ position }) => position), lost: lost.map(({ position }) => position) };
 }
 
-/** Point 15. */
+/** The cases of restored log. */
 export const restoring: Theme = {
-  point: 15,
+  topic: "restored log",
   cases: [
     {
       name: "positions of events that a restore has lost are refused after the log has grown past them",

@@ -54,7 +54,7 @@ async function readings(context: CaseContext, store: StoreUnderTest, count: numb
 
 /** Schema versions. */
 export const schemas: Theme = {
-  point: "schemas",
+  topic: "schemas",
   cases: [
     ...[false, true].map((later) => ({
       name: `a schema that answers ${

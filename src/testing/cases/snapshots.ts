@@ -52,7 +52,7 @@ function withHistory(
 
 /** Snapshots. */
 export const snapshots: Theme = {
-  point: "snapshots",
+  topic: "snapshots",
   cases: [
     withHistory("a snapshot comes back as it was saved, frozen, and is no event", async (store) => {
       assert.equal(await store.getLatestSnapshot("order", "state"), undefined);

@@ -1,5 +1,5 @@
 /**
- * Point 7: history, then live.
+ * History, then live.
  *
  * @module
  */
@@ -79,9 +79,9 @@ async function crossTheSeam(
   }
 }
 
-/** Point 7, subscriptions. */
+/** The cases of subscriptions. */
 export const subscriptions: Theme = {
-  point: 7,
+  topic: "subscriptions",
   cases: [
     {
       name: "a subscription delivers the history, and then what comes",

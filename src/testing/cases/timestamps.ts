@@ -54,7 +54,7 @@ const REFUSED: readonly unknown[] = [
 
 /** Timestamps. */
 export const timestamps: Theme = {
-  point: "timestamps",
+  topic: "timestamps",
   cases: [
     {
       name: "timestamps come as RFC 3339 text or as a Date, and are stored as UTC with milliseconds",

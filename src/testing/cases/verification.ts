@@ -1,5 +1,5 @@
 /**
- * Point 8, as far as a sound store can show it: a store that nothing has damaged reports it, and finds a tail that is gone.
+ * A store that nothing has damaged reports it, and finds a tail that is gone.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import { DamagedHistoryError, InvalidPositionError } from "../../store/errors.ts
 import type { Theme } from "../context.ts";
 import { aheadOf, happenedTo, history, refused } from "../support.ts";
 
-/** Point 8. */
+/** The cases of verification. */
 export const verification: Theme = {
-  point: 8,
+  topic: "verification",
   cases: [
     {
       name: "verify finds nothing wrong with a sound store, and counts what it read",

@@ -1,5 +1,5 @@
 /**
- * Point 2: versions strictly increase.
+ * Versions strictly increase.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import { VersionConflictError } from "../../store/errors.ts";
 import type { Theme } from "../context.ts";
 import { changesNothing, dataOf, happened, happenedTo, history, refused, versionsOf } from "../support.ts";
 
-/** Point 2. */
+/** The cases of versions. */
 export const versions: Theme = {
-  point: 2,
+  topic: "versions",
   cases: [
     {
       name: "saveEvent stores an event under the version that it carries, and getEvents returns it",
