@@ -138,11 +138,13 @@ export class JetStreamCheckpoints implements CheckpointStore {
     });
     const timer = setTimeout(() => reject(unanswered("list checkpoints")), LIST_TIMEOUT);
     // A watch waits until the server can be reached; a read fails with the reason if it cannot.
-    bucket.get(PREFIX + "none").catch(reject);
+    const reading = new AbortController();
+    bucket.get(PREFIX + "none", reading.signal).catch(reject);
     try {
       return await abortable(promise, this.#closing.signal);
     } finally {
       clearTimeout(timer);
+      reading.abort();
       watch.close();
     }
   }

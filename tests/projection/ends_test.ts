@@ -234,6 +234,16 @@ Deno.test("JetStream: the status of projections is refused in time while the ser
   });
 });
 
+Deno.test("JetStream: a listing of checkpoints that is given up while the server is down leaves nothing behind", async () => {
+  await using server = await startNatsServer();
+  await using store = new InMemoryEventStore<Counted>();
+  await using checkpoints = await JetStreamCheckpoints.open(server.url);
+  await server.kill();
+  // Long enough for its requests to have failed, and to be waiting before they are repeated.
+  const statuses = projectionStatuses(store, checkpoints, { signal: AbortSignal.timeout(1_000) });
+  await assert.rejects(statuses, { name: "TimeoutError" });
+});
+
 Deno.test("JetStream: a bucket of checkpoints that was deleted is missed for a bounded time, and is no failure of the log", async () => {
   await using server = await startNatsServer();
   await using checkpoints = await JetStreamCheckpoints.open(server.url);

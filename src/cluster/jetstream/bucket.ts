@@ -144,8 +144,8 @@ export class JetStreamBucket implements Bucket {
   }
 
   /** Reads from the stream's leader: direct gets may be stale. */
-  async get(key: string): Promise<Entry | undefined> {
-    const message = await this.#ask(`get ${key}`, ({ base }) => this.#values.get(base + key));
+  async get(key: string, signal?: AbortSignal): Promise<Entry | undefined> {
+    const message = await this.#ask(`get ${key}`, ({ base }) => this.#values.get(base + key, signal));
     if (!message) return undefined;
     const isGone = isRemoval((name) => message.header(name));
     const value = isGone ? undefined : decoder.decode(message.data);

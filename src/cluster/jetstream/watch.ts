@@ -57,6 +57,8 @@ interface Consumer {
   readonly name: string;
   readonly base: string;
   readonly subscription: NatsSubscription;
+  /** Fires when another one takes its place, or none. */
+  readonly dropped: AbortController;
   /** What has arrived of the first snapshot; `undefined` once it was complete. */
   snapshot: Entry[] | undefined;
   /** The sequence of the last delivery. */
@@ -94,6 +96,7 @@ export class StreamWatch implements BucketWatch {
     this.#cancelTimer();
     const consumer = this.#consumer;
     this.#consumer = undefined;
+    consumer?.dropped.abort();
     if (consumer === undefined || this.#connection.isClosed()) return;
     consumer.subscription.unsubscribe();
     this.#connection.publish(
@@ -118,6 +121,7 @@ export class StreamWatch implements BucketWatch {
           else this.#fail(error);
         },
       }),
+      dropped: new AbortController(),
       snapshot: [],
       delivered: 0,
       heardAt: clock.monotonic(),
@@ -141,10 +145,11 @@ export class StreamWatch implements BucketWatch {
 
   async #create(consumer: Consumer, config: ConsumerConfig): Promise<void> {
     const { requests, stream, timeout, onMissing } = this.#options;
-    const isReplaced = (): boolean => this.#consumer !== consumer;
+    const { signal } = consumer.dropped;
+    const isReplaced = (): boolean => signal.aborted;
     try {
       const create = (): Promise<ConsumerInfo> => requests.createConsumer(stream, config);
-      const { num_pending, delivered } = await retryTransient(timeout, create, isReplaced);
+      const { num_pending, delivered } = await retryTransient(timeout, create, undefined, signal);
       if (isReplaced()) return;
       this.#failures.reset();
       if (num_pending + (delivered?.consumer_seq ?? 0) === 0) this.#complete(consumer);
