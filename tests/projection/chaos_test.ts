@@ -9,14 +9,15 @@ import { AetherError, type EventInput, type ProjectionReference, waitFor } from 
 import { Random } from "../support/random.ts";
 import assert from "node:assert/strict";
 import { ALL_JOBS, ASKING, assertDone } from "./processes/jobs.ts";
+import { Poison } from "./processes/poison.ts";
 import { type Stage, STAGES } from "./processes/stages.ts";
 import { type WorkerProcess, Workers } from "./processes/worker_process.ts";
-import type { Counted } from "./support.ts";
+import { type Counted, until } from "./support.ts";
 
 const ROUNDS = Number(Deno.env.get("AETHER_CHAOS_ROUNDS") ?? 1);
 const SEED = Number(Deno.env.get("AETHER_CHAOS_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 /** What befalls them in a round, in random order. */
-const FAULTS = ["kill", "kill", "suspend", "stop", "disturb"] as const;
+const FAULTS = ["kill", "poison", "suspend", "stop", "close-handle", "disturb"] as const;
 const WORKERS = 3;
 const LEASE = 2000;
 /** Events that are there before anybody reads. */
@@ -70,15 +71,25 @@ async function befall(
   fault: Fault,
   stage: Stage,
   workers: Workers,
+  poison: Poison,
   random: Random,
 ): Promise<Promise<void> | undefined> {
-  const ended = workers.all.filter(({ hasEnded }) => hasEnded);
+  const ended = workers.all.filter(({ hasEnded }) => hasEnded); // those that were to end are replaced
   assert.deepEqual(ended.map(({ lines }) => lines.at(-1)), [], "a worker has ended by itself");
   if (fault === "disturb") {
     await stage.disturb(random);
     return undefined;
   }
+  if (fault === "poison") {
+    await poison.write((items) => shuffled(items, random));
+    return undefined;
+  }
   const worker = await victim(workers, random);
+  if (fault === "close-handle") {
+    await until("it has begun", () => worker.lines.length > 0 || worker.hasEnded);
+    worker.signal("SIGUSR2");
+    return undefined;
+  }
   if (fault === "suspend") {
     worker.signal("SIGSTOP");
     return pause(random.between(200, 2 * LEASE)).then(() => worker.signal("SIGCONT"));
@@ -93,7 +104,8 @@ for (const [name, open] of Object.entries(STAGES)) {
     await using stage = await open();
     const { store, beside, withModel } = stage;
     for (let version = 1; version <= HISTORY; version += 100) await store.saveEvents(history(version));
-    await using workers = new Workers({ ...stage.order, jobs: ALL_JOBS, leaseTtl: LEASE });
+    await using poison = await Poison.open(stage.order, stage);
+    await using workers = new Workers({ ...stage.order, jobs: ALL_JOBS, leaseTtl: LEASE, withPoison: true });
     for (let count = 0; count < WORKERS; count++) workers.start();
     const ending = new AbortController();
     const random = new Random(SEED);
@@ -102,7 +114,7 @@ for (const [name, open] of Object.entries(STAGES)) {
     try {
       for (let round = 0; round < ROUNDS; round++) {
         for (const fault of shuffled(FAULTS, random)) {
-          const later = await befall(fault, stage, workers, random);
+          const later = await befall(fault, stage, workers, poison, random);
           if (later) awaking.push(later);
         }
       }
@@ -118,5 +130,7 @@ for (const [name, open] of Object.entries(STAGES)) {
     await settled({ name: "sums", checkpoints: withModel });
     await settled({ name: "sums", version: 2, checkpoints: withModel });
     await assertDone(stage);
+    await poison.assertDone(PATIENCE);
+    assert.ok(workers.replaced >= 2 * ROUNDS, "events, and owners of handles, have ended processes");
   });
 }

@@ -17,6 +17,7 @@ import { type NatsServer, startNatsCluster, startNatsServer } from "../../suppor
 import type { Random } from "../../support/random.ts";
 import type { Counted } from "../support.ts";
 import type { Site } from "./jobs.ts";
+import { CONNECTION, CREDENTIALS } from "./poison.ts";
 import type { WorkerOrder } from "./worker.ts";
 
 /** A store with its read models, as this process sees it. */
@@ -59,17 +60,19 @@ async function denoKv(): Promise<Stage> {
 /** Events, checkpoints and leases on NATS servers, read models in Deno KV. */
 async function jetStream(size: 1 | 3): Promise<Stage> {
   await using resources = new AsyncDisposableStack();
+  const config = { authorization: { users: [{ user: CREDENTIALS.user, password: CREDENTIALS.pass }] } };
   const servers: readonly NatsServer[] = size === 1
-    ? [resources.use(await startNatsServer())]
-    : resources.use(await startNatsCluster(size)).servers;
+    ? [resources.use(await startNatsServer({ config }))]
+    : resources.use(await startNatsCluster(size, { config })).servers;
   const urls = servers.map(({ url }) => url);
+  const options = { ...CONNECTION, replicas: size };
   const { file } = resources.use(await kvFolder());
   const model = await Deno.openKv(file);
   resources.defer(() => model.close());
   const withModel = resources.use(await DenoKvCheckpoints.open(model));
-  const store = resources.use(await JetStreamEventStore.open<Counted>(urls, { replicas: size }));
-  const beside = resources.use(await JetStreamCheckpoints.open(urls, { replicas: size }));
-  await (await JetStreamLeases.open(urls, { replicas: size })).close(); // or the first worker makes the bucket
+  const store = resources.use(await JetStreamEventStore.open<Counted>(urls, options));
+  const beside = resources.use(await JetStreamCheckpoints.open(urls, options));
+  await (await JetStreamLeases.open(urls, options)).close(); // or the first worker makes the bucket
   const owned = resources.move();
   return {
     store,
@@ -89,9 +92,25 @@ async function jetStream(size: 1 | 3): Promise<Stage> {
         await server.restart();
       }
       await server.ready();
+      await refuseCredentials(servers, random.between(0, 1500));
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** The servers refuse everybody's credentials for a while. */
+async function refuseCredentials(servers: readonly NatsServer[], milliseconds: number): Promise<void> {
+  const change = async (from: string, to: string): Promise<void> => {
+    for (const { pid, storageFolder } of servers) {
+      const path = `${storageFolder}/../nats.conf`;
+      const text = await Deno.readTextFile(path);
+      await Deno.writeTextFile(path, text.replace(`"${from}"`, `"${to}"`));
+      Deno.kill(pid, "SIGHUP");
+    }
+  };
+  await change(CREDENTIALS.pass, "other");
+  await pause(milliseconds);
+  await change("other", CREDENTIALS.pass);
 }
 
 /** Every stage. */

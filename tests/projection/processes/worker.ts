@@ -14,12 +14,14 @@ import {
   JetStreamEventStore,
   JetStreamLeases,
   type LeaseStore,
+  ProjectionDisconnectedError,
   runProjection,
   type RunState,
   StoreOpenError,
 } from "../../../mod.ts";
 import type { Counted } from "../support.ts";
 import { type Job, JOBS, type Say, type Site } from "./jobs.ts";
+import { CONNECTION, EXPECTED_END, PoisonedRun } from "./poison.ts";
 
 /** What a worker is to do. */
 export interface WorkerOrder {
@@ -29,6 +31,8 @@ export interface WorkerOrder {
   readonly file: string;
   readonly jobs: readonly Job[];
   readonly leaseTtl: number;
+  /** Whether it also runs the projection of events that cannot be handled. */
+  readonly withPoison?: boolean;
 }
 
 /** A line that a worker says. */
@@ -39,13 +43,15 @@ export type WorkerLine =
 
 if (import.meta.main) await work(JSON.parse(Deno.args[0]!));
 
-async function work({ servers, file, jobs, leaseTtl }: WorkerOrder): Promise<void> {
+async function work({ servers, file, jobs, leaseTtl, withPoison }: WorkerOrder): Promise<void> {
   const encoder = new TextEncoder();
   const say = (line: WorkerLine): void => {
     Deno.stdout.writeSync(encoder.encode(JSON.stringify(line) + "\n"));
   };
   void endWithInput();
   const model = await Deno.openKv(file);
+  // The owner of the handle closes it under the projections.
+  Deno.addSignalListener("SIGUSR2", () => model.close());
   const withModel = await DenoKvCheckpoints.open(model);
   const onServers = servers && await reached(() => openOnServers(servers));
   const site: Site = {
@@ -59,6 +65,7 @@ async function work({ servers, file, jobs, leaseTtl }: WorkerOrder): Promise<voi
     ...(onServers && { leases: onServers.leases }),
     onWarning: (): void => {}, // faults are what it is here for
   };
+  const poisoned = withPoison ? [new PoisonedRun({ file, ...(servers && { servers }) }, site, options)] : [];
   const runs = jobs.map((job) => {
     const told: Say = (what, position) => say({ say: what, job, position });
     const run = job === "sums" || job === "rebuilt"
@@ -71,8 +78,14 @@ async function work({ servers, file, jobs, leaseTtl }: WorkerOrder): Promise<voi
     setInterval(look, 2);
     return run;
   });
-  Deno.addSignalListener("SIGTERM", () => void Promise.all(runs.map((run) => run.close())));
-  await Promise.all(runs.map(({ finished }) => finished));
+  const all = [...runs, ...poisoned];
+  Deno.addSignalListener("SIGTERM", () => void Promise.all(all.map((run) => run.close())));
+  try {
+    await Promise.all(all.map(({ finished }) => finished));
+  } catch (error) {
+    if (!(error instanceof ProjectionDisconnectedError && error.reason === "closed")) throw error;
+    Deno.exit(EXPECTED_END);
+  }
   say({ say: "closed" });
   Deno.exit();
 }
@@ -84,10 +97,11 @@ interface OnServers {
 }
 
 async function openOnServers(servers: readonly string[]): Promise<OnServers> {
+  const options = { ...CONNECTION, replicas: servers.length };
   return {
-    store: await JetStreamEventStore.open<Counted>(servers, { answerTimeout: 1000 }),
-    beside: await JetStreamCheckpoints.open(servers, { replicas: servers.length }),
-    leases: await JetStreamLeases.open(servers, { replicas: servers.length }),
+    store: await JetStreamEventStore.open<Counted>(servers, { ...CONNECTION, answerTimeout: 1000 }),
+    beside: await JetStreamCheckpoints.open(servers, options),
+    leases: await JetStreamLeases.open(servers, options),
   };
 }
 

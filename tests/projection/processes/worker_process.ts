@@ -7,6 +7,7 @@
 import { fileURLToPath } from "node:url";
 import type { RunState } from "../../../mod.ts";
 import type { Job } from "./jobs.ts";
+import { EXPECTED_END } from "./poison.ts";
 import type { WorkerLine, WorkerOrder } from "./worker.ts";
 
 /** A process that runs projections. */
@@ -62,9 +63,19 @@ export class WorkerProcess {
     return states.some((state) => state === "live" || state === "catching-up");
   }
 
+  /** How it ends. */
+  get status(): Promise<Deno.CommandStatus> {
+    return this.#process.status;
+  }
+
   /** Sends a signal. */
   signal(signal: Deno.Signal): void {
-    if (!this.#hasEnded) this.#process.kill(signal);
+    if (this.#hasEnded) return;
+    try {
+      this.#process.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // it has ended by itself at this moment
+    }
   }
 
   /** Sends a signal that ends it, and waits until it has ended. */
@@ -82,25 +93,49 @@ export class WorkerProcess {
 export class Workers implements AsyncDisposable {
   readonly all: WorkerProcess[] = [];
   readonly #order: WorkerOrder;
+  readonly #replacing: Promise<void>[] = [];
+  #replaced = 0;
 
   constructor(order: WorkerOrder) {
     this.#order = order;
   }
 
-  /** Starts one. */
+  /** How many were started in the place of one that an event or its owner had ended. */
+  get replaced(): number {
+    return this.#replaced;
+  }
+
+  /** Starts one, and another one in its place when an event or its owner ends it. */
   start(): WorkerProcess {
     const worker = new WorkerProcess(this.#order);
     this.all.push(worker);
+    this.#replacing.push(this.#replace(worker));
     return worker;
   }
 
   /** Ends one, and forgets it. */
   async end(worker: WorkerProcess, signal: "SIGKILL" | "SIGTERM"): Promise<Deno.CommandStatus> {
-    this.all.splice(this.all.indexOf(worker), 1);
+    this.#forget(worker);
     return await worker.end(signal);
+  }
+
+  async #replace(worker: WorkerProcess): Promise<void> {
+    const { code } = await worker.status;
+    if (code !== EXPECTED_END || !this.#forget(worker)) return;
+    this.#replaced++;
+    this.start();
+    await worker.end("SIGKILL");
+  }
+
+  /** Returns whether it was one of them. */
+  #forget(worker: WorkerProcess): boolean {
+    const index = this.all.indexOf(worker);
+    if (index >= 0) this.all.splice(index, 1);
+    return index >= 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.all.splice(0).map((worker) => worker.end("SIGKILL")));
+    await Promise.all(this.#replacing);
   }
 }
