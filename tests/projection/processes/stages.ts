@@ -23,7 +23,9 @@ import type { WorkerOrder } from "./worker.ts";
 /** A store with its read models, as this process sees it. */
 export interface Stage extends Site, AsyncDisposable {
   /** Where workers find it. */
-  readonly order: Pick<WorkerOrder, "file" | "servers">;
+  readonly order: Pick<WorkerOrder, "file" | "servers" | "scope">;
+  /** Opens another one that shares nothing with this one but the servers. */
+  another(scope: string): Promise<Stage>;
   /** Makes the store fail for a while, and resolves when that is over. */
   disturb(random: Random): Promise<void>;
 }
@@ -46,6 +48,7 @@ async function denoKv(): Promise<Stage> {
     withModel,
     model,
     order: { file },
+    another: denoKv,
     // Another program holds the file: nobody can write, nor read.
     disturb: async (random) => {
       using database = new DatabaseSync(file);
@@ -58,28 +61,35 @@ async function denoKv(): Promise<Stage> {
 }
 
 /** Events, checkpoints and leases on NATS servers, read models in Deno KV. */
-async function jetStream(size: 1 | 3): Promise<Stage> {
+async function jetStream(size: 1 | 3, shared?: readonly NatsServer[], scope = "default"): Promise<Stage> {
   await using resources = new AsyncDisposableStack();
   const config = { authorization: { users: [{ user: CREDENTIALS.user, password: CREDENTIALS.pass }] } };
-  const servers: readonly NatsServer[] = size === 1
-    ? [resources.use(await startNatsServer({ config }))]
-    : resources.use(await startNatsCluster(size, { config })).servers;
+  const servers: readonly NatsServer[] = shared ??
+    (size === 1
+      ? [resources.use(await startNatsServer({ config }))]
+      : resources.use(await startNatsCluster(size, { config })).servers);
   const urls = servers.map(({ url }) => url);
   const options = { ...CONNECTION, replicas: size };
   const { file } = resources.use(await kvFolder());
   const model = await Deno.openKv(file);
   resources.defer(() => model.close());
   const withModel = resources.use(await DenoKvCheckpoints.open(model));
-  const store = resources.use(await JetStreamEventStore.open<Counted>(urls, options));
-  const beside = resources.use(await JetStreamCheckpoints.open(urls, options));
-  await (await JetStreamLeases.open(urls, options)).close(); // or the first worker makes the bucket
+  const store = resources.use(
+    await JetStreamEventStore.open<Counted>(urls, { ...options, namespace: scope }),
+  );
+  const beside = resources.use(
+    await JetStreamCheckpoints.open(urls, { ...options, bucket: `checkpoints-${scope}` }),
+  );
+  // Or the first worker makes the bucket.
+  await (await JetStreamLeases.open(urls, { ...options, bucket: `leases-${scope}` })).close();
   const owned = resources.move();
   return {
     store,
     beside,
     withModel,
     model,
-    order: { file, servers: urls },
+    order: { file, servers: urls, scope },
+    another: (scope) => jetStream(size, servers, scope),
     disturb: async (random) => {
       const server = random.pick(servers);
       if (random.chance(0.4)) {

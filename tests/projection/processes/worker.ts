@@ -27,6 +27,8 @@ import { CONNECTION, EXPECTED_END, PoisonedRun } from "./poison.ts";
 export interface WorkerOrder {
   /** The servers that the events are on; where there are none, they are in the database of the read models. */
   readonly servers?: readonly string[];
+  /** Names the log, the checkpoints and the leases on the servers. */
+  readonly scope?: string;
   /** The database of the read models. */
   readonly file: string;
   readonly jobs: readonly Job[];
@@ -43,7 +45,9 @@ export type WorkerLine =
 
 if (import.meta.main) await work(JSON.parse(Deno.args[0]!));
 
-async function work({ servers, file, jobs, leaseTtl, withPoison }: WorkerOrder): Promise<void> {
+async function work(
+  { servers, scope = "default", file, jobs, leaseTtl, withPoison }: WorkerOrder,
+): Promise<void> {
   const encoder = new TextEncoder();
   const say = (line: WorkerLine): void => {
     Deno.stdout.writeSync(encoder.encode(JSON.stringify(line) + "\n"));
@@ -53,7 +57,7 @@ async function work({ servers, file, jobs, leaseTtl, withPoison }: WorkerOrder):
   // The owner of the handle closes it under the projections.
   Deno.addSignalListener("SIGUSR2", () => model.close());
   const withModel = await DenoKvCheckpoints.open(model);
-  const onServers = servers && await reached(() => openOnServers(servers));
+  const onServers = servers && await reached(() => openOnServers(servers, scope));
   const site: Site = {
     store: onServers?.store ?? await DenoKvEventStore.open<Counted>(file, { pollInterval: 5 }),
     beside: onServers?.beside ?? withModel,
@@ -96,12 +100,16 @@ interface OnServers {
   readonly leases: LeaseStore;
 }
 
-async function openOnServers(servers: readonly string[]): Promise<OnServers> {
+async function openOnServers(servers: readonly string[], scope: string): Promise<OnServers> {
   const options = { ...CONNECTION, replicas: servers.length };
   return {
-    store: await JetStreamEventStore.open<Counted>(servers, { ...CONNECTION, answerTimeout: 1000 }),
-    beside: await JetStreamCheckpoints.open(servers, options),
-    leases: await JetStreamLeases.open(servers, options),
+    store: await JetStreamEventStore.open<Counted>(servers, {
+      ...CONNECTION,
+      namespace: scope,
+      answerTimeout: 1000,
+    }),
+    beside: await JetStreamCheckpoints.open(servers, { ...options, bucket: `checkpoints-${scope}` }),
+    leases: await JetStreamLeases.open(servers, { ...options, bucket: `leases-${scope}` }),
   };
 }
 
