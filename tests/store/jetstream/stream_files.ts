@@ -36,11 +36,11 @@ async function find(folder: string, matches: (path: string) => boolean): Promise
   throw new Error("the stream has no folder");
 }
 
-/** Changes a bit of a text that is stored in a file. */
-export async function flip(block: string, marker: string): Promise<void> {
+/** Changes a bit of a text that is stored in a file: of its first byte, or of the one at an offset. */
+export async function flip(block: string, marker: string, offset = 0): Promise<void> {
   const bytes = await Deno.readFile(block);
   const at = new TextDecoder("latin1").decode(bytes).indexOf(marker);
   if (at < 0) throw new Error(`"${marker}" is not stored in the file`);
-  bytes[at] = bytes[at]! ^ 1;
+  bytes[at + offset] = bytes[at + offset]! ^ 1;
   await Deno.writeFile(block, bytes);
 }

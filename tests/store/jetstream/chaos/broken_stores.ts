@@ -5,6 +5,7 @@
  */
 import {
   BackendError,
+  DamagedHistoryError,
   type EventInput,
   type JetStreamEventStore,
   OutcomeUnknownError,
@@ -164,6 +165,21 @@ export class RefusesFromMemory extends Unbroken {
     }
     this.#versions.set(actorId, 0);
     return super.append(actorId, events, expectation);
+  }
+}
+
+/** Takes each conflict for damage. */
+export class ReportsConflictsAsDamage extends Unbroken {
+  override append(actorId: string, events: readonly TriedEvent[], expectation: Expectation): Promise<Stored> {
+    return super.append(actorId, events, expectation).catch((error: unknown) => {
+      if (!(error instanceof VersionConflictError)) throw error;
+      throw new DamagedHistoryError("its last commit cannot be read", { actorId });
+    });
+  }
+
+  override async getLatestVersion(actorId: string): Promise<number> {
+    if (await super.getLatestVersion(actorId) === 0) return 0;
+    throw new DamagedHistoryError("its last commit cannot be read", { actorId });
   }
 }
 

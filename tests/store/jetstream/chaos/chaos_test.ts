@@ -1,6 +1,6 @@
 /**
- * Issue 4, point 8: processes write to a stream with three replicas and read it, while servers and processes are killed,
- * suspended and cut off, and acknowledgements get lost. `AETHER_CHAOS_ROUNDS=n` goes on for n half minutes,
+ * Processes write to a stream with three replicas and read it, while servers and processes are killed, suspended and cut
+ * off, the copy of one server is damaged, and acknowledgements get lost. `AETHER_CHAOS_ROUNDS=n` goes on for n half minutes,
  * `AETHER_CHAOS_SEED=n` repeats the schedule of a run.
  */
 import assert from "node:assert/strict";
@@ -98,11 +98,11 @@ async function run(folder: string, programs: ProgramInPlace[]): Promise<void> {
   await Promise.all(readers.map((reader) => reader.finish()));
 
   const journals = readJournals(folder);
-  const { outages, stale } = faults;
+  const { outages, stale, damaged } = faults;
   const [log, ...others] = logs;
-  const violations = checkHistory({ ...journals, log: log!, outages, stale });
+  const violations = checkHistory({ ...journals, log: log!, outages, stale, damaged });
   const context = (): string =>
-    JSON.stringify({ violations: violations.slice(0, 10), faults: faults.done }, null, 1);
+    JSON.stringify({ violations: violations.slice(0, 10), faults: faults.done, damaged }, null, 1);
   assert.equal(violations.length, 0, context());
   for (const other of others) assert.deepEqual(other, log);
   const copies: string[][] = [];
@@ -113,6 +113,11 @@ async function run(folder: string, programs: ProgramInPlace[]): Promise<void> {
   const report = await store.verify({ expectedPosition: log!.at(-1)!.position });
   assert.deepEqual(report.faults, []);
   assertSomethingHappened(journals);
+  const warnings = Object.entries(Object.groupBy(journals.warnings, (code) => code));
+  console.log(
+    `chaos: ${damaged.length} events damaged on one server, ${journals.reports.length} reads reported it,`,
+    `warnings: ${warnings.map(([code, all]) => `${code} ${all!.length}`).join(", ")}`,
+  );
 }
 
 /** Kills a process now and then, or suspends it. */
@@ -172,6 +177,7 @@ function assertSomethingHappened({ attempts, looks, readings }: ReturnType<typeo
     conflicts: count("conflict"),
     unknown: count("unknown"),
     refused: count("refused"),
+    damaged: count("damaged"),
     killed: count(undefined),
     looks: looks.length,
     readings: readings.length,

@@ -4,7 +4,7 @@
  * @module
  */
 import { isDeepStrictEqual } from "node:util";
-import type { Attempt, History, KnownEvent, Span } from "./history.ts";
+import type { Attempt, DamagedPlace, History, KnownEvent, Span } from "./history.ts";
 import { checkReadings } from "./reader_checker.ts";
 
 /** What can be wrong. */
@@ -29,7 +29,8 @@ export type Fault =
   | "reader has a duplicate"
   | "reader has another order"
   | "reader has what is not stored"
-  | "reader stopped short";
+  | "reader stopped short"
+  | "damage without a cause";
 
 /** Something that is wrong. */
 export interface Violation {
@@ -89,6 +90,7 @@ class Checker {
     }
     this.#checkTime();
     this.#checkLooks();
+    for (const report of this.#history.reports ?? []) this.#checkDamage(report, report.at, report);
     for (const [fault, what] of checkReadings(this.#history, this.#places)) this.#fail(fault, what);
     return this.#violations;
   }
@@ -180,7 +182,11 @@ class Checker {
         this.#checkNothingStored(attempt, false);
         if (!this.#hadToGiveUp(attempt)) this.#fail("refused though it could be stored", attempt);
         return;
+      case "damaged":
+        this.#checkNothingStored(attempt, false);
+        return this.#checkDamage(answer.damage, attempt.ended, attempt);
       case "unknown":
+        if (answer.damage) return this.#checkDamage(answer.damage, attempt.ended, attempt);
         if (!this.#hadToGiveUp(attempt)) this.#fail("unknown though it could be settled", attempt);
     }
   }
@@ -249,6 +255,20 @@ class Checker {
       this.#during(this.#history.outages, begun + timeout * 0.5, ended);
   }
 
+  /** Only the commit that was damaged may be reported as damaged, and only after that. */
+  #checkDamage({ actorId, position }: DamagedPlace, at: number, what: unknown): void {
+    const isTrue = (this.#history.damaged ?? []).some(({ id, from }) => {
+      const commit = this.#attempts.get(id)?.flatMap(({ events }) => events) ?? [];
+      return from <= at &&
+        commit.some((event) =>
+          actorId === undefined
+            ? sequenceOf(this.#stored.get(event.id)?.position) === sequenceOf(position)
+            : event.actorId === actorId
+        );
+    });
+    if (!isTrue) this.#fail("damage without a cause", what);
+  }
+
   #during(spans: readonly Span[], from: number, to: number): boolean {
     return spans.some((span) => span.from <= to && span.to >= from);
   }
@@ -294,4 +314,9 @@ class Checker {
       this.#fail("stale read", { look, reigns: reigns.slice(-5) });
     }
   }
+}
+
+/** The part of a position that names the message. The rest of it is unknown if the message cannot be read. */
+function sequenceOf(position: string | undefined): string | undefined {
+  return position?.slice(0, -(4 + 8));
 }

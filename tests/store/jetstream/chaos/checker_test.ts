@@ -251,6 +251,25 @@ Deno.test("a store that acknowledges what it has sent nowhere is found out if it
   assert.deepEqual([more, checkReplaced(history.attempts, Infinity)], [[], []]);
 });
 
+Deno.test("a store that reports damage of an actor that is not damaged is found out", async () => {
+  const history = await historyOf(broken.ReportsConflictsAsDamage, async ({ worker }) => {
+    await worker.append("a", 1, 0);
+    await worker.append("b", 1, 0);
+    await worker.append("a", 1, 0);
+    await worker.look("a");
+  });
+  assert.deepEqual(checkHistory(history).map(({ fault }) => fault), Array(2).fill("damage without a cause"));
+  const [a, b] = history.log;
+  const faultsIf = (id: string, from: number): Fault[] => faultsOf({ ...history, damaged: [{ id, from }] });
+  assert.deepEqual(faultsIf(a!.id, 0), []);
+  assert.deepEqual(faultsIf(b!.id, 0), ["damage without a cause"]);
+  assert.deepEqual(
+    faultsIf(a!.id, Infinity),
+    ["damage without a cause"],
+    "it was reported before it was done",
+  );
+});
+
 Deno.test("a store that reads what is out of date is found out", async () => {
   const history = await historyOf(broken.ReadsFromMemory, async ({ worker }) => {
     await worker.look("a");

@@ -28,6 +28,26 @@ export interface Condition {
   readonly version: number;
 }
 
+/** Where a damage is, as far as the error names it. */
+export interface DamagedPlace {
+  readonly actorId?: string | undefined;
+  readonly position?: string | undefined;
+}
+
+/** Damage that a read reported. */
+export interface DamageReport extends DamagedPlace {
+  readonly process: string;
+  readonly error: string;
+  readonly at: number;
+}
+
+/** Damage that was done to the files of one server. */
+export interface Damage {
+  /** An event of the commit that cannot be read any more. */
+  readonly id: string;
+  readonly from: number;
+}
+
 /** What a save was answered. */
 export type Answer =
   | { readonly kind: "stored"; readonly events: readonly KnownEvent[] }
@@ -42,7 +62,15 @@ export type Answer =
   }
   /** Refused before it was sent, or by the server: nothing is stored. */
   | { readonly kind: "refused"; readonly error: string }
-  | { readonly kind: "unknown"; readonly error: string; readonly expectedVersion: number };
+  | {
+    readonly kind: "unknown";
+    readonly error: string;
+    readonly expectedVersion: number;
+    /** The damage for which it cannot be settled. */
+    readonly damage?: DamagedPlace;
+  }
+  /** Refused because of damage: nothing is stored. */
+  | { readonly kind: "damaged"; readonly error: string; readonly damage: DamagedPlace };
 
 /** A save. */
 export interface Attempt {
@@ -101,6 +129,10 @@ export interface History {
   readonly outages: readonly Span[];
   /** When a leader that was cut off or suspended may have answered reads (contract point 6). */
   readonly stale: readonly Span[];
+  /** What reads reported as damaged. */
+  readonly reports?: readonly DamageReport[];
+  /** What was damaged. */
+  readonly damaged?: readonly Damage[];
 }
 
 /** A save as it is called. */
@@ -110,6 +142,8 @@ type Line =
   | Call & { readonly begin: number; readonly at: number }
   | { readonly end: number; readonly at: number; readonly answer: Answer }
   | { readonly look: Omit<Look, "process"> }
+  | { readonly damage: Omit<DamageReport, "process"> }
+  | { readonly warning: string }
   | { readonly reading: Omit<Reading, "process" | "events">; readonly events?: Reading["events"] }
   | { readonly event: readonly [string, string] };
 
@@ -146,6 +180,16 @@ export class Journal {
     this.#write({ look });
   }
 
+  /** A read reported damage. */
+  damage({ actorId, position, message: error }: DamagedPlace & { readonly message: string }): void {
+    this.#write({ damage: { actorId, position, error, at: this.now() } });
+  }
+
+  /** A store warned of something. */
+  warning(code: string): void {
+    this.#write({ warning: code });
+  }
+
   /** A reader begins; what it is handed out follows, or stands in `events` already. */
   reading(reading: Omit<Reading, "process" | "events">, events?: Reading["events"]): void {
     this.#write({ reading, ...(events ? { events } : {}) });
@@ -174,10 +218,16 @@ export function readLines(path: string): Line[] {
 }
 
 /** Reads the journals of a folder: files named `process.incarnation.journal`. */
-export function readJournals(folder: string): Pick<History, "attempts" | "looks" | "readings"> {
+export function readJournals(
+  folder: string,
+): Required<Pick<History, "attempts" | "looks" | "readings" | "reports">> & {
+  readonly warnings: readonly string[];
+} {
   const attempts: Attempt[] = [];
   const looks: Look[] = [];
   const readings: Reading[] = [];
+  const reports: DamageReport[] = [];
+  const warnings: string[] = [];
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
     name.endsWith(".journal")
   );
@@ -193,6 +243,8 @@ export function readJournals(folder: string): Pick<History, "attempts" | "looks"
         attempts.push({ ...open.get(line.end)!, ended: line.at, answer: line.answer });
         open.delete(line.end);
       } else if ("look" in line) looks.push({ process, ...line.look });
+      else if ("warning" in line) warnings.push(line.warning);
+      else if ("damage" in line) reports.push({ process, ...line.damage });
       else if ("reading" in line) {
         events = [...line.events ?? []];
         readings.push({ process, ...line.reading, events });
@@ -200,5 +252,5 @@ export function readJournals(folder: string): Pick<History, "attempts" | "looks"
     }
     attempts.push(...open.values());
   }
-  return { attempts, looks, readings };
+  return { attempts, looks, readings, reports, warnings };
 }

@@ -4,7 +4,7 @@
  *
  * Argument: a {@linkcode ReaderArguments} as JSON.
  */
-import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+import { DamagedHistoryError, JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { seededRandom } from "../../../support/event_log.ts";
 import { openSharedClock } from "../../../support/monotonic.ts";
 import { endWithParent } from "../../../support/programs/end_with_parent.ts";
@@ -35,9 +35,10 @@ const store = await JetStreamEventStore.open(urls, {
   heartbeat: 300,
   answerTimeout: 1_000,
   readTimeout: 60_000,
+  onWarning: ({ code }) => pieces.warning(code),
   connect: { client: { timeout: 1_000, pingInterval: 1_000, maxPingOut: 2, reconnectTimeWait: 50 } },
 });
-const after = mine?.events.at(-1)?.[0] ?? mine?.after;
+let after = mine?.events.at(-1)?.[0] ?? mine?.after;
 const places: string[] = [];
 let stopped = false;
 
@@ -46,6 +47,21 @@ async function follow(): Promise<void> {
   for await (const { position, id } of subscription) {
     journal.event(position, id);
     places.push(position);
+  }
+}
+
+/** Follows again after damage: the copy of one server may be damaged, and another server may lead later. */
+async function followAlways(): Promise<void> {
+  while (!stopped) {
+    try {
+      await follow();
+    } catch (error) {
+      if (!(error instanceof DamagedHistoryError)) throw error;
+      journal.damage(error);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      after = places.at(-1) ?? after;
+      subscription = subscribe();
+    }
   }
 }
 
@@ -59,19 +75,22 @@ async function readPieces(): Promise<void> {
       for await (const { position, id } of store.readAll(options)) events.push([position, id]);
       pieces.reading({ how: "read", after: from, limit: PIECE, begun }, events);
     } catch (error) {
-      // Nobody could be reached; that is no answer, and nothing else may be said.
-      if (!(error instanceof Error) || error.name !== "BackendError") throw error;
+      if (error instanceof DamagedHistoryError) pieces.damage(error);
+      // No server could be reached, which is no answer; no other error is allowed.
+      else if (!(error instanceof Error) || error.name !== "BackendError") throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
-const subscription = store.subscribe(after === undefined ? {} : { after });
+const subscribe = (): ReturnType<typeof store.subscribe> =>
+  store.subscribe(after === undefined ? {} : { after });
+let subscription = subscribe();
 Deno.addSignalListener("SIGTERM", () => {
   stopped = true;
   void subscription.close();
 });
 console.log("ready");
-await Promise.all([follow(), readPieces()]);
+await Promise.all([followAlways(), readPieces()]);
 await store.close();
 Deno.exit(0); // the signal's listener would keep it alive

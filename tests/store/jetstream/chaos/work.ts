@@ -5,12 +5,13 @@
  * @module
  */
 import {
+  DamagedHistoryError,
   type EventInput,
   OutcomeUnknownError,
   type StoredEvent,
   VersionConflictError,
 } from "@flowmade-one/aether/jetstream";
-import type { Answer, Attempt, Condition, Journal, KnownEvent, TriedEvent } from "./history.ts";
+import type { Answer, Attempt, Condition, DamagedPlace, Journal, KnownEvent, TriedEvent } from "./history.ts";
 
 /** The part of a store that is put to the test. */
 export interface StoreUnderTest {
@@ -114,7 +115,11 @@ export class Worker {
         this.#versions.set(actorId, latestVersion);
         return latestVersion;
       } catch (error) {
-        // Nobody could be reached; that is no answer, and nothing else may be said.
+        if (error instanceof DamagedHistoryError) {
+          journal.damage(error);
+          return this.#guess(actorId);
+        }
+        // No server could be reached, which is no answer; no other error is allowed.
         if (!(error instanceof Error) || error.name !== "BackendError") throw error;
         if (this.#stopped) return 0;
       }
@@ -240,7 +245,14 @@ export function answerOf(error: unknown): Answer {
   }
   const text = error instanceof Error ? `${error.name}: ${error.message} (${error.cause})` : String(error);
   if (error instanceof OutcomeUnknownError) {
-    return { kind: "unknown", error: text, expectedVersion: error.expectedVersion };
+    const { expectedVersion, cause } = error;
+    const damage = cause instanceof DamagedHistoryError ? { damage: placeOf(cause) } : {};
+    return { kind: "unknown", error: text, expectedVersion, ...damage };
   }
+  if (error instanceof DamagedHistoryError) return { kind: "damaged", error: text, damage: placeOf(error) };
   return { kind: "refused", error: text };
+}
+
+function placeOf({ actorId, position }: DamagedHistoryError): DamagedPlace {
+  return { actorId, position };
 }

@@ -42,6 +42,7 @@ const store = await JetStreamEventStore.open(urls, {
   saveTimeout: timeout,
   readTimeout: 60_000,
   cachedActors,
+  onWarning: ({ code }) => journal.warning(code),
   connect: { client: { timeout: 1_000, pingInterval: 1_000, maxPingOut: 2, reconnectTimeWait: 50 } },
 });
 const worker = new Worker({ store, journal, name: self, timeout, random: seededRandom(seed + incarnation) });
