@@ -21,6 +21,8 @@ import { isInstance, registerClass } from "./copies.ts";
  * assert(error instanceof AetherError);
  * assert.equal(error.name, "InvalidArgumentError");
  * ```
+ *
+ * @category Errors and warnings
  */
 export class AetherError extends Error {
   static {
@@ -36,7 +38,11 @@ export class AetherError extends Error {
   }
 }
 
-/** An option or an argument is outside its documented range. Nothing was done. */
+/**
+ * An option or an argument is outside its documented range. Nothing was done.
+ *
+ * @category Errors and warnings
+ */
 export class InvalidArgumentError extends AetherError {
   static {
     registerClass(this, "InvalidArgumentError");
@@ -67,6 +73,8 @@ export class InvalidArgumentError extends AetherError {
  *   assert(error instanceof AetherError && error.message.includes("/no/such/folder/events.kv"));
  * }
  * ```
+ *
+ * @category Stores
  */
 export class StoreOpenError extends AetherError {
   static {
@@ -100,6 +108,8 @@ const CLOSED = {
  * const error = await bus.publish("orders", event).catch((error: unknown) => error);
  * assert(error instanceof ClosedError && error.reason === "bus");
  * ```
+ *
+ * @category Errors and warnings
  */
 export class ClosedError extends AetherError {
   static {
@@ -131,6 +141,8 @@ export class ClosedError extends AetherError {
  * await store.close();
  * await assert.rejects(store.getEvents("order-1"), StoreClosedError);
  * ```
+ *
+ * @category Stores
  */
 export class StoreClosedError extends ClosedError {
   static {
@@ -143,7 +155,11 @@ export class StoreClosedError extends ClosedError {
   }
 }
 
-/** A setting that is other than it must be. */
+/**
+ * A setting that is other than it must be.
+ *
+ * @category Errors and warnings
+ */
 export interface SettingDifference {
   /** The setting, such as `deny_delete` of a stream or `shardCount` of a cluster. */
   readonly setting: string;
@@ -179,6 +195,8 @@ const MISMATCH = {
  *   assert.deepEqual(error.differences, [{ setting: "shardCount", expected: 128, actual: 64 }]);
  * }
  * ```
+ *
+ * @category Errors and warnings
  */
 export class ConfigurationMismatchError extends AetherError {
   static {
@@ -237,6 +255,8 @@ interface BackendErrorOptions extends ErrorOptions {
  *   assert.match(error.message, /127\.0\.0\.1:1/);
  * }
  * ```
+ *
+ * @category Stores
  */
 export class BackendError extends AetherError {
   static {
@@ -261,7 +281,11 @@ export class BackendError extends AetherError {
   }
 }
 
-/** A message is larger than the server's `max_payload`: it was not sent. Raise `max_payload` on every server. */
+/**
+ * A message is larger than the server's `max_payload`: it was not sent. Raise `max_payload` on every server.
+ *
+ * @category Stores
+ */
 export class PayloadTooLargeError extends AetherError {
   static {
     registerClass(this, "PayloadTooLargeError");

@@ -4,7 +4,11 @@
  * @module
  */
 
-/** Something that went wrong without failing a call: a snapshot that was ignored, a notification that was dropped. */
+/**
+ * Something that went wrong without failing a call: a snapshot that was ignored, a notification that was dropped.
+ *
+ * @category Errors and warnings
+ */
 export interface Warning {
   /** A stable name to filter by, such as `"snapshot-ignored"`. */
   readonly code: string;

@@ -14,7 +14,11 @@ import { checkClusterName } from "./host.ts";
 import { checkActors, referTo } from "./reference.ts";
 import { RemoteCaller } from "./remote.ts";
 
-/** How a client is connected. */
+/**
+ * How a client is connected.
+ *
+ * @category Actors
+ */
 export interface ActorClientOptions {
   /** The kinds of actors that it calls. */
   readonly actors: readonly AnyActor[];
@@ -50,6 +54,8 @@ const CLIENT_OPTIONS: OptionNames<ActorClientOptions> = { actors: true, cluster:
  *   });
  * }
  * ```
+ *
+ * @category Actors
  */
 export class ActorClient implements AsyncDisposable {
   readonly #definitions: ReadonlyMap<string, AnyActor>;

@@ -13,6 +13,8 @@ import type { Timed } from "../deadlines.ts";
  * The answer to a command.
  *
  * @typeParam S The state.
+ *
+ * @category Actors
  */
 export interface CallResult<S> {
   /** The actor's version after the command. */

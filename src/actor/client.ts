@@ -9,7 +9,11 @@ import type { LogStart, LogSubscription } from "../store/types.ts";
 import type { CallResult } from "./call.ts";
 import type { ActorDefinition } from "./definition.ts";
 
-/** What {@linkcode ActorCaller.call} takes. */
+/**
+ * What {@linkcode ActorCaller.call} takes.
+ *
+ * @category Actors
+ */
 export interface CallOptions {
   /**
    * Names the command, so that it can be repeated: a repetition is answered with what the first one led to, without
@@ -24,7 +28,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What {@linkcode ActorReference.events} takes. */
+/**
+ * What {@linkcode ActorReference.events} takes.
+ *
+ * @category Actors
+ */
 export interface ActorEventsOptions {
   /** Where to begin. @default {"start"} */
   readonly after?: LogStart;
@@ -60,6 +68,8 @@ export interface ActorCaller<S, C> {
  * @typeParam C The commands.
  * @typeParam E The union of the actor's events.
  * @typeParam A The answers of the queries, by name.
+ *
+ * @category Actors
  */
 export interface ActorReference<S, C, E extends Event, A> extends ActorCaller<S, C> {
   /** The actor's id. */
@@ -77,7 +87,11 @@ export interface ActorReference<S, C, E extends Event, A> extends ActorCaller<S,
   events(options?: ActorEventsOptions): LogSubscription<StoredEvent<E>>;
 }
 
-/** Finds actors, to call them. */
+/**
+ * Finds actors, to call them.
+ *
+ * @category Actors
+ */
 export interface ActorFinder {
   /**
    * Finds an actor.

@@ -29,6 +29,8 @@ export type ActorErrors = Readonly<Record<string, abstract new (...args: never[]
  * @typeParam C The commands.
  * @typeParam E The union of the actor's events.
  * @typeParam A The answers of the queries, by name.
+ *
+ * @category Actors
  */
 export interface ActorOptions<S, C, E extends Event, A> {
   /** The domain. Its functions are pure and synchronous. */
@@ -49,6 +51,8 @@ export interface ActorOptions<S, C, E extends Event, A> {
  * @typeParam C The commands.
  * @typeParam E The union of the actors' events.
  * @typeParam A The answers of the queries, by name.
+ *
+ * @category Actors
  */
 export interface ActorDefinition<S, C, E extends Event, A> {
   /** The name of the kind. The id of each actor begins with it. */
@@ -98,6 +102,8 @@ const ACTOR_OPTIONS: OptionNames<ActorOptions<unknown, unknown, Event, unknown>>
  * name, one of `-`, `.`, `:` and `/`, and a key, as in `account-7`.
  * @param options The decider, and what else there is.
  * @throws {InvalidArgumentError} If the name or an option is not sound.
+ *
+ * @category Actors
  */
 export function defineActor<S, C, E extends Event, A = Record<never, never>>(
   name: string,

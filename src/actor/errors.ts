@@ -32,6 +32,8 @@ import { AetherError } from "../errors.ts";
  * await assert.rejects(actor.call("open"), Locked);
  * await assert.rejects(actor.call("smash"), ActorFailedError);
  * ```
+ *
+ * @category Actors
  */
 export class ActorFailedError extends AetherError {
   static {
@@ -75,6 +77,8 @@ export class ActorFailedError extends AetherError {
  *   }
  * }
  * ```
+ *
+ * @category Actors
  */
 export class ActorBusyError extends AetherError {
   static {
@@ -115,6 +119,8 @@ export class ActorBusyError extends AetherError {
  *   }
  * }
  * ```
+ *
+ * @category Actors
  */
 export class ActorUnavailableError extends AetherError {
   static {

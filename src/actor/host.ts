@@ -21,7 +21,11 @@ import { type ActorRequest, checkActors, referTo } from "./reference.ts";
 import { OWN, RemoteCaller } from "./remote.ts";
 import { ShardServer } from "./shard_server.ts";
 
-/** The cluster that a host is part of. */
+/**
+ * The cluster that a host is part of.
+ *
+ * @category Actors
+ */
 export interface ActorCluster {
   /** This process as a node: the host works on the actors of its shards. It stays the caller's. */
   readonly coordinator: Coordinator;
@@ -35,6 +39,8 @@ export interface ActorCluster {
  * How a host is started.
  *
  * @typeParam E The union of the events that the store holds.
+ *
+ * @category Actors
  */
 export interface ActorHostOptions<E extends Event> {
   /** Where the actors' events are stored. It stays the caller's to close. */
@@ -94,6 +100,8 @@ interface HostParts {
  * const [first, second] = await Promise.all([actor.call(2), actor.call(3)]);
  * assert.deepEqual([first.state, second.state], [2, 5]);
  * ```
+ *
+ * @category Actors
  */
 export class ActorHost implements AsyncDisposable {
   readonly #parts: HostParts;

@@ -29,6 +29,8 @@ import { AetherError } from "../errors.ts";
  * }
  * assert(isStale);
  * ```
+ *
+ * @category Bus
  */
 export class SubscriptionOverflowError extends AetherError {
   static {

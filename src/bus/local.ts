@@ -53,6 +53,8 @@ interface PatternSubscriber {
  *   break;
  * }
  * ```
+ *
+ * @category Bus
  */
 export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
   /** Resolved from the beginning. */

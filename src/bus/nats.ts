@@ -44,7 +44,11 @@ import type {
   NamespacedEvent,
 } from "./types.ts";
 
-/** What a bus over NATS can be made with. */
+/**
+ * What a bus over NATS can be made with.
+ *
+ * @category Bus
+ */
 export interface NatsEventBusOptions extends EventBusOptions {
   /**
    * The first levels of every subject: letters, digits, `_` and `-`, levels separated by dots. It must not be under
@@ -57,7 +61,11 @@ export interface NatsEventBusOptions extends EventBusOptions {
 
 const OPTIONS: OptionNames<NatsEventBusOptions> = { prefix: true, onWarning: true };
 
-/** What a bus can be opened with. */
+/**
+ * What a bus can be opened with.
+ *
+ * @category Bus
+ */
 export interface NatsEventBusOpenOptions extends NatsEventBusOptions {
   /** How to connect: credentials, for one. */
   readonly connect?: ConnectOptions;
@@ -103,6 +111,8 @@ type Subscriber = Interruptible & Pick<BufferedSubscription<unknown>, "drain">;
  * }
  * await connection.close();
  * ```
+ *
+ * @category Bus
  */
 export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
   readonly #connection: NatsConnection;

@@ -12,10 +12,16 @@ import type { Warning } from "../warning.ts";
 /**
  * What a subscription does when its buffer is full: loses the oldest event in it, or the one that comes; or ends with
  * {@linkcode SubscriptionOverflowError} once the buffer is delivered.
+ *
+ * @category Bus
  */
 export type OverflowPolicy = "drop-oldest" | "drop-newest" | "error";
 
-/** Events that a subscriber did not get, or may not have got. */
+/**
+ * Events that a subscriber did not get, or may not have got.
+ *
+ * @category Bus
+ */
 export interface Loss {
   /**
    * Why: `"overflow"` where the subscriber was too slow, `"interrupted"` if the connection was down and any number
@@ -26,7 +32,11 @@ export interface Loss {
   readonly namespace: string;
 }
 
-/** What can be asked of a subscription to a bus. */
+/**
+ * What can be asked of a subscription to a bus.
+ *
+ * @category Bus
+ */
 export interface BusSubscribeOptions<T extends string = string> extends EventFilter<T> {
   /** Ends the subscription: its loop throws the signal's reason. */
   readonly signal?: AbortSignal;
@@ -49,6 +59,8 @@ export interface BusSubscribeOptions<T extends string = string> extends EventFil
  * and a `break` end it.
  *
  * @typeParam T What it delivers.
+ *
+ * @category Bus
  */
 export interface BusSubscription<T> extends Subscription<T> {
   /** Resolves when nothing that is published from then on is missed; rejects where the subscription cannot begin. */
@@ -79,6 +91,8 @@ export interface BusSubscription<T> extends Subscription<T> {
  * An event, and the namespace it was published to.
  *
  * @typeParam E The events.
+ *
+ * @category Bus
  */
 export interface NamespacedEvent<E extends Event = Event> {
   /** The namespace. */
@@ -87,7 +101,11 @@ export interface NamespacedEvent<E extends Event = Event> {
   readonly event: E;
 }
 
-/** What every bus can be made with. */
+/**
+ * What every bus can be made with.
+ *
+ * @category Bus
+ */
 export interface EventBusOptions {
   /** Takes what is counted instead of thrown. @default {console.warn, once a kind and minute} */
   readonly onWarning?: (warning: Warning) => void;
@@ -103,6 +121,8 @@ export interface EventBusOptions {
  * Events arrive in the order in which one publisher has published them.
  *
  * @typeParam E The union of the events that users publish.
+ *
+ * @category Bus
  */
 export interface EventBus<E extends Event = Event> extends AsyncDisposable {
   /** Resolves when the bus is connected; at once on a local bus. Rejects if it cannot connect. */

@@ -5,7 +5,11 @@
  */
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 
-/** What ends a loop over changes. */
+/**
+ * What ends a loop over changes.
+ *
+ * @category Cluster
+ */
 export interface ChangesOptions {
   /**
    * Ends the loop by throwing the signal's reason. The coordinator's own signal ends it normally: it aborts when the

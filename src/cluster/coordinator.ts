@@ -18,12 +18,20 @@ import type { OwnedShard, ShardChange } from "./owned_shards.ts";
 import { hash } from "./shard_of.ts";
 import { leastMapBytes, sessionKey } from "./shard_map.ts";
 
-/** How a node joins a cluster that is kept in NATS. */
+/**
+ * How a node joins a cluster that is kept in NATS.
+ *
+ * @category Cluster
+ */
 export interface JoinOptions extends CoordinatorOptions, ClusterBucketOptions {}
 
 const JOIN_OPTIONS: OptionNames<JoinOptions> = { ...COORDINATOR_OPTIONS, ...CLUSTER_BUCKET_OPTIONS };
 
-/** How a node leaves its cluster. */
+/**
+ * How a node leaves its cluster.
+ *
+ * @category Cluster
+ */
 export interface LeaveOptions {
   /** Ends the waiting for work that does not stop. */
   readonly signal?: AbortSignal;
@@ -31,7 +39,11 @@ export interface LeaveOptions {
 
 const LEAVE_OPTIONS: OptionNames<LeaveOptions> = { signal: true };
 
-/** Whether the coordinator is a member of its cluster. */
+/**
+ * Whether the coordinator is a member of its cluster.
+ *
+ * @category Cluster
+ */
 export type CoordinatorStatus = "joined" | "unreachable" | "joining" | "left";
 
 /**
@@ -49,6 +61,8 @@ export type CoordinatorStatus = "joined" | "unreachable" | "joining" | "left";
  * assert.equal([...coordinator.shards].length, 4);
  * assert.equal(coordinator.ownerOf("order.123")?.name, "a");
  * ```
+ *
+ * @category Cluster
  */
 export class Coordinator implements AsyncDisposable {
   readonly #member: Member;

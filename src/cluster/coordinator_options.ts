@@ -19,7 +19,11 @@ export const MAX_ADDRESS_BYTES = 1024;
 export const MAX_METADATA_BYTES = 16_384;
 const DEFAULT_SHARD_COUNT = 1024;
 
-/** How a node joins a cluster. */
+/**
+ * How a node joins a cluster.
+ *
+ * @category Cluster
+ */
 export interface CoordinatorOptions extends Pick<LeaseOptions, "ttl" | "maxClockSkew" | "renewEvery"> {
   /**
    * The node's name: unique in the cluster, up to 256 bytes. One that stays the same over restarts keeps logs readable.

@@ -10,7 +10,11 @@ import type { LeaseEnvironment } from "./lease.ts";
 import { BucketLeaseStore } from "./lease_store.ts";
 import { checkName } from "./names.ts";
 
-/** Where in the database the leases are stored. */
+/**
+ * Where in the database the leases are stored.
+ *
+ * @category Cluster
+ */
 export interface DenoKvLeasesOptions extends LeaseEnvironment {
   /** The first part of every key. @default {"aether"} */
   readonly prefix?: string;
@@ -42,6 +46,8 @@ function checkOptions({ ...options }: DenoKvLeasesOptions): DenoKvLeasesOptions 
  * await using lease = await leases.acquire("nightly-report");
  * assert(lease.isHeld);
  * ```
+ *
+ * @category Cluster
  */
 export class DenoKvLeases extends BucketLeaseStore {
   readonly #owned: Deno.Kv | undefined;

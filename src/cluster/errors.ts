@@ -68,6 +68,8 @@ export class RevisionConflictError extends AetherError {
 /**
  * Why a lease is over: its deadline passed without a renewal, another process has it or deleted it, or its holder
  * released it.
+ *
+ * @category Cluster
  */
 export type LeaseEnd = "expired" | "taken" | "released";
 
@@ -95,6 +97,8 @@ const LEASE_END: Record<LeaseEnd, string> = {
  *   assert.equal(error.reason, "released");
  * }
  * ```
+ *
+ * @category Cluster
  */
 export class LeaseLostError extends AetherError {
   static {
@@ -133,6 +137,8 @@ export class LeaseLostError extends AetherError {
  * });
  * assert.equal(name, "a-2");
  * ```
+ *
+ * @category Cluster
  */
 export class NodeNameTakenError extends AetherError {
   static {

@@ -28,6 +28,8 @@ const lastRevisions = new WeakMap<Clock, number>();
  * await using second = await Coordinator.join(cluster, { name: "b", shardCount: 4 });
  * assert.equal(first.shardCount, second.shardCount);
  * ```
+ *
+ * @category Cluster
  */
 export class InMemoryBucket implements Bucket {
   readonly #clock: Clock;

@@ -23,6 +23,8 @@ import { BucketLeaseStore } from "./lease_store.ts";
  * const next = await leases.acquire("nightly-report");
  * assert(next.fencingToken > lease.fencingToken);
  * ```
+ *
+ * @category Cluster
  */
 export class InMemoryLeases extends BucketLeaseStore {
   /** Starts with leases of its own, or shares a bucket with others. */

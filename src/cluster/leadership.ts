@@ -16,7 +16,11 @@ import { decodeNode } from "./node_record.ts";
 import { aliveKey, provesOver } from "./registration.ts";
 import { decodeShardMap, encodeShardMap, MAP_KEY, type Session, type ShardMap } from "./shard_map.ts";
 
-/** The holder of the leader's lease. */
+/**
+ * The holder of the leader's lease.
+ *
+ * @category Cluster
+ */
 export interface Leader {
   /** The name of the node. */
   readonly name: string;
@@ -24,7 +28,11 @@ export interface Leader {
   readonly fencingToken: number;
 }
 
-/** The leadership went to another node, or was given up. */
+/**
+ * The leadership went to another node, or was given up.
+ *
+ * @category Cluster
+ */
 export interface LeaderChange {
   /** The leader now, if there is one. */
   readonly leader: Leader | undefined;

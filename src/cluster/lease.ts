@@ -29,10 +29,16 @@ const RENEWALS_PER_TTL = 5;
 /**
  * Whether a lease is held: `held`; `unreachable` (still held, but the last renewal got no answer); `expired`,
  * `taken` and `released` are final.
+ *
+ * @category Cluster
  */
 export type LeaseStatus = "held" | "unreachable" | "expired" | "taken" | "released";
 
-/** A lease that was acquired. It renews itself until it is released or lost; disposal releases it. */
+/**
+ * A lease that was acquired. It renews itself until it is released or lost; disposal releases it.
+ *
+ * @category Cluster
+ */
 export interface Lease extends AsyncDisposable {
   /** The key. */
   readonly key: string;
@@ -54,7 +60,11 @@ export interface Lease extends AsyncDisposable {
   release(): Promise<void>;
 }
 
-/** How a lease is acquired. */
+/**
+ * How a lease is acquired.
+ *
+ * @category Cluster
+ */
 export interface LeaseOptions {
   /**
    * How long the lease lasts after its holder's last renewal, in milliseconds: 2,000 to 86,400,000. On NATS with less
@@ -78,7 +88,11 @@ export interface LeaseOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A store of leases. */
+/**
+ * A store of leases.
+ *
+ * @category Cluster
+ */
 export interface LeaseStore extends AsyncDisposable {
   /**
    * Waits until the lease is free, and takes it. While the store cannot be reached, it keeps trying.

@@ -7,7 +7,11 @@ import type { ChangeRules } from "./broadcast.ts";
 import type { BucketView } from "./bucket.ts";
 import { decodeNode, type NodeRecord } from "./node_record.ts";
 
-/** A node of the cluster, as it was last heard of. */
+/**
+ * A node of the cluster, as it was last heard of.
+ *
+ * @category Cluster
+ */
 export interface ClusterNode {
   /** Its name. */
   readonly name: string;
@@ -23,7 +27,11 @@ export interface ClusterNode {
   readonly draining: boolean;
 }
 
-/** A node joined, left, or changed its record. */
+/**
+ * A node joined, left, or changed its record.
+ *
+ * @category Cluster
+ */
 export interface NodeChange {
   /** `left` follows a clean leave and an expiry alike; a new incarnation is a `left` and a `joined`. */
   readonly type: "joined" | "left" | "updated";

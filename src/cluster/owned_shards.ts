@@ -8,7 +8,11 @@ import type { HeldLease } from "./held_lease.ts";
 import { LeaseLostError } from "./errors.ts";
 import type { Assignment, Session, ShardMap } from "./shard_map.ts";
 
-/** A shard that this node holds. */
+/**
+ * A shard that this node holds.
+ *
+ * @category Cluster
+ */
 export interface OwnedShard {
   /** The shard's number. */
   readonly id: number;
@@ -28,7 +32,11 @@ export interface OwnedShard {
   waitUntil(work: Promise<unknown>): void;
 }
 
-/** A shard was gained, or work on it has to stop. */
+/**
+ * A shard was gained, or work on it has to stop.
+ *
+ * @category Cluster
+ */
 export interface ShardChange {
   /** `gained`: work may start. `lost`: its signal has aborted. */
   readonly type: "gained" | "lost";

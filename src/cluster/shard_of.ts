@@ -38,6 +38,8 @@ const FNV_PRIME = 0x01000193;
  * @param shardCount The number of shards: 1 to 16,384.
  * @returns A number from 0 to `shardCount - 1`.
  * @throws {InvalidArgumentError} If the id is empty or has lone surrogates, or the number of shards is out of range.
+ *
+ * @category Cluster
  */
 export function shardOf(actorId: string, shardCount: number): number {
   checkShardCount("shardCount", shardCount);

@@ -47,13 +47,21 @@ export interface StandardSchemaProps<Output> {
   readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
 }
 
-/** A validator of any library that follows the Standard Schema specification, such as Zod, Valibot or ArkType. */
+/**
+ * A validator of any library that follows the Standard Schema specification, such as Zod, Valibot or ArkType.
+ *
+ * @category Events
+ */
 export interface StandardSchema<Output = unknown> {
   /** The specification's own property. */
   readonly "~standard": StandardSchemaProps<Output>;
 }
 
-/** The stored event whose data an upcaster is given, as it was stored. */
+/**
+ * The stored event whose data an upcaster is given, as it was stored.
+ *
+ * @category Events
+ */
 export interface UpcastContext {
   /** Its id. */
   readonly id: string;
@@ -111,11 +119,17 @@ export interface SeveralEvents {
  *   ["Moved", 2, { city: "Oslo", since: "2020" }],
  * ]);
  * ```
+ *
+ * @category Events
  */
 // deno-lint-ignore no-explicit-any -- each version's data has a type of its own, which only its author knows
 export type Upcaster = (data: any, event: UpcastContext) => unknown;
 
-/** What is registered for a type of event. */
+/**
+ * What is registered for a type of event.
+ *
+ * @category Events
+ */
 export interface EventDefinition<Data = unknown> {
   /** The schema version that new events are stored under. @default {1} */
   readonly version?: number;
@@ -133,7 +147,11 @@ export interface EventDefinition<Data = unknown> {
   readonly renamedFrom?: string | readonly string[];
 }
 
-/** The definitions of event types, by type. A type that is not mentioned has version 1 and no schema. */
+/**
+ * The definitions of event types, by type. A type that is not mentioned has version 1 and no schema.
+ *
+ * @category Events
+ */
 export type EventDefinitions<E extends Event = Event> = {
   readonly [T in E["eventType"]]?: EventDefinition<EventOf<E, T>["data"]>;
 };

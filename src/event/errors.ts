@@ -32,6 +32,8 @@ export interface EventReference {
  *   assert.equal(error.field, "data.items[0].price");
  * }
  * ```
+ *
+ * @category Events
  */
 export class InvalidEventError extends AetherError {
   static {
@@ -54,7 +56,11 @@ export class InvalidEventError extends AetherError {
   }
 }
 
-/** An event is larger than its store takes. Nothing was stored. */
+/**
+ * An event is larger than its store takes. Nothing was stored.
+ *
+ * @category Events
+ */
 export class EventTooLargeError extends AetherError {
   static {
     registerClass(this, "EventTooLargeError");
@@ -111,6 +117,8 @@ export interface StoredEventReference {
  * await using older = new InMemoryEventStore({ storage });
  * await assert.rejects(older.getEvents("order-1"), SchemaVersionError);
  * ```
+ *
+ * @category Events
  */
 export class SchemaVersionError extends AetherError {
   static {
@@ -173,6 +181,8 @@ export class SchemaVersionError extends AetherError {
  * await using fixed = new InMemoryEventStore({ storage, events: { OrderPlaced: { version: 2, schema, upcast } } });
  * assert.deepEqual((await fixed.getEvents("order-1"))[0]?.data, { total: 5 });
  * ```
+ *
+ * @category Events
  */
 export class EventSchemaError extends AetherError {
   static {

@@ -8,10 +8,18 @@
 
 import type { Event } from "./types.ts";
 
-/** The namespace that the library publishes its own events to. All may subscribe; only the library publishes. */
+/**
+ * The namespace that the library publishes its own events to. All may subscribe; only the library publishes.
+ *
+ * @category Bus
+ */
 export const INTERNAL_NAMESPACE = "__internal__" as const;
 
-/** What {@linkcode EventStored} reports about the stored event. */
+/**
+ * What {@linkcode EventStored} reports about the stored event.
+ *
+ * @category Bus
+ */
 export interface EventStoredData {
   /** The stored event's id. */
   readonly eventId: string;
@@ -35,10 +43,16 @@ export interface EventStoredData {
  *
  * Its `actorId` and `version` are the stored event's, its `id` is the stored event's position, its `timestamp` is the
  * time of the publication, and of the metadata it carries `traceparent` and `correlationId` on.
+ *
+ * @category Bus
  */
 export type EventStored = Event<"EventStored", EventStoredData>;
 
-/** What a store needs of a bus. */
+/**
+ * What a store needs of a bus.
+ *
+ * @category Bus
+ */
 export interface EventPublisher {
   /** Publishes an event to a namespace. */
   publish(namespace: string, event: Event): Promise<void>;

@@ -8,6 +8,8 @@
  * Events as they come. It is iterated once; `close()`, disposal and a `break` end it.
  *
  * @typeParam T What it delivers.
+ *
+ * @category Stores
  */
 export interface Subscription<T> extends AsyncIterable<T>, AsyncDisposable {
   /** Resolves when nothing that is stored from then on can be missed; rejects where the subscription cannot begin. */

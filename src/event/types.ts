@@ -4,7 +4,11 @@
  * @module
  */
 
-/** Who and what caused an event, in addition to its data: a few standard names, and the user's own strings. */
+/**
+ * Who and what caused an event, in addition to its data: a few standard names, and the user's own strings.
+ *
+ * @category Events
+ */
 export interface EventMetadata {
   /** Names the conversation that an event belongs to: the same for all that one request caused. */
   readonly correlationId?: string;
@@ -43,6 +47,8 @@ export interface EventMetadata {
  *
  * console.assert(describe.length === 1);
  * ```
+ *
+ * @category Events
  */
 export interface Event<Type extends string = string, Data = unknown> {
   /** Names the event itself; a random UUID unless the caller chose one. 1 to 256 UTF-8 bytes. */
@@ -61,7 +67,11 @@ export interface Event<Type extends string = string, Data = unknown> {
   readonly metadata?: EventMetadata;
 }
 
-/** An event as a store hands it back: frozen, and with its place in the store's global log. */
+/**
+ * An event as a store hands it back: frozen, and with its place in the store's global log.
+ *
+ * @category Events
+ */
 export type StoredEvent<E extends Event = Event> = E extends Event ? E & {
     /** The event's place in the global log of its store; positions of one log are ordered by `<`. */
     readonly position: string;
@@ -71,6 +81,8 @@ export type StoredEvent<E extends Event = Event> = E extends Event ? E & {
 /**
  * What `append` takes: the store stamps the rest. A `position` is ignored, and `actorId` and `version` are accepted
  * where they equal what would be stamped, so that events which were read can be appended elsewhere.
+ *
+ * @category Events
  */
 export type NewEvent<E extends Event = Event> = E extends Event ?
     & Pick<E, "eventType" | "data">
@@ -81,7 +93,11 @@ export type NewEvent<E extends Event = Event> = E extends Event ?
     }
   : never;
 
-/** What `saveEvent` takes: an event whose actor and version its user has chosen. */
+/**
+ * What `saveEvent` takes: an event whose actor and version its user has chosen.
+ *
+ * @category Events
+ */
 export type EventInput<E extends Event = Event> = NewEvent<E> & {
   /** The actor it happened to. */
   readonly actorId: string;
@@ -89,13 +105,21 @@ export type EventInput<E extends Event = Event> = NewEvent<E> & {
   readonly version: number;
 };
 
-/** The events of `E` whose type is in `T`: what a filter on `eventTypes` delivers. */
+/**
+ * The events of `E` whose type is in `T`: what a filter on `eventTypes` delivers.
+ *
+ * @category Events
+ */
 export type EventOf<E extends Event, T extends string> = E extends Event
   ? [Extract<T, E["eventType"]>] extends [never] ? never
   : E & { readonly eventType: Extract<T, E["eventType"]> }
   : never;
 
-/** Chooses events. Every condition that is given must hold; an empty filter chooses every event. */
+/**
+ * Chooses events. Every condition that is given must hold; an empty filter chooses every event.
+ *
+ * @category Events
+ */
 export interface EventFilter<T extends string = string> {
   /** Only events of these types; at least one. */
   readonly eventTypes?: readonly T[];

@@ -13,7 +13,11 @@ import { isRefusal, watchRefusals } from "./refusals.ts";
 import { noteOpened } from "./sender.ts";
 import { guardSockets } from "./socket_guard.ts";
 
-/** How {@linkcode connectTo} connects. */
+/**
+ * How {@linkcode connectTo} connects.
+ *
+ * @category NATS
+ */
 export interface ConnectOptions {
   /** The connection's name in the server's monitoring. @default {"aether"} */
   readonly name?: string;

@@ -91,7 +91,11 @@ export interface NatsServerInfo {
   readonly server_name: string;
 }
 
-/** A NATS connection, as far as this library needs one. */
+/**
+ * A NATS connection, as far as this library needs one.
+ *
+ * @category NATS
+ */
 export interface NatsConnection {
   /** The server's description; undefined while there is no server. */
   readonly info?: NatsServerInfo | undefined;

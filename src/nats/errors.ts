@@ -67,7 +67,11 @@ const UNAVAILABLE = {
     `The NATS server "${server}" is of version ${version}, and 2.12.1 or newer is needed. Update it.`,
 };
 
-/** The server has no JetStream for this account, or is too old. */
+/**
+ * The server has no JetStream for this account, or is too old.
+ *
+ * @category Cluster
+ */
 export class JetStreamUnavailableError extends AetherError {
   static {
     registerClass(this, "JetStreamUnavailableError");

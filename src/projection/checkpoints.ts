@@ -8,7 +8,11 @@
 import type { LeaseStore } from "../cluster/lease.ts";
 import type { ProjectionId } from "./errors.ts";
 
-/** Names a projection where its checkpoints are; the projection itself will do. */
+/**
+ * Names a projection where its checkpoints are; the projection itself will do.
+ *
+ * @category Projections
+ */
 export interface ProjectionReference {
   /** Its name. */
   readonly name: string;
@@ -18,7 +22,11 @@ export interface ProjectionReference {
   readonly checkpoints: Pick<CheckpointStore<unknown>, "load">;
 }
 
-/** A stored checkpoint. */
+/**
+ * A stored checkpoint.
+ *
+ * @category Projections
+ */
 export interface StoredCheckpoint {
   /** The record, as JSON. */
   readonly value: string;
@@ -53,6 +61,8 @@ export interface HandlerScope<Tx> {
  * The writes of several events in order, which are committed together with the checkpoint.
  *
  * @typeParam Tx What handlers write with.
+ *
+ * @category Projections
  */
 export interface UnitOfWork<Tx> {
   /**
@@ -83,6 +93,8 @@ export interface UnitOfWork<Tx> {
  *
  * @typeParam Tx What handlers write a read model with that commits together with the checkpoint; `undefined` if there
  * is no such thing, and handlers are called at least once.
+ *
+ * @category Projections
  */
 export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
   /**

@@ -7,7 +7,11 @@
 import type { Event, NewEvent } from "../event/types.ts";
 import type { Decider } from "../store/decider.ts";
 
-/** Under which fencing token a reaction is stored where its actor is owned under one. */
+/**
+ * Under which fencing token a reaction is stored where its actor is owned under one.
+ *
+ * @category Projections
+ */
 export interface ReactionOptions {
   /** Stores without a token also if the actor has one. @default {false} */
   readonly unfenced?: boolean;
@@ -19,6 +23,8 @@ export interface ReactionOptions {
  * A command for an actor, in the list that a handler returns; {@linkcode command} makes it.
  *
  * @typeParam E A union that the decider's events are among.
+ *
+ * @category Projections
  */
 export interface CommandReaction<E extends Event = Event> extends ReactionOptions {
   /** The actor. */
@@ -73,6 +79,8 @@ export interface CommandReaction<E extends Event = Event> extends ReactionOption
  * });
  * assert.equal((await store.getEvents("account-7"))[0]!.eventType, "Deposited");
  * ```
+ *
+ * @category Projections
  */
 export function command<S, C, E extends Event>(
   decider: Decider<S, C, E>,

@@ -13,7 +13,11 @@ import { outcomeOf } from "./ends.ts";
 import { ProjectionInUseError } from "./errors.ts";
 import { describe } from "../text.ts";
 
-/** How a checkpoint is deleted. */
+/**
+ * How a checkpoint is deleted.
+ *
+ * @category Projections
+ */
 export interface DeleteCheckpointOptions {
   /** Where the lease of the projection's worker is kept, as in `runProjection`. @default {next to the checkpoints} */
   readonly leases?: LeaseStore;
@@ -70,6 +74,8 @@ function checkDelete({ ...options }: DeleteCheckpointOptions): DeleteCheckpointO
  * await projectOnce(store, placedOrders);
  * assert.deepEqual([...placed], ["order-1"]);
  * ```
+ *
+ * @category Projections
  */
 export async function deleteCheckpoint(
   projection: ProjectionReference & {

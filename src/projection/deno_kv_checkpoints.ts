@@ -35,7 +35,11 @@ import {
 } from "./errors.ts";
 import { KvScope, type KvTransaction, KvWrites } from "./kv_transaction.ts";
 
-/** Where in the database the checkpoints are stored. */
+/**
+ * Where in the database the checkpoints are stored.
+ *
+ * @category Projections
+ */
 export interface DenoKvCheckpointsOptions {
   /** The first part of every key. @default {"aether"} */
   readonly prefix?: string;
@@ -83,6 +87,8 @@ const MAX_PREFIX_BYTES = 256;
  * });
  * assert.equal((await kv.get(["placed", "order-1"])).value, true);
  * ```
+ *
+ * @category Projections
  */
 export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
   /** A record and a read model's writes share one atomic operation. */

@@ -8,7 +8,11 @@ import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 import { FencedError } from "../store/errors.ts";
 
-/** Names one version of a projection. */
+/**
+ * Names one version of a projection.
+ *
+ * @category Projections
+ */
 export interface ProjectionId {
   /** The projection's name. */
   readonly name: string;
@@ -16,7 +20,11 @@ export interface ProjectionId {
   readonly version: number;
 }
 
-/** The event that a projection could not handle. */
+/**
+ * The event that a projection could not handle.
+ *
+ * @category Projections
+ */
 export interface FailedEvent {
   /** Its position in the global log. */
   readonly position: string;
@@ -32,7 +40,11 @@ export interface FailedEvent {
   readonly part?: number | undefined;
 }
 
-/** A checkpoint was changed by another process since it was read. Nothing was stored. */
+/**
+ * A checkpoint was changed by another process since it was read. Nothing was stored.
+ *
+ * @category Projections
+ */
 export class CheckpointConflictError extends AetherError {
   static {
     registerClass(this, "CheckpointConflictError");
@@ -50,7 +62,11 @@ export class CheckpointConflictError extends AetherError {
   }
 }
 
-/** A stored checkpoint cannot be read. It was left as it is. */
+/**
+ * A stored checkpoint cannot be read. It was left as it is.
+ *
+ * @category Projections
+ */
 export class DamagedCheckpointError extends AetherError {
   static {
     registerClass(this, "DamagedCheckpointError");
@@ -94,6 +110,8 @@ export class DamagedCheckpointError extends AetherError {
  *   assert.equal(error.reason, "running");
  * }
  * ```
+ *
+ * @category Projections
  */
 export class ProjectionInUseError extends AetherError {
   static {
@@ -157,6 +175,8 @@ const USES: Readonly<Record<ProjectionInUseError["reason"], string>> = {
  * });
  * assert.deepEqual(await listParked({ name: "titles", checkpoints }), []);
  * ```
+ *
+ * @category Projections
  */
 export class HandlerError extends AetherError {
   static {
@@ -268,6 +288,8 @@ function refusedText(reason: string): string {
  *   assert.equal(error.event.actorId, "order-1");
  * }
  * ```
+ *
+ * @category Projections
  */
 export class ProjectionStoppedError extends AetherError {
   static {
@@ -313,6 +335,8 @@ export class ProjectionStoppedError extends AetherError {
 /**
  * Why a projection cannot go on: the `Deno.Kv` handle, the database or the NATS connection was closed by its owner; the
  * bucket or table of the checkpoints or leases was deleted and is not made again; the server refuses the credentials.
+ *
+ * @category Projections
  */
 export type DisconnectionReason = "closed" | "bucket-missing" | "credentials-refused";
 
@@ -345,6 +369,8 @@ const DISCONNECTED: Record<DisconnectionReason, string> = {
  *   assert.equal(error.reason, "closed");
  * }
  * ```
+ *
+ * @category Projections
  */
 export class ProjectionDisconnectedError extends AetherError {
   static {
@@ -392,6 +418,8 @@ export class ProjectionDisconnectedError extends AetherError {
  *   assert.equal(error.parked.actorId, "order-1");
  * }
  * ```
+ *
+ * @category Projections
  */
 export class EventParkedError extends AetherError {
   static {
@@ -444,6 +472,8 @@ export class EventParkedError extends AetherError {
  *   assert.equal(error.reached, undefined); // HTTP 503 with Retry-After, say
  * }
  * ```
+ *
+ * @category Projections
  */
 export class ProjectionBehindError extends AetherError {
   static {

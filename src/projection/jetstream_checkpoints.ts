@@ -15,7 +15,11 @@ import type { NamedBucketOptions, OpenBucket } from "../cluster/jetstream/open.t
 import type { CheckpointStore, StoredCheckpoint } from "./checkpoints.ts";
 import { CheckpointConflictError, type ProjectionId } from "./errors.ts";
 
-/** Which bucket the checkpoints are kept in, `aether_projections` unless it is named, and how it is reached. */
+/**
+ * Which bucket the checkpoints are kept in, `aether_projections` unless it is named, and how it is reached.
+ *
+ * @category Projections
+ */
 export type JetStreamCheckpointsOptions = NamedBucketOptions;
 
 /**
@@ -40,6 +44,8 @@ export type JetStreamCheckpointsOptions = NamedBucketOptions;
  *   await run.finished;
  * }
  * ```
+ *
+ * @category Projections
  */
 export class JetStreamCheckpoints implements CheckpointStore {
   /** Handlers write with nothing: a read model is kept elsewhere. */

@@ -21,6 +21,8 @@ import { transactionOver, transactionRefused, transactionTooLarge } from "./erro
 /**
  * Writes to a read model in Deno KV. Reads show the writes before them, of this event and of those before it. Keys below the
  * prefix of the checkpoints, and below `["aether"]`, are the library's own, and can be read alone.
+ *
+ * @category Projections
  */
 export interface KvTransaction {
   /** The value of a key; `null` if it has none. */

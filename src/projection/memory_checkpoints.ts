@@ -30,6 +30,8 @@ import { CheckpointConflictError, type ProjectionId } from "./errors.ts";
  * await run.waitFor(placed!.position);
  * assert.equal(totals.get("order-1"), 1);
  * ```
+ *
+ * @category Projections
  */
 export class InMemoryCheckpoints implements CheckpointStore {
   /** Handlers write with nothing: a read model is kept elsewhere. */

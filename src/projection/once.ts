@@ -20,7 +20,11 @@ import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
 import { describe } from "../text.ts";
 
-/** How much is to be done. */
+/**
+ * How much is to be done.
+ *
+ * @category Projections
+ */
 export interface ProjectOnceOptions {
   /** The time to work in, in ms. The event in hand when it is over is finished. @default {1000} */
   readonly budgetMs?: number;
@@ -30,7 +34,11 @@ export interface ProjectOnceOptions {
   readonly onWarning?: (warning: Warning) => void;
 }
 
-/** What was done. */
+/**
+ * What was done.
+ *
+ * @category Projections
+ */
 export interface ProjectOnceResult {
   /** Where the checkpoint is now. */
   readonly position: string | undefined;
@@ -92,6 +100,8 @@ function checkOnce(
  * assert(caughtUp);
  * assert.equal((await kv.get(["placed", "order-1"])).value, true);
  * ```
+ *
+ * @category Projections
  */
 export async function projectOnce<E extends Event, Tx = undefined>(
   store: EventStore<E>,

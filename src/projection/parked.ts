@@ -29,7 +29,11 @@ import {
 import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
 
-/** How a parked event is dealt with. */
+/**
+ * How a parked event is dealt with.
+ *
+ * @category Projections
+ */
 export interface ParkedOptions {
   /** Ends the work with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -73,6 +77,8 @@ const MOST_RESOLUTIONS = 100;
  *   assert.match(error, /out of paper/);
  * }
  * ```
+ *
+ * @category Projections
  */
 export async function listParked(projection: ProjectionReference): Promise<readonly ParkedEvent[]> {
   const { name, version = 1, checkpoints } = projection;
@@ -113,6 +119,8 @@ export async function listParked(projection: ProjectionReference): Promise<reado
  * for (const { position } of await listParked(receipts)) await retryParked(store, receipts, position);
  * assert.deepEqual(await listParked(receipts), []);
  * ```
+ *
+ * @category Projections
  */
 export async function retryParked<E extends Event, Tx = undefined>(
   store: EventStore<E>,
@@ -250,6 +258,8 @@ class Retry<Tx> {
  * for (const { position } of await listParked(receipts)) await discardParked(store, receipts, position);
  * assert.deepEqual(await listParked(receipts), []);
  * ```
+ *
+ * @category Projections
  */
 export async function discardParked<E extends Event, Tx = undefined>(
   store: EventStore<E>,

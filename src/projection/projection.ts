@@ -18,6 +18,8 @@ import type { CommandReaction, ReactionOptions } from "./command.ts";
  * What a handler is given with its event.
  *
  * @typeParam Tx What it writes a read model with that commits together with the checkpoint.
+ *
+ * @category Projections
  */
 export interface HandlerContext<Tx = undefined> {
   /**
@@ -37,6 +39,8 @@ export interface HandlerContext<Tx = undefined> {
  * Events that a handler wants appended to an actor.
  *
  * @typeParam E The union of the store's events.
+ *
+ * @category Projections
  */
 export interface EventReaction<E extends Event = Event> extends ReactionOptions {
   /** The actor. */
@@ -52,6 +56,8 @@ export interface EventReaction<E extends Event = Event> extends ReactionOptions 
  * What a handler may return in its list: events for an actor, or what {@linkcode command} makes.
  *
  * @typeParam E The union of the store's events.
+ *
+ * @category Projections
  */
 export type Reaction<E extends Event = Event> = EventReaction<E> | CommandReaction<E>;
 
@@ -63,6 +69,8 @@ export type Reaction<E extends Event = Event> = EventReaction<E> | CommandReacti
  * policy.
  *
  * @typeParam E The union of the store's events.
+ *
+ * @category Projections
  */
 export type HandlerResult<E extends Event = Event> = void | readonly Reaction<E>[];
 
@@ -72,6 +80,8 @@ export type HandlerResult<E extends Event = Event> = void | readonly Reaction<E>
  * @typeParam S The stored event.
  * @typeParam Tx What it writes with.
  * @typeParam E The union of the store's events, which its reactions are of.
+ *
+ * @category Projections
  */
 export type Handler<S, Tx = undefined, E extends Event = Event> = {
   // The type of a method, whose parameters are compared both ways: in Handlers, where a store's event types are any
@@ -97,12 +107,18 @@ export type Handler<S, Tx = undefined, E extends Event = Event> = {
  * });
  * assert.deepEqual(placed, ["order-1"]);
  * ```
+ *
+ * @category Projections
  */
 export type Handlers<E extends Event, Tx = undefined> = {
   readonly [T in E["eventType"]]?: Handler<StoredEvent<EventOf<E, T>>, Tx, E>;
 };
 
-/** What happens when a handler fails. */
+/**
+ * What happens when a handler fails.
+ *
+ * @category Projections
+ */
 export interface FailurePolicy {
   /** How often a failed event is tried again. @default {5} */
   readonly retries?: number;
@@ -146,6 +162,8 @@ export interface FailurePolicy {
  * await projectOnce(store, invoicing);
  * assert.equal(await store.getLatestVersion("invoice-of-order-1"), 1);
  * ```
+ *
+ * @category Projections
  */
 export interface Projection<E extends Event = Event, Tx = undefined> {
   /** Its name, 1 to 128 UTF-8 bytes. */

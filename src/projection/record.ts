@@ -11,7 +11,11 @@ import { describe } from "../text.ts";
 import type { StoredCheckpoint } from "./checkpoints.ts";
 import { DamagedCheckpointError, type FailedEvent, type ProjectionId } from "./errors.ts";
 
-/** An event whose handler has failed. */
+/**
+ * An event whose handler has failed.
+ *
+ * @category Projections
+ */
 export interface FailingEvent extends FailedEvent {
   /** The text of the last error. */
   readonly error: string;
@@ -21,7 +25,11 @@ export interface FailingEvent extends FailedEvent {
   readonly inHandSince?: string;
 }
 
-/** An event that was set aside after its handler had failed as often as allowed. */
+/**
+ * An event that was set aside after its handler had failed as often as allowed.
+ *
+ * @category Projections
+ */
 export interface ParkedEvent extends FailingEvent {
   /** When it was set aside, RFC 3339. */
   readonly parkedAt: string;
@@ -34,7 +42,11 @@ export interface ParkedEvent extends FailingEvent {
   readonly refused?: readonly IntendedAppend[] | undefined;
 }
 
-/** What became of a parked event. */
+/**
+ * What became of a parked event.
+ *
+ * @category Projections
+ */
 export interface Resolution {
   /** Its position. */
   readonly position: string;
@@ -44,7 +56,11 @@ export interface Resolution {
   readonly at: string;
 }
 
-/** Events that a reaction is about to append to one actor: the same ones on every attempt. */
+/**
+ * Events that a reaction is about to append to one actor: the same ones on every attempt.
+ *
+ * @category Projections
+ */
 export interface IntendedAppend {
   /** The actor. */
   readonly actorId: string;

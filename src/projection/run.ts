@@ -25,7 +25,11 @@ import { untyped } from "./untyped_store.ts";
 import { readWaitFor, type WaitForOptions, waitForPosition } from "./wait_for.ts";
 import { Worker } from "./worker.ts";
 
-/** How a projection is run. */
+/**
+ * How a projection is run.
+ *
+ * @category Projections
+ */
 export interface RunOptions {
   /** Where the lease of the one worker is kept. @default {next to the checkpoints, if they have leases} */
   readonly leases?: LeaseStore;
@@ -49,10 +53,16 @@ export interface RunOptions {
 /**
  * What a run is doing: waiting for another worker to end, reading history, following what comes, waiting for a store that
  * cannot be reached; stopped (with the error of `finished`) or closed.
+ *
+ * @category Projections
  */
 export type RunState = "waiting" | "catching-up" | "live" | "unreachable" | "stopped" | "closed";
 
-/** A projection that runs. */
+/**
+ * A projection that runs.
+ *
+ * @category Projections
+ */
 export interface ProjectionRun extends AsyncDisposable {
   /** What it is doing. */
   readonly state: RunState;
@@ -102,6 +112,8 @@ export interface ProjectionRun extends AsyncDisposable {
  * await run.waitFor(event!.position);
  * assert.equal(placed, 1);
  * ```
+ *
+ * @category Projections
  */
 export function runProjection<E extends Event, Tx = undefined>(
   store: EventStore<E>,

@@ -77,6 +77,8 @@ const COLUMNS = "name, CAST(version AS TEXT) AS version, value, CAST(revision AS
  * });
  * assert.equal(database.prepare("SELECT * FROM placed").all().length, 1);
  * ```
+ *
+ * @category Projections
  */
 export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implements CheckpointStore<D> {
   readonly #database: D;

@@ -11,7 +11,11 @@ import type { HandlerScope } from "./checkpoints.ts";
 import { transactionOver, transactionRefused } from "./errors.ts";
 import { describe } from "../text.ts";
 
-/** A statement; that of `node:sqlite` fits. */
+/**
+ * A statement; that of `node:sqlite` fits.
+ *
+ * @category Projections
+ */
 export interface SqliteStatement {
   /** Runs it. */
   run(...parameters: (string | number | null)[]): unknown;
@@ -21,7 +25,11 @@ export interface SqliteStatement {
   all(...parameters: (string | number | null)[]): unknown[];
 }
 
-/** An open database; `DatabaseSync` of `node:sqlite` fits. */
+/**
+ * An open database; `DatabaseSync` of `node:sqlite` fits.
+ *
+ * @category Projections
+ */
 export interface SqliteDatabase {
   /** Runs statements without parameters. */
   exec(sql: string): void;

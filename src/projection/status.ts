@@ -17,7 +17,11 @@ import { type FailingEvent, type ParkedEvent, parseRecord, type Resolution } fro
 import { untyped } from "./untyped_store.ts";
 import { describe } from "../text.ts";
 
-/** How far a projection is behind. */
+/**
+ * How far a projection is behind.
+ *
+ * @category Projections
+ */
 export interface ProjectionLag {
   /** Events of its filter that it has not handled, up to the `countLimit` of the call. */
   readonly events: number;
@@ -27,7 +31,11 @@ export interface ProjectionLag {
   readonly time: number;
 }
 
-/** How a projection is getting on. */
+/**
+ * How a projection is getting on.
+ *
+ * @category Projections
+ */
 export interface ProjectionStatus extends ProjectionId {
   /** Everything up to here was handled, left out or parked. */
   readonly position: string | undefined;
@@ -57,7 +65,11 @@ export interface ProjectionStatus extends ProjectionId {
   readonly resolved: readonly Resolution[];
 }
 
-/** What is asked. */
+/**
+ * What is asked.
+ *
+ * @category Projections
+ */
 export interface StatusOptions {
   /** The most events that are counted for the lag of one projection. @default {10000} */
   readonly countLimit?: number;
@@ -89,6 +101,8 @@ const OPTIONS: OptionNames<StatusOptions> = { countLimit: true, signal: true };
  * const [totals] = await projectionStatuses(store, checkpoints);
  * assert.equal(totals?.lag?.events, 1);
  * ```
+ *
+ * @category Projections
  */
 export async function projectionStatuses<E extends Event>(
   store: EventStore<E>,

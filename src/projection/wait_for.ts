@@ -16,7 +16,11 @@ import { EventParkedError, ProjectionBehindError, type ProjectionId } from "./er
 import { type ParkedEvent, parseRecord, type ProjectionRecord } from "./record.ts";
 import { describe } from "../text.ts";
 
-/** How long to wait. */
+/**
+ * How long to wait.
+ *
+ * @category Projections
+ */
 export interface WaitForOptions {
   /** The most time, in ms. @default {10000} */
   readonly timeout?: number;
@@ -59,6 +63,8 @@ interface Nearby {
  * await projectOnce(store, projection); // by the other process
  * await waitFor(store, projection, position!);
  * ```
+ *
+ * @category Projections
  */
 export async function waitFor<E extends Event>(
   store: EventStore<E>,

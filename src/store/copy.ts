@@ -16,7 +16,11 @@ import { type RawLog, rawLogOf } from "./raw_log.ts";
 import type { EventStore, StoreLimits } from "./types.ts";
 import { describe } from "../text.ts";
 
-/** How far a copy has come. */
+/**
+ * How far a copy has come.
+ *
+ * @category Stores
+ */
 export interface CopyProgress {
   /** What is being done: comparing what an earlier run left, copying the rest, verifying it. */
   readonly phase: "comparing" | "copying" | "verifying";
@@ -24,7 +28,11 @@ export interface CopyProgress {
   readonly events: number;
 }
 
-/** What can be asked of a copy. */
+/**
+ * What can be asked of a copy.
+ *
+ * @category Stores
+ */
 export interface CopyOptions {
   /** Called at least every 1,000 events, at the end of a phase that took any, and when all is done. */
   readonly onProgress?: (progress: CopyProgress) => void;
@@ -39,7 +47,11 @@ export interface CopyOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a copy did. */
+/**
+ * What a copy did.
+ *
+ * @category Stores
+ */
 export interface CopyReport {
   /** How many events are in both stores. */
   readonly events: number;
@@ -109,6 +121,8 @@ export interface CopyReport {
  * @throws {OutcomeUnknownError | BackendError} If a store could not be reached. Run it again.
  * @throws {CheckpointConflictError} If a checkpoint was written during the copy. Stop its projection and run it again.
  * @throws {InvalidArgumentError} If both are the same store.
+ *
+ * @category Stores
  */
 export async function copyEvents<E extends Event>(
   from: EventStore<E>,

@@ -10,7 +10,11 @@ import { parseRecord, type ProjectionRecord } from "../projection/record.ts";
 import { InvalidPositionError } from "./errors.ts";
 import type { RawLog } from "./raw_log.ts";
 
-/** Where checkpoints are before and after a copy; it may be the same place. */
+/**
+ * Where checkpoints are before and after a copy; it may be the same place.
+ *
+ * @category Stores
+ */
 export interface CheckpointCopy {
   /** Where the checkpoints of the source's projections are. */
   readonly from: Pick<CheckpointStore<unknown>, "list" | "load">;

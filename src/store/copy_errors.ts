@@ -57,6 +57,8 @@ const MESSAGES = {
  * const error = await copyEvents(from, to).catch((error: unknown) => error);
  * assert(error instanceof CopyError && error.reason === "target-differs"); // "source-grew": stop its writers, repeat
  * ```
+ *
+ * @category Stores
  */
 export class CopyError extends AetherError {
   static {

@@ -6,7 +6,11 @@
 
 import type { Event, NewEvent } from "../event/types.ts";
 
-/** How a decider's state is kept in snapshots. */
+/**
+ * How a decider's state is kept in snapshots.
+ *
+ * @category Deciders
+ */
 export interface SnapshotPolicy {
   /** Which fold it is of: an actor has one snapshot a kind. */
   readonly kind: string;
@@ -21,6 +25,8 @@ export interface SnapshotPolicy {
  *
  * @typeParam S The state.
  * @typeParam E The union of the actor's events.
+ *
+ * @category Deciders
  */
 export interface View<S, E extends Event> {
   /** The state of an actor without events. */
@@ -37,6 +43,8 @@ export interface View<S, E extends Event> {
  * @typeParam S The state.
  * @typeParam C The commands.
  * @typeParam E The union of the actor's events.
+ *
+ * @category Deciders
  */
 export interface Decider<S, C, E extends Event> extends View<S, E> {
   /** The events that a command leads to; none if nothing is to happen. It throws to refuse the command. */

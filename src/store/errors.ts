@@ -41,6 +41,8 @@ export interface VersionConflict {
  *   assert.deepEqual([error.actorId, error.currentVersion], ["order-1", 1]); // HTTP 409, say
  * }
  * ```
+ *
+ * @category Stores
  */
 export class VersionConflictError extends AetherError {
   static {
@@ -99,6 +101,8 @@ export class VersionConflictError extends AetherError {
  *   assert.equal(error.actorId, "order-1"); // leave it to the new owner
  * }
  * ```
+ *
+ * @category Stores
  */
 export class FencedError extends AetherError {
   static {
@@ -143,6 +147,8 @@ export class FencedError extends AetherError {
  *   await store.append("clock", tooMany.slice(at, at + eventsPerCommit), { expectedVersion: at });
  * }
  * ```
+ *
+ * @category Stores
  */
 export class CommitTooLargeError extends AetherError {
   static {
@@ -214,6 +220,8 @@ export type AttemptedEvent<E extends Event = Event> = E;
  *   }
  * }
  * ```
+ *
+ * @category Stores
  */
 export class OutcomeUnknownError extends AetherError {
   static {
@@ -274,6 +282,8 @@ export class OutcomeUnknownError extends AetherError {
  *   assert.equal(error.position, "made up");
  * }
  * ```
+ *
+ * @category Stores
  */
 export class InvalidPositionError extends AetherError {
   static {
@@ -335,6 +345,8 @@ const RESTORE = "Run verify() for the extent, and restore from a backup";
  *   }
  * }
  * ```
+ *
+ * @category Stores
  */
 export class DamagedHistoryError extends AetherError {
   static {
@@ -400,6 +412,8 @@ export interface Truncation {
  *   return count;
  * }
  * ```
+ *
+ * @category Stores
  */
 export class HistoryTruncatedError extends AetherError {
   static {
@@ -431,7 +445,11 @@ export class HistoryTruncatedError extends AetherError {
   }
 }
 
-/** Damage, or a beginning that is gone. */
+/**
+ * Damage, or a beginning that is gone.
+ *
+ * @category Stores
+ */
 export type HistoryFault = DamagedHistoryError | HistoryTruncatedError;
 
 /**
@@ -453,6 +471,8 @@ export type HistoryFault = DamagedHistoryError | HistoryTruncatedError;
  *   }
  * }
  * ```
+ *
+ * @category Stores
  */
 export class LogReplacedError extends AetherError {
   static {

@@ -20,7 +20,11 @@ import { checkExpected } from "./commit.ts";
 import { type HistoryStore, type ReplayStore, replayWith, resume } from "./replay.ts";
 import type { AppendOptions, SaveOptions, SnapshotStore } from "./types.ts";
 
-/** How a command is executed. */
+/**
+ * How a command is executed.
+ *
+ * @category Deciders
+ */
 export interface ExecuteOptions extends SaveOptions {
   /** How often to decide again after a version conflict, before the conflict is thrown. @default {10} */
   readonly retries?: number;
@@ -51,6 +55,8 @@ export interface ExecuteOptions extends SaveOptions {
  *
  * @typeParam S The state.
  * @typeParam E The union of the actor's events.
+ *
+ * @category Deciders
  */
 export interface Executed<S, E extends Event> {
   /** The state after the command. */
@@ -123,6 +129,8 @@ const warnOnConsole = warner(undefined);
  * @throws {InvalidArgumentError} If the decider lacks a function, decides no array, or an option is out of range.
  * @throws What `decide` and `evolve` throw, and what the store's reads and `append` throw. Where `evolve` throws on the
  * new events, they are stored.
+ *
+ * @category Deciders
  */
 export async function execute<S, C, Stored extends Event, E extends Event = Stored>(
   store: HistoryStore<Stored> & ExecuteStore<E>,
@@ -267,7 +275,11 @@ function checkExecute(options: ExecuteOptions): CheckedExecute {
   return { ...checkCommand(common), expectedVersion };
 }
 
-/** The options that executions of one and of several actors have in common. */
+/**
+ * The options that executions of one and of several actors have in common.
+ *
+ * @category Deciders
+ */
 export type CommandOptions = Omit<ExecuteOptions, "expectedVersion">;
 
 /** The options of a command, checked. */

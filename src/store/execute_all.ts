@@ -26,10 +26,18 @@ import {
 import { type Replayed, type ReplayOptions, type ReplayStore, replayWith, resume } from "./replay.ts";
 import type { CommitCondition, SaveOptions } from "./types.ts";
 
-/** How a decision on several actors is executed. */
+/**
+ * How a decision on several actors is executed.
+ *
+ * @category Deciders
+ */
 export type ExecuteAllOptions = CommandOptions;
 
-/** The actors that a decision is made on, under names of the caller's choice: what to fold, and the actor's id. */
+/**
+ * The actors that a decision is made on, under names of the caller's choice: what to fold, and the actor's id.
+ *
+ * @category Deciders
+ */
 // deno-lint-ignore no-explicit-any -- each has a state and events of its own, which are inferred from it
 export type ActorViews = Readonly<Record<string, readonly [view: View<any, any>, actorId: string]>>;
 
@@ -49,7 +57,11 @@ export type DecisionOf<A extends ActorViews> = {
   readonly [K in keyof A]?: readonly NewEvent<EventsOf<A[K][0]>>[];
 };
 
-/** What became of one actor. */
+/**
+ * What became of one actor.
+ *
+ * @category Deciders
+ */
 export interface ExecutedActor<S, E extends Event> {
   /** The state after the command. */
   readonly state: S;
@@ -59,7 +71,11 @@ export interface ExecutedActor<S, E extends Event> {
   readonly events: readonly StoredEvent<E>[];
 }
 
-/** What a decision led to, by the names of the actors. */
+/**
+ * What a decision led to, by the names of the actors.
+ *
+ * @category Deciders
+ */
 export type ExecutedAll<A extends ActorViews> = {
   readonly [K in keyof A]: ExecutedActor<StateOf<A[K][0]>, EventsOf<A[K][0]>>;
 };
@@ -115,6 +131,8 @@ const warnOnConsole = warner(undefined);
  * @throws {VersionConflictError} If other writers came first on every try.
  * @throws {InvalidArgumentError} If an actor is named twice, or an argument is out of range.
  * @throws What `decide` and `evolve` throw, and what the store's reads and `saveEvents` throw.
+ *
+ * @category Deciders
  */
 export async function executeAll<const A extends ActorViews>(
   store: ExecuteAllStore<EventsOf<A[keyof A][0]>>,

@@ -7,7 +7,11 @@
 import type { EventFilter } from "../event/types.ts";
 import type { DamagedHistoryError, HistoryFault } from "./errors.ts";
 
-/** An actor that a commit depends on, whether or not the commit stores events of it. */
+/**
+ * An actor that a commit depends on, whether or not the commit stores events of it.
+ *
+ * @category Stores
+ */
 export interface CommitCondition {
   /** The actor. */
   readonly actorId: string;
@@ -15,7 +19,11 @@ export interface CommitCondition {
   readonly version: number;
 }
 
-/** What every save takes. */
+/**
+ * What every save takes.
+ *
+ * @category Stores
+ */
 export interface SaveOptions {
   /**
    * Actors that must be at these versions when the commit is stored; nothing is written to them. They are checked
@@ -35,10 +43,18 @@ export interface SaveOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What `append` requires of the actor: its version, that it has events, or nothing. */
+/**
+ * What `append` requires of the actor: its version, that it has events, or nothing.
+ *
+ * @category Stores
+ */
 export type ExpectedVersion = number | "any" | "exists";
 
-/** What `append` takes. */
+/**
+ * What `append` takes.
+ *
+ * @category Stores
+ */
 export interface AppendOptions extends SaveOptions {
   /**
    * The version that the actor must be at, 0 for a new actor; `"exists"` to append after any version of an actor that has
@@ -48,13 +64,21 @@ export interface AppendOptions extends SaveOptions {
   readonly expectedVersion: ExpectedVersion;
 }
 
-/** What `deleteSnapshots` takes. */
+/**
+ * What `deleteSnapshots` takes.
+ *
+ * @category Stores
+ */
 export interface DeleteSnapshotsOptions {
   /** Ends the call with the signal's reason. Some of the snapshots may be deleted then. */
   readonly signal?: AbortSignal;
 }
 
-/** What can be asked of a read of one actor's history. */
+/**
+ * What can be asked of a read of one actor's history.
+ *
+ * @category Stores
+ */
 export interface ReadEventsOptions {
   /** The lowest version to read; 0 and 1 both mean all. @default {0} */
   readonly fromVersion?: number;
@@ -73,10 +97,16 @@ export interface ReadEventsOptions {
 /**
  * Where a read of the global log begins: after a position; at its `"start"`, which is refused where retention has
  * removed the beginning; with the `"first-kept"` event, even if some were removed; or at its present `"end"`.
+ *
+ * @category Stores
  */
 export type LogStart = string & Record<never, never> | "start" | "first-kept" | "end";
 
-/** What can be asked of a read of the global log. */
+/**
+ * What can be asked of a read of the global log.
+ *
+ * @category Stores
+ */
 export interface ReadAllOptions<T extends string = string> extends EventFilter<T> {
   /** Where to begin. @default {"start"} */
   readonly after?: LogStart;
@@ -97,7 +127,11 @@ export interface ReadAllOptions<T extends string = string> extends EventFilter<T
   readonly signal?: AbortSignal;
 }
 
-/** What can be asked of a subscription. */
+/**
+ * What can be asked of a subscription.
+ *
+ * @category Stores
+ */
 export interface SubscribeOptions<T extends string = string> extends EventFilter<T> {
   /** Where to begin. @default {"start"} */
   readonly after?: LogStart;
@@ -105,7 +139,11 @@ export interface SubscribeOptions<T extends string = string> extends EventFilter
   readonly signal?: AbortSignal;
 }
 
-/** An actor, and how far its history goes. */
+/**
+ * An actor, and how far its history goes.
+ *
+ * @category Stores
+ */
 export interface ActorSummary {
   /** The actor's id. */
   readonly actorId: string;
@@ -113,7 +151,11 @@ export interface ActorSummary {
   readonly latestVersion: number;
 }
 
-/** Which actors to list. */
+/**
+ * Which actors to list.
+ *
+ * @category Stores
+ */
 export interface ListActorsOptions {
   /** Only actors whose id begins with this string. */
   readonly actorPrefix?: string;
@@ -121,7 +163,11 @@ export interface ListActorsOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The most that one commit may hold. A store refuses beyond it before anything is sent. */
+/**
+ * The most that one commit may hold. A store refuses beyond it before anything is sent.
+ *
+ * @category Stores
+ */
 export interface StoreLimits {
   /** Actors a commit; at least 8. */
   readonly actorsPerCommit: number;
@@ -133,7 +179,11 @@ export interface StoreLimits {
   readonly bytesPerEvent: number;
 }
 
-/** How far a verification has come. */
+/**
+ * How far a verification has come.
+ *
+ * @category Stores
+ */
 export interface VerificationProgress {
   /** Commits read so far. */
   readonly commits: number;
@@ -141,7 +191,11 @@ export interface VerificationProgress {
   readonly events: number;
 }
 
-/** What can be asked of a verification. */
+/**
+ * What can be asked of a verification.
+ *
+ * @category Stores
+ */
 export interface VerifyOptions {
   /** A position that the log must reach, remembered outside it: how a lost tail is found. */
   readonly expectedPosition?: string;
@@ -151,7 +205,11 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a verification read, and what it found. */
+/**
+ * What a verification read, and what it found.
+ *
+ * @category Stores
+ */
 export interface VerificationReport {
   /** Whether nothing was found. */
   readonly ok: boolean;
@@ -172,7 +230,11 @@ export interface VerificationReport {
   readonly repaired: readonly DamagedHistoryError[];
 }
 
-/** Something that an operator should know of a store. */
+/**
+ * Something that an operator should know of a store.
+ *
+ * @category Stores
+ */
 export interface Finding {
   /** A stable name to filter by, such as `"one-replica"`. */
   readonly code: string;

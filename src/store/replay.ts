@@ -19,7 +19,11 @@ import { DamagedHistoryError, HistoryTruncatedError } from "./errors.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { AppendOptions, ReadEventsOptions, SnapshotStore } from "./types.ts";
 
-/** How far to replay. */
+/**
+ * How far to replay.
+ *
+ * @category Deciders
+ */
 export interface ReplayOptions {
   /** Replays up to this version, which the actor must have reached. @default {the latest} */
   readonly atVersion?: number;
@@ -38,6 +42,8 @@ export interface ReplayOptions {
  * An actor's state.
  *
  * @typeParam S The state.
+ *
+ * @category Deciders
  */
 export interface Replayed<S> {
   /** The state after the last event that was replayed. */
@@ -107,6 +113,8 @@ const warnOnConsole = warner(undefined);
  * ahead of the history.
  * @throws {InvalidArgumentError} If the view cannot be folded with, an option is out of range, or the actor has not
  * reached `atVersion`.
+ *
+ * @category Deciders
  */
 export async function replay<S, Stored extends Event, E extends Event = Stored>(
   store: HistoryStore<Stored> & ReplayStore<E>,

@@ -15,6 +15,8 @@ import { readOptions } from "../options.ts";
  * The state that a fold over an actor's history had reached. It is an optimisation and never the truth.
  *
  * @typeParam S The state, which JSON must carry faithfully.
+ *
+ * @category Stores
  */
 export interface Snapshot<S = unknown> {
   /** The actor. */
@@ -41,6 +43,8 @@ export interface Snapshot<S = unknown> {
  * A snapshot as it is handed to a store, which stamps its position, and its time if it has none.
  *
  * @typeParam S The state, which JSON must carry faithfully.
+ *
+ * @category Stores
  */
 export type SnapshotInput<S = unknown> = Omit<Snapshot<S>, "timestamp" | "position"> & {
   /** When it was taken: a Date, or RFC 3339 text. @default {now} */

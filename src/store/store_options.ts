@@ -16,7 +16,11 @@ import { telemetry, type TelemetrySource } from "../telemetry.ts";
 import { warner, type Warning } from "../warning.ts";
 import { Announcer } from "./announcer.ts";
 
-/** What every event store can be opened with. */
+/**
+ * What every event store can be opened with.
+ *
+ * @category Stores
+ */
 export interface EventStoreOptions<E extends Event = Event> {
   /** The namespace that the events are in: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. @default {"default"} */
   readonly namespace?: string;

@@ -28,6 +28,8 @@ export type * from "./method_options.ts";
  * A subscription to a store's global log.
  *
  * @typeParam T The stored events that it delivers.
+ *
+ * @category Stores
  */
 export interface LogSubscription<T> extends Subscription<T> {
   /**
@@ -65,6 +67,8 @@ export interface LogSubscription<T> extends Subscription<T> {
  * give something to iterate over throw for an argument at once, and for the rest when they are iterated.
  *
  * @typeParam E The union of the events it holds.
+ *
+ * @category Stores
  */
 export interface EventStore<E extends Event = Event> extends AsyncDisposable {
   /** The most that one commit may hold. */
@@ -354,7 +358,11 @@ export interface EventStore<E extends Event = Event> extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** A store of snapshots: what was computed from an actor's history, kept to shorten the next replay. */
+/**
+ * A store of snapshots: what was computed from an actor's history, kept to shorten the next replay.
+ *
+ * @category Stores
+ */
 export interface SnapshotStore {
   /**
    * Keeps a snapshot in place of an older one of the same actor and kind.

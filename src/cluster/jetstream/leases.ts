@@ -7,7 +7,11 @@ import { BucketLeaseStore } from "../lease_store.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { type NamedBucketOptions, type OpenBucket, openNamedBucket } from "./open.ts";
 
-/** Which bucket the leases are kept in, `aether_leases` unless it is named, and how it is reached. */
+/**
+ * Which bucket the leases are kept in, `aether_leases` unless it is named, and how it is reached.
+ *
+ * @category Cluster
+ */
 export type JetStreamLeasesOptions = NamedBucketOptions;
 
 /**
@@ -26,6 +30,8 @@ export type JetStreamLeasesOptions = NamedBucketOptions;
  *   }
  * }
  * ```
+ *
+ * @category Cluster
  */
 export class JetStreamLeases extends BucketLeaseStore {
   readonly #open: OpenBucket;

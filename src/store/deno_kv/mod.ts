@@ -40,7 +40,11 @@ import { openKvBackend } from "./open.ts";
 
 export * from "../mod.ts";
 
-/** What a store in Deno KV can be opened with. */
+/**
+ * What a store in Deno KV can be opened with.
+ *
+ * @category Stores
+ */
 export interface DenoKvEventStoreOptions<E extends Event = Event> extends EventStoreOptions<E> {
   /**
    * The first part of every key, which keeps events apart from the application's own data. 1 to 64 UTF-8 bytes.
@@ -81,6 +85,8 @@ const MIN_CACHED_ACTORS = 1_000;
  * flushed share the next one. Several processes can open one file, and several stores one database.
  *
  * @typeParam E The union of the events it holds.
+ *
+ * @category Stores
  */
 export class DenoKvEventStore<E extends Event = Event> extends BackedEventStore<E> {
   /**

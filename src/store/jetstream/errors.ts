@@ -25,6 +25,8 @@ import { AetherError } from "../../errors.ts";
  *   }
  * }
  * ```
+ *
+ * @category Stores
  */
 export class LostTailError extends AetherError {
   static {

@@ -77,7 +77,11 @@ export type { Retention } from "./retention/retention.ts";
 export { type PreservationReport } from "./retention/expiring_actors.ts";
 export { NothingToRepairError, type RepairOptions, type RepairResult } from "./write/repair.ts";
 
-/** What a store on JetStream can be opened with. */
+/**
+ * What a store on JetStream can be opened with.
+ *
+ * @category Stores
+ */
 export interface JetStreamEventStoreOptions<E extends Event = Event>
   extends EventStoreOptions<E>, JetStreamAddressOptions {
   /**
@@ -145,6 +149,8 @@ export interface JetStreamEventStoreOptions<E extends Event = Event>
  * reads throw {@linkcode LogReplacedError}, and nothing of it is stored in the new log.
  *
  * @typeParam E The union of the events it holds.
+ *
+ * @category Stores
  */
 export class JetStreamEventStore<E extends Event = Event> extends BackedEventStore<E> {
   readonly #backend: JetStreamBackend;

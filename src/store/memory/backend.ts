@@ -101,6 +101,8 @@ function hex(number: number, width: number): string {
  * await using restarted = new InMemoryEventStore({ storage });
  * assert.equal(await restarted.getLatestVersion("order-1"), 1);
  * ```
+ *
+ * @category Stores
  */
 export class InMemoryStorage {
   static {

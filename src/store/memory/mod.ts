@@ -26,7 +26,11 @@ import { describe } from "../../text.ts";
 export * from "../mod.ts";
 export { InMemoryStorage } from "./backend.ts";
 
-/** What an in-memory store can be made with. */
+/**
+ * What an in-memory store can be made with.
+ *
+ * @category Stores
+ */
 export interface InMemoryEventStoreOptions<E extends Event = Event> extends EventStoreOptions<E> {
   /** Where the events are stored. @default {a storage of its own} */
   readonly storage?: InMemoryStorage;
@@ -53,6 +57,8 @@ const OPTIONS: OptionNames<InMemoryEventStoreOptions> = { ...STORE_OPTIONS, stor
  * const [placed] = await first.getEvents("order-1");
  * assert.equal(placed?.timestamp, "2026-01-01T00:00:00.000Z");
  * ```
+ *
+ * @category Stores
  */
 export class InMemoryEventStore<E extends Event = Event> extends BackedEventStore<E> {
   /**

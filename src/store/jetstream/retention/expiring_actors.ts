@@ -15,7 +15,11 @@ import type { ExpiredActor, ExpiredActors } from "./expired_actors.ts";
 import { versionAfter } from "../format/commit_decoder.ts";
 import { retentionOf } from "./retention.ts";
 
-/** How many actors were preserved. */
+/**
+ * How many actors were preserved.
+ *
+ * @category Stores
+ */
 export interface PreservationReport {
   /** Commits that were read. */
   readonly commits: number;

@@ -6,7 +6,11 @@
 
 import type { StreamConfig } from "../../../nats/jetstream/requests.ts";
 
-/** How long events are kept: milliseconds, or `"forever"`. */
+/**
+ * How long events are kept: milliseconds, or `"forever"`.
+ *
+ * @category Stores
+ */
 export type Retention = number | "forever";
 
 /** One year, in milliseconds. */

@@ -21,13 +21,21 @@ import { assertFormat } from "../format/stream_config.ts";
 import type { Publisher } from "../../../nats/jetstream/publisher.ts";
 import { CommittedHead, type Head } from "./head.ts";
 
-/** What `repairActor` takes. */
+/**
+ * What `repairActor` takes.
+ *
+ * @category Stores
+ */
 export interface RepairOptions extends Pick<SaveOptions, "fencingToken" | "unfenced"> {
   /** Ends the repair with the signal's reason. It may be stored all the same: the next call reports that. */
   readonly signal?: AbortSignal;
 }
 
-/** What a repair has done. */
+/**
+ * What a repair has done.
+ *
+ * @category Stores
+ */
 export interface RepairResult {
   /** The actor. */
   readonly actorId: string;
@@ -53,6 +61,8 @@ export interface RepairResult {
  *   }
  * }
  * ```
+ *
+ * @category Stores
  */
 export class NothingToRepairError extends AetherError {
   static {
