@@ -120,6 +120,21 @@ Deno.test("mod.ts exports each class and function of the other entries, but the 
   assert.deepEqual([...main.difference(elsewhere)], [], "only mod.ts exports these");
 });
 
+Deno.test("the entry of a backend has all parts of it", async () => {
+  const parts = {
+    "./memory": ["InMemoryEventStore", "InMemoryCheckpoints", "InMemoryLeases", "LocalEventBus"],
+    "./deno-kv": ["DenoKvEventStore", "DenoKvCheckpoints", "DenoKvLeases"],
+    "./jetstream": ["JetStreamEventStore", "JetStreamCheckpoints", "JetStreamLeases", "NatsEventBus"],
+  };
+  const entries = await documentation();
+  for (const [entry, names] of Object.entries(parts)) {
+    const exported = new Set(entries.get(entry)!.symbols.map(({ name }) => name));
+    for (const name of [...names, "execute", "replay", "AetherError"]) {
+      assert(exported.has(name), `${name} of ${entry}`);
+    }
+  }
+});
+
 Deno.test("mod.ts exports no more names than are allowed", async () => {
   assert((await documentation()).get(".")!.symbols.length <= MAX_NAMES);
 });

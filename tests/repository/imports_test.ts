@@ -21,6 +21,15 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "src/cluster": ["src/nats", "src/nats/jetstream", "src/cluster/jetstream"],
   "src/cluster/jetstream": ["src/nats", "src/nats/jetstream", "src/cluster"],
   "src/projection": ["src/event", "src/store", "src/nats", "src/cluster"],
+  "src/entries": [
+    "src/store/memory",
+    "src/store/deno_kv",
+    "src/store/jetstream",
+    "src/bus",
+    "src/cluster",
+    "src/cluster/jetstream",
+    "src/projection",
+  ],
   "src/actor": ["src/event", "src/store", "src/nats", "src/nats/jetstream", "src/cluster"],
   "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus"],
 };
