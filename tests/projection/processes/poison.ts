@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import {
+  BackendError,
   DenoKvEventStore,
   type Event,
   type EventDefinitions,
@@ -19,6 +20,7 @@ import {
   runProjection,
   type RunState,
   SchemaVersionError,
+  StoreOpenError,
   waitFor,
 } from "../../../mod.ts";
 import type { Site } from "./jobs.ts";
@@ -83,6 +85,19 @@ function poisoned(
   };
 }
 
+/** Tries until the servers can be reached: one may just be down. */
+export async function reached<T>(open: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      const mayPass = error instanceof StoreOpenError || error instanceof BackendError;
+      if (!mayPass) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
 /** A run that is begun again as a newer program where an event is newer than the program. */
 export class PoisonedRun {
   readonly finished: Promise<void>;
@@ -107,7 +122,7 @@ export class PoisonedRun {
 
   async #work(where: Where, site: Pick<Site, "withModel">, options: RunOptions): Promise<void> {
     for (const program of ["old", "new"] as const) {
-      await using store = await open(where, program);
+      await using store = await reached(() => open(where, program));
       if (this.#isClosed) return;
       this.#run = runProjection(store, poisoned(site), options);
       try {

@@ -7,7 +7,6 @@
  */
 
 import {
-  BackendError,
   DenoKvCheckpoints,
   DenoKvEventStore,
   JetStreamCheckpoints,
@@ -17,11 +16,10 @@ import {
   ProjectionDisconnectedError,
   runProjection,
   type RunState,
-  StoreOpenError,
 } from "../../../mod.ts";
 import type { Counted } from "../support.ts";
 import { type Job, JOBS, type Say, type Site } from "./jobs.ts";
-import { CONNECTION, EXPECTED_END, PoisonedRun } from "./poison.ts";
+import { CONNECTION, EXPECTED_END, PoisonedRun, reached } from "./poison.ts";
 
 /** What a worker is to do. */
 export interface WorkerOrder {
@@ -111,19 +109,6 @@ async function openOnServers(servers: readonly string[], scope: string): Promise
     beside: await JetStreamCheckpoints.open(servers, { ...options, bucket: `checkpoints-${scope}` }),
     leases: await JetStreamLeases.open(servers, { ...options, bucket: `leases-${scope}` }),
   };
-}
-
-/** Tries until the servers can be reached: one may just be down. */
-async function reached<T>(open: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await open();
-    } catch (error) {
-      const mayPass = error instanceof StoreOpenError || error instanceof BackendError;
-      if (!mayPass) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
 }
 
 /** The process that started this one may be killed: then this one must not stay. */
