@@ -40,6 +40,25 @@ export function utf8Length(text: string): number {
   return utf8(text).length;
 }
 
+const PLAIN_LEVEL = /^[A-Za-z0-9_-]+$/;
+
+/** `=XX` for each byte, by byte value; a character of a plain level for itself. */
+const ESCAPES: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCharCode(byte);
+  return PLAIN_LEVEL.test(character) ? character : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+});
+
+/**
+ * Escapes a text as one level of a NATS subject, or of a key of a NATS bucket: every byte outside `[A-Za-z0-9_-]` becomes
+ * `=XX`. No two texts have the same level, and a level can be read back.
+ */
+export function escapeLevel(text: string): string {
+  if (PLAIN_LEVEL.test(text)) return text;
+  let escaped = "";
+  for (const byte of encoder.encode(text)) escaped += ESCAPES[byte];
+  return escaped;
+}
+
 /** Returns why a string cannot be a name of 1 to `limit` UTF-8 bytes, or `undefined` if it can. */
 export function nameFault(value: unknown, limit: number): string | undefined {
   if (typeof value !== "string") return `must be a string, and is ${describe(value)}`;

@@ -17,7 +17,8 @@ import {
   type LeaseStore,
 } from "./lease.ts";
 import type { LeaseTerms } from "./lease_record.ts";
-import { checkName, escapeName } from "./names.ts";
+import { checkName } from "./names.ts";
+import { escapeLevel } from "../text.ts";
 import { describe } from "../text.ts";
 
 /**
@@ -86,7 +87,7 @@ export class BucketLeaseStore implements LeaseStore {
     checkName("key", key);
     return {
       ...checkTerms(options),
-      key: `lease.${escapeName(key)}`,
+      key: `lease.${escapeLevel(key)}`,
       name: key,
       id: this.#newId(),
       holder: options.holder ?? "",

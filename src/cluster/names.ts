@@ -7,21 +7,6 @@ import { InvalidArgumentError } from "../errors.ts";
 import { nameFault } from "../text.ts";
 
 const MAX_NAME_BYTES = 256;
-const encoder = new TextEncoder();
-
-/**
- * Escapes one name for use as a level of a key: every byte outside `[A-Za-z0-9_-]` becomes `=XX`. This is legal in NATS
- * subjects and KV keys, no two names meet, and it can be read back.
- */
-export function escapeName(name: string): string {
-  if (/^[A-Za-z0-9_-]+$/.test(name)) return name;
-  let escaped = "";
-  for (const byte of encoder.encode(name)) {
-    const char = String.fromCharCode(byte);
-    escaped += /[A-Za-z0-9_-]/.test(char) ? char : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }
-  return escaped;
-}
 
 /** Refuses a value that cannot be a name: not a string, empty, not well formed, or above 256 bytes. */
 export function checkName(argument: string, name: unknown): asserts name is string {

@@ -5,7 +5,8 @@
  * @module
  */
 import type { Entry } from "./bucket.ts";
-import { escapeName, isName } from "./names.ts";
+import { isName } from "./names.ts";
+import { escapeLevel } from "../text.ts";
 import { MAX_WEIGHT } from "./placement.ts";
 import { decodeRecord, encodeRecord, isFields, isRevisionBefore } from "./record.ts";
 import { MAX_SHARD_COUNT } from "./shard_of.ts";
@@ -37,7 +38,7 @@ export interface NodeRecord {
 
 /** The key of a node's record. */
 export function nodeKey(name: string): string {
-  return `node.${escapeName(name)}`;
+  return `node.${escapeLevel(name)}`;
 }
 
 /** Writes a node's record as text. */

@@ -10,7 +10,7 @@ import { NodeNameTakenError, RevisionConflictError } from "./errors.ts";
 import { Claim } from "./claim.ts";
 import type { HeldLease } from "./held_lease.ts";
 import { type LeaseTerms, readLease } from "./lease_record.ts";
-import { escapeName } from "./names.ts";
+import { escapeLevel } from "../text.ts";
 import { decodeNode, encodeNode, nodeKey, type NodeRecord } from "./node_record.ts";
 
 /** How soon a write that got no answer is tried again, in ms. */
@@ -20,7 +20,7 @@ const LOOKS_PER_RENEWAL = 4;
 
 /** The key of the lease that a node lives under. */
 export function aliveKey(name: string): string {
-  return `alive.${escapeName(name)}`;
+  return `alive.${escapeLevel(name)}`;
 }
 
 /**

@@ -5,6 +5,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import { escapeLevel } from "../text.ts";
 
 /** The longest actor id, in UTF-8 bytes. Escaped it stays below the server's protocol line of 4,096 bytes. */
 export const MAX_ACTOR_ID_BYTES = 512;
@@ -15,21 +16,11 @@ export const MAX_NAMESPACE_BYTES = 64;
 /** An empty level: a subject cannot hold an empty token, and `=` is always followed by two hex digits otherwise. */
 const EMPTY_LEVEL = "=-";
 
-const PLAIN_LEVEL = /^[A-Za-z0-9_-]+$/;
 const PLAIN_LEVELS = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 const ESCAPED_LEVEL = /^(?:[A-Za-z0-9_-]|=[0-9A-F]{2})+$/;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** `=XX` for each byte, by byte value. */
-const ESCAPES: readonly string[] = Array.from(
-  { length: 256 },
-  (_, byte) => {
-    const character = String.fromCharCode(byte);
-    return PLAIN_LEVEL.test(character) ? character : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  },
-);
 
 /**
  * Encodes an actor id. A dot separates levels, so that `order.123` matches `order.>`; every byte outside
@@ -118,11 +109,7 @@ function requireName(argument: string, name: string, limit: number): void {
 }
 
 function encodeLevel(level: string): string {
-  if (PLAIN_LEVEL.test(level)) return level;
-  if (level === "") return EMPTY_LEVEL;
-  let encoded = "";
-  for (const byte of encoder.encode(level)) encoded += ESCAPES[byte];
-  return encoded;
+  return level === "" ? EMPTY_LEVEL : escapeLevel(level);
 }
 
 function decodeLevel(level: string): string {

@@ -8,7 +8,7 @@ import { abortable } from "../abortable.ts";
 import { RevisionConflictError, unanswered } from "../cluster/errors.ts";
 import type { LeaseStore } from "../cluster/lease.ts";
 import { BucketLeaseStore } from "../cluster/lease_store.ts";
-import { escapeName } from "../cluster/names.ts";
+import { escapeLevel } from "../text.ts";
 import { ClosedError } from "../errors.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import type { NamedBucketOptions, OpenBucket } from "../cluster/jetstream/open.ts";
@@ -180,7 +180,7 @@ const LIST_TIMEOUT = 15_000;
 const PAYLOAD_SHARE = 0.7;
 
 function keyOf({ name, version }: ProjectionId): string {
-  return `${PREFIX}${escapeName(name)}.${version}`;
+  return `${PREFIX}${escapeLevel(name)}.${version}`;
 }
 
 /** Reads a key back; one that is no key of a checkpoint names itself. */
