@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import { median } from "./harness.ts";
 
 /** How often each checkout is run, one after the other: the first one in a round changes with each round. */
@@ -28,7 +29,7 @@ interface Compared {
  */
 export async function compare(other: string, args: readonly string[]): Promise<void> {
   const rows = new Map<string, Compared>();
-  const here = new URL("../../", import.meta.url).pathname;
+  const here = fileURLToPath(new URL("../../", import.meta.url));
   for (let round = 0; round < ROUNDS; round++) {
     const order = round % 2 === 0 ? ["there", "here"] as const : ["here", "there"] as const;
     for (const side of order) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
 import { bodyOf, logIdOf, sealed, withField } from "../support/kv_forgery.ts";
@@ -58,7 +59,7 @@ export async function appendWithoutFlush(
   steps: readonly FlushStep[],
 ): Promise<FlushReport> {
   await using folder = await kvFolder();
-  const program = new URL("../support/programs/flush_writer.ts", import.meta.url).pathname;
+  const program = fileURLToPath(new URL("../support/programs/flush_writer.ts", import.meta.url));
   const flag = `${folder.path}/fail`;
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", "--unstable-kv", program, folder.file, flag, JSON.stringify(steps)],

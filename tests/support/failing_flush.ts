@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 
 /**
@@ -14,7 +15,7 @@ import assert from "node:assert/strict";
  */
 export async function compileFailingFlush(folder: string): Promise<string | undefined> {
   const library = `${folder}/fail_fsync.so`;
-  const source = new URL("./fail_fsync.c", import.meta.url).pathname;
+  const source = fileURLToPath(new URL("./fail_fsync.c", import.meta.url));
   try {
     const { success, stderr } = await new Deno.Command("cc", {
       args: ["-shared", "-fPIC", "-o", library, source, "-ldl"],

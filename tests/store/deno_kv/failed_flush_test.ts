@@ -1,11 +1,12 @@
 /** A disk that fails to flush: what a save says, and what is there when the process has died. */
 
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
 import { compileFailingFlush } from "../../support/failing_flush.ts";
 import { kvFolder } from "../../support/kv_file.ts";
 
-const SUPPORT = new URL("../../support/", import.meta.url).pathname;
+const SUPPORT = fileURLToPath(new URL("../../support/", import.meta.url));
 
 Deno.test("an append whose flush fails is of unknown outcome, because it may be found after a crash", async () => {
   await using folder = await kvFolder();
