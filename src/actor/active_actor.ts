@@ -46,7 +46,15 @@ export interface ActorOwner {
 }
 
 /** The actor is no longer this process's own: its caller finds the new owner. */
-export class MovedError extends Error {}
+export class MovedError extends Error {
+  /** Whether the command may have been stored before: the new owner finds it by its id. */
+  readonly mayBeStored: boolean;
+
+  constructor(mayBeStored: boolean) {
+    super("the actor is another process's");
+    this.mayBeStored = mayBeStored;
+  }
+}
 
 /** What actors work with. */
 export interface ActorSetup {
@@ -163,7 +171,7 @@ export class ActiveActor {
   /** @throws {MovedError} If another process may own the actor now: its history holds what was stored here. */
   #assertOwned(): void {
     const { owner } = this.#setup;
-    if (owner && !owner.isHeld) throw new MovedError();
+    if (owner && !owner.isHeld) throw new MovedError(false);
   }
 
   async #load(): Promise<Replayed<unknown>> {
@@ -271,7 +279,7 @@ export class ActiveActor {
     const { store } = this.#setup;
     const expectedVersion = current.version;
     for (const { call, events } of group) {
-      call.sent = { events: events, expectedVersion };
+      call.sent = { events, expectedVersion };
     }
     try {
       const stored = await store.append(this.id, events, { expectedVersion, ...this.#fence });
@@ -287,7 +295,7 @@ export class ActiveActor {
         this.#groupLimit = Math.floor(group.length / 2);
         this.#requeue(group);
       } else {
-        const reason = error instanceof FencedError && this.#setup.owner ? new MovedError() : error;
+        const reason = error instanceof FencedError && this.#setup.owner ? new MovedError(false) : error;
         for (const decided of group) decided.call.reject(reason);
         this.#conflicts = 0;
         if (isOfStore(error) || error instanceof VersionConflictError) this.#current = undefined;
@@ -335,7 +343,11 @@ export class ActiveActor {
         }
         const isUnknown = error instanceof OutcomeUnknownError || error instanceof BackendError;
         if (isUnknown) continue;
-        for (const { call } of group) call.reject(error);
+        // The first try may have been stored all the same: the new owner finds that out, or no process here can.
+        for (const { call } of group) {
+          if (error instanceof FencedError && this.#setup.owner) call.reject(new MovedError(true));
+          else call.expire();
+        }
       }
     }
     this.#current = undefined;
@@ -350,7 +362,7 @@ export class ActiveActor {
   ): Promise<void> {
     for (const event of stored) this.#ids.note(event);
     const { owner } = this.#setup;
-    if (owner && !owner.isHeld) { for (const { call } of group) call.reject(new MovedError()); }
+    if (owner && !owner.isHeld) { for (const { call } of group) call.reject(new MovedError(true)); }
     const state = answer(group, current, stored, this.#decider);
     if (!state) return void (this.#current = undefined);
     this.#current = {

@@ -181,6 +181,7 @@ export class ActorHost implements AsyncDisposable {
     const named = "command" in request.content
       ? { ...request, id: request.id ?? crypto.randomUUID() }
       : request;
+    let mayBeStored = false;
     for (;;) {
       const owner = cluster.coordinator.shardFor(request.actorId);
       const left = { ...named, timeout: deadline - performance.now() };
@@ -188,13 +189,13 @@ export class ActorHost implements AsyncDisposable {
         if (owner && left.timeout > 0) return await this.#callHere(left, owner);
       } catch (error) {
         if (!(error instanceof MovedError)) throw error;
+        mayBeStored ||= error.mayBeStored;
       }
-      const answer = await this.#remote.send(
-        left,
-        () =>
-          cluster.coordinator.shardFor(request.actorId) !== undefined &&
-          cluster.coordinator.shardFor(request.actorId) !== owner,
-      );
+      const hasCome = (): boolean => {
+        const now = cluster.coordinator.shardFor(request.actorId);
+        return now !== undefined && now !== owner;
+      };
+      const answer = await this.#remote.send(left, hasCome, mayBeStored);
       if (answer !== OWN) return answer;
     }
   }

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { ClosedError } from "../errors.ts";
+import { abortable } from "../abortable.ts";
+import { BackendError, ClosedError } from "../errors.ts";
 import { ConnectionState } from "../nats/connection_state.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import { type NoAnswer, ReplyInbox } from "../nats/jetstream/reply_inbox.ts";
@@ -61,27 +62,29 @@ export class RemoteCaller {
    * @param isOwn Is asked before each try: whether the actor has come to this process meanwhile.
    * @returns The answer; `"own"` if `isOwn` returned true.
    */
-  async send(request: ActorRequest, isOwn: () => boolean = () => false): Promise<unknown> {
+  async send(
+    request: ActorRequest,
+    isOwn: () => boolean = () => false,
+    mayBeStored = false,
+  ): Promise<unknown> {
     const { definition, actorId, content, timeout, signal } = request;
     const deadline = performance.now() + timeout;
     const id = "command" in content ? request.id ?? crypto.randomUUID() : undefined;
-    let mayBeStored = false;
     for (let attempt = 1;; attempt++) {
       if (isOwn()) return OWN;
       const left = deadline - performance.now();
       if (left <= 0) throw this.#overdue(request, mayBeStored);
       const body = { kind: definition.name, actor: actorId, ...content, ...(id !== undefined && { id }) };
-      const answer = await this.#try(
-        actorId,
-        encode({ ...body, timeout: left }),
-        Math.min(left, ANSWER_TIMEOUT),
-      );
+      const data = encode({ ...body, timeout: left });
+      const answer = await abortable(this.#try(actorId, data, Math.min(left, ANSWER_TIMEOUT)), signal);
       if (this.#isClosed) throw new ClosedError("host");
+      if (answer === "closed") throw new ClosedError("connection");
+      if (answer === "denied") throw denied();
       if (typeof answer === "object" && "ok" in answer) return answer.ok;
       if (typeof answer === "object" && !("retry" in answer)) throw errorOf(answer, definition, actorId);
-      const isUnsent = answer === "no responders" || answer === "closed" || answer === "denied";
-      const isRefused = typeof answer === "object" && answer.retry === "moved";
-      if (!isUnsent && !isRefused) mayBeStored = id !== undefined;
+      const isRefused = answer === "no responders" ||
+        (typeof answer === "object" && answer.retry === "moved");
+      if (!isRefused) mayBeStored = id !== undefined;
       await sleep(
         Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), Math.max(0, deadline - performance.now())),
         signal,
@@ -125,6 +128,14 @@ export class RemoteCaller {
       connection.publish(subject, data, { reply });
     });
   }
+}
+
+function denied(): BackendError {
+  return new BackendError(
+    "call",
+    "the server denied it. Give this user permission to publish to aether.actors.> and to subscribe to its inbox",
+    { reason: "denied" },
+  );
 }
 
 /** The actor is in this process now. */

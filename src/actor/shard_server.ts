@@ -105,7 +105,14 @@ export class ShardServer {
     const answer = request ? await this.#answerTo(shard, request) : encode({
       failed: { message: "the request cannot be read", isStored: false },
     });
-    if (answer && !connection.isClosed()) connection.publish(reply, answer);
+    if (!answer || connection.isClosed()) return;
+    try {
+      connection.publish(reply, answer);
+    } catch (error) {
+      // The fields of a declared error are over the limit of the server, or the connection is being closed.
+      const message = `its answer cannot be sent: ${error instanceof Error ? error.message : error}`;
+      if (!connection.isClosed()) connection.publish(reply, encode({ failed: { message, isStored: false } }));
+    }
   }
 
   /** `undefined` if nothing is known that a caller could use: it asks again, or its time is over. */
@@ -124,7 +131,7 @@ export class ShardServer {
       const value = await actors.call(definition, call, shard);
       return answerWith(value, connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD);
     } catch (error) {
-      if (error instanceof MovedError) return encode({ retry: "moved" });
+      if (error instanceof MovedError) return encode({ retry: error.mayBeStored ? "unknown" : "moved" });
       if (error instanceof ActorUnavailableError) return undefined;
       if (error instanceof OutcomeUnknownError) return encode({ retry: "unknown" });
       return answerWithError(error, definition);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { copyJson } from "../event/json.ts";
+import { copyJson, freezeJson } from "../event/json.ts";
 import { utf8 } from "../text.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorBusyError, ActorFailedError } from "./errors.ts";
@@ -52,12 +52,15 @@ export function encode(message: WireRequest | WireAnswer): Uint8Array {
   return utf8(JSON.stringify(message));
 }
 
-/** Decodes a request; `undefined` if it is none. */
+/** The longest time that a request may ask for, in milliseconds. */
+const MAX_TIMEOUT = 24 * 60 * 60 * 1_000;
+
+/** Decodes a request, frozen as a command of this process is; `undefined` if it is none. */
 export function decodeRequest(data: Uint8Array): WireRequest | undefined {
   const request = parse(data) as Partial<WireRequest> | undefined;
   if (typeof request?.kind !== "string" || typeof request.actor !== "string") return undefined;
   const { timeout, id, query } = request;
-  if (typeof timeout !== "number" || !(timeout > 0)) return undefined;
+  if (typeof timeout !== "number" || !(timeout > 0 && timeout <= MAX_TIMEOUT)) return undefined;
   if (id !== undefined && typeof id !== "string") return undefined;
   if (query === undefined ? !("command" in request) : typeof query !== "string") return undefined;
   return request as WireRequest;
@@ -71,7 +74,7 @@ export function decodeAnswer(data: Uint8Array): WireAnswer | undefined {
 
 function parse(data: Uint8Array): unknown {
   try {
-    return JSON.parse(decoder.decode(data));
+    return freezeJson(JSON.parse(decoder.decode(data)));
   } catch {
     return undefined;
   }

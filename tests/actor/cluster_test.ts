@@ -5,9 +5,10 @@ import {
   ActorFailedError,
   ActorHost,
   ActorUnavailableError,
+  ClosedError,
   InvalidArgumentError,
 } from "@flowmade-one/aether/actor";
-import { Coordinator } from "@flowmade-one/aether/cluster";
+import { Coordinator, shardOf } from "@flowmade-one/aether/cluster";
 import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
@@ -73,6 +74,38 @@ Deno.test("actors of two hosts answer calls from anywhere, and move with their s
   });
 
   await t.step(
+    "requests that cannot be read, and a connection that its owner closes, harm no other call",
+    async () => {
+      const connection = await connect({ servers: server.url });
+      const sound = { kind: "counter", actor: "counter-9", command: 1, timeout: 1_000 };
+      const deep = `{"kind":"counter","actor":"counter-9","timeout":9,"command":${"[".repeat(5_000)}${
+        "]".repeat(5_000)
+      }}`;
+      const hostile = [
+        "",
+        "no JSON",
+        "null",
+        deep,
+        ...[{ timeout: 1e300 }, { timeout: -1 }, { id: 7 }, { query: 1 }, { kind: 1 }, { actor: null }]
+          .map((field) => JSON.stringify({ ...sound, ...field })),
+      ];
+      const subject = `aether.actors.default.${shardOf("counter-9", 16)}`;
+      for (const text of hostile) {
+        const { data } = await connection.request(subject, text, { timeout: 5_000 });
+        assert.match(new TextDecoder().decode(data), /^\{"(failed|retry)":/, text.slice(0, 40));
+      }
+      await using other = await ActorClient.connect(connection, { actors: [counter] });
+      const actor = other.get(counter, "counter-9");
+      assert.deepEqual(await actor.call(1), { version: 1, state: 1 });
+      const signal = AbortSignal.abort(new Error("enough"));
+      await assert.rejects(actor.call(1, { signal }), { message: "enough" });
+      await connection.close();
+      await assert.rejects(actor.call(1), ClosedError);
+      assert.deepEqual(await call("counter-9", 1), { version: 2, state: 2 });
+    },
+  );
+
+  await t.step(
     "shards move to a host that joins, and back when it leaves, without a failed call",
     async () => {
       const sent = new Map<string, number>();
@@ -97,7 +130,7 @@ Deno.test("actors of two hosts answer calls from anywhere, and move with their s
       isOver = true;
       await Promise.all(load);
       for (const [id, count] of sent) {
-        const own = id === "counter-0" ? 5 : 0;
+        const own = { "counter-0": 5, "counter-9": 2 }[id] ?? 0;
         assert.equal(await client.get(counter, id).query("sum"), count + own, id);
       }
     },
