@@ -153,6 +153,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
       "./bus": { atStart: [], later: [...nats, telemetry] },
       "./cluster": { atStart: [], later: nats },
       "./deno-kv": { atStart: [], later: [telemetry] },
+      "./evidence": { atStart: [], later: [telemetry] },
       "./jetstream": { atStart: [], later: [...nats, telemetry] },
       "./memory": { atStart: [], later: [telemetry] },
       "./projection": { atStart: [], later: [...nats, telemetry] },

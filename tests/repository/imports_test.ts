@@ -31,6 +31,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "src/projection",
   ],
   "src/actor": ["src/event", "src/store", "src/nats", "src/nats/jetstream", "src/cluster"],
+  "src/evidence": [
+    "src/event",
+    "src/store",
+    "src/nats",
+    "src/nats/jetstream",
+    "src/cluster",
+    "src/projection",
+  ],
   "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus"],
 };
 
