@@ -8,53 +8,17 @@
  * @module
  */
 
-import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
-import { copyJson } from "../event/json.ts";
-import { AetherError, ClosedError } from "../errors.ts";
-import { backoff, sleep } from "../sleep.ts";
+import type { StoredEvent } from "../event/types.ts";
 import type { Warn } from "../warning.ts";
-import { checkDecision } from "../store/check_options.ts";
-import { eventId, withCommandId } from "../store/command_id.ts";
-import type { Decider } from "../store/decider.ts";
-import {
-  BackendError,
-  FencedError,
-  LogReplacedError,
-  OutcomeUnknownError,
-  VersionConflictError,
-} from "../store/errors.ts";
-import { keepSnapshot, SNAPSHOT_EVERY, waitAfterConflict } from "../store/execute.ts";
+import { eventId } from "../store/command_id.ts";
+import { keepSnapshot, SNAPSHOT_EVERY } from "../store/execute.ts";
 import { type Replayed, replayWith, resume } from "../store/replay.ts";
 import type { EventStore, SnapshotStore } from "../store/types.ts";
 import { type CallResult, CommandCall, type QueryCall } from "./call.ts";
 import { CommandIds } from "./command_ids.ts";
+import { type ActorOwner, Commits, MovedError } from "./commit.ts";
+import { answer, type AnyDecider, decide, type Decided, deciderOf, errorFor, foldAhead } from "./decision.ts";
 import type { AnyActor } from "./definition.ts";
-import { ActorFailedError } from "./errors.ts";
-
-/** The bounds of the wait between two tries of a commit whose outcome is unknown, in milliseconds. */
-const FIRST_WAIT = 50;
-const LONGEST_WAIT = 1_000;
-/** How often commands are decided again after a conflict. */
-const MAX_CONFLICTS = 10;
-
-/** Under what an actor works: a shard that this process owns. */
-export interface ActorOwner {
-  /** Whether it is owned at this instant. */
-  readonly isHeld: boolean;
-  /** Higher than that of every earlier owner. */
-  readonly fencingToken: number;
-}
-
-/** The actor is no longer this process's own: its caller finds the new owner. */
-export class MovedError extends Error {
-  /** Whether the command may have been stored before: the new owner finds it by its id. */
-  readonly mayBeStored: boolean;
-
-  constructor(mayBeStored: boolean) {
-    super("the actor is another process's");
-    this.mayBeStored = mayBeStored;
-  }
-}
 
 /** What actors work with. */
 export interface ActorSetup {
@@ -68,28 +32,19 @@ export interface ActorSetup {
   readonly owner: ActorOwner | undefined;
 }
 
-/** A command that has been decided on, and what it led to: events, or an error. */
-interface Decided {
-  readonly call: CommandCall;
-  readonly events: readonly NewEvent<Event>[];
-  readonly error?: unknown;
-}
-
 /** An actor in memory. */
 export class ActiveActor {
   /** The actor. */
   readonly id: string;
   readonly #definition: AnyActor;
-  readonly #decider: Decider<unknown, unknown, Event>;
+  readonly #decider: AnyDecider;
   readonly #setup: ActorSetup;
+  readonly #commits: Commits;
   readonly #queue: (CommandCall | QueryCall)[] = [];
   #ids: CommandIds;
   #current: Replayed<unknown> | undefined;
   #running: Promise<void> | undefined;
   #snapshot: Promise<void> | undefined;
-  /** How many commands are decided together: fewer after a commit that was refused. */
-  #groupLimit = Infinity;
-  #conflicts = 0;
   /** When it was last called, on the clock of `performance.now()`. */
   lastUsed = 0;
 
@@ -97,8 +52,9 @@ export class ActiveActor {
   constructor(id: string, definition: AnyActor, setup: ActorSetup) {
     this.id = id;
     this.#definition = definition;
-    this.#decider = definition.decider as unknown as Decider<unknown, unknown, Event>;
+    this.#decider = deciderOf(definition);
     this.#setup = setup;
+    this.#commits = new Commits(setup.store, id, setup.owner);
     this.#ids = new CommandIds(setup.store, id);
   }
 
@@ -157,15 +113,19 @@ export class ActiveActor {
 
   /** Works on the calls at the head of the queue: those that one commit answers. */
   async #next(): Promise<void> {
-    this.#current ??= await this.#load();
+    const current = this.#current ??= await this.#load();
     const hasId = this.#queue.some((call) => call instanceof CommandCall && call.id !== undefined);
     if (hasId && !this.#ids.isComplete) await this.#ids.complete();
     this.#assertOwned();
-    const group = this.#decide(this.#current);
-    const events = group.flatMap((decided) => decided.events);
-    if (events.length === 0) return void answer(group, this.#current, [], this.#decider);
-    const stored = await this.#store(this.#current, group, events);
-    if (stored) await this.#take(this.#current, group, stored);
+    const group = this.#decide(current);
+    if (group.every(({ events }) => events.length === 0)) {
+      return void answer(this.#decider, current, group, []);
+    }
+    const stored = await this.#commits.store(group, current.version);
+    if (typeof stored !== "string") return await this.#take(current, group, stored);
+    if (stored === "reload") this.#current = undefined;
+    if (stored === "conflict" || stored === "fewer") this.#requeue(group);
+    if (stored === "conflict") this.#current = await this.#loadNew(current);
   }
 
   /** @throws {MovedError} If another process may own the actor now: its history holds what was stored here. */
@@ -182,14 +142,25 @@ export class ActiveActor {
     return current;
   }
 
+  /** Another writer came first: reads what is new. */
+  async #loadNew(current: Replayed<unknown>): Promise<Replayed<unknown>> {
+    const end = { signal: undefined, onEvent: this.#ids.note };
+    return await resume(this.#setup.store, this.id, this.#decider, current, end);
+  }
+
+  #requeue(group: readonly Decided[]): void {
+    for (const { call } of group) call.sent = undefined;
+    this.#queue.unshift(...group.map(({ call }) => call));
+  }
+
   /** Takes calls from the queue: queries are answered, commands decided until the commit is full. */
   #decide({ state, version }: Replayed<unknown>): Decided[] {
     const group: Decided[] = [];
     const named = new Set<string>();
-    const { eventsPerCommit } = this.#setup.store.limits;
+    const { eventsPerCommit, bytesPerEvent } = this.#setup.store.limits;
     let count = 0;
     let folded: { readonly state: unknown } | undefined = { state };
-    while (this.#queue.length > 0 && group.length < this.#groupLimit) {
+    while (this.#queue.length > 0 && group.length < this.#commits.groupLimit) {
       const call = this.#queue[0]!;
       if (call.isSettled) {
         this.#queue.shift();
@@ -210,9 +181,11 @@ export class ActiveActor {
           continue;
         }
       }
-      if (group.length > 0) folded = this.#fold(folded.state, version, group.at(-1)!);
+      if (group.length > 0) {
+        folded = foldAhead(this.#decider, folded.state, version, group.at(-1)!, bytesPerEvent);
+      }
       if (!folded) break;
-      const decided = this.#decideOne(call, folded.state);
+      const decided = decide(this.#definition, call, folded.state);
       if (count > 0 && count + decided.events.length > eventsPerCommit) break;
       this.#queue.shift();
       version += group.at(-1)?.events.length ?? 0;
@@ -227,131 +200,8 @@ export class ActiveActor {
     try {
       call.resolve(call.answer(state));
     } catch (error) {
-      call.reject(this.#declared(error));
+      call.reject(errorFor(this.#definition, this.id, error));
     }
-  }
-
-  #decideOne(call: CommandCall, state: unknown): Decided {
-    try {
-      const decided = this.#decider.decide(call.command, state);
-      checkDecision(decided);
-      const named = call.id === undefined ? decided : withCommandId(decided, call.id);
-      const timestamp = new Date().toISOString();
-      return {
-        call,
-        events: named.map((event) => ({ id: crypto.randomUUID(), timestamp, ...event })),
-      };
-    } catch (error) {
-      return { call, events: [], error: this.#declared(error) };
-    }
-  }
-
-  /** An error as a caller gets it. */
-  #declared(error: unknown): unknown {
-    const isDeclared = Object.values(this.#definition.errors).some((type) => error instanceof type);
-    return isDeclared ? error : new ActorFailedError(this.id, error);
-  }
-
-  /**
-   * The state after events that are not stored yet, for the next command of the same commit. `undefined` if it cannot be
-   * known before they are: the store may refuse them.
-   */
-  #fold(before: unknown, version: number, { events }: Decided): { readonly state: unknown } | undefined {
-    try {
-      let state = before;
-      for (const event of events) {
-        const data = copyJson(event.data, "data", this.#setup.store.limits.bytesPerEvent).value;
-        const stored = { ...event, data, actorId: this.id, version: ++version } as unknown as Event;
-        state = this.#decider.evolve(state, Object.freeze(stored));
-      }
-      return { state };
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** Stores the events; `undefined` if the commands were answered otherwise, or are to be decided again. */
-  async #store(
-    current: Replayed<unknown>,
-    group: readonly Decided[],
-    events: readonly NewEvent<Event>[],
-  ): Promise<readonly StoredEvent[] | undefined> {
-    const { store } = this.#setup;
-    const expectedVersion = current.version;
-    for (const { call, events } of group) {
-      call.sent = { events, expectedVersion };
-    }
-    try {
-      const stored = await store.append(this.id, events, { expectedVersion, ...this.#fence });
-      this.#groupLimit *= 2;
-      this.#conflicts = 0;
-      return stored;
-    } catch (error) {
-      if (error instanceof OutcomeUnknownError) return await this.#learn(current, group, events);
-      if (error instanceof VersionConflictError && this.#conflicts++ < MAX_CONFLICTS) {
-        await this.#decideAgain(current, group);
-      } else if (group.length > 1 && !isOfStore(error)) {
-        // One of the commands is at fault, or there are too many: fewer are tried together.
-        this.#groupLimit = Math.floor(group.length / 2);
-        this.#requeue(group);
-      } else {
-        const reason = error instanceof FencedError && this.#setup.owner ? new MovedError(false) : error;
-        for (const decided of group) decided.call.reject(reason);
-        this.#conflicts = 0;
-        if (isOfStore(error) || error instanceof VersionConflictError) this.#current = undefined;
-      }
-      return undefined;
-    }
-  }
-
-  get #fence(): { readonly fencingToken?: number } {
-    const { owner } = this.#setup;
-    return owner ? { fencingToken: owner.fencingToken } : {};
-  }
-
-  #requeue(group: readonly Decided[]): void {
-    for (const { call } of group) call.sent = undefined;
-    this.#queue.unshift(...group.map(({ call }) => call));
-  }
-
-  /** Another writer came first: reads what is new. */
-  async #decideAgain(current: Replayed<unknown>, group: readonly Decided[]): Promise<void> {
-    this.#requeue(group);
-    await waitAfterConflict(this.#conflicts, undefined);
-    this.#current = await resume(this.#setup.store, this.id, this.#decider, current, {
-      signal: undefined,
-      onEvent: this.#ids.note,
-    });
-  }
-
-  /** Repeats a commit of unknown outcome, which stores it once, until the store answers or no caller waits any more. */
-  async #learn(
-    current: Replayed<unknown>,
-    group: readonly Decided[],
-    events: readonly NewEvent<Event>[],
-  ): Promise<readonly StoredEvent[] | undefined> {
-    const { store } = this.#setup;
-    for (let attempt = 1; group.some(({ call }) => !call.isSettled); attempt++) {
-      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
-      try {
-        // The same ids: an append that was stored is answered with what was stored.
-        return await store.append(this.id, events, { expectedVersion: current.version, ...this.#fence });
-      } catch (error) {
-        if (error instanceof VersionConflictError) {
-          await this.#decideAgain(current, group);
-          return undefined;
-        }
-        const isUnknown = error instanceof OutcomeUnknownError || error instanceof BackendError;
-        if (isUnknown) continue;
-        // The first try may have been stored all the same: the new owner finds that out, or no process here can.
-        for (const { call } of group) {
-          if (error instanceof FencedError && this.#setup.owner) call.reject(new MovedError(true));
-          else call.expire();
-        }
-      }
-    }
-    this.#current = undefined;
-    return undefined;
   }
 
   /** Folds what was stored, and answers. */
@@ -363,7 +213,7 @@ export class ActiveActor {
     for (const event of stored) this.#ids.note(event);
     const { owner } = this.#setup;
     if (owner && !owner.isHeld) { for (const { call } of group) call.reject(new MovedError(true)); }
-    const state = answer(group, current, stored, this.#decider);
+    const state = answer(this.#decider, current, group, stored);
     if (!state) return void (this.#current = undefined);
     this.#current = {
       state: state.value,
@@ -405,41 +255,4 @@ export class ActiveActor {
       call.reject(error);
     }
   }
-}
-
-/** Whether a failure is the store's, and not that of what was to be stored. */
-function isOfStore(error: unknown): boolean {
-  return !(error instanceof AetherError) || error instanceof BackendError || error instanceof ClosedError ||
-    error instanceof FencedError || error instanceof LogReplacedError;
-}
-
-/**
- * Answers decided commands, each with the state and the version that it led to.
- *
- * @returns The state after all of them; `undefined` if the fold has failed.
- */
-function answer(
-  group: readonly Decided[],
-  current: Replayed<unknown>,
-  stored: readonly StoredEvent[],
-  decider: Decider<unknown, unknown, Event>,
-): { readonly value: unknown } | undefined {
-  let { state, version } = current;
-  let failure: unknown;
-  let next = 0;
-  for (const { call, events, error } of group) {
-    for (let index = 0; index < events.length; index++) {
-      const event = stored[next++]!;
-      try {
-        if (failure === undefined) state = decider.evolve(state, event);
-      } catch (cause) {
-        failure = new ActorFailedError(call.actorId, cause, true);
-      }
-      version = event.version;
-    }
-    if (error !== undefined) call.reject(error);
-    else if (failure !== undefined) call.reject(failure);
-    else call.resolve({ version, state } satisfies CallResult<unknown>);
-  }
-  return failure === undefined ? { value: state } : undefined;
 }

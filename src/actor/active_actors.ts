@@ -6,7 +6,8 @@
 
 import { ClosedError } from "../errors.ts";
 import { Deadlines } from "../deadlines.ts";
-import { ActiveActor, type ActorOwner, type ActorSetup } from "./active_actor.ts";
+import { ActiveActor, type ActorSetup } from "./active_actor.ts";
+import type { ActorOwner } from "./commit.ts";
 import type { Call, CommandCall, QueryCall } from "./call.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorBusyError } from "./errors.ts";

@@ -12,7 +12,7 @@ import { checkFunction, checkKnown, type OptionNames, readOptions } from "../opt
 import { describe } from "../text.ts";
 import { warner, type Warning } from "../warning.ts";
 import type { EventStore, LogSubscription, SnapshotStore } from "../store/types.ts";
-import { MovedError } from "./active_actor.ts";
+import { MovedError } from "./commit.ts";
 import { ActiveActors } from "./active_actors.ts";
 import { CommandCall, QueryCall } from "./call.ts";
 import type { ActorEventsOptions, ActorFinder } from "./client.ts";

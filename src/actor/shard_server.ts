@@ -9,7 +9,7 @@ import type { OwnedShard } from "../cluster/owned_shards.ts";
 import type { NatsConnection, NatsMessage, NatsSubscription } from "../nats/connection.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
 import type { ActiveActors } from "./active_actors.ts";
-import { MovedError } from "./active_actor.ts";
+import { MovedError } from "./commit.ts";
 import { CommandCall, QueryCall } from "./call.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
 import { ActorUnavailableError } from "./errors.ts";

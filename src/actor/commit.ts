@@ -1,0 +1,143 @@
+/**
+ * Storing what a group of commands has decided: one commit, and what becomes of the commands if it is refused or its
+ * outcome is unknown.
+ *
+ * @module
+ */
+
+import { AetherError, BackendError, ClosedError } from "../errors.ts";
+import type { StoredEvent } from "../event/types.ts";
+import { backoff, sleep } from "../sleep.ts";
+import { FencedError, LogReplacedError, OutcomeUnknownError, VersionConflictError } from "../store/errors.ts";
+import { waitAfterConflict } from "../store/execute.ts";
+import type { EventStore } from "../store/types.ts";
+import type { Decided } from "./decision.ts";
+
+/** The bounds of the wait between two tries of a commit whose outcome is unknown, in milliseconds. */
+const FIRST_WAIT = 50;
+const LONGEST_WAIT = 1_000;
+/** How often commands are decided again after a conflict. */
+const MAX_CONFLICTS = 10;
+
+/** Under what an actor works: a shard that this process owns. */
+export interface ActorOwner {
+  /** Whether it is owned at this instant. */
+  readonly isHeld: boolean;
+  /** Higher than that of every earlier owner. */
+  readonly fencingToken: number;
+}
+
+/** The actor is no longer this process's own: its caller finds the new owner. */
+export class MovedError extends Error {
+  /** Whether the command may have been stored before: the new owner finds it by its id. */
+  readonly mayBeStored: boolean;
+
+  constructor(mayBeStored: boolean) {
+    super("the actor is another process's");
+    this.mayBeStored = mayBeStored;
+  }
+}
+
+/**
+ * What is to be done after a commit. `conflict`: another writer came first, its events are to be read and the commands
+ * decided again. `fewer`: the commands are to be decided again, fewer of them together. `answered`: the commands have got
+ * an error. `reload`: they too, and what is in memory may be old.
+ */
+export type NotStored = "conflict" | "fewer" | "answered" | "reload";
+
+/** The commits of an actor. */
+export class Commits {
+  readonly #store: EventStore;
+  readonly #actorId: string;
+  readonly #owner: ActorOwner | undefined;
+  #groupLimit = Infinity;
+  #conflicts = 0;
+
+  /** @param owner Under what the actor works; none if this process has all actors. */
+  constructor(store: EventStore, actorId: string, owner: ActorOwner | undefined) {
+    this.#store = store;
+    this.#actorId = actorId;
+    this.#owner = owner;
+  }
+
+  /** How many commands are decided together: fewer after a commit that was refused. */
+  get groupLimit(): number {
+    return this.#groupLimit;
+  }
+
+  /** Stores what a group has decided on a version. */
+  async store(
+    group: readonly Decided[],
+    expectedVersion: number,
+  ): Promise<readonly StoredEvent[] | NotStored> {
+    for (const { call, events } of group) call.sent = { events, expectedVersion };
+    try {
+      const stored = await this.#append(group, expectedVersion);
+      this.#groupLimit *= 2;
+      this.#conflicts = 0;
+      return stored;
+    } catch (error) {
+      if (error instanceof OutcomeUnknownError) return await this.#learn(group, expectedVersion);
+      return await this.#refused(group, error);
+    }
+  }
+
+  #append(group: readonly Decided[], expectedVersion: number): Promise<readonly StoredEvent[]> {
+    const owner = this.#owner;
+    return this.#store.append(this.#actorId, group.flatMap(({ events }) => events), {
+      expectedVersion,
+      ...(owner && { fencingToken: owner.fencingToken }),
+    });
+  }
+
+  /** Nothing was stored. */
+  async #refused(group: readonly Decided[], error: unknown): Promise<NotStored> {
+    if (error instanceof VersionConflictError && this.#conflicts++ < MAX_CONFLICTS) {
+      return await this.#conflict();
+    }
+    if (group.length > 1 && !isOfStore(error)) {
+      // One of the commands is at fault, or there are too many: fewer are tried together.
+      this.#groupLimit = Math.floor(group.length / 2);
+      return "fewer";
+    }
+    this.#conflicts = 0;
+    const reason = error instanceof FencedError && this.#owner ? new MovedError(false) : error;
+    for (const { call } of group) call.reject(reason);
+    return isOfStore(error) || error instanceof VersionConflictError ? "reload" : "answered";
+  }
+
+  async #conflict(): Promise<NotStored> {
+    await waitAfterConflict(this.#conflicts, undefined);
+    return "conflict";
+  }
+
+  /** Repeats a commit of unknown outcome, which stores it once, until the store answers or no caller waits any more. */
+  async #learn(
+    group: readonly Decided[],
+    expectedVersion: number,
+  ): Promise<readonly StoredEvent[] | NotStored> {
+    for (let attempt = 1; group.some(({ call }) => !call.isSettled); attempt++) {
+      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
+      try {
+        // The same ids: an append that was stored is answered with what was stored.
+        return await this.#append(group, expectedVersion);
+      } catch (error) {
+        if (error instanceof VersionConflictError) return await this.#conflict();
+        const isUnknown = error instanceof OutcomeUnknownError || error instanceof BackendError;
+        if (isUnknown) continue;
+        // The first try may have been stored all the same: the new owner finds that out, or no process here can.
+        for (const { call } of group) {
+          if (error instanceof FencedError && this.#owner) call.reject(new MovedError(true));
+          else call.expire();
+        }
+      }
+    }
+    return "reload";
+  }
+}
+
+/** Whether a failure is the store's, and not that of what was to be stored. */
+function isOfStore(error: unknown): boolean {
+  return !(error instanceof AetherError) || error instanceof BackendError || error instanceof ClosedError ||
+    error instanceof FencedError || error instanceof LogReplacedError;
+}

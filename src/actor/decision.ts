@@ -1,0 +1,108 @@
+/**
+ * Commands that are decided on the state in memory, and answered once their events are stored.
+ *
+ * @module
+ */
+
+import { copyJson } from "../event/json.ts";
+import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
+import { checkDecision } from "../store/check_options.ts";
+import { withCommandId } from "../store/command_id.ts";
+import type { Decider } from "../store/decider.ts";
+import type { Replayed } from "../store/replay.ts";
+import type { CallResult, CommandCall } from "./call.ts";
+import type { AnyActor } from "./definition.ts";
+import { ActorFailedError } from "./errors.ts";
+
+/** The decider of any kind of actors. */
+export type AnyDecider = Decider<unknown, unknown, Event>;
+
+/** A command that has been decided on, and what it led to: events, or an error. */
+export interface Decided {
+  readonly call: CommandCall;
+  readonly events: readonly NewEvent<Event>[];
+  readonly error?: unknown;
+}
+
+/** The decider of a definition. */
+export function deciderOf({ decider }: AnyActor): AnyDecider {
+  return decider as unknown as AnyDecider;
+}
+
+/** Decides a command. Its events have their ids from now on, so that the commit can be repeated. */
+export function decide(definition: AnyActor, call: CommandCall, state: unknown): Decided {
+  try {
+    const decided = deciderOf(definition).decide(call.command, state);
+    checkDecision(decided);
+    const named = call.id === undefined ? decided : withCommandId(decided, call.id);
+    const timestamp = new Date().toISOString();
+    return { call, events: named.map((event) => ({ id: crypto.randomUUID(), timestamp, ...event })) };
+  } catch (error) {
+    return { call, events: [], error: errorFor(definition, call.actorId, error) };
+  }
+}
+
+/** An error of a decider or a query, as a caller gets it. */
+export function errorFor({ errors }: AnyActor, actorId: string, error: unknown): unknown {
+  const isDeclared = Object.values(errors).some((type) => error instanceof type);
+  return isDeclared ? error : new ActorFailedError(actorId, error);
+}
+
+/**
+ * The state after events that are not stored yet, for the next command of the same commit. `undefined` if it cannot be
+ * known before they are: the store may refuse them.
+ *
+ * @param version The version before the events.
+ * @param maxBytes The most bytes of an event.
+ */
+export function foldAhead(
+  decider: AnyDecider,
+  before: unknown,
+  version: number,
+  { call, events }: Decided,
+  maxBytes: number,
+): { readonly state: unknown } | undefined {
+  try {
+    let state = before;
+    for (const event of events) {
+      const data = copyJson(event.data, "data", maxBytes).value;
+      const stored = { ...event, data, actorId: call.actorId, version: ++version } as unknown as Event;
+      state = decider.evolve(state, Object.freeze(stored));
+    }
+    return { state };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Answers decided commands, each with the state and the version that it led to.
+ *
+ * @param stored Their events.
+ * @returns The state after all of them; `undefined` if the fold has failed.
+ */
+export function answer(
+  decider: AnyDecider,
+  current: Replayed<unknown>,
+  group: readonly Decided[],
+  stored: readonly StoredEvent[],
+): { readonly value: unknown } | undefined {
+  let { state, version } = current;
+  let failure: unknown;
+  let next = 0;
+  for (const { call, events, error } of group) {
+    for (let index = 0; index < events.length; index++) {
+      const event = stored[next++]!;
+      try {
+        if (failure === undefined) state = decider.evolve(state, event);
+      } catch (cause) {
+        failure = new ActorFailedError(call.actorId, cause, true);
+      }
+      version = event.version;
+    }
+    if (error !== undefined) call.reject(error);
+    else if (failure !== undefined) call.reject(failure);
+    else call.resolve({ version, state } satisfies CallResult<unknown>);
+  }
+  return failure === undefined ? { value: state } : undefined;
+}
