@@ -99,9 +99,6 @@ export { DenoKvEventStore, type DenoKvEventStoreOptions } from "./src/store/deno
 export {
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
-  LostTailError,
-  NothingToRepairError,
-  PayloadTooLargeError,
   type PreservationReport,
   type RepairOptions,
   type RepairResult,
@@ -193,7 +190,6 @@ export {
   type IntendedAppend,
   type Projection,
   ProjectionBehindError,
-  ProjectionDisconnectedError,
   type ProjectionId,
   ProjectionInUseError,
   type ProjectionReference,
@@ -235,8 +231,6 @@ export {
   deleteCheckpoint,
   type DeleteCheckpointOptions,
   discardParked,
-  type DisconnectionReason,
-  EventParkedError,
   type FailedEvent,
   type FailingEvent,
   listParked,
@@ -248,6 +242,7 @@ export {
   type Resolution,
   retryParked,
   type StatusOptions,
+  type StopReason,
 } from "./src/projection/mod.ts";
 
 // 5. The bus: within a process, or over NATS; and what stores announce on it.
@@ -304,7 +299,7 @@ export {
 } from "./src/cluster/mod.ts";
 
 // What both are kept in without a server; to bring one of your own, see `./cluster`.
-export { InMemoryBucket, JetStreamUnavailableError } from "./src/cluster/mod.ts";
+export { InMemoryBucket } from "./src/cluster/mod.ts";
 
 // The connection to NATS, for stores, buses and clusters alike.
 export { type ConnectOptions, type NatsConnection } from "./src/store/jetstream/mod.ts";

@@ -235,7 +235,7 @@ function shown(value: unknown): string {
 /** What a {@linkcode BackendError} is made with. */
 interface BackendErrorOptions extends ErrorOptions {
   /** What kind of failure it is. @default {"refused"} */
-  readonly reason?: "unreachable" | "denied" | "refused" | "untrusted" | undefined;
+  readonly reason?: BackendError["reason"] | undefined;
 }
 
 /**
@@ -268,9 +268,10 @@ export class BackendError extends AetherError {
   /**
    * `unreachable`: there is no connection or no answer; try again later. `denied`: the server refuses the credentials, or
    * the user has no permission. `refused`: the backend cannot do it, as its message explains. `untrusted`: the connection
-   * could not be encrypted.
+   * could not be encrypted. `unsupported`: the server is too old, or does not run JetStream for the account.
+   * `too-large`: a message is larger than the server's `max_payload`.
    */
-  readonly reason: "unreachable" | "denied" | "refused" | "untrusted";
+  readonly reason: "unreachable" | "denied" | "refused" | "untrusted" | "unsupported" | "too-large";
 
   /** Names the operation and describes what to do. */
   constructor(operation: string, message: string, options: BackendErrorOptions = {}) {
@@ -278,33 +279,5 @@ export class BackendError extends AetherError {
     super(`${operation}: ${message}`, rest);
     this.operation = operation;
     this.reason = reason;
-  }
-}
-
-/**
- * A message is larger than the server's `max_payload`: it was not sent. Raise `max_payload` on every server.
- *
- * @category Stores
- */
-export class PayloadTooLargeError extends AetherError {
-  static {
-    registerClass(this, "PayloadTooLargeError");
-  }
-
-  /** The size of the message with its headers, in bytes. */
-  readonly size: number;
-  /** The most that the server takes, in bytes. */
-  readonly limit: number;
-
-  /** Names what is too large, its size and the limit, headers included, in bytes. */
-  constructor(size: number, limit: number, options: ErrorOptions & { readonly what?: string } = {}) {
-    const { what = "The message", ...rest } = options;
-    super(
-      `${what} takes ${size} bytes, more than the server's max_payload of ${limit}. ` +
-        "Nothing was sent. Raise max_payload on every server, or make it smaller.",
-      rest,
-    );
-    this.size = size;
-    this.limit = limit;
   }
 }

@@ -86,11 +86,10 @@ export class Coordinator implements AsyncDisposable {
    * @throws {BackendError} If the connection cannot be made.
    * @throws {NodeNameTakenError} If a living process has the name.
    * @throws {ConfigurationMismatchError} If the cluster has another number of shards, or its configuration is damaged.
-   * @throws {PayloadTooLargeError} If the server's `max_payload` is smaller than the shard map.
    * @throws {ConfigurationMismatchError} If the cluster's bucket has settings that cannot work.
    * @throws {BackendError} If there is no answer.
-   * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
-   * @throws {BackendError} If the NATS user may not use the bucket.
+   * @throws {BackendError} If the server has no JetStream or is too old, if its `max_payload` is smaller than the shard
+   * map, or if the NATS user may not use the bucket.
    *
    * @example Join over NATS, and write with the shard's token
    * ```ts
@@ -134,7 +133,7 @@ export class Coordinator implements AsyncDisposable {
     const least = leastMapBytes(checked.shardCount);
     if (least > maxPayload) {
       await close();
-      throw shardMapTooLarge(checked.shardCount, least, maxPayload);
+      throw shardMapTooLarge(checked.shardCount);
     }
     return await joinBucket(new Member(bucket, checked, { newId }), close, asked.signal);
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { registerClass } from "../copies.ts";
-import { AetherError, BackendError, PayloadTooLargeError } from "../errors.ts";
+import { AetherError, BackendError } from "../errors.ts";
 
 /**
  * The bucket (the NATS server, the database) gave no answer in time. Nothing is known to be lost: a lease that was held is
@@ -36,14 +36,11 @@ export function isUnanswered(error: unknown): error is BackendError {
 }
 
 /** The server's `max_payload` is smaller than the shard map, so that no node can be given a shard. */
-export function shardMapTooLarge(
-  shardCount: number,
-  size: number,
-  limit: number,
-  options?: ErrorOptions,
-): PayloadTooLargeError {
-  const what = `options.shardCount: the map of ${shardCount} shards`;
-  return new PayloadTooLargeError(size, limit, { ...options, what });
+export function shardMapTooLarge(shardCount: number, options?: ErrorOptions): BackendError {
+  const message =
+    `options.shardCount: the map of ${shardCount} shards is larger than the server's max_payload. ` +
+    "Raise max_payload on every server of the cluster, or use fewer shards.";
+  return new BackendError("join", message, { ...options, reason: "too-large" });
 }
 
 /** A write was refused because the key had changed since it was read. Nothing was stored by this write. */

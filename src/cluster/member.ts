@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ClosedError, ConfigurationMismatchError, PayloadTooLargeError } from "../errors.ts";
+import { BackendError, ClosedError, ConfigurationMismatchError } from "../errors.ts";
 import { Broadcast } from "./broadcast.ts";
 import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
 import { type Clock, RetryDelay, systemClock, Wakeup } from "./clock.ts";
@@ -281,8 +281,8 @@ export class Member {
   /** Reports what keeps the shard map from being stored, except an outage, which the node's own session reports. */
   #reportMap(error: unknown): void {
     if (isUnanswered(error) || error instanceof RevisionConflictError) return;
-    const cause = error instanceof PayloadTooLargeError
-      ? shardMapTooLarge(this.options.shardCount, error.size, error.limit, { cause: error })
+    const cause = error instanceof BackendError && error.reason === "too-large"
+      ? shardMapTooLarge(this.options.shardCount, { cause: error })
       : error;
     this.options.warn({
       code: "map-not-stored",

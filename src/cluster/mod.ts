@@ -53,7 +53,6 @@ export type {
   NatsSubscription,
   NatsSubscriptionOptions,
 } from "../nats/connection.ts";
-export { JetStreamUnavailableError } from "../nats/errors.ts";
 
 export { type LeaseEnd, LeaseLostError, NodeNameTakenError, RevisionConflictError } from "./errors.ts";
 
@@ -63,7 +62,6 @@ export {
   ClosedError,
   ConfigurationMismatchError,
   InvalidArgumentError,
-  PayloadTooLargeError,
   type SettingDifference,
   StoreOpenError,
 } from "../errors.ts";

@@ -7,8 +7,6 @@
 import { registerClass } from "../copies.ts";
 import { AetherError, BackendError } from "../errors.ts";
 
-export { PayloadTooLargeError } from "../errors.ts";
-
 /** No NATS server could be reached, or none took the connection. */
 export function serverUnreachable(servers: readonly string[], cause: unknown): BackendError {
   const where = servers.join(", ");
@@ -59,42 +57,39 @@ export class NotConnectedError extends AetherError {
   }
 }
 
-const UNAVAILABLE = {
-  disabled: (server: string): string =>
-    `The NATS server "${server}" does not run JetStream for this account. Start it with --jetstream, and enable JetStream ` +
-    "for the account.",
-  outdated: (server: string, version?: string): string =>
-    `The NATS server "${server}" is of version ${version}, and 2.12.1 or newer is needed. Update it.`,
-};
-
-/**
- * The server has no JetStream for this account, or is too old.
- *
- * @category Cluster
- */
-export class JetStreamUnavailableError extends AetherError {
+/** A message is larger than the server's `max_payload`, headers included. Nothing was sent. */
+export class PayloadTooLargeError extends AetherError {
   static {
-    registerClass(this, "JetStreamUnavailableError");
+    registerClass(this, "PayloadTooLargeError");
   }
 
-  /** Whether JetStream is not enabled, or the server is too old. */
-  readonly reason: "disabled" | "outdated";
-  /** The name of the server. */
-  readonly server: string;
-  /** The version of the server, if it is too old. */
-  readonly version: string | undefined;
-
-  /** Names the server. */
-  constructor(
-    reason: "disabled" | "outdated",
-    server: string,
-    { version, ...options }: ErrorOptions & { readonly version?: string } = {},
-  ) {
-    super(UNAVAILABLE[reason](server, version), options);
-    this.reason = reason;
-    this.server = server;
-    this.version = version;
+  /** Names the size and the limit, headers included, in bytes. */
+  constructor(size: number, limit: number, options?: ErrorOptions) {
+    super(
+      `The message takes ${size} bytes, more than the server's max_payload of ${limit}. Nothing was sent. ` +
+        "Raise max_payload on every server of the cluster, or make it smaller.",
+      options,
+    );
   }
+}
+
+/** The server does not run JetStream for this account. */
+export function jetStreamDisabled(server: string, options?: ErrorOptions): BackendError {
+  return new BackendError(
+    "open",
+    `The NATS server "${server}" does not run JetStream for this account. Start it with --jetstream, and enable JetStream ` +
+      "for the account.",
+    { ...options, reason: "unsupported" },
+  );
+}
+
+/** The server is too old. */
+export function serverOutdated(server: string, version: string, needed: string): BackendError {
+  return new BackendError(
+    "open",
+    `The NATS server "${server}" is of version ${version}, and ${needed} or newer is needed. Update it.`,
+    { reason: "unsupported" },
+  );
 }
 
 /** The server refused an operation to this user, who may not publish or subscribe to a subject. */

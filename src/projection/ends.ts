@@ -33,8 +33,9 @@ import {
 } from "../store/errors.ts";
 import {
   CheckpointConflictError,
+  disconnected,
   type DisconnectionReason,
-  ProjectionDisconnectedError,
+  isDisconnected,
   type ProjectionId,
 } from "./errors.ts";
 
@@ -81,11 +82,11 @@ export function isOfHistory(error: unknown): boolean {
     error instanceof EventSchemaError || error instanceof SchemaVersionError;
 }
 
-/** The error that a call rejects with: what is disconnected for good gets a type of its own. */
+/** The error that a call rejects with: what is disconnected for good gets the projection's type. */
 export function outcomeOf(projection: ProjectionId, error: unknown): unknown {
-  if (error instanceof ProjectionDisconnectedError) return error;
+  if (isDisconnected(error)) return error;
   const reason = disconnection(error);
-  return reason ? new ProjectionDisconnectedError(projection, reason, { cause: error }) : error;
+  return reason ? disconnected(projection, reason, error) : error;
 }
 
 function disconnection(error: unknown): DisconnectionReason | undefined {
@@ -187,9 +188,12 @@ const REFUSED_NAMES: ReadonlySet<string> = new Set([
 
 /** A failure of what is around the handler, which may pass. */
 function isMachinery(error: unknown): boolean {
-  return (error instanceof BackendError && error.reason !== "untrusted") ||
+  return (error instanceof BackendError && !LASTING.has(error.reason)) ||
     error instanceof OutcomeUnknownError || error instanceof NotConnectedError;
 }
+
+/** Why a backend fails that no wait will change. */
+const LASTING: ReadonlySet<BackendError["reason"]> = new Set(["untrusted", "unsupported"]);
 
 /** Whether a condition holds for an error, or for one of its causes, which may be circular. */
 function some(error: unknown, holds: (error: Error) => boolean, depth = 0): boolean {

@@ -265,7 +265,35 @@ function refusedText(reason: string): string {
 }
 
 /**
- * A handler failed as often as its projection allows, and the projection stopped before that event.
+ * Why a projection stopped: its handler failed as often as the policy allows, or the event is to be parked and the list of
+ * parked events is full; the `Deno.Kv` handle, the database or the NATS connection was closed by its owner; the bucket or table
+ * of the checkpoints or leases was deleted and is not made again; the server refuses the credentials.
+ *
+ * @category Projections
+ */
+export type StopReason =
+  | "handler-failed"
+  | "parked-list-full"
+  | "closed"
+  | "bucket-missing"
+  | "credentials-refused";
+
+const DISCONNECTED = {
+  "closed":
+    "a database handle or a connection that it uses was closed: close the projection first, or open what it " +
+    "uses again and run it again",
+  "bucket-missing":
+    "the bucket or table of its checkpoints or leases does not exist any more: restore it from a backup, or " +
+    "open the checkpoints again to make a new one",
+  "credentials-refused": "the server refuses its credentials or permissions: correct them and run it again",
+} as const;
+
+/** Why waiting does not help: what a projection works with is not reachable. */
+export type DisconnectionReason = keyof typeof DISCONNECTED;
+
+/**
+ * A projection stopped: before an event that its handler failed on as often as the policy allows, or because what it works
+ * with is not reachable and will not be by waiting. Its `cause` is the failure.
  *
  * @example See which event a handler failed on
  * ```ts
@@ -285,7 +313,24 @@ function refusedText(reason: string): string {
  *   });
  * } catch (error) {
  *   if (!(error instanceof ProjectionStoppedError)) throw error;
- *   assert.equal(error.event.actorId, "order-1");
+ *   assert.equal(error.event?.actorId, "order-1");
+ * }
+ * ```
+ *
+ * @example Tell a closed handle from a handler that failed
+ * ```ts
+ * import { DenoKvCheckpoints, InMemoryEventStore, ProjectionStoppedError, projectOnce } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * const kv = await Deno.openKv(":memory:");
+ * const checkpoints = await DenoKvCheckpoints.open(kv);
+ * kv.close();
+ * try {
+ *   await projectOnce(store, { name: "totals", checkpoints, handle: () => {} });
+ * } catch (error) {
+ *   if (!(error instanceof ProjectionStoppedError)) throw error;
+ *   assert.equal(error.reason, "closed");
  * }
  * ```
  *
@@ -300,161 +345,66 @@ export class ProjectionStoppedError extends AetherError {
   override readonly name = "ProjectionStoppedError";
   /** The projection. */
   readonly projection: ProjectionId;
-  /** The event. */
-  readonly event: FailedEvent;
-  /** How often it was tried. */
+  /** Why it stopped. */
+  readonly reason: StopReason;
+  /** The event that its handler failed on; `undefined` if what it works with is not reachable. */
+  readonly event: FailedEvent | undefined;
+  /** How often the event was tried; 0 without one. */
   readonly attempts: number;
-  /** Why it stopped: by its policy, or it is to park the event and the list of parked events is full. */
-  readonly reason: "handler-failed" | "parked-list-full";
 
-  /** Names the projection, the event and what to do. */
+  /** Keeps what the message describes. {@linkcode stoppedBefore} and {@linkcode disconnected} make it. */
   constructor(
     projection: ProjectionId,
-    event: FailedEvent,
-    attempts: number,
-    options: ErrorOptions & { readonly reason?: ProjectionStoppedError["reason"] } = {},
+    reason: StopReason,
+    message: string,
+    options: ErrorOptions & { readonly event?: FailedEvent; readonly attempts?: number } = {},
   ) {
-    const { reason = "handler-failed", ...rest } = options;
-    const advice = reason === "parked-list-full"
-      ? "its list of parked events is full. Retry or discard them, and run it again"
-      : `${
-        rest.cause instanceof FencedError ? UNFENCED_ADVICE : "correct the handler"
-      } and run it again, or declare failure: { then: "park" }`;
-    super(
-      `${show(projection)} stopped before version ${event.eventVersion} ("${event.eventType}") of actor ` +
-        `${JSON.stringify(event.actorId)} after ${attempts} attempt(s): ${advice}`,
-      rest,
-    );
+    const { event, attempts = 0, ...rest } = options;
+    super(message, rest);
     this.projection = projection;
+    this.reason = reason;
     this.event = event;
     this.attempts = attempts;
-    this.reason = reason;
   }
 }
 
-/**
- * Why a projection cannot go on: the `Deno.Kv` handle, the database or the NATS connection was closed by its owner; the
- * bucket or table of the checkpoints or leases was deleted and is not made again; the server refuses the credentials.
- *
- * @category Projections
- */
-export type DisconnectionReason = "closed" | "bucket-missing" | "credentials-refused";
+/** A projection stopped before an event. The message names the projection, the event and what to do. */
+export function stoppedBefore(
+  projection: ProjectionId,
+  event: FailedEvent,
+  attempts: number,
+  options: ErrorOptions & { readonly reason?: "handler-failed" | "parked-list-full" } = {},
+): ProjectionStoppedError {
+  const { reason = "handler-failed", ...rest } = options;
+  const advice = reason === "parked-list-full"
+    ? "its list of parked events is full. Retry or discard them, and run it again"
+    : `${
+      rest.cause instanceof FencedError ? UNFENCED_ADVICE : "correct the handler"
+    } and run it again, or declare failure: { then: "park" }`;
+  const message =
+    `${show(projection)} stopped before version ${event.eventVersion} ("${event.eventType}") of actor ` +
+    `${JSON.stringify(event.actorId)} after ${attempts} attempt(s): ${advice}`;
+  return new ProjectionStoppedError(projection, reason, message, { ...rest, event, attempts });
+}
 
-const DISCONNECTED: Record<DisconnectionReason, string> = {
-  closed:
-    "a database handle or a connection that it uses was closed: close the projection first, or open what it " +
-    "uses again and run it again",
-  "bucket-missing":
-    "the bucket or table of its checkpoints or leases does not exist any more: restore it from a backup, or " +
-    "open the checkpoints again to make a new one",
-  "credentials-refused": "the server refuses its credentials or permissions: correct them and run it again",
-};
+/** A projection stopped because what it works with is not reachable. */
+export function disconnected(
+  projection: ProjectionId,
+  reason: DisconnectionReason,
+  cause: unknown,
+): ProjectionStoppedError {
+  const message = `${show(projection)} cannot go on: ${DISCONNECTED[reason]}`;
+  return new ProjectionStoppedError(projection, reason, message, { cause });
+}
 
-/**
- * What a projection works with is not reachable, and will not be by waiting. Its `cause` is the failure.
- *
- * @example Tell a closed handle from a handler that failed
- * ```ts
- * import { DenoKvCheckpoints, InMemoryEventStore, ProjectionDisconnectedError, projectOnce } from "@flowmade-one/aether";
- * import assert from "node:assert/strict";
- *
- * await using store = new InMemoryEventStore();
- * const kv = await Deno.openKv(":memory:");
- * const checkpoints = await DenoKvCheckpoints.open(kv);
- * kv.close();
- * try {
- *   await projectOnce(store, { name: "totals", checkpoints, handle: () => {} });
- * } catch (error) {
- *   if (!(error instanceof ProjectionDisconnectedError)) throw error;
- *   assert.equal(error.reason, "closed");
- * }
- * ```
- *
- * @category Projections
- */
-export class ProjectionDisconnectedError extends AetherError {
-  static {
-    registerClass(this, "ProjectionDisconnectedError");
-  }
-
-  /** Always `"ProjectionDisconnectedError"`. */
-  override readonly name = "ProjectionDisconnectedError";
-  /** The projection. */
-  readonly projection: ProjectionId;
-  /** Why waiting does not help. */
-  readonly reason: DisconnectionReason;
-
-  /** Names the projection and the reason. */
-  constructor(projection: ProjectionId, reason: DisconnectionReason, options?: ErrorOptions) {
-    super(`${show(projection)} cannot go on: ${DISCONNECTED[reason]}`, options);
-    this.projection = projection;
-    this.reason = reason;
-  }
+/** Whether a projection was stopped by what it works with, and not by an event. */
+export function isDisconnected(error: unknown): error is ProjectionStoppedError {
+  return error instanceof ProjectionStoppedError && error.reason in DISCONNECTED;
 }
 
 /**
- * The event that was waited for has not been handled: it was parked, or waits behind a parked event of its actor.
- *
- * @example Tell the caller that the event needs attention
- * ```ts
- * import { EventParkedError, InMemoryCheckpoints, InMemoryEventStore, type Projection, projectOnce, waitFor } from "@flowmade-one/aether";
- * import assert from "node:assert/strict";
- *
- * await using store = new InMemoryEventStore();
- * const [placed] = await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
- * const receipts: Projection = {
- *   name: "receipts",
- *   checkpoints: new InMemoryCheckpoints(),
- *   handle() {
- *     throw new Error("out of paper");
- *   },
- *   failure: { retries: 0, then: "park" },
- * };
- * await projectOnce(store, receipts, { onWarning: () => {} });
- * try {
- *   await waitFor(store, receipts, placed!.position);
- * } catch (error) {
- *   if (!(error instanceof EventParkedError)) throw error;
- *   assert.equal(error.parked.actorId, "order-1");
- * }
- * ```
- *
- * @category Projections
- */
-export class EventParkedError extends AetherError {
-  static {
-    registerClass(this, "EventParkedError");
-  }
-
-  /** Always `"EventParkedError"`. */
-  override readonly name = "EventParkedError";
-  /** The projection. */
-  readonly projection: ProjectionId;
-  /** The position that was waited for. */
-  readonly position: string;
-  /** The parked event. */
-  readonly parked: FailedEvent;
-
-  /** Names the projection and both events. */
-  constructor(
-    { name, version }: ProjectionId,
-    position: string,
-    { position: parkedAt, eventId, eventType, actorId, eventVersion }: FailedEvent,
-  ) {
-    const what = parkedAt === position
-      ? `The event at position ${position} was parked by`
-      : `The event at position ${position} waits behind the event at ${parkedAt}, which was parked by`;
-    super(
-      `${what} ${show({ name, version })}: correct the cause, then call retryParked() or discardParked()`,
-    );
-    this.projection = { name, version };
-    this.position = position;
-    this.parked = { position: parkedAt, eventId, eventType, actorId, eventVersion };
-  }
-}
-
-/**
- * A projection did not come to a position in time. It may still.
+ * The event that was waited for is not handled: the projection did not come to it in time, and still may, or the event was
+ * parked, or waits behind a parked event of its actor.
  *
  * @example Answer within a limited time
  * ```ts
@@ -473,6 +423,30 @@ export class EventParkedError extends AetherError {
  * }
  * ```
  *
+ * @example Tell the caller that the event needs attention
+ * ```ts
+ * import { InMemoryCheckpoints, InMemoryEventStore, type Projection, ProjectionBehindError, projectOnce, waitFor } from "@flowmade-one/aether";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * const [placed] = await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * const receipts: Projection = {
+ *   name: "receipts",
+ *   checkpoints: new InMemoryCheckpoints(),
+ *   handle() {
+ *     throw new Error("out of paper");
+ *   },
+ *   failure: { retries: 0, then: "park" },
+ * };
+ * await projectOnce(store, receipts, { onWarning: () => {} });
+ * try {
+ *   await waitFor(store, receipts, placed!.position);
+ * } catch (error) {
+ *   if (!(error instanceof ProjectionBehindError && error.reason === "parked")) throw error;
+ *   assert.equal(error.parked?.actorId, "order-1");
+ * }
+ * ```
+ *
  * @category Projections
  */
 export class ProjectionBehindError extends AetherError {
@@ -486,21 +460,56 @@ export class ProjectionBehindError extends AetherError {
   readonly projection: ProjectionId;
   /** The position that was waited for. */
   readonly position: string;
+  /** Whether the time was over, or a parked event has to be retried or discarded first. */
+  readonly reason: "timeout" | "parked";
   /** Where the projection is; nothing if it has not begun. */
   readonly reached: string | undefined;
+  /** The parked event; `undefined` if the time was over. */
+  readonly parked: FailedEvent | undefined;
 
-  /** Names the projection and both positions. */
-  constructor(projection: ProjectionId, position: string, reached: string | undefined, timeout: number) {
-    super(
-      `${show(projection)} did not come to position ${position} within ${timeout} ms; it is at ${
-        reached ?? "the start"
-      }: ` +
-        "see that a worker runs it, and look at projectionStatuses()",
-    );
-    this.projection = projection;
+  /** Keeps what the message describes. */
+  constructor(
+    { name, version }: ProjectionId,
+    position: string,
+    message: string,
+    { reached, parked }: { readonly reached: string | undefined; readonly parked?: FailedEvent },
+  ) {
+    super(message);
+    this.projection = { name, version };
     this.position = position;
+    this.reason = parked ? "parked" : "timeout";
     this.reached = reached;
+    this.parked = parked;
   }
+}
+
+/** A projection did not come to a position in time. */
+export function notReached(
+  projection: ProjectionId,
+  position: string,
+  reached: string | undefined,
+  timeout: number,
+): ProjectionBehindError {
+  const message = `${show(projection)} did not come to position ${position} within ${timeout} ms; it is at ${
+    reached ?? "the start"
+  }: see that a worker runs it, and look at projectionStatuses()`;
+  return new ProjectionBehindError(projection, position, message, { reached });
+}
+
+/** The event that was waited for was parked, or waits behind a parked one. */
+export function heldByParked(
+  projection: ProjectionId & { readonly position?: string | undefined },
+  position: string,
+  { position: parkedAt, eventId, eventType, actorId, eventVersion }: FailedEvent,
+): ProjectionBehindError {
+  const what = parkedAt === position
+    ? `The event at position ${position} was parked by`
+    : `The event at position ${position} waits behind the event at ${parkedAt}, which was parked by`;
+  const message = `${what} ${
+    show(projection)
+  }: correct the cause, then call retryParked() or discardParked()`;
+  const parked = { position: parkedAt, eventId, eventType, actorId, eventVersion };
+  return new ProjectionBehindError(projection, position, message, { reached: projection.position, parked });
 }
 
 const UNFENCED_ADVICE =

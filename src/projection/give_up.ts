@@ -6,7 +6,7 @@
 
 import { utf8Length } from "../text.ts";
 import { type EventIdentity, referenceOf } from "./attempt.ts";
-import { type FailedEvent, ProjectionStoppedError, transactionTooLarge } from "./errors.ts";
+import { type FailedEvent, stoppedBefore, transactionTooLarge } from "./errors.ts";
 import { type Advance, moveOn, type Progress } from "./progress.ts";
 import type { CompiledProjection } from "./projection.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
@@ -105,7 +105,7 @@ function ending<Tx>(
   { cause, isRetry }: { readonly cause: unknown; readonly isRetry: boolean },
 ): Error {
   const reason = then === "park" && !isRetry ? "parked-list-full" : "handler-failed";
-  return new ProjectionStoppedError(id, eventOf(entry), entry.attempts, { cause, reason });
+  return stoppedBefore(id, eventOf(entry), entry.attempts, { cause, reason });
 }
 
 /** The event of an entry. */

@@ -71,8 +71,7 @@ export class JetStreamCheckpoints implements CheckpointStore {
    * @throws {BackendError} If the connection cannot be made.
    * @throws {ConfigurationMismatchError} If it exists with settings that cannot work.
    * @throws {BackendError} If there is no answer.
-   * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
-   * @throws {BackendError} If the NATS user may not use the bucket.
+   * @throws {BackendError} If the server has no JetStream or is too old, or if the NATS user may not use the bucket.
    */
   static async open(
     urlOrConnection: string | readonly string[] | NatsConnection,

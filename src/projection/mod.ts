@@ -56,15 +56,13 @@ export { waitFor, type WaitForOptions } from "./wait_for.ts";
 export {
   CheckpointConflictError,
   DamagedCheckpointError,
-  type DisconnectionReason,
-  EventParkedError,
   type FailedEvent,
   HandlerError,
   ProjectionBehindError,
-  ProjectionDisconnectedError,
   type ProjectionId,
   ProjectionInUseError,
   ProjectionStoppedError,
+  type StopReason,
 } from "./errors.ts";
 export { deleteCheckpoint, type DeleteCheckpointOptions } from "./delete_checkpoint.ts";
 export { discardParked, listParked, type ParkedOptions, retryParked } from "./parked.ts";
@@ -81,4 +79,3 @@ export { ConfigurationMismatchError } from "../errors.ts";
 export type { BucketOptions, NamedBucketOptions } from "../cluster/jetstream/open.ts";
 export type { ConnectOptions } from "../nats/connect.ts";
 export type { NatsConnection } from "../nats/connection.ts";
-export { JetStreamUnavailableError } from "../nats/errors.ts";

@@ -68,18 +68,16 @@ export interface ProjectionRun extends AsyncDisposable {
   readonly state: RunState;
   /**
    * Resolves after `close()`, of the run or of its store. Rejects with the error that the run ends with:
-   * {@linkcode ProjectionStoppedError} (a handler has failed as often as its policy allows), a log that is damaged,
-   * truncated, replaced or newer than the program, {@linkcode ProjectionDisconnectedError} (a closed handle, a deleted
-   * bucket, refused credentials), or the reason of the signal. A rejection without a listener is reported as a warning
-   * and does not end the process.
+   * {@linkcode ProjectionStoppedError} (a handler has failed as often as its policy allows, or a closed handle, a deleted
+   * bucket, refused credentials), a log that is damaged, truncated, replaced or newer than the program, or the reason of the
+   * signal. A rejection without a listener is reported as a warning and does not end the process.
    */
   readonly finished: Promise<void>;
   /**
    * Waits until the event at a position has been handled, here or in another process: what is read from the read model
    * afterwards shows it, and the events of a reaction are stored.
    *
-   * @throws {EventParkedError} If the event was parked, or waits behind one that was.
-   * @throws {ProjectionBehindError} If it takes too long.
+   * @throws {ProjectionBehindError} If it takes too long, or if the event was parked or waits behind one that was.
    * @throws {InvalidPositionError} If it is no position of this log.
    */
   waitFor(position: string, options?: WaitForOptions): Promise<void>;

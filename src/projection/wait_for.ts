@@ -12,7 +12,7 @@ import { rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore, ProjectionReference } from "./checkpoints.ts";
 import { endOf, outcomeOf } from "./ends.ts";
-import { EventParkedError, ProjectionBehindError, type ProjectionId } from "./errors.ts";
+import { heldByParked, notReached, type ProjectionId } from "./errors.ts";
 import { type ParkedEvent, parseRecord, type ProjectionRecord } from "./record.ts";
 import { describe } from "../text.ts";
 
@@ -44,8 +44,7 @@ interface Nearby {
  * @param store Where the events are.
  * @param projection Its name, version and checkpoints; the projection itself will do.
  * @param position The position that a save returned.
- * @throws {EventParkedError} If the event was parked, or waits behind one that was.
- * @throws {ProjectionBehindError} If it takes too long.
+ * @throws {ProjectionBehindError} If it takes too long, or if the event was parked or waits behind one that was.
  * @throws {InvalidPositionError} If it is no position of this log, or one that it has not reached, or the checkpoint is
  * none: the log was restored to an earlier state.
  *
@@ -162,7 +161,7 @@ export async function waitForPosition(
       if (isReached) return;
       if (failure) throw failure.error;
       const left = deadline - performance.now();
-      if (left <= 0) throw new ProjectionBehindError(id, position, reached, timeout);
+      if (left <= 0) throw notReached(id, position, reached, timeout);
       const { promise, resolve } = Promise.withResolvers<void>();
       wake = resolve;
       const timer = setTimeout(resolve, Math.min(pollInterval, left, MAX_TIMER));
@@ -181,14 +180,14 @@ const MAX_TIMER = 2 ** 31 - 1;
 /**
  * Whether a record shows that the event at a position was handled, and that what its handler wanted appended is stored.
  *
- * @throws {EventParkedError} If it was parked, or waits behind a parked one.
+ * @throws {ProjectionBehindError} If it was parked, or waits behind a parked one.
  */
 async function isHandled(store: EventStore, record: ProjectionRecord, position: string): Promise<boolean> {
   if (record.position === undefined || record.position < position) return false;
   if (record.intent?.length && record.intendedFor?.position === position) return false;
   for (const entry of record.parked) {
     const isHeld = entry.position === position || await waitsBehind(store, record, entry, position);
-    if (isHeld) throw new EventParkedError(record, position, entry);
+    if (isHeld) throw heldByParked(record, position, entry);
   }
   return true;
 }

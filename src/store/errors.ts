@@ -453,8 +453,8 @@ export class HistoryTruncatedError extends AetherError {
 export type HistoryFault = DamagedHistoryError | HistoryTruncatedError;
 
 /**
- * The log that the store was opened on does not exist any more: it was deleted, made again under the same name, or the
- * connection now reaches another one. Nothing is stored in the new log.
+ * The log is not the one that was written to: it was deleted, made again under the same name, or the connection now
+ * reaches another one; or it was found at its opening to be an older copy, or to have lost its end. Nothing is stored in it.
  *
  * @example Open the store again, and begin a new log
  * ```ts
@@ -481,21 +481,36 @@ export class LogReplacedError extends AetherError {
 
   /** Where the log was, such as `stream "aether_orders"`. */
   readonly log: string;
-
   /**
-   * Names the log.
-   *
-   * @param log Where the log was, such as `stream "aether_orders"`.
-   * @param place What the log is in.
+   * `other-log`: it is another log than the one that was opened. `end-lost`: a server has cut off a damaged file, or an older
+   * copy was restored, so that acknowledged commits at its end are missing. `diverged`: an older copy was restored and has
+   * been written to since.
    */
-  constructor(log: string, place: "server" | "database" | "file", options?: ErrorOptions) {
-    super(
-      `The event log in ${log} is not the one that this store was opened on: it was deleted, made again, or this is ` +
-        `another ${place}. Restore the log from a backup, or close this store and open it again to use the new log.`,
-      options,
-    );
+  readonly reason: "other-log" | "end-lost" | "diverged";
+
+  /** Names the log, what has happened to it and what to do. */
+  constructor(log: string, reason: LogReplacedError["reason"], message: string, options?: ErrorOptions) {
+    super(message, options);
     this.log = log;
+    this.reason = reason;
   }
+}
+
+/**
+ * Another log is in the place of the one that was opened.
+ *
+ * @param log Where the log was, such as `stream "aether_orders"`.
+ * @param place What the log is in.
+ */
+export function otherLog(
+  log: string,
+  place: "server" | "database" | "file",
+  options?: ErrorOptions,
+): LogReplacedError {
+  const message =
+    `The event log in ${log} is not the one that this store was opened on: it was deleted, made again, or ` +
+    `this is another ${place}. Restore the log from a backup, or close this store and open it again to use the new log.`;
+  return new LogReplacedError(log, "other-log", message, options);
 }
 
 export { BackendError, StoreClosedError, StoreOpenError } from "../errors.ts";

@@ -13,9 +13,9 @@ import {
   InvalidArgumentError,
   JetStreamCheckpoints,
   type Projection,
-  ProjectionDisconnectedError,
   ProjectionInUseError,
   projectionStatuses,
+  ProjectionStoppedError,
   projectOnce,
   runProjection,
   SqliteCheckpoints,
@@ -174,6 +174,6 @@ Deno.test("deleteCheckpoint() refuses wrong arguments, an aborted signal and a c
   const reason = new Error("enough");
   await assert.rejects(deleteCheckpoint(projection, { signal: AbortSignal.abort(reason) }), reason);
   kv.close();
-  await assert.rejects(deleteCheckpoint(projection), ProjectionDisconnectedError);
+  await assert.rejects(deleteCheckpoint(projection), ProjectionStoppedError);
   await checkpoints.close().catch(() => {});
 });

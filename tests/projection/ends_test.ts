@@ -14,9 +14,9 @@ import {
   JetStreamEventStore,
   listParked,
   type Projection,
-  ProjectionDisconnectedError,
   type ProjectionRun,
   projectionStatuses,
+  ProjectionStoppedError,
   projectOnce,
   runProjection,
   SqliteCheckpoints,
@@ -87,8 +87,8 @@ const SCENES: Readonly<Record<string, () => Promise<Scene>>> = {
 };
 
 const isClosed = (error: unknown): boolean =>
-  error instanceof ProjectionDisconnectedError && error.reason === "closed" && error.cause instanceof Error &&
-  !(error.cause instanceof ProjectionDisconnectedError);
+  error instanceof ProjectionStoppedError && error.reason === "closed" && error.cause instanceof Error &&
+  !(error.cause instanceof ProjectionStoppedError);
 
 /** Fails if a run does not end soon. */
 async function ended(run: ProjectionRun): Promise<void> {

@@ -52,7 +52,7 @@ for (const [name, open] of Object.entries(PLACES)) {
     await using run = runProjection(store, projection);
     await assert.rejects(run.finished, (error) => {
       assert.ok(error instanceof ProjectionStoppedError);
-      assert.equal(error.event.position, events[1]!.position);
+      assert.equal(error.event?.position, events[1]!.position);
       assert.equal(error.attempts, 3);
       assert.ok(error.cause instanceof RangeError);
       return true;

@@ -221,7 +221,7 @@ async function refusing(then: "stop" | "park"): Promise<{
 
 const isRefused = (error: unknown): boolean =>
   error instanceof ProjectionStoppedError && error.cause instanceof FencedError &&
-  error.event.actorId === "order-1";
+  error.event?.actorId === "order-1";
 
 async function reserved(store: InMemoryEventStore<Shop>): Promise<string[]> {
   const log = await Array.fromAsync(store.readAll({ eventTypes: ["ItemReserved"] }));

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import {
-  EventParkedError,
   InMemoryCheckpoints,
   InMemoryEventStore,
   InvalidPositionError,
@@ -206,7 +205,7 @@ for (const [name, open] of Object.entries(PLACES)) {
     const [a1, b1, c1, a2, b2] = await add(store, 5);
     await using run = runProjection(store, projection, { onWarning: () => {} });
     const isParked = (error: unknown): boolean =>
-      error instanceof EventParkedError && error.parked.eventId === b1!.id;
+      error instanceof ProjectionBehindError && error.parked?.eventId === b1!.id;
     for (
       const wait of [
         (position: string) => run.waitFor(position),

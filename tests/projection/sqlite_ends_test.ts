@@ -7,8 +7,8 @@ import {
   InMemoryEventStore,
   InvalidArgumentError,
   type Projection,
-  ProjectionDisconnectedError,
   type ProjectionRun,
+  ProjectionStoppedError,
   projectOnce,
   runProjection,
   SqliteCheckpoints,
@@ -105,7 +105,7 @@ Deno.test("SQLite: a table of checkpoints that was dropped is missed, and found 
   await add(store, 1);
   await until("it is unreachable", () => run.state === "unreachable");
   const isMissing = (error: unknown): boolean =>
-    error instanceof ProjectionDisconnectedError && error.reason === "bucket-missing";
+    error instanceof ProjectionStoppedError && error.reason === "bucket-missing";
   await assert.rejects(projectOnce(store, projection), isMissing);
   database.exec("DELETE FROM handled");
   new SqliteCheckpoints(database);
@@ -143,7 +143,7 @@ Deno.test("SQLite: a database that is closed while a failed handler waits ends t
   database.close();
   await assert.rejects(
     run.finished,
-    (error) => error instanceof ProjectionDisconnectedError && error.reason === "closed",
+    (error) => error instanceof ProjectionStoppedError && error.reason === "closed",
   );
 });
 
@@ -168,7 +168,7 @@ Deno.test("a bucket that is missing, or credentials that are refused, are waited
   ) {
     const patience = new Patience(ID, 300);
     const isOver = (outcome: unknown): boolean =>
-      outcome instanceof ProjectionDisconnectedError && outcome.reason === reason && outcome.cause === error;
+      outcome instanceof ProjectionStoppedError && outcome.reason === reason && outcome.cause === error;
     for (let round = 0; round < 2; round++) {
       assert.ok(patience.waitAfter(error) <= 100);
       assert.ok(patience.waitAfter(error) <= 200);

@@ -13,7 +13,7 @@ import {
   InvalidArgumentError,
   listParked,
   type Projection,
-  ProjectionDisconnectedError,
+  ProjectionStoppedError,
   projectOnce,
   retryParked,
   runProjection,
@@ -385,7 +385,7 @@ Deno.test("SQLite: a database that its owner closes ends the run, and what was c
   using file = open(ROWS);
   await using store = await storeOf("Plain", "Special", "Plain");
   await using run = runProjection(store, seen("p", file.checkpoints, () => file.database.close()), quiet);
-  await assert.rejects(run.finished, ProjectionDisconnectedError);
+  await assert.rejects(run.finished, ProjectionStoppedError);
   assert.deepEqual(file.rows("SELECT * FROM seen"), []);
   await assert.rejects(projectOnce(store, seen("p", file.checkpoints, () => {}), quiet), AetherError);
 });

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { AetherError, ClosedError } from "../../errors.ts";
+import { AetherError, BackendError, ClosedError } from "../../errors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
-import { JetStreamUnavailableError, permissionDenied } from "../../nats/errors.ts";
+import { jetStreamDisabled, PayloadTooLargeError, permissionDenied } from "../../nats/errors.ts";
 import { isNotEnabled } from "../../nats/jetstream/error_codes.ts";
 import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
 import { refusalOf } from "../../nats/refusals.ts";
@@ -19,7 +19,7 @@ export function isUnheard(error: unknown): boolean {
 /** The typed error for a bucket that cannot be opened. */
 export function openError(connection: NatsConnection, operation: string, error: unknown): Error {
   if (!isUnheard(error) || connection.isClosed()) return bucketError(connection, operation, error);
-  return new JetStreamUnavailableError("disabled", connection.info?.server_name ?? "", { cause: error });
+  return jetStreamDisabled(connection.info?.server_name ?? "", { cause: error });
 }
 
 /** The typed error for one of the server's or the connection's. */
@@ -29,7 +29,10 @@ export function bucketError(connection: NatsConnection, operation: string, error
   if (denied !== undefined) return permissionDenied(operation, denied, error);
   if (error instanceof StreamNotFoundError) return bucketLost(operation, { cause: error });
   if (error instanceof JetStreamApiError && isNotEnabled(error.code)) {
-    return new JetStreamUnavailableError("disabled", connection.info?.server_name ?? "", { cause: error });
+    return jetStreamDisabled(connection.info?.server_name ?? "", { cause: error });
+  }
+  if (error instanceof PayloadTooLargeError) {
+    return new BackendError(operation, error.message, { reason: "too-large", cause: error });
   }
   if (error instanceof AetherError && !WIRE_ERRORS.has(error.name)) return error;
   return unanswered(operation, { cause: refusalOf(connection) ?? error });

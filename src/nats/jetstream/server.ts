@@ -6,7 +6,7 @@
 
 import type { NatsConnection } from "../connection.ts";
 import type { JetStreamAddress } from "./address.ts";
-import { JetStreamUnavailableError } from "../errors.ts";
+import { jetStreamDisabled, serverOutdated } from "../errors.ts";
 
 /** The oldest nats-server that works: 2.12.0 never completes an atomic batch. */
 export const OLDEST_SERVER = "2.12.1";
@@ -15,15 +15,15 @@ export const OLDEST_SERVER = "2.12.1";
  * Checks the server of a connection; while the connection is down, there is nothing to check. A server on the way to the
  * JetStream of another domain or account need not run one.
  *
- * @throws {JetStreamUnavailableError} If it does not run JetStream for the account, or is too old.
+ * @throws {BackendError} If it does not run JetStream for the account, or is too old.
  */
 export function checkServer({ info }: NatsConnection, { writePrefix }: JetStreamAddress): void {
   if (!info) return;
   if (isOlder(info.version, OLDEST_SERVER)) {
-    throw new JetStreamUnavailableError("outdated", info.server_name, { version: info.version });
+    throw serverOutdated(info.server_name, info.version, OLDEST_SERVER);
   }
   if (!info.jetstream && writePrefix === "") {
-    throw new JetStreamUnavailableError("disabled", info.server_name);
+    throw jetStreamDisabled(info.server_name);
   }
 }
 

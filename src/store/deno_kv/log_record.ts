@@ -10,6 +10,7 @@ import {
   HistoryTruncatedError,
   InvalidPositionError,
   LogReplacedError,
+  otherLog,
   StoreOpenError,
 } from "../errors.ts";
 import { isSameFile, type OpenedFile, openedFile } from "../../deno_kv.ts";
@@ -114,7 +115,7 @@ export class LogRecord {
     const [database, place] = file === undefined
       ? ["the Deno KV database", "database"] as const
       : [JSON.stringify(file), "file"] as const;
-    return new LogReplacedError(`namespace "${namespace}" of ${database}`, place);
+    return otherLog(`namespace "${namespace}" of ${database}`, place);
   }
 }
 

@@ -32,6 +32,7 @@ function reasonOf(error: unknown): BackendError["reason"] {
   if (error instanceof Error && error.cause instanceof BackendError) return error.cause.reason;
   if (error instanceof NoAnswerError) return error.why === "denied" ? "denied" : "unreachable";
   if (error instanceof NotConnectedError) return "unreachable";
+  if (error instanceof PayloadTooLargeError) return "too-large";
   return error instanceof JetStreamApiError && error.code === 0 ? "denied" : "refused";
 }
 
@@ -115,10 +116,6 @@ function isWire(error: AetherError): boolean {
 /** What to do about an error of the server's or the connection's. */
 export function advice(error: unknown): string {
   if (error instanceof StreamNotFoundError) return "the stream does not exist";
-  if (error instanceof PayloadTooLargeError) {
-    return `the server accepts messages of ${error.limit} bytes, and this one has ${error.size}: raise max_payload on ` +
-      "every server of the cluster";
-  }
   if (error instanceof NoAnswerError && error.why === "denied") {
     return `the server denied it (${error.message}): give this user the permissions that the documentation lists`;
   }

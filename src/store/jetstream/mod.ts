@@ -11,7 +11,7 @@
  * index cuts a stream's file off at the first message that its own checksum refuses, and does not report it
  * (nats-server 2.15.1, one replica, `index.db` gone). Open stores therefore mark the end of the log in the bucket next to
  * the stream, every five seconds while it grows and when they are closed. A log that ends before its mark is refused with
- * {@linkcode LostTailError}, until an operator opens it with `acceptLostTail: true`. What cannot be noticed: commits that
+ * {@linkcode LogReplacedError}, until an operator opens it with `acceptLostTail: true`. What cannot be noticed: commits that
  * were stored after the last mark, by a program that was killed; and a copy of stream and bucket that were restored
  * together. A store that was open, a snapshot, a checkpoint, or `verify({ expectedPosition })` with the last position that
  * your application has kept notices these too.
@@ -69,13 +69,12 @@ export type {
   NatsSubscription,
   NatsSubscriptionOptions,
 } from "../../nats/connection.ts";
-export { JetStreamUnavailableError, NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
-export { LostTailError } from "./errors.ts";
+export { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
 export type { NoAnswer } from "../../nats/jetstream/reply_inbox.ts";
 export type { Retention } from "./retention/retention.ts";
 export { type PreservationReport } from "./retention/expiring_actors.ts";
-export { NothingToRepairError, type RepairOptions, type RepairResult } from "./write/repair.ts";
+export { type RepairOptions, type RepairResult } from "./write/repair.ts";
 
 /**
  * What a store on JetStream can be opened with.
@@ -129,7 +128,7 @@ export interface JetStreamEventStoreOptions<E extends Event = Event>
   readonly maxInFlight?: number;
   /**
    * Opens a log that has lost its end, by the mark of the end that stores leave in the bucket next to the stream. The
-   * mark is then written again. Without it, opening such a log rejects with {@linkcode LostTailError}.
+   * mark is then written again. Without it, opening such a log rejects with {@linkcode LogReplacedError}.
    *
    * @default {false}
    */
@@ -168,9 +167,8 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * @param urlOrConnection A server's URL, several of them, or a connection of any transport of nats.js, which the caller
    * closes.
    * @param options The namespace, the retention, and more.
-   * @throws {BackendError} If the connection cannot be made.
-   * @throws {JetStreamUnavailableError} If the server has no JetStream, or is too old.
-   * @throws {LostTailError} If the stream has lost its end since a store was last open on it.
+   * @throws {BackendError} If the connection cannot be made, or the server has no JetStream or is too old.
+   * @throws {LogReplacedError} If the stream has lost its end since a store was last open on it.
    * @throws {ConfigurationMismatchError} If the stream exists and is configured differently.
    * @throws {StoreOpenError} If the server refuses.
    * @throws {InvalidArgumentError} If an option is out of range.
@@ -228,11 +226,10 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    * event and deletes nothing. The messages stay in the stream, and `verify()` reports them as `repaired`.
    *
    * It can be called while other programs write to the actor or repair it: one of several repairs is stored, and the
-   * others reject with {@linkcode NothingToRepairError}.
+   * others skip nothing. For an actor whose latest message is a commit, and for one without messages, nothing is stored.
    *
    * @param actorId The actor.
    * @param options The caller's fencing token, if the actor has one.
-   * @throws {NothingToRepairError} If the actor's latest message is a commit, or it has none.
    * @throws {DamagedHistoryError} If a commit behind the last one that can be read has changed or is missing: it is not
    * passed over.
    * @throws {FencedError} If the actor has a newer fencing token, or has one and none is given.
@@ -242,18 +239,14 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
    *
    * @example Repair what a verification has found
    * ```ts
-   * import { type JetStreamEventStore, NothingToRepairError } from "@flowmade-one/aether/jetstream";
+   * import type { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
    *
    * async function repairAll(store: JetStreamEventStore) {
    *   const actors = new Set((await store.verify()).faults.map(({ actorId }) => actorId));
    *   for (const actorId of actors) {
    *     if (actorId === undefined) continue;
-   *     try {
-   *       const { version, skipped } = await store.repairActor(actorId);
-   *       console.log(`${actorId} goes on after version ${version}, without ${skipped.length} message(s)`);
-   *     } catch (error) {
-   *       if (!(error instanceof NothingToRepairError)) console.error(error);
-   *     }
+   *     const { version, skipped } = await store.repairActor(actorId);
+   *     console.log(`${actorId} goes on after version ${version}, without ${skipped.length} message(s)`);
    *   }
    * }
    * ```

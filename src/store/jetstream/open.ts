@@ -22,7 +22,7 @@ import { CommitEncoder } from "./format/commit_encoder.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { OPEN_PATIENCE } from "../../nats/patience.ts";
-import { JetStreamUnavailableError } from "../../nats/errors.ts";
+import { jetStreamDisabled } from "../../nats/errors.ts";
 import { acknowledgedDomain, type JetStreamAddress } from "../../nats/jetstream/address.ts";
 import { checkServer } from "../../nats/jetstream/server.ts";
 import { findOrCreateStream } from "../../nats/jetstream/streams.ts";
@@ -219,7 +219,7 @@ async function openStream(
     return info;
   } catch (error) {
     if (isDisabled(error) || (error instanceof NoAnswerError && error.why === "no responders")) {
-      throw new JetStreamUnavailableError("disabled", server, { cause: error });
+      throw jetStreamDisabled(server, { cause: error });
     }
     if (error instanceof JetStreamApiError && error.code === ErrorCode.subjectsOverlap) {
       throw await overlapError(requests, stream, config!, error);

@@ -298,7 +298,7 @@ Deno.test("Publisher refuses what is over max_payload, headers included, before 
     publisher.publish({ subject: "s.1", data: new Uint8Array(room + 1), headers }),
     (error) => {
       assert(error instanceof PayloadTooLargeError);
-      assert.deepEqual([error.size, error.limit], [1_025, 1_024]);
+      assert.match(error.message, /takes 1025 bytes.*max_payload of 1024/);
       return true;
     },
   );

@@ -13,7 +13,7 @@ import {
   JetStreamEventStore,
   JetStreamLeases,
   type LeaseStore,
-  ProjectionDisconnectedError,
+  ProjectionStoppedError,
   runProjection,
   type RunState,
 } from "../../../mod.ts";
@@ -85,7 +85,7 @@ async function work(
   try {
     await Promise.all(all.map(({ finished }) => finished));
   } catch (error) {
-    if (!(error instanceof ProjectionDisconnectedError && error.reason === "closed")) throw error;
+    if (!(error instanceof ProjectionStoppedError && error.reason === "closed")) throw error;
     Deno.exit(EXPECTED_END);
   }
   say({ say: "closed" });

@@ -8,7 +8,7 @@ import {
   DamagedHistoryError,
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
-  LostTailError,
+  LogReplacedError,
   type Warning,
 } from "@flowmade-one/aether/jetstream";
 import { decodeChecked, encodeChecked } from "../../../src/store/jetstream/format/checked_json.ts";
@@ -77,10 +77,9 @@ Deno.test("a stream that comes back without its end is refused, until an operato
     await copy(server, `${backup}/stream`, stream);
     for (let again = 0; again < 2; again++) {
       await assert.rejects(open(server), (error) => {
-        assert(error instanceof LostTailError);
-        const { reason, lastSequence, markedSequence } = error;
-        assert.deepEqual([reason, lastSequence, markedSequence], ["shorter", 5, 8]);
-        assert.match(error.message, /3 commit\(s\) are missing.*acceptLostTail/);
+        assert(error instanceof LogReplacedError);
+        assert.equal(error.reason, "end-lost");
+        assert.match(error.message, /at sequence 5.*sequence 8.*3 commit\(s\) are missing.*acceptLostTail/);
         return true;
       });
     }
@@ -115,8 +114,9 @@ Deno.test("a stream that was restored and has grown past the mark is refused, an
     assert.deepEqual([ok, faults.map((fault) => fault instanceof DamagedHistoryError)], [false, [true]]);
     await store.close();
     await assert.rejects(open(server), (error) => {
-      assert(error instanceof LostTailError);
-      assert.deepEqual([error.reason, error.lastSequence, error.markedSequence], ["diverged", 7, 6]);
+      assert(error instanceof LogReplacedError);
+      assert.equal(error.reason, "diverged");
+      assert.match(error.message, /another commit at sequence 6/);
       return true;
     });
     await (await open(server, { acceptLostTail: true })).close();
@@ -158,8 +158,9 @@ Deno.test("a program that is killed leaves a mark of what it has saved", async (
     }
     await copy(server, `${backup}/stream`, stream);
     await assert.rejects(open(server), (error) => {
-      assert(error instanceof LostTailError);
-      assert.deepEqual([error.reason, error.lastSequence, error.markedSequence], ["shorter", 2, 5]);
+      assert(error instanceof LogReplacedError);
+      assert.equal(error.reason, "end-lost");
+      assert.match(error.message, /at sequence 2.*sequence 5/);
       return true;
     });
   } finally {
@@ -200,7 +201,7 @@ Deno.test("a forged mark is a lost end until an operator accepts it, or is repor
   const sound = await markOf(nats);
   for (const [name, mark] of Object.entries(IMPOSSIBLE)) {
     await store(nats, encodeChecked(JSON.stringify(mark), crc32));
-    await assert.rejects(open(server), LostTailError, name);
+    await assert.rejects(open(server), LogReplacedError, name);
     await (await open(server, { acceptLostTail: true })).close();
     assert.deepEqual(await markOf(nats), sound, name);
     await (await open(server)).close();
@@ -237,7 +238,7 @@ Deno.test("a mark that is damaged on the disk is reported and written again, als
   const bucket = { name: "KV_aether_empty", subjects: ["$KV.aether_empty.>"], max_msgs_per_subject: 1 };
   await nats.requests.createStream(bucket);
   await store(nats, encodeChecked('{"sequence":9}', crc32), "empty");
-  await assert.rejects(open(server, { namespace: "empty" }), LostTailError);
+  await assert.rejects(open(server, { namespace: "empty" }), LogReplacedError);
   await (await open(server, { namespace: "empty", acceptLostTail: true })).close();
   await (await open(server, { namespace: "empty", ...options })).close();
   assert.equal(warnings.length, 1);

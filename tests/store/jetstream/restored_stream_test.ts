@@ -5,7 +5,7 @@ import {
   DamagedHistoryError,
   execute,
   JetStreamEventStore,
-  LostTailError,
+  LogReplacedError,
   replay,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
@@ -34,7 +34,7 @@ Deno.test("a snapshot of a lost part of the stream is refused, and one of a high
   await copy(stream, `${server.storageFolder}-copy`);
   await add(4, 10);
   await copy(`${server.storageFolder}-copy`, stream);
-  await assert.rejects(JetStreamEventStore.open(server.url), LostTailError);
+  await assert.rejects(JetStreamEventStore.open(server.url), LogReplacedError);
   await using store = await JetStreamEventStore.open(server.url, { acceptLostTail: true });
   assert.equal((await store.getLatestSnapshot("account", "total"))?.version, 5);
   await assert.rejects(replay(store, "account", decider), DamagedHistoryError); // it is ahead

@@ -9,7 +9,6 @@ import { abortable } from "../../../abortable.ts";
 import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
 import type { KvBucket } from "../../../nats/jetstream/kv_bucket.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
-import { LostTailError } from "../errors.ts";
 import type { JetStreamContext } from "../context.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
@@ -47,11 +46,11 @@ export class EndMark {
    * Compares the log with the mark, and begins to write it.
    *
    * @param acceptLostTail Whether an operator accepts that the end is lost: the mark is then written again.
-   * @throws {LostTailError} If the log ends before the mark, or another commit is stored there.
+   * @throws {LogReplacedError} If the log ends before the mark, or another commit is stored there.
    */
   async start(acceptLostTail: boolean): Promise<void> {
     const lost = await this.find();
-    if (lost && !acceptLostTail) throw lost;
+    if (lost && !acceptLostTail) throw lost.error;
     if (lost) await this.#replace();
     else if (this.#isUnreadable) void this.#write(this.#ending.signal);
     this.#timer = setInterval(() => void this.#write(this.#ending.signal), INTERVAL);
@@ -59,7 +58,7 @@ export class EndMark {
   }
 
   /** What the log has lost, by its mark; `undefined` if nothing is, or there is no mark. */
-  async find(signal?: AbortSignal): Promise<LostTailError | undefined> {
+  async find(signal?: AbortSignal): Promise<LostEnd | undefined> {
     const { log } = this.#context;
     let mark: Mark | undefined;
     try {
@@ -83,17 +82,17 @@ export class EndMark {
   async #compare(
     { sequence, checksum }: Mark,
     signal: AbortSignal | undefined,
-  ): Promise<LostTailError | undefined> {
+  ): Promise<LostEnd | undefined> {
     const { decoder } = this.#context;
     const log = this.#context.log.until(signal);
     const { stream } = log.layout;
     const end = await log.upToDate(() => log.lastSequence(), (last) => last < sequence);
-    if (end < sequence) return new LostTailError(stream, "shorter", end, sequence);
+    if (end < sequence) return endLost(stream, end, sequence);
     if (sequence === 0) return undefined;
     const message = await log.at(sequence);
     const header = message && decoder.header(message);
     if (!header || header instanceof DamagedHistoryError || checksum === undefined) return undefined;
-    return header.checksum === checksum ? undefined : new LostTailError(stream, "diverged", end, sequence);
+    return header.checksum === checksum ? undefined : diverged(stream, sequence);
   }
 
   /** Writes the last mark, if the server answers in time. */
@@ -180,4 +179,29 @@ export class EndMark {
       "not notice that the log has lost its end. Give this user the permissions that the documentation lists.";
     this.#context.warn({ code: "end-mark-failed", message, cause });
   }
+}
+
+/** What a log has lost. */
+export interface LostEnd {
+  /** The sequence of the commit that is marked as the end. */
+  readonly marked: number;
+  /** What to do about it. */
+  readonly error: LogReplacedError;
+}
+
+const ADVICE =
+  "Restore a newer backup, or open the store with { acceptLostTail: true } to go on without them.";
+
+function endLost(stream: string, end: number, marked: number): LostEnd {
+  const message =
+    `The stream "${stream}" ends at sequence ${end}, and was stored up to sequence ${marked}: the last ` +
+    `${marked - end} commit(s) are missing. ${ADVICE}`;
+  return { marked, error: new LogReplacedError(`stream "${stream}"`, "end-lost", message) };
+}
+
+function diverged(stream: string, marked: number): LostEnd {
+  const message =
+    `The stream "${stream}" has another commit at sequence ${marked} than the one that was stored there: it ` +
+    `was restored to an earlier state and written to since, and commits are missing. ${ADVICE}`;
+  return { marked, error: new LogReplacedError(`stream "${stream}"`, "diverged", message) };
 }

@@ -9,7 +9,7 @@ import type { ConnectionState } from "../../../nats/connection_state.ts";
 import type { BackendError } from "../../../errors.ts";
 import { backoff, sleep } from "../../../sleep.ts";
 import type { Warn } from "../../../warning.ts";
-import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
+import { DamagedHistoryError, LogReplacedError, otherLog } from "../../errors.ts";
 import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
 import { refusalOf } from "../../../nats/refusals.ts";
 import { retryTransient } from "../../../nats/jetstream/retry.ts";
@@ -334,7 +334,7 @@ export class EventLog {
   }
 
   #replacedError(options?: ErrorOptions): LogReplacedError {
-    return new LogReplacedError(`stream "${this.layout.stream}"`, "server", options);
+    return otherLog(`stream "${this.layout.stream}"`, "server", options);
   }
 
   /**

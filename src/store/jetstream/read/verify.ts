@@ -125,8 +125,8 @@ class Verification {
     }
     const lost = await this.#endMark.find(this.#options.signal);
     if (lost) {
-      const position = this.#context.decoder.placeOf(lost.markedSequence, undefined);
-      this.#faults.push(new DamagedHistoryError(lost.message, { position }));
+      const position = this.#context.decoder.placeOf(lost.marked, undefined);
+      this.#faults.push(new DamagedHistoryError(lost.error.message, { position }));
     }
     for (const [actorId, head] of this.#context.heads.entries()) {
       if (head.sequence > Math.max(end, seen)) continue; // saved meanwhile

@@ -5,8 +5,6 @@
  * @module
  */
 
-import { registerClass } from "../../../copies.ts";
-import { AetherError } from "../../../errors.ts";
 import { backoff, sleep } from "../../../sleep.ts";
 import { checkFence } from "../../commit.ts";
 import { BackendError, DamagedHistoryError } from "../../errors.ts";
@@ -41,45 +39,8 @@ export interface RepairResult {
   readonly actorId: string;
   /** The version of its latest event, which the next append follows; 0 without one. */
   readonly version: number;
-  /** The positions of the messages that are passed over from now on. */
+  /** The positions of the messages that are passed over from now on; empty if there was nothing to repair. */
   readonly skipped: readonly string[];
-}
-
-/**
- * The actor's latest message is a commit, or it has none: there is nothing to repair. Nothing was stored.
- *
- * @example Repair an actor that another process may be repairing
- * ```ts
- * import { type JetStreamEventStore, NothingToRepairError } from "@flowmade-one/aether/jetstream";
- *
- * async function repair(store: JetStreamEventStore, actorId: string) {
- *   try {
- *     return (await store.repairActor(actorId)).skipped.length;
- *   } catch (error) {
- *     if (!(error instanceof NothingToRepairError)) throw error;
- *     return 0;
- *   }
- * }
- * ```
- *
- * @category Stores
- */
-export class NothingToRepairError extends AetherError {
-  static {
-    registerClass(this, "NothingToRepairError");
-  }
-
-  /** The actor. */
-  readonly actorId: string;
-
-  /** Names the actor. */
-  constructor(actorId: string) {
-    super(
-      `The latest message of actor "${actorId}" is a commit, or it has none: there is nothing to repair. If it cannot be ` +
-        "read, run verify() to find the damage.",
-    );
-    this.actorId = actorId;
-  }
 }
 
 /** What a repair is written with. */
@@ -137,7 +98,7 @@ class Repair {
     assertFormat((await log.info()).config);
     for (let attempt = 1;; attempt++) {
       const { ending: { strays }, head } = await this.#survey();
-      if (strays.length === 0) throw new NothingToRepairError(this.#actorId);
+      if (strays.length === 0) return { actorId: this.#actorId, version: head.version, skipped: [] };
       const failure = await this.#try(head, strays);
       if (failure === undefined) {
         const skipped = strays.map((sequence) => decoder.placeOf(sequence, undefined));
