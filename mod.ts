@@ -13,6 +13,7 @@
  * 5. **The bus** delivers events to the present subscribers: {@linkcode LocalEventBus}, {@linkcode NatsEventBus}.
  * 6. **The cluster** shares work between processes: {@linkcode Coordinator}, {@linkcode JetStreamLeases}.
  * 7. **Actors** are deciders with an address: {@linkcode defineActor}, {@linkcode ActorHost}.
+ * 8. **Evidence** shows others that a log is complete and unchanged: {@linkcode generateSealKey}.
  *
  * All errors extend {@linkcode AetherError}, and say what to do.
  *
@@ -323,3 +324,12 @@ export {
   type CallResult,
   defineActor,
 } from "./src/actor/mod.ts";
+
+// 8. Evidence: what shows to others that a log is complete and unchanged.
+export {
+  generateSealKey,
+  type SealKey,
+  type SealKeyOptions,
+  type Signer,
+  type SignerSource,
+} from "./src/evidence/mod.ts";

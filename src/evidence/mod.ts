@@ -18,3 +18,10 @@
  */
 
 export * from "../store/mod.ts";
+export {
+  generateSealKey,
+  type SealKey,
+  type SealKeyOptions,
+  type Signer,
+  type SignerSource,
+} from "./signer.ts";

@@ -1,0 +1,17 @@
+/**
+ * The cryptography of the runtime, whose calls are synchronous: `crypto.subtle` takes a promise for each hash.
+ *
+ * @module
+ */
+
+import type process from "node:process";
+
+type Crypto = typeof import("node:crypto");
+
+let loaded: Crypto | undefined;
+
+/** Loads it at its first use. It takes 100 ms, as an import of `node:process` does, which programs without evidence do not pay. */
+export function nodeCrypto(): Crypto {
+  return loaded ??= (globalThis as unknown as { readonly process: typeof process }).process
+    .getBuiltinModule("node:crypto");
+}

@@ -1,0 +1,103 @@
+/**
+ * The Merkle tree of RFC 6962, with SHA-256.
+ *
+ * @module
+ */
+
+import { nodeCrypto } from "./crypto.ts";
+
+/** The bytes of a hash. */
+export const HASH_BYTES = 32;
+
+// The prefixes keep a leaf from being taken for a node, and the other way round (RFC 6962, section 2.1).
+const LEAF_PREFIX = new Uint8Array([0]);
+const NODE_PREFIX = new Uint8Array([1]);
+
+/** The SHA-256 of some bytes, one part after another. */
+export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  const hash = nodeCrypto().createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+}
+
+/** The hash of a leaf. */
+export function leafHash(entry: Uint8Array): Uint8Array {
+  return nodeCrypto().createHash("sha256").update(LEAF_PREFIX).update(entry).digest();
+}
+
+/** The hash of a node over two others. */
+export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
+  return nodeCrypto().createHash("sha256").update(NODE_PREFIX).update(left).update(right).digest();
+}
+
+/** The root of an empty tree: the hash of nothing. */
+export function emptyRoot(): Uint8Array {
+  return sha256();
+}
+
+/** The root of consecutive hashes. They may be those of leaves, or of full subtrees of one size. */
+export function rootOf(hashes: readonly Uint8Array[]): Uint8Array {
+  const tree = new MerkleTree();
+  for (const hash of hashes) tree.append(hash);
+  return tree.root();
+}
+
+/** A tree that grows by one leaf after another, in memory for its right edge only. */
+export class MerkleTree {
+  /** The roots of the full subtrees that the tree consists of, the largest first: one for each bit of its size. */
+  readonly #subtrees: Uint8Array[] = [];
+  #size = 0;
+
+  /** How many leaves it has. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Adds a leaf by its hash. */
+  append(hash: Uint8Array): void {
+    for (let left = this.#size; left % 2 === 1; left = Math.floor(left / 2)) {
+      hash = nodeHash(this.#subtrees.pop()!, hash);
+    }
+    this.#subtrees.push(hash);
+    this.#size++;
+  }
+
+  /** The root of what was added so far. */
+  root(): Uint8Array {
+    if (this.#size === 0) return emptyRoot();
+    return this.#subtrees.reduceRight((right, left) => nodeHash(left, right));
+  }
+}
+
+/** The largest power of two below a size of two or more: where a tree is divided. */
+export function split(size: number): number {
+  let half = 1;
+  while (half * 2 < size) half *= 2;
+  return half;
+}
+
+/**
+ * The root that an inclusion proof leads to.
+ *
+ * @param hash The leaf's hash.
+ * @param proof The hashes at its side, from the leaf's sibling up.
+ * @returns `undefined` if the proof has another length than a leaf at this place needs.
+ */
+export function rootFromProof(
+  hash: Uint8Array,
+  index: number,
+  size: number,
+  proof: readonly Uint8Array[],
+): Uint8Array | undefined {
+  if (!(index < size)) return undefined;
+  // From the root down: on which side the rest of the tree is.
+  const isLeft: boolean[] = [];
+  for (let [at, count] = [index, size]; count > 1;) {
+    const half = split(count);
+    isLeft.push(at >= half);
+    [at, count] = at >= half ? [at - half, count - half] : [at, half];
+  }
+  if (isLeft.length !== proof.length) return undefined;
+  for (const sibling of proof) hash = isLeft.pop() ? nodeHash(sibling, hash) : nodeHash(hash, sibling);
+  return hash;
+}
