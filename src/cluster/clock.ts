@@ -108,3 +108,13 @@ export class Wakeup {
     return woken;
   }
 }
+
+/** Waits for a time, or for the signal: then it rejects with its reason. */
+export async function sleepOn(clock: Clock, duration: number, signal: AbortSignal): Promise<void> {
+  const wakeup = new Wakeup(clock);
+  const wake = (): void => wakeup.notify();
+  signal.addEventListener("abort", wake);
+  if (!signal.aborted) await wakeup.sleep(duration);
+  signal.removeEventListener("abort", wake);
+  signal.throwIfAborted();
+}

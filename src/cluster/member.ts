@@ -6,7 +6,7 @@
 import { BackendError, ClosedError, ConfigurationMismatchError } from "../errors.ts";
 import { Broadcast } from "./broadcast.ts";
 import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
-import { type Clock, RetryDelay, systemClock, Wakeup } from "./clock.ts";
+import { type Clock, RetryDelay, sleepOn, systemClock } from "./clock.ts";
 import type { CheckedOptions } from "./coordinator_options.ts";
 import { isUnanswered, NodeNameTakenError, RevisionConflictError, shardMapTooLarge } from "./errors.ts";
 import { Watching } from "./watching.ts";
@@ -408,16 +408,6 @@ export class Member {
     this.leaderChanges.close(failure);
     void this.#leadership.stop();
   }
-}
-
-/** Waits for a time, or for the signal: then it rejects with its reason. */
-async function sleepOn(clock: Clock, duration: number, signal: AbortSignal): Promise<void> {
-  const wakeup = new Wakeup(clock);
-  const wake = (): void => wakeup.notify();
-  signal.addEventListener("abort", wake);
-  if (!signal.aborted) await wakeup.sleep(duration);
-  signal.removeEventListener("abort", wake);
-  signal.throwIfAborted();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -29,6 +29,7 @@ import {
   StreamNotFoundError,
 } from "../../nats/jetstream/requests.ts";
 import { checkServer } from "../../nats/jetstream/server.ts";
+import { headerOf, type MessageBytes, payloadOf } from "../../nats/jetstream/stored_message.ts";
 import { OPEN_PATIENCE } from "../../nats/patience.ts";
 import { utf8 } from "../../text.ts";
 import { StreamWatch } from "./watch.ts";
@@ -146,9 +147,12 @@ export class JetStreamBucket implements Bucket {
   /** Reads from the stream's leader: direct gets may be stale. */
   async get(key: string, signal?: AbortSignal): Promise<Entry | undefined> {
     const message = await this.#ask(`get ${key}`, ({ base }) => this.#values.get(base + key, signal));
-    if (!message) return undefined;
-    const isGone = isRemoval((name) => message.header(name));
-    const value = isGone ? undefined : decoder.decode(message.data);
+    return message && this.#entry(key, message);
+  }
+
+  #entry(key: string, message: MessageBytes): Entry {
+    const isGone = isRemoval((name) => headerOf(message, name));
+    const value = isGone ? undefined : decoder.decode(payloadOf(message));
     return { key, revision: this.#seen(message.sequence), value };
   }
 
@@ -227,7 +231,7 @@ export class JetStreamBucket implements Bucket {
   watch(patterns: readonly string[], listener: (update: WatchUpdate) => void): BucketWatch {
     const { timeout, heartbeat, clock } = this.#settings;
     const operation = `watch ${patterns.join(", ")}`;
-    const watch = new StreamWatch(this.#connection, {
+    const watch = new StreamWatch(this.#state, {
       requests: this.#requests,
       stream: bucketStream(this.#config.bucket),
       patterns,
@@ -235,11 +239,7 @@ export class JetStreamBucket implements Bucket {
       timeout,
       heartbeat,
       clock,
-      decode: (key, message, sequence): Entry => ({
-        key,
-        revision: this.#seen(sequence),
-        value: isRemoval((name) => message.headers?.get(name)) ? undefined : decoder.decode(message.data),
-      }),
+      decode: (key, message): Entry => this.#entry(key, message),
       listener,
       onMissing: () => this.#reopen(this.#stream, "watch"),
       errorOf: (error) => bucketError(this.#connection, operation, error),

@@ -365,7 +365,10 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     for (let tries = 1;; tries++) {
       // What is delivered before it is known where the consumer runs.
       const early: NatsMessage[] | undefined = chosen && [];
-      const { num_pending, cluster } = await abortable(this.#createOnce(generation, early), signal);
+      const { num_pending, delivered, cluster } = await abortable(
+        this.#createOnce(generation, early),
+        signal,
+      );
       const server = cluster?.leader;
       const isChosen = server === undefined || (await chosen)?.(server) !== false;
       if (generation !== this.#generation) return;
@@ -374,8 +377,8 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
         continue;
       }
       this.#server = server;
-      this.#matching = num_pending;
-      if (!this.#isCreated) this.#expected = num_pending;
+      this.#matching = num_pending + (delivered?.consumer_seq ?? 0);
+      if (!this.#isCreated) this.#expected = this.#matching;
       this.#isCreated = true;
       if (this.#consumerSequence === 0) this.#pending = num_pending;
       this.#early = undefined;
