@@ -30,7 +30,7 @@ export class Call implements Timed {
   /** How long it may take, in milliseconds. */
   readonly timeout: number;
   readonly deadline: number;
-  isTimed = false;
+  slot = -1;
   /** Whether it has been answered. */
   isSettled = false;
   /** Its events while they are being stored. */

@@ -99,3 +99,31 @@ Deno.test("diagnose names a replica that is unavailable", async () => {
     return findings.some(({ code }) => code === "replica-offline" || code === "replica-behind");
   }, "the finding");
 });
+
+Deno.test("saves to new actors ask the server together, and wait for no answer to an earlier question for long", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
+  await using observer = await client(server.url);
+  const asked: number[] = [];
+  observer.connection.subscribe("$JS.API.DIRECT.GET.aether_default", {
+    callback: (_, { data }) => asked.push(JSON.parse(new TextDecoder().decode(data)).multi_last.length),
+  });
+  await observer.connection.flush();
+  await store.append("before", [event(0)], { expectedVersion: 0 });
+  asked.length = 0;
+  await server.suspend();
+  const saves: Promise<unknown>[] = [];
+  for (let index = 0; index < 100; index++) {
+    saves.push(store.append(`new-${index}`, [event(index)], { expectedVersion: 0 }));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  server.resume();
+  await Promise.all(saves);
+  await observer.connection.flush();
+  assert.equal(asked.reduce((sum, subjects) => sum + subjects, 0), 100);
+  // The first one asks alone. Those after it do not wait until it is answered.
+  assert.equal(asked[0], 1);
+  assert(asked.length > 1 && asked.length < 50, `${asked}`);
+  assert.equal((await Array.fromAsync(store.listActors())).length, 101);
+});

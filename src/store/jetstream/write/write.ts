@@ -99,8 +99,8 @@ export class Write implements Publication {
   readonly deadline: number;
   /** How many of its actors are busy with earlier writes. */
   waitsFor = 0;
-  /** Whether its deadline is watched. */
-  isTimed = false;
+  /** Its place among what has a deadline. */
+  slot = -1;
   /** Whether it was sent, and the outcome of that try is not known yet. */
   isUnderWay = false;
   /** Why it is unknown whether it was stored; `undefined` if it is known. */
@@ -220,14 +220,12 @@ export class Write implements Publication {
     return true;
   }
 
-  /** The subjects of those of its actors that have no message as far as is known. */
-  get newSubjects(): string[] {
-    const subjects: string[] = [];
+  /** Adds the subjects of those of its actors that have no message as far as is known. */
+  addNewSubjects(subjects: string[]): void {
     for (const { actor, subject } of this.parts) {
       if (actor!.head === undefined || actor!.head.sequence === 0) subjects.push(subject);
     }
     for (const { subject } of this.conditions) subjects.push(subject);
-    return subjects;
   }
 
   /**

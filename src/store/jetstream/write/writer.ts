@@ -10,6 +10,7 @@ import { backoff, sleep } from "../../../sleep.ts";
 import type { Commit } from "../../commit.ts";
 import { FencedError, VersionConflictError } from "../../errors.ts";
 import { abortable } from "../../../abortable.ts";
+import { listOf } from "../../../short_lived.ts";
 import { countSettled } from "../../observation.ts";
 import type { PublishOutcome } from "../../../nats/jetstream/acknowledgement.ts";
 import { batchOf } from "../../../nats/jetstream/batch.ts";
@@ -34,6 +35,9 @@ const MAX_BATCHES_IN_FLIGHT = 16;
 
 /** How many writes to new actors ask the server together. */
 const MAX_CONFIRMED_AT_ONCE = 128;
+
+/** For how long they are collected while another request is under way, in milliseconds. */
+const MAX_COLLECTING_MS = 10;
 
 /** What a writer works with in addition to the log. */
 export interface WriterSetup {
@@ -60,7 +64,10 @@ export class Writer {
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
   #writes = 0;
   /** Writes to new actors that ask the server next. */
-  #unconfirmed: Write[] = [];
+  #unconfirmed = listOf<Write>();
+  /** How many requests for writes to new actors are under way. */
+  #confirmations = 0;
+  #collecting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(context: JetStreamContext, setup: WriterSetup) {
     this.#context = context;
@@ -85,9 +92,10 @@ export class Writer {
     return repairActor(this.#context, this.#setup, actorId, options);
   }
 
-  /** Ends the timer. */
+  /** Ends the timers. */
   close(): void {
     this.#deadlines.close();
+    clearTimeout(this.#collecting);
   }
 
   /** Begins a write that cannot be sent at once. */
@@ -104,27 +112,38 @@ export class Writer {
 
   /**
    * Asks first whether the server counts messages of the actors: it reports none if it cannot read the last one, and would
-   * accept a second beginning of a history. All writes of this event loop turn ask together.
+   * accept a second beginning of a history. Writes that come while it answers ask together, but do not wait long: another
+   * server may answer them.
    */
   #confirm(write: Write): void {
     this.#deadlines.add(write);
     this.#unconfirmed.push(write);
-    if (this.#unconfirmed.length === 1) queueMicrotask(() => void this.#confirmAll());
-    else if (this.#unconfirmed.length >= MAX_CONFIRMED_AT_ONCE) void this.#confirmAll();
+    if (this.#unconfirmed.length >= MAX_CONFIRMED_AT_ONCE) void this.#confirmAll();
+    else if (this.#unconfirmed.length > 1) return;
+    else if (this.#confirmations === 0) queueMicrotask(() => void this.#confirmAll());
+    else this.#collecting = setTimeout(() => void this.#confirmAll(), MAX_COLLECTING_MS);
   }
 
   async #confirmAll(): Promise<void> {
+    clearTimeout(this.#collecting);
     const writes = this.#unconfirmed;
     if (writes.length === 0) return;
-    this.#unconfirmed = [];
-    const subjects: string[] = [];
-    for (const write of writes) subjects.push(...write.newSubjects);
+    this.#unconfirmed = listOf();
+    const subjects = listOf<string>();
+    for (const write of writes) write.addNewSubjects(subjects);
     let isNone = false;
+    this.#confirmations++;
     try {
       isNone = await this.#context.log.countsNone(subjects);
     } catch {
       // Each of them reads its heads, and waits for the server up to its deadline.
     }
+    this.#confirmations--;
+    this.#beginConfirmed(writes, isNone);
+    if (this.#confirmations === 0) void this.#confirmAll();
+  }
+
+  #beginConfirmed(writes: readonly Write[], isNone: boolean): void {
     const now = performance.now();
     for (const write of writes) {
       if (write.isOver(now)) {
@@ -168,7 +187,7 @@ export class Writer {
   };
 
   #leave(write: Write): void {
-    if (write.isTimed) this.#deadlines.delete(write);
+    if (write.slot >= 0) this.#deadlines.delete(write);
     const ready = this.#setup.actors.leave(write);
     if (ready.length > 0) this.#beginThose(ready);
   }
