@@ -166,11 +166,12 @@ const CLOSED_NAMES: ReadonlySet<string> = new Set(["ClosedConnectionError", "Dra
 /** Deno KV, node:sqlite and NATS have no class for it. */
 const CLOSED_TEXT = /database is (closed|not open)|connection (was|is) closed/i;
 
-/** JetStream's error 10059: the stream of the bucket is not found. SQLite has no code for a table that was dropped. */
+/** The stream of the bucket is not found. SQLite has no code for a table that was dropped. */
 function isBucketMissing(error: unknown): boolean {
   if (!(error instanceof BackendError)) return false;
-  const text = error.reason === "unreachable" ? /\b10059\b/ : /no such table: aether_projection/;
-  return some(error, ({ message }) => text.test(message));
+  return error.reason === "unreachable"
+    ? some(error, ({ name }) => name === "StreamNotFoundError")
+    : some(error, ({ message }) => /no such table: aether_projection/.test(message));
 }
 
 function isRefused(error: unknown): boolean {

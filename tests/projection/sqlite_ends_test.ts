@@ -14,6 +14,7 @@ import {
   SqliteCheckpoints,
   type Warning,
 } from "../../mod.ts";
+import { StreamNotFoundError } from "../../src/nats/jetstream/requests.ts";
 import { Patience } from "../../src/projection/ends.ts";
 import { add, type Counted, until } from "./support.ts";
 
@@ -150,7 +151,7 @@ Deno.test("SQLite: a database that is closed while a failed handler waits ends t
 const ID = { name: "p", version: 1 };
 const MISSING = new BackendError("get", "the bucket does not exist", {
   reason: "unreachable",
-  cause: new Error("JetStream error 10059: stream not found"),
+  cause: new StreamNotFoundError("KV_aether", 10_059, "stream not found"),
 });
 const REFUSED = [
   new BackendError("get", "the user has no permission", { reason: "denied" }),
