@@ -319,10 +319,12 @@ export {
   type ActorHostOptions,
   type ActorOptions,
   type ActorReference,
+  type ActorTimer,
   ActorUnavailableError,
   type CallOptions,
   type CallResult,
   defineActor,
+  InvalidTimersError,
 } from "./src/actor/mod.ts";
 
 // 8. Evidence: what shows to others that a log is complete and unchanged.

@@ -37,6 +37,7 @@ export class Telemetry {
   readonly #tracer: Tracer;
   readonly #counters = new Map<string, Counter>();
   readonly #histograms = new Map<string, Histogram>();
+  readonly #gauges = new Map<string, number>();
 
   /** Creates every instrument. */
   constructor(api: typeof OpenTelemetry, meters: MeterProvider) {
@@ -46,7 +47,12 @@ export class Telemetry {
     for (const [name, metric] of Object.entries<MetricDefinition>(METRICS)) {
       const { kind, unit, description, boundaries } = metric;
       if (kind === "counter") this.#counters.set(name, meter.createCounter(name, { unit, description }));
-      else {
+      else if (kind === "gauge") {
+        meter.createObservableGauge(name, { unit, description }).addCallback((result) => {
+          const value = this.#gauges.get(name);
+          if (value !== undefined) result.observe(value);
+        });
+      } else {
         const advice = boundaries && { explicitBucketBoundaries: [...boundaries] };
         this.#histograms.set(
           name,
@@ -68,6 +74,12 @@ export class Telemetry {
     attributes: MetricAttributes<N>,
   ): void {
     this.#histograms.get(name)!.record(value, attributes);
+  }
+
+  /** Sets a gauge, which has no attributes; `undefined` if this process does not know its value any more. */
+  set(name: MetricsOfKind<"gauge">, value: number | undefined): void {
+    if (value === undefined) this.#gauges.delete(name);
+    else this.#gauges.set(name, value);
   }
 
   /**

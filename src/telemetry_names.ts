@@ -8,7 +8,7 @@
 /** One instrument. */
 export interface MetricDefinition {
   /** What it does with values. */
-  readonly kind: "counter" | "histogram";
+  readonly kind: "counter" | "histogram" | "gauge";
   /** The unit of values, as UCUM writes it. */
   readonly unit: string;
   /** What it measures. */
@@ -106,6 +106,31 @@ export const METRICS = {
     description: "From an event's timestamp until a projection has handled it",
     attributes: ["aether.projection"],
     boundaries: SECONDS,
+  },
+  "aether.actor.timers": {
+    kind: "counter",
+    unit: "{timer}",
+    description: "Timers that were sent to their actors, by what became of them",
+    attributes: ["aether.actor_kind", "aether.outcome"],
+  },
+  "aether.actor.timer.lateness": {
+    kind: "histogram",
+    unit: "s",
+    description: "From when a timer was due until it was sent to its actor",
+    attributes: ["aether.actor_kind"],
+    boundaries: SECONDS,
+  },
+  "aether.actor.timers.pending": {
+    kind: "gauge",
+    unit: "{actor}",
+    description: "Actors that have a timer, by the process that works on timers",
+    attributes: [],
+  },
+  "aether.actor.timers.late": {
+    kind: "gauge",
+    unit: "{actor}",
+    description: "Actors that have had a timer due for more than a second",
+    attributes: [],
   },
   "aether.subscription.lag": {
     kind: "histogram",

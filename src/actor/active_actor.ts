@@ -26,6 +26,8 @@ export interface ActorSetup {
   readonly store: EventStore & Partial<SnapshotStore>;
   /** Receives warnings. */
   readonly warn: Warn;
+  /** The time of events, and by which timers are due, in milliseconds since 1970. */
+  readonly now: () => number;
   /** Is called when the actor has no calls left. */
   readonly onIdle: () => void;
   /** Under what the actor works; none if this process has all actors. */
@@ -185,7 +187,7 @@ export class ActiveActor {
         folded = foldAhead(this.#decider, folded.state, version, group.at(-1)!, bytesPerEvent);
       }
       if (!folded) break;
-      const decided = decide(this.#definition, call, folded.state);
+      const decided = decide(this.#definition, call, folded.state, this.#setup.now());
       if (count > 0 && count + decided.events.length > eventsPerCommit) break;
       this.#queue.shift();
       version += group.at(-1)?.events.length ?? 0;

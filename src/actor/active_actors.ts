@@ -96,9 +96,9 @@ export class ActiveActors {
     if (actor) this.#active.delete(actorId); // it goes to the end
     // What an actor of an earlier ownership knows may be old.
     if (!actor || actor.owner !== owner) {
-      const { store, warn } = this.#setup;
+      const { store, warn, now } = this.#setup;
       const onIdle = (): void => this.#releaseSurplus();
-      actor = new ActiveActor(actorId, definition, { store, warn, onIdle, owner });
+      actor = new ActiveActor(actorId, definition, { store, warn, now, onIdle, owner });
     }
     actor.lastUsed = performance.now();
     this.#active.set(actorId, actor);

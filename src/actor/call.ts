@@ -5,9 +5,12 @@
  */
 
 import type { Event, NewEvent } from "../event/types.ts";
-import { OutcomeUnknownError } from "../store/errors.ts";
-import { ActorUnavailableError } from "./errors.ts";
+import { EventTooLargeError, InvalidEventError } from "../event/errors.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { CommitTooLargeError, OutcomeUnknownError } from "../store/errors.ts";
+import { ActorFailedError, ActorUnavailableError } from "./errors.ts";
 import type { Timed } from "../deadlines.ts";
+import type { TimerOutcome, TimerReference } from "./timer.ts";
 
 /**
  * The answer to a command.
@@ -122,5 +125,43 @@ export class QueryCall extends Call {
   ) {
     super(actorId, timeout, signal);
     this.answer = answer;
+  }
+}
+
+/** What the store refuses to store, whenever it is sent. */
+const REFUSALS = [InvalidEventError, EventTooLargeError, CommitTooLargeError, InvalidArgumentError];
+
+/** A timer that is due. Its command is the one that the actor's state names when it comes to the call. */
+export class TimerCall extends CommandCall {
+  /** The timer. */
+  readonly timer: TimerReference;
+  /** What becomes of it, once it is decided. */
+  outcome: TimerOutcome = "fired";
+
+  /** @param id The id of the command, by which a repetition is found. */
+  constructor(
+    actorId: string,
+    timer: TimerReference,
+    id: string,
+    timeout: number,
+    signal: AbortSignal | undefined,
+  ) {
+    super(actorId, undefined, id, timeout, signal);
+    this.timer = timer;
+  }
+
+  /** Answers with what became of the timer. */
+  override resolve(): void {
+    super.resolve(this.outcome);
+  }
+
+  /** A command that can never be executed is an answer; the rest may pass. */
+  override reject(error: unknown): void {
+    if (error instanceof ActorFailedError && error.isStored) return super.resolve("fired");
+    if (typeof this.outcome === "object") return super.resolve(this.outcome);
+    if (REFUSALS.some((type) => error instanceof type)) {
+      return super.resolve({ refused: (error as Error).message });
+    }
+    super.reject(error);
   }
 }

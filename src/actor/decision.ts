@@ -10,9 +10,10 @@ import { checkDecision } from "../store/check_options.ts";
 import { withCommandId } from "../store/command_id.ts";
 import type { Decider } from "../store/decider.ts";
 import type { Replayed } from "../store/replay.ts";
-import type { CallResult, CommandCall } from "./call.ts";
+import { type CallResult, type CommandCall, TimerCall } from "./call.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorFailedError } from "./errors.ts";
+import { timersOf } from "./timers.ts";
 
 /** The decider of any kind of actors. */
 export type AnyDecider = Decider<unknown, unknown, Event>;
@@ -29,17 +30,38 @@ export function deciderOf({ decider }: AnyActor): AnyDecider {
   return decider as unknown as AnyDecider;
 }
 
-/** Decides a command. Its events have their ids from now on, so that the commit can be repeated. */
-export function decide(definition: AnyActor, call: CommandCall, state: unknown): Decided {
+/**
+ * Decides a command. Its events have their ids from now on, so that the commit can be repeated.
+ *
+ * @param now The time of its events, in milliseconds since 1970.
+ */
+export function decide(definition: AnyActor, call: CommandCall, state: unknown, now: number): Decided {
   try {
-    const decided = deciderOf(definition).decide(call.command, state);
+    const command = call instanceof TimerCall ? commandOf(definition, call, state, now) : call;
+    if (!command) return { call, events: [] };
+    const decided = deciderOf(definition).decide(command.command, state);
     checkDecision(decided);
     const named = call.id === undefined ? decided : withCommandId(decided, call.id);
-    const timestamp = new Date().toISOString();
+    const timestamp = new Date(now).toISOString();
     return { call, events: named.map((event) => ({ id: crypto.randomUUID(), timestamp, ...event })) };
   } catch (error) {
-    return { call, events: [], error: errorFor(definition, call.actorId, error) };
+    const failure = errorFor(definition, call.actorId, error);
+    if (call instanceof TimerCall) call.outcome = { refused: String((failure as Error).message) };
+    return { call, events: [], error: failure };
   }
+}
+
+/** The command of a timer; `undefined` if the state does not name the timer at this time, or it is not due yet. */
+function commandOf(
+  definition: AnyActor,
+  call: TimerCall,
+  state: unknown,
+  now: number,
+): { readonly command: unknown } | undefined {
+  const { name, at } = call.timer;
+  const timer = timersOf(definition, state).timers.get(name);
+  call.outcome = timer?.at !== at ? "dropped" : at > now ? "early" : "fired";
+  return call.outcome === "fired" ? timer : undefined;
 }
 
 /** An error of a decider or a query, as a caller gets it. */

@@ -10,6 +10,7 @@ import { checkFunction, checkKnown, type OptionNames, readOptions } from "../opt
 import type { Decider } from "../store/decider.ts";
 import { checkView } from "../store/check_options.ts";
 import { describe } from "../text.ts";
+import type { ActorTimers } from "./timer.ts";
 
 /**
  * Functions that answer from an actor's state, by name. They must not change it.
@@ -29,10 +30,11 @@ export type ActorErrors = Readonly<Record<string, abstract new (...args: never[]
  * @typeParam C The commands.
  * @typeParam E The union of the actor's events.
  * @typeParam A The answers of the queries, by name.
+ * @typeParam T The timers.
  *
  * @category Actors
  */
-export interface ActorOptions<S, C, E extends Event, A> {
+export interface ActorOptions<S, C, E extends Event, A, T = ActorTimers<C>> {
   /** The domain. Its functions are pure and synchronous. */
   readonly decider: Decider<S, C, E>;
   /** Functions that answer from the state, such as `{ balance: (state) => state.amount }`. @default {none} */
@@ -42,6 +44,14 @@ export interface ActorOptions<S, C, E extends Event, A> {
    * arrives as an {@linkcode ActorFailedError}. @default {none}
    */
   readonly errors?: ActorErrors;
+  /**
+   * What is due when, as a function of the state, such as
+   * `(state) => state.isPaid ? {} : { "payment-due": { at: state.dueAt, command: { release: true } } }`. It is pure and
+   * synchronous: times come from the events, not from the clock. An event that changes the state changes its timers.
+   *
+   * @default {none}
+   */
+  readonly timers?: (state: NoInfer<S>) => T;
 }
 
 /**
@@ -63,6 +73,9 @@ export interface ActorDefinition<S, C, E extends Event, A> {
   readonly queries: ActorQueries<S, A>;
   /** The classes of the errors that callers get as they are. */
   readonly errors: ActorErrors;
+  // The type of a method, whose parameters are compared both ways: any definition is one of which only the events are known.
+  /** The timers of a state; `undefined` if the kind has none. */
+  readonly timers: { timers(state: S): ActorTimers<unknown> }["timers"] | undefined;
 }
 
 /** A kind of actors of which only the events are known. */
@@ -72,6 +85,7 @@ const ACTOR_OPTIONS: OptionNames<ActorOptions<unknown, unknown, Event, unknown>>
   decider: true,
   queries: true,
   errors: true,
+  timers: true,
 };
 
 /**
@@ -105,9 +119,16 @@ const ACTOR_OPTIONS: OptionNames<ActorOptions<unknown, unknown, Event, unknown>>
  *
  * @category Actors
  */
-export function defineActor<S, C, E extends Event, A = Record<never, never>>(
+export function defineActor<
+  S,
+  C,
+  E extends Event,
+  A = Record<never, never>,
+  // A parameter of its own: in the return type of a function the compiler would take `{ release: true }` for a boolean.
+  const T extends ActorTimers<NoInfer<C>> = ActorTimers<NoInfer<C>>,
+>(
   name: string,
-  options: ActorOptions<S, C, E, A>,
+  options: ActorOptions<S, C, E, A, T>,
 ): ActorDefinition<S, C, E, A> {
   if (typeof name !== "string" || !NAME.test(name)) {
     throw new InvalidArgumentError(
@@ -116,8 +137,8 @@ export function defineActor<S, C, E extends Event, A = Record<never, never>>(
     );
   }
   return readOptions(options, ({ ...given }) => {
-    checkKnown<ActorOptions<S, C, E, A>>(given, ACTOR_OPTIONS);
-    const { decider, queries = {} as ActorQueries<S, A>, errors = {} } = given;
+    checkKnown<ActorOptions<S, C, E, A, T>>(given, ACTOR_OPTIONS);
+    const { decider, queries = {} as ActorQueries<S, A>, errors = {}, timers } = given;
     checkView("options.decider", decider);
     if (typeof decider.decide !== "function") {
       throw new InvalidArgumentError(
@@ -130,6 +151,7 @@ export function defineActor<S, C, E extends Event, A = Record<never, never>>(
       decider,
       queries: checkFunctions("options.queries", queries),
       errors: checkFunctions("options.errors", errors),
+      timers: checkFunction("options.timers", timers),
     });
   });
 }

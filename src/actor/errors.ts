@@ -143,3 +143,53 @@ export class ActorUnavailableError extends AetherError {
     this.timeout = timeout;
   }
 }
+
+/**
+ * A definition's `timers` function is at fault: it threw, returned a promise, or named a timer that cannot be one. The
+ * actor still answers commands, and its other timers hold. It is the `cause` of the warning `timers-invalid`.
+ *
+ * @example Find it before users do
+ * ```ts
+ * import { ActorHost, defineActor, InvalidTimersError } from "@flowmade-one/aether/actor";
+ * import { type Decider, type Event, InMemoryEventStore } from "@flowmade-one/aether/memory";
+ * import assert from "node:assert/strict";
+ *
+ * type Begun = Event<"Begun", null>;
+ * const decider: Decider<number, "begin" | "end", Begun> = {
+ *   initialState: () => 0,
+ *   evolve: (count) => count + 1,
+ *   decide: () => [{ eventType: "Begun", data: null }],
+ * };
+ * const timers = (count: number) => ({ end: { at: count * NaN, command: "end" as const } });
+ * const game = defineActor("game", { decider, timers });
+ *
+ * await using store = new InMemoryEventStore<Begun>();
+ * const { promise, resolve } = Promise.withResolvers<unknown>();
+ * await using host = await ActorHost.start({ store, actors: [game], onWarning: ({ cause }) => resolve(cause) });
+ * await host.client.get(game, "game-1").call("begin");
+ * assert(await promise instanceof InvalidTimersError);
+ * ```
+ *
+ * @category Actors
+ */
+export class InvalidTimersError extends AetherError {
+  static {
+    registerClass(this, "InvalidTimersError");
+  }
+
+  /** The name of the kind of actors. */
+  readonly kind: string;
+  /** The timer; `undefined` if it is the function itself. */
+  readonly timer: string | undefined;
+
+  /** Names the kind, the timer and what is wrong. */
+  constructor(kind: string, timer: string | undefined, fault: string, options?: ErrorOptions) {
+    const named = timer === undefined ? "" : ` named the timer "${timer}", and`;
+    super(
+      `The timers function of "${kind}"${named || " is at fault:"} ${fault}. Correct the definition`,
+      options,
+    );
+    this.kind = kind;
+    this.timer = timer;
+  }
+}

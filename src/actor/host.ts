@@ -5,21 +5,25 @@
  */
 
 import { InvalidArgumentError } from "../errors.ts";
+import type { Clock } from "../cluster/clock.ts";
 import type { Coordinator } from "../cluster/coordinator.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { type NatsConnection, requireConnection } from "../nats/connection.ts";
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { describe } from "../text.ts";
-import { warner, type Warning } from "../warning.ts";
+import { type Warn, warner, type Warning } from "../warning.ts";
 import type { EventStore, LogSubscription, SnapshotStore } from "../store/types.ts";
 import { MovedError } from "./commit.ts";
 import { ActiveActors } from "./active_actors.ts";
-import { CommandCall, QueryCall } from "./call.ts";
+import { CommandCall, QueryCall, TimerCall } from "./call.ts";
 import type { ActorEventsOptions, ActorFinder } from "./client.ts";
 import type { AnyActor } from "./definition.ts";
 import { type ActorRequest, checkActors, referTo } from "./reference.ts";
 import { OWN, RemoteCaller } from "./remote.ts";
 import { ShardServer } from "./shard_server.ts";
+import type { TimerOutcome } from "./timer.ts";
+import { timerClock, TimerRunner } from "./timer_runner.ts";
+import { type FireTimer, hasTimers } from "./timers.ts";
 
 /**
  * The cluster that a host is part of.
@@ -70,8 +74,13 @@ const HOST_OPTIONS: OptionNames<ActorHostOptions<Event>> = {
 };
 const CLUSTER_OPTIONS: OptionNames<ActorCluster> = { coordinator: true, connection: true, name: true };
 
+/** How long a due timer may take, in milliseconds; then it is sent again. */
+const TIMER_TIMEOUT = 5_000;
+
 interface HostParts {
-  readonly store: EventStore;
+  readonly store: EventStore & Partial<SnapshotStore>;
+  readonly clock: Clock;
+  readonly warn: Warn;
   readonly definitions: ReadonlyMap<string, AnyActor>;
   readonly actors: ActiveActors;
   readonly cluster: Required<ActorCluster> | undefined;
@@ -107,6 +116,7 @@ export class ActorHost implements AsyncDisposable {
   readonly #parts: HostParts;
   readonly #remote: RemoteCaller | undefined;
   readonly #server: ShardServer | undefined;
+  readonly #timers: TimerRunner | undefined;
 
   /** Calls actors of this process and of the others of its cluster. */
   readonly client: ActorFinder;
@@ -118,6 +128,14 @@ export class ActorHost implements AsyncDisposable {
       const { coordinator, connection, name } = cluster;
       this.#remote = new RemoteCaller(connection, name, coordinator.shardCount);
       this.#server = new ShardServer({ coordinator, connection, cluster: name, definitions, actors });
+    }
+    if (hasTimers(definitions)) {
+      const { clock, warn } = parts;
+      const fire: FireTimer = async (definition, actorId, timer, id, signal) => {
+        const request = { definition, actorId, content: { timer }, id, timeout: TIMER_TIMEOUT, signal };
+        return await this.#send(request) as TimerOutcome;
+      };
+      this.#timers = new TimerRunner({ store, definitions, clock, fire, warn });
     }
     this.client = {
       get: <S, C, E extends Event, A>(
@@ -152,8 +170,10 @@ export class ActorHost implements AsyncDisposable {
       checkFunction("options.onWarning", onWarning);
       const cluster = given.cluster && readOptions(given.cluster, checkCluster, "options.cluster");
       const warn = warner(onWarning);
-      const actors = new ActiveActors({ store, warn, maxActive, idleTimeout, maxWaiting });
-      return new ActorHost({ store, definitions, actors, cluster });
+      const clock = timerClock(store);
+      const now = clock.wall;
+      const actors = new ActiveActors({ store, warn, now, maxActive, idleTimeout, maxWaiting });
+      return new ActorHost({ store, definitions, actors, cluster, clock, warn });
     });
   }
 
@@ -164,6 +184,7 @@ export class ActorHost implements AsyncDisposable {
 
   /** Stops. In a cluster, calls that were taken are finished; else what waits is rejected. What is being stored is waited for. */
   async close(): Promise<void> {
+    await this.#timers?.close();
     await this.#server?.close();
     await this.#parts.actors.close();
     this.#remote?.close();
@@ -202,7 +223,9 @@ export class ActorHost implements AsyncDisposable {
 
   #callHere(request: ActorRequest, owner: ReturnType<Coordinator["shardFor"]>): Promise<unknown> {
     const { definition, actorId, content, id, timeout, signal } = request;
-    const call = "command" in content
+    const call = "timer" in content
+      ? new TimerCall(actorId, content.timer, id!, timeout, signal)
+      : "command" in content
       ? new CommandCall(actorId, content.command, id, timeout, signal)
       : new QueryCall(
         actorId,

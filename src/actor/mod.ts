@@ -46,4 +46,5 @@ export { ActorClient, type ActorClientOptions } from "./actor_client.ts";
 export { type ActorCluster, ActorHost, type ActorHostOptions } from "./host.ts";
 export type { CallResult } from "./call.ts";
 export type { ActorCaller, ActorEventsOptions, ActorFinder, ActorReference, CallOptions } from "./client.ts";
-export { ActorBusyError, ActorFailedError, ActorUnavailableError } from "./errors.ts";
+export { ActorBusyError, ActorFailedError, ActorUnavailableError, InvalidTimersError } from "./errors.ts";
+export type { ActorTimer, ActorTimers } from "./timer.ts";

@@ -14,6 +14,7 @@ import { checkCommandId } from "../store/command_id.ts";
 import type { CallResult } from "./call.ts";
 import type { ActorReference, CallOptions } from "./client.ts";
 import { type ActorDefinition, type AnyActor, definitionOf } from "./definition.ts";
+import type { TimerReference } from "./timer.ts";
 
 const CALL_OPTIONS: OptionNames<CallOptions> = { id: true, timeout: true, signal: true };
 const DEFAULT_TIMEOUT = 5_000;
@@ -27,8 +28,11 @@ export interface ActorRequest {
   readonly definition: AnyActor;
   /** The actor. */
   readonly actorId: string;
-  /** The command, a copy; or the name of the query. */
-  readonly content: { readonly command: unknown } | { readonly query: string };
+  /** The command, a copy; the name of the query; or a timer that is due. */
+  readonly content:
+    | { readonly command: unknown }
+    | { readonly query: string }
+    | { readonly timer: TimerReference };
   /** The name of the command. */
   readonly id: string | undefined;
   /** How long the answer may take, in milliseconds. */

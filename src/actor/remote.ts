@@ -69,7 +69,7 @@ export class RemoteCaller {
   ): Promise<unknown> {
     const { definition, actorId, content, timeout, signal } = request;
     const deadline = performance.now() + timeout;
-    const id = "command" in content ? request.id ?? crypto.randomUUID() : undefined;
+    const id = "query" in content ? undefined : request.id ?? crypto.randomUUID();
     for (let attempt = 1;; attempt++) {
       if (isOwn()) return OWN;
       const left = deadline - performance.now();

@@ -10,7 +10,7 @@ import type { NatsConnection, NatsMessage, NatsSubscription } from "../nats/conn
 import { OutcomeUnknownError } from "../store/errors.ts";
 import type { ActiveActors } from "./active_actors.ts";
 import { MovedError } from "./commit.ts";
-import { CommandCall, QueryCall } from "./call.ts";
+import { CommandCall, QueryCall, TimerCall } from "./call.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import { infoSubject, shardSubject } from "./remote.ts";
@@ -118,14 +118,16 @@ export class ShardServer {
   /** `undefined` if nothing is known that a caller could use: it asks again, or its time is over. */
   async #answerTo(shard: OwnedShard, request: WireRequest): Promise<Uint8Array | undefined> {
     const { actors, definitions, connection } = this.#setup;
-    const { kind, actor: actorId, query, command, id, timeout } = request;
+    const { kind, actor: actorId, query, command, timer, id, timeout } = request;
     const definition = definitions.get(kind);
     // A host of another version may know it.
     if (!definition || definitionOf(actorId, definitions.values()) !== definition) {
       return encode({ retry: "moved" });
     }
     try {
-      const call = query === undefined
+      const call = timer
+        ? new TimerCall(actorId, timer, id!, timeout, undefined)
+        : query === undefined
         ? new CommandCall(actorId, command, id, timeout, undefined)
         : new QueryCall(actorId, queryOf(definition, query), timeout, undefined);
       const value = await actors.call(definition, call, shard);

@@ -7,6 +7,7 @@
 import { copyJson, freezeJson } from "../event/json.ts";
 import { utf8 } from "../text.ts";
 import type { AnyActor } from "./definition.ts";
+import type { TimerReference } from "./timer.ts";
 import { ActorBusyError, ActorFailedError } from "./errors.ts";
 
 /** A request as it travels. */
@@ -15,10 +16,12 @@ export interface WireRequest {
   readonly kind: string;
   /** The actor. */
   readonly actor: string;
-  /** The command; absent if it is a query. */
+  /** The command; absent if it is a query or a timer. */
   readonly command?: unknown;
   /** The name of the query. */
   readonly query?: string;
+  /** The timer that is due. */
+  readonly timer?: TimerReference;
   /** The name of the command. */
   readonly id?: string;
   /** How long the answer may take, in milliseconds. */
@@ -59,9 +62,13 @@ const MAX_TIMEOUT = 24 * 60 * 60 * 1_000;
 export function decodeRequest(data: Uint8Array): WireRequest | undefined {
   const request = parse(data) as Partial<WireRequest> | undefined;
   if (typeof request?.kind !== "string" || typeof request.actor !== "string") return undefined;
-  const { timeout, id, query } = request;
+  const { timeout, id, query, timer } = request;
   if (typeof timeout !== "number" || !(timeout > 0 && timeout <= MAX_TIMEOUT)) return undefined;
   if (id !== undefined && typeof id !== "string") return undefined;
+  if (timer !== undefined) {
+    const isSound = typeof timer?.name === "string" && Number.isSafeInteger(timer.at) && id !== undefined;
+    return isSound ? request as WireRequest : undefined;
+  }
   if (query === undefined ? !("command" in request) : typeof query !== "string") return undefined;
   return request as WireRequest;
 }

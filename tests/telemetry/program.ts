@@ -9,6 +9,7 @@
 import { trace } from "@opentelemetry/api";
 import { connect } from "@nats-io/transport-node";
 import {
+  ActorHost,
   DenoKvEventStore,
   type Event,
   execute,
@@ -21,6 +22,7 @@ import {
   replay,
   VersionConflictError,
 } from "../../mod.ts";
+import { booking, type BookingEvent } from "../actor/booking.ts";
 import { loseAnswers } from "../bus/lost_answers.ts";
 
 const [url] = Deno.args;
@@ -101,3 +103,11 @@ lost.count = 1;
 await unsure.append("order-2", [HAPPENED], { expectedVersion: 0 });
 await unsure.close();
 kv.close();
+
+// A timer that fires. The host is open for as long as it takes to read gauges.
+const bookings = new InMemoryEventStore<BookingEvent>();
+const host = await ActorHost.start({ store: bookings, actors: [booking] });
+await host.client.get(booking, "booking-1").call({ reserve: 0 });
+for await (const { eventType } of bookings.subscribe()) if (eventType === "Released") break;
+await new Promise((resolve) => setTimeout(resolve, 2_000));
+Deno.exit();

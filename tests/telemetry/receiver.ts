@@ -20,7 +20,7 @@ export interface ReceivedSpan {
 export interface ReceivedMetric {
   readonly name: string;
   readonly unit: string;
-  readonly kind: "counter" | "histogram" | "other";
+  readonly kind: "counter" | "histogram" | "gauge" | "other";
   readonly points: readonly Readonly<Record<string, unknown>>[];
   readonly scope: string;
 }
@@ -58,9 +58,9 @@ export function startReceiver(): Receiver {
     }
     for (const { scopeMetrics } of body.resourceMetrics ?? []) {
       for (const { scope, metrics: list } of scopeMetrics) {
-        for (const { name, unit, sum, histogram } of list) {
-          const kind = sum ? "counter" : histogram ? "histogram" : "other";
-          const points = ((sum ?? histogram)?.dataPoints ?? []).map(({ attributes }: Json) =>
+        for (const { name, unit, sum, histogram, gauge } of list) {
+          const kind = sum ? "counter" : histogram ? "histogram" : gauge ? "gauge" : "other";
+          const points = ((sum ?? histogram ?? gauge)?.dataPoints ?? []).map(({ attributes }: Json) =>
             attributesOf(attributes)
           );
           metrics.push({ name, unit, kind, points, scope: scope.name });

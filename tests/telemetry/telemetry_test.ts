@@ -19,6 +19,7 @@ Deno.test("one trace shows the way from the saver over NATS to the handler, and 
       OTEL_DENO: "true",
       OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
       OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
+      OTEL_METRIC_EXPORT_INTERVAL: "500", // gauges are not read when a program ends
     },
   }).output();
   assert(success, new TextDecoder().decode(stderr));

@@ -47,6 +47,8 @@ export const KV_LIMITS: StoreLimits = Object.freeze({
 
 /** What a backend is put together from. */
 export interface KvParts {
+  /** The handle that writes. */
+  readonly kv: Deno.Kv;
   /** The log that the store was opened on. */
   readonly log: LogRecord;
   /** The log's positions. */
@@ -71,11 +73,14 @@ export interface KvParts {
 
 /** The backend of a store in Deno KV. */
 export class KvBackend implements StorageBackend {
+  /** The handle that writes. */
+  readonly kv: Deno.Kv;
   readonly limits: StoreLimits = KV_LIMITS;
   readonly #parts: KvParts;
   #closed = false;
 
   constructor(parts: KvParts) {
+    this.kv = parts.kv;
     this.#parts = parts;
   }
 

@@ -26,6 +26,7 @@
 
 import { InvalidArgumentError } from "../../errors.ts";
 import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
+import { offerSide } from "../../side_storage.ts";
 import { nameFault } from "../../text.ts";
 import type { Event } from "../../event/types.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
@@ -126,6 +127,10 @@ export class DenoKvEventStore<E extends Event = Event> extends BackedEventStore<
     checkAtLeast("cachedActors", cachedActors, MIN_CACHED_ACTORS);
     const setup = setUpStore(options);
     const settings = { prefix, pollInterval, saveTimeout, cachedActors };
-    return new DenoKvEventStore<E>(await openKvBackend(pathOrKv, setup, settings), setup);
+    const backend = await openKvBackend(pathOrKv, setup, settings);
+    const store = new DenoKvEventStore<E>(backend, setup);
+    const storage = { type: "deno-kv", kv: backend.kv, base: [prefix, setup.namespace] } as const;
+    offerSide(store, { now: setup.now, storage });
+    return store;
   }
 }

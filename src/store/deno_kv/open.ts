@@ -82,6 +82,7 @@ export async function openKvBackend(
       handles.close();
     };
     return new KvBackend({
+      kv: handles.write,
       log,
       positions,
       reader,

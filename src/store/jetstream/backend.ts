@@ -5,6 +5,7 @@
  */
 
 import type { StoredEvent } from "../../event/types.ts";
+import type { SideStorage } from "../../side_storage.ts";
 import type {
   BackwardLogRead,
   HistoryRead,
@@ -38,6 +39,8 @@ import type { Writer } from "./write/writer.ts";
 export interface JetStreamParts {
   /** The most that a commit may hold. */
   readonly limits: StoreLimits;
+  /** Where the library may keep what belongs to the log. */
+  readonly side: SideStorage;
   /** What the log is read with. */
   readonly context: JetStreamContext;
   /** Writes commits. */
@@ -55,11 +58,14 @@ export interface JetStreamParts {
 /** The backend of a store on JetStream. */
 export class JetStreamBackend implements StorageBackend {
   readonly limits: StoreLimits;
+  /** Where the library may keep what belongs to the log. */
+  readonly side: SideStorage;
   readonly #parts: JetStreamParts;
   readonly #context: JetStreamContext;
 
   constructor(parts: JetStreamParts) {
     this.limits = parts.limits;
+    this.side = parts.side;
     this.#parts = parts;
     this.#context = parts.context;
   }

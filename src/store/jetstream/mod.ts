@@ -47,6 +47,7 @@ import type { JetStreamBackend } from "./backend.ts";
 import type { ConnectOptions } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream/address.ts";
+import { offerSide } from "../../side_storage.ts";
 import { type JetStreamSettings, openJetStreamBackend } from "./open.ts";
 import { type Retention, SHORTEST_RETENTION } from "./retention/retention.ts";
 import { requireSubjectPrefix } from "../../event/subject.ts";
@@ -196,7 +197,10 @@ export class JetStreamEventStore<E extends Event = Event> extends BackedEventSto
   ): Promise<JetStreamEventStore<E>> {
     const settings = readOptions(options, settingsOf);
     const setup = setUpStore(options);
-    return new JetStreamEventStore<E>(await openJetStreamBackend(urlOrConnection, setup, settings), setup);
+    const backend = await openJetStreamBackend(urlOrConnection, setup, settings);
+    const store = new JetStreamEventStore<E>(backend, setup);
+    offerSide(store, { now: setup.now, storage: backend.side });
+    return store;
   }
 
   /**

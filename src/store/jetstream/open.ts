@@ -158,7 +158,8 @@ export async function openJetStreamBackend(
     const endMark = new EndMark(context, bucket);
     closing.push(() => endMark.close());
     await endMark.start(settings.acceptLostTail);
-    return new JetStreamBackend({ limits, context, writer, snapshots, expiring, endMark, close });
+    const side = { type: "jetstream", connection, address, bucket: layout.bucket, replicas } as const;
+    return new JetStreamBackend({ limits, side, context, writer, snapshots, expiring, endMark, close });
   } catch (error) {
     const failure = openError(connection, stream, error);
     await close();

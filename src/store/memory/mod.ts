@@ -18,6 +18,7 @@
 import type { Event } from "../../event/types.ts";
 import { InvalidArgumentError } from "../../errors.ts";
 import { checkKnown, type OptionNames, readOptions } from "../../options.ts";
+import { offerSide } from "../../side_storage.ts";
 import { BackedEventStore } from "../backed_event_store.ts";
 import { type EventStoreOptions, setUpStore, STORE_OPTIONS } from "../store_options.ts";
 import { InMemoryStorage, logOf, MemoryBackend } from "./backend.ts";
@@ -77,6 +78,8 @@ export class InMemoryEventStore<E extends Event = Event> extends BackedEventStor
       );
     });
     const setup = setUpStore(options);
-    super(new MemoryBackend(logOf(storage, setup.namespace)), setup);
+    const log = logOf(storage, setup.namespace);
+    super(new MemoryBackend(log), setup);
+    offerSide(this, { now: setup.now, storage: { type: "memory", owner: log } });
   }
 }

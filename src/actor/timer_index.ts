@@ -1,0 +1,191 @@
+/**
+ * The index of timers: which actor has which timers, and how far the log has been read for it. It is derived from the
+ * events and can be built again. A fault in it makes a timer late, and never fires one that the actor's state does not name.
+ *
+ * @module
+ */
+
+import { InMemoryLeases } from "../cluster/in_memory_leases.ts";
+import type { LeaseStore } from "../cluster/lease.ts";
+import type { TimerReference } from "./timer.ts";
+
+/** A timer in the index. */
+export interface IndexedTimer extends TimerReference {
+  /** Whether it was fired: it is not fired again. */
+  readonly isFired: boolean;
+}
+
+/** What the index holds of an actor. */
+export interface IndexedActor {
+  /** The actor. */
+  readonly actorId: string;
+  /** The version of the state that the timers are of. */
+  readonly version: number;
+  /** Its timers. */
+  readonly timers: readonly IndexedTimer[];
+  /** What is wrong with its timers, if something is. */
+  readonly fault?: string;
+}
+
+/** The same with the revision by which it is replaced. */
+export interface StoredActor extends IndexedActor {
+  /** Changes with each write. */
+  readonly revision: string;
+}
+
+/** How far the index goes. */
+export interface IndexHead {
+  /** The position up to which the log was read; `undefined` for a log that was empty. */
+  readonly position?: string;
+  /** The kinds of actors that are in the index. */
+  readonly kinds: readonly string[];
+}
+
+/** A timer that waits, with its actor. */
+export interface PendingTimer extends TimerReference {
+  /** The actor. */
+  readonly actorId: string;
+}
+
+/** Which waiting timers are listed, in the order of their times. */
+export interface PendingRange {
+  /** Only those that are due at this time at the latest, in milliseconds since 1970. */
+  readonly until?: number;
+  /** Only those behind this one. */
+  readonly after?: PendingTimer;
+  /** How many. */
+  readonly limit: number;
+}
+
+/** Another process has written in the meantime. */
+export class IndexConflict extends Error {}
+
+/** An index of timers. */
+export interface TimerIndex {
+  /** Leases of those that work on the index. */
+  readonly leases: LeaseStore;
+  /** How far it goes; its revision is `undefined` if nothing is stored. */
+  head(): Promise<{ readonly head: IndexHead | undefined; readonly revision: string | undefined }>;
+  /** @throws {IndexConflict} If it has another revision. */
+  saveHead(head: IndexHead, revision: string | undefined): Promise<string>;
+  /** What it holds of an actor. */
+  get(actorId: string): Promise<StoredActor | undefined>;
+  /**
+   * Replaces what it holds of an actor, or removes it if there is nothing to hold.
+   *
+   * @returns The revision; `undefined` if it was removed.
+   * @throws {IndexConflict} If it has another revision.
+   */
+  put(actor: IndexedActor, replaced: StoredActor | undefined): Promise<string | undefined>;
+  /** All actors. */
+  all(): AsyncIterable<StoredActor>;
+  /** Timers that wait. */
+  pending(range: PendingRange): Promise<readonly PendingTimer[]>;
+  /** Releases its leases, and what was opened for it. */
+  close(): Promise<void>;
+}
+
+/** Whether the index has to hold an actor. */
+export function isHeld({ timers, fault }: IndexedActor): boolean {
+  return timers.length > 0 || fault !== undefined;
+}
+
+/** The order of timers: by time, actor and name. */
+export function compareTimers(a: PendingTimer, b: PendingTimer): number {
+  return a.at - b.at || compareTexts(a.actorId, b.actorId) || compareTexts(a.name, b.name);
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Chooses the timers that wait. */
+export function pendingOf(
+  actors: Iterable<IndexedActor>,
+  { until = Infinity, after, limit }: PendingRange,
+): readonly PendingTimer[] {
+  const found: PendingTimer[] = [];
+  for (const { actorId, timers } of actors) {
+    for (const { name, at, isFired } of timers) {
+      if (isFired || at > until) continue;
+      const timer = { actorId, name, at };
+      if (!after || compareTimers(timer, after) > 0) found.push(timer);
+    }
+  }
+  return found.sort(compareTimers).slice(0, limit);
+}
+
+/** What several indexes in memory share. */
+interface MemoryIndex {
+  readonly actors: Map<string, StoredActor>;
+  readonly leases: InMemoryLeases;
+  head: IndexHead | undefined;
+  revision: number;
+  headRevision: number | undefined;
+}
+
+const indexes = new WeakMap<object, MemoryIndex>();
+
+/** An index in memory, which lives as long as an object: each one for the same object is the same. */
+export class InMemoryTimerIndex implements TimerIndex {
+  readonly #index: MemoryIndex;
+
+  /** @param owner The object. */
+  constructor(owner: object) {
+    let index = indexes.get(owner);
+    if (!index) {
+      const leases = new InMemoryLeases();
+      indexes.set(
+        owner,
+        index = { actors: new Map(), leases, head: undefined, revision: 0, headRevision: undefined },
+      );
+    }
+    this.#index = index;
+  }
+
+  get leases(): LeaseStore {
+    return this.#index.leases;
+  }
+
+  head(): ReturnType<TimerIndex["head"]> {
+    const { head, headRevision } = this.#index;
+    return Promise.resolve({ head, revision: headRevision?.toString() });
+  }
+
+  // deno-lint-ignore require-await -- so that a conflict is a rejection
+  async saveHead(head: IndexHead, revision: string | undefined): Promise<string> {
+    const index = this.#index;
+    if (index.headRevision?.toString() !== revision) throw new IndexConflict();
+    index.head = head;
+    index.headRevision = ++index.revision;
+    return String(index.headRevision);
+  }
+
+  get(actorId: string): Promise<StoredActor | undefined> {
+    return Promise.resolve(this.#index.actors.get(actorId));
+  }
+
+  // deno-lint-ignore require-await -- so that a conflict is a rejection
+  async put(actor: IndexedActor, replaced: StoredActor | undefined): Promise<string | undefined> {
+    const { actors } = this.#index;
+    if (actors.get(actor.actorId)?.revision !== replaced?.revision) throw new IndexConflict();
+    if (!isHeld(actor)) {
+      actors.delete(actor.actorId);
+      return undefined;
+    }
+    const revision = String(++this.#index.revision);
+    actors.set(actor.actorId, { ...actor, revision });
+    return revision;
+  }
+
+  async *all(): AsyncIterable<StoredActor> {
+    yield* this.#index.actors.values();
+  }
+
+  pending(range: PendingRange): Promise<readonly PendingTimer[]> {
+    return Promise.resolve(pendingOf(this.#index.actors.values(), range));
+  }
+
+  /** Does nothing: the leases are those of every index for the object. */
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,103 @@
+/**
+ * Working on timers for as long as a process runs: one process at a time by a lease, and again after a failure.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../cluster/clock.ts";
+import type { Lease } from "../cluster/lease.ts";
+import { ClosedError } from "../errors.ts";
+import { backoff, sleep } from "../sleep.ts";
+import { sideOf } from "../side_storage.ts";
+import { openTimerIndex } from "./open_timer_index.ts";
+import { IndexConflict, type TimerIndex } from "./timer_index.ts";
+import { TimerSession } from "./timer_session.ts";
+import type { TimerSetup } from "./timers.ts";
+
+/** The key of the lease. */
+const LEASE = "timers";
+/** How long the lease lasts without a renewal, in milliseconds. */
+export const DEFAULT_LEASE_TTL = 5_000;
+/** The bounds of the wait before the work is taken up again, in milliseconds. */
+const FIRST_RETRY = 100;
+const LONGEST_RETRY = 10_000;
+/** How often a clock of the user's is looked at, in milliseconds: it may be set at any time. */
+const LOOK_INTERVAL = 20;
+
+/** The time by which the timers of a store are due: that of the store, unless another one is given. */
+export function timerClock(store: object, now: (() => Date) | undefined = sideOf(store)?.now): Clock {
+  if (!now) return systemClock;
+  return {
+    monotonic: systemClock.monotonic,
+    wall: () => now().getTime(),
+    setTimer: (callback, delay) => systemClock.setTimer(callback, Math.min(delay, LOOK_INTERVAL)),
+  };
+}
+
+/** Takes the lease and works, until it is closed. */
+export class TimerRunner {
+  readonly #setup: TimerSetup;
+  readonly #leaseTtl: number;
+  readonly #closing = new AbortController();
+  /** Resolves when it has ended. */
+  readonly finished: Promise<void>;
+
+  constructor(setup: TimerSetup, leaseTtl = DEFAULT_LEASE_TTL) {
+    this.#setup = setup;
+    this.#leaseTtl = leaseTtl;
+    this.finished = this.#work(this.#closing.signal);
+  }
+
+  /** Finishes what is being fired, and hands over at once. */
+  async close(): Promise<void> {
+    this.#closing.abort(new ClosedError("host"));
+    await this.finished;
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    let index: TimerIndex | undefined;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      const began = performance.now();
+      try {
+        index ??= await openTimerIndex(this.#setup.store);
+        await this.#workOn(index, signal);
+        break; // the store was closed
+      } catch (error) {
+        if (signal.aborted || error instanceof ClosedError) break;
+        if (performance.now() - began > LONGEST_RETRY) attempt = 1;
+        if (!(error instanceof IndexConflict)) {
+          const message = "work on timers was interrupted and is tried again: until then timers may be late";
+          this.#setup.warn({ code: "timers-interrupted", message, cause: error });
+        }
+        await sleep(backoff(attempt, FIRST_RETRY, LONGEST_RETRY), signal).catch(() => {});
+      }
+    }
+    await index?.close();
+  }
+
+  /** Works until the store is closed. */
+  async #workOn(index: TimerIndex, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const lease = await index.leases.acquire(LEASE, { ttl: this.#leaseTtl, signal });
+      try {
+        const isOver = await this.#workUnder(lease, index, signal);
+        if (isOver) return;
+      } finally {
+        await lease.release();
+      }
+    }
+  }
+
+  /** Works while the lease is held; returns whether the store was closed. */
+  async #workUnder(lease: Lease, index: TimerIndex, signal: AbortSignal): Promise<boolean> {
+    const ending = AbortSignal.any([signal, lease.signal]);
+    const session = new TimerSession(this.#setup, index);
+    try {
+      await session.run(() => lease.isHeld, ending);
+    } catch (error) {
+      if (!lease.isHeld && !signal.aborted) return false; // another process works on
+      throw error;
+    }
+    return !ending.aborted;
+  }
+}
