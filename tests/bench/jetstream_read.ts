@@ -89,7 +89,12 @@ export function readRows({ url, raw, quick, closing }: ReadTarget): Row[] {
           assert.equal(events.length, dense);
           assert.equal(events.at(-1)?.version, dense);
         }),
-      measureBaseline: () => stockReplay(url, "aether_dense", "aether.dense.dense", dense),
+      measureBaseline: async () => {
+        const { config } = await raw.requests.streamInfo("aether_dense");
+        // The log's id is a level of its subjects.
+        const [subjects = ""] = config["subjects"] as string[];
+        return await stockReplay(url, "aether_dense", subjects.replace(">", "dense"), dense);
+      },
     },
     {
       name: `read-whole-log-${middle.events}`,
