@@ -13,7 +13,8 @@
  * 5. **The bus** delivers events to the present subscribers: {@linkcode LocalEventBus}, {@linkcode NatsEventBus}.
  * 6. **The cluster** shares work between processes: {@linkcode Coordinator}, {@linkcode JetStreamLeases}.
  * 7. **Actors** are deciders with an address: {@linkcode defineActor}, {@linkcode ActorHost}.
- * 8. **Evidence** shows others that a log is complete and unchanged: {@linkcode generateSealKey}.
+ * 8. **Evidence** shows others that a log is complete and unchanged: {@linkcode sealLog},
+ *    {@linkcode proveEvent}, {@linkcode verifySealedLog}.
  *
  * All errors extend {@linkcode AetherError}, and say what to do.
  *
@@ -327,11 +328,36 @@ export {
   InvalidTimersError,
 } from "./src/actor/mod.ts";
 
-// 8. Evidence: what shows to others that a log is complete and unchanged.
+// 8. Evidence: what shows to others that a log is complete and unchanged. How it is sealed, and where the seal is kept,
 export {
   generateSealKey,
+  SealError,
+  SealFolder,
   type SealKey,
   type SealKeyOptions,
+  sealLog,
+  type SealLogOptions,
+  sealOnce,
+  type SealOptions,
+  type SealPlace,
+  type SealReport,
+  type SealRun,
   type Signer,
   type SignerSource,
+} from "./src/evidence/mod.ts";
+
+// and how it is verified, with the store or without.
+export {
+  type ProvedEvent,
+  proveEvent,
+  type ProveOptions,
+  type SealedLogVerification,
+  type SealFault,
+  type SealVerification,
+  verifyProof,
+  type VerifyProofOptions,
+  verifySeal,
+  verifySealedLog,
+  type VerifySealedLogOptions,
+  type VerifySealOptions,
 } from "./src/evidence/mod.ts";

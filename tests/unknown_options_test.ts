@@ -9,6 +9,7 @@ import {
   DenoKvEventStore,
   DenoKvLeases,
   discardParked,
+  generateSealKey,
   InMemoryBucket,
   InMemoryCheckpoints,
   InMemoryEventStore,
@@ -21,8 +22,15 @@ import {
   NatsEventBus,
   projectionStatuses,
   projectOnce,
+  proveEvent,
   retryParked,
   runProjection,
+  SealFolder,
+  sealLog,
+  sealOnce,
+  verifyProof,
+  verifySeal,
+  verifySealedLog,
   waitFor,
 } from "@flowmade-one/aether";
 import { connect } from "@nats-io/transport-node";
@@ -53,6 +61,7 @@ Deno.test("every entry without a server refuses an option that it does not know"
   await using leases = new InMemoryLeases();
   await using bus = new LocalEventBus();
   await using coordinator = await Coordinator.join(new InMemoryBucket(), { name: "a", shardCount: 1 });
+  const seal = new SealFolder("/no/such/folder");
   const projection = { name: "p", checkpoints: new InMemoryCheckpoints(), handle: (): void => {} };
   const known: typeof projection = { ...projection };
   await refuses(
@@ -64,6 +73,13 @@ Deno.test("every entry without a server refuses an option that it does not know"
       "new LocalEventBus()": (options) => new LocalEventBus(options),
       "bus.subscribe()": (options) => bus.subscribe("orders", options),
       "bus.subscribePattern()": (options) => bus.subscribePattern("*", options),
+      "generateSealKey()": (options) => generateSealKey("example.com/orders", options),
+      "sealOnce()": (options) => sealOnce(store, seal, options),
+      "sealLog()": (options) => sealLog(store, seal, options),
+      "verifySeal()": (options) => verifySeal(seal, options),
+      "verifySealedLog()": (options) => verifySealedLog(store, seal, options),
+      "proveEvent()": (options) => proveEvent(store, seal, "x", options),
+      "verifyProof()": (options) => verifyProof("x", options),
       "copyEvents()": (options) => copyEvents(store, target, options),
       "leases.acquire()": (options) => leases.acquire("key", options),
       "leases.tryAcquire()": (options) => leases.tryAcquire("key", options),

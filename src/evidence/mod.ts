@@ -2,16 +2,20 @@
  * Evidence: what shows to others that a log is complete and unchanged, and what lets a person's data be forgotten without
  * changing it.
  *
- * @example Is everything as it was stored?
+ * @example Seal a log, and verify it
  * ```ts
- * import type { EventStore } from "@flowmade-one/aether/evidence";
+ * import { generateSealKey, SealFolder, sealOnce, verifySealedLog } from "@flowmade-one/aether/evidence";
  * import { InMemoryEventStore } from "@flowmade-one/aether/memory";
  * import assert from "node:assert/strict";
  *
- * await using store: EventStore = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore();
  * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
- * const { ok, events } = await store.verify();
- * assert.deepEqual([ok, events], [true, 1]);
+ *
+ * const { privateKey, publicKey } = generateSealKey("example.com/orders");
+ * const folder = new SealFolder(await Deno.makeTempDir());
+ * await sealOnce(store, folder, { signer: { key: privateKey } });
+ * const { ok, verified } = await verifySealedLog(store, folder, { key: publicKey });
+ * assert.deepEqual([ok, verified], [true, 1]);
  * ```
  *
  * @module
@@ -25,3 +29,23 @@ export {
   type Signer,
   type SignerSource,
 } from "./signer.ts";
+export { SealError } from "./errors.ts";
+export type { SealPlace } from "./place.ts";
+export { SealFolder } from "./seal_folder.ts";
+export { sealLog, sealOnce, type SealRun } from "./seal.ts";
+export type { SealLogOptions, SealOptions, VerifySealOptions } from "./seal_options.ts";
+export type { SealReport } from "./sealer.ts";
+export { type SealFault, type SealVerification, verifySeal } from "./verify_seal.ts";
+export {
+  type SealedLogVerification,
+  verifySealedLog,
+  type VerifySealedLogOptions,
+} from "./verify_sealed_log.ts";
+export {
+  type ProvedEvent,
+  proveEvent,
+  type ProveOptions,
+  verifyProof,
+  type VerifyProofOptions,
+} from "./proof.ts";
+export type { Lease, LeaseOptions, LeaseStatus, LeaseStore } from "../cluster/lease.ts";

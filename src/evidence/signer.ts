@@ -9,6 +9,7 @@ import type { Buffer } from "node:buffer";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFlag, checkKnown, readOptions } from "../options.ts";
 import { describe, utf8 } from "../text.ts";
+import { concat, fromBase64 } from "./bytes.ts";
 import { nodeCrypto } from "./crypto.ts";
 import { sha256 } from "./tree.ts";
 
@@ -281,7 +282,7 @@ function cosigned(text: string, seconds: number): Uint8Array {
 }
 
 /** The time of a cosignature, in seconds. */
-export function timeOf(signature: Uint8Array): number {
+function timeOf(signature: Uint8Array): number {
   return Number(new DataView(signature.buffer, signature.byteOffset).getBigUint64(0));
 }
 
@@ -289,25 +290,4 @@ function timeBytes(seconds: number): Uint8Array {
   const bytes = new Uint8Array(TIME_BYTES);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(seconds));
   return bytes;
-}
-
-/** Bytes, one after another. */
-export function concat(...parts: readonly (Uint8Array | readonly number[])[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
-
-/** The bytes of a base64 text; `undefined` if it is none, or is not written as an encoder writes it. */
-export function fromBase64(text: string): Uint8Array | undefined {
-  try {
-    const bytes = Uint8Array.fromBase64(text, { lastChunkHandling: "strict" });
-    return bytes.toBase64() === text ? bytes : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -128,9 +128,9 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       schemaVersionOf: registry.versionOf,
     };
     offerRawLog(this, {
-      read: (after, signal) => {
+      read: (after, signal, onDamage) => {
         const ending = this.#untilClosed(signal);
-        const read = { after, filter: {}, onDamage: undefined, signal: ending };
+        const read = { after, filter: {}, onDamage, signal: ending };
         return flatten(eventsOf(backend.readLog(read)), { signal: ending });
       },
       save: async (events, signal) => {

@@ -6,14 +6,18 @@
 
 import { sharedByCopies } from "../copies.ts";
 import type { StoredEvent } from "../event/types.ts";
-import { DamagedHistoryError, HistoryTruncatedError } from "./errors.ts";
+import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "./errors.ts";
 import type { LogBatch } from "./backend.ts";
 import type { EventStore, LogStart } from "./types.ts";
 
 /** Reads and saves past the registered schemas: events keep the schema versions that they were stored under. */
 export interface RawLog {
-  /** The global log after a place, up to its present end. */
-  read(after: LogStart, signal: AbortSignal | undefined): AsyncIterable<StoredEvent>;
+  /** The global log after a place, up to its present end. Damage is thrown, unless a function takes it. */
+  read(
+    after: LogStart,
+    signal: AbortSignal | undefined,
+    onDamage?: (fault: HistoryFault) => void,
+  ): AsyncIterable<StoredEvent>;
   /** Saves events of another store in one commit, as they are. */
   save(events: readonly StoredEvent[], signal: AbortSignal | undefined): Promise<readonly StoredEvent[]>;
   /** Checks a position. @throws {InvalidPositionError} If it is none of this log, or one that it has not reached. */
@@ -30,7 +34,8 @@ export function offerRawLog(store: object, log: RawLog): void {
 /** The raw log of a store; of one that is not ours, what its contract has: events at their registered versions. */
 export function rawLogOf(store: EventStore): RawLog {
   return offered.get(store) ?? {
-    read: (after, signal) => store.readAll({ after, ...(signal && { signal }) }),
+    read: (after, signal, onDamage) =>
+      store.readAll({ after, ...(signal && { signal }), ...(onDamage && { onDamage }) }),
     save: (events, signal) => store.saveEvents(events, signal && { signal }),
     checkPosition: async (position) => {
       try {

@@ -1,0 +1,164 @@
+/**
+ * A seal in a folder.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../errors.ts";
+import { sleep } from "../sleep.ts";
+import { describe } from "../text.ts";
+import { isEqual } from "./bytes.ts";
+import type { SealPlace } from "./place.ts";
+
+/** Only the user of the sealer may read what is private. */
+const PRIVATE_MODE = 0o600;
+const PRIVATE = "private/";
+const LOCK = `${PRIVATE}lock`;
+const LOCK_RETRY_MS = 10;
+const TEMPORARY = ".tmp";
+const PATH = /^(?:[A-Za-z0-9_-]+(?:\.[a-z]+)?\/)*[A-Za-z0-9_-]+(?:\.[a-z]+)?$/;
+
+/**
+ * A seal in a folder, which is made if it does not exist. Files are flushed to the disk before a checkpoint refers to them. A web server
+ * that serves `checkpoint` and `tile/` is a transparency log; `private/` is for the sealer, and for programs that verify the store.
+ *
+ * @example Seal into a folder
+ * ```ts
+ * import { generateSealKey, SealFolder, sealOnce, verifySeal } from "@flowmade-one/aether/evidence";
+ * import { InMemoryEventStore } from "@flowmade-one/aether/memory";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
+ * const { privateKey, publicKey } = generateSealKey("example.com/orders");
+ *
+ * const folder = new SealFolder(await Deno.makeTempDir());
+ * await sealOnce(store, folder, { signer: { key: privateKey } });
+ * assert((await verifySeal(folder, { key: publicKey })).ok);
+ * ```
+ *
+ * @category Evidence
+ */
+export class SealFolder implements SealPlace {
+  readonly #path: string;
+  /** Folders that are known to exist. */
+  readonly #made = new Set<string>();
+
+  /**
+   * Names a folder.
+   *
+   * @throws {InvalidArgumentError} If the path is no text.
+   */
+  constructor(path: string) {
+    if (typeof path !== "string" || path === "") {
+      throw new InvalidArgumentError("path", `must be the path of a folder, and is ${describe(path)}`);
+    }
+    this.#path = path.replace(/(?<=.)\/+$/, "");
+  }
+
+  /** Reads a file. */
+  async read(path: string, signal?: AbortSignal): Promise<Uint8Array | undefined> {
+    try {
+      return await Deno.readFile(this.#fileOf(path), signal && { signal });
+    } catch (error) {
+      // A file in the place of a folder: what is below it does not exist.
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** Writes a file under another name, flushes it and renames it. */
+  async write(path: string, bytes: Uint8Array): Promise<void> {
+    const file = this.#fileOf(path);
+    const folder = file.slice(0, file.lastIndexOf("/"));
+    await this.#make(folder);
+    // A name of its own: two sealers may write the same file at the same time.
+    const temporary = `${file}.${crypto.randomUUID().slice(0, 8)}${TEMPORARY}`;
+    try {
+      await writeFlushed(temporary, bytes, path.startsWith(PRIVATE) ? PRIVATE_MODE : undefined);
+      await Deno.rename(temporary, file);
+    } catch (error) {
+      await Deno.remove(temporary).catch(() => {});
+      this.#made.delete(folder);
+      throw error;
+    }
+    await flushFolder(folder);
+  }
+
+  /** Writes a file if its bytes are the expected ones. A lock of the operating system keeps other processes out meanwhile. */
+  async replace(
+    path: string,
+    bytes: Uint8Array,
+    expected: Uint8Array | undefined,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    const file = this.#fileOf(LOCK);
+    await this.#make(file.slice(0, file.lastIndexOf("/")));
+    using lock = await Deno.open(file, { create: true, write: true, mode: PRIVATE_MODE });
+    // Not `lock()`, which a signal could not end while a process that has it is suspended.
+    while (!await lock.tryLock(true)) await sleep(LOCK_RETRY_MS, signal);
+    const present = await this.read(path);
+    if (!isEqual(present, expected)) return false;
+    await this.write(path, bytes);
+    return true;
+  }
+
+  /** Whether the folder does not exist, or has no files except those that a sealer leaves that was killed at its beginning. */
+  isEmpty(): Promise<boolean> {
+    return isEmpty(this.#path, this.#fileOf(LOCK));
+  }
+
+  /** Removes a folder. */
+  async removeFolder(path: string): Promise<void> {
+    const folder = this.#fileOf(path);
+    this.#made.delete(folder);
+    try {
+      await Deno.remove(folder, { recursive: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+
+  /** Makes a folder and all above it, and flushes the entries of those that are new. */
+  async #make(folder: string): Promise<void> {
+    if (this.#made.has(folder)) return;
+    const parent = folder.slice(0, Math.max(folder.lastIndexOf("/"), 0));
+    if (folder.length > this.#path.length) await this.#make(parent);
+    await Deno.mkdir(folder, { recursive: true });
+    if (parent !== "") await flushFolder(parent);
+    this.#made.add(folder);
+  }
+
+  #fileOf(path: string): string {
+    if (PATH.test(path)) return `${this.#path}/${path}`;
+    throw new InvalidArgumentError("path", `must be the path of a file of a seal, and is ${describe(path)}`);
+  }
+}
+
+async function isEmpty(folder: string, lock: string): Promise<boolean> {
+  try {
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      const path = `${folder}/${name}`;
+      const isNothing = isDirectory ? await isEmpty(path, lock) : path === lock || name.endsWith(TEMPORARY);
+      if (!isNothing) return false;
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return true;
+}
+
+async function writeFlushed(file: string, bytes: Uint8Array, mode: number | undefined): Promise<void> {
+  using opened = await Deno.open(file, { createNew: true, write: true, ...(mode && { mode }) });
+  for (let at = 0; at < bytes.length;) at += await opened.write(bytes.subarray(at));
+  await opened.syncData();
+}
+
+/** A file that was renamed is durable when its folder is. */
+async function flushFolder(folder: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  using opened = await Deno.open(folder, { read: true });
+  await opened.sync();
+}

@@ -1,0 +1,149 @@
+/**
+ * Single leaves of a sealed tree, and the proofs that they are in it.
+ *
+ * @module
+ */
+
+import { SealError } from "./errors.ts";
+import { decodeLeaf, type SealedEvent } from "./leaf.ts";
+import type { Checkpoint } from "./note.ts";
+import type { SealPlace } from "./place.ts";
+import { readBundle, readTile } from "./sealed_tree.ts";
+import { levelSize, TILE_WIDTH } from "./tiles.ts";
+import { nodeHash, split } from "./tree.ts";
+
+/** How many hashes there are between two levels of tiles. */
+const LEVELS_PER_TILE = 8;
+/** Files that are kept for the next proof: those of the upper levels are in every one. */
+const MAX_KEPT = 256;
+
+/** Files of a place that were read, the last used at the end. */
+class Kept<T> {
+  readonly #values = new Map<string, T>();
+
+  async get(key: string, read: () => Promise<T>): Promise<T> {
+    const value = this.#values.get(key) ?? await read();
+    this.#values.delete(key);
+    this.#values.set(key, value);
+    if (this.#values.size > MAX_KEPT) this.#values.delete(this.#values.keys().next().value!);
+    return value;
+  }
+}
+
+/** A tile: its hashes, and those of the levels above them within it. */
+type Pyramid = readonly (readonly Uint8Array[])[];
+
+interface Known {
+  readonly root: string;
+  readonly tiles: Kept<Pyramid>;
+  readonly bundles: Kept<readonly Uint8Array[]>;
+}
+
+/** What was read of a place, as long as its checkpoint is the same. */
+const known = new WeakMap<SealPlace, Known>();
+
+/** Reads a tree. */
+export class TreeReader {
+  readonly #place: SealPlace;
+  readonly #size: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #known: Known;
+
+  private constructor(place: SealPlace, size: number, signal: AbortSignal | undefined, known: Known) {
+    this.#place = place;
+    this.#size = size;
+    this.#signal = signal;
+    this.#known = known;
+  }
+
+  /** Begins to read the tree of a checkpoint. */
+  static of(place: SealPlace, checkpoint: Checkpoint, signal: AbortSignal | undefined): TreeReader {
+    const root = checkpoint.root.toHex();
+    let found = known.get(place);
+    if (found?.root !== root) known.set(place, found = { root, tiles: new Kept(), bundles: new Kept() });
+    return new TreeReader(place, checkpoint.size, signal, found);
+  }
+
+  /** Reads everything of a place again the next time. */
+  static forget(place: SealPlace): void {
+    known.delete(place);
+  }
+
+  /** An entry. */
+  async entry(index: number): Promise<Uint8Array> {
+    const bundle = Math.floor(index / TILE_WIDTH);
+    const entries = await this.#known.bundles.get(String(bundle), async () => {
+      const read = await readBundle(this.#place, this.#size, bundle, this.#signal);
+      return read ?? this.#damaged(`Bundle ${bundle} of the entries`);
+    });
+    return entries[index % TILE_WIDTH]!;
+  }
+
+  /** A leaf. */
+  async leaf(index: number): Promise<SealedEvent> {
+    return decodeLeaf(await this.entry(index)) ?? this.#damaged(`Entry ${index}`);
+  }
+
+  /**
+   * The index of the leaf at a position.
+   *
+   * @throws {SealError} If there is none.
+   */
+  async find(position: string): Promise<number> {
+    let [low, high] = [0, this.#size];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if ((await this.leaf(middle)).position < position) low = middle + 1;
+      else high = middle;
+    }
+    if (low < this.#size && (await this.leaf(low)).position === position) return low;
+    throw new SealError("not-sealed", `No event at ${position} is sealed.`);
+  }
+
+  /** The hashes that lead from a leaf to the root. */
+  async proof(index: number): Promise<Uint8Array[]> {
+    const proof: Uint8Array[] = [];
+    for (let [from, to] = [0, this.#size]; to - from > 1;) {
+      const middle = from + split(to - from);
+      proof.push(await (index < middle ? this.#root(middle, to) : this.#root(from, middle)));
+      [from, to] = index < middle ? [from, middle] : [middle, to];
+    }
+    return proof.reverse();
+  }
+
+  /** The root of the leaves of a range, whose beginning is a multiple of the largest power of two in it. */
+  async #root(from: number, to: number): Promise<Uint8Array> {
+    const count = to - from;
+    const height = Math.log2(count);
+    if (!Number.isInteger(height)) {
+      const middle = from + split(count);
+      return nodeHash(await this.#root(from, middle), await this.#root(middle, to));
+    }
+    const level = Math.floor(height / LEVELS_PER_TILE);
+    const at = from / TILE_WIDTH ** level;
+    const tile = await this.#tile(level, Math.floor(at / TILE_WIDTH));
+    const within = height % LEVELS_PER_TILE;
+    return tile[within]![at % TILE_WIDTH / 2 ** within]!;
+  }
+
+  #tile(level: number, index: number): Promise<Pyramid> {
+    return this.#known.tiles.get(`${level}/${index}`, async () => {
+      const hashes = await readTile(this.#place, this.#size, level, index, this.#signal);
+      if (!hashes) return this.#damaged(`Tile ${index} of level ${level}`);
+      return pyramidOf(hashes, Math.min(TILE_WIDTH, levelSize(this.#size, level)));
+    });
+  }
+
+  #damaged(what: string): never {
+    throw new SealError("damaged", `${what} of the seal is missing or cannot be read.`);
+  }
+}
+
+function pyramidOf(hashes: readonly Uint8Array[], width: number): Pyramid {
+  const pyramid = [hashes];
+  for (let row = hashes; row.length > 1 && 2 ** pyramid.length <= width;) {
+    row = Array.from({ length: row.length >> 1 }, (_, at) => nodeHash(row[2 * at]!, row[2 * at + 1]!));
+    pyramid.push(row);
+  }
+  return pyramid;
+}
