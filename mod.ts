@@ -325,7 +325,11 @@ export {
   type CallOptions,
   type CallResult,
   defineActor,
+  fireTimersOnce,
   InvalidTimersError,
+  listTimers,
+  reconcileTimers,
+  runTimers,
 } from "./src/actor/mod.ts";
 
 // 8. Evidence: what shows to others that a log is complete and unchanged. How it is sealed, and where the seal is kept,

@@ -129,10 +129,10 @@ function copyCommand(command: unknown): unknown {
  *
  * @returns The definitions by their names.
  */
-export function checkActors(actors: unknown): ReadonlyMap<string, AnyActor> {
+export function checkActors(actors: unknown, argument = "options.actors"): ReadonlyMap<string, AnyActor> {
   if (!Array.isArray(actors) || actors.length === 0) {
     throw new InvalidArgumentError(
-      "options.actors",
+      argument,
       `must be a list of one or more definitions, and is ${
         Array.isArray(actors) ? "empty" : describe(actors)
       }`,
@@ -143,12 +143,12 @@ export function checkActors(actors: unknown): ReadonlyMap<string, AnyActor> {
     const name = typeof actor === "object" ? actor?.name : undefined;
     if (typeof name !== "string" || typeof actor.decider?.decide !== "function") {
       throw new InvalidArgumentError(
-        "options.actors",
+        argument,
         `must be made with defineActor(), and is ${describe(actor)}`,
       );
     }
     if (known.has(name)) {
-      throw new InvalidArgumentError("options.actors", `must have different names, and two are "${name}"`);
+      throw new InvalidArgumentError(argument, `must have different names, and two are "${name}"`);
     }
     known.set(name, actor);
   }

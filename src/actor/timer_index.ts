@@ -62,6 +62,8 @@ export class IndexConflict extends Error {}
 
 /** An index of timers. */
 export interface TimerIndex {
+  /** Whether the order of waiting timers is stored next to the actors, and may differ from them. */
+  readonly hasOwnOrder: boolean;
   /** Leases of those that work on the index. */
   readonly leases: LeaseStore;
   /** How far it goes; its revision is `undefined` if nothing is stored. */
@@ -115,6 +117,47 @@ export function pendingOf(
   return found.sort(compareTimers).slice(0, limit);
 }
 
+/** An actor as text. */
+export function encodeActor({ version, timers, fault }: IndexedActor): string {
+  const rows = timers.map(({ name, at, isFired }) => isFired ? [name, at, 1] : [name, at]);
+  return JSON.stringify({ version, timers: rows, ...(fault !== undefined && { fault }) });
+}
+
+/** Reads an actor back. What cannot be read counts as at fault: the actor is asked again. */
+export function decodeActor(actorId: string, text: unknown, revision: string): StoredActor {
+  const { version, timers, fault } = parse(text) as Readonly<Record<string, unknown>>;
+  const isReadable = typeof version === "number" && Array.isArray(timers);
+  return {
+    actorId,
+    version: isReadable ? version : 0,
+    timers: isReadable ? timers.flatMap(decodeTimer) : [],
+    ...(isReadable ? typeof fault === "string" && { fault } : { fault: "its record cannot be read" }),
+    revision,
+  };
+}
+
+function decodeTimer(row: unknown): IndexedTimer[] {
+  if (!Array.isArray(row)) return [];
+  const [name, at, isFired] = row;
+  return typeof name === "string" && Number.isSafeInteger(at) ? [{ name, at, isFired: isFired === 1 }] : [];
+}
+
+/** Reads a head back; `undefined` if it cannot be read: the index is built again. */
+export function decodeHead(text: unknown): IndexHead | undefined {
+  const { position, kinds } = parse(text) as Readonly<Record<string, unknown>>;
+  if (!Array.isArray(kinds)) return undefined;
+  return { kinds: kinds.map(String), ...(typeof position === "string" && { position }) };
+}
+
+function parse(text: unknown): object {
+  try {
+    const value: unknown = JSON.parse(String(text));
+    return typeof value === "object" && value !== null ? value : {};
+  } catch {
+    return {};
+  }
+}
+
 /** What several indexes in memory share. */
 interface MemoryIndex {
   readonly actors: Map<string, StoredActor>;
@@ -128,6 +171,7 @@ const indexes = new WeakMap<object, MemoryIndex>();
 
 /** An index in memory, which lives as long as an object: each one for the same object is the same. */
 export class InMemoryTimerIndex implements TimerIndex {
+  readonly hasOwnOrder = false;
   readonly #index: MemoryIndex;
 
   /** @param owner The object. */

@@ -14,8 +14,8 @@ import type { StoredEvent } from "../event/types.ts";
 import { backoff, sleep } from "../sleep.ts";
 import { HistoryTruncatedError, InvalidPositionError, LogReplacedError } from "../store/errors.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
-import { TimerFiring } from "./timer_firing.ts";
-import { IndexConflict, type TimerIndex } from "./timer_index.ts";
+import { type TimerCounts, TimerFiring } from "./timer_firing.ts";
+import { IndexConflict, type PendingTimer, type TimerIndex } from "./timer_index.ts";
 import { TimerStates } from "./timer_states.ts";
 import { TimerTable } from "./timer_table.ts";
 import { type TimerSetup, timersOf } from "./timers.ts";
@@ -31,6 +31,12 @@ const FIRST_RETRY = 100;
 const LONGEST_RETRY = 10_000;
 /** How many actors are read at once. */
 const READS_AT_ONCE = 64;
+
+/** How many timers are looked for at once. */
+const FIRED_TOGETHER = 256;
+
+/** Everything that was due is done; time was short or something failed; another process has written to the index. */
+export type OnceResult = "complete" | "over" | "conflict";
 
 /** Works on an index. */
 export class TimerSession {
@@ -90,14 +96,76 @@ export class TimerSession {
     if (this.#position !== this.#saved) await this.#saveHead();
   }
 
+  /** What has become of the timers that were fired. */
+  get counts(): TimerCounts {
+    return this.#firing.counts;
+  }
+
+  /**
+   * Reads what is new in the log, and fires what is due, once.
+   *
+   * @throws {IndexConflict} If another process has written to the index: it is to be read again.
+   */
+  async once(signal: AbortSignal): Promise<OnceResult> {
+    const { clock } = this.#setup;
+    await this.#open(signal, false);
+    const tried = new Set<string>();
+    while (!signal.aborted) {
+      await this.#catchUp(signal);
+      await this.#table.flush();
+      if (this.#position !== this.#saved) await this.#saveHead();
+      const actorIds = await this.#dueActors(clock.wall(), tried);
+      if (actorIds.size === 0) return tried.size === 0 ? "complete" : "over";
+      for (const actorId of actorIds) await this.#table.find(actorId);
+      while (!signal.aborted && (this.#firing.fireNext(signal) || this.#firing.isFull)) {
+        if (this.#firing.isFull) await this.#firing.progress();
+      }
+      await this.#firing.idle();
+      for (const actorId of this.#table.failedActorIds()) tried.add(actorId);
+      await this.#table.flush();
+    }
+    return "over";
+  }
+
+  /** Actors that have a timer due, without those that were tried and failed. */
+  async #dueActors(until: number, tried: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const found = new Set<string>();
+    for (let after: PendingTimer | undefined = undefined;;) {
+      const page: readonly PendingTimer[] = await this.#index.pending({
+        until,
+        limit: FIRED_TOGETHER,
+        ...(after && { after }),
+      });
+      for (const { actorId } of page) if (!tried.has(actorId)) found.add(actorId);
+      if (found.size > 0 || page.length < FIRED_TOGETHER) return found;
+      after = page.at(-1);
+    }
+  }
+
+  /** Reads the log up to its present end. */
+  async #catchUp(signal: AbortSignal): Promise<void> {
+    const after = this.#position ?? "start";
+    try {
+      for await (const event of this.#setup.store.readAll({ after, ...filterOf(this.#kinds), signal })) {
+        await this.#take(event);
+        this.#position = event.position;
+      }
+    } catch (error) {
+      if (!isOfAnotherLog(error)) throw error;
+      await this.#rebuild(signal);
+    }
+  }
+
   /** Reads the index, and adds the kinds of actors that are not in it. */
-  async #open(signal: AbortSignal): Promise<void> {
+  async #open(signal: AbortSignal, isWhole = true): Promise<void> {
     const { head, revision } = await this.#index.head();
     this.#revision = revision;
-    await this.#table.load();
+    if (isWhole) await this.#table.load();
     this.#position = this.#saved = head?.position;
     const missing = this.#kinds.filter(({ name }) => !head?.kinds.includes(name));
     if (missing.length > 0) await this.#build(missing, signal);
+    // A new version of a definition may have corrected them.
+    for (const actorId of this.#table.faultyActorIds()) await this.refresh(actorId);
   }
 
   /** Asks every actor of these kinds for its timers. */
@@ -180,6 +248,7 @@ export class TimerSession {
 
   /** The log is another one than that which was read. */
   async #rebuild(signal: AbortSignal): Promise<void> {
+    await this.#table.load();
     await this.#build(this.#kinds, signal, true);
     for (const actorId of [...this.#table.actorIds]) await this.refresh(actorId, true);
     await this.#table.flush();

@@ -69,7 +69,9 @@ export class TimerTable {
 
   /** Reads all of the index. */
   async load(): Promise<void> {
-    for await (const stored of this.#index.all()) this.#add(stored.actorId, stored);
+    for await (const stored of this.#index.all()) {
+      if (!this.#rows.has(stored.actorId)) this.#add(stored.actorId, stored);
+    }
     this.#isComplete = true;
   }
 
@@ -81,6 +83,18 @@ export class TimerTable {
   /** The actors. */
   get actorIds(): Iterable<string> {
     return this.#rows.keys();
+  }
+
+  /** The actors whose timers are at fault. */
+  faultyActorIds(): string[] {
+    return [...this.#rows.values()].filter(({ current }) => current.fault !== undefined).map(({ actorId }) =>
+      actorId
+    );
+  }
+
+  /** The actors whose last timer could not be fired. */
+  failedActorIds(): string[] {
+    return [...this.#rows.values()].filter(({ failures }) => failures > 0).map(({ actorId }) => actorId);
   }
 
   /** Whether something is to be written. */

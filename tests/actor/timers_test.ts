@@ -1,72 +1,24 @@
 import assert from "node:assert/strict";
 import {
   ActorHost,
-  type ActorHostOptions,
   type Decider,
   defineActor,
   type Event,
-  type EventStore,
   InvalidArgumentError,
   InvalidTimersError,
-  type SnapshotStore,
-  type StoredEvent,
 } from "@flowmade-one/aether/actor";
-import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
 import { InMemoryEventStore, type Warning } from "@flowmade-one/aether/memory";
 import { booking, type BookingCommand, type BookingEvent, decider } from "./booking.ts";
+import { aWhile, event, MINUTE, START, testOnStores, type TimerTest, types } from "./timer_stores.ts";
 
-type Store = EventStore<BookingEvent> & SnapshotStore;
-type Start = (options?: Partial<ActorHostOptions<BookingEvent>>) => Promise<ActorHost>;
+const CASES: Record<string, TimerTest> = {};
 
-/** A clock that the test sets. */
-interface TestClock {
-  time: number;
+/** A test on every store. */
+function test(name: string, run: TimerTest): void {
+  CASES[name] = run;
 }
 
-const START = Date.parse("2026-01-31T09:00:00Z");
-const MINUTE = 60_000;
-
-type Open = (folder: string, now: (() => Date) | undefined) => Promise<Store>;
-const STORES: Record<string, Open> = {
-  memory: (_folder, now) =>
-    Promise.resolve(new InMemoryEventStore<BookingEvent>({ ...(now && { now }), onWarning: () => {} })),
-  "Deno KV": (folder, now) =>
-    DenoKvEventStore.open<BookingEvent>(`${folder}/events.kv`, { ...(now && { now }), pollInterval: 5 }),
-};
-
-/** A test on every store in this process, under a clock that the test sets. */
-function test(name: string, run: (store: Store, clock: TestClock, start: Start) => Promise<void>): void {
-  for (const [backend, open] of Object.entries(STORES)) {
-    Deno.test(`timers on ${backend}: ${name}`, async () => {
-      const folder = await Deno.makeTempDir();
-      const clock = { time: START };
-      try {
-        await using store = await open(folder, () => new Date(clock.time));
-        await run(
-          store,
-          clock,
-          (options) => ActorHost.start({ store, actors: [booking], onWarning: () => {}, ...options }),
-        );
-      } finally {
-        await Deno.remove(folder, { recursive: true });
-      }
-    });
-  }
-}
-
-/** Waits for an actor's event of a type. */
-async function event(store: Store, actorId: string, eventType: string): Promise<StoredEvent> {
-  for await (const event of store.subscribe({ actorId })) if (event.eventType === eventType) return event;
-  throw new Error(`the store was closed before ${eventType}`);
-}
-
-/** Waits for a while in which something could happen that must not. */
-const aWhile = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 150));
-
-const types = async (store: Store, actorId: string): Promise<string[]> =>
-  (await store.getEvents(actorId)).map(({ eventType }) => eventType);
-
-test("a timer fires when its time has come, not before, and once", async (store, clock, start) => {
+test("a timer fires when its time has come, not before, and once", async ({ store, clock, start }) => {
   await using host = await start();
   const actor = host.client.get(booking, "booking-1");
   await actor.call({ reserve: START + 15 * MINUTE });
@@ -81,7 +33,7 @@ test("a timer fires when its time has come, not before, and once", async (store,
   assert.equal(await actor.query("status"), "released");
 });
 
-test("an event that changes the state changes its timers", async (store, clock, start) => {
+test("an event that changes the state changes its timers", async ({ store, clock, start }) => {
   await using host = await start();
   const [paid, moved] = ["booking-1", "booking-2"].map((id) => host.client.get(booking, id));
   await paid!.call({ reserve: START + MINUTE });
@@ -98,7 +50,7 @@ test("an event that changes the state changes its timers", async (store, clock, 
 
 test(
   "a timer of another writer's event fires, and one in the past fires at once",
-  async (store, _clock, start) => {
+  async ({ store, start }) => {
     await using _host = await start();
     for (const dueAt of [0, -1, START - MINUTE, START]) {
       const id = `booking-${dueAt}`;
@@ -108,7 +60,7 @@ test(
   },
 );
 
-test("what fell due while nothing ran fires once when a host runs again", async (store, clock, start) => {
+test("what fell due while nothing ran fires once when a host runs again", async ({ store, clock, start }) => {
   {
     await using host = await start();
     await host.client.get(booking, "booking-1").call({ reserve: START + MINUTE });
@@ -128,7 +80,7 @@ test("what fell due while nothing ran fires once when a host runs again", async 
   }
 });
 
-test("a rule that is added later holds for actors that existed before", async (store, clock, start) => {
+test("a rule that is added later holds for actors that existed before", async ({ store, clock, start }) => {
   {
     const plain = defineActor("booking", { decider });
     await using host = await ActorHost.start({ store, actors: [plain] });
@@ -139,7 +91,7 @@ test("a rule that is added later holds for actors that existed before", async (s
   await event(store, "booking-1", "Released");
 });
 
-test("a clock that goes back fires nothing twice and nothing early", async (store, clock, start) => {
+test("a clock that goes back fires nothing twice and nothing early", async ({ store, clock, start }) => {
   await using host = await start();
   await host.client.get(booking, "booking-1").call({ reserve: START + MINUTE });
   clock.time += MINUTE;
@@ -153,7 +105,7 @@ test("a clock that goes back fires nothing twice and nothing early", async (stor
   assert.deepEqual(await types(store, "booking-1"), ["Reserved", "Released"]);
 });
 
-test("a command that is refused is reported, and is not fired again", async (store, clock, start) => {
+test("a command that is refused is reported, and is not fired again", async ({ store, clock, start }) => {
   const warnings: Warning[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
   const strict = defineActor("booking", {
@@ -187,6 +139,8 @@ test("a command that is refused is reported, and is not fired again", async (sto
   while (warnings.length < 2) await aWhile();
   assert.deepEqual(await types(store, "booking-1"), ["Reserved", "Reserved"]);
 });
+
+testOnStores(CASES);
 
 type Bad = Event<"Begun", { kind: string }>;
 

@@ -30,7 +30,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "src/cluster/jetstream",
     "src/projection",
   ],
-  "src/actor": ["src/event", "src/store", "src/nats", "src/nats/jetstream", "src/cluster"],
+  "src/actor": [
+    "src/event",
+    "src/store",
+    "src/nats",
+    "src/nats/jetstream",
+    "src/cluster",
+    "src/cluster/jetstream",
+  ],
   "src/evidence": [
     "src/event",
     "src/store",

@@ -1,0 +1,154 @@
+/**
+ * The index of timers in a bucket: `head`, and `actor.<id>` for each actor with timers. Leases are in the same bucket.
+ *
+ * @module
+ */
+
+import { abortable } from "../abortable.ts";
+import type { Bucket, Entry } from "../cluster/bucket.ts";
+import { RevisionConflictError, unanswered } from "../cluster/errors.ts";
+import { JetStreamBucket } from "../cluster/jetstream/bucket.ts";
+import type { LeaseStore } from "../cluster/lease.ts";
+import { BucketLeaseStore } from "../cluster/lease_store.ts";
+import { ClosedError } from "../errors.ts";
+import type { NatsConnection } from "../nats/connection.ts";
+import type { JetStreamAddress } from "../nats/jetstream/address.ts";
+import type { SideStorage } from "../side_storage.ts";
+import { escapeLevel } from "../text.ts";
+import {
+  decodeActor,
+  decodeHead,
+  encodeActor,
+  IndexConflict,
+  type IndexedActor,
+  type IndexHead,
+  isHeld,
+  pendingOf,
+  type PendingRange,
+  type PendingTimer,
+  type StoredActor,
+  type TimerIndex,
+} from "./timer_index.ts";
+
+const HEAD = "head";
+const ACTORS = "actor.";
+/** How long all actors may take to arrive, in milliseconds. */
+const LIST_TIMEOUT = 60_000;
+
+/** An index in a bucket. */
+export class BucketTimerIndex implements TimerIndex {
+  readonly hasOwnOrder = false;
+  readonly leases: LeaseStore;
+  readonly #bucket: Bucket;
+  readonly #closeBucket: () => void;
+  readonly #closing = new AbortController();
+
+  /** @param closeBucket Ends the use of the bucket. */
+  constructor(bucket: Bucket, closeBucket: () => void) {
+    this.#bucket = bucket;
+    this.#closeBucket = closeBucket;
+    // The index is written by compare-and-set, which decides between two workers in any case.
+    this.leases = new BucketLeaseStore(bucket, {}, { outlivesBucket: false });
+  }
+
+  async head(): ReturnType<TimerIndex["head"]> {
+    const entry = await this.#bucket.get(HEAD);
+    return { head: decodeHead(entry?.value), revision: entry && String(entry.revision) };
+  }
+
+  async saveHead(head: IndexHead, revision: string | undefined): Promise<string> {
+    return await this.#put(HEAD, JSON.stringify(head), revision);
+  }
+
+  async get(actorId: string): Promise<StoredActor | undefined> {
+    const entry = await this.#bucket.get(keyOf(actorId));
+    return entry?.value === undefined ? undefined : storedOf(actorId, entry);
+  }
+
+  async put(actor: IndexedActor, replaced: StoredActor | undefined): Promise<string | undefined> {
+    const key = keyOf(actor.actorId);
+    if (isHeld(actor)) return await this.#put(key, encodeActor(actor), replaced?.revision);
+    try {
+      await this.#bucket.remove(key, Number(replaced?.revision ?? 0));
+    } catch (error) {
+      throw error instanceof RevisionConflictError ? new IndexConflict() : error;
+    }
+    return undefined;
+  }
+
+  async #put(key: string, value: string, replaced: string | undefined): Promise<string> {
+    for (let expected = Number(replaced ?? 0);;) {
+      try {
+        return String(await this.#bucket.put(key, value, { expected }));
+      } catch (error) {
+        if (!(error instanceof RevisionConflictError)) throw error;
+        // What was removed leaves a tombstone for a while, which is replaced as nothing would be.
+        const entry = replaced === undefined ? await this.#bucket.get(key) : undefined;
+        if (!entry || entry.value !== undefined || entry.revision === expected) throw new IndexConflict();
+        expected = entry.revision;
+      }
+    }
+  }
+
+  async *all(): AsyncIterable<StoredActor> {
+    for (const entry of await this.#entries()) {
+      const actorId = actorOf(entry.key);
+      if (actorId !== undefined && entry.value !== undefined) yield storedOf(actorId, entry);
+    }
+  }
+
+  async #entries(): Promise<readonly Entry[]> {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly Entry[]>();
+    const watch = this.#bucket.watch([`${ACTORS}>`], (update) => {
+      if (update.type === "snapshot") resolve(update.entries);
+    });
+    const timer = setTimeout(() => reject(unanswered("list timers")), LIST_TIMEOUT);
+    // A watch waits until the server can be reached; a read fails with the reason if it cannot.
+    this.#bucket.get(HEAD).catch(reject);
+    try {
+      return await abortable(promise, this.#closing.signal);
+    } finally {
+      clearTimeout(timer);
+      watch.close();
+    }
+  }
+
+  async pending(range: PendingRange): Promise<readonly PendingTimer[]> {
+    return pendingOf(await Array.fromAsync(this.all()), range);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new ClosedError("leases"));
+    await this.leases.close();
+    this.#closeBucket();
+  }
+}
+
+/** Opens the index of a store on JetStream, in a bucket of its own: `timers_<stream>`. */
+export async function openJetStreamTimerIndex(
+  storage: Extract<SideStorage, { readonly type: "jetstream" }>,
+): Promise<TimerIndex> {
+  const { replicas } = storage;
+  const config = { bucket: `timers_${storage.bucket}`, replicas, storage: "file" } as const;
+  const bucket = await JetStreamBucket.open(storage.connection as NatsConnection, config, {
+    address: storage.address as JetStreamAddress,
+  });
+  return new BucketTimerIndex(bucket, () => bucket.close());
+}
+
+function keyOf(actorId: string): string {
+  return ACTORS + escapeLevel(actorId);
+}
+
+/** `undefined` for a key that another program has written. */
+function actorOf(key: string): string | undefined {
+  try {
+    return decodeURIComponent(key.slice(ACTORS.length).replaceAll("=", "%"));
+  } catch {
+    return undefined;
+  }
+}
+
+function storedOf(actorId: string, { value, revision }: Entry): StoredActor {
+  return decodeActor(actorId, value, String(revision));
+}
