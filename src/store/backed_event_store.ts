@@ -55,7 +55,7 @@ import {
 import type { FullStoreSetup, StoreSetup } from "./store_options.ts";
 import { verifyFor } from "./verification.ts";
 import { explainConflict } from "./idempotent_append.ts";
-import { eventsOf, offerRawLog } from "./raw_log.ts";
+import { eventsOf, offerRawLog, partsOf } from "./raw_log.ts";
 import { type Snapshot, type SnapshotInput, validateSnapshot } from "./snapshot.ts";
 import { FollowingSubscription } from "./subscription.ts";
 import type {
@@ -133,11 +133,21 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         const read = { after, filter: {}, onDamage, signal: ending };
         return flatten(eventsOf(backend.readLog(read)), { signal: ending });
       },
-      save: async (events, signal) => {
+      readParts: (after, signal) => {
+        const read = { after, filter: {}, onDamage: undefined, signal: this.#untilClosed(signal) };
+        return partsOf((onPart) => backend.readLog({ ...read, onPart }));
+      },
+      listTokens: (signal) => backend.listTokens?.(this.#untilClosed(signal)) ?? noTokens(),
+      save: async (events, signal, tokens) => {
         this.#assertOpen();
-        const parts = divideByActor(draftStored(events, this.#drafting, this.limits));
+        const divided = divideByActor(draftStored(events, this.#drafting, this.limits));
+        const parts = tokens
+          ? divided.map(({ actorId, drafts }) =>
+            new CommitPart(actorId, drafts, "given", undefined, tokens.get(actorId))
+          )
+          : divided;
         checkCounts(parts, this.limits);
-        const commit = new Commit(parts, undefined, false, signal, NO_CONDITIONS);
+        const commit = new Commit(parts, undefined, tokens !== undefined, signal, NO_CONDITIONS);
         return await this.#track(() => backend.commit(commit));
       },
       checkPosition: async (position) => {
@@ -593,6 +603,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     };
   }
 }
+
+async function* noTokens(): AsyncGenerator<never> {}
 
 /** Calls a function as an async function would be called, without the promise that `return await` adds. */
 function promised<T>(call: () => T | Promise<T>): Promise<T> {

@@ -6,6 +6,7 @@
 
 import type { EventFilter, StoredEvent } from "../event/types.ts";
 import type { Commit } from "./commit.ts";
+import type { StoredPart } from "./continuity.ts";
 import type { HistoryFault } from "./errors.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type {
@@ -34,6 +35,17 @@ export interface HistoryRead {
   readonly signal?: AbortSignal;
 }
 
+/** One actor's part of a commit, as the log has it. */
+export type LogPart = Pick<StoredPart, "commitId" | "actorId" | "fence" | "events">;
+
+/** The newest fencing token of an actor. */
+export interface ActorToken {
+  /** The actor. */
+  readonly actorId: string;
+  /** The token. */
+  readonly token: number;
+}
+
 /** A read of the global log. */
 export interface LogRead {
   /** Where to begin. */
@@ -46,6 +58,11 @@ export interface LogRead {
   readonly onDamage: ((fault: HistoryFault) => void) | undefined;
   /** Ends the read with its reason: the caller's signal, or that the store was closed. Every wait takes it. */
   readonly signal?: AbortSignal;
+  /**
+   * Takes the part of each actor, in the order of the log and before the batch that has its events: what shows which events
+   * came in one commit, and under which tokens. A backend without it exports each event as a commit of its own.
+   */
+  readonly onPart?: (part: LogPart) => void;
 }
 
 /** A read of the global log from a place in it back to its beginning. */
@@ -135,6 +152,9 @@ export interface StorageBackend {
 
   /** The log's last position. */
   getLastPosition(signal?: AbortSignal): Promise<string | undefined>;
+
+  /** The tokens that the parts of the log do not show. */
+  listTokens?(signal?: AbortSignal): AsyncIterable<ActorToken>;
 
   /** The actors that have events. */
   listActors(options: ListActorsOptions): AsyncIterable<ActorSummary>;

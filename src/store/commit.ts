@@ -26,6 +26,8 @@ export class CommitPart {
   readonly expected: ExpectedVersion | "given";
   /** The version that a condition of the commit requires of the actor as well. */
   readonly required: number | undefined;
+  /** A token of its own, in place of the commit's: one import stores what several owners have written. */
+  readonly fencingToken: number | undefined;
 
   /** Takes over what it is made of. */
   constructor(
@@ -33,12 +35,19 @@ export class CommitPart {
     drafts: readonly Draft[],
     expected: ExpectedVersion | "given",
     required?: number,
+    fencingToken?: number,
   ) {
     this.actorId = actorId;
     this.drafts = drafts;
     this.expected = expected;
     this.required = required;
+    this.fencingToken = fencingToken;
   }
+}
+
+/** The token that a part of a commit is stored under. */
+export function tokenOf(part: CommitPart, commit: Commit): number | undefined {
+  return part.fencingToken ?? commit.fencingToken;
 }
 
 /** What is stored whole or not at all. */
@@ -91,7 +100,8 @@ export const NEW_ACTOR: ActorHead = { version: 0, fence: 0 };
  */
 export function numberPart(part: CommitPart, head: ActorHead, commit: Commit): number {
   const { actorId, drafts, expected, required } = part;
-  const fence = checkFence(actorId, head.fence, commit);
+  const fencingToken = tokenOf(part, commit);
+  const fence = checkFence(actorId, head.fence, { fencingToken, unfenced: commit.unfenced });
   if (required !== undefined) checkCondition({ actorId, version: required }, head);
   if (expected === "given") {
     const attemptedVersion = drafts[0]!.givenVersion!;

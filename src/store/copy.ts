@@ -6,9 +6,8 @@
 
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
-import { sameJson } from "../event/json.ts";
-import { schemaVersionOf } from "../event/registry.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
+import { Batch, isCopyOf, sizeOf } from "./batch.ts";
 import { CarriedCheckpoints, type CheckpointCopy } from "./copy_checkpoints.ts";
 import { CopyError } from "./copy_errors.ts";
 import { CommitTooLargeError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
@@ -231,7 +230,7 @@ class Copy {
         if (found.position === value.position) {
           throw new InvalidArgumentError("to", "is the store that is copied from: open another one");
         }
-        if (!isSame(found, value)) throw this.#differs(found, value);
+        if (!isCopyOf(found, value)) throw this.#differs(found, value);
         this.#carried?.pass(value.position, found.position);
         this.#advance(phase, 1, value, found);
       }
@@ -318,45 +317,19 @@ class Copy {
   }
 }
 
-/** Whether an event is the copy of another: all that was stored counts. */
-function isSame(copy: StoredEvent, original: StoredEvent): boolean {
-  return copy.id === original.id && copy.actorId === original.actorId &&
-    copy.version === original.version && copy.eventType === original.eventType &&
-    copy.timestamp === original.timestamp && schemaVersionOf(copy) === schemaVersionOf(original) &&
-    sameJson(copy.data, original.data) && sameJson(copy.metadata, original.metadata);
-}
-
-/**
- * Divides events into commits that keep their order. A commit is stored grouped by actor, so that one ends where an actor
- * comes again after another; an event id can be in it once.
- */
+/** Divides events into commits that keep their order. */
 async function* inBatches(
   events: AsyncIterable<StoredEvent>,
   limits: StoreLimits,
 ): AsyncGenerator<readonly StoredEvent[], void, void> {
-  let batch: StoredEvent[] = [];
-  const actors = new Set<string>();
-  const ids = new Set<string>();
-  let bytes = 0;
+  let batch = new Batch(limits);
   for await (const event of events) {
-    const { id, actorId } = event;
-    // Below what is stored, where text is not ASCII: the store has the last word, and a batch is then halved.
-    const size = JSON.stringify(event).length;
-    const again = batch.at(-1)?.actorId !== actorId;
-    const fits = batch.length < limits.eventsPerCommit && bytes + size <= limits.bytesPerCommit &&
-      !ids.has(id) &&
-      (!again || (!actors.has(actorId) && actors.size < limits.actorsPerCommit));
-    if (!fits && batch.length > 0) {
-      yield batch;
-      batch = [];
-      bytes = 0;
-      actors.clear();
-      ids.clear();
+    const size = sizeOf(event);
+    if (!batch.takes(event, size)) {
+      yield batch.events;
+      batch = new Batch(limits);
     }
-    batch.push(event);
-    bytes += size;
-    actors.add(actorId);
-    ids.add(id);
+    batch.add(event, size);
   }
-  if (batch.length > 0) yield batch;
+  if (batch.events.length > 0) yield batch.events;
 }

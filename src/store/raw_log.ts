@@ -7,7 +7,7 @@
 import { sharedByCopies } from "../copies.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "./errors.ts";
-import type { LogBatch } from "./backend.ts";
+import type { ActorToken, LogBatch, LogPart, LogRead } from "./backend.ts";
 import type { EventStore, LogStart } from "./types.ts";
 
 /** Reads and saves past the registered schemas: events keep the schema versions that they were stored under. */
@@ -18,8 +18,20 @@ export interface RawLog {
     signal: AbortSignal | undefined,
     onDamage?: (fault: HistoryFault) => void,
   ): AsyncIterable<StoredEvent>;
-  /** Saves events of another store in one commit, as they are. */
-  save(events: readonly StoredEvent[], signal: AbortSignal | undefined): Promise<readonly StoredEvent[]>;
+  /** The same log by commits: parts with the same commit id follow one another. */
+  readParts(after: LogStart, signal: AbortSignal | undefined): AsyncIterable<readonly LogPart[]>;
+  /** The newest tokens of actors that the parts of the log do not show. */
+  listTokens(signal: AbortSignal | undefined): AsyncIterable<ActorToken>;
+  /**
+   * Saves events of another store in one commit, as they are.
+   *
+   * @param tokens The newest tokens of their actors. With it, the tokens that the target has do not count.
+   */
+  save(
+    events: readonly StoredEvent[],
+    signal: AbortSignal | undefined,
+    tokens?: ReadonlyMap<string, number>,
+  ): Promise<readonly StoredEvent[]>;
   /** Checks a position. @throws {InvalidPositionError} If it is none of this log, or one that it has not reached. */
   checkPosition(position: string): Promise<void>;
 }
@@ -36,7 +48,10 @@ export function rawLogOf(store: EventStore): RawLog {
   return offered.get(store) ?? {
     read: (after, signal, onDamage) =>
       store.readAll({ after, ...(signal && { signal }), ...(onDamage && { onDamage }) }),
-    save: (events, signal) => store.saveEvents(events, signal && { signal }),
+    readParts: (after, signal) => eachAlone(store.readAll({ after, ...(signal && { signal }) })),
+    async *listTokens() {},
+    save: (events, signal, tokens) =>
+      store.saveEvents(events, { ...(signal && { signal }), unfenced: tokens !== undefined }),
     checkPosition: async (position) => {
       try {
         for await (const _ of store.readAll({ after: position, limit: 1 })) break;
@@ -51,4 +66,25 @@ export function rawLogOf(store: EventStore): RawLog {
 /** The events of a log's batches. */
 export async function* eventsOf(batches: AsyncIterable<LogBatch>): AsyncIterable<readonly StoredEvent[]> {
   for await (const { events } of batches) yield events;
+}
+
+/** The parts of a log's batches, which the read hands over as it goes on. */
+export async function* partsOf(
+  begin: (onPart: NonNullable<LogRead["onPart"]>) => AsyncIterable<LogBatch>,
+): AsyncIterable<readonly LogPart[]> {
+  let parts: LogPart[] = [];
+  for await (const { events } of begin((part) => parts.push(part))) {
+    yield parts.length > 0 ? parts : events.map(alone);
+    parts = [];
+  }
+  if (parts.length > 0) yield parts;
+}
+
+async function* eachAlone(events: AsyncIterable<StoredEvent>): AsyncIterable<readonly LogPart[]> {
+  for await (const event of events) yield [alone(event)];
+}
+
+/** An event as a commit of its own. */
+function alone(event: StoredEvent): LogPart {
+  return { commitId: event.position, actorId: event.actorId, fence: 0, events: [event] };
 }

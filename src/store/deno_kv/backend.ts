@@ -6,6 +6,7 @@
 
 import type { StoredEvent } from "../../event/types.ts";
 import type {
+  ActorToken,
   BackwardLogRead,
   HistoryRead,
   LogBatch,
@@ -129,11 +130,11 @@ export class KvBackend implements StorageBackend {
     });
   }
 
-  readLog({ after, limit, onDamage }: LogRead): AsyncIterable<LogBatch> {
+  readLog({ after, limit, onDamage, onPart }: LogRead): AsyncIterable<LogBatch> {
     const { reader, positions } = this.#parts;
     return this.#iterating(
       "readAll",
-      readLog(reader, positions, { after, bounded: true, limit, onDamage }),
+      readLog(reader, positions, { after, bounded: true, limit, onDamage, onPart }),
       onDamage,
     );
   }
@@ -166,8 +167,27 @@ export class KvBackend implements StorageBackend {
     return this.#iterating("listActors", this.#actors(actorPrefix));
   }
 
-  /** Jumps from actor to actor. Keys are ordered by their bytes, so that those of one prefix are next to each other. */
+  /** A token is in the log as soon as its actor has a commit: these have none since. */
+  listTokens(): AsyncIterable<ActorToken> {
+    return this.#iterating("listTokens", this.#tokens());
+  }
+
+  async *#tokens(): AsyncIterable<ActorToken> {
+    for await (const actorId of this.#actorIds("")) {
+      const { fence: token, guard } = await this.#parts.heads.read(actorId);
+      if (guard !== null && token > 0) yield { actorId, token };
+    }
+  }
+
   async *#actors(actorPrefix: string): AsyncIterable<ActorSummary> {
+    for await (const actorId of this.#actorIds(actorPrefix)) {
+      const { version: latestVersion } = await this.#parts.heads.read(actorId);
+      if (latestVersion > 0) yield { actorId, latestVersion };
+    }
+  }
+
+  /** Jumps from actor to actor. Keys are ordered by their bytes, so that those of one prefix are next to each other. */
+  async *#actorIds(actorPrefix: string): AsyncIterable<string> {
     const { reader } = this.#parts;
     const { kv, layout } = reader;
     const end = [...layout.events, -Infinity]; // numbers come after strings
@@ -181,8 +201,7 @@ export class KvBackend implements StorageBackend {
         continue;
       }
       if (!actorId.startsWith(actorPrefix)) return;
-      const { version: latestVersion } = await this.#parts.heads.read(actorId);
-      if (latestVersion > 0) yield { actorId, latestVersion };
+      yield actorId;
       start = layout.afterActor(actorId);
     }
   }

@@ -5,7 +5,7 @@
  */
 
 import type { StoredEvent } from "../../event/types.ts";
-import type { BackwardLogRead, LogBatch } from "../backend.ts";
+import type { BackwardLogRead, LogBatch, LogPart } from "../backend.ts";
 import { missingPredecessor, VersionContinuity } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault, InvalidPositionError } from "../errors.ts";
 import type { LogStart } from "../types.ts";
@@ -25,13 +25,15 @@ export interface LogReading {
   readonly limit?: number | undefined;
   /** Takes damage instead of throwing it. */
   readonly onDamage: ((fault: HistoryFault) => void) | undefined;
+  /** Takes the part of each actor. */
+  readonly onPart?: ((part: LogPart) => void) | undefined;
 }
 
 /** The log's events from a position on, in batches. */
 export async function* readLog(
   reader: CommitReader,
   positions: KvPositions,
-  { after, bounded, limit, onDamage }: LogReading,
+  { after, bounded, limit, onDamage, onPart }: LogReading,
 ): AsyncIterable<LogBatch> {
   if (after === "end") return;
   const resumed = after !== "start" && after !== "first-kept" ? after : undefined;
@@ -74,7 +76,9 @@ export async function* readLog(
         onDamage(fault);
       }
       if (share instanceof DamagedHistoryError) continue;
+      const from = events.length;
       for (const event of share.events) if (!isBegun || event.position > after) events.push(event);
+      if (onPart && events.length > from) onPart({ ...share, events: events.slice(from) });
     }
     position = events.at(-1)?.position ?? position;
     if (position !== undefined) yield { events, position };

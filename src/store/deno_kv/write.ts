@@ -7,7 +7,14 @@
 import { utf8Length } from "../../text.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type { Checksum } from "../checksum.ts";
-import { checkCondition, type Commit, type CommitPart, numberPart, outcomeUnknown } from "../commit.ts";
+import {
+  checkCondition,
+  type Commit,
+  type CommitPart,
+  numberPart,
+  outcomeUnknown,
+  tokenOf,
+} from "../commit.ts";
 import { type Head, NEW_HEAD } from "./heads.ts";
 import { MAX_VALUE_BYTES } from "../../deno_kv_limits.ts";
 import type { Layout } from "./layout.ts";
@@ -208,7 +215,7 @@ export function encodePart(write: Write, part: WritePart, checksum: Checksum, ro
     previous: head.version,
     ...(head.latest !== undefined && { prior: head.latest }),
     fence,
-    token: write.commit.fencingToken ?? 0,
+    token: tokenOf(part.part, write.commit) ?? 0,
     offset,
   };
   const text = partText({ ...json, ...(versions && { versions }) }, body);

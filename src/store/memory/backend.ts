@@ -9,6 +9,7 @@ import type { Draft } from "../../event/draft.ts";
 import { noteSchemaVersion } from "../../event/registry.ts";
 import type { StoredEvent } from "../../event/types.ts";
 import type {
+  ActorToken,
   BackwardLogRead,
   HistoryRead,
   LogBatch,
@@ -61,6 +62,8 @@ export class MemoryLog {
   readonly events: StoredEvent[] = [];
   /** Every actor that was saved to or taken over. */
   readonly actors: Map<string, Actor> = new Map();
+  /** How many events came in one commit, by the index of the first of them; one if it is not here. */
+  readonly commitSizes: Map<number, number> = new Map();
   /** The latest snapshot of each actor and kind. */
   readonly snapshots: Map<string, Snapshot> = new Map();
   /** Wakes the subscribers of every store over this log. */
@@ -172,6 +175,7 @@ export class MemoryBackend implements StorageBackend {
         for (const draft of part.drafts) stored.push(this.#store(actor, draft));
       });
     }
+    if (stored.length > 1) this.#log.commitSizes.set(this.#log.events.length - stored.length, stored.length);
     wakeups.notify();
     return stored;
   }
@@ -222,15 +226,24 @@ export class MemoryBackend implements StorageBackend {
     return this.#log.actors.get(actorId)?.version ?? 0;
   }
 
-  async *readLog({ after, limit = Infinity }: Pick<LogRead, "after" | "limit">): AsyncIterable<LogBatch> {
-    const { events } = this.#log;
+  async *readLog(
+    { after, limit = Infinity, onPart }: Pick<LogRead, "after" | "limit" | "onPart">,
+  ): AsyncIterable<LogBatch> {
+    const { events, commitSizes } = this.#log;
     const end = events.length;
     let from = 0;
     if (after === "end") from = end;
     else if (after !== "start" && after !== "first-kept") from = this.#placeOf(after);
     const size = Math.max(1, Math.min(BATCH_SIZE, limit));
+    let begun = from;
     for (; from < end; from += size) {
       const batch = events.slice(from, Math.min(from + size, end));
+      for (let index = from; onPart && index < from + batch.length; index++) {
+        const event = events[index]!;
+        if (index >= begun + (commitSizes.get(begun) ?? 1)) begun = index;
+        // Tokens are not kept with events here: `listTokens` has them.
+        onPart({ commitId: String(begun), actorId: event.actorId, fence: 0, events: [event] });
+      }
       yield { events: batch, position: batch.at(-1)!.position };
     }
   }
@@ -266,6 +279,10 @@ export class MemoryBackend implements StorageBackend {
 
   getLastPosition(): Promise<string | undefined> {
     return Promise.resolve(this.#log.events.at(-1)?.position);
+  }
+
+  async *listTokens(): AsyncIterable<ActorToken> {
+    for (const [actorId, { fence: token }] of this.#log.actors) if (token > 0) yield { actorId, token };
   }
 
   async *listActors({ actorPrefix = "" }: ListActorsOptions): AsyncIterable<ActorSummary> {

@@ -6,7 +6,7 @@
  */
 
 import type { StoredEvent } from "../../../event/types.ts";
-import type { LogBatch, LogRead } from "../../backend.ts";
+import type { LogBatch, LogPart, LogRead } from "../../backend.ts";
 import { VersionContinuity } from "../../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
@@ -34,6 +34,7 @@ export class LogReading {
   consumer: OrderedConsumer | undefined;
   readonly #context: JetStreamContext;
   readonly #onDamage: ((fault: HistoryFault) => void) | undefined;
+  readonly #onPart: ((part: LogPart) => void) | undefined;
   readonly #after: string | undefined;
   readonly #subject: string | undefined;
   readonly #chains: VersionContinuity<StoredCommit>;
@@ -51,13 +52,14 @@ export class LogReading {
   /** @param subject The subjects that a filter chooses; `undefined` without one. */
   constructor(
     context: JetStreamContext,
-    { onDamage }: Pick<LogRead, "onDamage">,
+    { onDamage, onPart }: Pick<LogRead, "onDamage" | "onPart">,
     start: Start,
     subject: string | undefined,
   ) {
     this.#context = context;
     this.#repairs = new Repairs(context);
     this.#onDamage = onDamage;
+    this.#onPart = onPart;
     this.#after = start.after;
     this.#position = start.after;
     this.#subject = subject;
@@ -106,7 +108,9 @@ export class LogReading {
       }
       if (commit instanceof DamagedHistoryError) continue;
       this.#last = commit;
+      const from = events.length;
       for (const event of commit.events) if (this.#choose(event)) events.push(event);
+      if (this.#onPart) this.#take(commit, events.slice(from));
       // Events that are kept longer cost as much garbage collection as reading them.
       if (events.length >= EVENTS_AT_ONCE) {
         yield this.#batch(events);
@@ -115,6 +119,14 @@ export class LogReading {
     }
     log.saw(this.sequence);
     if (messages.length > 0) yield this.#batch(events);
+  }
+
+  /** Hands over a part; a token that is stored alone is one without events. */
+  #take(commit: StoredCommit, events: readonly StoredEvent[]): void {
+    const isToken = commit.events.length === 0 && commit.fence > 0;
+    if (events.length === 0 && !isToken) return;
+    const { commitId, actorId, fence } = commit;
+    this.#onPart!({ commitId, actorId, fence, events });
   }
 
   /**

@@ -6,7 +6,14 @@
 
 import type { StoredEvent } from "../../../event/types.ts";
 import { listOf } from "../../../short_lived.ts";
-import { checkCondition, type Commit, type CommitPart, numberPart, outcomeUnknown } from "../../commit.ts";
+import {
+  checkCondition,
+  type Commit,
+  type CommitPart,
+  numberPart,
+  outcomeUnknown,
+  tokenOf,
+} from "../../commit.ts";
 import { BackendError } from "../../errors.ts";
 import type { CommitCondition } from "../../types.ts";
 import type { PublishOutcome } from "../../../nats/jetstream/acknowledgement.ts";
@@ -253,7 +260,7 @@ export class Write implements Publication {
         previousVersion: head.version,
         versions,
         fence,
-        unfenced: this.commit.fencingToken === undefined,
+        unfenced: tokenOf(part, this.commit) === undefined,
         previousSequence: head.sequence,
         trail,
       }));
