@@ -365,3 +365,18 @@ export {
   type VerifySealedLogOptions,
   type VerifySealOptions,
 } from "./src/evidence/mod.ts";
+
+// Export and import.
+export {
+  ExportError,
+  exportEvents,
+  type ExportOptions,
+  type ExportProgress,
+  type ExportReport,
+  type ExportSource,
+  importEvents,
+  type ImportOptions,
+  type ImportReport,
+  verifyExport,
+  type VerifyExportOptions,
+} from "./src/evidence/mod.ts";

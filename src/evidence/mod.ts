@@ -49,3 +49,10 @@ export {
   type VerifyProofOptions,
 } from "./proof.ts";
 export type { Lease, LeaseOptions, LeaseStatus, LeaseStore } from "../cluster/lease.ts";
+export { exportEvents } from "./export.ts";
+export type { ExportOptions, ExportProgress, ExportReport } from "./export_types.ts";
+export { ExportError } from "./export_errors.ts";
+export type { ExportSource } from "./export_reader.ts";
+export { importEvents, type ImportOptions } from "./import.ts";
+export type { ImportReport } from "./import_report.ts";
+export { verifyExport, type VerifyExportOptions } from "./verify_export.ts";

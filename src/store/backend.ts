@@ -6,7 +6,6 @@
 
 import type { EventFilter, StoredEvent } from "../event/types.ts";
 import type { Commit } from "./commit.ts";
-import type { StoredPart } from "./continuity.ts";
 import type { HistoryFault } from "./errors.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type {
@@ -36,7 +35,16 @@ export interface HistoryRead {
 }
 
 /** One actor's part of a commit, as the log has it. */
-export type LogPart = Pick<StoredPart, "commitId" | "actorId" | "fence" | "events">;
+export interface LogPart {
+  /** Names the commit: parts of one commit follow one another, and have the same. */
+  readonly commitId: string;
+  /** The actor. */
+  readonly actorId: string;
+  /** The actor's newest fencing token as of this commit, 0 without one. */
+  readonly fence: number;
+  /** Its events; none if a token is stored alone. */
+  readonly events: readonly StoredEvent[];
+}
 
 /** The newest fencing token of an actor. */
 export interface ActorToken {

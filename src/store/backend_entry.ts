@@ -29,10 +29,12 @@
 export * from "./mod.ts";
 export { BackedEventStore } from "./backed_event_store.ts";
 export type {
+  ActorToken,
   BackwardLogRead,
   HistoryRead,
   LogBatch,
   LogFollow,
+  LogPart,
   LogRead,
   StorageBackend,
   Verified,

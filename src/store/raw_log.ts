@@ -49,7 +49,7 @@ export function rawLogOf(store: EventStore): RawLog {
     read: (after, signal, onDamage) =>
       store.readAll({ after, ...(signal && { signal }), ...(onDamage && { onDamage }) }),
     readParts: (after, signal) => eachAlone(store.readAll({ after, ...(signal && { signal }) })),
-    async *listTokens() {},
+    async *listTokens(): AsyncGenerator<never> {},
     save: (events, signal, tokens) =>
       store.saveEvents(events, { ...(signal && { signal }), unfenced: tokens !== undefined }),
     checkPosition: async (position) => {

@@ -1,0 +1,232 @@
+/**
+ * Storing the events of an export, in order, behind those that are stored already.
+ *
+ * @module
+ */
+
+import type { Hash } from "node:crypto";
+import { noteSchemaVersion, schemaVersionOf } from "../event/registry.ts";
+import type { StoredEvent } from "../event/types.ts";
+import { Batch, isCopyOf, sizeOf } from "../store/batch.ts";
+import { CopyError } from "../store/copy_errors.ts";
+import {
+  CommitTooLargeError,
+  FencedError,
+  OutcomeUnknownError,
+  VersionConflictError,
+} from "../store/errors.ts";
+import { type RawLog, rawLogOf } from "../store/raw_log.ts";
+import type { EventStore } from "../store/types.ts";
+import { nodeCrypto } from "./crypto.ts";
+import { type ExportProgress, REPORT_EVERY } from "./export_types.ts";
+import type { ImportReport } from "./import_report.ts";
+import type { ExportedEvent, ExportedPart } from "./export_format.ts";
+
+/** Tokens that are stored alone, for one batch. */
+const MAX_TOKENS = 1_000;
+
+/** How an import is observed and ended. */
+interface ImportControls {
+  readonly onProgress?: (progress: ExportProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What is stored together. */
+class ImportBatch extends Batch {
+  /** The newest tokens of the actors in it. */
+  readonly tokens = new Map<string, number>();
+  /** The tokens that are stored alone, after the events. */
+  readonly takeOvers = new Map<string, number>();
+
+  get isEmpty(): boolean {
+    return this.events.length === 0 && this.takeOvers.size === 0;
+  }
+}
+
+/** One import into a store. */
+export class ImportLog {
+  readonly #store: EventStore;
+  readonly #to: RawLog;
+  readonly #controls: ImportControls;
+  /** The events that the store has already; `undefined` when they are all compared. */
+  #present: AsyncIterator<StoredEvent> | undefined;
+  #batch: ImportBatch;
+  #saving: Promise<void> | undefined;
+  /** What the export has. */
+  readonly #expected = nodeCrypto().createHash("sha256");
+  #events = 0;
+  /** How many events are in the store, and the position of the last one. */
+  #reached = 0;
+  #position: string | undefined;
+  #compared = 0;
+  #reported = 0;
+
+  constructor(store: EventStore, controls: ImportControls) {
+    this.#store = store;
+    this.#to = rawLogOf(store);
+    this.#controls = controls;
+    this.#present = this.#to.read("start", controls.signal)[Symbol.asyncIterator]();
+    this.#batch = new ImportBatch(store.limits);
+  }
+
+  /** Takes the next commit of the export. */
+  async take(parts: readonly ExportedPart[]): Promise<void> {
+    for (const { actorId, token, events } of parts) {
+      for (const exported of events) {
+        const event = eventOf(exported, actorId);
+        addTo(this.#expected, event);
+        this.#events++;
+        if (!this.#present || !await this.#compare(event)) await this.#add(event, token);
+      }
+      if (events.length > 0 || token === undefined) continue;
+      this.#batch.takeOvers.set(actorId, token);
+      if (this.#batch.takeOvers.size >= MAX_TOKENS) await this.#next();
+    }
+  }
+
+  /** Compares an event with the next one that the store has; false if it has no more. */
+  async #compare(event: StoredEvent): Promise<boolean> {
+    const { done, value: found } = await this.#present!.next();
+    if (done) {
+      this.#present = undefined;
+      return false;
+    }
+    if (!isCopyOf(found, event)) throw this.#differs(found, event);
+    this.#compared++;
+    this.#advance("comparing", [found]);
+    return true;
+  }
+
+  async #add(event: StoredEvent, token: number | undefined): Promise<void> {
+    const size = sizeOf(event);
+    if (!this.#batch.takes(event, size)) await this.#next();
+    this.#batch.add(event, size);
+    if (token !== undefined) this.#batch.tokens.set(event.actorId, token);
+  }
+
+  /** Begins to store what was collected. What comes next is collected meanwhile. */
+  async #next(): Promise<void> {
+    const batch = this.#batch;
+    this.#batch = new ImportBatch(this.#store.limits);
+    await this.#saving;
+    this.#saving = this.#persist(batch);
+    this.#saving.catch(() => {}); // it is awaited before the next one
+  }
+
+  async #persist({ events, tokens, takeOvers }: ImportBatch): Promise<void> {
+    if (events.length > 0) await this.#save(events, tokens);
+    for (const [actorId, token] of takeOvers) {
+      this.#controls.signal?.throwIfAborted();
+      try {
+        await this.#store.takeOver(actorId, token);
+      } catch (error) {
+        if (!(error instanceof FencedError)) throw error; // the actor has a newer one
+      }
+    }
+  }
+
+  async #save(events: readonly StoredEvent[], tokens: ReadonlyMap<string, number>): Promise<void> {
+    try {
+      this.#advance("writing", await this.#to.save(events, this.#controls.signal, tokens));
+    } catch (error) {
+      if (error instanceof CommitTooLargeError && events.length > 1) {
+        const half = events.length >> 1;
+        await this.#save(events.slice(0, half), tokens);
+        return await this.#save(events.slice(half), tokens);
+      }
+      if (!(error instanceof VersionConflictError || error instanceof OutcomeUnknownError)) throw error;
+      // A write of our own came late, or another process imports too: what is stored counts.
+      const stored = await this.#countStored(events);
+      if (stored === 0) throw error;
+      if (stored < events.length) await this.#save(events.slice(stored), tokens);
+    }
+  }
+
+  /** How many of these events are what the store has next. */
+  async #countStored(events: readonly StoredEvent[]): Promise<number> {
+    let count = 0;
+    for await (const found of this.#to.read(this.#position ?? "start", this.#controls.signal)) {
+      const expected = events[count];
+      if (!expected) break;
+      if (!isCopyOf(found, expected)) throw this.#differs(found, expected);
+      this.#advance("writing", [found]);
+      count++;
+    }
+    return count;
+  }
+
+  /** Stores all that was collected. */
+  async flush(): Promise<void> {
+    if (!this.#batch.isEmpty) await this.#next();
+    await this.#saving;
+    this.#report("writing");
+  }
+
+  /** Releases what is read, after a failure. */
+  async end(): Promise<void> {
+    await this.#present?.return?.();
+  }
+
+  /**
+   * Reads the store from its beginning, and compares it with all that the export has.
+   *
+   * @throws {CopyError} If it has anything else.
+   */
+  async compareAll(): Promise<ImportReport> {
+    const { signal } = this.#controls;
+    await this.#assertNoMore();
+    const found = nodeCrypto().createHash("sha256");
+    let count = 0;
+    for await (const event of this.#to.read("start", signal)) {
+      if (++count > this.#events) throw this.#differs(event, undefined);
+      addTo(found, event);
+      if (count % REPORT_EVERY === 0) this.#controls.onProgress?.({ phase: "verifying", events: count });
+    }
+    if (count < this.#events || !this.#expected.digest().equals(found.digest())) {
+      throw this.#differs(undefined, undefined);
+    }
+    const { faults } = await this.#store.verify({
+      ...(this.#position !== undefined && { expectedPosition: this.#position }),
+      ...(signal && { signal }),
+    });
+    if (faults[0]) throw faults[0];
+    this.#controls.onProgress?.({ phase: "verifying", events: count });
+    return { events: count, imported: count - this.#compared, lastPosition: this.#position };
+  }
+
+  /** Refuses a store that has more than the export. */
+  async #assertNoMore(): Promise<void> {
+    if (!this.#present) return;
+    const { done, value } = await this.#present.next();
+    if (!done) throw this.#differs(value, undefined);
+    this.#present = undefined;
+  }
+
+  #differs(found: StoredEvent | undefined, expected: StoredEvent | undefined): CopyError {
+    return new CopyError("target-differs", { events: this.#reached, found, expected });
+  }
+
+  #advance(phase: ExportProgress["phase"], events: readonly StoredEvent[]): void {
+    this.#reached += events.length;
+    this.#position = events[events.length - 1]!.position;
+    if (this.#reached - this.#reported >= REPORT_EVERY) this.#report(phase);
+  }
+
+  #report(phase: ExportProgress["phase"]): void {
+    this.#reported = this.#reached;
+    this.#controls.onProgress?.({ phase, events: this.#reached });
+  }
+}
+
+function eventOf({ schemaVersion = 1, ...fields }: ExportedEvent, actorId: string): StoredEvent {
+  const event = { ...fields, actorId };
+  noteSchemaVersion(event, schemaVersion);
+  return event;
+}
+
+/** Adds all that counts of an event to a digest. */
+function addTo(digest: Hash, event: StoredEvent): void {
+  const { id, eventType, actorId, version, timestamp, data, metadata = null } = event;
+  const fields = [id, eventType, actorId, version, timestamp, schemaVersionOf(event), data, metadata];
+  digest.update(JSON.stringify(fields) + "\n");
+}
