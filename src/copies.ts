@@ -33,8 +33,10 @@ export function registeredName(type: { readonly prototype: object }): string | u
  * name. Subclasses that users write are recognised by what they extend; they themselves only by their own objects.
  */
 export function isInstance(type: { readonly prototype: object }, value: unknown): boolean {
-  if (ordinaryHasInstance.call(type as never, value)) return true;
   if (typeof value !== "object" || value === null) return false;
+  // Most of what is asked about is nothing of the kind: one look, for reads ask with each message.
+  if ((value as { [CLASS_NAME]?: string })[CLASS_NAME] === undefined) return false;
+  if (ordinaryHasInstance.call(type as never, value)) return true;
   const name = registeredName(type);
   if (name === undefined) return false;
   for (

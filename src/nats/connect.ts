@@ -10,6 +10,7 @@ import { type Warn, warner } from "../warning.ts";
 import { type NatsConnection, requireConnection } from "./connection.ts";
 import { credentialsRefused, serverUnreachable, tlsFailed } from "./errors.ts";
 import { isRefusal, watchRefusals } from "./refusals.ts";
+import { parseFaster } from "./message_parser.ts";
 import { noteOpened } from "./sender.ts";
 import { guardSockets } from "./socket_guard.ts";
 
@@ -102,6 +103,7 @@ export async function connectTo(
   const dial = kinds.has(true) ? await webSocketDialer() : await socketDialer();
   try {
     const connection = noteOpened(await dial(client));
+    parseFaster(connection);
     void watchRefusals(connection, servers, warn);
     return connection;
   } catch (error) {
