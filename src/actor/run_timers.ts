@@ -33,7 +33,7 @@ export type TimerStore<E extends Event> = EventStore<E> & Partial<SnapshotStore>
 export interface RunTimersOptions {
   /** Ends the run. */
   readonly signal?: AbortSignal;
-  /** How long another process waits after this one has died, in milliseconds, at least 2,000. @default {5_000} */
+  /** How long another process waits after this one has died, in milliseconds, at least 2,000. @default {3_000} */
   readonly leaseTtl?: number;
   /** The time by which timers are due. @default {the store's own `now`, or the machine's clock} */
   readonly now?: () => Date;

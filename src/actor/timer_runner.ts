@@ -17,7 +17,7 @@ import type { TimerSetup } from "./timers.ts";
 /** The key of the lease. */
 const LEASE = "timers";
 /** How long the lease lasts without a renewal, in milliseconds. */
-export const DEFAULT_LEASE_TTL = 5_000;
+export const DEFAULT_LEASE_TTL = 3_000;
 /** The bounds of the wait before the work is taken up again, in milliseconds. */
 const FIRST_RETRY = 100;
 const LONGEST_RETRY = 10_000;
