@@ -6,6 +6,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
+import { InvalidArgumentError } from "../errors.ts";
 import { isOfHistory, knownEnd } from "./ends.ts";
 import { type FailedEvent, handlerTimeout } from "./errors.ts";
 import type { HandlerTurn } from "./handler_context.ts";
@@ -21,7 +22,7 @@ export interface Guard {
   /** Fires when the right to work is over, or the run is aborted. */
   readonly signal: AbortSignal;
   /** Waits before a further attempt. */
-  sleep(milliseconds: number): Promise<void>;
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
   /** Called whenever a commit has moved the checkpoint. */
   onCommit?(): void;
   /** Takes warnings. */
@@ -40,8 +41,23 @@ export class HandlerFailure extends Error {
 export function blame<Tx>(turn: HandlerTurn<Tx>, cause: unknown, guard: Guard): unknown {
   guard.check();
   if (turn.broken) return turn.broken.error;
+  if (turn.hasAskedInVain && isMissing(cause)) return noTransaction(cause);
   const isMachinery = knownEnd(cause) !== undefined && !isOfHistory(cause);
   return isMachinery && turn.hasReturned ? cause : new HandlerFailure(cause);
+}
+
+/** Whether an error is that of a program that uses `undefined` as something else. */
+function isMissing(cause: unknown): boolean {
+  return cause instanceof TypeError && /undefined|not a function/.test(cause.message);
+}
+
+function noTransaction(cause: unknown): InvalidArgumentError {
+  return new InvalidArgumentError(
+    "projection.checkpoints",
+    "have no transaction, and the handler writes with one: use checkpoints in the database of the read model, such as " +
+      "DenoKvCheckpoints or SqliteCheckpoints",
+    { cause },
+  );
 }
 
 /** Whether a handler's answer must be waited for. */
@@ -80,11 +96,17 @@ export async function inTime<T, Tx>(
 /** What names an event, also one that cannot be handed out. */
 export type EventIdentity = Pick<StoredEvent, "position" | "id" | "eventType" | "actorId" | "version">;
 
-/** Names an event. */
-export function referenceOf(
-  event: EventIdentity,
-): FailedEvent {
+/**
+ * Names an event.
+ *
+ * @param key Its key, if the projection has a key of its own.
+ */
+export function referenceOf(event: EventIdentity, key?: string): FailedEvent {
   const { position, id: eventId, eventType, actorId, version: eventVersion } = event;
   const part = partOf(event)?.index;
-  return { position, eventId, eventType, actorId, eventVersion, ...(part !== undefined && { part }) };
+  return {
+    ...{ position, eventId, eventType, actorId, eventVersion },
+    ...(part !== undefined && { part }),
+    ...(key !== undefined && { key }),
+  };
 }

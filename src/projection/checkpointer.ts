@@ -6,7 +6,7 @@
 
 import type { UnitOfWork } from "./checkpoints.ts";
 import { CheckpointConflictError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
-import type { CompiledProjection } from "./projection.ts";
+import type { CompiledProjection } from "./compile.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 
 /** A checkpoint that was read. Every write is refused once another process has written. */

@@ -6,6 +6,7 @@
  */
 
 import type { LeaseStore } from "../cluster/lease.ts";
+import type { StoredEvent } from "../event/types.ts";
 import type { ProjectionId } from "./errors.ts";
 
 /**
@@ -20,6 +21,8 @@ export interface ProjectionReference {
   readonly version?: number;
   /** Where its checkpoint is kept. */
   readonly checkpoints: Pick<CheckpointStore<unknown>, "load">;
+  /** Its key, if it has one of its own: it shows whether an event waits behind a parked one. */
+  key?(event: StoredEvent): string;
 }
 
 /**
@@ -46,13 +49,16 @@ export interface HandlerScope<Tx> {
   readonly transaction: Tx;
   /** Why the database could not do what the handler asked for, if that is no failure of the handler. */
   readonly broken?: { readonly error: unknown } | undefined;
+  /** Whether what the handler has read was changed since by another one. */
+  readonly isDisturbed?: boolean;
   /**
-   * Adds the writes to the unit of work; answers `"full"`, and adds nothing, where the unit must be committed first.
+   * Adds the writes to the unit of work; answers `"full"`, and adds nothing, where the unit must be committed first. A scope
+   * of `enterShared()` may answer `"disturbed"` and adds nothing either: what the handler has read was changed since by another one.
    *
    * @throws {HandlerError} If they are too many for any unit.
    * @throws {HandlerError} If the database does not take them.
    */
-  keep(): "kept" | "full";
+  keep(): "kept" | "full" | "disturbed";
   /** Forgets the writes; all that the handler still writes is refused. */
   drop(): void;
 }
@@ -75,6 +81,19 @@ export interface UnitOfWork<Tx> {
   rest?(): void;
   /** Begins the writes of the next event. The scope before it must have been kept or dropped. */
   enter(): HandlerScope<Tx>;
+  /**
+   * The same while scopes of other handlers are open, of events in any order. A use of the transaction while another handler
+   * has it fails with a `TransactionBusyError`, and the handler is called again. Without this method handlers run one at a time,
+   * however many lanes a projection has.
+   */
+  enterShared?(): HandlerScope<Tx>;
+  /**
+   * Lets no other handler begin to write before the commit, of the unit or of a record alone. Returns a promise while one still
+   * writes; it is asked again then.
+   */
+  beforeCommit?(): Promise<void> | undefined;
+  /** Ends what `beforeCommit()` began, however the commit has ended. */
+  afterCommit?(): void;
   /**
    * Commits what was kept, and the record, if the checkpoint is still at `expected`; the unit is then empty again.
    *

@@ -210,9 +210,12 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
   /** Begins a unit of work. */
   begin(id: ProjectionId): UnitOfWork<KvTransaction> {
     const writes = new KvWrites();
+    const open = new Set<KvScope>();
+    const enter = (others?: Set<KvScope>): HandlerScope<KvTransaction> =>
+      new KvScope(this.#kv, writes, [this.#base[0], DEFAULT_PREFIX], others);
     return {
-      enter: (): HandlerScope<KvTransaction> =>
-        new KvScope(this.#kv, writes, [this.#base[0], DEFAULT_PREFIX]),
+      enter: () => enter(),
+      enterShared: () => enter(open),
       commit: async (value, expected) => {
         try {
           return await this.#commit(id, value, expected, writes);

@@ -38,6 +38,8 @@ export interface FailedEvent {
   readonly eventVersion: number;
   /** If one stored event is handed out as several: which of them it is, from 0. */
   readonly part?: number | undefined;
+  /** Its key, if the projection has a key of its own: later events of the key may wait behind it. */
+  readonly key?: string | undefined;
 }
 
 /**
@@ -252,6 +254,25 @@ export class TransactionLostError extends HandlerError {
   /** Gives the reason. */
   constructor(reason: string) {
     super("transaction-refused", refusedText(reason));
+  }
+}
+
+/** Another handler has the transaction at this moment: the handler is called again when that one has ended. */
+export class TransactionBusyError extends HandlerError {
+  static {
+    registerClass(this, "TransactionBusyError");
+  }
+
+  /** Resolves when the handler that has it has ended. */
+  readonly whenFree: Promise<void>;
+
+  /** Another handler has it until then. */
+  constructor(whenFree: Promise<void>) {
+    super(
+      "transaction-over",
+      "Another handler writes at this moment: this one is called again when that one has ended.",
+    );
+    this.whenFree = whenFree;
   }
 }
 

@@ -9,7 +9,7 @@ import { BackendError } from "../store/errors.ts";
 import { takeBuffered } from "../store/buffered_iteration.ts";
 import type { EventStore } from "../store/types.ts";
 import { handleAll, placeOf } from "./log.ts";
-import type { CompiledProjection } from "./projection.ts";
+import type { CompiledProjection } from "./compile.ts";
 import type { Guard } from "./attempt.ts";
 import type { Worker } from "./worker.ts";
 
@@ -25,6 +25,7 @@ export async function follow<Tx>(
   guard: Guard,
   ending: AbortSignal,
 ): Promise<void> {
+  worker.goLive();
   while (!ending.aborted) {
     try {
       await subscribe(store, projection, worker, guard, ending);
@@ -43,6 +44,8 @@ async function subscribe<Tx>(
 ): Promise<void> {
   const { filter, checkpointInterval } = projection;
   const after = placeOf(projection, worker);
+  const { halted } = worker;
+  const waiting = halted ? AbortSignal.any([ending, halted]) : ending;
   await using subscription = store.subscribe({ ...filter, after });
   const events = subscription[Symbol.asyncIterator]();
   const take = takeBuffered(events);
@@ -51,7 +54,7 @@ async function subscribe<Tx>(
   let next = watch(events.next());
   for (;;) {
     if (
-      !await settles(next.promise, worker.patience ?? Math.min(checkpointInterval, PROBE_INTERVAL), ending)
+      !await settles(next.promise, worker.patience ?? Math.min(checkpointInterval, PROBE_INTERVAL), waiting)
     ) {
       // What the subscription had left out by the last look, and nothing has come since, can come no more.
       if (!next.isSettled) worker.skipTo(leftOut);
@@ -69,7 +72,7 @@ async function subscribe<Tx>(
     if (ending.aborted) break;
     next = watch(events.next());
   }
-  await worker.flush();
+  await worker.endLog();
 }
 
 /** How long a subscription may deliver nothing before its store is asked for a sign of life, in milliseconds. */

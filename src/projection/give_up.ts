@@ -7,8 +7,9 @@
 import { utf8Length } from "../text.ts";
 import { type EventIdentity, referenceOf } from "./attempt.ts";
 import { type FailedEvent, stoppedBefore, transactionTooLarge } from "./errors.ts";
-import { type Advance, moveOn, type Progress } from "./progress.ts";
-import type { CompiledProjection } from "./projection.ts";
+import { forgetFailing, noteFailing } from "./failing.ts";
+import { type Advance, keyIn, type Progress } from "./progress.ts";
+import type { CompiledProjection } from "./compile.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
 
 /** How an event has failed. */
@@ -19,6 +20,8 @@ export interface Failure {
   readonly cause: unknown;
   /** How often it was tried. */
   readonly attempts: number;
+  /** Whether it was parked before, and is being tried again. @default {false} */
+  readonly isRetry?: boolean;
 }
 
 /**
@@ -30,10 +33,9 @@ export async function giveUp<Tx>(
   projection: CompiledProjection<Tx>,
   progress: Progress<Tx>,
   event: EventIdentity,
-  { advance, cause, attempts }: Failure,
+  { advance, cause, attempts, isRetry = false }: Failure,
 ): Promise<void> {
-  const entry = parkedEntry(projection, referenceOf(event), cause, attempts);
-  const isRetry = advance !== moveOn;
+  const entry = parkedEntry(projection, referenceOf(event, ownKeyOf(projection, event)), cause, attempts);
   if (isRetry || !canPark(projection, progress, entry)) {
     if (!isRetry) progress.amend((draft) => draft.stopped = true);
     await progress.commit();
@@ -41,8 +43,8 @@ export async function giveUp<Tx>(
   }
   progress.amend((draft) => {
     draft.parked = [...draft.parked, entry];
-    draft.failing = undefined;
     advance(draft, event);
+    forgetFailing(draft, event.position);
   });
   await progress.commit();
   progress.noteParked(entry);
@@ -72,12 +74,17 @@ export async function giveUpIntent<Tx>(
       draft.intent = draft.intendedFor = undefined;
     } else {
       draft.stopped = true;
-      draft.failing = { ...event, error: entry.error, attempts };
+      noteFailing(draft, { ...event, error: entry.error, attempts });
     }
   });
   await progress.commit();
   if (isParked && !known) progress.noteParked(entry);
   if (isRetry || !isParked) throw ending(projection, entry, { cause, isRetry });
+}
+
+/** The key of an event, if that is not the actor's id. */
+export function ownKeyOf<Tx>(projection: CompiledProjection<Tx>, event: EventIdentity): string | undefined {
+  return projection.keyOf && keyIn(projection, event);
 }
 
 function parkedEntry<Tx>(
@@ -110,9 +117,13 @@ function ending<Tx>(
 
 /** The event of an entry. */
 export function eventOf(
-  { position, eventId, eventType, actorId, eventVersion, part }: ParkedEvent,
+  { position, eventId, eventType, actorId, eventVersion, part, key }: ParkedEvent,
 ): FailedEvent {
-  return { position, eventId, eventType, actorId, eventVersion, ...(part !== undefined && { part }) };
+  return {
+    ...{ position, eventId, eventType, actorId, eventVersion },
+    ...(part !== undefined && { part }),
+    ...(key !== undefined && { key }),
+  };
 }
 
 /**
@@ -126,6 +137,6 @@ export function checkRoom(intent: ProjectionRecord["intent"], room: number): voi
 }
 
 /** How many bytes something takes in a record. */
-function sizeOf(part: unknown): number {
+export function sizeOf(part: unknown): number {
   return utf8Length(JSON.stringify(part));
 }

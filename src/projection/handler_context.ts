@@ -8,22 +8,27 @@ import type { HandlerScope, UnitOfWork } from "./checkpoints.ts";
 import { transactionOver } from "./errors.ts";
 import type { HandlerContext } from "./projection.ts";
 
+/** What a handler needs of a unit of work. */
+export type HandlerUnit<Tx> = Pick<UnitOfWork<Tx>, "enter" | "rest">;
+
 /** A handler's turn. What it does not ask for is not made. */
 export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   readonly version: number;
   readonly attempt: number;
   /** Whether the handler has ended by itself. */
   hasReturned = false;
+  /** Whether it asked for a transaction but there is none. */
+  hasAskedInVain = false;
   /** The W3C trace context of the handler's span, if there is one. */
   traceparent: string | undefined;
-  readonly #unit: UnitOfWork<Tx> | undefined;
+  readonly #unit: HandlerUnit<Tx> | undefined;
   #scope: HandlerScope<Tx> | undefined;
   #ending: AbortController | undefined;
   #over: { readonly reason: unknown } | undefined;
   #broken: { readonly error: unknown } | undefined;
 
   /** Begins an attempt. */
-  constructor(unit: UnitOfWork<Tx> | undefined, version: number, attempt: number) {
+  constructor(unit: HandlerUnit<Tx> | undefined, version: number, attempt: number) {
     this.#unit = unit;
     this.version = version;
     this.attempt = attempt;
@@ -31,7 +36,10 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
 
   get transaction(): Tx {
     if (this.#over) throw transactionOver();
-    if (!this.#unit) return undefined as Tx;
+    if (!this.#unit) {
+      this.hasAskedInVain = true;
+      return undefined as Tx;
+    }
     try {
       this.#scope ??= this.#unit.enter();
     } catch (error) {

@@ -104,6 +104,11 @@ export class KvWrites {
     for (const [name, write] of further.#writes) this.put(name, write);
   }
 
+  /** The names of the keys. */
+  names(): Iterable<string> {
+    return this.#writes.keys();
+  }
+
   /** Forgets all. */
   clear(): void {
     this.#writes.clear();
@@ -118,6 +123,11 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
   readonly #before: KvWrites;
   readonly #ownPrefixes: readonly string[];
   readonly #own = new KvWrites();
+  /** The scopes of handlers that work at the same time, this one among them. */
+  readonly #open: Set<KvScope> | undefined;
+  /** What was read, if others may write meanwhile. */
+  readonly #read = new Set<string>();
+  #isDisturbed = false;
   #isOver = false;
   #broken: { readonly error: unknown } | undefined;
 
@@ -125,8 +135,10 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
    * Begins.
    *
    * @param ownPrefixes The first parts of keys that are the library's own.
+   * @param open The scopes that others write with at the same time; this one becomes one of them.
    */
-  constructor(kv: Deno.Kv, before: KvWrites, ownPrefixes: readonly string[]) {
+  constructor(kv: Deno.Kv, before: KvWrites, ownPrefixes: readonly string[], open?: Set<KvScope>) {
+    this.#open = open?.add(this);
     this.#kv = kv;
     this.#before = before;
     this.#ownPrefixes = ownPrefixes;
@@ -142,7 +154,9 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
     this.#assertOpen();
     checkKey(key);
     const name = nameOf(key);
-    const write = this.#own.find(name) ?? this.#before.find(name);
+    const own = this.#own.find(name);
+    if (this.#open && !own) this.#read.add(name);
+    const write = own ?? this.#before.find(name);
     // A copy: the handler may change what it gets, as it may what the database gives it.
     if (write) return write.value === undefined ? null : copyOf(write.value.of) as T;
     try {
@@ -177,18 +191,35 @@ export class KvScope implements HandlerScope<KvTransaction>, KvTransaction {
   }
 
   /** Adds the writes to the unit. */
-  keep(): "kept" | "full" {
+  keep(): "kept" | "full" | "disturbed" {
     const alone = this.#own.excess();
     if (alone) throw transactionTooLarge(alone.unit, alone.size, alone.limit);
+    if (this.#isDisturbed) return "disturbed";
     if (this.#before.excess(this.#own)) return "full";
     this.#before.add(this.#own);
-    this.#isOver = true;
+    this.#end();
+    for (const other of this.#open ?? []) other.#notice(this.#own);
     return "kept";
+  }
+
+  /** Whether another handler has changed what this one has read. */
+  get isDisturbed(): boolean {
+    return this.#isDisturbed;
+  }
+
+  #notice(kept: KvWrites): void {
+    if (this.#read.size === 0 || this.#isDisturbed) return;
+    for (const name of kept.names()) this.#isDisturbed ||= this.#read.has(name);
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#open?.delete(this);
   }
 
   /** Forgets the writes. */
   drop(): void {
-    this.#isOver = true;
+    this.#end();
     this.#own.clear();
   }
 

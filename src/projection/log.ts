@@ -7,7 +7,7 @@
 import type { StoredEvent } from "../event/types.ts";
 import { takeBuffered } from "../store/buffered_iteration.ts";
 import type { EventStore, LogStart } from "../store/types.ts";
-import type { CompiledProjection } from "./projection.ts";
+import type { CompiledProjection } from "./compile.ts";
 import type { Guard } from "./attempt.ts";
 import type { Worker } from "./worker.ts";
 
@@ -46,8 +46,8 @@ function needsEnd<Tx>({ from }: CompiledProjection<Tx>, { record }: Worker<Tx>):
 }
 
 /** Where a projection reads on. */
-export function placeOf<Tx>({ from }: CompiledProjection<Tx>, { record }: Worker<Tx>): LogStart {
-  return record.position ?? (from === "end" ? "start" : from);
+export function placeOf<Tx>({ from }: CompiledProjection<Tx>, { place }: Worker<Tx>): LogStart {
+  return place ?? (from === "end" ? "start" : from);
 }
 
 async function readOn<Tx>(
@@ -73,8 +73,7 @@ async function readOn<Tx>(
     await events.return?.();
   }
   worker.skipTo(end);
-  await worker.endLog();
-  return true;
+  return await worker.endLog();
 }
 
 /** Hands an event, and those that have arrived after it, to the worker, until its right to work is over. */

@@ -8,7 +8,8 @@ import type { StoredEvent } from "../event/types.ts";
 import { type Telemetry, telemetry } from "../telemetry.ts";
 import { isPending } from "./attempt.ts";
 import type { HandlerTurn } from "./handler_context.ts";
-import type { AnyHandler, CompiledProjection, HandlerContext, HandlerResult } from "./projection.ts";
+import type { AnyHandler, CompiledProjection } from "./compile.ts";
+import type { HandlerContext, HandlerResult } from "./projection.ts";
 
 /** Finds the handler of a type of event. */
 export type HandlerSource<Tx> = (eventType: string) => AnyHandler<Tx>;

@@ -14,7 +14,8 @@ import { knownEnd, outcomeOf } from "./ends.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import { workOff } from "./log.ts";
 import type { Guard } from "./attempt.ts";
-import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
+import { type CompiledProjection, compileProjection } from "./compile.ts";
+import type { Projection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
@@ -114,9 +115,9 @@ export async function projectOnce<E extends Event, Tx = undefined>(
     signal,
     isOver: () => performance.now() >= deadline,
     check: () => signal.throwIfAborted(),
-    sleep: async (milliseconds) => {
+    sleep: async (milliseconds, other) => {
       if (performance.now() + milliseconds >= deadline) throw new BudgetSpent();
-      await sleep(milliseconds, signal);
+      await sleep(milliseconds, other ? AbortSignal.any([signal, other]) : signal);
     },
     warn,
   };

@@ -17,9 +17,12 @@ import { Checkpointer } from "./checkpointer.ts";
 import type { ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
 import { CheckpointConflictError, type ProjectionId, ProjectionStoppedError } from "./errors.ts";
+import { forgetFailing } from "./failing.ts";
 import { type Draft, RETRY_GRACE } from "./progress.ts";
-import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
+import { type CompiledProjection, compileProjection } from "./compile.ts";
+import type { Projection } from "./projection.ts";
 import {
+  isPassed,
   type ParkedEvent,
   parseRecord,
   type ProjectionRecord,
@@ -132,12 +135,14 @@ export async function retryParked<E extends Event, Tx = undefined>(
   const compiled = compileProjection({ ...projection, failure: { ...projection.failure, retries: 0 } });
   await exclusively(log, compiled, readOptions(options, checkParked), position, async (worker) => {
     const entry = findParked(worker.record, position);
-    const last = entry.blocksActor ? worker.record.position : entry.position;
-    const handled = new Retry(worker, entry);
+    const { record } = worker;
+    const isHeld = (position: string): boolean =>
+      entry.blocksActor ? isPassed(record, position) : position <= entry.position;
+    const handled = new Retry(worker, entry, compiled);
     try {
       // The handler of an append that was refused was called, and must not be again.
       if (entry.refused) await handled.repeatRefused();
-      await handled.handleUpTo(last, log, compiled.chooses);
+      await handled.handleWhile(isHeld, log);
     } catch (error) {
       if (!(error instanceof ProjectionStoppedError)) throw error;
       await handled.park(error);
@@ -151,11 +156,13 @@ export async function retryParked<E extends Event, Tx = undefined>(
 class Retry<Tx> {
   readonly #worker: Worker<Tx>;
   readonly #entry: ParkedEvent;
+  readonly #projection: CompiledProjection<Tx>;
   /** What is still parked. */
   #rest: ParkedEvent;
 
-  constructor(worker: Worker<Tx>, entry: ParkedEvent) {
+  constructor(worker: Worker<Tx>, entry: ParkedEvent, projection: CompiledProjection<Tx>) {
     this.#worker = worker;
+    this.#projection = projection;
     this.#entry = entry;
     this.#rest = entry;
   }
@@ -169,21 +176,17 @@ class Retry<Tx> {
     await this.#worker.repeatRefused(this.#entry, this.#rest);
   }
 
-  /** Handles the actor's events from the parked one on. */
-  async handleUpTo(
-    last: string | undefined,
-    log: EventStore,
-    chooses: (event: StoredEvent) => boolean,
-  ): Promise<void> {
-    const { actorId, eventVersion, part: first = 0 } = this.#rest;
+  /** Handles the events of the key from the parked one on, as far as they wait behind it. */
+  async handleWhile(isHeld: (position: string) => boolean, log: EventStore): Promise<void> {
+    const { position, part: first = 0 } = this.#rest;
     try {
-      for await (const event of log.readEvents(actorId, { fromVersion: eventVersion })) {
-        if (last === undefined || event.position > last) return;
-        const isDone = event.version === eventVersion && (partOf(event)?.index ?? 0) < first;
-        if (!isDone && chooses(event)) await this.#worker.handle(event, this.#advance);
+      for await (const event of eventsFrom(this.#rest, this.#projection, log)) {
+        if (!isHeld(event.position)) return;
+        const isDone = event.position === position && (partOf(event)?.index ?? 0) < first;
+        if (!isDone) await this.#worker.handle(event, this.#advance);
       }
     } catch (error) {
-      if (error instanceof EventSchemaError && (last === undefined || error.position > last)) return;
+      if (error instanceof EventSchemaError && !isHeld(error.position)) return;
       await this.#worker.refused(error, this.#advance);
     }
   }
@@ -191,7 +194,7 @@ class Retry<Tx> {
   /** Notes each event as it is done, so that a failure behind it repeats nothing. */
   readonly #advance = (draft: Draft, event: EventIdentity): void => {
     const { position } = this.#rest;
-    const { eventVersion, ...done } = referenceOf(event);
+    const { eventVersion, ...done } = referenceOf(event, this.#entry.key);
     const part = partOf(event);
     const next = part && !part.isLast
       ? { eventVersion, part: part.index + 1 }
@@ -211,7 +214,8 @@ class Retry<Tx> {
       draft.parked = draft.parked.map((other) =>
         other.position === this.#rest.position && !other.refused ? failed : other
       );
-      draft.failing = draft.retry = undefined;
+      forgetFailing(draft, failed.position);
+      draft.retry = undefined;
       if (failed.position !== position) draft.resolved = noted(draft.resolved, position, "retried");
     });
     await this.#worker.flush();
@@ -272,7 +276,7 @@ export async function discardParked<E extends Event, Tx = undefined>(
   let following: ParkedEvent | undefined;
   await repeated(log, compiled, guardOf(readOptions(options, checkParked)), async (worker) => {
     const entry = findParked(worker.record, position);
-    following = await followingOf(entry, worker.record.position, log, compiled.chooses);
+    following = await followingOf(entry, worker.record, log, compiled);
     worker.amend((draft) => {
       draft.parked = draft.parked.flatMap((other) =>
         other.position !== position ? [other] : following ? [following] : []
@@ -284,31 +288,52 @@ export async function discardParked<E extends Event, Tx = undefined>(
   if (following) await retryParked(store, projection, following.position, options);
 }
 
-/** The next event of its actor that waits behind a parked one, as a parked one. */
-async function followingOf(
+/** The next event of its key that waits behind a parked one, as a parked one. */
+async function followingOf<Tx>(
   entry: ParkedEvent,
-  last: string | undefined,
+  record: ProjectionRecord,
   log: EventStore,
-  chooses: (event: StoredEvent) => boolean,
+  projection: CompiledProjection<Tx>,
 ): Promise<ParkedEvent | undefined> {
-  const { blocksActor, position, part } = entry;
-  if (last === undefined || !blocksActor && part === undefined) return undefined;
+  const { blocksActor, position, part, key } = entry;
+  if (!blocksActor && part === undefined) return undefined;
   const parkedAs = (event: EventIdentity): ParkedEvent => (
-    { ...entry, part: undefined, ...referenceOf(event), refused: undefined, error: "waited", attempts: 0 }
+    {
+      ...{ ...entry, part: undefined, ...referenceOf(event, key) },
+      ...{ refused: undefined, error: "waited", attempts: 0 },
+    }
   );
   try {
-    const fromVersion = part === undefined ? entry.eventVersion + 1 : entry.eventVersion;
-    for await (const event of log.readEvents(entry.actorId, { fromVersion })) {
+    for await (const event of eventsFrom(entry, projection, log)) {
       const isSame = event.position === position;
       if (isSame && (partOf(event)?.index ?? 0) <= (part ?? 0)) continue;
-      if (!isSame && (!blocksActor || event.position > last)) break;
-      if (chooses(event)) return parkedAs(event);
+      if (!isSame && (!blocksActor || !isPassed(record, event.position))) break;
+      return parkedAs(event);
     }
   } catch (error) {
     if (!(error instanceof EventSchemaError)) throw error;
-    if (error.position <= last) return parkedAs({ ...error, id: error.eventId });
+    if (error.position !== position && isPassed(record, error.position)) {
+      return parkedAs({ ...error, id: error.eventId });
+    }
   }
   return undefined;
+}
+
+/** The events of the key of a parked one that its projection is of, from that one on. */
+async function* eventsFrom<Tx>(
+  { actorId, eventVersion, position, key }: ParkedEvent,
+  { chooses, keyOf, filter }: CompiledProjection<Tx>,
+  log: EventStore,
+): AsyncIterable<StoredEvent> {
+  const isOwnKey = key !== undefined && keyOf !== undefined;
+  for await (const event of log.readEvents(actorId, { fromVersion: eventVersion })) {
+    if (isOwnKey && event.position > position) break;
+    if (event.position >= position && chooses(event)) yield event;
+  }
+  if (!isOwnKey) return;
+  for await (const event of log.readAll({ ...filter, after: position })) {
+    if (keyOf(event) === key) yield event;
+  }
 }
 
 /** The bound of the random wait before another try to write, at first and later, in milliseconds. */

@@ -11,8 +11,9 @@ import { Checkpointer } from "./checkpointer.ts";
 import { backoff } from "../sleep.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import type { UnitOfWork } from "./checkpoints.ts";
-import type { CompiledProjection } from "./projection.ts";
-import type { ParkedEvent, ProjectionRecord } from "./record.ts";
+import type { CompiledProjection } from "./compile.ts";
+import { forgetFailing } from "./failing.ts";
+import type { DoneRange, ParkedEvent, ProjectionRecord } from "./record.ts";
 import { countParked } from "./observation.ts";
 
 /** A record that is being worked on. */
@@ -21,15 +22,31 @@ export type Draft = { -readonly [K in keyof ProjectionRecord]: ProjectionRecord[
 /** Notes in the record that an event is done with. */
 export type Advance = (draft: Draft, event: EventIdentity) => void;
 
-/** The way of a worker through the log. */
+/** The way of a worker through the log, one event after the other. */
 export function moveOn(draft: Draft, event: EventIdentity): void {
-  const part = partOf(event);
-  if (part && !part.isLast) {
-    draft.parts = { position: event.position, handled: part.index + 1 };
-    return;
+  if (!isWhole(draft, event)) return;
+  reach(draft, event.position);
+}
+
+/** Notes that everything up to a position is done. */
+export function reach(draft: Draft, position: string): void {
+  draft.position = position;
+  if (draft.done?.length && draft.done[0]!.to <= position) {
+    const rest = draft.done.filter(({ to }) => to > position);
+    draft.done = rest.length > 0 ? rest : undefined;
   }
-  draft.position = event.position;
-  if (draft.parts) draft.parts = undefined;
+}
+
+/** Notes that an event is done with; returns whether the stored event is, which may be handed out as several. */
+export function isWhole(draft: Draft, event: EventIdentity): boolean {
+  const part = partOf(event);
+  if (!part && !draft.parts) return true;
+  const { position } = event;
+  const others = draft.parts?.filter((other) => other.position !== position) ?? [];
+  const isLast = part?.isLast ?? true;
+  const parts = isLast ? others : [...others, { position, handled: part!.index + 1 }];
+  draft.parts = parts.length > 0 ? parts : undefined;
+  return isLast;
 }
 
 /** The most events that go by between two looks at the clock. */
@@ -53,7 +70,7 @@ export class Progress<Tx> {
   readonly #guard: Guard;
   readonly #onProgress: ((position: string) => void) | undefined;
   readonly #blocked = new Set<string>();
-  /** The actors with events that were left out since the last commit. */
+  /** The keys with events that were left out since the last commit. */
   readonly #left = new Set<string>();
   #isUnitUsed = false;
   /** The record before the first event whose writes the unit holds. */
@@ -61,6 +78,9 @@ export class Progress<Tx> {
   #onlyEvent: EventIdentity | undefined;
   #carefulUntil: string | undefined;
   #isDirty = false;
+  #committing: Promise<void> | undefined;
+  /** Finds what is done behind the position, where events are handled at once. */
+  #rangesOf: (() => readonly DoneRange[] | undefined) | undefined;
   /** Whether the last commit has failed. */
   #hasFailed = false;
   #uncommitted = 0;
@@ -112,9 +132,9 @@ export class Progress<Tx> {
     return Math.max(0, this.#committedAt + this.#projection.checkpointInterval - performance.now());
   }
 
-  /** Whether events of an actor wait behind a parked one. */
-  isBlocked(actorId: string): boolean {
-    return this.#blocked.size > 0 && this.#blocked.has(actorId);
+  /** Whether an event waits behind a parked one of its key. */
+  isBlocked(event: EventIdentity): boolean {
+    return this.#blocked.size > 0 && this.#blocked.has(keyIn(this.#projection, event));
   }
 
   /** Whether an event is one of several of a stored event, and is handled already, or waits behind a parked one of them. */
@@ -122,15 +142,28 @@ export class Progress<Tx> {
     const part = partOf(event);
     if (!part) return false;
     const { parts, parked } = this.draft;
-    return parts?.position === event.position && part.index < parts.handled ||
+    return parts?.some(({ position, handled }) => position === event.position && part.index < handled) ||
       parked.some(({ position }) => position === event.position);
+  }
+
+  /** Asks for what is done behind the position whenever the record is looked at. */
+  set rangesOf(find: () => readonly DoneRange[] | undefined) {
+    this.#rangesOf = find;
   }
 
   /** Notes that the unit of work holds writes of the event that the record is about to go past. */
   useUnit(event: EventIdentity): void {
     this.#onlyEvent = this.#isUnitUsed ? undefined : event;
-    if (!this.#isUnitUsed) this.#beforeUnit = { ...this.draft };
+    if (!this.#isUnitUsed) {
+      this.#noteRanges();
+      this.#beforeUnit = { ...this.draft };
+    }
     this.#isUnitUsed = true;
+  }
+
+  /** Settles when the commit that is in progress has ended; writes of a handler must not be kept before. */
+  get committing(): Promise<void> | undefined {
+    return this.#committing;
   }
 
   /** Whether the event in hand is to be committed alone, so that a refused commit is known to be of its writes. */
@@ -142,12 +175,13 @@ export class Progress<Tx> {
    * Goes back to before the first event whose writes were refused at their commit. From there on to where the record was,
    * each event is committed alone.
    *
+   * @param until The last position that was handed out.
    * @returns The event that was refused, if there was only one.
    */
-  async takeBack(): Promise<EventIdentity | undefined> {
+  async takeBack(until: string | undefined): Promise<EventIdentity | undefined> {
     const { draft } = this;
     const only = this.#isUnitUsed ? this.#onlyEvent : undefined;
-    if (!this.isCareful) this.#carefulUntil = draft.position ?? "";
+    if (!this.isCareful) this.#carefulUntil = until ?? draft.position ?? "";
     for (const name of Object.keys(draft)) delete (draft as Partial<Record<string, unknown>>)[name];
     Object.assign(draft, this.#beforeUnit ?? this.#checkpointer.record);
     this.#isUnitUsed = false;
@@ -166,14 +200,19 @@ export class Progress<Tx> {
     const { draft } = this;
     advance(draft, event);
     draft.handled++;
-    if (draft.failing) draft.failing = undefined;
+    if (draft.failing) forgetFailing(draft, event.position);
     return this.#moved(waited);
   }
 
   /** Goes past an event that waits behind a parked one. */
-  leave(event: EventIdentity): Promise<void> | undefined {
-    this.#left.add(event.actorId);
-    moveOn(this.draft, event);
+  leave(event: EventIdentity, advance: Advance = moveOn): Promise<void> | undefined {
+    this.#left.add(keyIn(this.#projection, event));
+    return this.goPast(event, advance);
+  }
+
+  /** Goes past an event that is done already. */
+  goPast(event: EventIdentity, advance: Advance = moveOn): Promise<void> | undefined {
+    advance(this.draft, event);
     return this.#moved(false);
   }
 
@@ -214,15 +253,16 @@ export class Progress<Tx> {
   }
 
   #report(): void {
-    const { position, parked, intent } = this.draft;
-    if (position !== undefined && parked.length === 0 && !intent?.length) this.#onProgress?.(position);
+    const { position, parked, intent, reactions } = this.draft;
+    const isSettled = parked.length === 0 && !intent?.length && !reactions?.length;
+    if (position !== undefined && isSettled) this.#onProgress?.(position);
   }
 
   /** Moves the checkpoint past events that the filter left out. */
   skipTo(position: string | undefined): void {
     if (position === undefined || position <= (this.draft.position ?? "")) return;
-    this.draft.position = position;
-    this.draft.parts = undefined;
+    reach(this.draft, position);
+    this.draft.parts = this.draft.parts?.filter((other) => other.position > position);
     this.#isDirty = true;
   }
 
@@ -254,31 +294,53 @@ export class Progress<Tx> {
     await this.flush().catch(() => {});
   }
 
-  /** Commits the record, together with what handlers wrote. */
+  /** Commits the record, together with what handlers wrote; one commit after the other. */
   async commit(): Promise<void> {
+    for (let waiting; (waiting = this.#committing ?? this.unit?.beforeCommit?.());) await waiting;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#committing = promise;
+    try {
+      await this.#commitNow();
+    } finally {
+      this.unit?.afterCommit?.();
+      this.#committing = undefined;
+      resolve();
+    }
+  }
+
+  async #commitNow(): Promise<void> {
     this.#guard.check();
     const before = this.#checkpointer.record.position;
     this.#hasFailed = true;
-    for (let isCommitted = false; !isCommitted;) isCommitted = await this.#commitOrJoin();
-    this.#hasFailed = false;
-    if (this.draft.position !== before) this.#guard.onCommit?.();
-    this.#left.clear();
-    this.#isUnitUsed = false;
-    this.#beforeUnit = undefined;
+    // What changes while the record is written is committed the next time.
     this.#isDirty = false;
     this.#uncommitted = 0;
+    this.#noteRanges();
+    const left = [...this.#left];
+    const unit = this.#isUnitUsed ? this.unit : undefined;
+    for (let isCommitted = false; !isCommitted;) isCommitted = await this.#commitOrJoin(unit);
+    this.#hasFailed = false;
+    if (this.#checkpointer.record.position !== before) this.#guard.onCommit?.();
+    for (const key of left) this.#left.delete(key);
+    this.#isUnitUsed = false;
+    this.#beforeUnit = undefined;
     this.#committedAt = performance.now();
     this.#report();
   }
 
+  #noteRanges(): void {
+    if (this.#rangesOf) this.draft.done = this.#rangesOf();
+  }
+
   /** Returns whether it has committed; if not, it has taken over what a retry of a parked event has changed. */
-  async #commitOrJoin(): Promise<boolean> {
+  async #commitOrJoin(unit: UnitOfWork<Tx> | undefined): Promise<boolean> {
     try {
-      await this.#checkpointer.commit(this.draft, this.#isUnitUsed ? this.unit : undefined);
+      await this.#checkpointer.commit(this.draft, unit);
       return true;
     } catch (error) {
+      this.#isDirty = true;
       // The writes of a unit are gone with its commit: its events are handled again.
-      if (!(error instanceof CheckpointConflictError) || this.#isUnitUsed || this.draft.retry) throw error;
+      if (!(error instanceof CheckpointConflictError) || unit || this.draft.retry) throw error;
       const { record: known } = this.#checkpointer;
       await this.#checkpointer.reload();
       await whileRetried(this.#checkpointer, this.#guard, this.#projection);
@@ -293,10 +355,10 @@ export class Progress<Tx> {
     }
   }
 
-  /** Whether an actor is waited for no more whose events were left out since the last commit: they must be read again. */
+  /** Whether a key is waited for no more whose events were left out since the last commit: they must be read again. */
   #freesLeft({ parked }: ProjectionRecord): boolean {
     return [...this.#left].some((left) =>
-      !parked.some(({ actorId, blocksActor }) => blocksActor && actorId === left)
+      !parked.some((entry) => entry.blocksActor && blockedKeyOf(entry) === left)
     );
   }
 
@@ -325,15 +387,34 @@ export class Progress<Tx> {
 
   #noteBlocked(): void {
     this.#blocked.clear();
-    for (const { actorId, blocksActor } of this.draft.parked) if (blocksActor) this.#blocked.add(actorId);
+    for (const entry of this.draft.parked) if (entry.blocksActor) this.#blocked.add(blockedKeyOf(entry));
   }
+}
+
+/** The key of an event; its actor's id, if its key is not known. */
+export function keyIn<Tx>({ keyOf }: CompiledProjection<Tx>, event: EventIdentity): string {
+  if (!keyOf) return event.actorId;
+  try {
+    return keyOf(event as StoredEvent);
+  } catch {
+    return event.actorId; // its handler fails for the same reason
+  }
+}
+
+/** The key that waits behind a parked event. */
+export function blockedKeyOf({ key, actorId }: ParkedEvent): string {
+  return key ?? actorId;
 }
 
 /** Whether a record differs from the one before it by retries of parked events alone. */
 function isRetryOf(before: ProjectionRecord, after: ProjectionRecord): boolean {
-  const { owner, position, intent, stopped } = before;
+  const { owner, position, intent, reactions, stopped } = before;
   return after.owner?.id === owner?.id && after.position === position && after.stopped === stopped &&
-    after.parts?.handled === before.parts?.handled && JSON.stringify(after.intent) === JSON.stringify(intent);
+    isSame(after.parts, before.parts) && isSame(after.intent, intent) && isSame(after.reactions, reactions);
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** What a retry may take besides its handler, in milliseconds. */

@@ -4,12 +4,7 @@
  * @module
  */
 
-import { describe, nameFault } from "../text.ts";
-import { isVersion } from "../event/draft.ts";
 import type { Event, EventFilter, EventOf, NewEvent, StoredEvent } from "../event/types.ts";
-import { InvalidArgumentError } from "../errors.ts";
-import { compileFilter } from "../event/filter.ts";
-import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import type { LogStart } from "../store/method_options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { CommandReaction, ReactionOptions } from "./command.ts";
@@ -205,6 +200,24 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
    * @default {none: a new version begins at `from`, and another filter is refused}
    */
   readonly continueFrom?: number;
+  /**
+   * How many handlers may work at once in this process, up to 1024: of different keys only. The events of one key are handled in order,
+   * also over retries, while other keys go on. The checkpoint is the place before which every event is done, so that
+   * `waitFor` waits for all keys. Handlers that do not wait for anything gain nothing.
+   *
+   * What two keys share must not be read and written back by handlers without the transaction of their checkpoints.
+   *
+   * @default {1: all events are handled in order, one after the other}
+   */
+  readonly lanes?: number;
+  /**
+   * The key of an event: events of one key are handled in order, and wait behind one of them that was parked. It must follow
+   * from the event alone. If it throws or returns no string, that is a failure of the handler. The events that one stored event is
+   * turned into have the key of the first.
+   *
+   * @default {the actor's id}
+   */
+  key?(event: StoredEvent<E>): string;
   /** What happens when a handler fails. */
   readonly failure?: FailurePolicy;
   /** How long a handler may take, in ms. @default {30000} */
@@ -213,212 +226,4 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
   readonly checkpointEvents?: number;
   /** The most time between an event's handling and the write of the checkpoint, in ms. @default {200} */
   readonly checkpointInterval?: number;
-}
-
-/** Any handler, once its event was chosen. */
-export type AnyHandler<Tx> = Handler<StoredEvent, Tx>;
-
-/** A projection with every default filled in. */
-export interface CompiledProjection<Tx> {
-  readonly id: { readonly name: string; readonly version: number };
-  readonly checkpoints: CheckpointStore<Tx>;
-  readonly filter: EventFilter;
-  /** Whether the filter chooses an event. */
-  readonly chooses: (event: StoredEvent) => boolean;
-  readonly handlerOf: (eventType: string) => AnyHandler<Tx>;
-  readonly unfenced: boolean;
-  readonly from: LogStart;
-  readonly continueFrom: number | undefined;
-  readonly failure: Required<FailurePolicy>;
-  readonly handlerTimeout: number;
-  readonly checkpointEvents: number;
-  readonly checkpointInterval: number;
-}
-
-const MAX_NAME_BYTES = 128;
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/**
- * Checks a projection and fills in the defaults.
- *
- * @throws {InvalidArgumentError} If something is out of range.
- */
-export function compileProjection<E extends Event, Tx>(
-  projection: Projection<E, Tx>,
-): CompiledProjection<Tx> {
-  if (projection === undefined) throw new InvalidArgumentError("projection", "is missing");
-  return readOptions(projection, compile, "projection");
-}
-
-const FAILURE_FIELDS: OptionNames<FailurePolicy> = {
-  retries: true,
-  firstDelay: true,
-  longestDelay: true,
-  then: true,
-  laterEvents: true,
-  maxParked: true,
-};
-
-function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledProjection<Tx> {
-  const { name, version = 1, checkpoints, handle, from = "start", continueFrom, filter: given = {} } =
-    projection;
-  const { handlerTimeout = 30_000, checkpointEvents = 10_000, checkpointInterval = 200 } = projection;
-  const fault = nameFault(name, MAX_NAME_BYTES);
-  if (fault) throw new InvalidArgumentError("projection.name", fault);
-  if (!isVersion(version)) {
-    throw new InvalidArgumentError(
-      "projection.version",
-      `must be a positive integer, and is ${describe(version)}`,
-    );
-  }
-  if (typeof checkpoints?.load !== "function") {
-    throw new InvalidArgumentError(
-      "projection.checkpoints",
-      `must be a place for checkpoints, such as InMemoryCheckpoints, and is ${describe(checkpoints)}`,
-    );
-  }
-  if (typeof from !== "string" || from === "") {
-    throw new InvalidArgumentError(
-      "projection.from",
-      `must be "start", "first-kept", "end" or a position, and is ${describe(from)}`,
-    );
-  }
-  if (continueFrom !== undefined && !(isVersion(continueFrom) && continueFrom <= version)) {
-    throw new InvalidArgumentError(
-      "projection.continueFrom",
-      `must be the projection's version, or one before it, and is ${describe(continueFrom)}`,
-    );
-  }
-  const table = typeof handle === "function" ? undefined : handlersOf<Tx>(handle);
-  const filter = filterOf(given, table);
-  const { failure = {} } = projection;
-  if (typeof failure !== "object" || failure === null) {
-    throw new InvalidArgumentError("projection.failure", `must be an object, and is ${describe(failure)}`);
-  }
-  checkKnown<FailurePolicy>(failure, FAILURE_FIELDS, "projection.failure");
-  const {
-    retries = 5,
-    firstDelay = 100,
-    longestDelay = 10_000,
-    then = "stop",
-    laterEvents = "wait",
-    maxParked = 100,
-  } = failure;
-  const policy: Required<FailurePolicy> = {
-    retries: checkCount("failure.retries", retries, 0),
-    firstDelay: checkTime("failure.firstDelay", firstDelay, 0),
-    longestDelay: checkTime("failure.longestDelay", longestDelay, 0),
-    then,
-    laterEvents,
-    maxParked: checkCount("failure.maxParked", maxParked, 1),
-  };
-  if (policy.then !== "stop" && policy.then !== "park") {
-    throw new InvalidArgumentError(
-      "projection.failure.then",
-      `must be "stop" or "park", and is ${describe(policy.then)}`,
-    );
-  }
-  if (policy.laterEvents !== "wait" && policy.laterEvents !== "go-on") {
-    throw new InvalidArgumentError(
-      "projection.failure.laterEvents",
-      `must be "wait" or "go-on", and is ${describe(policy.laterEvents)}`,
-    );
-  }
-  return {
-    id: { name, version },
-    checkpoints,
-    filter,
-    chooses: compileFilter(filter) ?? ((): boolean => true),
-    handlerOf: table ? (eventType) => table.get(eventType)! : () => handle as unknown as AnyHandler<Tx>,
-    continueFrom,
-    unfenced: readUnfenced(projection.unfenced),
-    from,
-    failure: policy,
-    handlerTimeout: checkTime("handlerTimeout", handlerTimeout, 1),
-    checkpointEvents: checkCount("checkpointEvents", checkpointEvents, 1),
-    checkpointInterval: checkTime("checkpointInterval", checkpointInterval, 1),
-  };
-}
-
-/** The handlers of an object by event type: its functions; of an instance of a class its methods too. */
-function handlersOf<Tx>(handle: unknown): ReadonlyMap<string, AnyHandler<Tx>> {
-  if (typeof handle !== "object" || handle === null || Array.isArray(handle)) {
-    throw new InvalidArgumentError(
-      "projection.handle",
-      `must be a function, or an object of functions by event type, and is ${describe(handle)}`,
-    );
-  }
-  const table = new Map<string, AnyHandler<Tx>>();
-  const isPlain = [Object.prototype, null].includes(Object.getPrototypeOf(handle));
-  for (const [eventType, handler] of Object.entries(handle)) {
-    if (typeof handler === "function") table.set(eventType, handler.bind(handle));
-    else if (isPlain && handler !== undefined) {
-      throw new InvalidArgumentError(
-        `projection.handle.${eventType}`,
-        `must be a function, and is ${describe(handler)}`,
-      );
-    }
-  }
-  for (const [name, method] of methodsOf(handle)) if (!table.has(name)) table.set(name, method.bind(handle));
-  if (table.size > 0) return table;
-  throw new InvalidArgumentError("projection.handle", "has no handlers: add a function for an event type");
-}
-
-/** The methods that an object has from its classes, those of the derived class first. */
-function* methodsOf(instance: object): Iterable<[string, AnyHandler<never>]> {
-  let prototype: object | null = Object.getPrototypeOf(instance);
-  for (; prototype && prototype !== Object.prototype; prototype = Object.getPrototypeOf(prototype)) {
-    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
-      if (name !== "constructor" && typeof value === "function") yield [name, value];
-    }
-  }
-}
-
-/** The filter as it is recorded: conditions in one order, types sorted. */
-function filterOf<Tx>(
-  given: EventFilter,
-  table: ReadonlyMap<string, AnyHandler<Tx>> | undefined,
-): EventFilter {
-  if (typeof given !== "object" || given === null) {
-    throw new InvalidArgumentError("projection.filter", `must be an object, and is ${describe(given)}`);
-  }
-  compileFilter(given, "projection.filter");
-  const { eventTypes = table && [...table.keys()] } = given;
-  const without = table && eventTypes?.find((eventType) => !table.has(eventType));
-  if (without !== undefined) {
-    throw new InvalidArgumentError(
-      `projection.handle.${without}`,
-      "is missing, and the filter chooses its events",
-    );
-  }
-  const filter: EventFilter = {
-    ...(eventTypes && { eventTypes: [...new Set(eventTypes)].sort() }),
-    ...(given.actorId !== undefined && { actorId: given.actorId }),
-    ...(given.actorPrefix !== undefined && { actorPrefix: given.actorPrefix }),
-  };
-  return filter;
-}
-
-function readUnfenced(unfenced: boolean = false): boolean {
-  if (typeof unfenced === "boolean") return unfenced;
-  throw new InvalidArgumentError(
-    "projection.unfenced",
-    `must be true or false, and is ${describe(unfenced)}`,
-  );
-}
-
-function checkCount(argument: string, value: number, least: number): number {
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new InvalidArgumentError(
-    `projection.${argument}`,
-    `must be an integer of at least ${least}, and is ${describe(value)}`,
-  );
-}
-
-function checkTime(argument: string, value: number, least: number): number {
-  if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) return value;
-  throw new InvalidArgumentError(
-    `projection.${argument}`,
-    `must be a number of milliseconds from ${least} to ${MAX_TIMER_MS}, and is ${describe(value)}`,
-  );
 }

@@ -74,6 +74,8 @@ export class Reactions {
   readonly #projection: Reacting;
   readonly #patience: Patience;
   readonly #histories: TargetHistories;
+  /** The targets that are appended to at this moment. */
+  readonly #targets = new Map<string, Promise<void>>();
 
   /** Knows nothing of the targets yet. */
   constructor(store: ReactionStore, projection: Reacting, patience: Patience) {
@@ -207,8 +209,21 @@ export class Reactions {
     });
   }
 
-  /** Tries until an attempt is done; what has come to the actor meanwhile is read before the next one. */
+  /** One reaction to an actor after the other: events that are handled at once may have the same target. */
   async #repeat(actorId: string, attempt: () => Promise<boolean>): Promise<void> {
+    while (this.#targets.has(actorId)) await this.#targets.get(actorId);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#targets.set(actorId, promise);
+    try {
+      await this.#repeatAlone(actorId, attempt);
+    } finally {
+      this.#targets.delete(actorId);
+      resolve();
+    }
+  }
+
+  /** Tries until an attempt is done; what has come to the actor meanwhile is read before the next one. */
+  async #repeatAlone(actorId: string, attempt: () => Promise<boolean>): Promise<void> {
     for (let failures = 0;;) {
       this.#patience.check();
       try {

@@ -76,6 +76,40 @@ export interface IntendedAppend {
   readonly traceparent?: string;
 }
 
+/** A part of the log of which every event of the filter is handled, left out or parked. */
+export interface DoneRange {
+  /** The position that it begins after. */
+  readonly after: string;
+  /** The last position of it. */
+  readonly to: string;
+}
+
+/** How many are handled of the events that one stored event is handed out as. */
+export interface HandledParts {
+  /** The position of the stored event. */
+  readonly position: string;
+  /** How many. */
+  readonly handled: number;
+}
+
+/** What the reaction to an event is about to append. */
+export interface PendingReaction {
+  /** The event. */
+  readonly event: FailedEvent;
+  /** What is not appended yet. */
+  readonly intent: readonly IntendedAppend[];
+}
+
+/** Whether every event up to a position, or the one at it, is handled, left out or parked. */
+export function isPassed({ position: reached, done }: ProjectionRecord, position: string): boolean {
+  return reached !== undefined && position <= reached || isIn(done, position);
+}
+
+/** Whether a position is in one of some ranges. */
+export function isIn(ranges: readonly DoneRange[] | undefined, position: string): boolean {
+  return ranges?.some(({ after, to }) => after < position && position <= to) ?? false;
+}
+
 /** A retry of a parked event. */
 export interface RetryClaim {
   /** Names the retry. */
@@ -94,8 +128,10 @@ export interface ProjectionRecord extends ProjectionId {
   readonly position?: string;
   /** Whether it began at the end of a log that was empty then: what has come since is handled. */
   readonly isBegun?: boolean;
-  /** How many of the events are handled that the next stored event, at another position, is handed out as. */
-  readonly parts?: { readonly position: string; readonly handled: number } | undefined;
+  /** Which events behind the position are handled, left out or parked too, in order: their keys were faster. */
+  readonly done?: readonly DoneRange[] | undefined;
+  /** Of stored events that are handed out as several: how many of these are handled. */
+  readonly parts?: readonly HandledParts[] | undefined;
   /** How many events were handled. */
   readonly handled: number;
   /** When the record was written, RFC 3339. */
@@ -106,8 +142,10 @@ export interface ProjectionRecord extends ProjectionId {
   readonly owner?: { readonly id: string; readonly fencingToken: number };
   /** Whether the projection gave up before the event that is failing. */
   readonly stopped: boolean;
-  /** The event that is being tried again. */
+  /** The event that is being tried again; with lanes, the first of them. */
   readonly failing?: FailingEvent | undefined;
+  /** The others that are being tried again, in order. */
+  readonly alsoFailing?: readonly FailingEvent[] | undefined;
   /** The process that works on it, until it ends cleanly. */
   readonly running?: string | undefined;
   /** What was set aside. */
@@ -120,6 +158,8 @@ export interface ProjectionRecord extends ProjectionId {
   readonly intent?: readonly IntendedAppend[] | undefined;
   /** The event that it is appended because of. */
   readonly intendedFor?: FailedEvent | undefined;
+  /** What the reactions to several events are about to append, in the order of the events' ends. */
+  readonly reactions?: readonly PendingReaction[] | undefined;
 }
 
 /**
@@ -195,6 +235,7 @@ const FAILED: Checks<FailedEvent> = {
   actorId: isActorId,
   eventVersion: isVersion,
   part: optional(isCount),
+  key: optional(isText),
 };
 const FAILING: Checks<FailingEvent> = {
   ...FAILED,
@@ -219,13 +260,15 @@ const FIELDS: Checks<ProjectionRecord> = {
   filter: isFilter,
   position: optional(isText),
   isBegun: optional(isFlag),
-  parts: optional(objectOf<NonNullable<ProjectionRecord["parts"]>>({ position: isText, handled: isCount })),
+  done: optional(listOf(objectOf<DoneRange>({ after: isText, to: isText }))),
+  parts: optional(listOf(objectOf<HandledParts>({ position: isText, handled: isCount }))),
   handled: isCount,
   savedAt: isText,
   writeId: isText,
   owner: optional(objectOf<NonNullable<ProjectionRecord["owner"]>>({ id: isText, fencingToken: isCount })),
   stopped: isFlag,
   failing: optional(objectOf(FAILING)),
+  alsoFailing: optional(listOf(objectOf(FAILING))),
   running: optional(isText),
   parked: listOf(
     objectOf<ParkedEvent>({ ...FAILING, parkedAt: isText, blocksActor: isFlag, refused: optional(isIntent) }),
@@ -236,6 +279,7 @@ const FIELDS: Checks<ProjectionRecord> = {
   retry: optional(objectOf<RetryClaim>({ id: isText, ttl: isCount })),
   intent: optional(isIntent),
   intendedFor: optional(objectOf(FAILED)),
+  reactions: optional(listOf(objectOf<PendingReaction>({ event: objectOf(FAILED), intent: isIntent }))),
 };
 
 /** The text of an error, short enough for a record. */

@@ -18,7 +18,8 @@ import { endOf, knownEnd, outcomeOf, Patience } from "./ends.ts";
 import { CheckpointConflictError, ProjectionInUseError, STOP_THIS } from "./errors.ts";
 import { workOff } from "./log.ts";
 import type { Guard } from "./attempt.ts";
-import { type CompiledProjection, compileProjection, type Projection } from "./projection.ts";
+import { type CompiledProjection, compileProjection } from "./compile.ts";
+import type { Projection } from "./projection.ts";
 import { parseRecord } from "./record.ts";
 import { follow } from "./follow.ts";
 import { untyped } from "./untyped_store.ts";
@@ -186,9 +187,10 @@ class Run<Tx> implements ProjectionRun {
   }
 
   async waitFor(position: string, options?: WaitForOptions): Promise<void> {
-    const { checkpoints, id } = this.#projection;
+    const { checkpoints, id, keyOf } = this.#projection;
     await waitForPosition(this.#store, checkpoints, id, position, {
       ...readWaitFor(options),
+      keyOf,
       listen: (listener) => {
         this.#listeners.add(listener);
         return () => this.#listeners.delete(listener);
@@ -366,7 +368,8 @@ class Run<Tx> implements ProjectionRun {
         }
         aborted?.throwIfAborted();
       },
-      sleep: (milliseconds) => sleep(milliseconds, AbortSignal.any([signal, ending])),
+      sleep: (milliseconds, other) =>
+        sleep(milliseconds, AbortSignal.any([signal, ending, ...(other ? [other] : [])])),
       onCommit: () => this.#patience.reset(),
       warn: this.#warn,
     };

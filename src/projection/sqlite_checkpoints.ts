@@ -15,6 +15,7 @@ import {
   CheckpointConflictError,
   DamagedCheckpointError,
   type ProjectionId,
+  TransactionBusyError,
   TransactionLostError,
 } from "./errors.ts";
 import {
@@ -240,6 +241,10 @@ class Unit<D extends SqliteDatabase> implements UnitOfWork<D>, SqliteScopeOwner 
   readonly #database: D;
   readonly #connection: SqliteConnection;
   readonly #commit: (value: string, expected: string | undefined) => Promise<string>;
+  /** Settles when the handler that writes has ended. */
+  #writer: PromiseWithResolvers<void> | undefined;
+  /** Settles when the commit has ended that is to come, or in progress. */
+  #commits: PromiseWithResolvers<void> | undefined;
   #isBegun = false;
   #events = 0;
   #isLost = false;
@@ -267,18 +272,47 @@ class Unit<D extends SqliteDatabase> implements UnitOfWork<D>, SqliteScopeOwner 
   }
 
   enter(): HandlerScope<D> {
-    this.#assertKept();
     if (this.#connection.reserve(this)) throw new BackendError("checkpoint", "the connection is in use");
-    if (!this.#isBegun) this.#connection.begin();
-    this.#isBegun = true;
     return new SqliteScope(this.#database, this);
   }
 
+  enterShared(): HandlerScope<D> {
+    return new SqliteScope(this.#database, this, "at-use");
+  }
+
+  take(): void {
+    this.#assertKept();
+    const busy = this.#writer ?? this.#commits;
+    if (busy) throw new TransactionBusyError(busy.promise);
+    const waiting = this.#connection.reserve(this);
+    if (waiting) throw new TransactionBusyError(waiting);
+    if (!this.#isBegun) this.#connection.begin();
+    this.#isBegun = true;
+    this.#writer = Promise.withResolvers();
+  }
+
   kept(): void {
+    this.#release();
     this.#events++;
   }
 
+  beforeCommit(): Promise<void> | undefined {
+    this.#commits ??= Promise.withResolvers();
+    return this.#writer?.promise;
+  }
+
+  afterCommit(): void {
+    this.#commits?.resolve();
+    this.#commits = undefined;
+  }
+
+  #release(): void {
+    this.#writer?.resolve();
+    this.#writer = undefined;
+  }
+
   dropped(isLost: boolean): void {
+    this.#release();
     if (this.isShared && !isLost) return;
     this.#isLost = this.isShared;
     this.#end();
@@ -288,6 +322,8 @@ class Unit<D extends SqliteDatabase> implements UnitOfWork<D>, SqliteScopeOwner 
   async commit(value: string, expected: string | undefined): Promise<string> {
     try {
       this.#assertKept();
+      // No handler has used its transaction.
+      if (!this.#isBegun) await this.#begin();
       return await this.#commit(value, expected);
     } finally {
       this.#end();
@@ -295,7 +331,14 @@ class Unit<D extends SqliteDatabase> implements UnitOfWork<D>, SqliteScopeOwner 
     }
   }
 
+  async #begin(): Promise<void> {
+    await this.#connection.reserve(this);
+    this.#connection.begin();
+    this.#isBegun = true;
+  }
+
   discard(): void {
+    this.#release();
     if (this.#isBegun) this.#connection.rollback();
     this.#end();
     this.#isLost = false;

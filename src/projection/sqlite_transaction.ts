@@ -156,6 +156,12 @@ function messageOf(error: unknown): string {
 
 /** What a scope reports to its unit of work. */
 export interface SqliteScopeOwner {
+  /**
+   * Begins the writes of an event.
+   *
+   * @throws {TransactionBusyError} If those of another one have begun.
+   */
+  take(scope: object): void;
   /** Whether writes of earlier events are in the transaction. */
   readonly isShared: boolean;
   /** The writes of the event were kept. */
@@ -166,20 +172,28 @@ export interface SqliteScopeOwner {
 
 const SAVEPOINT = "aether_event";
 
-/** One event's writes, behind a savepoint. Handlers run one after the other, so that one name will do. */
+/** One event's writes, behind a savepoint. One event's at a time, so that one name will do. */
 export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
   readonly #database: D;
   readonly #owner: SqliteScopeOwner;
   readonly #view: D;
+  #isBegun = false;
   #isOver = false;
   #failure: { readonly error: unknown } | undefined;
 
-  /** Begins. */
-  constructor(database: D, owner: SqliteScopeOwner) {
+  /** Begins: at once, or with the first use of the view. */
+  constructor(database: D, owner: SqliteScopeOwner, when: "now" | "at-use" = "now") {
     this.#database = database;
     this.#owner = owner;
-    database.exec(`SAVEPOINT ${SAVEPOINT}`);
+    if (when === "now") this.#begin();
     this.#view = this.#guarded(database);
+  }
+
+  #begin(): void {
+    if (this.#isBegun) return;
+    this.#owner.take(this);
+    this.#database.exec(`SAVEPOINT ${SAVEPOINT}`);
+    this.#isBegun = true;
   }
 
   get transaction(): D {
@@ -195,6 +209,10 @@ export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
   keep(): "kept" {
     // A handler may have caught the failure of a statement: the event's writes are then not complete.
     if (this.#failure) throw this.#failure.error;
+    if (!this.#isBegun) {
+      this.#isOver = true;
+      return "kept";
+    }
     try {
       this.#database.exec(`RELEASE ${SAVEPOINT}`);
     } catch (cause) {
@@ -208,6 +226,7 @@ export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
   drop(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    if (!this.#isBegun) return;
     let isLost = false;
     if (this.#owner.isShared) {
       try {
@@ -234,6 +253,12 @@ export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
   #call(target: object, name: string | symbol, method: Function, parameters: readonly unknown[]): unknown {
     if (this.#isOver) throw transactionOver();
     if (target === this.#database) refuseControl(name, parameters[0]);
+    try {
+      this.#begin();
+    } catch (error) {
+      this.#failure ??= { error };
+      throw error;
+    }
     try {
       const result = method.apply(target, parameters);
       return isLive(result) ? this.#guarded(result) : result;

@@ -5,7 +5,7 @@
  */
 
 import { compileFilter } from "../event/filter.ts";
-import type { Event } from "../event/types.ts";
+import type { Event, EventFilter } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { rawLogOf } from "../store/raw_log.ts";
@@ -14,6 +14,7 @@ import type { CheckpointStore, ProjectionReference } from "./checkpoints.ts";
 import { endOf, outcomeOf } from "./ends.ts";
 import { heldByParked, notReached, type ProjectionId } from "./errors.ts";
 import { type ParkedEvent, parseRecord, type ProjectionRecord } from "./record.ts";
+import { keyed, type KeyOf } from "./compile.ts";
 import { describe } from "../text.ts";
 
 /**
@@ -36,6 +37,8 @@ interface Nearby {
   readonly listen?: (listener: (position: string) => void) => () => void;
   /** Settles when the worker has ended. */
   readonly ended?: Promise<void>;
+  /** The key of an event, if the projection has a key of its own. */
+  readonly keyOf?: KeyOf | undefined;
 }
 
 /**
@@ -72,7 +75,8 @@ export async function waitFor<E extends Event>(
   options?: WaitForOptions,
 ): Promise<void> {
   const { name, version = 1, checkpoints } = readOptions(projection, checkWaitedFor, "projection");
-  await waitForPosition(store, checkpoints, { name, version }, position, readWaitFor(options));
+  const keyOf = keyed(projection);
+  await waitForPosition(store, checkpoints, { name, version }, position, { ...readWaitFor(options), keyOf });
 }
 
 /** Returns what is waited for as it was read. */
@@ -122,7 +126,7 @@ export async function waitForPosition(
   position: string,
   options: WaitForOptions & Nearby,
 ): Promise<void> {
-  const { timeout = 10_000, pollInterval = 20, signal, listen, ended } = options;
+  const { timeout = 10_000, pollInterval = 20, signal, listen, ended, keyOf } = options;
   const log = rawLogOf(store);
   await log.checkPosition(position);
   const deadline = performance.now() + timeout;
@@ -149,7 +153,7 @@ export async function waitForPosition(
         const stored = await checkpoints.load(id);
         const record = stored && parseRecord(id, stored);
         reached = record?.position;
-        if (record && await isHandled(store, record, position)) {
+        if (record && await isHandled(store, record, position, keyOf)) {
           // A checkpoint of a lost part of the log is ahead of everything that came in its place.
           if (reached !== undefined && reached !== position) await log.checkPosition(reached);
           return;
@@ -182,11 +186,17 @@ const MAX_TIMER = 2 ** 31 - 1;
  *
  * @throws {ProjectionBehindError} If it was parked, or waits behind a parked one.
  */
-async function isHandled(store: EventStore, record: ProjectionRecord, position: string): Promise<boolean> {
+async function isHandled(
+  store: EventStore,
+  record: ProjectionRecord,
+  position: string,
+  keyOf: KeyOf | undefined,
+): Promise<boolean> {
   if (record.position === undefined || record.position < position) return false;
   if (record.intent?.length && record.intendedFor?.position === position) return false;
+  if (record.reactions?.some(({ event }) => event.position <= position)) return false;
   for (const entry of record.parked) {
-    const isHeld = entry.position === position || await waitsBehind(store, record, entry, position);
+    const isHeld = entry.position === position || await waitsBehind(store, record, entry, position, keyOf);
     if (isHeld) throw heldByParked(record, position, entry);
   }
   return true;
@@ -196,13 +206,30 @@ async function isHandled(store: EventStore, record: ProjectionRecord, position: 
 async function waitsBehind(
   store: EventStore,
   { filter }: ProjectionRecord,
-  { actorId, blocksActor, eventVersion, position: parkedAt }: ParkedEvent,
+  { actorId, blocksActor, eventVersion, position: parkedAt, key }: ParkedEvent,
   position: string,
+  keyOf: KeyOf | undefined,
 ): Promise<boolean> {
   if (!blocksActor || position < parkedAt) return false;
+  if (key !== undefined) return keyOf !== undefined && await hasKey(store, filter, position, key, keyOf);
   const isChosen = compileFilter(filter) ?? ((): boolean => true);
   for await (const event of store.readEvents(actorId, { fromVersion: eventVersion + 1 })) {
     if (event.position >= position) return event.position === position && isChosen(event);
+  }
+  return false;
+}
+
+/** Whether the event at a position is one of a key, and one that the projection is of. */
+async function hasKey(
+  store: EventStore,
+  filter: EventFilter,
+  position: string,
+  key: string,
+  keyOf: KeyOf,
+): Promise<boolean> {
+  const at = { direction: "backward", after: "first-kept", until: position, limit: 1 } as const;
+  for await (const event of store.readAll({ ...filter, ...at })) {
+    return event.position === position && keyOf(event) === key;
   }
   return false;
 }

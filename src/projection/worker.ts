@@ -1,5 +1,5 @@
 /**
- * The worker of a projection: hands events to handlers one after the other, and keeps the checkpoint behind them.
+ * The worker of a projection: hands events to handlers, and keeps the checkpoint behind them.
  *
  * **The argument.** Every write of a checkpoint is a compare-and-set over the one that the worker read or wrote before, and
  * a worker that begins writes first. From then on, nothing that an older worker still writes is accepted, however late
@@ -11,52 +11,30 @@
 import { EventSchemaError } from "../event/errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
-import { backoff } from "../sleep.ts";
-import {
-  blame,
-  type EventIdentity,
-  type Guard,
-  HandlerFailure,
-  inTime,
-  isPending,
-  referenceOf,
-} from "./attempt.ts";
+import type { Guard } from "./attempt.ts";
+import type { CompiledProjection } from "./compile.ts";
 import { isOfHistory } from "./ends.ts";
-import {
-  type HandlerError,
-  isTransactionRefused,
-  processEnded,
-  ProjectionInUseError,
-  STOP_THIS,
-  TransactionLostError,
-} from "./errors.ts";
-import { checkRoom, eventOf, giveUp, giveUpIntent } from "./give_up.ts";
-import { HandlerTurn } from "./handler_context.ts";
-import { type HandlerSource, observedHandlers } from "./observation.ts";
+import { ProjectionInUseError, STOP_THIS } from "./errors.ts";
+import { eventOf, giveUpIntent } from "./give_up.ts";
+import { Lanes } from "./lanes.ts";
+import { observedHandlers } from "./observation.ts";
+import { type Handling, OneByOne } from "./one_by_one.ts";
 import { type Advance, type Draft, moveOn, Progress } from "./progress.ts";
-import type { CompiledProjection, HandlerResult } from "./projection.ts";
 import { isRefusal, Reactions, type ReactionStore } from "./reaction.ts";
-import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
+import { isIn, type ParkedEvent, type ProjectionRecord } from "./record.ts";
 
 /** This process, as records name it. */
 const PROCESS = crypto.randomUUID();
-/** How many events are noted one by one after a process that did not end cleanly: it has committed all before them. */
-const MAX_NOTED = 1_000;
-/** How long another process may have been handling an event that is taken for its end, in milliseconds. */
-const LONGEST_GRACE = 5_000;
 
 /** The worker of a projection. */
 export class Worker<Tx> {
   readonly #projection: CompiledProjection<Tx>;
-  #handlerOf: HandlerSource<Tx>;
-  readonly #reactions: Reactions;
   readonly #guard: Guard;
   readonly #progress: Progress<Tx>;
-  /** How many of the next events are noted before they are handled. */
-  #toNote = 0;
-  /** The position of the last of them. */
-  #noted: string | undefined;
-  #isLeased = false;
+  readonly #handling: Handling<Tx>;
+  readonly #one: OneByOne<Tx>;
+  /** Where events of different keys are handled at once. */
+  readonly #lanes: Lanes<Tx> | undefined;
   #isOnce = false;
 
   private constructor(
@@ -65,11 +43,22 @@ export class Worker<Tx> {
     guard: Guard,
     progress: Progress<Tx>,
   ) {
-    this.#reactions = new Reactions(store, projection, guard);
     this.#projection = projection;
-    this.#handlerOf = observedHandlers(projection);
     this.#guard = guard;
     this.#progress = progress;
+    this.#handling = {
+      projection,
+      progress,
+      reactions: new Reactions(store, projection, guard),
+      guard,
+      handlerOf: observedHandlers(projection),
+      finishIntent: (isRetry) => this.finishIntent(isRetry),
+    };
+    this.#one = new OneByOne(this.#handling);
+    const { unit } = progress;
+    // A unit of work that has one handler's writes at a time takes one handler at a time.
+    const isParallel = projection.lanes > 1 && (!unit || unit.enterShared !== undefined);
+    this.#lanes = isParallel ? new Lanes(this.#handling) : undefined;
   }
 
   /** Reads the checkpoint. */
@@ -110,8 +99,8 @@ export class Worker<Tx> {
     draft.owner = { id, fencingToken: fencingToken ?? newest };
     draft.stopped = false;
     // It was started again by a person: the attempts begin again.
-    if (stopped) draft.failing = undefined;
-    this.#isLeased = fencingToken !== undefined;
+    if (stopped) draft.failing = draft.alsoFailing = undefined;
+    this.#one.isLeased = fencingToken !== undefined;
     this.#noteRunning();
     await this.#progress.commit();
   }
@@ -136,26 +125,34 @@ export class Worker<Tx> {
   /** Notes which process works; after one that did not end cleanly, events are noted before they are handled. */
   #noteRunning(): void {
     const { draft } = this.#progress;
-    const { running = PROCESS, failing } = draft;
-    if (running !== PROCESS || failing?.inHandSince !== undefined) this.#toNote = MAX_NOTED;
+    const { running = PROCESS, failing, alsoFailing = [] } = draft;
+    const isInHand = [failing, ...alsoFailing].some((event) => event?.inHandSince !== undefined);
+    if (running !== PROCESS || isInHand) this.#one.noteEvents();
     draft.running = PROCESS;
   }
 
-  /** Commits what was handled up to the end of the log, which is the end of the work without a claim. */
-  async endLog(): Promise<void> {
+  /**
+   * Commits what was handled, at the end of the log or of the right to work. Without a claim the work ends there.
+   *
+   * @returns Whether all that was handed out is done, or is still being handled.
+   */
+  async endLog(): Promise<boolean> {
+    const lanes = this.#lanes;
+    if (!this.#isOnce && !this.#guard.isOver()) {
+      await this.flush();
+      return true;
+    }
+    const isDone = !lanes || await lanes.drain();
+    await lanes?.halt();
     if (this.#isOnce) this.#progress.endRunning(PROCESS);
-    await this.#progress.flush();
+    await this.flush();
+    return isDone;
   }
 
   /** Notes that the work has ended cleanly. If it cannot be noted, the next worker is more careful than it need be. */
   async rest(): Promise<void> {
-    const { failing } = this.#progress.draft;
-    if (failing?.inHandSince !== undefined && failing.position === this.#noted) {
-      // The attempt was interrupted, and this process has not ended with it.
-      const { inHandSince: _, ...before } = failing;
-      const attempts = failing.attempts - 1;
-      this.#progress.amend((draft) => draft.failing = attempts > 0 ? { ...before, attempts } : undefined);
-    }
+    await this.#lanes?.halt();
+    this.#one.forgetNoted();
     if (this.#progress.endRunning(PROCESS)) await this.#progress.salvage();
   }
 
@@ -165,11 +162,25 @@ export class Worker<Tx> {
    * @param isRetry Whether a parked event is being tried again: a refusal is thrown, under each policy.
    */
   async finishIntent(isRetry = false): Promise<void> {
+    await this.#finishFirst(isRetry);
+    const { draft } = this.#progress;
+    while (draft.reactions?.[0]) {
+      const [{ event, intent }, ...others] = draft.reactions;
+      this.#progress.amend(() => {
+        draft.intent = intent;
+        draft.intendedFor = event;
+        draft.reactions = others.length > 0 ? others : undefined;
+      });
+      await this.#finishFirst(false);
+    }
+  }
+
+  async #finishFirst(isRetry: boolean): Promise<void> {
     const { draft } = this.#progress;
     while (draft.intent?.[0]) {
       const [first, ...others] = draft.intent;
       try {
-        await this.#reactions.settle(first, draft.intendedFor!);
+        await this.#handling.reactions.settle(first, draft.intendedFor!);
       } catch (error) {
         if (!isRefusal(error) && !isOfHistory(error)) throw error;
         return await giveUpIntent(this.#projection, this.#progress, error, isRetry);
@@ -191,244 +202,69 @@ export class Worker<Tx> {
   }
 
   /**
-   * Handles the next event. It returns at once if the handler does: a promise for each event costs more than the rest. A caller that
-   * has waited for anything since the event before looks at the guard first.
+   * Handles the next event. It returns at once if the handler does, or if the event can wait for a lane: a promise for each event
+   * costs more than the rest. A caller that has waited for anything since the event before looks at the guard first.
    */
   handle(event: StoredEvent, advance: Advance = moveOn): Promise<void> | undefined {
+    if (advance !== moveOn) return this.#one.handle(event, advance);
+    if (this.#lanes && !this.#one.isNeeded) {
+      const handling = this.#lanes.handle(event);
+      return handling === "alone" ? this.#handleAlone(this.#lanes, event) : handling;
+    }
     const progress = this.#progress;
-    if (advance === moveOn && progress.isBlocked(event.actorId)) return progress.leave(event);
-    if (advance === moveOn && progress.isDone(event)) {
-      return partOf(event)!.isLast ? progress.leave(event) : undefined;
-    }
-    if (this.#toNote > 0 && advance === moveOn) return this.#handleNoted(event);
-    return this.#handleReserved(event, advance);
+    if (progress.draft.done && isIn(progress.draft.done, event.position)) return progress.goPast(event);
+    if (progress.isBlocked(event)) return progress.leave(event);
+    if (progress.isDone(event)) return partOf(event)!.isLast ? progress.leave(event) : undefined;
+    return this.#one.handle(event);
   }
 
-  /**
-   * Handles an event that may be the one that ended the process before: the attempt is noted first, so that it counts as failed
-   * unless it ends.
-   */
-  async #handleNoted(event: StoredEvent): Promise<void> {
-    this.#toNote--;
-    const progress = this.#progress;
-    const { failing } = progress.draft;
-    const known = failing?.position === event.position ? failing : undefined;
-    const { attempts = 0, inHandSince } = known ?? {};
-    if (inHandSince !== undefined && attempts > this.#projection.failure.retries) {
-      return await this.#hasEndedProcesses(event, attempts, Date.parse(inHandSince));
-    }
-    const error = shortError(processEnded(attempts + 1));
-    const since = new Date().toISOString();
-    this.#noted = event.position;
-    progress.amend((draft) => {
-      draft.failing = { ...referenceOf(event), error, attempts: attempts + 1, inHandSince: since };
-    });
-    await progress.flush();
-    await this.#handleReserved(event, moveOn);
-  }
-
-  async #hasEndedProcesses(event: StoredEvent, attempts: number, since: number): Promise<void> {
-    if (!this.#isLeased) {
-      // Without a lease, another process may still be handling it: its commit would then be met by this one's.
-      const wait = Math.min(this.#projection.handlerTimeout, LONGEST_GRACE) - Math.max(0, Date.now() - since);
-      if (wait > 0) await this.#guard.sleep(wait);
-    }
-    const cause = processEnded(attempts);
-    await giveUp(this.#projection, this.#progress, event, { advance: moveOn, cause, attempts });
-  }
-
-  #handleReserved(event: StoredEvent, advance: Advance): Promise<void> | undefined {
-    const reserving = this.#progress.unit?.reserve?.(this.#guard.signal);
-    return reserving ? this.#handleAfter(reserving, event, advance) : this.#handle(event, advance);
-  }
-
-  async #handleAfter(reserving: Promise<void>, event: StoredEvent, advance: Advance): Promise<void> {
-    await reserving;
-    this.#guard.check();
-    await this.#handle(event, advance);
-  }
-
-  #handle(event: StoredEvent, advance: Advance): Promise<void> | undefined {
-    const progress = this.#progress;
-    const { failing } = progress.draft;
-    const known = failing?.position === event.position ? failing : undefined;
-    const attempt = known ? known.attempts + (known.inHandSince === undefined ? 1 : 0) : 1;
-    const turn = new HandlerTurn(progress.unit, this.#projection.id.version, attempt);
-    let result: HandlerResult | Promise<HandlerResult>;
-    try {
-      result = this.#handlerOf(event.eventType)(event, turn);
-    } catch (error) {
-      turn.end({ reason: error });
-      if (turn.broken) throw turn.broken.error;
-      return this.#retry(event, advance, error, attempt);
-    }
-    if (result !== undefined || turn.scope || turn.broken) {
-      return this.#handleSlowly(event, advance, turn, result);
-    }
-    turn.end("done");
-    return progress.pass(event, advance, false);
-  }
-
-  async #handleSlowly(
-    event: StoredEvent,
-    advance: Advance,
-    turn: HandlerTurn<Tx>,
-    result: HandlerResult | Promise<HandlerResult>,
-  ): Promise<void> {
-    let failure: HandlerFailure;
-    try {
-      return await this.#finish(event, advance, turn, result);
-    } catch (error) {
-      if (!(error instanceof HandlerFailure)) throw error;
-      failure = error;
-    }
-    await this.#retry(event, advance, failure.cause, turn.attempt);
-  }
-
-  /** Waits for a handler, keeps its writes and appends what it asked for. */
-  async #finish(
-    event: StoredEvent,
-    advance: Advance,
-    turn: HandlerTurn<Tx>,
-    result: HandlerResult | Promise<HandlerResult>,
-  ): Promise<void> {
-    const progress = this.#progress;
-    const isWaitedFor = isPending(result);
-    const isAlone = progress.isCareful || advance !== moveOn;
-    let isFlushing = false;
-    let intent: ProjectionRecord["intent"];
-    try {
-      turn.hasReturned = !isWaitedFor;
-      const reactions = isWaitedFor
-        ? await inTime(result, turn, this.#projection.handlerTimeout, this.#guard.signal)
-        : result;
-      if (reactions !== undefined) {
-        intent = await this.#reactions.intend(
-          event,
-          reactions,
-          turn.traceparent ?? event.metadata?.traceparent,
-        );
-      }
-      if (intent) checkRoom(intent, progress.room);
-      this.#guard.check();
-      if (turn.broken) throw turn.broken.error;
-      if (turn.scope?.keep() === "full") {
-        isFlushing = true;
-        await progress.flush();
-        isFlushing = false;
-        turn.scope.keep();
-      }
-    } catch (cause) {
-      turn.end({ reason: cause });
-      if (isFlushing) throw cause; // the writes of the events before
-      throw blame(turn, cause, this.#guard);
-    }
-    if (turn.scope) progress.useUnit(event);
-    turn.end("done");
-    if (!intent?.length) {
-      await progress.pass(event, advance, isWaitedFor || intent !== undefined);
-      return isAlone && turn.scope ? await this.#commitAlone(advance) : undefined;
-    }
-    progress.amend((draft) => {
-      advance(draft, event);
-      draft.handled++;
-      draft.failing = undefined;
-      draft.intent = intent;
-      draft.intendedFor = referenceOf(event);
-    });
-    await this.#commitAlone(advance);
-    await this.finishIntent(advance !== moveOn);
-  }
-
-  /** Commits what an event did. A refused commit is met where the log is read, or is the failure of the retried event. */
-  async #commitAlone(advance: Advance): Promise<void> {
-    try {
-      await this.#progress.flush();
-    } catch (cause) {
-      if (advance === moveOn || !(isTransactionRefused(cause))) throw cause;
-      await this.#progress.takeBack();
-      throw new HandlerFailure(cause);
-    }
-  }
-
-  /** Tries an event again and again, and gives it up in the end. */
-  async #retry(event: StoredEvent, advance: Advance, error: unknown, failed: number): Promise<void> {
-    for (let attempts = failed;; attempts++) {
-      if (await this.#failed(event, advance, error, attempts)) return;
-      await this.#progress.unit?.reserve?.(this.#guard.signal);
-      this.#guard.check();
-      const turn = new HandlerTurn(this.#progress.unit, this.#projection.id.version, attempts + 1);
-      try {
-        return await this.#finish(event, advance, turn, this.#call(event, turn));
-      } catch (cause) {
-        if (!(cause instanceof HandlerFailure)) throw cause;
-        error = cause.cause;
-      }
-    }
-  }
-
-  /**
-   * Notes a failed attempt, and waits before the next one.
-   *
-   * @returns Whether there is no next one, and the event was set aside.
-   */
-  async #failed(event: EventIdentity, advance: Advance, error: unknown, attempts: number): Promise<boolean> {
-    const { failure } = this.#projection;
-    const progress = this.#progress;
-    this.#guard.check();
-    const failing = { ...referenceOf(event), error: shortError(error), attempts };
-    progress.amend((draft) => draft.failing = failing);
-    if (attempts > failure.retries) {
-      await giveUp(this.#projection, progress, event, { advance, cause: error, attempts });
-      return true;
-    }
-    // What was handled before must not wait, and the attempts are remembered.
-    await progress.flush();
-    await this.#guard.sleep(backoff(attempts, failure.firstDelay, failure.longestDelay));
-    this.#guard.check();
-    return false;
+  /** Handles an event once all before it are done. */
+  async #handleAlone(lanes: Lanes<Tx>, event: StoredEvent): Promise<void> {
+    if (!await lanes.drain()) return;
+    lanes.reset();
+    await this.#one.handle(event);
   }
 
   /**
    * Takes a failed read of the log, or a failed commit: an event that its schema or an upcaster refuses, or whose writes the
-   * database refuses, counts as an attempt of its handler that failed. The log is then to be read again from the record's
-   * position.
+   * database refuses, counts as an attempt of its handler that failed. The log is then to be read again from the worker's place.
    *
    * @throws What is no refusal of an event.
    */
   async refused(error: unknown, advance: Advance = moveOn): Promise<void> {
-    if (isTransactionRefused(error)) return await this.#writesRefused(error);
-    if (!(error instanceof EventSchemaError)) throw error;
-    const { eventId: id, eventType, actorId, version, position } = error;
-    const event: EventIdentity = { id, eventType, actorId, version, position };
-    const progress = this.#progress;
-    if (advance === moveOn && progress.isBlocked(actorId)) return await progress.leave(event);
-    const { failing } = progress.draft;
-    const attempts = failing?.position === position ? failing.attempts + 1 : 1;
-    await this.#failed(event, advance, error, attempts);
-  }
-
-  async #writesRefused(error: HandlerError): Promise<void> {
-    const event = await this.#progress.takeBack();
-    if (!event || error instanceof TransactionLostError) return;
-    const { failing } = this.#progress.draft;
-    const attempts = failing?.position === event.position ? failing.attempts + 1 : 1;
-    await this.#failed(event, moveOn, error, attempts);
-  }
-
-  #call(event: StoredEvent, turn: HandlerTurn<Tx>): HandlerResult | Promise<HandlerResult> {
+    const lanes = this.#lanes;
+    if (!lanes) return await this.#one.refused(error, advance);
+    let failure = error;
     try {
-      return this.#handlerOf(event.eventType)(event, turn);
-    } catch (cause) {
-      turn.end({ reason: cause });
-      throw blame(turn, cause, this.#guard);
+      if (error instanceof EventSchemaError) await lanes.drain();
+    } catch (other) {
+      failure = other;
     }
+    await lanes.halt();
+    await this.#one.refused(failure, advance, lanes.reset());
+  }
+
+  /** The last position that was handed out. */
+  get place(): string | undefined {
+    const { position } = this.#progress.draft;
+    const head = this.#lanes?.head;
+    return head !== undefined && (position === undefined || head > position) ? head : position;
+  }
+
+  /** Fires when nothing more is handled because something has failed; `flush()` throws it. */
+  get halted(): AbortSignal | undefined {
+    return this.#lanes?.halted;
+  }
+
+  /** From now on the log is followed: what is done is committed as soon as nothing else is in hand. */
+  goLive(): void {
+    if (this.#lanes) this.#lanes.isLive = true;
   }
 
   /** Begins with the events that have arrived. */
   begin(): void {
     this.#guard.check();
-    this.#handlerOf = observedHandlers(this.#projection);
+    this.#handling.handlerOf = observedHandlers(this.#projection);
   }
 
   /** Reports what was handled to the callers that wait in this process. */
@@ -438,7 +274,9 @@ export class Worker<Tx> {
 
   /** Moves the checkpoint past events that the filter left out. */
   skipTo(position: string | undefined): void {
-    this.#progress.skipTo(position);
+    if (position === undefined) return;
+    if (this.#lanes) this.#lanes.skipTo(position);
+    else this.#progress.skipTo(position);
   }
 
   /** Changes the record; `flush()` commits it. */
@@ -448,16 +286,19 @@ export class Worker<Tx> {
 
   /** Commits what is not committed yet. */
   async flush(): Promise<void> {
+    this.#lanes?.assertSound();
     await this.#progress.flush();
   }
 
   /** Commits what was handled before the work ends with a failure. */
   async salvage(): Promise<void> {
+    await this.#lanes?.halt();
     await this.#progress.salvage();
   }
 
   /** Forgets what was not committed. */
   discard(): void {
+    this.#lanes?.stop();
     this.#progress.discard();
   }
 }

@@ -116,10 +116,12 @@ export class CarriedCheckpoints {
         throw new InvalidPositionError(position, "foreign");
       }
     }
-    const { owner, ...moved } = rewrite(record, (position) => this.#translated.get(position));
+    const { owner, done, ...moved } = rewrite(record, (position) => this.#translated.get(position));
     const isSamePlace = from as unknown === to;
     const value = JSON.stringify({
       ...moved,
+      // A range that has no event in the target is none; one that nothing is before begins at its start.
+      ...(done && { done: done.flatMap(({ after = "", to }) => to === undefined ? [] : [{ after, to }]) }),
       // Fencing tokens of leases belong to the place that they are of.
       ...(isSamePlace && owner && { owner }),
       savedAt: new Date().toISOString(),
@@ -142,12 +144,15 @@ async function isOf(log: RawLog, position: string, signal: AbortSignal | undefin
   }
 }
 
+/** The fields of a record that hold a position. */
+const POSITIONS: ReadonlySet<string> = new Set(["position", "after", "to"]);
+
 /** A copy of a part of a record, with other positions. */
 function rewrite<T>(part: T, translate: (position: string) => string | undefined): T {
   if (Array.isArray(part)) return part.map((item) => rewrite(item, translate)) as T;
   if (typeof part !== "object" || part === null) return part;
   const fields = Object.entries(part).map(([name, value]) => {
-    if (name === "position" && typeof value === "string") return [name, translate(value)];
+    if (POSITIONS.has(name) && typeof value === "string") return [name, translate(value)];
     return [name, OPAQUE.has(name) ? value : rewrite(value, translate)];
   });
   return Object.fromEntries(fields);

@@ -25,7 +25,6 @@ const TURNS: readonly (readonly [RegExp, string])[] = [
   [/delusions?/, "stale period"],
   [/doors?/, "entry point, constructor, open function"],
   [/rooms|a room(?! (?:for|to|left))/, "module, file"],
-  [/lanes?/, "queue"],
   [
     /tak(?:e|es|ing) turns|in (?:its|their) turn|(?:a|(?<!for )(?:its|their)|the|one|one's|each) turn/,
     "call, in order",
