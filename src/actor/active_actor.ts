@@ -252,6 +252,8 @@ export class ActiveActor {
       }
       const options = { atVersion: last, onWarning: warn };
       const { state } = await replayWith(store, this.id, this.#decider, options, undefined);
+      const { owner } = this.#setup;
+      if (owner && !owner.isHeld) throw new MovedError(true);
       call.resolve({ version: last, state } satisfies CallResult<unknown>);
     } catch (error) {
       call.reject(error);

@@ -62,16 +62,22 @@ export class ActiveActors {
     if (actor.waiting >= maxWaiting) throw new ActorBusyError(actor.id, actor.waiting, RETRY_AFTER);
     this.#deadlines.add(call);
     actor.enqueue(call);
+    // Not before: an actor without a call would be released at once if all others are busy.
+    if (this.#active.size > this.#setup.maxActive) this.#releaseSurplus();
     return this.#answered(call);
   }
 
-  /** Finishes the calls of the actors that work under an owner, and releases them. */
+  /** Finishes the calls of the actors that work under an owner, and releases them: also those that come meanwhile. */
   async releaseOf(owner: ActorOwner): Promise<void> {
-    const own = [...this.#active.values()].filter((actor) => actor.owner === owner);
-    await Promise.all(own.map(async (actor) => {
-      await actor.passivate();
-      if (this.#active.get(actor.id) === actor) this.#active.delete(actor.id);
-    }));
+    for (;;) {
+      const own = [...this.#active.values()].filter((actor) => actor.owner === owner);
+      if (own.length === 0) return;
+      await Promise.all(own.map(async (actor) => {
+        await actor.passivate();
+        // A call that came meanwhile is the actor's still: another one of the same id would not keep the order.
+        if (!actor.isBusy && this.#active.get(actor.id) === actor) this.#active.delete(actor.id);
+      }));
+    }
   }
 
   /** Rejects what waits, and waits for what is being stored. */
@@ -102,7 +108,6 @@ export class ActiveActors {
     }
     actor.lastUsed = performance.now();
     this.#active.set(actorId, actor);
-    if (this.#active.size > this.#setup.maxActive) this.#releaseSurplus();
     return actor;
   }
 

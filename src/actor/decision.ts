@@ -65,9 +65,13 @@ function commandOf(
 }
 
 /** An error of a decider or a query, as a caller gets it. */
-export function errorFor({ errors }: AnyActor, actorId: string, error: unknown): unknown {
-  const isDeclared = Object.values(errors).some((type) => error instanceof type);
-  return isDeclared ? error : new ActorFailedError(actorId, error);
+export function errorFor(definition: AnyActor, actorId: string, error: unknown): unknown {
+  return isDeclared(definition, error) ? error : new ActorFailedError(actorId, error);
+}
+
+/** Whether an error is of a class that the definition declares. */
+export function isDeclared({ errors }: AnyActor, error: unknown): boolean {
+  return Object.values(errors).some((type) => error instanceof type);
 }
 
 /**

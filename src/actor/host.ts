@@ -4,7 +4,7 @@
  * @module
  */
 
-import { InvalidArgumentError } from "../errors.ts";
+import { AetherError, InvalidArgumentError } from "../errors.ts";
 import type { Clock } from "../cluster/clock.ts";
 import type { Coordinator } from "../cluster/coordinator.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
@@ -12,14 +12,17 @@ import { type NatsConnection, requireConnection } from "../nats/connection.ts";
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { describe } from "../text.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
+import { OutcomeUnknownError } from "../store/errors.ts";
 import type { EventStore, LogSubscription, SnapshotStore } from "../store/types.ts";
 import { MovedError } from "./commit.ts";
 import { ActiveActors } from "./active_actors.ts";
 import { CommandCall, QueryCall, TimerCall } from "./call.ts";
 import type { ActorEventsOptions, ActorFinder } from "./client.ts";
+import { isDeclared } from "./decision.ts";
 import type { AnyActor } from "./definition.ts";
+import { ActorFailedError } from "./errors.ts";
 import { type ActorRequest, checkActors, referTo } from "./reference.ts";
-import { OWN, RemoteCaller } from "./remote.ts";
+import { ComeHere, RemoteCaller } from "./remote.ts";
 import { ShardServer } from "./shard_server.ts";
 import type { TimerOutcome } from "./timer.ts";
 import { timerClock, TimerRunner } from "./timer_runner.ts";
@@ -209,15 +212,16 @@ export class ActorHost implements AsyncDisposable {
       try {
         if (owner && left.timeout > 0) return await this.#callHere(left, owner);
       } catch (error) {
-        if (!(error instanceof MovedError)) throw error;
-        mayBeStored ||= error.mayBeStored;
+        if (error instanceof MovedError) mayBeStored ||= error.mayBeStored;
+        else if (!mayBeStored || !isOfThisTryOnly(error, request.definition)) throw error;
       }
       const hasCome = (): boolean => {
         const now = cluster.coordinator.shardFor(request.actorId);
         return now !== undefined && now !== owner;
       };
       const answer = await this.#remote.send(left, hasCome, mayBeStored);
-      if (answer !== OWN) return answer;
+      if (!(answer instanceof ComeHere)) return answer;
+      mayBeStored = answer.mayBeStored;
     }
   }
 
@@ -235,6 +239,12 @@ export class ActorHost implements AsyncDisposable {
       );
     return this.#parts.actors.call(definition, call, owner);
   }
+}
+
+/** Whether an error leaves open what became of an earlier try of the same command. */
+function isOfThisTryOnly(error: unknown, definition: AnyActor): boolean {
+  return error instanceof AetherError && !(error instanceof ActorFailedError) &&
+    !(error instanceof OutcomeUnknownError) && !isDeclared(definition, error);
 }
 
 function checkCluster(given: ActorCluster): Required<ActorCluster> {

@@ -15,7 +15,7 @@ import { backoff, sleep } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import type { ActorRequest } from "./reference.ts";
-import { decodeAnswer, encode, errorOf, type WireAnswer } from "./wire.ts";
+import { decodeAnswer, encode, errorOf, isOfThisTryOnly, type WireAnswer } from "./wire.ts";
 
 /** How long one request waits for an answer before it is sent again, in milliseconds. */
 const ANSWER_TIMEOUT = 2_000;
@@ -60,7 +60,7 @@ export class RemoteCaller {
    * Sends a request until it is answered or its time is over.
    *
    * @param isOwn Is asked before each try: whether the actor has come to this process meanwhile.
-   * @returns The answer; `"own"` if `isOwn` returned true.
+   * @returns The answer; a {@linkcode ComeHere} if `isOwn` returned true.
    */
   async send(
     request: ActorRequest,
@@ -71,7 +71,7 @@ export class RemoteCaller {
     const deadline = performance.now() + timeout;
     const id = "query" in content ? undefined : request.id ?? crypto.randomUUID();
     for (let attempt = 1;; attempt++) {
-      if (isOwn()) return OWN;
+      if (isOwn()) return new ComeHere(mayBeStored);
       const left = deadline - performance.now();
       if (left <= 0) throw this.#overdue(request, mayBeStored);
       const body = { kind: definition.name, actor: actorId, ...content, ...(id !== undefined && { id }) };
@@ -81,10 +81,11 @@ export class RemoteCaller {
       if (answer === "closed") throw new ClosedError("connection");
       if (answer === "denied") throw denied();
       if (typeof answer === "object" && "ok" in answer) return answer.ok;
-      if (typeof answer === "object" && !("retry" in answer)) throw errorOf(answer, definition, actorId);
-      const isRefused = answer === "no responders" ||
-        (typeof answer === "object" && answer.retry === "moved");
-      if (!isRefused) mayBeStored = id !== undefined;
+      if (typeof answer === "object" && !("retry" in answer)) {
+        if (!mayBeStored || !isOfThisTryOnly(answer)) throw errorOf(answer, definition, actorId);
+      } else if (answer !== "no responders" && (typeof answer === "string" || answer.retry !== "moved")) {
+        mayBeStored = id !== undefined;
+      }
       await sleep(
         Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), Math.max(0, deadline - performance.now())),
         signal,
@@ -139,4 +140,11 @@ function denied(): BackendError {
 }
 
 /** The actor is in this process now. */
-export const OWN: unique symbol = Symbol("own");
+export class ComeHere {
+  /** Whether another process may have stored the command. */
+  readonly mayBeStored: boolean;
+
+  constructor(mayBeStored: boolean) {
+    this.mayBeStored = mayBeStored;
+  }
+}

@@ -7,6 +7,7 @@
 import type { Coordinator } from "../cluster/coordinator.ts";
 import type { OwnedShard } from "../cluster/owned_shards.ts";
 import type { NatsConnection, NatsMessage, NatsSubscription } from "../nats/connection.ts";
+import { sleep } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
 import type { ActiveActors } from "./active_actors.ts";
 import { MovedError } from "./commit.ts";
@@ -38,6 +39,9 @@ interface ServedShard {
 
 /** The largest message of a server that does not report it. */
 const DEFAULT_MAX_PAYLOAD = 1_024 * 1_024;
+
+/** How long a shard that is to move waits for requests that are on their way, in milliseconds. */
+const MAX_DRAIN = 500;
 
 /** Serves shards from when they are gained until they are lost: then their actors finish their calls first. */
 export class ShardServer {
@@ -93,7 +97,7 @@ export class ShardServer {
     const served = this.#served.get(shard);
     if (!served) return;
     this.#served.delete(shard);
-    if (!this.#setup.connection.isClosed()) served.subscription.unsubscribe();
+    await drained(served.subscription, this.#setup.connection);
     await this.#setup.actors.releaseOf(shard);
     served.released.resolve();
   }
@@ -139,6 +143,15 @@ export class ShardServer {
       return answerWithError(error, definition);
     }
   }
+}
+
+/** Ends a subscription once the requests that are on their way have arrived: without that, their callers would wait. */
+async function drained(subscription: NatsSubscription, connection: NatsConnection): Promise<void> {
+  if (connection.isClosed()) return;
+  const waiting = new AbortController();
+  const bound = sleep(MAX_DRAIN, waiting.signal).catch(() => {});
+  await Promise.race([subscription.drain().catch(() => {}), bound]); // it does not end while there is no server
+  waiting.abort();
 }
 
 function queryOf({ queries }: AnyActor, name: string): (state: unknown) => unknown {

@@ -37,7 +37,9 @@ export type WireAnswer =
   | { readonly retry: Retry }
   | { readonly busy: { readonly waiting: number; readonly retryAfter: number } }
   | { readonly declared: DeclaredError }
-  | { readonly failed: { readonly message: string; readonly isStored: boolean } };
+  | { readonly failed: { readonly message: string; readonly isStored: boolean } }
+  /** Nothing was stored for this request; an earlier one with the same id was not looked for. */
+  | { readonly refused: { readonly message: string } };
 
 /** An error whose class the actor's definition declares. */
 interface DeclaredError {
@@ -124,8 +126,12 @@ export function answerWithError(error: unknown, definition: AnyActor): Uint8Arra
     const { cause, isStored } = error;
     return encode({ failed: { message: cause instanceof Error ? cause.message : String(cause), isStored } });
   }
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return encode({ failed: { message, isStored: false } });
+  return encode({ refused: { message: error instanceof Error ? `${error.name}: ${error.message}` : String(error) } });
+}
+
+/** Whether an answer leaves open what became of an earlier request with the same id. */
+export function isOfThisTryOnly(answer: WireAnswer): boolean {
+  return "busy" in answer || "refused" in answer;
 }
 
 function isJson(value: unknown): boolean {
@@ -152,5 +158,6 @@ export function errorOf(answer: WireAnswer, definition: AnyActor, actorId: strin
   if ("failed" in answer) {
     return new ActorFailedError(actorId, new Error(answer.failed.message), answer.failed.isStored);
   }
+  if ("refused" in answer) return new ActorFailedError(actorId, new Error(answer.refused.message));
   return new ActorFailedError(actorId, new Error("its host sent an answer that cannot be read"));
 }

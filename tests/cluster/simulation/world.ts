@@ -8,6 +8,10 @@ import type { Random } from "../../support/random.ts";
 /** How many turns of the microtask queue follow an event: more than the longest chain of awaits. */
 const TURNS = 24;
 
+async function takeTurns(): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn++) await null;
+}
+
 interface Scheduled {
   readonly at: number;
   readonly order: number;
@@ -23,10 +27,13 @@ export class World {
   /** The last things that happened, for the report of a failure. */
   readonly trace: string[] = [];
   readonly #heap: Scheduled[] = [];
+  readonly #settle: () => Promise<void>;
   #order = 0;
 
-  constructor(random: Random) {
+  /** @param settle Waits until the promises that an event settled have had their callbacks. */
+  constructor(random: Random, settle: () => Promise<void> = takeTurns) {
     this.random = random;
+    this.#settle = settle;
   }
 
   note(text: string): void {
@@ -50,7 +57,7 @@ export class World {
       this.time = event.at;
       this.steps++;
       event.run();
-      for (let turn = 0; turn < TURNS; turn++) await null;
+      await this.#settle();
       check();
     }
   }

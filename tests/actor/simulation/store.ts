@@ -1,0 +1,115 @@
+/**
+ * An event store that is called over the network: the in-memory store of this library, which each process reaches by
+ * messages that are late, lost or repeated.
+ *
+ * @module
+ */
+import type { StoredEvent } from "../../../src/event/types.ts";
+import { BackendError } from "../../../src/errors.ts";
+import { OutcomeUnknownError } from "../../../src/store/errors.ts";
+import { InMemoryEventStore } from "../../../src/store/memory/mod.ts";
+import type { EventStore, SnapshotStore } from "../../../src/store/types.ts";
+import type { Process } from "../../cluster/simulation/process.ts";
+import type { World } from "../../cluster/simulation/world.ts";
+import { enter } from "./globals.ts";
+import type { Faults } from "./nats.ts";
+
+/** The part of a store that hosts use. */
+export type HostStore = EventStore & Partial<SnapshotStore>;
+
+/** How long a call waits for its answer, in ms. */
+const TIMEOUT = 1_200;
+/** Few, so that a mailbox takes more than one commit. */
+const EVENTS_PER_COMMIT = 5;
+
+/** What takes note of appends that are stored. */
+export type OnStored = (process: Process, events: readonly StoredEvent[], token: number | undefined) => void;
+
+/** The servers of the store. */
+export class StoreServers {
+  /** The log itself. */
+  readonly log: InMemoryEventStore = new InMemoryEventStore();
+  /** Until when no server answers. */
+  unavailableUntil = 0;
+  readonly #world: World;
+  readonly #faults: Faults;
+  readonly #onStored: OnStored;
+  readonly #known = new Set<string>();
+
+  constructor(world: World, faults: Faults, onStored: OnStored) {
+    this.#world = world;
+    this.#faults = faults;
+    this.#onStored = onStored;
+  }
+
+  /** The store as one process has it. */
+  connect(process: Process): HostStore {
+    const { log } = this;
+    const call = <T>(operation: string, run: () => Promise<T>, mayBeDone?: () => Error): Promise<T> =>
+      this.#call(process, operation, run, mayBeDone);
+    const part: Partial<HostStore> = {
+      limits: { ...log.limits, eventsPerCommit: EVENTS_PER_COMMIT },
+      append: (actorId, events, options) =>
+        call(`append to ${actorId} over ${options.expectedVersion}`, async () => {
+          const stored = await log.append(actorId, events, options);
+          if (!this.#known.has(stored[0]!.id)) this.#onStored(process, stored, options.fencingToken);
+          for (const { id, version } of stored) {
+            this.#known.add(id);
+            this.#world.note(`${process.name}: stored ${id} of ${actorId} at ${version}`);
+          }
+          return stored;
+        }, () => new OutcomeUnknownError([], options.expectedVersion as number)),
+      takeOver: (actorId, token) =>
+        call(`take over ${actorId}`, () => log.takeOver(actorId, token), () => new OutcomeUnknownError([], 0)),
+      getLatestVersion: (actorId) => call(`version of ${actorId}`, () => log.getLatestVersion(actorId)),
+      getEvents: (actorId, from) => call(`events of ${actorId}`, () => log.getEvents(actorId, from)),
+      async *readEvents(actorId, options): AsyncGenerator<StoredEvent> {
+        yield* await call(`read ${actorId}`, () => Array.fromAsync(log.readEvents(actorId, options)));
+      },
+      saveSnapshot: (snapshot) => call(`snapshot of ${snapshot.actorId}`, () => log.saveSnapshot(snapshot)),
+      getLatestSnapshot: (actorId, kind) =>
+        call(`latest snapshot of ${actorId}`, () => log.getLatestSnapshot(actorId, kind)),
+    };
+    return part as HostStore;
+  }
+
+  #call<T>(
+    process: Process,
+    operation: string,
+    run: () => Promise<T>,
+    mayBeDone: () => Error = () => new BackendError(operation, "no answer", { reason: "unreachable" }),
+  ): Promise<T> {
+    const { random } = this.#world;
+    return new Promise((resolve, reject) => {
+      const cancel = process.clock.setTimer(() => {
+        this.#world.note(`${process.name}: ${operation}: no answer`);
+        enter(process, () => reject(mayBeDone()));
+      }, TIMEOUT);
+      const arrive = async (): Promise<void> => {
+        if (this.#world.time < this.unavailableUntil) return;
+        let answer: () => void;
+        try {
+          const value = await run();
+          answer = () => resolve(value);
+        } catch (error) {
+          this.#world.note(`${process.name}: ${operation}: ${error}`);
+          answer = () => reject(error);
+        }
+        this.#send(process, () =>
+          enter(process, () => {
+            cancel();
+            answer();
+          }));
+      };
+      this.#send(process, () => void arrive());
+      if (random.chance(this.#faults.twice)) this.#send(process, () => void arrive());
+    });
+  }
+
+  #send(process: Process, deliver: () => void): void {
+    const { random } = this.#world;
+    if (process.isCut || random.chance(this.#faults.loss)) return;
+    const delay = random.chance(this.#faults.late) ? random.between(0, this.#faults.delay) : random.between(0.2, 4);
+    this.#world.after(delay, deliver);
+  }
+}

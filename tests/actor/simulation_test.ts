@@ -1,0 +1,27 @@
+/**
+ * The production code of hosts and clients under a virtual clock, and every fault of network, processes and store.
+ *
+ * `AETHER_SIMULATION_SEED=n` replays one schedule; `AETHER_SIMULATION_SCHEDULES=n` runs more of them.
+ */
+import assert from "node:assert/strict";
+import { simulate } from "./simulation/simulation.ts";
+import { loadSubject } from "./simulation/subject.ts";
+
+const REPLAY = Deno.env.get("AETHER_SIMULATION_SEED");
+const SCHEDULES = Number(Deno.env.get("AETHER_SIMULATION_SCHEDULES") ?? 300);
+
+Deno.test(`hosts and clients break no promise in ${REPLAY ? `schedule ${REPLAY}` : `${SCHEDULES} schedules`}`, async () => {
+  const subject = await loadSubject();
+  if (REPLAY !== undefined) {
+    console.log(await simulate(subject, Number(REPLAY)));
+    return;
+  }
+  let answered = 0;
+  for (let seed = 1; seed <= SCHEDULES; seed++) answered += (await simulate(subject, seed)).answered;
+  assert(answered > 50 * SCHEDULES, `only ${answered} calls were answered`);
+});
+
+Deno.test("a schedule of hosts and clients is replayed exactly", async () => {
+  const subject = await loadSubject();
+  assert.deepEqual(await simulate(subject, 7), await simulate(subject, 7));
+});
