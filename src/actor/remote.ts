@@ -83,7 +83,8 @@ export class RemoteCaller {
       if (typeof answer === "object" && "ok" in answer) return answer.ok;
       if (typeof answer === "object" && !("retry" in answer)) {
         if (!mayBeStored || !isOfThisTryOnly(answer)) throw errorOf(answer, definition, actorId);
-      } else if (answer !== "no responders" && (typeof answer === "string" || answer.retry !== "moved")) {
+      } else if (answer !== "no responders") {
+        // Also if the actor has moved: its former owner and the new one may both have had the request.
         mayBeStored = id !== undefined;
       }
       await sleep(

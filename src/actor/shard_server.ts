@@ -137,7 +137,8 @@ export class ShardServer {
       const value = await actors.call(definition, call, shard);
       return answerWith(value, connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD);
     } catch (error) {
-      if (error instanceof MovedError) return encode({ retry: error.mayBeStored ? "unknown" : "moved" });
+      // The new owner may have had the request too: only its answer counts.
+      if (error instanceof MovedError || !shard.isHeld) return encode({ retry: "moved" });
       if (error instanceof ActorUnavailableError) return undefined;
       if (error instanceof OutcomeUnknownError) return encode({ retry: "unknown" });
       return answerWithError(error, definition);

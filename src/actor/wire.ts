@@ -126,7 +126,9 @@ export function answerWithError(error: unknown, definition: AnyActor): Uint8Arra
     const { cause, isStored } = error;
     return encode({ failed: { message: cause instanceof Error ? cause.message : String(cause), isStored } });
   }
-  return encode({ refused: { message: error instanceof Error ? `${error.name}: ${error.message}` : String(error) } });
+  return encode({
+    refused: { message: error instanceof Error ? `${error.name}: ${error.message}` : String(error) },
+  });
 }
 
 /** Whether an answer leaves open what became of an earlier request with the same id. */

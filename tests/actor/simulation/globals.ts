@@ -82,9 +82,8 @@ export function replaceGlobals(world: World, random: () => number): Disposable {
   };
   const wall = (): number => current?.clock.wall() ?? world.time;
   class SimulatedDate extends real.Date {
-    constructor(...args: []) {
-      if (args.length > 0) super(...args);
-      else super(wall());
+    constructor(...args: readonly unknown[]) {
+      super(...(args.length > 0 ? args : [wall()]) as [number]);
     }
     static override now(): number {
       return wall();

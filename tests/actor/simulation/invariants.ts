@@ -32,6 +32,7 @@ export class Invariants {
   readonly #actors = new Map<string, Record>();
   readonly #ownership: Ownership;
   readonly #answers = new Map<string, number>();
+  readonly #storedBy = new Map<string, Process>();
   readonly #withoutEffect = new Set<string>();
   #violation: Violation | undefined;
   /** How many answers there were. */
@@ -75,12 +76,12 @@ export class Invariants {
   }
 
   /** The store has taken a commit: the whole of each command, decided on the state before it, once. */
-  stored(process: Process, events: readonly StoredEvent[], token: number | undefined): void {
+  stored(process: Process | undefined, events: readonly StoredEvent[], token?: number): void {
     for (const { actorId, version, data } of events as readonly StoredEvent<Noted>[]) {
       const { states, effects } = this.#of(actorId);
       const { call, part, basis } = data;
       if (version !== states.length) this.broken(`${actorId} has a gap before version ${version}`);
-      if (!this.#ownership.wasGranted(process, actorId, token)) {
+      if (process && !this.#ownership.wasGranted(process, actorId, token)) {
         this.broken(`${process.name} stored ${call} under ${token}, which it was not given for ${actorId}`);
       }
       const before = effects.get(call);
@@ -90,10 +91,18 @@ export class Invariants {
       if (basis !== version - part) {
         this.broken(`${call} was decided on version ${basis}, and stored at ${version - part + 1}`);
       }
-      if (this.#withoutEffect.has(call)) this.broken(`${call} took effect after its caller was told that it will not`);
+      if (this.#withoutEffect.has(call)) {
+        this.broken(`${call} took effect after its caller was told that it will not`);
+      }
       effects.set(call, version);
+      if (process) this.#storedBy.set(call, process);
       states.push(evolve(states.at(-1)!, { data } as Noted));
     }
+  }
+
+  /** The version of an actor. */
+  versionOf(actor: string): number {
+    return this.#of(actor).states.length - 1;
   }
 
   /** A call begins. */
@@ -102,12 +111,18 @@ export class Invariants {
   }
 
   /** A command is answered: its effect is in the log, behind all that was answered before it began. */
-  acknowledged({ actor, floor }: Begun, { call, parts }: Command, result: { version: number; state: Ledger }): void {
+  acknowledged(
+    { actor, floor }: Begun,
+    { call, parts }: Command,
+    result: { version: number; state: Ledger },
+  ): void {
     const record = this.#of(actor);
     const { version } = result;
     this.answered++;
     if (record.effects.get(call) !== version) {
-      return this.broken(`${call} was answered with version ${version}, and has ${record.effects.get(call) ?? "none"}`);
+      return this.broken(
+        `${call} was answered with version ${version}, and has ${record.effects.get(call) ?? "none"}`,
+      );
     }
     this.#sameState(actor, version, result.state, call);
     const earlier = this.#answers.get(call);
@@ -122,7 +137,9 @@ export class Invariants {
   observed({ actor, floor }: Begun, count: number, state?: Ledger): void {
     this.answered++;
     const record = this.#of(actor);
-    if (count >= record.states.length) this.broken(`${actor} was seen at version ${count}, which is not stored`);
+    if (count >= record.states.length) {
+      this.broken(`${actor} was seen at version ${count}, which is not stored`);
+    }
     if (count < floor) this.broken(`${actor} was seen at version ${count}, after ${floor} was answered`);
     if (state) this.#sameState(actor, count, state, "a query");
     record.known = Math.max(record.known, count);
@@ -131,7 +148,9 @@ export class Invariants {
   /** A caller is told that a command has no effect. */
   hasNoEffect({ actor, call }: Command): void {
     this.#withoutEffect.add(call);
-    if (this.#of(actor).effects.has(call)) this.broken(`${call} took effect, and its caller is told that it did not`);
+    if (this.#of(actor).effects.has(call)) {
+      this.broken(`${call} took effect, and its caller is told that it did not`);
+    }
   }
 
   /** Whether a caller was told that its command has no effect. */
@@ -144,6 +163,11 @@ export class Invariants {
     if (state.count !== version || state.digest !== digest) {
       this.broken(`${what} was answered with a state that ${actor} did not have at version ${version}`);
     }
+  }
+
+  /** The process that has stored a command. */
+  storedBy(call: string): Process | undefined {
+    return this.#storedBy.get(call);
   }
 
   /** Commands of one client that arrived at one host in an order take effect in that order. */

@@ -88,7 +88,12 @@ export class Nats {
         this.#subscribe(process, subject, callback),
       flush: (): Promise<void> =>
         new Promise((resolve) =>
-          this.#send(process, "up", () => this.#send(process, "down", () => enter(process, resolve), true), true)
+          this.#send(
+            process,
+            "up",
+            () => this.#send(process, "down", () => enter(process, resolve), true),
+            true,
+          )
         ),
       status: () => ({
         async *[Symbol.asyncIterator](): AsyncGenerator<NatsStatus> {
@@ -181,7 +186,9 @@ export class Nats {
   #send(process: Process, direction: "up" | "down", deliver: () => void, isReliable = false): void {
     const { random, time } = this.#world;
     if (!isReliable && (process.isCut || random.chance(this.#faults.loss))) return;
-    const delay = random.chance(this.#faults.late) ? random.between(0, this.#faults.delay) : random.between(0.1, 2);
+    const delay = random.chance(this.#faults.late)
+      ? random.between(0, this.#faults.delay)
+      : random.between(0.1, 2);
     const last = this.#last[direction];
     const due = Math.max(time + delay, last.get(process) ?? 0);
     last.set(process, due);

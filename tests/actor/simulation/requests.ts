@@ -52,7 +52,9 @@ export class Requests implements Listener {
   answered(process: Process, reply: string, data: Uint8Array): void {
     const actor = this.#actors.get(reply);
     const answer = JSON.parse(decoder.decode(data));
-    if (actor !== undefined && ("ok" in answer || "declared" in answer)) this.#invariants.answers(process, actor);
+    if (actor !== undefined && ("ok" in answer || "declared" in answer)) {
+      this.#invariants.answers(process, actor);
+    }
   }
 
   #of(call: string): Sent {
@@ -61,17 +63,25 @@ export class Requests implements Listener {
     return sent;
   }
 
+  /** A client calls again. */
+  repeated(call: string): void {
+    this.#of(call).tries = Infinity;
+  }
+
   /** Whether a call was never sent to another process: its own one has answered it. */
   isLocal(call: string): boolean {
     return !this.#sent.has(call);
   }
 
-  /** Whether two calls of one client arrived once each at one host, in this order. */
+  /** Whether two calls of one client arrived once each at the host that has stored them, in this order. */
   cameInOrder(first: string, second: string): boolean {
+    const process = this.#invariants.storedBy(first);
+    if (!process || process !== this.#invariants.storedBy(second)) return false;
     if (this.isLocal(first) && this.isLocal(second)) return true;
     const [a, b] = [this.#of(first), this.#of(second)];
     return a.tries === 1 && b.tries === 1 && a.arrivals.length === 1 && b.arrivals.length === 1 &&
-      a.arrivals[0]!.process === b.arrivals[0]!.process && a.arrivals[0]!.place < b.arrivals[0]!.place;
+      a.arrivals[0]!.process === process && b.arrivals[0]!.process === process &&
+      a.arrivals[0]!.place < b.arrivals[0]!.place;
   }
 }
 

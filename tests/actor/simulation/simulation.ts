@@ -8,12 +8,12 @@ import { Violation } from "../../cluster/simulation/invariants.ts";
 import { Process } from "../../cluster/simulation/process.ts";
 import { World } from "../../cluster/simulation/world.ts";
 import { Random } from "../../support/random.ts";
-import { Client, type ClientSetup, type LedgerReference } from "./client.ts";
+import { ACTORS, Client, type ClientSetup, type LedgerReference } from "./client.ts";
 import { currentProcess, enter, replaceGlobals, settle } from "./globals.ts";
 import { Invariants } from "./invariants.ts";
 import { defineLedger, type LedgerDefinition } from "./ledger.ts";
 import { type Faults, Nats, type SimulatedConnection } from "./nats.ts";
-import { Ownership, SHARDS } from "./ownership.ts";
+import { Ownership, SHARDS, TTL } from "./ownership.ts";
 import { Requests } from "./requests.ts";
 import { StoreServers } from "./store.ts";
 import type { Subject } from "./subject.ts";
@@ -62,6 +62,8 @@ class Schedule {
   readonly #hosts = new Map<string, HostNode>();
   readonly #clients = new Set<Client>();
   readonly #calmAt: number;
+  readonly #isQuiet: boolean;
+  #written = 0;
 
   constructor(subject: Subject, seed: number, world: World) {
     const { random } = world;
@@ -69,7 +71,8 @@ class Schedule {
     this.#world = world;
     this.#subject = subject;
     this.#calmAt = random.between(4_000, 12_000);
-    this.#faults = drawFaults(random);
+    this.#isQuiet = random.chance(0.1);
+    this.#faults = this.#isQuiet ? NONE : drawFaults(random);
     this.#ownership = new Ownership(world);
     this.#invariants = new Invariants(this.#ownership);
     this.#requests = new Requests(this.#invariants, (text) => world.note(text));
@@ -83,13 +86,14 @@ class Schedule {
     const { random } = world;
     for (const name of ["a", "b", "c"].slice(0, random.pick([2, 3]))) this.#startHost(name);
     for (const name of ["x", "y"]) this.#startClient(name);
-    world.after(random.between(500, 1_500), () => this.#strike());
+    if (!this.#isQuiet) world.after(random.between(500, 1_500), () => this.#strike());
     world.after(this.#calmAt, () => this.#calm());
     const check = (): void => {
       this.#invariants.rethrow();
       if (world.steps > MAX_STEPS) throw new Violation(`no end after ${MAX_STEPS} steps`);
     };
-    const isOver = (): boolean => world.time > this.#calmAt && [...this.#clients].every(({ isDone }) => isDone);
+    const isOver = (): boolean =>
+      world.time > this.#calmAt && [...this.#clients].every(({ isDone }) => isDone);
     try {
       await world.run(() => isOver() || world.time > this.#calmAt + RECOVERY_BOUND, check);
       if (!isOver()) {
@@ -154,6 +158,7 @@ class Schedule {
       invariants: this.#invariants,
       requests: this.#requests,
       until: this.#calmAt + 500,
+      isQuiet: this.#isQuiet,
     };
     this.#clients.add(new Client(setup, process, find));
   }
@@ -192,6 +197,14 @@ class Schedule {
     });
   }
 
+  /** A program without a host stores an event of an actor. */
+  #write(): void {
+    const actor = `ledger-${Math.floor(this.#world.random.between(0, ACTORS))}`;
+    const basis = this.#invariants.versionOf(actor);
+    const data = { call: `writer:${++this.#written}`, part: 1, basis };
+    void this.#store.write({ eventType: "Noted", data }, actor, basis);
+  }
+
   #calm(): void {
     Object.assign(this.#faults, NONE);
     this.#store.unavailableUntil = 0;
@@ -204,7 +217,8 @@ class Schedule {
     const left = this.#calmAt - time;
     if (left <= 0) return;
     const node = random.pick([...this.#hosts.values()].filter(({ process }) => process.isAlive));
-    const long = (): number => Math.min(left, random.pick([random.between(10, 800), random.between(2_000, 5_000)]));
+    const long = (): number =>
+      Math.min(left, random.pick([random.between(10, 800), random.between(2_000, 5_000)]));
     random.pick([
       () => node?.process.pause(long()),
       () => node && this.#cut(node, long()),
@@ -212,6 +226,10 @@ class Schedule {
       () => node && this.#leave(node),
       () => this.#ownership.move(Math.floor(random.between(0, SHARDS))),
       () => this.#ownership.move(Math.floor(random.between(0, SHARDS))),
+      // It has stored a commit, and learns it after its lease is over.
+      () => this.#store.atNextAppend = (process) => process.pause(random.between(TTL, 2 * TTL)),
+      () => this.#write(),
+      () => this.#write(),
       () => {
         this.#world.note("store: unavailable");
         this.#store.unavailableUntil = time + Math.min(left, random.between(100, 3_000));

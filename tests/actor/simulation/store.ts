@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { StoredEvent } from "../../../src/event/types.ts";
+import type { NewEvent, StoredEvent } from "../../../src/event/types.ts";
 import { BackendError } from "../../../src/errors.ts";
 import { OutcomeUnknownError } from "../../../src/store/errors.ts";
 import { InMemoryEventStore } from "../../../src/store/memory/mod.ts";
@@ -12,6 +12,7 @@ import type { EventStore, SnapshotStore } from "../../../src/store/types.ts";
 import type { Process } from "../../cluster/simulation/process.ts";
 import type { World } from "../../cluster/simulation/world.ts";
 import { enter } from "./globals.ts";
+import type { Noted } from "./ledger.ts";
 import type { Faults } from "./nats.ts";
 
 /** The part of a store that hosts use. */
@@ -23,12 +24,14 @@ const TIMEOUT = 1_200;
 const EVENTS_PER_COMMIT = 5;
 
 /** What takes note of appends that are stored. */
-export type OnStored = (process: Process, events: readonly StoredEvent[], token: number | undefined) => void;
+export type OnStored = (process: Process | undefined, events: readonly StoredEvent[], token?: number) => void;
 
 /** The servers of the store. */
 export class StoreServers {
   /** The log itself. */
   readonly log: InMemoryEventStore = new InMemoryEventStore();
+  /** Is called once, with the process whose append is stored next. */
+  atNextAppend: ((process: Process) => void) | undefined;
   /** Until when no server answers. */
   unavailableUntil = 0;
   readonly #world: World;
@@ -52,15 +55,23 @@ export class StoreServers {
       append: (actorId, events, options) =>
         call(`append to ${actorId} over ${options.expectedVersion}`, async () => {
           const stored = await log.append(actorId, events, options);
-          if (!this.#known.has(stored[0]!.id)) this.#onStored(process, stored, options.fencingToken);
-          for (const { id, version } of stored) {
-            this.#known.add(id);
+          this.atNextAppend?.(process);
+          this.atNextAppend = undefined;
+          // A repeated append is answered with what is stored.
+          if (this.#known.has(stored[0]!.position)) return stored;
+          this.#onStored(process, stored, options.fencingToken);
+          for (const { id, version, position } of stored) {
+            this.#known.add(position);
             this.#world.note(`${process.name}: stored ${id} of ${actorId} at ${version}`);
           }
           return stored;
         }, () => new OutcomeUnknownError([], options.expectedVersion as number)),
       takeOver: (actorId, token) =>
-        call(`take over ${actorId}`, () => log.takeOver(actorId, token), () => new OutcomeUnknownError([], 0)),
+        call(
+          `take over ${actorId}`,
+          () => log.takeOver(actorId, token),
+          () => new OutcomeUnknownError([], 0),
+        ),
       getLatestVersion: (actorId) => call(`version of ${actorId}`, () => log.getLatestVersion(actorId)),
       getEvents: (actorId, from) => call(`events of ${actorId}`, () => log.getEvents(actorId, from)),
       async *readEvents(actorId, options): AsyncGenerator<StoredEvent> {
@@ -71,6 +82,15 @@ export class StoreServers {
         call(`latest snapshot of ${actorId}`, () => log.getLatestSnapshot(actorId, kind)),
     };
     return part as HostStore;
+  }
+
+  /** A program without a host appends an event. */
+  async write(event: NewEvent<Noted>, actorId: string, basis: number): Promise<void> {
+    this.#world.note(`a writer: ${event.data.call} to ${actorId} over ${basis}`);
+    this.#onStored(
+      undefined,
+      await this.log.append(actorId, [event], { expectedVersion: basis, unfenced: true }),
+    );
   }
 
   #call<T>(
@@ -109,7 +129,9 @@ export class StoreServers {
   #send(process: Process, deliver: () => void): void {
     const { random } = this.#world;
     if (process.isCut || random.chance(this.#faults.loss)) return;
-    const delay = random.chance(this.#faults.late) ? random.between(0, this.#faults.delay) : random.between(0.2, 4);
+    const delay = random.chance(this.#faults.late)
+      ? random.between(0, this.#faults.delay)
+      : random.between(0.2, 4);
     this.#world.after(delay, deliver);
   }
 }

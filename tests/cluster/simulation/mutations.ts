@@ -214,7 +214,8 @@ export async function mutate(mutation: Mutation): Promise<{ readonly subject: Su
   }
 }
 
-function apply(source: string, { file, find, replace }: Edit): string {
+/** Makes one edit. */
+export function apply(source: string, { file, find, replace }: Edit): string {
   if (source.split(find).length !== 2) throw new Error(`"${find}" is not exactly once in ${file}`);
   return source.replace(find, () => replace);
 }
