@@ -335,6 +335,8 @@ export {
 // 8. Evidence: what shows to others that a log is complete and unchanged. How it is sealed, and where the seal is kept,
 export {
   generateSealKey,
+  SealBucket,
+  type SealBucketOptions,
   SealError,
   SealFolder,
   type SealKey,

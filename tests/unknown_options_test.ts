@@ -25,6 +25,7 @@ import {
   proveEvent,
   retryParked,
   runProjection,
+  SealBucket,
   SealFolder,
   sealLog,
   sealOnce,
@@ -122,6 +123,7 @@ Deno.test("every entry to NATS refuses an option that it does not know", async (
   const entries = {
     "JetStreamEventStore.open()": (options: never) => JetStreamEventStore.open(server.url, options),
     "JetStreamLeases.open()": (options: never) => JetStreamLeases.open(server.url, options),
+    "SealBucket.open()": (options: never) => SealBucket.open(server.url, options),
     "JetStreamCheckpoints.open()": (options: never) => JetStreamCheckpoints.open(server.url, options),
     "Coordinator.join()": (options: never) => Coordinator.join(server.url, options),
   };

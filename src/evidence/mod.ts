@@ -31,6 +31,7 @@ export {
 } from "./signer.ts";
 export { SealError } from "./errors.ts";
 export type { SealPlace } from "./place.ts";
+export { SealBucket, type SealBucketOptions } from "./seal_bucket.ts";
 export { SealFolder } from "./seal_folder.ts";
 export { sealLog, sealOnce, type SealRun } from "./seal.ts";
 export type { SealLogOptions, SealOptions, VerifySealOptions } from "./seal_options.ts";
@@ -48,6 +49,8 @@ export {
   verifyProof,
   type VerifyProofOptions,
 } from "./proof.ts";
+export type { NatsConnection } from "../nats/connection.ts";
+export type { NamedBucketOptions } from "../cluster/jetstream/open.ts";
 export type { Lease, LeaseOptions, LeaseStatus, LeaseStore } from "../cluster/lease.ts";
 export { exportEvents } from "./export.ts";
 export type { ExportOptions, ExportProgress, ExportReport } from "./export_types.ts";

@@ -7,8 +7,8 @@
 import type { LeaseStore } from "../cluster/lease.ts";
 
 /**
- * A place for a seal: files by their paths, such as `tile/0/000`. {@linkcode SealFolder} is
- * one; to keep seals elsewhere, write another.
+ * A place for a seal: files by their paths, such as `tile/0/000`. {@linkcode SealFolder} and {@linkcode SealBucket} are
+ * two; to keep seals elsewhere, write another.
  *
  * @example In memory, for a test
  * ```ts

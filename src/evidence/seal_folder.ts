@@ -14,6 +14,7 @@ import type { SealPlace } from "./place.ts";
 const PRIVATE_MODE = 0o600;
 const PRIVATE = "private/";
 const LOCK = `${PRIVATE}lock`;
+const MAX_ATTEMPTS = 5;
 const LOCK_RETRY_MS = 10;
 const TEMPORARY = ".tmp";
 const PATH = /^(?:[A-Za-z0-9_-]+(?:\.[a-z]+)?\/)*[A-Za-z0-9_-]+(?:\.[a-z]+)?$/;
@@ -73,18 +74,16 @@ export class SealFolder implements SealPlace {
   async write(path: string, bytes: Uint8Array): Promise<void> {
     const file = this.#fileOf(path);
     const folder = file.slice(0, file.lastIndexOf("/"));
-    await this.#make(folder);
-    // A name of its own: two sealers may write the same file at the same time.
-    const temporary = `${file}.${crypto.randomUUID().slice(0, 8)}${TEMPORARY}`;
-    try {
-      await writeFlushed(temporary, bytes, path.startsWith(PRIVATE) ? PRIVATE_MODE : undefined);
-      await Deno.rename(temporary, file);
-    } catch (error) {
-      await Deno.remove(temporary).catch(() => {});
-      this.#made.delete(folder);
-      throw error;
+    for (let attempt = 1;; attempt++) {
+      await this.#make(folder);
+      try {
+        return await writeRenamed(file, bytes, path.startsWith(PRIVATE) ? PRIVATE_MODE : undefined);
+      } catch (error) {
+        this.#made.delete(folder);
+        // Another sealer has removed the folder, because the partial tiles in it are replaced.
+        if (!(error instanceof Deno.errors.NotFound) || attempt === MAX_ATTEMPTS) throw error;
+      }
     }
-    await flushFolder(folder);
   }
 
   /** Writes a file if its bytes are the expected ones. A lock of the operating system keeps other processes out meanwhile. */
@@ -148,6 +147,19 @@ async function isEmpty(folder: string, lock: string): Promise<boolean> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return true;
+}
+
+async function writeRenamed(file: string, bytes: Uint8Array, mode: number | undefined): Promise<void> {
+  // A name of its own: two sealers may write the same file at the same time.
+  const temporary = `${file}.${crypto.randomUUID().slice(0, 8)}${TEMPORARY}`;
+  try {
+    await writeFlushed(temporary, bytes, mode);
+    await Deno.rename(temporary, file);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+  await flushFolder(file.slice(0, file.lastIndexOf("/")));
 }
 
 async function writeFlushed(file: string, bytes: Uint8Array, mode: number | undefined): Promise<void> {

@@ -6,8 +6,8 @@
 
 import type { Event, StoredEvent } from "../event/types.ts";
 import { checkFlag, checkKnown, type OptionNames, readOptions } from "../options.ts";
-import { type HistoryFault, HistoryTruncatedError } from "../store/errors.ts";
-import { rawLogOf } from "../store/raw_log.ts";
+import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "../store/errors.ts";
+import { type RawLog, rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
 import { align } from "./alignment.ts";
 import { SealError } from "./errors.ts";
@@ -154,11 +154,7 @@ class Comparison {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const leaves = this.#each(bundles);
-    const onDamage = (fault: HistoryFault): void => {
-      if (fault instanceof HistoryTruncatedError) this.#isTruncated = true;
-      else this.#faults.add({ kind: "unreadable", message: fault.message, position: fault.position });
-    };
-    const events = rawLogOf(store).read("start", signal, onDamage)[Symbol.asyncIterator]();
+    const events = this.#events(rawLogOf(store), signal);
     const pull = <T>(side: AsyncIterator<T>) => async (): Promise<T | undefined> => {
       const { done, value } = await side.next();
       return done ? undefined : value;
@@ -170,10 +166,31 @@ class Comparison {
         added: (event, isBehind) => this.#add(event, isBehind),
       });
     } finally {
-      await events.return?.();
+      await events.return(undefined);
       await leaves.return(undefined);
     }
     this.#explain();
+  }
+
+  /** The events of a log, from the first that is kept; damage is a fault. */
+  async *#events(log: RawLog, signal: AbortSignal | undefined): AsyncGenerator<StoredEvent> {
+    const onDamage = (fault: HistoryFault): void => {
+      if (fault instanceof HistoryTruncatedError) this.#isTruncated = true;
+      else this.#faults.add({ kind: "unreadable", message: fault.message, position: fault.position });
+    };
+    let hasBegun = false;
+    try {
+      for await (const event of log.read("start", signal, onDamage)) {
+        hasBegun = true;
+        yield event;
+      }
+    } catch (error) {
+      // A beginning that is gone is thrown, since the read cannot begin.
+      const isFault = error instanceof HistoryTruncatedError || error instanceof DamagedHistoryError;
+      if (!isFault || hasBegun) throw error;
+      onDamage(error);
+      yield* log.read("first-kept", signal, onDamage);
+    }
   }
 
   async *#each(bundles: AsyncGenerator<readonly (SealedEvent | undefined)[]>): AsyncGenerator<Leaf> {

@@ -50,6 +50,14 @@ export interface JetStreamBucketOptions {
   readonly patience?: number;
 }
 
+/** A value that is no text. */
+export interface BytesEntry {
+  /** The sequence of its write. */
+  readonly revision: number;
+  /** The value; `undefined` if it was removed. */
+  readonly value: Uint8Array | undefined;
+}
+
 /** How the bucket is used, every default filled in. */
 type Settings = Required<JetStreamBucketOptions>;
 
@@ -166,10 +174,47 @@ export class JetStreamBucket implements Bucket {
     return await this.#put(key, "", { expected, ttl: TOMBSTONE_TTL_MS, isRemoval: true });
   }
 
-  async #put(key: string, value: string, options: KvPutOptions): Promise<number> {
+  /** Reads a value that is no text. */
+  async getBytes(key: string, signal?: AbortSignal): Promise<BytesEntry | undefined> {
+    const message = await this.#ask(`get ${key}`, ({ base }) => this.#values.get(base + key, signal));
+    if (!message) return undefined;
+    const isGone = isRemoval((name) => headerOf(message, name));
+    return { revision: this.#seen(message.sequence), value: isGone ? undefined : payloadOf(message) };
+  }
+
+  /** Replaces a value that is no text, whose revision is `expected`. */
+  async putBytes(key: string, value: Uint8Array, expected: number): Promise<number> {
+    return await this.#putBytes(key, value, { expected });
+  }
+
+  /** Deletes all values whose keys a filter chooses, with what a read would find of them. */
+  async purge(filter: string): Promise<void> {
+    const stream = bucketStream(this.#config.bucket);
+    await this.#ask(
+      `purge ${filter}`,
+      ({ base }) => this.#requests.request(`STREAM.PURGE.${stream}`, { filter: base + filter }),
+    );
+  }
+
+  /** Whether there are values whose keys do not begin with a prefix. */
+  async hasOthers(prefix: string, signal?: AbortSignal): Promise<boolean> {
+    return await this.#ask("list keys", async ({ base }) => {
+      for await (const message of this.#values.each(`${base}>`, signal)) {
+        const isOther = !message.subject.startsWith(base + prefix);
+        if (isOther && !isRemoval((name) => headerOf(message, name))) return true;
+      }
+      return false;
+    });
+  }
+
+  #put(key: string, value: string, options: KvPutOptions): Promise<number> {
+    return this.#putBytes(key, utf8(value), options);
+  }
+
+  async #putBytes(key: string, value: Uint8Array, options: KvPutOptions): Promise<number> {
     return await this.#ask(`write ${key}`, async ({ base }) => {
       const subject = base + key;
-      const outcome = await this.#values.put(subject, utf8(value), options);
+      const outcome = await this.#values.put(subject, value, options);
       if (outcome.status === "stored") return this.#seen(outcome.sequence);
       if (outcome.status === "unknown") throw new NoAnswerError(subject, outcome.cause);
       if (isConflict(outcome.code)) throw new RevisionConflictError(key, options.expected);
