@@ -1,3 +1,6 @@
+/** The bucket of checkpoints, unless another one is named. */
+export const DEFAULT_BUCKET = "aether_projections";
+
 /**
  * Checkpoints in a JetStream key-value bucket. Nothing of NATS is loaded before one is opened.
  *
@@ -79,7 +82,7 @@ export class JetStreamCheckpoints implements CheckpointStore {
   ): Promise<JetStreamCheckpoints> {
     const { openNamedBucket } = await import("../cluster/jetstream/open.ts");
     return new JetStreamCheckpoints(
-      await openNamedBucket(urlOrConnection, options, "aether_projections", false),
+      await openNamedBucket(urlOrConnection, options, DEFAULT_BUCKET, false),
     );
   }
 

@@ -39,6 +39,7 @@ const ONLY_IN_ENTRIES = [
   "RevisionConflictError",
   "StreamNotFoundError",
   "place",
+  "runCommandLine",
 ];
 /** What a user never writes comes from the other entries. */
 const MAX_NAMES = 250;
@@ -69,7 +70,7 @@ Deno.test("every export documents what it is for, with an example", async () => 
 
 Deno.test("every exported symbol is documented", async () => {
   for (const [entry, { symbols }] of await documentation()) {
-    assert(symbols.length > 10, `${entry} exports ${symbols.length} symbols`);
+    if (entry !== "./cli") assert(symbols.length > 10, `${entry} exports ${symbols.length} symbols`);
     for (const { name, declarations } of symbols) {
       const documented = declarations.some(({ kind, jsDoc }) => kind === "reference" || jsDoc?.doc);
       assert(documented, `${name} of ${entry} is not documented`);
@@ -158,6 +159,7 @@ Deno.test("every name of mod.ts is in a chapter of the documentation", async () 
       "Actors",
       "Bus",
       "Cluster",
+      "Command line",
       "Deciders",
       "Errors and warnings",
       "Events",

@@ -46,6 +46,17 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "src/cluster",
     "src/projection",
   ],
+  "src/cli": [
+    "src/event",
+    "src/store",
+    "src/store/deno_kv",
+    "src/store/jetstream",
+    "src/nats",
+    "src/nats/jetstream",
+    "src/cluster",
+    "src/cluster/jetstream",
+    "src/projection",
+  ],
   "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus"],
 };
 

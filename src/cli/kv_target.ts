@@ -1,0 +1,107 @@
+/**
+ * A database of Deno KV as the target of a command. One that does not exist is not made.
+ *
+ * @module
+ */
+
+import { openKv } from "../deno_kv.ts";
+import type { Event } from "../event/types.ts";
+import type { CheckpointStore } from "../projection/checkpoints.ts";
+import { DenoKvCheckpoints } from "../projection/deno_kv_checkpoints.ts";
+import { DenoKvEventStore } from "../store/deno_kv/mod.ts";
+import type { EventStore } from "../store/types.ts";
+import { CommandFailure } from "./failure.ts";
+import { type Access, MAX_NAMES, otherNamespaces, shownTarget, type Target } from "./target.ts";
+
+const KV_CONNECT = /^https?:\/\//;
+
+/** A database of Deno KV, until it is disposed of. */
+export class KvTarget implements Target {
+  readonly #shown: string;
+  readonly #path: string;
+  readonly #access: Access;
+  readonly #exists: boolean;
+  readonly #opened: AsyncDisposable[] = [];
+  #kv: Deno.Kv | undefined;
+
+  private constructor(path: string, access: Access, exists: boolean) {
+    this.#path = path;
+    this.#shown = shownTarget(path);
+    this.#access = access;
+    this.#exists = exists;
+  }
+
+  /** Looks whether the file exists. */
+  static async open(path: string, access: Access): Promise<KvTarget> {
+    return new KvTarget(path, access, KV_CONNECT.test(path) || await isFile(path));
+  }
+
+  /** Opens the log. */
+  async store(): Promise<EventStore<Event>> {
+    if (!this.#exists) throw new CommandFailure(`There is no file "${this.#shown}".`, 3);
+    const kv = await this.#database();
+    const { prefix, namespace } = this.#access;
+    const log = await kv.get([prefix, namespace, "log"]).catch((cause) => {
+      throw new CommandFailure(`"${this.#shown}" cannot be read: ${cause.message}.`);
+    });
+    if (log.versionstamp === null) {
+      throw new CommandFailure(
+        `"${this.#shown}" has no event log of the namespace "${namespace}". ${await this.#others(kv)}`,
+        3,
+      );
+    }
+    return await this.storeToWrite();
+  }
+
+  /** Opens the log, or makes it. */
+  async storeToWrite(): Promise<EventStore<Event>> {
+    const { prefix, namespace } = this.#access;
+    const store = await DenoKvEventStore.open(this.#path, { prefix, namespace });
+    this.#opened.push(store);
+    return store;
+  }
+
+  /** Opens the checkpoints. */
+  async checkpoints(): Promise<CheckpointStore<unknown> | undefined> {
+    if (!this.#exists) throw new CommandFailure(`There is no file "${this.#shown}".`, 3);
+    const { prefix, namespace } = this.#access;
+    const checkpoints = await DenoKvCheckpoints.open(await this.#database(), { prefix, namespace });
+    this.#opened.push(checkpoints);
+    return checkpoints as CheckpointStore<unknown>;
+  }
+
+  async #database(): Promise<Deno.Kv> {
+    return this.#kv ??= (await openKv(this.#path)).kv;
+  }
+
+  /** Which namespaces exist. */
+  async #others(kv: Deno.Kv): Promise<string> {
+    const { prefix } = this.#access;
+    const names: string[] = [];
+    for (let after = ""; names.length < MAX_NAMES;) {
+      const [next] = await Array.fromAsync(
+        kv.list({ start: [prefix, after], end: [prefix, Number.NEGATIVE_INFINITY] }, { limit: 1 }),
+      );
+      const name = next?.key[1];
+      if (typeof name !== "string") break;
+      if ((await kv.get([prefix, name, "log"])).versionstamp !== null) names.push(name);
+      after = `${name}\u0000`;
+    }
+    return otherNamespaces(names);
+  }
+
+  /** Closes what was opened. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const resource of this.#opened.reverse()) await resource[Symbol.asyncDispose]();
+    this.#kv?.close();
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

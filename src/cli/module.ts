@@ -1,0 +1,49 @@
+/**
+ * What a user's module exports.
+ *
+ * @module
+ */
+
+import { CommandFailure, ExitCode } from "./failure.ts";
+import { printable } from "./output.ts";
+
+/** A file and the name of an export. */
+export interface ExportName {
+  /** The URL of the module. */
+  readonly url: string;
+  /** The export. */
+  readonly name: string;
+}
+
+/**
+ * Reads `FILE#NAME`.
+ *
+ * @param option The option that it was given to.
+ */
+export async function exportName(text: string, option: string): Promise<ExportName> {
+  const at = text.lastIndexOf("#");
+  if (at <= 0 || at === text.length - 1) {
+    throw new CommandFailure(
+      `${option} must be a file and a name such as account.ts#account, and is "${printable(text)}".`,
+      ExitCode.misused,
+    );
+  }
+  const file = text.slice(0, at);
+  if (/^(https?|file|jsr|npm):/.test(file)) return { url: file, name: text.slice(at + 1) };
+  const { pathToFileURL } = await import("node:url");
+  return { url: pathToFileURL(file).href, name: text.slice(at + 1) };
+}
+
+/** Loads an export into this process. */
+export async function loadExport(text: string, option: string): Promise<unknown> {
+  const { url, name } = await exportName(text, option);
+  let module: Record<string, unknown>;
+  try {
+    module = await import(url);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CommandFailure(`${printable(text)} cannot be loaded: ${printable(why)}`);
+  }
+  if (module[name] !== undefined) return module[name];
+  throw new CommandFailure(`${printable(text)}: there is no export "${printable(name)}".`);
+}

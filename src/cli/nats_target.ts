@@ -1,0 +1,147 @@
+/**
+ * A NATS server as the target of a command.
+ *
+ * @module
+ */
+
+import type { Event } from "../event/types.ts";
+import { connectTo } from "../nats/connect.ts";
+import type { NatsConnection } from "../nats/connection.ts";
+import { ConnectionState } from "../nats/connection_state.ts";
+import { jetStreamAddress } from "../nats/jetstream/address.ts";
+import { bucketStream } from "../nats/jetstream/kv_bucket.ts";
+import { JetStreamRequests, StreamNotFoundError } from "../nats/jetstream/requests.ts";
+import { checkServer } from "../nats/jetstream/server.ts";
+import { DEFAULT_BUCKET, JetStreamCheckpoints } from "../projection/jetstream_checkpoints.ts";
+import type { CheckpointStore } from "../projection/checkpoints.ts";
+import { streamName } from "../store/jetstream/format/layout.ts";
+import { JetStreamEventStore } from "../store/jetstream/mod.ts";
+import type { EventStore } from "../store/types.ts";
+import { CommandFailure } from "./failure.ts";
+import { type Access, otherNamespaces, shownTarget, type Target } from "./target.ts";
+
+/** How long the server may take to answer, in milliseconds. */
+const TIMEOUT = 5_000;
+
+/** Connects to a NATS server. */
+export async function openNatsTarget(url: string, access: Access): Promise<NatsTarget> {
+  const connection = await connectTo(url, { name: "aether command line", ...credentialsOf(access) });
+  try {
+    const address = jetStreamAddress(domainOf(access));
+    checkServer(connection, address);
+    return new NatsTarget(shownTarget(url), connection, access);
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+interface Credentials {
+  readonly credentials?: string;
+  readonly token?: string;
+  readonly user?: string;
+  readonly pass?: string;
+}
+
+/** What the environment has, where it may be read: a name alone is asked for, so that a permission for it suffices. */
+function credentialsOf({ credentials }: Access): Credentials {
+  const file = credentials ?? variable("AETHER_CREDENTIALS");
+  if (file !== undefined) return { credentials: file };
+  const token = variable("AETHER_TOKEN");
+  if (token !== undefined) return { token };
+  const user = variable("AETHER_USER");
+  return user === undefined ? {} : { user, pass: variable("AETHER_PASSWORD") ?? "" };
+}
+
+function variable(name: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  return state === "granted" ? Deno.env.get(name) : undefined;
+}
+
+function domainOf({ domain }: Access): { readonly domain?: string } {
+  return domain === undefined ? {} : { domain };
+}
+
+/** A NATS server, until it is disposed of. */
+export class NatsTarget implements Target {
+  readonly #shown: string;
+  readonly #access: Access;
+  readonly #opened: AsyncDisposable[] = [];
+  /** The connection. */
+  readonly connection: NatsConnection;
+
+  constructor(shown: string, connection: NatsConnection, access: Access) {
+    this.#shown = shown;
+    this.connection = connection;
+    this.#access = access;
+  }
+
+  /** Opens the log. */
+  async store(): Promise<EventStore<Event>> {
+    const { prefix, namespace } = this.#access;
+    const stream = streamName(prefix, namespace);
+    if (!await this.exists(stream)) {
+      throw new CommandFailure(
+        `${this.#shown} has no event log of the namespace "${namespace}". ${await this.#others()}`,
+        3,
+      );
+    }
+    return await this.storeToWrite();
+  }
+
+  /** Opens the log, or makes it. */
+  async storeToWrite(): Promise<EventStore<Event>> {
+    const { prefix, namespace } = this.#access;
+    const options = { prefix, namespace, ...domainOf(this.#access) };
+    const store = await JetStreamEventStore.open(this.connection, options);
+    this.#opened.push(store);
+    return store;
+  }
+
+  /** Opens the checkpoints; `undefined` if there are none. */
+  async checkpoints(): Promise<CheckpointStore<unknown> | undefined> {
+    if (!await this.exists(bucketStream(DEFAULT_BUCKET))) return undefined;
+    const checkpoints = await JetStreamCheckpoints.open(this.connection, domainOf(this.#access));
+    this.#opened.push(checkpoints);
+    return checkpoints;
+  }
+
+  /** Whether there is a stream. */
+  async exists(stream: string): Promise<boolean> {
+    try {
+      await this.#asking((requests) => requests.streamInfo(stream));
+      return true;
+    } catch (error) {
+      if (error instanceof StreamNotFoundError) return false;
+      throw error;
+    }
+  }
+
+  async #others(): Promise<string> {
+    const head = streamName(this.#access.prefix, "x").slice(0, -1);
+    const { streams } = await this.#asking((requests) =>
+      requests.request<{ readonly streams?: readonly string[] | null }>("STREAM.NAMES", {
+        subject: `${this.#access.prefix}.>`,
+      })
+    );
+    return otherNamespaces((streams ?? []).map((name) => name.slice(head.length)));
+  }
+
+  async #asking<T>(ask: (requests: JetStreamRequests) => Promise<T>): Promise<T> {
+    const state = new ConnectionState(this.connection);
+    const { apiPrefix } = jetStreamAddress(domainOf(this.#access));
+    const requests = new JetStreamRequests(state, { timeout: TIMEOUT, apiPrefix });
+    try {
+      return await ask(requests);
+    } finally {
+      requests.close();
+      state.close();
+    }
+  }
+
+  /** Closes what was opened. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const resource of this.#opened.reverse()) await resource[Symbol.asyncDispose]();
+    await this.connection.close();
+  }
+}

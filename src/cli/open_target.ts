@@ -1,0 +1,36 @@
+/**
+ * Opens what a command works on.
+ *
+ * @module
+ */
+
+import { CommandFailure } from "./failure.ts";
+import { type Access, shownTarget, type Target } from "./target.ts";
+
+const NATS = /^(nats|tls|wss?):\/\//;
+
+/** Whether a target is a NATS server, or several. */
+export function isNats(target: string): boolean {
+  return NATS.test(target);
+}
+
+/**
+ * Opens a target.
+ *
+ * @throws {CommandFailure} If there is no such file.
+ */
+export async function openTarget(target: string, access: Access): Promise<Target> {
+  if (isNats(target)) return await (await import("./nats_target.ts")).openNatsTarget(target, access);
+  if (target === "" || target.startsWith("-") || target === ":memory:") throw noTarget(target);
+  if (/^(?!https?:)[a-z][a-z0-9+.-]+:\/\//i.test(target)) throw noTarget(target);
+  return await (await import("./kv_target.ts")).KvTarget.open(target, access);
+}
+
+function noTarget(target: string): CommandFailure {
+  return new CommandFailure(
+    `"${
+      shownTarget(target)
+    }" is no target: name a file of Deno KV, or a NATS server such as nats://127.0.0.1:4222.`,
+    2,
+  );
+}

@@ -1,0 +1,118 @@
+/**
+ * What a command prints: tables for people, NDJSON for scripts.
+ *
+ * @module
+ */
+
+import widthOf from "string-width";
+
+/** Where a command prints to. */
+export interface Terminal {
+  /** Prints a line of the result. */
+  print(line: string): void;
+  /** Prints a line about the work: progress, warnings. */
+  note(line: string): void;
+  /** How wide a line may be; `undefined` if it is no terminal. */
+  readonly columns: number | undefined;
+  /** Whether the lines may have colours. */
+  readonly hasColours: boolean;
+}
+
+/** The terminal of this process. It has colours if it is a real one, and NO_COLOR is not set. */
+export function processTerminal(): Terminal {
+  const isTerminal = Deno.stdout.isTerminal();
+  const encoder = new TextEncoder();
+  return {
+    print: (line) => writeAll(Deno.stdout, encoder.encode(`${line}\n`)),
+    note: (line) => writeAll(Deno.stderr, encoder.encode(`${line}\n`)),
+    columns: isTerminal ? Deno.consoleSize().columns : undefined,
+    hasColours: isTerminal && !Deno.noColor,
+  };
+}
+
+function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+}
+
+/** Text without control characters or marks that change its direction: what a log contains cannot steer the terminal. */
+export function printable(text: string): string {
+  // deno-lint-ignore no-control-regex -- these are what is to be replaced
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** A value as one line of JSON. What JSON leaves as it is and a terminal obeys is escaped; it is the same JSON. */
+export function jsonLine(value: unknown): string {
+  return printable(JSON.stringify(value) ?? "null");
+}
+
+/** The names of columns, and the cells of each row. */
+export interface Table {
+  /** The names. */
+  readonly columns: readonly string[];
+  /** The rows. */
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** The least width of a column that is cut. */
+const LEAST_WIDTH = 12;
+const GAP = "  ";
+
+/**
+ * A table as lines. If it is wider than the terminal, its widest column is cut until it fits; without a terminal nothing
+ * is cut.
+ */
+export function tableLines({ columns, rows }: Table, width: number | undefined): string[] {
+  const cells = [columns, ...rows].map((row) => row.map(printable));
+  const widths = columns.map((_, index) => Math.max(...cells.map((row) => widthOf(row[index] ?? ""))));
+  if (width !== undefined) fit(widths, width - GAP.length * (columns.length - 1));
+  return cells.map((row) =>
+    row.map((cell, index) => {
+      const cut = clipped(cell, widths[index]!);
+      return index === row.length - 1 ? cut : cut + " ".repeat(widths[index]! - widthOf(cut));
+    }).join(GAP).trimEnd()
+  );
+}
+
+function fit(widths: number[], room: number): void {
+  for (let excess = widths.reduce((sum, width) => sum + width, 0) - room; excess > 0;) {
+    const widest = widths.indexOf(Math.max(...widths));
+    const cut = Math.min(excess, widths[widest]! - LEAST_WIDTH);
+    if (cut <= 0) return;
+    widths[widest]! -= cut;
+    excess -= cut;
+  }
+}
+
+function clipped(cell: string, width: number): string {
+  if (widthOf(cell) <= width) return cell;
+  let cut = "";
+  let used = 0;
+  for (const character of cell) {
+    used += widthOf(character);
+    if (used > width - 1) break;
+    cut += character;
+  }
+  return `${cut}\u2026`;
+}
+
+/** A count with its noun: `1 event`, `2 events`. */
+export function plural(count: number, noun: string): string {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** A duration by its two largest units: `44d 1h`, `2m 5s`, `0s`. */
+export function duration(milliseconds: number): string {
+  const units = [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000], ["s", 1_000]] as const;
+  let rest = Math.max(0, milliseconds);
+  const parts: string[] = [];
+  for (const [unit, size] of units) {
+    const amount = Math.floor(rest / size);
+    rest -= amount * size;
+    if (amount > 0 || parts.length > 0) parts.push(`${amount}${unit}`);
+  }
+  return parts.slice(0, 2).filter((part) => !part.startsWith("0")).join(" ") || "0s";
+}

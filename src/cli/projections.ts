@@ -1,0 +1,158 @@
+/**
+ * `projections` and `parked`: how projections are getting on, and what they have set aside.
+ *
+ * @module
+ */
+
+import type { CheckpointStore } from "../projection/checkpoints.ts";
+import { discardParked, retryParked } from "../projection/parked.ts";
+import type { Projection } from "../projection/projection.ts";
+import { parseRecord, type ProjectionRecord } from "../projection/record.ts";
+import { type ProjectionStatus, projectionStatuses } from "../projection/status.ts";
+import type { EventStore } from "../store/types.ts";
+import type { RequestOf } from "./arguments.ts";
+import { CommandFailure, ExitCode } from "./failure.ts";
+import { loadExport } from "./module.ts";
+import { duration, jsonLine, plural, printable, tableLines, type Terminal } from "./output.ts";
+
+type Checkpoints = CheckpointStore<unknown> | undefined;
+type ParkedRequest = RequestOf<"parked">;
+
+const NONE = "There are no checkpoints. If they are elsewhere, name the place with --checkpoints.";
+
+/** Runs `projections`. */
+export async function projections(
+  store: EventStore,
+  checkpoints: Checkpoints,
+  { json }: RequestOf<"projections">,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  const statuses = checkpoints ? await projectionStatuses(store, checkpoints, { signal }) : [];
+  if (json) { for (const status of statuses) terminal.print(jsonLine(status)); }
+  else if (statuses.length === 0) terminal.note(NONE);
+  else {
+    const columns = ["PROJECTION", "VERSION", "STATE", "BEHIND", "OLDEST", "PARKED", "HANDLED", "SAVED"];
+    const rows = statuses.map((status) => [
+      status.name,
+      String(status.version),
+      stateOf(status),
+      behindOf(status),
+      status.lag ? duration(status.lag.time) : "",
+      String(status.parked.length),
+      status.handled.toLocaleString("en"),
+      status.savedAt,
+    ]);
+    for (const line of tableLines({ columns, rows }, terminal.columns)) terminal.print(line);
+    for (const { name, problem, failing } of statuses) {
+      if (problem) terminal.print(`\n${printable(name)}: ${printable(problem.message)}`);
+      if (failing) {
+        terminal.print(
+          `\n${printable(name)} fails on event ${failing.eventVersion} of "${printable(failing.actorId)}" ` +
+            `(position ${failing.position}, ${plural(failing.attempts, "attempt")}): ${
+              printable(failing.error)
+            }`,
+        );
+      }
+    }
+  }
+  return statuses.some(({ stopped, problem }) => stopped || problem) ? ExitCode.found : ExitCode.done;
+}
+
+function stateOf({ stopped, failing, problem, lag }: ProjectionStatus): string {
+  if (stopped) return "stopped";
+  if (problem) return "cannot go on";
+  if (failing) return "failing";
+  return lag?.events === 0 ? "up to date" : "behind";
+}
+
+function behindOf({ lag }: ProjectionStatus): string {
+  return lag ? `${lag.events.toLocaleString("en")}${lag.isMore ? "+" : ""}` : "?";
+}
+
+/** Runs `parked list`. */
+export async function listParkedEvents(
+  checkpoints: Checkpoints,
+  request: Extract<ParkedRequest, { readonly action: "list" }>,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const { parked } = await recordOf(checkpoints, request);
+  if (request.json) { for (const entry of parked) terminal.print(jsonLine(entry)); }
+  else if (parked.length === 0) terminal.print("Nothing is parked.");
+  else {
+    const columns = ["POSITION", "ACTOR", "VERSION", "TYPE", "PARKED", "ATTEMPTS", "ERROR"];
+    const rows = parked.map((entry) => [
+      entry.position,
+      entry.actorId,
+      String(entry.eventVersion),
+      entry.eventType,
+      entry.parkedAt,
+      String(entry.attempts),
+      entry.error,
+    ]);
+    for (const line of tableLines({ columns, rows }, terminal.columns)) terminal.print(line);
+  }
+  return ExitCode.done;
+}
+
+interface ProjectionName {
+  readonly name: string;
+  readonly version: number;
+}
+
+async function recordOf(
+  checkpoints: Checkpoints,
+  { name, version }: ProjectionName,
+): Promise<ProjectionRecord> {
+  const stored = await checkpoints?.load({ name, version });
+  if (stored) return parseRecord({ name, version }, stored);
+  throw new CommandFailure(
+    `There is no checkpoint of a projection "${
+      printable(name)
+    }" of version ${version}. If checkpoints are elsewhere, ` +
+      "name the place with --checkpoints.",
+    ExitCode.found,
+  );
+}
+
+/** Runs `parked retry`. A projection without checkpoints gets those of the target. */
+export async function retryParkedEvent(
+  store: EventStore,
+  checkpoints: Checkpoints,
+  { projection, position }: Extract<ParkedRequest, { readonly action: "retry" }>,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  const exported = await loadExport(projection, "--projection");
+  const loaded = await (typeof exported === "function" ? exported() : exported) as
+    | Partial<Projection>
+    | undefined;
+  if (typeof loaded !== "object" || typeof loaded.name !== "string") {
+    throw new CommandFailure(`${printable(projection)} is no projection.`, ExitCode.misused);
+  }
+  await retryParked(store, { checkpoints, ...loaded } as Projection, position, { signal });
+  terminal.print(`The event at ${position} was handled by "${printable(loaded.name)}".`);
+  return ExitCode.done;
+}
+
+/** Runs `parked discard`. No handler is called. */
+export async function discardParkedEvent(
+  store: EventStore,
+  checkpoints: Checkpoints,
+  request: Extract<ParkedRequest, { readonly action: "discard" }>,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  const { name, version, position } = request;
+  const { filter } = await recordOf(checkpoints, request);
+  const projection: Projection<never, unknown> = {
+    name,
+    version,
+    checkpoints: checkpoints!,
+    filter: filter as never,
+    handle: () => {},
+  };
+  await discardParked(store as EventStore<never>, projection, position, { signal });
+  terminal.print(`The event at ${position} was discarded. What waited behind it goes on.`);
+  return ExitCode.done;
+}

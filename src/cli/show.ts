@@ -1,0 +1,152 @@
+/**
+ * `show`: what happened to an actor, and what it was like.
+ *
+ * @module
+ */
+
+import differencesOf from "microdiff";
+import type { StoredEvent } from "../event/types.ts";
+import type { EventStore } from "../store/types.ts";
+import { toTimestamp } from "../event/timestamp.ts";
+import type { RequestOf } from "./arguments.ts";
+import { CommandFailure, ExitCode } from "./failure.ts";
+import { foldIn } from "./fold.ts";
+import { jsonLine, plural, printable, tableLines, type Terminal } from "./output.ts";
+
+type ShowRequest = RequestOf<"show">;
+
+/** Runs `show`. */
+export async function show(store: EventStore, request: ShowRequest, terminal: Terminal): Promise<ExitCode> {
+  const { actorId, diff, given } = request;
+  const latest = await store.getLatestVersion(actorId);
+  if (latest === 0) throw new CommandFailure(`There is no actor "${printable(actorId)}".`, ExitCode.found);
+  if (diff !== undefined) return await showDifference(store, request, diff, terminal);
+  const until = await endOf(store, request, latest);
+  const [folded] = request.decider === undefined
+    ? []
+    : await foldIn(store, actorId, request.decider, [until]);
+  const events = await lastEvents(store, actorId, until, request.limit);
+  if (given) terminal.print(givenText(events));
+  else if (request.json) { for (const event of events) terminal.print(jsonLine(event)); }
+  else printEvents(events, request, until, terminal);
+  if (folded) {
+    terminal.print(
+      request.json ? jsonLine(folded) : `\nState at version ${until}:\n${indented(folded.state)}`,
+    );
+  }
+  return ExitCode.done;
+}
+
+/** The version that is asked for: that of the latest event, or of the last one before a time. */
+async function endOf(store: EventStore, { at, actorId }: ShowRequest, latest: number): Promise<number> {
+  if (at === undefined) return latest;
+  if (/^\d+$/.test(at)) {
+    const version = Number(at);
+    if (version <= latest) return version;
+    throw new CommandFailure(`The actor has come to version ${latest}, and not to ${at}.`, ExitCode.found);
+  }
+  const time = toTimestamp(/^\d{4}-\d{2}-\d{2}$/.test(at) ? `${at}T00:00:00Z` : at);
+  if (time === undefined) {
+    throw new CommandFailure(
+      `--at must be a version, or a time such as 2026-01-31T12:00:00Z, and is "${printable(at)}".`,
+      ExitCode.misused,
+    );
+  }
+  let end = 0;
+  for await (const event of store.readEvents(actorId)) {
+    if (event.timestamp > time) break;
+    end = event.version;
+  }
+  return end;
+}
+
+async function lastEvents(
+  store: EventStore,
+  actorId: string,
+  toVersion: number,
+  limit: number,
+): Promise<StoredEvent[]> {
+  if (toVersion === 0) return [];
+  const read = store.readEvents(actorId, { toVersion, limit, direction: "backward" });
+  return (await Array.fromAsync(read)).reverse();
+}
+
+function printEvents(
+  events: readonly StoredEvent[],
+  { actorId }: ShowRequest,
+  until: number,
+  terminal: Terminal,
+): void {
+  const [first] = events;
+  if (!first) return terminal.note(`Nothing had happened to "${printable(actorId)}" then.`);
+  const rows = events.map(({ version, timestamp, eventType, data }) => [
+    String(version),
+    timestamp,
+    eventType,
+    JSON.stringify(data),
+  ]);
+  const table = { columns: ["VERSION", "TIME", "TYPE", "DATA"], rows };
+  for (const line of tableLines(table, terminal.columns)) terminal.print(line);
+  if (first.version > 1) {
+    terminal.note(
+      `${plural(events.length, "event")} up to version ${until}. --limit shows more, --at an earlier end.`,
+    );
+  }
+}
+
+/** What has changed between two versions: the state, by a decider; without one, the data of the two events. */
+async function showDifference(
+  store: EventStore,
+  { actorId, decider, json }: ShowRequest,
+  diff: string,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(diff) ?? [];
+  if (from === undefined || to === undefined) {
+    throw new CommandFailure(
+      `--diff must be two versions such as 3..7, and is "${printable(diff)}".`,
+      ExitCode.misused,
+    );
+  }
+  const versions = [Number(from), Number(to)];
+  const [before, after] = decider === undefined
+    ? await Promise.all(versions.map((version) => dataAt(store, actorId, version)))
+    : (await foldIn(store, actorId, decider, versions)).map(({ state }) => state);
+  const changes = differencesOf({ "": before } as object, { "": after } as object).map((change) => ({
+    path: change.path.slice(1).join("."),
+    ...("oldValue" in change && { before: change.oldValue as unknown }),
+    ...("value" in change && { after: change.value as unknown }),
+  }));
+  if (json) { for (const change of changes) terminal.print(jsonLine(change)); }
+  else if (changes.length === 0) terminal.print("Nothing has changed.");
+  else {
+    const rows = changes.map(({ path, before, after }) => [path || "(all)", shown(before), shown(after)]);
+    const columns = ["FIELD", `VERSION ${from}`, `VERSION ${to}`];
+    for (const line of tableLines({ columns, rows }, terminal.columns)) terminal.print(line);
+  }
+  return ExitCode.done;
+}
+
+async function dataAt(store: EventStore, actorId: string, version: number): Promise<unknown> {
+  for await (const event of store.readEvents(actorId, { fromVersion: version, toVersion: version })) {
+    return event.data;
+  }
+  throw new CommandFailure(`The actor has no event of version ${version}.`, ExitCode.found);
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? "" : JSON.stringify(value);
+}
+
+function indented(value: unknown): string {
+  return (JSON.stringify(value, null, 2) ?? "undefined").split("\n").map(printable).join("\n");
+}
+
+/** The history as a test takes it. */
+function givenText(events: readonly StoredEvent[]): string {
+  const lines = events.map(({ eventType, data }) => {
+    const text = `{ eventType: ${JSON.stringify(eventType)}, data: ${JSON.stringify(data)} }`;
+    return `  ${printable(text)},`;
+  });
+  return ["given([", ...lines, "])"].join("\n");
+}

@@ -1,0 +1,45 @@
+/**
+ * What a command works on.
+ *
+ * @module
+ */
+
+import type { Event } from "../event/types.ts";
+import type { CheckpointStore } from "../projection/checkpoints.ts";
+import type { EventStore } from "../store/types.ts";
+
+/** How a target is reached. */
+export interface Access {
+  /** The namespace of the log. */
+  readonly namespace: string;
+  /** The prefix that the store was opened with. */
+  readonly prefix: string;
+  /** A file with NATS credentials. */
+  readonly credentials?: string | undefined;
+  /** The JetStream domain. */
+  readonly domain?: string | undefined;
+}
+
+/** What a command works on, until it is disposed of. */
+export interface Target extends AsyncDisposable {
+  /** Opens the log. */
+  store(): Promise<EventStore<Event>>;
+  /** Opens the log, or makes it. */
+  storeToWrite(): Promise<EventStore<Event>>;
+  /** Opens the checkpoints of projections; `undefined` if there are none. */
+  checkpoints(): Promise<CheckpointStore<unknown> | undefined>;
+}
+
+/** The target without what is secret in it: a user, a password, a token. */
+export function shownTarget(target: string): string {
+  return target.replaceAll(/\/\/[^/@]*@/g, "//");
+}
+
+/** The most names that a message lists. */
+export const MAX_NAMES = 20;
+
+/** The sentence about the namespaces that exist. */
+export function otherNamespaces(names: readonly string[]): string {
+  if (names.length === 0) return "It has none at all with this prefix: check --prefix and the target.";
+  return `Choose one of its namespaces with --namespace: ${names.slice(0, MAX_NAMES).join(", ")}.`;
+}

@@ -1,0 +1,36 @@
+/** Deciders that the tests of the command line fold with, and a projection. */
+
+interface Order {
+  readonly total: number;
+  readonly shipped: boolean;
+}
+
+interface OrderEvent {
+  readonly eventType: string;
+  readonly data: { readonly total?: number };
+}
+
+export const order = {
+  initialState: (): Order => ({ total: 0, shipped: false }),
+  evolve: (state: Order, { eventType, data }: OrderEvent): Order =>
+    eventType === "OrderPlaced" ? { ...state, total: data.total ?? 0 } : { ...state, shipped: true },
+};
+
+export const loops = {
+  initialState: () => 0,
+  evolve: () => {
+    for (;;);
+  },
+};
+export const reads = { initialState: () => 0, evolve: () => Deno.readTextFileSync("/etc/hostname").length };
+export const calls = { initialState: () => 0, evolve: () => new WebSocket("ws://127.0.0.1:1/").readyState };
+export const fails = {
+  initialState: () => 0,
+  evolve: () => {
+    throw new RangeError("no such total");
+  },
+};
+export const notOne = { evolve: 1 };
+
+/** A projection without checkpoints: those of the target are used. */
+export const totals = { name: "totals", handle: () => {} };
