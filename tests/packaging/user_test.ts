@@ -152,6 +152,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
       "./backend": { atStart: [], later: [telemetry] },
       "./bus": { atStart: [], later: [...nats, telemetry] },
       "./cluster": { atStart: [], later: nats },
+      "./cron": { atStart: ["croner"], later: [] },
       "./deno-kv": { atStart: [], later: [telemetry] },
       "./evidence": { atStart: [], later: [telemetry] },
       "./jetstream": { atStart: [], later: [...nats, telemetry] },
