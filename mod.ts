@@ -382,3 +382,20 @@ export {
   verifyExport,
   type VerifyExportOptions,
 } from "./src/evidence/mod.ts";
+
+// Personal data that can be forgotten.
+export {
+  type ForgetOptions,
+  type ForgetReport,
+  type Forgotten,
+  isForgotten,
+  type MasterKey,
+  type PersonalData,
+  type PersonalField,
+  type PersonalVault,
+  type PersonField,
+  type PersonForgotten,
+  Vault,
+  VaultError,
+  type VaultOptions,
+} from "./src/evidence/mod.ts";

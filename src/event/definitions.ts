@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { PersonalData } from "./forgotten.ts";
 import type { Event, EventMetadata, EventOf } from "./types.ts";
 
 /** A problem that a schema found. */
@@ -145,6 +146,12 @@ export interface EventDefinition<Data = unknown> {
    * counts stored events.
    */
   readonly renamedFrom?: string | readonly string[];
+  /**
+   * The fields that are about a person, or the fields of several persons: they are encrypted before they are stored, and read as
+   * `Forgotten` when the person was forgotten. The store needs the option `vault`. Events that were stored before
+   * are read as they were stored.
+   */
+  readonly personal?: PersonalData<Data> | readonly PersonalData<Data>[];
 }
 
 /**

@@ -36,3 +36,10 @@ export {
 export type { Subscription } from "./subscription.ts";
 export type { EventReference, StoredEventReference } from "./errors.ts";
 export { EventSchemaError, EventTooLargeError, InvalidEventError, SchemaVersionError } from "./errors.ts";
+export {
+  type Forgotten,
+  isForgotten,
+  type PersonalData,
+  type PersonalField,
+  type PersonField,
+} from "./forgotten.ts";

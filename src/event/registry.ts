@@ -12,6 +12,8 @@ import type { EventDefinition, StandardSchema } from "./definitions.ts";
 import type { Draft } from "./draft.ts";
 import { InvalidEventError, SchemaVersionError } from "./errors.ts";
 import { describe } from "../text.ts";
+import { hasForgotten } from "./forgotten.ts";
+import { type PersonalFields, readPersonal } from "./personal_fields.ts";
 import type { StoredEvent } from "./types.ts";
 import { type Entry, handled, judge, partsOf, refusalOf, type Restored, validated } from "./upcast.ts";
 
@@ -20,6 +22,7 @@ const DEFINITION: OptionNames<EventDefinition> = {
   schema: true,
   upcast: true,
   renamedFrom: true,
+  personal: true,
 };
 
 /** Refuses what cannot check data. */
@@ -50,6 +53,7 @@ export class EventRegistry {
   readonly #entries = new Map<string, Entry>();
   /** The types that events of a former name are handed out as. */
   readonly #renamed = new Map<string, Entry[]>();
+  readonly #personal = new Map<string, readonly PersonalFields[]>();
 
   /**
    * Takes the definitions of a store's options.
@@ -60,7 +64,7 @@ export class EventRegistry {
     const listed = readOptions(definitions, (given) => Object.entries(given), "options.events");
     for (const [eventType, definition] of listed) {
       if (!definition) continue;
-      const { version = 1, schema, upcast = [], renamedFrom = [] } = readOptions(
+      const { version = 1, schema, upcast = [], renamedFrom = [], personal } = readOptions(
         definition,
         ({ ...fields }) => {
           checkKnown<EventDefinition>(fields, DEFINITION, `events.${eventType}`);
@@ -94,6 +98,8 @@ export class EventRegistry {
       }
       const entry = { eventType, version, schema, upcast };
       this.#entries.set(eventType, entry);
+      const fields = readPersonal(`events.${eventType}.personal`, personal);
+      if (fields.length > 0) this.#personal.set(eventType, fields);
       for (const former of formerNames(eventType, renamedFrom)) {
         const others = this.#renamed.get(former);
         if (others) others.push(entry);
@@ -161,7 +167,8 @@ export class EventRegistry {
     if (stored > registered) throw new SchemaVersionError(event.eventType, stored, registered, event);
     if (!entry) return event;
     if (stored < registered) return validated(event, partsOf(event, stored, [entry]));
-    const pending = entry.schema && judge(entry.schema, event.data, refusalOf(event));
+    if (!entry.schema || hasForgotten(event)) return event;
+    const pending = judge(entry.schema, event.data, refusalOf(event));
     return pending ? pending.then(() => event) : event;
   }
 
@@ -176,6 +183,11 @@ export class EventRegistry {
       return handled(result);
     });
     return waits ? Promise.all(restored).then((all) => all.flat()) : (restored as Restored[]).flat();
+  }
+
+  /** The event types with personal fields. */
+  get personal(): ReadonlyMap<string, readonly PersonalFields[]> {
+    return this.#personal;
   }
 
   /** Whether nothing is registered: every event is saved as it comes. */

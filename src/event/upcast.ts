@@ -14,6 +14,7 @@ import type {
   Upcaster,
 } from "./definitions.ts";
 import { EventSchemaError, SchemaVersionError } from "./errors.ts";
+import { hasForgotten } from "./forgotten.ts";
 import { copyJson } from "./json.ts";
 import type { StoredEvent } from "./types.ts";
 
@@ -72,7 +73,7 @@ export function partsOf(event: StoredEvent, stored: number, entries: readonly En
 export function validated(event: StoredEvent, parts: readonly Part[]): Restored | Promise<Restored> {
   const refuse = refusalOf(event);
   const pending = parts.flatMap(({ event: { data }, schema }) =>
-    schema ? handled(Promise.resolve(judge(schema, data, refuse))) : []
+    schema && !hasForgotten(event) ? handled(Promise.resolve(judge(schema, data, refuse))) : []
   );
   const restored = parts.length === 1 ? parts[0]!.event : parts.map((part) => part.event);
   return pending.length === 0 ? restored : Promise.all(pending).then(() => restored);

@@ -55,6 +55,10 @@ import {
 import type { FullStoreSetup, StoreSetup } from "./store_options.ts";
 import { verifyFor } from "./verification.ts";
 import { explainConflict } from "./idempotent_append.ts";
+import { PersonalBackend } from "./personal_backend.ts";
+import { PersonalCodec } from "./personal_data.ts";
+import type { PersonalVault } from "./personal_vault.ts";
+import type { Warn } from "../warning.ts";
 import { eventsOf, offerRawLog, partsOf } from "./raw_log.ts";
 import { type Snapshot, type SnapshotInput, validateSnapshot } from "./snapshot.ts";
 import { FollowingSubscription } from "./subscription.ts";
@@ -115,9 +119,10 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
    * @param setup The options of the store with their defaults, by `setUpStore`.
    */
   constructor(backend: StorageBackend, setup: StoreSetup) {
-    const { registry, announcer, telemetry } = setup as FullStoreSetup;
+    const { registry, announcer, telemetry, vault } = setup as FullStoreSetup;
     this.namespace = setup.namespace;
-    this.#backend = backend;
+    // What carries events to other stores works below, on what is stored.
+    this.#backend = vault ? withVault(backend, vault, registry, setup.warn) : backend;
     this.#registry = registry;
     this.#announcer = announcer;
     this.#telemetry = telemetry;
@@ -602,6 +607,16 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       },
     };
   }
+}
+
+function withVault(
+  backend: StorageBackend,
+  vault: PersonalVault,
+  { personal }: EventRegistry,
+  warn: Warn,
+): PersonalBackend {
+  const codec = new PersonalCodec(vault, personal, backend.limits.bytesPerEvent);
+  return new PersonalBackend(backend, codec, vault, warn);
 }
 
 async function* noTokens(): AsyncGenerator<never> {}

@@ -100,8 +100,9 @@ export const NEW_ACTOR: ActorHead = { version: 0, fence: 0 };
  */
 export function numberPart(part: CommitPart, head: ActorHead, commit: Commit): number {
   const { actorId, drafts, expected, required } = part;
-  const fencingToken = tokenOf(part, commit);
-  const fence = checkFence(actorId, head.fence, { fencingToken, unfenced: commit.unfenced });
+  const { fencingToken } = part;
+  const terms = fencingToken === undefined ? commit : { fencingToken, unfenced: false };
+  const fence = checkFence(actorId, head.fence, terms);
   if (required !== undefined) checkCondition({ actorId, version: required }, head);
   if (expected === "given") {
     const attemptedVersion = drafts[0]!.givenVersion!;

@@ -35,6 +35,8 @@ export type {
   VerifyOptions,
 } from "./types.ts";
 export type { EventStoreOptions } from "./store_options.ts";
+export { VaultError } from "./personal_errors.ts";
+export type { ForgottenKey, PersonalCipher, PersonalVault } from "./personal_vault.ts";
 export type { AnnouncementCounts } from "./announcer.ts";
 export type { Snapshot, SnapshotInput } from "./snapshot.ts";
 export {

@@ -15,6 +15,7 @@ import { checkFunction, type OptionNames, readOptions } from "../options.ts";
 import { telemetry, type TelemetrySource } from "../telemetry.ts";
 import { warner, type Warning } from "../warning.ts";
 import { Announcer } from "./announcer.ts";
+import type { PersonalVault } from "./personal_vault.ts";
 
 /**
  * What every event store can be opened with.
@@ -34,6 +35,12 @@ export interface EventStoreOptions<E extends Event = Event> {
   readonly bus?: EventPublisher;
   /** Schema versions, validators and upcasters of event types. */
   readonly events?: EventDefinitions<E>;
+  /**
+   * The keys of persons, with which the personal fields of `events` are encrypted: a `Vault`. It stays the caller's to close.
+   *
+   * @default {no field can be personal}
+   */
+  readonly vault?: PersonalVault;
   /** Gives the time of events that carry no timestamp. @default {the machine's clock} */
   readonly now?: () => Date;
   /** Makes the ids of events that carry none. @default {crypto.randomUUID} */
@@ -47,6 +54,7 @@ export const STORE_OPTIONS: OptionNames<EventStoreOptions> = {
   namespace: true,
   bus: true,
   events: true,
+  vault: true,
   now: true,
   newId: true,
   onWarning: true,
@@ -72,6 +80,8 @@ export interface FullStoreSetup extends StoreSetup {
   readonly telemetry: TelemetrySource;
   /** The registered event types. */
   readonly registry: EventRegistry;
+  /** The keys of persons. */
+  readonly vault: PersonalVault | undefined;
 }
 
 /**
@@ -82,7 +92,7 @@ export interface FullStoreSetup extends StoreSetup {
 export function setUpStore<E extends Event>(options: EventStoreOptions<E> | undefined): StoreSetup {
   return readOptions(
     options,
-    ({ namespace = "default", bus, events, now, newId = () => crypto.randomUUID(), onWarning }) => {
+    ({ namespace = "default", bus, events, vault, now, newId = () => crypto.randomUUID(), onWarning }) => {
       validateUserNamespace(namespace);
       if (bus !== undefined && typeof bus?.publish !== "function") {
         throw new InvalidArgumentError(
@@ -90,18 +100,39 @@ export function setUpStore<E extends Event>(options: EventStoreOptions<E> | unde
           `must be a bus: an object with a publish method, and is ${describe(bus)}`,
         );
       }
+      const registry = new EventRegistry(events);
+      checkVault(vault, registry);
       const warn = warner(checkFunction("options.onWarning", onWarning));
       return {
         namespace,
         announcer: bus && new Announcer(bus, namespace, warn),
         telemetry,
-        registry: new EventRegistry(events),
+        registry,
+        vault,
         now: checkFunction("options.now", now),
         newId: checkFunction("options.newId", newId),
         warn,
       } satisfies FullStoreSetup;
     },
   );
+}
+
+/**
+ * Refuses what is no vault, and personal fields without one.
+ *
+ * @throws {InvalidArgumentError} If it is.
+ */
+function checkVault(vault: unknown, { personal }: EventRegistry): void {
+  if (vault === undefined) {
+    const [eventType] = personal.keys();
+    if (eventType === undefined) return;
+    throw new InvalidArgumentError(
+      "options.vault",
+      `is needed: events.${eventType} has personal fields, which are encrypted with the keys of a vault`,
+    );
+  }
+  if (typeof (vault as Partial<PersonalVault> | null)?.cipherFor === "function") return;
+  throw new InvalidArgumentError("options.vault", `must be a Vault, and is ${describe(vault)}`);
 }
 
 /** The longest time that a timer takes, in milliseconds: a longer one would be over at once. */

@@ -1,0 +1,179 @@
+/**
+ * The keys of a vault: master keys, which encrypt the keys of persons, which encrypt data. All with AES-256-GCM.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../errors.ts";
+import { VaultError } from "../store/personal_errors.ts";
+import type { PersonalCipher } from "../store/personal_vault.ts";
+import { describe, nameFault, utf8 } from "../text.ts";
+import { concat } from "./bytes.ts";
+import { nodeCrypto } from "./crypto.ts";
+
+/**
+ * A key that encrypts the keys of persons. Keep it apart from the vault: in the environment, or in a secret manager.
+ *
+ * @category Evidence
+ */
+export interface MasterKey {
+  /** Names it, such as `2026`: each record of the vault has the name of its master key. 1 to 64 UTF-8 bytes. */
+  readonly id: string;
+  /** 32 random bytes, or their base64. */
+  readonly secret: Uint8Array | string;
+}
+
+const KEY_BYTES = 32;
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+const MAX_ID_BYTES = 64;
+
+/** Encrypts and decrypts bytes with one key. */
+class Cipher {
+  readonly #secret: Uint8Array;
+
+  constructor(secret: Uint8Array) {
+    this.#secret = secret;
+  }
+
+  seal(text: Uint8Array, place: string): string {
+    const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
+    const cipher = nodeCrypto().createCipheriv("aes-256-gcm", this.#secret, iv);
+    cipher.setAAD(utf8(place));
+    const body = cipher.update(text);
+    const rest = cipher.final();
+    return concat(iv, body, rest, cipher.getAuthTag()).toBase64();
+  }
+
+  /** What was sealed; `undefined` if it was changed, or sealed with another key or for another place. */
+  open(sealed: string, place: string): Uint8Array | undefined {
+    try {
+      const bytes = Uint8Array.fromBase64(sealed);
+      const end = bytes.length - TAG_BYTES;
+      const decipher = nodeCrypto().createDecipheriv(
+        "aes-256-gcm",
+        this.#secret,
+        bytes.subarray(0, IV_BYTES),
+      );
+      decipher.setAAD(utf8(place));
+      decipher.setAuthTag(bytes.subarray(end));
+      const body = decipher.update(bytes.subarray(IV_BYTES, end));
+      return concat(body, decipher.final());
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+const decoder = new TextDecoder();
+
+/** The key of a person, or of several together. */
+export class DataKey implements PersonalCipher {
+  readonly keys: readonly string[];
+  readonly #secret: Uint8Array;
+  readonly #cipher: Cipher;
+  readonly #namespace: string;
+
+  constructor(keys: readonly string[], secret: Uint8Array, namespace: string) {
+    this.keys = keys;
+    this.#secret = secret;
+    this.#cipher = new Cipher(secret);
+    this.#namespace = namespace;
+  }
+
+  /** A new key. */
+  static random(id: string, namespace: string): DataKey {
+    return new DataKey([id], crypto.getRandomValues(new Uint8Array(KEY_BYTES)), namespace);
+  }
+
+  /** A key that only those have who have all of some keys. */
+  static combined(keys: readonly DataKey[], namespace: string): DataKey {
+    const sorted = [...keys].sort((a, b) => a.keys[0]! < b.keys[0]! ? -1 : 1);
+    const hash = nodeCrypto().createHash("sha256").update("aether snapshot\n");
+    for (const key of sorted) hash.update(key.#secret);
+    return new DataKey(sorted.map(({ keys }) => keys[0]!), hash.digest(), namespace);
+  }
+
+  encrypt(text: string, place: string): string {
+    return this.#cipher.seal(utf8(text), this.#place(place));
+  }
+
+  decrypt(sealed: string, place: string): string | undefined {
+    const bytes = this.#cipher.open(sealed, this.#place(place));
+    return bytes && decoder.decode(bytes);
+  }
+
+  #place(place: string): string {
+    return JSON.stringify(["aether/1", this.#namespace, place]);
+  }
+
+  /** The key itself, encrypted with a master key. */
+  wrappedBy(master: OpenMasterKey): string {
+    return master.wrap(this.#secret, this.keys[0]!);
+  }
+}
+
+/** A master key that was read. */
+export class OpenMasterKey {
+  readonly id: string;
+  readonly #cipher: Cipher;
+  readonly #namespace: string;
+
+  /**
+   * Reads a master key.
+   *
+   * @throws {InvalidArgumentError} If it is none. The secret is not repeated.
+   */
+  constructor(argument: string, key: MasterKey, namespace: string) {
+    const { id, secret } = (key ?? {}) as Partial<MasterKey>;
+    const fault = nameFault(id, MAX_ID_BYTES);
+    if (fault) throw new InvalidArgumentError(`${argument}.id`, fault);
+    const bytes = typeof secret === "string" ? fromBase64(secret) : secret;
+    if (!(bytes instanceof Uint8Array) || bytes.length !== KEY_BYTES) {
+      const found = bytes instanceof Uint8Array ? `${bytes.length} bytes` : describe(typeof secret);
+      throw new InvalidArgumentError(
+        `${argument}.secret`,
+        `must be ${KEY_BYTES} random bytes, or their base64, and is ${found}`,
+      );
+    }
+    this.id = id!;
+    this.#cipher = new Cipher(bytes.slice());
+    this.#namespace = namespace;
+  }
+
+  /** Encrypts the secret of a key. */
+  wrap(secret: Uint8Array, keyId: string): string {
+    return this.#cipher.seal(secret, this.#place(keyId));
+  }
+
+  /**
+   * Decrypts a key.
+   *
+   * @throws {VaultError} If it was encrypted with another master key of the same name.
+   */
+  unwrap(wrapped: string, keyId: string): DataKey {
+    const secret = this.#cipher.open(wrapped, this.#place(keyId));
+    if (secret) return new DataKey([keyId], secret, this.#namespace);
+    throw new VaultError(
+      "master-key",
+      `The master key "${this.id}" is not the one that the vault was filled with`,
+    );
+  }
+
+  #place(keyId: string): string {
+    return JSON.stringify(["aether/1 key", this.#namespace, this.id, keyId]);
+  }
+}
+
+function fromBase64(text: string): Uint8Array | undefined {
+  try {
+    return Uint8Array.fromBase64(text.trim());
+  } catch {
+    return undefined;
+  }
+}
+
+/** The hash that stands for a name in the keys of records: the vault keeps no name of a person. */
+export function hashOf(...parts: readonly string[]): string {
+  return nodeCrypto().createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+}

@@ -1,0 +1,275 @@
+/**
+ * A backend whose users see personal data, over one that stores them encrypted.
+ *
+ * @module
+ */
+
+import { freezeJson } from "../event/json.ts";
+import type { StoredEvent } from "../event/types.ts";
+import { backoff, sleep } from "../sleep.ts";
+import type { Warn } from "../warning.ts";
+import type {
+  BackwardLogRead,
+  HistoryRead,
+  LogBatch,
+  LogFollow,
+  LogRead,
+  StorageBackend,
+  Verified,
+} from "./backend.ts";
+import { checkExpected, Commit, CommitPart, outcomeUnknown } from "./commit.ts";
+import { OutcomeUnknownError, VersionConflictError } from "./errors.ts";
+import { PERSONAL, type PersonalCodec } from "./personal_data.ts";
+import type { PersonalVault } from "./personal_vault.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "./types.ts";
+
+/** How often an append at any version is tried against other writers. */
+const MAX_TRIES = 100;
+const FIRST_WAIT = 1;
+const LONGEST_WAIT = 50;
+
+/** Encrypts and decrypts between a store and its backend. */
+export class PersonalBackend implements StorageBackend {
+  readonly #inner: StorageBackend;
+  readonly #codec: PersonalCodec;
+  readonly #vault: PersonalVault;
+  readonly #warn: Warn;
+
+  constructor(inner: StorageBackend, codec: PersonalCodec, vault: PersonalVault, warn: Warn) {
+    this.#inner = inner;
+    this.#codec = codec;
+    this.#vault = vault;
+    this.#warn = warn;
+  }
+
+  get limits(): StoreLimits {
+    return this.#inner.limits;
+  }
+
+  commit(commit: Commit): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+    let isPersonal = false;
+    for (const { drafts } of commit.parts) {
+      for (const draft of drafts) if (this.#codec.isPersonal(draft)) isPersonal = true;
+    }
+    return isPersonal ? this.#commit(commit) : this.#inner.commit(commit);
+  }
+
+  /** What is encrypted belongs to a version: a commit at any version is one at the latest, which is tried again. */
+  async #commit(commit: Commit): Promise<readonly StoredEvent[]> {
+    for (let attempt = 1;; attempt++) {
+      const [part] = commit.parts;
+      const isOpen = part!.expected === "any" || part!.expected === "exists";
+      const parts = isOpen ? [await this.#atLatest(part!)] : commit.parts;
+      const plain = withParts(commit, parts);
+      const sealed = withParts(commit, await Promise.all(parts.map((part) => this.#seal(part))));
+      commit.signal?.throwIfAborted();
+      try {
+        return plainEvents(await this.#inner.commit(sealed), plain);
+      } catch (error) {
+        if (error instanceof OutcomeUnknownError) {
+          throw outcomeUnknown(plain, error.expectedVersion, error.cause);
+        }
+        const mayRepeat = isOpen && error instanceof VersionConflictError && !error.isCondition;
+        if (!mayRepeat || attempt === MAX_TRIES) throw error;
+        await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), commit.signal);
+      }
+    }
+  }
+
+  async #atLatest({ actorId, drafts, expected, required, fencingToken }: CommitPart): Promise<CommitPart> {
+    const version = await this.#inner.getLatestVersion(actorId);
+    if (expected !== "given") checkExpected(actorId, expected, { version });
+    return new CommitPart(actorId, drafts, version, required, fencingToken);
+  }
+
+  /** Encrypts a part; its events get their versions. */
+  async #seal({ actorId, drafts, expected, required, fencingToken }: CommitPart): Promise<CommitPart> {
+    const first = typeof expected === "number" ? expected + 1 : 0;
+    for (const [index, { event, givenVersion }] of drafts.entries()) {
+      event.version = expected === "given" ? givenVersion! : first + index;
+    }
+    const sealed = await Promise.all(drafts.map((draft) => this.#codec.seal(draft, draft.event.version)));
+    return new CommitPart(actorId, sealed, expected, required, fencingToken);
+  }
+
+  takeOver(actorId: string, token: number): void | Promise<void> {
+    return this.#inner.takeOver(actorId, token);
+  }
+
+  async getEvents(
+    actorId: string,
+    fromVersion: number,
+    signal?: AbortSignal,
+  ): Promise<readonly StoredEvent[]> {
+    return await this.#open(await this.#inner.getEvents(actorId, fromVersion, signal)).all();
+  }
+
+  async *readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
+    for await (const events of this.#inner.readHistory(actorId, read)) yield* this.#open(events).batches();
+  }
+
+  async *readLog(read: LogRead): AsyncIterable<LogBatch> {
+    for await (const batch of this.#inner.readLog(read)) yield* this.#openBatch(batch);
+  }
+
+  async *readLogBackward(read: BackwardLogRead): AsyncIterable<readonly StoredEvent[]> {
+    for await (const events of this.#inner.readLogBackward(read)) yield* this.#open(events).batches();
+  }
+
+  async *followLog(follow: LogFollow): AsyncIterable<LogBatch> {
+    for await (const batch of this.#inner.followLog(follow)) yield* this.#openBatch(batch);
+  }
+
+  async *#openBatch({ events, position }: LogBatch): AsyncIterable<LogBatch> {
+    if (events.length === 0) return yield { events, position };
+    for await (const opened of this.#open(events).batches()) {
+      const isAll = opened.length === events.length;
+      yield { events: opened, position: isAll ? position : opened.at(-1)!.position };
+    }
+  }
+
+  #open(events: readonly StoredEvent[]): Opening {
+    return new Opening(events, this.#codec);
+  }
+
+  getLatestVersion(actorId: string, signal?: AbortSignal): number | Promise<number> {
+    return this.#inner.getLatestVersion(actorId, signal);
+  }
+
+  getLastPosition(signal?: AbortSignal): Promise<string | undefined> {
+    return this.#inner.getLastPosition(signal);
+  }
+
+  listActors(options: ListActorsOptions): AsyncIterable<ActorSummary> {
+    return this.#inner.listActors(options);
+  }
+
+  checkPosition(position: string, signal?: AbortSignal): void | Promise<void> {
+    return this.#inner.checkPosition(position, signal);
+  }
+
+  verify(options: VerifyOptions): Promise<Verified> {
+    return this.#inner.verify(options);
+  }
+
+  diagnose(signal?: AbortSignal): Promise<Finding[]> {
+    return this.#inner.diagnose(signal);
+  }
+
+  /** A state may have personal data of each person that the actor has data of. */
+  async saveSnapshot(snapshot: Snapshot, signal?: AbortSignal): Promise<void> {
+    const cipher = await this.#vault.snapshotCipherFor(snapshot.actorId);
+    if (cipher === undefined) return await this.#inner.saveSnapshot(snapshot, signal);
+    if (cipher === "refused") {
+      return this.#warn({
+        code: "snapshot-refused",
+        message:
+          `a snapshot of "${snapshot.actorId}" is not stored, because a person was forgotten whose data it may have`,
+      });
+    }
+    const sealed = cipher.encrypt(JSON.stringify(snapshot.state), placeOf(snapshot));
+    const state = Object.freeze({ [PERSONAL]: [cipher.keys, sealed] });
+    await this.#inner.saveSnapshot(Object.freeze({ ...snapshot, state }), signal);
+  }
+
+  async getLatestSnapshot(
+    actorId: string,
+    kind: string,
+    signal?: AbortSignal,
+  ): Promise<Snapshot | undefined> {
+    const snapshot = await this.#inner.getLatestSnapshot(actorId, kind, signal);
+    const state = snapshot?.state;
+    if (typeof state !== "object" || state === null || !(PERSONAL in state)) return snapshot;
+    const [keys, sealed] = state[PERSONAL] as readonly [readonly string[], string];
+    const cipher = await this.#vault.snapshotCipherOf(keys);
+    const text = cipher?.decrypt(sealed, placeOf(snapshot!));
+    if (text !== undefined) return Object.freeze({ ...snapshot!, state: freezeJson(JSON.parse(text)) });
+    if (cipher) {
+      this.#warn({
+        code: "snapshot-ignored",
+        message: `the snapshot "${kind}" of "${actorId}" cannot be decrypted: the whole history is replayed`,
+      });
+    }
+    return undefined;
+  }
+
+  deleteSnapshots(kind: string, signal: AbortSignal): Promise<number> {
+    return this.#inner.deleteSnapshots(kind, signal);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+}
+
+/** Events that were read together, and are decrypted together. */
+class Opening {
+  readonly #events: readonly StoredEvent[];
+  readonly #codec: PersonalCodec;
+
+  constructor(events: readonly StoredEvent[], codec: PersonalCodec) {
+    this.#events = events;
+    this.#codec = codec;
+  }
+
+  /** All of them. */
+  async all(): Promise<readonly StoredEvent[]> {
+    const opened = this.#opened();
+    if (opened === this.#events) return this.#events;
+    return await Promise.all(opened);
+  }
+
+  /** All of them. If one cannot be decrypted, those before it are handed out first: it may be beyond what is asked for. */
+  async *batches(): AsyncIterable<readonly StoredEvent[]> {
+    let opened: readonly (StoredEvent | Promise<StoredEvent>)[];
+    try {
+      opened = this.#opened();
+      if (opened === this.#events) return yield this.#events;
+      return yield await Promise.all(opened);
+    } catch {
+      // found again below, one event at a time
+    }
+    const before: StoredEvent[] = [];
+    for (const event of this.#events) {
+      try {
+        before.push(await this.#codec.open(event));
+      } catch (error) {
+        if (before.length > 0) yield before;
+        throw error;
+      }
+    }
+    yield before;
+  }
+
+  /** The very list if nothing is encrypted. */
+  #opened(): readonly (StoredEvent | Promise<StoredEvent>)[] {
+    let opened: (StoredEvent | Promise<StoredEvent>)[] | undefined;
+    for (let index = 0; index < this.#events.length; index++) {
+      const event = this.#events[index]!;
+      const result = this.#codec.open(event);
+      if (result !== event && !opened) opened = this.#events.slice(0, index);
+      if (result instanceof Promise) result.catch(() => {}); // all are awaited together
+      opened?.push(result);
+    }
+    return opened ?? this.#events;
+  }
+}
+
+function withParts(
+  { fencingToken, unfenced, signal, conditions }: Commit,
+  parts: readonly CommitPart[],
+): Commit {
+  return new Commit(parts, fencingToken, unfenced, signal, conditions);
+}
+
+/** The stored events, with the data that were given. */
+function plainEvents(stored: readonly StoredEvent[], { parts }: Commit): readonly StoredEvent[] {
+  const drafts = parts.flatMap((part) => part.drafts);
+  return stored.map((event, index) => Object.freeze({ ...event, data: drafts[index]!.event.data }));
+}
+
+/** What an encrypted snapshot belongs to. */
+function placeOf({ actorId, kind, schemaVersion, version }: Snapshot): string {
+  return JSON.stringify(["snapshot", actorId, kind, schemaVersion, version]);
+}
