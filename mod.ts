@@ -221,6 +221,8 @@ export {
   JetStreamCheckpoints,
   type JetStreamCheckpointsOptions,
   type KvTransaction,
+  PostgresCheckpoints,
+  type PostgresDatabase,
   SqliteCheckpoints,
   type SqliteDatabase,
   type SqliteStatement,

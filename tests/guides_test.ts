@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DenoKvEventStore, InMemoryEventStore } from "@flowmade-one/aether";
 import { startNatsServer } from "./support/nats_server.ts";
+import { startPostgresServer } from "./support/postgres_server.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const KIB = 1024;
@@ -69,6 +70,7 @@ Deno.test("the first program in the guide for users of Aether for Go prints what
 /** `deno test --doc` runs the other blocks; these need files, a server, or a test runner. */
 Deno.test("the programs of the guides that need a file or a server run", async (t) => {
   await using server = await startNatsServer();
+  await using database = await startPostgresServer("the programs of the guides that need it");
   for (const guide of await guides()) {
     const programs = blocks(await read(guide), "ts ignore");
     if (programs.length === 0) continue;
@@ -76,7 +78,10 @@ Deno.test("the programs of the guides that need a file or a server run", async (
       const folder = await Deno.makeTempDir({ prefix: "aether guide " });
       try {
         for (const [index, program] of programs.entries()) {
-          await runProgram(folder, index, program, server.url);
+          if (program.includes(POSTGRES_URL) && !database) continue;
+          const located = program.replaceAll("nats://127.0.0.1:4222", server.url)
+            .replaceAll(POSTGRES_URL, database?.url ?? "");
+          await runProgram(folder, index, located);
         }
       } finally {
         await Deno.remove(folder, { recursive: true });
@@ -85,12 +90,14 @@ Deno.test("the programs of the guides that need a file or a server run", async (
   }
 });
 
-async function runProgram(folder: string, index: number, program: string, url: string): Promise<void> {
+const POSTGRES_URL = "postgres://postgres@127.0.0.1/postgres";
+
+async function runProgram(folder: string, index: number, program: string): Promise<void> {
   const path = join(folder, `program_${index}.ts`);
   // A server or a run goes on until it is stopped; here it is stopped at once.
   const isEndless = /Deno\.serve\(|run\.finished/.test(program);
   const end = isEndless ? "\nsetTimeout(() => Deno.exit(0), 300);\n" : "";
-  await Deno.writeTextFile(path, program.replaceAll("nats://127.0.0.1:4222", url) + end);
+  await Deno.writeTextFile(path, program + end);
   const verb = program.includes("testEventStore(") ? "test" : "run";
   const { code, stderr } = await run(
     [verb, "--quiet", "--config", join(ROOT, "deno.json"), "--allow-all", path],

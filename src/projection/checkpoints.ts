@@ -54,11 +54,12 @@ export interface HandlerScope<Tx> {
   /**
    * Adds the writes to the unit of work; answers `"full"`, and adds nothing, where the unit must be committed first. A scope
    * of `enterShared()` may answer `"disturbed"` and adds nothing either: what the handler has read was changed since by another one.
+   * A scope of `enter()` may answer later. No further write is taken from the call on.
    *
    * @throws {HandlerError} If they are too many for any unit.
    * @throws {HandlerError} If the database does not take them.
    */
-  keep(): "kept" | "full" | "disturbed";
+  keep(): "kept" | "full" | "disturbed" | Promise<"kept" | "full">;
   /** Forgets the writes; all that the handler still writes is refused. */
   drop(): void;
 }
@@ -146,6 +147,8 @@ export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
   list(): Promise<readonly StoredCheckpoint[]>;
   /** Begins a unit of work, where the store has such. */
   begin?(id: ProjectionId): UnitOfWork<Tx>;
+  /** Ends what older workers of a projection have begun and not committed, before a worker takes it over. */
+  supersede?(id: ProjectionId): Promise<void>;
   /** The leases of the workers of these checkpoints; without it they do not wait for one another. */
   leases?(): Promise<LeaseStore>;
   /** Closes what it opened. */

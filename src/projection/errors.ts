@@ -252,8 +252,8 @@ export class TransactionLostError extends HandlerError {
   }
 
   /** Gives the reason. */
-  constructor(reason: string) {
-    super("transaction-refused", refusedText(reason));
+  constructor(reason: string, options?: ErrorOptions) {
+    super("transaction-refused", refusedText(reason), options);
   }
 }
 

@@ -150,7 +150,7 @@ export class Lane<Tx> {
       }
       let kept: "kept" | "full" | "disturbed" | undefined;
       try {
-        kept = scope?.keep();
+        kept = scope?.keep() as typeof kept; // a shared scope answers at once
       } catch (cause) {
         turn.end({ reason: cause });
         throw blame(turn, cause, guard);

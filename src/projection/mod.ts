@@ -74,6 +74,7 @@ export {
   type StatusOptions,
 } from "./status.ts";
 export { SqliteCheckpoints, type SqliteDatabase, type SqliteStatement } from "./sqlite_checkpoints.ts";
+export { PostgresCheckpoints, type PostgresDatabase } from "./postgres_checkpoints.ts";
 export { JetStreamCheckpoints, type JetStreamCheckpointsOptions } from "./jetstream_checkpoints.ts";
 export { ConfigurationMismatchError } from "../errors.ts";
 export type { BucketOptions, NamedBucketOptions } from "../cluster/jetstream/open.ts";

@@ -206,11 +206,12 @@ export class OneByOne<Tx> {
       if (intent) checkRoom(intent, progress.room);
       this.#guard.check();
       if (turn.broken) throw turn.broken.error;
-      if (turn.scope?.keep() === "full") {
+      const kept = turn.scope?.keep();
+      if ((kept instanceof Promise ? await kept : kept) === "full") {
         isFlushing = true;
         await progress.flush();
         isFlushing = false;
-        turn.scope.keep();
+        await turn.scope!.keep();
       }
     } catch (cause) {
       turn.end({ reason: cause });

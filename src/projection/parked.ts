@@ -16,7 +16,12 @@ import { type EventIdentity, type Guard, referenceOf } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
-import { CheckpointConflictError, type ProjectionId, ProjectionStoppedError } from "./errors.ts";
+import {
+  CheckpointConflictError,
+  type ProjectionId,
+  ProjectionStoppedError,
+  TransactionLostError,
+} from "./errors.ts";
 import { forgetFailing } from "./failing.ts";
 import { type Draft, RETRY_GRACE } from "./progress.ts";
 import { type CompiledProjection, compileProjection } from "./compile.ts";
@@ -188,6 +193,8 @@ class Retry<Tx> {
     } catch (error) {
       if (error instanceof EventSchemaError && !isHeld(error.position)) return;
       await this.#worker.refused(error, this.#advance);
+      // The database has undone the attempt for a reason that is not the handler's.
+      if (error instanceof TransactionLostError) return await this.handleWhile(isHeld, log);
     }
   }
 

@@ -170,6 +170,7 @@ class Run<Tx> implements ProjectionRun {
   readonly #closing = new AbortController();
   readonly #listeners = new Set<(position: string) => void>();
   #state: RunState = "waiting";
+  #hasClaimed = false;
   #liveSince = Infinity;
 
   constructor(store: EventStore, projection: CompiledProjection<Tx>, options: RunOptions) {
@@ -334,7 +335,8 @@ class Run<Tx> implements ProjectionRun {
     });
     let isClean = true;
     try {
-      await worker.claim(this.#id, lease?.fencingToken);
+      await worker.claim(this.#id, lease?.fencingToken, this.#hasClaimed);
+      this.#hasClaimed = true;
       await worker.finishIntent();
       const end = await this.#store.getLastPosition();
       this.#state = "catching-up";

@@ -87,13 +87,15 @@ export class Worker<Tx> {
    *
    * @param id The worker.
    * @param fencingToken The token of its lease, if there are leases; without them the worker that comes last goes on.
-   * @throws {ProjectionInUseError} If the holder of a newer lease has taken it over.
+   * @param isAgain Whether the worker had it before: without leases, it then does not take it from the worker that came after.
+   * @throws {ProjectionInUseError} If another worker has taken it over.
    */
-  async claim(id: string, fencingToken: number | undefined): Promise<void> {
+  async claim(id: string, fencingToken: number | undefined, isAgain = false): Promise<void> {
     const { draft } = this.#progress;
     const { owner, stopped } = draft;
     const newest = owner?.fencingToken ?? 0;
-    if (fencingToken !== undefined && newest > fencingToken) {
+    const isTaken = fencingToken === undefined ? isAgain && owner?.id !== id : newest > fencingToken;
+    if (isTaken) {
       throw new ProjectionInUseError(this.#projection.id, "taken-over", STOP_THIS);
     }
     draft.owner = { id, fencingToken: fencingToken ?? newest };
@@ -102,6 +104,7 @@ export class Worker<Tx> {
     if (stopped) draft.failing = draft.alsoFailing = undefined;
     this.#one.isLeased = fencingToken !== undefined;
     this.#noteRunning();
+    await this.#projection.checkpoints.supersede?.(this.#projection.id);
     await this.#progress.commit();
   }
 
