@@ -129,6 +129,43 @@ Deno.test("a sparse history is read whole and in any part, in both directions", 
   assert.equal((await reader.verify()).ok, true);
 });
 
+Deno.test("a read of the latest versions fetches no commit before them", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url);
+  await using observer = await client(server.url);
+  let fetched = 0;
+  observer.connection.subscribe("$JS.API.DIRECT.GET.aether_default", { callback: () => fetched++ });
+  await observer.connection.flush();
+  const event = { eventType: "Happened", data: "x" };
+  for (let version = 0; version < 10; version++) {
+    await store.append("single", [event], { expectedVersion: version });
+  }
+  const pairs = [event, event];
+  for (let version = 0; version < 20; version += 2) {
+    await store.append("pairs", pairs, { expectedVersion: version, unfenced: true });
+    await store.takeOver("pairs", version + 1); // a commit without an event
+  }
+  const reads = [
+    { actorId: "single", fromVersion: 10, versions: [10], fetches: 0 },
+    { actorId: "single", fromVersion: 8, versions: [8, 9, 10], fetches: 2 },
+    { actorId: "single", fromVersion: 8, toVersion: 9, versions: [8, 9], fetches: 2 },
+    { actorId: "single", fromVersion: 1, versions: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], fetches: 9 },
+    // The head has no event: the read goes back by as many commits as versions.
+    { actorId: "pairs", fromVersion: 20, versions: [20], fetches: 1 },
+    { actorId: "pairs", fromVersion: 18, versions: [18, 19, 20], fetches: 3 },
+  ];
+  for (const direction of ["forward", "backward"] as const) {
+    for (const { actorId, versions, fetches, ...range } of reads) {
+      fetched = 0;
+      const events = await Array.fromAsync(store.readEvents(actorId, { ...range, direction }));
+      const read = events.map(({ version }) => version);
+      assert.deepEqual(direction === "forward" ? read : read.toReversed(), versions);
+      await observer.connection.flush();
+      assert.equal(fetched, fetches, `${actorId} from ${range.fromVersion}, ${direction}`);
+    }
+  }
+});
+
 Deno.test("a trail that leads astray is left for a search, which finds every commit", async () => {
   await using server = await startNatsServer();
   await using store = await JetStreamEventStore.open(server.url);

@@ -95,6 +95,7 @@ class Walker {
 
   async *run(): AsyncGenerator<readonly OrFault<StoredCommit>[]> {
     const { fromVersion, toVersion } = this.#walk;
+    if (fromVersion > 1) await this.#leaveOutEarlier();
     if (fromVersion > 1 || toVersion < Number.MAX_SAFE_INTEGER) {
       // The last commits of blocks show which blocks are needed.
       await this.#fetch(this.#front.filter(({ level }) => level > 0));
@@ -117,6 +118,25 @@ class Walker {
       }
     }
     if (this.#walk.direction === "backward" && this.#last) await this.#checkFirst(this.#last);
+  }
+
+  /**
+   * Leaves out what comes before the range, if the latest commits reach its beginning: as many as versions are wanted, for
+   * most commits have an event. A command that begins with a snapshot needs no more.
+   */
+  async #leaveOutEarlier(): Promise<void> {
+    const { fromVersion } = this.#walk;
+    const latest = this.#front.length - 1;
+    const first = latest -
+      Math.max(0, (this.#front[latest]!.read as StoredCommit).previousVersion - fromVersion + 1);
+    if (first < 0 || latest - first >= this.#room()) return;
+    const nodes = this.#front.slice(first);
+    if (nodes.some(({ level }) => level > 0)) return;
+    await this.#fetch(nodes);
+    const { read } = nodes[0]!;
+    if (read && !(read instanceof DamagedHistoryError) && read.previousVersion < fromVersion) {
+      this.#front = nodes;
+    }
   }
 
   /** Each commit names the one that was stored before it. */
