@@ -8,47 +8,17 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { Event, EventMetadata, NewEvent, StoredEvent } from "../event/types.ts";
 import { backoff, sleep } from "../sleep.ts";
 import { telemetry } from "../telemetry.ts";
-import { type Warn, warner, type Warning } from "../warning.ts";
-import { checkMetadata, isVersion } from "../event/draft.ts";
+import { type Warn, warner } from "../warning.ts";
 import { describe } from "../text.ts";
-import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
-import { checkDecision, checkView, readSave } from "./check_options.ts";
+import { readOptions } from "../options.ts";
+import { checkDecision, checkView } from "./check_options.ts";
 import type { Decider, View } from "./decider.ts";
 import { VersionConflictError } from "./errors.ts";
-import { checkCommandId, COMMAND_HISTORY, CommandSearch, withCommandId } from "./command_id.ts";
+import { CommandSearch, withCommandId } from "./command_id.ts";
 import { checkExpected } from "./commit.ts";
-import { type HistoryStore, type ReplayStore, replayWith, resume } from "./replay.ts";
-import type { AppendOptions, SaveOptions, SnapshotStore } from "./types.ts";
-
-/**
- * How a command is executed.
- *
- * @category Deciders
- */
-export interface ExecuteOptions extends SaveOptions {
-  /** How often to decide again after a version conflict, before the conflict is thrown. @default {10} */
-  readonly retries?: number;
-  /**
-   * The version that the actor must be at for the command to be decided, 0 for a new actor; an HTTP `If-Match`, say. If it
-   * is at another one, nothing is decided. @default {any}
-   */
-  readonly expectedVersion?: number;
-  /**
-   * Names the command, so that it can be repeated: its events get the ids `<commandId>/1`, `<commandId>/2` and so on, and
-   * a repetition is answered with what the first one stored, without deciding again, also after other events have come.
-   * A text of 1 to 128 UTF-8 bytes. A command that decided nothing is decided again. @default {none}
-   */
-  readonly commandId?: string;
-  /**
-   * How many of the actor's latest events are searched for a command of this id, at least. The events that are replayed
-   * anyway are always searched; only what a snapshot stands for is read in addition. @default {1_000}
-   */
-  readonly commandHistory?: number;
-  /** Metadata for each event; what `decide` gives an event goes before it. */
-  readonly metadata?: EventMetadata;
-  /** Takes warnings: a snapshot that could not be used or saved. @default {console.warn, once a kind and minute} */
-  readonly onWarning?: (warning: Warning) => void;
-}
+import { checkExecute, type ExecuteOptions } from "./execute_options.ts";
+import { type HistoryStore, type Replayed, type ReplayStore, replayWith, resume } from "./replay.ts";
+import type { AppendOptions, SnapshotStore } from "./types.ts";
 
 /**
  * What a command led to.
@@ -65,6 +35,8 @@ export interface Executed<S, E extends Event> {
   readonly version: number;
   /** The events that were stored; none if the command decided nothing. */
   readonly events: readonly StoredEvent<E>[];
+  /** The version of the latest snapshot, as far as is known; 0 if there is none. */
+  readonly snapshotVersion: number;
 }
 
 /**
@@ -137,7 +109,7 @@ export async function execute<S, C, Stored extends Event, E extends Event = Stor
   actorId: string,
   decider: Decider<S, C, E>,
   command: NoInfer<C>,
-  options?: ExecuteOptions,
+  options?: ExecuteOptions<NoInfer<S>>,
 ): Promise<Executed<S, E>> {
   const checked = readOptions(options, checkExecute);
   checkView("decider", decider);
@@ -152,25 +124,49 @@ export async function execute<S, C, Stored extends Event, E extends Event = Stor
   const { signal } = save;
   const search = commandId === undefined ? undefined : new CommandSearch(store, actorId, commandId);
   const end = { signal, onEvent: search?.onEvent };
-  let current = await replayWith(
+  const from = checked.from as Pick<Replayed<S>, "state" | "version" | "snapshotVersion"> | undefined;
+  signal?.throwIfAborted();
+  let current: Replayed<S> = from ? { ...from, events: 0 } : await replayWith(
     store,
     actorId,
     decider,
     { ...(signal && { signal }), onWarning: warn },
     end.onEvent,
   );
-  await search?.before(current, checked.commandHistory);
-  for (let attempt = 1;; attempt++) {
+  await search?.before(
+    from ? { ...current, snapshotVersion: from.version } : current,
+    checked.commandHistory,
+  );
+  /** Whether the state is the caller's, and events may have been stored since. */
+  let isGiven = from !== undefined;
+  for (let attempt = 1;;) {
     const repeated = await search?.found();
     if (repeated) return await answer(repeated as readonly StoredEvent<E>[]);
-    if (expectedVersion !== undefined) checkExpected(actorId, expectedVersion, current);
-    const decided = decider.decide(command, current.state);
-    if (checkDecision(decided) === 0) return { state: current.state, version: current.version, events: [] };
+    const decided = tryDecide();
+    if (decided === undefined) {
+      current = await resume(store, actorId, decider, current, end);
+      isGiven = false;
+      continue;
+    }
+    if (decided.length === 0) return { ...reached(current), events: [] };
     const named = commandId === undefined ? decided : withCommandId(decided, commandId);
     const events = await tryAppend(withMetadata(named, metadata), attempt > retries);
     if (events) return await finish(events);
-    await waitAfterConflict(attempt, signal);
+    await waitAfterConflict(attempt++, signal);
     current = await resume(store, actorId, decider, current, end);
+    isGiven = false;
+  }
+
+  /** Decides; `undefined` if nothing came of the caller's state, so that what was stored since must be read. */
+  function tryDecide(): readonly NewEvent<E>[] | undefined {
+    try {
+      if (expectedVersion !== undefined) checkExpected(actorId, expectedVersion, current);
+      const decided = decider.decide(command, current.state);
+      return checkDecision(decided) === 0 && isGiven ? undefined : decided;
+    } catch (error) {
+      if (isGiven) return undefined;
+      throw error;
+    }
   }
 
   /** Appends; `undefined` if another writer came first and there is another try. */
@@ -193,17 +189,22 @@ export async function execute<S, C, Stored extends Event, E extends Event = Stor
       current.state,
     );
     const version = events.at(-1)!.version;
-    await keepSnapshot(store, decider, { actorId, version, state, since: current.snapshotVersion }, warn);
-    return { state, version, events };
+    const since = current.snapshotVersion;
+    const isKept = await keepSnapshot(store, decider, { actorId, version, state, since }, warn);
+    return { state, version, events, snapshotVersion: isKept ? version : since };
   }
 
   /** What an earlier execution of the same command led to. */
   async function answer(events: readonly StoredEvent<E>[]): Promise<Executed<S, E>> {
     const version = events.at(-1)!.version;
-    if (version === current.version) return { state: current.state, version, events };
+    if (version === current.version) return { ...reached(current), events };
     const then = { atVersion: version, ...(signal && { signal }), onWarning: warn };
-    return { state: (await replayWith(store, actorId, decider, then, undefined)).state, version, events };
+    return { ...reached(await replayWith(store, actorId, decider, then, undefined)), events };
   }
+}
+
+function reached<S>({ state, version, snapshotVersion }: Replayed<S>): Omit<Executed<S, never>, "events"> {
+  return { state, version, snapshotVersion };
 }
 
 /** A state that may be worth a snapshot. */
@@ -245,84 +246,6 @@ export async function keepSnapshot<S, E extends Event>(
     });
     return false;
   }
-}
-
-/** The names of the options that executions of one and of several actors have in common. */
-export const COMMAND_OPTIONS: OptionNames<CommandOptions> = {
-  fencingToken: true,
-  unfenced: true,
-  conditions: true,
-  signal: true,
-  retries: true,
-  commandId: true,
-  commandHistory: true,
-  metadata: true,
-  onWarning: true,
-};
-
-const EXECUTE_OPTIONS: OptionNames<ExecuteOptions> = { ...COMMAND_OPTIONS, expectedVersion: true };
-
-/** Returns the options, those of the append apart. */
-function checkExecute(options: ExecuteOptions): CheckedExecute {
-  checkKnown<ExecuteOptions>(options, EXECUTE_OPTIONS);
-  const { expectedVersion, ...common } = options;
-  if (expectedVersion !== undefined && expectedVersion !== 0 && !isVersion(expectedVersion)) {
-    throw new InvalidArgumentError(
-      "options.expectedVersion",
-      `must be the version that the actor must be at, 0 for a new one, and is ${describe(expectedVersion)}`,
-    );
-  }
-  return { ...checkCommand(common), expectedVersion };
-}
-
-/**
- * The options that executions of one and of several actors have in common.
- *
- * @category Deciders
- */
-export type CommandOptions = Omit<ExecuteOptions, "expectedVersion">;
-
-/** The options of a command, checked. */
-export interface CheckedCommand {
-  /** How often to decide again. */
-  readonly retries: number;
-  /** Metadata for each event. */
-  readonly metadata: EventMetadata | undefined;
-  /** The command's name. */
-  readonly commandId: string | undefined;
-  /** How many events to search for it. */
-  readonly commandHistory: number;
-  /** Takes warnings. */
-  readonly onWarning: ExecuteOptions["onWarning"];
-  /** What is passed on to the store. */
-  readonly save: SaveOptions;
-}
-
-interface CheckedExecute extends CheckedCommand {
-  readonly expectedVersion: number | undefined;
-}
-
-/** Checks the options of a command. */
-export function checkCommand(options: CommandOptions): CheckedCommand {
-  const { retries = 10, metadata, commandId, commandHistory = COMMAND_HISTORY, onWarning, ...save } = options;
-  for (const [name, count] of Object.entries({ retries, commandHistory })) {
-    if (Number.isSafeInteger(count) && count >= 0) continue;
-    throw new InvalidArgumentError(
-      `options.${name}`,
-      `must be a non-negative integer, and is ${describe(count)}`,
-    );
-  }
-  checkFunction("options.onWarning", onWarning);
-  if (commandId !== undefined) checkCommandId(commandId);
-  readSave(save);
-  return {
-    retries,
-    metadata: metadata === undefined ? undefined : checkMetadata(metadata),
-    commandId,
-    commandHistory,
-    onWarning,
-    save,
-  };
 }
 
 /** Adds metadata to each event; its own goes before it. */

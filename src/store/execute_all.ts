@@ -14,15 +14,13 @@ import { CommandSearch, withCommandId } from "./command_id.ts";
 import { checkCondition } from "./commit.ts";
 import type { View } from "./decider.ts";
 import { VersionConflictError } from "./errors.ts";
+import { keepSnapshot, waitAfterConflict, withMetadata } from "./execute.ts";
 import {
   checkCommand,
   type CheckedCommand,
   COMMAND_OPTIONS,
   type CommandOptions,
-  keepSnapshot,
-  waitAfterConflict,
-  withMetadata,
-} from "./execute.ts";
+} from "./execute_options.ts";
 import { type Replayed, type ReplayOptions, type ReplayStore, replayWith, resume } from "./replay.ts";
 import type { CommitCondition, SaveOptions } from "./types.ts";
 

@@ -60,7 +60,7 @@ export {
 } from "./errors.ts";
 export type { Decider, SnapshotPolicy, View } from "./decider.ts";
 export { type HistoryStore, replay, type Replayed, type ReplayOptions, type ReplayStore } from "./replay.ts";
-export { execute, type Executed, type ExecuteOptions, type ExecuteStore } from "./execute.ts";
+export { execute, type Executed, type ExecuteStore } from "./execute.ts";
 export {
   type ActorViews,
   type DecisionOf,
@@ -73,7 +73,7 @@ export {
   type StateOf,
   type StatesOf,
 } from "./execute_all.ts";
-export type { CommandOptions } from "./execute.ts";
+export type { CommandOptions, ExecuteOptions } from "./execute_options.ts";
 export { copyEvents, type CopyOptions, type CopyProgress, type CopyReport } from "./copy.ts";
 export type { CheckpointCopy } from "./copy_checkpoints.ts";
 export { CopyError, type CopyPlace } from "./copy_errors.ts";

@@ -162,6 +162,7 @@ Deno.test("execute() stores nothing if nothing was decided, or the decider refus
     state: { total: 3 },
     version: 2,
     events: [],
+    snapshotVersion: 0,
   });
   const refusal = new Error("too much");
   const refusing: typeof counter = {

@@ -55,6 +55,93 @@ function testStores<E extends Event = Counted>(
   });
 }
 
+/** The same store, and how often it was read. */
+function counting<T extends object>(store: T): { store: T; reads: string[] } {
+  const reads: string[] = [];
+  const counted = new Proxy(store, {
+    get(target, name): unknown {
+      const value = Reflect.get(target, name, target) as unknown;
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]): unknown => {
+        if (/^(get|read)/.test(String(name))) reads.push(String(name));
+        return value.apply(target, args);
+      };
+    },
+  });
+  return { store: counted, reads };
+}
+
+testStores("execute() from the last result reads nothing, and is as right as without it", async (plain) => {
+  const { store, reads } = counting(plain);
+  const decided = { times: 0 };
+  let last = await execute(store, "a", counter(decided), 1);
+  reads.length = 0;
+  for (let version = 2; version <= 6; version++) {
+    last = await execute(store, "a", counter(decided), 1, { from: last });
+    assert.deepEqual([last.state, last.version], [version, version]);
+  }
+  assert.deepEqual(reads, []);
+  assert.equal(decided.times, 6);
+  // Others have stored: it is noticed when the command is stored.
+  await execute(plain, "a", counter(), 2);
+  last = await execute(store, "a", counter(decided), 1, { from: last });
+  assert.deepEqual([last.state, last.version, decided.times], [9, 9, 8]);
+  // A decision of nothing, a refusal, and a version that is expected count on the present state only.
+  const old = last;
+  await execute(plain, "a", counter(), 1);
+  const nothing = await execute(store, "a", counter(), 0, { from: old });
+  assert.deepEqual([nothing.state, nothing.version, nothing.events], [10, 10, []]);
+  const upTo = (least: number): Decider<number, number, Counted> => ({
+    ...counter(),
+    decide: (by, sum) => {
+      if (sum < least) throw new Error(`only ${sum}`);
+      return counter().decide(by, sum);
+    },
+  });
+  assert.equal((await execute(store, "a", upTo(10), 1, { from: old })).version, 11);
+  await assert.rejects(execute(store, "a", upTo(12), 1, { from: old }), /only 11/);
+  assert.equal((await execute(store, "a", counter(), 1, { from: old, expectedVersion: 11 })).version, 12);
+  await assert.rejects(
+    execute(store, "a", counter(), 1, { from: old, expectedVersion: 9 }),
+    (error) => error instanceof VersionConflictError && error.currentVersion === 12,
+  );
+  // A replay will do, and a command keeps its name.
+  const replayed = await replay(plain, "a", counter());
+  const named = { from: replayed, commandId: "request-1" };
+  assert.equal((await execute(store, "a", counter(), 1, named)).version, 13);
+  assert.equal((await execute(store, "a", counter(), 1, named)).version, 13);
+  const present = await replay(plain, "a", counter());
+  assert.equal((await execute(store, "a", counter(), 1, { ...named, from: present })).version, 13);
+  assert.equal(await plain.getLatestVersion("a"), 13);
+});
+
+testStores("execute() from the last result takes the snapshots that it takes without it", async (store) => {
+  const snapshots: number[] = [];
+  let last = await execute(store, "a", counter(undefined, 3), 1);
+  for (let version = 2; version <= 8; version++) {
+    last = await execute(store, "a", counter(undefined, 3), 1, { from: last });
+    snapshots.push((await store.getLatestSnapshot("a", "sum"))?.version ?? 0);
+    assert.equal(last.snapshotVersion, snapshots.at(-1));
+  }
+  assert.deepEqual(snapshots, [0, 3, 3, 3, 6, 6, 6]);
+});
+
+Deno.test("execute() refuses what is no result in options.from", async () => {
+  await using store = new InMemoryEventStore<Counted>();
+  const wrong: unknown[] = [null, 1, "x", [], {}, { state: 1 }, { state: 1, version: 1 }, {
+    version: 1,
+    snapshotVersion: 0,
+  }];
+  wrong.push({ state: 1, version: 1.5, snapshotVersion: 0 }, { state: 1, version: 1, snapshotVersion: 2 });
+  for (const from of wrong) {
+    await assert.rejects(
+      execute(store, "a", counter(), 1, { from } as never),
+      (error) => error instanceof InvalidArgumentError && error.argument === "options.from",
+    );
+  }
+  assert.equal(await store.getLatestVersion("a"), 0);
+});
+
 testStores("execute() with expectedVersion decides only on that version", async (store) => {
   const decided = { times: 0 };
   const first = await execute(store, "a", counter(decided), 2, { expectedVersion: 0 });
