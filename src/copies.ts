@@ -8,6 +8,9 @@
 /** Where a class keeps its registered name: on its prototype, so that each instance carries the names of its classes. */
 const CLASS_NAME = Symbol.for("@flowmade-one/aether/class");
 
+/** The classes of this copy of the library by their names. */
+const classes = new Map<string, { readonly prototype: object }>();
+
 const ordinaryHasInstance = Function.prototype[Symbol.hasInstance];
 
 /**
@@ -16,9 +19,15 @@ const ordinaryHasInstance = Function.prototype[Symbol.hasInstance];
  */
 export function registerClass(type: { readonly prototype: object }, name: string): void {
   Object.defineProperty(type.prototype, CLASS_NAME, { value: name });
+  classes.set(name, type);
   if (type.prototype instanceof Error) {
     Object.defineProperty(type.prototype, "name", { value: name, configurable: true, writable: true });
   }
+}
+
+/** The class that was registered under a name. */
+export function classNamed(name: string): { readonly prototype: object } | undefined {
+  return classes.get(name);
 }
 
 /** The registered name of a class; `undefined` if it has none of its own, like the subclasses that users write. */

@@ -136,7 +136,12 @@ export class Telemetry {
     { attributes, traceparent }: SpanBeginning<N>,
   ): { span: Span; context: Context } {
     const { SpanKind, trace, context } = this.#api;
-    const kinds = { client: SpanKind.CLIENT, producer: SpanKind.PRODUCER, consumer: SpanKind.CONSUMER };
+    const kinds = {
+      client: SpanKind.CLIENT,
+      producer: SpanKind.PRODUCER,
+      consumer: SpanKind.CONSUMER,
+      server: SpanKind.SERVER,
+    };
     const parent = this.#remote(traceparent) ?? context.active();
     const span = this.#tracer.startSpan(name, { kind: kinds[SPANS[name].kind], attributes }, parent);
     return { span, context: trace.setSpan(parent, span) };

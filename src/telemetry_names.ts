@@ -163,6 +163,16 @@ export const SPANS = {
     description: "A projection's handler at work on an event; its parent is the save",
     attributes: ["aether.projection", "aether.event_type", "aether.actor_id"],
   },
+  "aether.call": {
+    kind: "client",
+    description: "A call to an actor, until it is answered",
+    attributes: ["aether.operation", "aether.actor_id"],
+  },
+  "aether.command": {
+    kind: "server",
+    description: "A call at the actor, from its arrival until it is answered; its parent is `aether.call`",
+    attributes: ["aether.actor_id"],
+  },
   "aether.handle": {
     kind: "consumer",
     description: "A handler of `forEach` at work on an event; its parent is the publication",

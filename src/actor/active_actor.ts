@@ -8,28 +8,30 @@
  * @module
  */
 
+import { AetherError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import type { Warn } from "../warning.ts";
 import { eventId } from "../store/command_id.ts";
 import { keepSnapshot, SNAPSHOT_EVERY } from "../store/execute.ts";
 import { type Replayed, replayWith, resume } from "../store/replay.ts";
-import type { EventStore, SnapshotStore } from "../store/types.ts";
 import { type CallResult, CommandCall, type QueryCall } from "./call.ts";
 import { CommandIds } from "./command_ids.ts";
 import { type ActorOwner, Commits, MovedError } from "./commit.ts";
-import { answer, type AnyDecider, decide, type Decided, deciderOf, errorFor, foldAhead } from "./decision.ts";
+import { answer, answerQuery, decide, type Decided, foldAhead, refusePromise } from "./decision.ts";
 import type { AnyActor } from "./definition.ts";
+import { ActorFailedError } from "./errors.ts";
+import { type AnyDecider, type AnyStore, deciderOf } from "./untyped.ts";
 
 /** What actors work with. */
 export interface ActorSetup {
   /** Where their events are stored. */
-  readonly store: EventStore & Partial<SnapshotStore>;
+  readonly store: AnyStore;
   /** Receives warnings. */
   readonly warn: Warn;
   /** The time of events, and by which timers are due, in milliseconds since 1970. */
   readonly now: () => number;
   /** Is called when the actor has no calls left. */
-  readonly onIdle: () => void;
+  readonly onIdle: (actor: ActiveActor) => void;
   /** Under what the actor works; none if this process has all actors. */
   readonly owner: ActorOwner | undefined;
 }
@@ -106,11 +108,13 @@ export class ActiveActor {
         await this.#next();
       } catch (error) {
         this.#current = undefined;
-        for (const call of this.#queue.splice(0)) call.reject(error);
+        const isKnown = error instanceof AetherError || error instanceof MovedError;
+        const reason = isKnown ? error : new ActorFailedError(this.id, error); // the fold has failed
+        for (const call of this.#queue.splice(0)) call.reject(reason);
       }
     }
     this.#running = undefined;
-    this.#setup.onIdle();
+    this.#setup.onIdle(this);
   }
 
   /** Works on the calls at the head of the queue: those that one commit answers. */
@@ -140,6 +144,7 @@ export class ActiveActor {
     const { store, warn } = this.#setup;
     this.#ids = new CommandIds(store, this.id);
     const current = await replayWith(store, this.id, this.#decider, { onWarning: warn }, this.#ids.note);
+    refusePromise("evolve() and initialState()", current.state);
     this.#ids.beginAt(current.snapshotVersion);
     return current;
   }
@@ -171,7 +176,7 @@ export class ActiveActor {
       if (!(call instanceof CommandCall)) {
         if (count > 0) break; // it is answered from what is stored
         this.#queue.shift();
-        this.#query(call, state);
+        answerQuery(this.#definition, call, state);
         continue;
       }
       if (call.id !== undefined) {
@@ -196,14 +201,6 @@ export class ActiveActor {
       group.push(decided);
     }
     return group;
-  }
-
-  #query(call: QueryCall, state: unknown): void {
-    try {
-      call.resolve(call.answer(state));
-    } catch (error) {
-      call.reject(errorFor(this.#definition, this.id, error));
-    }
   }
 
   /** Folds what was stored, and answers. */
@@ -254,6 +251,7 @@ export class ActiveActor {
       const { state } = await replayWith(store, this.id, this.#decider, options, undefined);
       const { owner } = this.#setup;
       if (owner && !owner.isHeld) throw new MovedError(true);
+      call.isStored = true;
       call.resolve({ version: last, state } satisfies CallResult<unknown>);
     } catch (error) {
       call.reject(error);

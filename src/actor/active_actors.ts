@@ -6,6 +6,7 @@
 
 import { ClosedError } from "../errors.ts";
 import { Deadlines } from "../deadlines.ts";
+import { type OpenSpan, telemetry } from "../telemetry.ts";
 import { ActiveActor, type ActorSetup } from "./active_actor.ts";
 import type { ActorOwner } from "./commit.ts";
 import type { Call, CommandCall, QueryCall } from "./call.ts";
@@ -14,6 +15,8 @@ import { ActorBusyError } from "./errors.ts";
 
 /** How soon a caller may try again whose actor has too many calls, in milliseconds. */
 const RETRY_AFTER = 100;
+/** How many busy actors there may be in memory beyond the bound: an actor is not released before its calls are answered. */
+const MAX_SURPLUS = 1_000;
 /** How often, in an idle timeout, actors that are not called are looked for. */
 const LOOKS_PER_TIMEOUT = 4;
 
@@ -57,14 +60,22 @@ export class ActiveActors {
    */
   call(definition: AnyActor, call: CommandCall | QueryCall, owner?: ActorOwner): Promise<unknown> {
     if (this.#isClosed) throw new ClosedError("host");
+    const { maxWaiting, maxActive } = this.#setup;
+    if (this.#active.size >= maxActive + MAX_SURPLUS && !this.#active.has(call.actorId)) {
+      throw new ActorBusyError(call.actorId, 0, RETRY_AFTER); // all of them are busy
+    }
     const actor = this.#actor(definition, call.actorId, owner);
-    const { maxWaiting } = this.#setup;
     if (actor.waiting >= maxWaiting) throw new ActorBusyError(actor.id, actor.waiting, RETRY_AFTER);
     this.#deadlines.add(call);
+    const span = telemetry()?.begin("aether.command", {
+      attributes: { "aether.actor_id": call.actorId },
+      traceparent: call.origin.traceparent,
+    });
+    call.traceparent = span?.traceparent;
     actor.enqueue(call);
     // Not before: an actor without a call would be released at once if all others are busy.
     if (this.#active.size > this.#setup.maxActive) this.#releaseSurplus();
-    return this.#answered(call);
+    return this.#answered(call, span);
   }
 
   /** Finishes the calls of the actors that work under an owner, and releases them: also those that come meanwhile. */
@@ -89,9 +100,14 @@ export class ActiveActors {
     this.#deadlines.close();
   }
 
-  async #answered(call: Call): Promise<unknown> {
+  async #answered(call: Call, span: OpenSpan<"aether.command"> | undefined): Promise<unknown> {
     try {
-      return await call.promise;
+      const answer = await call.promise;
+      span?.end();
+      return answer;
+    } catch (error) {
+      span?.end(error);
+      throw error;
     } finally {
       this.#deadlines.delete(call);
     }

@@ -11,6 +11,7 @@ import { CommitTooLargeError, OutcomeUnknownError } from "../store/errors.ts";
 import { ActorFailedError, ActorUnavailableError } from "./errors.ts";
 import type { Timed } from "../deadlines.ts";
 import type { TimerOutcome, TimerReference } from "./timer.ts";
+import { asStored } from "./untyped.ts";
 
 /**
  * The answer to a command.
@@ -26,6 +27,14 @@ export interface CallResult<S> {
   readonly state: S;
 }
 
+/** Where a call comes from. */
+export interface CallOrigin {
+  /** The actors that wait for the answer, the first one first. */
+  readonly chain: readonly string[];
+  /** The W3C trace context of the caller. */
+  readonly traceparent?: string | undefined;
+}
+
 /** A command or a query that waits for its answer. It is answered once: what comes later changes nothing. */
 export class Call implements Timed {
   /** The actor. */
@@ -34,6 +43,10 @@ export class Call implements Timed {
   readonly timeout: number;
   readonly deadline: number;
   slot = -1;
+  /** Where it comes from. */
+  readonly origin: CallOrigin;
+  /** The W3C trace context of the work on it. */
+  traceparent: string | undefined;
   /** Whether it has been answered. */
   isSettled = false;
   /** Its events while they are being stored. */
@@ -45,8 +58,9 @@ export class Call implements Timed {
   #reject!: (error: unknown) => void;
 
   /** Waits from now on. */
-  constructor(actorId: string, timeout: number, signal: AbortSignal | undefined) {
+  constructor(actorId: string, timeout: number, signal: AbortSignal | undefined, origin: CallOrigin) {
     this.actorId = actorId;
+    this.origin = origin;
     this.timeout = timeout;
     this.deadline = performance.now() + timeout;
     this.promise = new Promise((resolve, reject) => {
@@ -71,11 +85,9 @@ export class Call implements Timed {
   expire(): void {
     if (!this.sent) return this.reject(new ActorUnavailableError(this.actorId, this.timeout));
     const { events, expectedVersion } = this.sent;
-    const attempted = events.map((event, index) => ({
-      ...event as Event,
-      actorId: this.actorId,
-      version: expectedVersion + 1 + index,
-    }));
+    const attempted = events.map((event, index) =>
+      asStored(event, { actorId: this.actorId, version: expectedVersion + 1 + index })
+    );
     this.reject(new OutcomeUnknownError(attempted, expectedVersion, { repeatWith: "call" }));
   }
 
@@ -98,6 +110,8 @@ export class CommandCall extends Call {
   readonly command: unknown;
   /** Its name, by which a repetition is found. */
   readonly id: string | undefined;
+  /** Whether its events are stored. */
+  isStored = false;
 
   constructor(
     actorId: string,
@@ -105,8 +119,9 @@ export class CommandCall extends Call {
     id: string | undefined,
     timeout: number,
     signal: AbortSignal | undefined,
+    origin: CallOrigin,
   ) {
-    super(actorId, timeout, signal);
+    super(actorId, timeout, signal, origin);
     this.command = command;
     this.id = id;
   }
@@ -122,8 +137,9 @@ export class QueryCall extends Call {
     answer: (state: unknown) => unknown,
     timeout: number,
     signal: AbortSignal | undefined,
+    origin: CallOrigin,
   ) {
-    super(actorId, timeout, signal);
+    super(actorId, timeout, signal, origin);
     this.answer = answer;
   }
 }
@@ -145,8 +161,9 @@ export class TimerCall extends CommandCall {
     id: string,
     timeout: number,
     signal: AbortSignal | undefined,
+    origin: CallOrigin,
   ) {
-    super(actorId, undefined, id, timeout, signal);
+    super(actorId, undefined, id, timeout, signal, origin);
     this.timer = timer;
   }
 

@@ -51,11 +51,12 @@ export interface ActorCaller<S, C> {
    * Sends a command, and waits until what it decided is stored.
    *
    * @throws {ActorFailedError} If the decider threw an error that the definition does not declare. A declared error is
-   * thrown as it is.
+   * thrown as it is, and so is an error of the store.
    * @throws {ActorBusyError} If too many calls wait: nothing of this one was taken.
    * @throws {ActorUnavailableError} If the actor did not come to it in time: nothing of it was stored.
    * @throws {OutcomeUnknownError} If the store did not answer in time: call again with the same id.
    * @throws {InvalidArgumentError} If the command is not JSON or over 256 KiB, or an option is out of range.
+   * @throws {PayloadTooLargeError} If the command is larger than the server's `max_payload`.
    * @throws {ClosedError} If the host, or the NATS connection, is closed.
    * @throws {BackendError} If the NATS user has no permission to call actors.
    */

@@ -8,6 +8,7 @@
 import { AetherError, BackendError, ClosedError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { backoff, sleep } from "../sleep.ts";
+import { telemetry } from "../telemetry.ts";
 import { FencedError, LogReplacedError, OutcomeUnknownError, VersionConflictError } from "../store/errors.ts";
 import { waitAfterConflict } from "../store/execute.ts";
 import type { EventStore } from "../store/types.ts";
@@ -84,10 +85,13 @@ export class Commits {
 
   #append(group: readonly Decided[], expectedVersion: number): Promise<readonly StoredEvent[]> {
     const owner = this.#owner;
-    return this.#store.append(this.#actorId, group.flatMap(({ events }) => events), {
-      expectedVersion,
-      ...(owner && { fencingToken: owner.fencingToken }),
-    });
+    const append = (): Promise<readonly StoredEvent[]> =>
+      this.#store.append(this.#actorId, group.flatMap(({ events }) => events), {
+        expectedVersion,
+        ...(owner && { fencingToken: owner.fencingToken }),
+      });
+    const traced = group.find(({ call, events }) => events.length > 0 && call.traceparent);
+    return traced ? telemetry()?.within(traced.call.traceparent, append) ?? append() : append();
   }
 
   /** Nothing was stored. */

@@ -4,19 +4,18 @@
  * @module
  */
 
+import { isPromise } from "node:util/types";
 import { copyJson } from "../event/json.ts";
 import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
 import { checkDecision } from "../store/check_options.ts";
 import { withCommandId } from "../store/command_id.ts";
-import type { Decider } from "../store/decider.ts";
 import type { Replayed } from "../store/replay.ts";
-import { type CallResult, type CommandCall, TimerCall } from "./call.ts";
+import { type CallResult, type CommandCall, type QueryCall, TimerCall } from "./call.ts";
+import { enter, leave } from "./chain.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorFailedError } from "./errors.ts";
 import { timersOf } from "./timers.ts";
-
-/** The decider of any kind of actors. */
-export type AnyDecider = Decider<unknown, unknown, Event>;
+import { type AnyDecider, asStored, deciderOf } from "./untyped.ts";
 
 /** A command that has been decided on, and what it led to: events, or an error. */
 export interface Decided {
@@ -25,17 +24,13 @@ export interface Decided {
   readonly error?: unknown;
 }
 
-/** The decider of a definition. */
-export function deciderOf({ decider }: AnyActor): AnyDecider {
-  return decider as unknown as AnyDecider;
-}
-
 /**
  * Decides a command. Its events have their ids from now on, so that the commit can be repeated.
  *
  * @param now The time of its events, in milliseconds since 1970.
  */
 export function decide(definition: AnyActor, call: CommandCall, state: unknown, now: number): Decided {
+  const outer = enter(call);
   try {
     const command = call instanceof TimerCall ? commandOf(definition, call, state, now) : call;
     if (!command) return { call, events: [] };
@@ -43,11 +38,15 @@ export function decide(definition: AnyActor, call: CommandCall, state: unknown, 
     checkDecision(decided);
     const named = call.id === undefined ? decided : withCommandId(decided, call.id);
     const timestamp = new Date(now).toISOString();
-    return { call, events: named.map((event) => ({ id: crypto.randomUUID(), timestamp, ...event })) };
+    const events = named.map((event) => ({ id: crypto.randomUUID(), timestamp, ...event }));
+    const { traceparent } = call;
+    return { call, events: traceparent === undefined ? events : events.map(tracedBy(traceparent)) };
   } catch (error) {
     const failure = errorFor(definition, call.actorId, error);
     if (call instanceof TimerCall) call.outcome = { refused: String((failure as Error).message) };
     return { call, events: [], error: failure };
+  } finally {
+    leave(outer);
   }
 }
 
@@ -62,6 +61,32 @@ function commandOf(
   const timer = timersOf(definition, state).timers.get(name);
   call.outcome = timer?.at !== at ? "dropped" : at > now ? "early" : "fired";
   return call.outcome === "fired" ? timer : undefined;
+}
+
+/** Gives events that have no trace context one: those of one commit may come from several callers. */
+function tracedBy(traceparent: string): (event: NewEvent<Event>) => NewEvent<Event> {
+  return (event) => ({ ...event, metadata: { traceparent, ...event.metadata } });
+}
+
+/** Answers a query. */
+export function answerQuery(definition: AnyActor, call: QueryCall, state: unknown): void {
+  const outer = enter(call);
+  try {
+    const answer = call.answer(state);
+    refusePromise("a query", answer);
+    call.resolve(answer);
+  } catch (error) {
+    call.reject(errorFor(definition, call.actorId, error));
+  } finally {
+    leave(outer);
+  }
+}
+
+/** @throws {TypeError} If a function that must be synchronous has returned a promise. */
+export function refusePromise(name: string, returned: unknown): void {
+  if (!isPromise(returned)) return;
+  returned.then(undefined, () => {}); // its rejection would end the process
+  throw new TypeError(`${name} must return a value, and returned a promise`);
 }
 
 /** An error of a decider or a query, as a caller gets it. */
@@ -92,8 +117,9 @@ export function foldAhead(
     let state = before;
     for (const event of events) {
       const data = copyJson(event.data, "data", maxBytes).value;
-      const stored = { ...event, data, actorId: call.actorId, version: ++version } as unknown as Event;
+      const stored = asStored({ ...event, data }, { actorId: call.actorId, version: ++version });
       state = decider.evolve(state, Object.freeze(stored));
+      refusePromise("evolve()", state);
     }
     return { state };
   } catch {
@@ -121,10 +147,12 @@ export function answer(
       const event = stored[next++]!;
       try {
         if (failure === undefined) state = decider.evolve(state, event);
+        refusePromise("evolve()", state);
       } catch (cause) {
         failure = new ActorFailedError(call.actorId, cause, true);
       }
       version = event.version;
+      call.isStored = true;
     }
     if (error !== undefined) call.reject(error);
     else if (failure !== undefined) call.reject(failure);

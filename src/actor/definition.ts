@@ -52,6 +52,12 @@ export interface ActorOptions<S, C, E extends Event, A, T = ActorTimers<C>> {
    * @default {none}
    */
   readonly timers?: (state: NoInfer<S>) => T;
+  /**
+   * Which version of the definition this is. Raise it with each new command or query: a host answers calls that were made
+   * with its own version and with earlier ones, so update the hosts first. A call with a later version waits until the
+   * actor has moved to a host that has it. @default {1}
+   */
+  readonly version?: number;
 }
 
 /**
@@ -76,6 +82,8 @@ export interface ActorDefinition<S, C, E extends Event, A> {
   // The type of a method, whose parameters are compared both ways: any definition is one of which only the events are known.
   /** The timers of a state; `undefined` if the kind has none. */
   readonly timers: { timers(state: S): ActorTimers<unknown> }["timers"] | undefined;
+  /** The version of the definition. */
+  readonly version: number;
 }
 
 /** A kind of actors of which only the events are known. */
@@ -86,6 +94,7 @@ const ACTOR_OPTIONS: OptionNames<ActorOptions<unknown, unknown, Event, unknown>>
   queries: true,
   errors: true,
   timers: true,
+  version: true,
 };
 
 /**
@@ -138,7 +147,7 @@ export function defineActor<
   }
   return readOptions(options, ({ ...given }) => {
     checkKnown<ActorOptions<S, C, E, A, T>>(given, ACTOR_OPTIONS);
-    const { decider, queries = {} as ActorQueries<S, A>, errors = {}, timers } = given;
+    const { decider, queries = {} as ActorQueries<S, A>, errors = {}, timers, version = 1 } = given;
     checkView("options.decider", decider);
     if (typeof decider.decide !== "function") {
       throw new InvalidArgumentError(
@@ -146,8 +155,15 @@ export function defineActor<
         `must be a function of a command and a state, and is ${describe(decider.decide)}`,
       );
     }
+    if (!Number.isSafeInteger(version) || version < 1) {
+      throw new InvalidArgumentError(
+        "options.version",
+        `must be a positive integer, and is ${describe(version)}`,
+      );
+    }
     return Object.freeze({
       name,
+      version,
       decider,
       queries: checkFunctions("options.queries", queries),
       errors: checkFunctions("options.errors", errors),

@@ -42,7 +42,7 @@ export class ActorFailedError extends AetherError {
 
   /** The actor. */
   readonly actorId: string;
-  /** Whether the command's events are stored: then only the fold over them failed. */
+  /** Whether the command's events are stored: then only the fold over them, or the way back of the answer, failed. */
   readonly isStored: boolean;
 
   /** Carries what the decider threw as its cause. */
@@ -50,7 +50,7 @@ export class ActorFailedError extends AetherError {
     const reason = cause instanceof Error ? cause.message : String(cause);
     super(
       isStored
-        ? `The events of the command to actor "${actorId}" are stored, and the fold over them failed: ${reason}`
+        ? `The events of the command to actor "${actorId}" are stored, but there is no answer: ${reason}`
         : `Actor "${actorId}" did not execute the command: ${reason}`,
       { cause },
     );
@@ -87,7 +87,7 @@ export class ActorBusyError extends AetherError {
 
   /** The actor. */
   readonly actorId: string;
-  /** How many calls wait. */
+  /** How many calls wait for the actor: 0 if it is the host that is full. */
   readonly waiting: number;
   /** When to call again, in milliseconds from now. */
   readonly retryAfter: number;
@@ -95,12 +95,26 @@ export class ActorBusyError extends AetherError {
   /** Names the actor, and what is full. */
   constructor(actorId: string, waiting: number, retryAfter: number) {
     super(
-      `Actor "${actorId}" has ${waiting} calls waiting, and takes no more. Call again in ${retryAfter} ms, or more seldom`,
+      waiting > 0
+        ? `Actor "${actorId}" has ${waiting} calls waiting, and takes no more. Call again in ${retryAfter} ms, or more seldom`
+        : `The host of actor "${actorId}" has as many busy actors as it may have in memory. Call again in ${retryAfter} ms, ` +
+          "or raise maxActive",
     );
     this.actorId = actorId;
     this.waiting = waiting;
     this.retryAfter = retryAfter;
   }
+}
+
+/** Why an actor was not available. */
+type Unavailability = "overdue" | "unowned" | "definition";
+
+/** What a {@linkcode ActorUnavailableError} is made with. */
+interface ActorUnavailableOptions extends ErrorOptions {
+  /** Why it was not available. @default {"overdue"} */
+  readonly reason?: Unavailability;
+  /** What its host has answered. */
+  readonly detail?: string | undefined;
 }
 
 /**
@@ -131,16 +145,19 @@ export class ActorUnavailableError extends AetherError {
   readonly actorId: string;
   /** How long the call has waited, in milliseconds. */
   readonly timeout: number;
+  /**
+   * `overdue`: the actor was busy with other calls, or its host did not answer. `unowned`: no host had the actor.
+   * `definition`: its host does not know the kind of the actor, or has an earlier version of the definition.
+   */
+  readonly reason: "overdue" | "unowned" | "definition";
 
-  /** Names the actor. */
-  constructor(actorId: string, timeout: number, options?: ErrorOptions) {
-    super(
-      `Actor "${actorId}" did not come to the call within ${timeout} ms, and nothing of it was stored. Call again, or ` +
-        "give it more time",
-      options,
-    );
+  /** Names the actor, and why it was not available. */
+  constructor(actorId: string, timeout: number, options: ActorUnavailableOptions = {}) {
+    const { reason = "overdue", detail, ...rest } = options;
+    super(`Actor "${actorId}" ${UNAVAILABLE[reason](timeout, detail)}`, rest);
     this.actorId = actorId;
     this.timeout = timeout;
+    this.reason = reason;
   }
 }
 
@@ -193,3 +210,12 @@ export class InvalidTimersError extends AetherError {
     this.timer = timer;
   }
 }
+const UNAVAILABLE: Readonly<Record<Unavailability, (timeout: number, detail?: string) => string>> = {
+  overdue: (timeout) =>
+    `did not come to the call within ${timeout} ms, and nothing of it was stored. Call again, or give it more time`,
+  unowned: (timeout) =>
+    `had no host for ${timeout} ms, and nothing of the call was stored. Start a host of its cluster, or call again`,
+  definition: (timeout, detail) =>
+    `had no host that can answer the call for ${timeout} ms, and nothing of it was stored: its host ${detail}. ` +
+    "Update the hosts before their callers",
+};

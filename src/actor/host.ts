@@ -7,13 +7,13 @@
 import { AetherError, InvalidArgumentError } from "../errors.ts";
 import type { Clock } from "../cluster/clock.ts";
 import type { Coordinator } from "../cluster/coordinator.ts";
-import type { Event, StoredEvent } from "../event/types.ts";
+import type { Event } from "../event/types.ts";
 import { type NatsConnection, requireConnection } from "../nats/connection.ts";
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { describe } from "../text.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
-import type { EventStore, LogSubscription, SnapshotStore } from "../store/types.ts";
+import type { EventStore, SnapshotStore } from "../store/types.ts";
 import { MovedError } from "./commit.ts";
 import { ActiveActors } from "./active_actors.ts";
 import { CommandCall, QueryCall, TimerCall } from "./call.ts";
@@ -27,6 +27,7 @@ import { ShardServer } from "./shard_server.ts";
 import type { TimerOutcome } from "./timer.ts";
 import { timerClock, TimerRunner } from "./timer_runner.ts";
 import { type FireTimer, hasTimers } from "./timers.ts";
+import { type AnyStore, queryOf, typedEvents, untypedStore } from "./untyped.ts";
 
 /**
  * The cluster that a host is part of.
@@ -81,7 +82,7 @@ const CLUSTER_OPTIONS: OptionNames<ActorCluster> = { coordinator: true, connecti
 const TIMER_TIMEOUT = 5_000;
 
 interface HostParts {
-  readonly store: EventStore & Partial<SnapshotStore>;
+  readonly store: AnyStore;
   readonly clock: Clock;
   readonly warn: Warn;
   readonly definitions: ReadonlyMap<string, AnyActor>;
@@ -125,17 +126,26 @@ export class ActorHost implements AsyncDisposable {
   readonly client: ActorFinder;
 
   private constructor(parts: HostParts) {
-    const { store, definitions, actors, cluster } = parts;
+    const { store, warn, definitions, actors, cluster } = parts;
     this.#parts = parts;
     if (cluster) {
       const { coordinator, connection, name } = cluster;
       this.#remote = new RemoteCaller(connection, name, coordinator.shardCount);
-      this.#server = new ShardServer({ coordinator, connection, cluster: name, definitions, actors });
+      this.#server = new ShardServer({ coordinator, connection, cluster: name, definitions, actors, warn });
     }
     if (hasTimers(definitions)) {
       const { clock, warn } = parts;
       const fire: FireTimer = async (definition, actorId, timer, id, signal) => {
-        const request = { definition, actorId, content: { timer }, id, timeout: TIMER_TIMEOUT, signal };
+        const content = { timer };
+        const request = {
+          definition,
+          actorId,
+          content,
+          id,
+          timeout: TIMER_TIMEOUT,
+          signal,
+          origin: { chain: [] },
+        };
         return await this.#send(request) as TimerOutcome;
       };
       this.#timers = new TimerRunner({ store, definitions, clock, fire, warn });
@@ -146,8 +156,7 @@ export class ActorHost implements AsyncDisposable {
         actorId: string,
       ) => ({
         ...referTo(definitions, definition, actorId, (request) => this.#send(request)),
-        events: (options?: ActorEventsOptions) =>
-          store.subscribe({ ...options, actorId }) as unknown as LogSubscription<StoredEvent<E>>,
+        events: (options?: ActorEventsOptions) => typedEvents<E>(store.subscribe({ ...options, actorId })),
       }),
     };
   }
@@ -162,7 +171,7 @@ export class ActorHost implements AsyncDisposable {
     return readOptions(options, ({ ...given }) => {
       checkKnown<ActorHostOptions<E>>(given, HOST_OPTIONS);
       const { maxActive = 50_000, idleTimeout = 60_000, maxWaiting = 1_000, onWarning } = given;
-      const store = given.store as unknown as EventStore & Partial<SnapshotStore>;
+      const store = untypedStore(given.store);
       if (typeof store?.append !== "function") {
         throw new InvalidArgumentError("options.store", `must be an event store, and is ${describe(store)}`);
       }
@@ -226,17 +235,12 @@ export class ActorHost implements AsyncDisposable {
   }
 
   #callHere(request: ActorRequest, owner: ReturnType<Coordinator["shardFor"]>): Promise<unknown> {
-    const { definition, actorId, content, id, timeout, signal } = request;
+    const { definition, actorId, content, id, timeout, signal, origin } = request;
     const call = "timer" in content
-      ? new TimerCall(actorId, content.timer, id!, timeout, signal)
+      ? new TimerCall(actorId, content.timer, id!, timeout, signal, origin)
       : "command" in content
-      ? new CommandCall(actorId, content.command, id, timeout, signal)
-      : new QueryCall(
-        actorId,
-        (definition.queries as Record<string, (state: unknown) => unknown>)[content.query]!,
-        timeout,
-        signal,
-      );
+      ? new CommandCall(actorId, content.command, id, timeout, signal, origin)
+      : new QueryCall(actorId, queryOf(definition, content.query)!, timeout, signal, origin);
     return this.#parts.actors.call(definition, call, owner);
   }
 }

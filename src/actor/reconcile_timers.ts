@@ -16,7 +16,7 @@ import {
 import { sleep } from "../sleep.ts";
 import { replayWith } from "../store/replay.ts";
 import { warner, type Warning } from "../warning.ts";
-import { deciderOf } from "./decision.ts";
+import { deciderOf } from "./untyped.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
 import { openTimerIndex } from "./open_timer_index.ts";
 import { checkActors } from "./reference.ts";

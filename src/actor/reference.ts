@@ -11,16 +11,17 @@ import { checkKnown, checkSignal, type OptionNames, readOptions } from "../optio
 import { describe } from "../text.ts";
 import { checkActorId } from "../store/check_options.ts";
 import { checkCommandId } from "../store/command_id.ts";
-import type { CallResult } from "./call.ts";
+import { telemetry } from "../telemetry.ts";
+import type { CallOrigin, CallResult } from "./call.ts";
+import { chainTo } from "./chain.ts";
 import type { ActorReference, CallOptions } from "./client.ts";
 import { type ActorDefinition, type AnyActor, definitionOf } from "./definition.ts";
 import type { TimerReference } from "./timer.ts";
+import { MAX_COMMAND_BYTES, MAX_TIMEOUT } from "./limits.ts";
+import { untyped } from "./untyped.ts";
 
 const CALL_OPTIONS: OptionNames<CallOptions> = { id: true, timeout: true, signal: true };
 const DEFAULT_TIMEOUT = 5_000;
-const MAX_TIMEOUT = 24 * 60 * 60 * 1_000;
-/** The most bytes of a command as JSON. */
-const MAX_COMMAND_BYTES = 256 * 1_024;
 
 /** A command or a query, checked. */
 export interface ActorRequest {
@@ -39,6 +40,8 @@ export interface ActorRequest {
   readonly timeout: number;
   /** Gives the request up. */
   readonly signal: AbortSignal | undefined;
+  /** Where it comes from. */
+  readonly origin: CallOrigin;
 }
 
 /** Sends a request to its actor, and waits for the answer. */
@@ -55,7 +58,7 @@ export function referTo<S, C, E extends Event, A>(
   actorId: string,
   send: SendRequest,
 ): Omit<ActorReference<S, C, E, A>, "events"> {
-  const definition = given as unknown as AnyActor;
+  const definition = untyped(given);
   if (known.get(given?.name) !== definition) {
     throw new InvalidArgumentError(
       "definition",
@@ -71,21 +74,46 @@ export function referTo<S, C, E extends Event, A>(
   }
   return {
     id: actorId,
-    call: async (command: C, options?: CallOptions) => {
-      const { id, timeout = DEFAULT_TIMEOUT, signal } = readOptions(options, checkCall);
-      signal?.throwIfAborted();
-      const content = { command: copyCommand(command) };
-      return await send({ definition, actorId, content, id, timeout, signal }) as CallResult<S>;
-    },
-    query: async (name) => {
-      if (!Object.hasOwn(given.queries, name)) {
-        const names = Object.keys(given.queries).join(", ") || "none";
-        throw new InvalidArgumentError("name", `must be one of ${names}, and is ${describe(name)}`);
-      }
-      const request = { definition, actorId, id: undefined, timeout: DEFAULT_TIMEOUT, signal: undefined };
-      return await send({ ...request, content: { query: name } }) as A[typeof name];
-    },
+    call: (command: C, options?: CallOptions) =>
+      fromHere<CallResult<S>>(actorId, async (origin) => {
+        const { id, timeout = DEFAULT_TIMEOUT, signal } = readOptions(options, checkCall);
+        signal?.throwIfAborted();
+        const content = { command: copyCommand(command) };
+        return await traced({ definition, actorId, content, id, timeout, signal, origin }, send);
+      }),
+    query: (name) =>
+      fromHere<A[typeof name]>(actorId, async (origin) => {
+        if (!Object.hasOwn(given.queries, name)) {
+          const names = Object.keys(given.queries).join(", ") || "none";
+          throw new InvalidArgumentError("name", `must be one of ${names}, and is ${describe(name)}`);
+        }
+        const content = { query: name };
+        const request = { definition, actorId, content, timeout: DEFAULT_TIMEOUT, origin };
+        return await traced({ ...request, id: undefined, signal: undefined }, send);
+      }),
   };
+}
+
+/**
+ * Makes a call. A decision or a query cannot wait for a call that it makes: it fails if the call would wait for itself, and
+ * other errors of the call, which it cannot handle, do not end the process.
+ */
+function fromHere<T>(actorId: string, run: (origin: CallOrigin) => Promise<unknown>): Promise<T> {
+  const chain = chainTo(actorId);
+  const answer = run({ chain }) as Promise<T>;
+  if (chain.length > 0) answer.catch(() => {});
+  return answer;
+}
+
+/** Sends a request within a span. */
+function traced(request: ActorRequest, send: SendRequest): Promise<unknown> {
+  const reporting = telemetry();
+  if (!reporting) return send(request);
+  const operation = "query" in request.content ? "query" : "call";
+  const attributes = { "aether.operation": operation, "aether.actor_id": request.actorId };
+  return reporting.inSpan("aether.call", { attributes }, ({ traceparent }) => {
+    return send({ ...request, origin: { ...request.origin, traceparent } });
+  });
 }
 
 function checkCall(options: CallOptions): CallOptions {

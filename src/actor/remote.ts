@@ -7,6 +7,7 @@
 
 import { abortable } from "../abortable.ts";
 import { BackendError, ClosedError } from "../errors.ts";
+import { PayloadTooLargeError } from "../nats/errors.ts";
 import { ConnectionState } from "../nats/connection_state.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import { type NoAnswer, ReplyInbox } from "../nats/jetstream/reply_inbox.ts";
@@ -15,7 +16,7 @@ import { backoff, sleep } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import type { ActorRequest } from "./reference.ts";
-import { decodeAnswer, encode, errorOf, isOfThisTryOnly, type WireAnswer } from "./wire.ts";
+import { decodeAnswer, encode, errorOf, isOfThisTryOnly, type WireAnswer, type WireRequest } from "./wire.ts";
 
 /** How long one request waits for an answer before it is sent again, in milliseconds. */
 const ANSWER_TIMEOUT = 2_000;
@@ -70,33 +71,30 @@ export class RemoteCaller {
     const { definition, actorId, content, timeout, signal } = request;
     const deadline = performance.now() + timeout;
     const id = "query" in content ? undefined : request.id ?? crypto.randomUUID();
+    let why: ActorUnavailableError | undefined;
     for (let attempt = 1;; attempt++) {
       if (isOwn()) return new ComeHere(mayBeStored);
       const left = deadline - performance.now();
-      if (left <= 0) throw this.#overdue(request, mayBeStored);
-      const body = { kind: definition.name, actor: actorId, ...content, ...(id !== undefined && { id }) };
-      const data = encode({ ...body, timeout: left });
+      if (left <= 0) {
+        throw mayBeStored ? outcomeUnknown() : why ?? new ActorUnavailableError(actorId, timeout);
+      }
+      const data = encode(wireRequest(request, id, left));
       const answer = await abortable(this.#try(actorId, data, Math.min(left, ANSWER_TIMEOUT)), signal);
       if (this.#isClosed) throw new ClosedError("host");
       if (answer === "closed") throw new ClosedError("connection");
-      if (answer === "denied") throw denied();
       if (typeof answer === "object" && "ok" in answer) return answer.ok;
       if (typeof answer === "object" && !("retry" in answer)) {
         if (!mayBeStored || !isOfThisTryOnly(answer)) throw errorOf(answer, definition, actorId);
-      } else if (answer !== "no responders") {
+      } else {
+        why = unavailable(request, answer) ?? why;
         // Also if the actor has moved: its former owner and the new one may both have had the request.
-        mayBeStored = id !== undefined;
+        if (!isRefused(answer)) mayBeStored = id !== undefined;
       }
       await sleep(
         Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), Math.max(0, deadline - performance.now())),
         signal,
       );
     }
-  }
-
-  #overdue({ actorId, timeout }: ActorRequest, mayBeStored: boolean): Error {
-    if (!mayBeStored) return new ActorUnavailableError(actorId, timeout);
-    return new OutcomeUnknownError([], 0, { repeatWith: "call" });
   }
 
   async #try(actorId: string, data: Uint8Array, timeout: number): Promise<WireAnswer | NoAnswer> {
@@ -110,10 +108,14 @@ export class RemoteCaller {
   }
 
   #ask(subject: string, data: Uint8Array, timeout: number): Promise<WireAnswer | NoAnswer> {
-    return new Promise((resolve) => {
-      const { connection } = this.#state;
+    return new Promise((resolve, reject) => {
+      const { connection, maxPayload } = this.#state;
       if (this.#isClosed || this.#state.isClosed) return resolve("closed");
       if (!this.#state.isConnected) return resolve("no responders");
+      if (this.#inbox.failure) return reject(denied(this.#inbox.failure.message));
+      if (data.length > maxPayload) {
+        return reject(tooLarge(data.length, maxPayload));
+      }
       const timer = timeout < ANSWER_TIMEOUT ? setTimeout(() => resolve("timeout"), timeout) : undefined;
       const settle = (answer: WireAnswer | NoAnswer): void => {
         clearTimeout(timer);
@@ -125,19 +127,78 @@ export class RemoteCaller {
           settle(decodeAnswer(message.data) ?? "timeout");
           return true;
         },
-        onNoAnswer: settle,
+        onNoAnswer(why, description): void {
+          if (why !== "denied") return settle(why);
+          clearTimeout(timer);
+          reject(denied(description ?? `to publish to "${subject}"`));
+        },
       });
-      connection.publish(subject, data, { reply });
+      try {
+        connection.publish(subject, data, { reply });
+      } catch {
+        this.#inbox.withdraw(reply); // the connection is being closed
+        settle("closed");
+      }
     });
   }
 }
 
-function denied(): BackendError {
+function tooLarge(size: number, limit: number): BackendError {
+  const cause = new PayloadTooLargeError(size, limit);
+  return new BackendError("call", cause.message, { reason: "too-large", cause });
+}
+
+/** @param description What the server has said: it names the subject. */
+function denied(description: string): BackendError {
   return new BackendError(
     "call",
-    "the server denied it. Give this user permission to publish to aether.actors.> and to subscribe to its inbox",
+    `the server denied it: ${description}. Give this user permission to publish to aether.actors.> and to subscribe to ` +
+      "its inbox",
     { reason: "denied" },
   );
+}
+
+function wireRequest(
+  { definition, actorId, content, origin }: ActorRequest,
+  id: string | undefined,
+  timeout: number,
+): WireRequest {
+  const { chain, traceparent } = origin;
+  return {
+    kind: definition.name,
+    version: definition.version,
+    actor: actorId,
+    ...content,
+    ...(id !== undefined && { id }),
+    timeout,
+    ...(chain.length > 0 && { chain }),
+    ...(traceparent !== undefined && { traceparent }),
+  };
+}
+
+/** Whether nothing of the request can have been stored. */
+function isRefused(answer: WireAnswer | NoAnswer): boolean {
+  if (typeof answer === "object") return "retry" in answer && answer.retry !== "unknown";
+  return answer === "no responders";
+}
+
+/** What an answer shows about why the actor is not available. */
+function unavailable(
+  { actorId, timeout }: ActorRequest,
+  answer: WireAnswer | NoAnswer,
+): ActorUnavailableError | undefined {
+  if (answer === "no responders") return new ActorUnavailableError(actorId, timeout, { reason: "unowned" });
+  if (typeof answer !== "object" || !("retry" in answer)) return undefined;
+  const { retry, detail } = answer;
+  if (retry === "definition") {
+    return new ActorUnavailableError(actorId, timeout, { reason: "definition", detail });
+  }
+  return retry === "moved" ? new ActorUnavailableError(actorId, timeout, { reason: "unowned" }) : undefined;
+}
+
+/** The error of a command that may have been stored, and of which nothing was learned in time. */
+export function outcomeUnknown(): OutcomeUnknownError {
+  return new OutcomeUnknownError([], 0, { repeatWith: "call" });
 }
 
 /** The actor is in this process now. */

@@ -243,7 +243,7 @@ function setUp(
   const warn = warner(onWarning);
   const actors = new ActiveActors({ store: events, warn, now: clock.wall, ...ACTIVE });
   const fire: TimerSetup["fire"] = async (definition, actorId, timer, id, signal) => {
-    const call = new TimerCall(actorId, timer, id, TIMER_TIMEOUT, signal);
+    const call = new TimerCall(actorId, timer, id, TIMER_TIMEOUT, signal, { chain: [] });
     return await actors.call(definition, call) as TimerOutcome;
   };
   return { setup: { store: events, definitions, clock, fire, warn }, closeActors: () => actors.close() };

@@ -7,12 +7,15 @@
 import type { Coordinator } from "../cluster/coordinator.ts";
 import type { OwnedShard } from "../cluster/owned_shards.ts";
 import type { NatsConnection, NatsMessage, NatsSubscription } from "../nats/connection.ts";
+import { ClosedError } from "../errors.ts";
 import { sleep } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
 import type { ActiveActors } from "./active_actors.ts";
 import { MovedError } from "./commit.ts";
 import { CommandCall, QueryCall, TimerCall } from "./call.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
+import type { Warn } from "../warning.ts";
+import { queryOf } from "./untyped.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import { infoSubject, shardSubject } from "./remote.ts";
 import { answerWith, answerWithError, decodeRequest, encode, type WireRequest } from "./wire.ts";
@@ -29,6 +32,8 @@ export interface ShardServerSetup {
   readonly definitions: ReadonlyMap<string, AnyActor>;
   /** The actors in memory. */
   readonly actors: ActiveActors;
+  /** Receives warnings. */
+  readonly warn: Warn;
 }
 
 /** A shard, its subscription, and what ends its stay here. */
@@ -84,13 +89,27 @@ export class ShardServer {
     const { connection, cluster } = this.#setup;
     const subscription = connection.subscribe(shardSubject(cluster, shard.id), {
       callback: (error, message) => {
-        if (!error) void this.#answer(shard, message);
+        if (error) this.#denied(shard, error);
+        else void this.#answer(shard, message);
       },
     });
     const released = Promise.withResolvers<void>();
     // The shard moves on once its actors have finished what they have taken.
     shard.waitUntil(released.promise);
     this.#served.set(shard, { subscription, released });
+  }
+
+  /** The server does not let this user listen: the calls of the shard do not arrive. */
+  #denied({ id }: OwnedShard, cause: Error): void {
+    const { connection, warn } = this.#setup;
+    if (connection.isClosed()) return;
+    warn({
+      code: "actor-calls-denied",
+      message:
+        `calls to the actors of shard ${id} do not arrive: ${cause.message}. Give the user of this host permission ` +
+        "to subscribe to aether.actors.>",
+      cause,
+    });
   }
 
   async #release(shard: OwnedShard): Promise<void> {
@@ -106,42 +125,37 @@ export class ShardServer {
     const { connection } = this.#setup;
     if (!reply) return;
     const request = decodeRequest(data);
-    const answer = request ? await this.#answerTo(shard, request) : encode({
-      failed: { message: "the request cannot be read", isStored: false },
-    });
+    const answer = typeof request === "string"
+      ? encode({ failed: { message: request, isStored: false } })
+      : await this.#answerTo(shard, request);
     if (!answer || connection.isClosed()) return;
     try {
       connection.publish(reply, answer);
-    } catch (error) {
-      // The fields of a declared error are over the limit of the server, or the connection is being closed.
-      const message = `its answer cannot be sent: ${error instanceof Error ? error.message : error}`;
-      if (!connection.isClosed()) connection.publish(reply, encode({ failed: { message, isStored: false } }));
+    } catch {
+      // The connection is being closed: the caller asks the next owner.
     }
   }
 
   /** `undefined` if nothing is known that a caller could use: it asks again, or its time is over. */
   async #answerTo(shard: OwnedShard, request: WireRequest): Promise<Uint8Array | undefined> {
     const { actors, definitions, connection } = this.#setup;
-    const { kind, actor: actorId, query, command, timer, id, timeout } = request;
-    const definition = definitions.get(kind);
-    // A host of another version may know it.
-    if (!definition || definitionOf(actorId, definitions.values()) !== definition) {
-      return encode({ retry: "moved" });
-    }
+    const maxBytes = connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD;
+    const definition = definitions.get(request.kind);
+    const detail = differenceOf(request, definition, definitions);
+    if (!definition || detail !== undefined) return encode({ retry: "definition", detail: detail! });
+    const call = callOf(request, definition);
     try {
-      const call = timer
-        ? new TimerCall(actorId, timer, id!, timeout, undefined)
-        : query === undefined
-        ? new CommandCall(actorId, command, id, timeout, undefined)
-        : new QueryCall(actorId, queryOf(definition, query), timeout, undefined);
       const value = await actors.call(definition, call, shard);
-      return answerWith(value, connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD);
+      return answerWith(value, maxBytes, call instanceof CommandCall && call.isStored);
     } catch (error) {
       // The new owner may have had the request too: only its answer counts.
-      if (error instanceof MovedError || !shard.isHeld) return encode({ retry: "moved" });
+      if (error instanceof MovedError || !shard.isHeld) {
+        return encode({ retry: error instanceof MovedError && error.mayBeStored ? "unknown" : "moved" });
+      }
+      if (error instanceof ClosedError) return encode({ retry: "moved" });
       if (error instanceof ActorUnavailableError) return undefined;
       if (error instanceof OutcomeUnknownError) return encode({ retry: "unknown" });
-      return answerWithError(error, definition);
+      return answerWithError(error, definition, maxBytes);
     }
   }
 }
@@ -155,11 +169,26 @@ async function drained(subscription: NatsSubscription, connection: NatsConnectio
   waiting.abort();
 }
 
-function queryOf({ queries }: AnyActor, name: string): (state: unknown) => unknown {
-  const found = Object.hasOwn(queries as object, name)
-    ? (queries as Record<string, (state: unknown) => unknown>)[name]
-    : undefined;
-  return found ?? ((): never => {
-    throw new Error(`there is no query "${name}" here`);
-  });
+/** Why the definition of a host is not the caller's; a host with another one may answer. */
+function differenceOf(
+  { kind, version, actor, query }: WireRequest,
+  definition: AnyActor | undefined,
+  definitions: ReadonlyMap<string, AnyActor>,
+): string | undefined {
+  if (!definition || definitionOf(actor, definitions.values()) !== definition) {
+    return `hosts no actors of the kind "${kind}" by that id`;
+  }
+  if (definition.version < version) {
+    return `has version ${definition.version} of "${kind}", and the caller version ${version}`;
+  }
+  if (query !== undefined && !queryOf(definition, query)) return `has no query "${query}" of "${kind}"`;
+  return undefined;
+}
+
+function callOf(request: WireRequest, definition: AnyActor): CommandCall | QueryCall {
+  const { actor, query, command, timer, id, timeout, chain = [], traceparent } = request;
+  const origin = { chain, traceparent };
+  if (timer) return new TimerCall(actor, timer, id!, timeout, undefined, origin);
+  if (query === undefined) return new CommandCall(actor, command, id, timeout, undefined, origin);
+  return new QueryCall(actor, queryOf(definition, query)!, timeout, undefined, origin);
 }

@@ -8,7 +8,7 @@ import type { Event, StoredEvent } from "../event/types.ts";
 import { replayWith } from "../store/replay.ts";
 import type { EventStore, SnapshotStore } from "../store/types.ts";
 import type { Warn } from "../warning.ts";
-import { deciderOf } from "./decision.ts";
+import { deciderOf } from "./untyped.ts";
 import type { AnyActor } from "./definition.ts";
 
 /** How many states are kept. */

@@ -358,6 +358,7 @@ export function checkView(argument: string, view: unknown): void {
 /** Refuses what a decider cannot have decided, and returns how many events it has. */
 export function checkDecision(decided: unknown): number {
   if (isArray(decided)) return readOptions(decided, ({ length }) => length, "decider.decide");
+  if (isPromise(decided)) decided.then(undefined, () => {}); // its rejection would end the process
   const returned = isPromise(decided)
     ? "a promise: load what it needs before, and pass it in with the command"
     : describe(decided);

@@ -77,22 +77,38 @@ Deno.test("actors of two hosts answer calls from anywhere, and move with their s
     "requests that cannot be read, and a connection that its owner closes, harm no other call",
     async () => {
       const connection = await connect({ servers: server.url });
-      const sound = { kind: "counter", actor: "counter-9", command: 1, timeout: 1_000 };
-      const deep = `{"kind":"counter","actor":"counter-9","timeout":9,"command":${"[".repeat(5_000)}${
-        "]".repeat(5_000)
-      }}`;
+      const sound = { kind: "counter", version: 1, actor: "counter-9", command: 1, timeout: 1_000 };
+      const deep = `{"kind":"counter","version":1,"actor":"counter-9","timeout":9,"command":${
+        "[".repeat(5_000)
+      }${"]".repeat(5_000)}}`;
       const hostile = [
         "",
         "no JSON",
         "null",
         deep,
-        ...[{ timeout: 1e300 }, { timeout: -1 }, { id: 7 }, { query: 1 }, { kind: 1 }, { actor: null }]
+        ...[
+          { timeout: 1e300 },
+          { timeout: -1 },
+          { id: 7 },
+          { query: 1 },
+          { kind: 1 },
+          { actor: null },
+          { actor: "" },
+          { id: "" },
+          { version: "1" },
+          { chain: [1] },
+          {
+            traceparent: "x",
+          },
+          { command: "x".repeat(300_000) },
+        ]
           .map((field) => JSON.stringify({ ...sound, ...field })),
       ];
       const subject = `aether.actors.default.${shardOf("counter-9", 16)}`;
       for (const text of hostile) {
         const { data } = await connection.request(subject, text, { timeout: 5_000 });
-        assert.match(new TextDecoder().decode(data), /^\{"(failed|retry)":/, text.slice(0, 40));
+        const answer = new TextDecoder().decode(data);
+        assert.match(answer, /^\{"failed":\{"message":"the request (cannot be read|has)/, text.slice(0, 40));
       }
       await using other = await ActorClient.connect(connection, { actors: [counter] });
       const actor = other.get(counter, "counter-9");

@@ -133,7 +133,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
     name: "a full mailbox taken for the fate of an earlier try",
     breaks: /its caller (was|is) told/,
     file: "wire.ts",
-    find: 'return "busy" in answer || "refused" in answer;',
+    find: 'return "busy" in answer || "refused" in answer || "aether" in answer;',
     replace: "return false;",
   },
   {
@@ -148,8 +148,8 @@ export const MUTATIONS: readonly ActorMutation[] = [
     name: "a command of two tries under two ids",
     breaks: /took effect twice/,
     file: "remote.ts",
-    find: "...(id !== undefined && { id }) };",
-    replace: "...(id !== undefined && { id: `${id}.${attempt}` }) };",
+    find: "const data = encode(wireRequest(request, id, left));",
+    replace: "const data = encode(wireRequest(request, id && `${id}.${attempt}`, left));",
   },
   {
     name: "the second command of a commit decided on the state before the first",
