@@ -148,7 +148,7 @@ function tooLarge(size: number, limit: number): BackendError {
   return new BackendError("call", cause.message, { reason: "too-large", cause });
 }
 
-/** @param description What the server has said: it names the subject. */
+/** @param description The text of the server, which names the subject. */
 function denied(description: string): BackendError {
   return new BackendError(
     "call",

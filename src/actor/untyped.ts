@@ -1,6 +1,6 @@
 /**
- * Actors of any kind: a host and a client know many kinds, whose types differ. This is the one place where the types of a
- * definition are given up, and where they are given back.
+ * Actors of any kind: a host and a client know many kinds, whose types differ. Here alone the types of a definition are
+ * given up, and given back.
  *
  * @module
  */

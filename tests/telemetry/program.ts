@@ -9,7 +9,9 @@
 import { trace } from "@opentelemetry/api";
 import { connect } from "@nats-io/transport-node";
 import {
+  ActorClient,
   ActorHost,
+  Coordinator,
   DenoKvEventStore,
   type Event,
   execute,
@@ -22,6 +24,7 @@ import {
   replay,
   VersionConflictError,
 } from "../../mod.ts";
+import { type Counted, counter as counterActor } from "../actor/counter.ts";
 import { booking, type BookingEvent } from "../actor/booking.ts";
 import { loseAnswers } from "../bus/lost_answers.ts";
 
@@ -103,6 +106,24 @@ lost.count = 1;
 await unsure.append("order-2", [HAPPENED], { expectedVersion: 0 });
 await unsure.close();
 kv.close();
+
+// One trace: request -> call -> command, over NATS -> the event -> a projection's handler.
+const [calling, hosting] = await Promise.all([connect({ servers: url! }), connect({ servers: url! })]);
+const counts = new InMemoryEventStore<Counted>();
+const coordinator = await Coordinator.join(hosting!, { shardCount: 4, ttl: 2_000, maxClockSkew: 100 });
+const cluster = { coordinator, connection: hosting! };
+const node = await ActorHost.start({ store: counts, actors: [counterActor], cluster });
+const client = await ActorClient.connect(calling!, { actors: [counterActor] });
+await tracer.startActiveSpan("actor request", async (span) => {
+  await client.get(counterActor, "counter-1").call(1, { timeout: 20_000 });
+  console.log(JSON.stringify({ request: span.spanContext().traceId }));
+  span.end();
+});
+await projectOnce(counts, { name: "called", checkpoints, handle: () => {} });
+await client.close();
+await node.close();
+await coordinator.leave();
+await Promise.all([calling!.close(), hosting!.close()]);
 
 // A timer that fires. The host is open for as long as it takes to read gauges.
 const bookings = new InMemoryEventStore<BookingEvent>();

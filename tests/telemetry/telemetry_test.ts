@@ -6,10 +6,10 @@ import { startNatsServer } from "../support/nats_server.ts";
 import { type ReceivedSpan, startReceiver } from "./receiver.ts";
 
 /** OTLP's numbers for kinds of spans. */
-const KINDS = { client: 3, producer: 4, consumer: 5 } as const;
+const KINDS = { server: 2, client: 3, producer: 4, consumer: 5 } as const;
 const ERROR = 2;
 
-Deno.test("one trace shows the way from the saver over NATS to the handler, and every metric is as documented", async () => {
+Deno.test("one trace shows the way from the saver, or the caller of an actor, over NATS to the handler, and every metric is as documented", async () => {
   await using server = await startNatsServer();
   await using receiver = startReceiver();
   const program = fileURLToPath(new URL("./program.ts", import.meta.url));
@@ -23,7 +23,8 @@ Deno.test("one trace shows the way from the saver over NATS to the handler, and 
     },
   }).output();
   assert(success, new TextDecoder().decode(stderr));
-  const { request, metadata } = JSON.parse(new TextDecoder().decode(stdout).split("\n")[0]!);
+  const [{ request, metadata }, { request: called }] = new TextDecoder().decode(stdout).trim().split("\n")
+    .map((line) => JSON.parse(line));
 
   const trace = receiver.spans.filter(({ traceId }) => traceId === request);
   const find = (name: string): ReceivedSpan => {
@@ -49,6 +50,14 @@ Deno.test("one trace shows the way from the saver over NATS to the handler, and 
   });
 
   for (const span of projected) assert.equal(span.parentSpanId, way[1]!.spanId, "its parent is the save");
+
+  const calls = receiver.spans.filter(({ traceId }) => traceId === called);
+  const path = ["actor request", "aether.call", "aether.command", "aether.project"].map((name) => {
+    return calls.find((span) => span.name === name) ?? assert.fail(`${name} is not in the trace of a call`);
+  });
+  for (const [index, span] of path.entries()) {
+    if (index > 0) assert.equal(span.parentSpanId, path[index - 1]!.spanId, `the parent of ${span.name}`);
+  }
 
   const own = receiver.spans.filter(({ scope }) => scope === SCOPE);
   assert.deepEqual(new Set(own.map(({ name }) => name)), new Set(Object.keys(SPANS)), "every span is seen");
