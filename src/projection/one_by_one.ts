@@ -33,8 +33,12 @@ import type { HandlerResult } from "./projection.ts";
 import type { Reactions } from "./reaction.ts";
 import { type ProjectionRecord, shortError } from "./record.ts";
 
-/** How many events are noted one by one after a process that did not end cleanly: it has committed all before them. */
+/**
+ * How many events are noted one by one after a process that did not end cleanly. If the one that has ended it comes later, the
+ * next process begins so much closer to it. With lanes it is less, because it costs them more.
+ */
 const MAX_NOTED = 1_000;
+const MAX_NOTED_PER_LANE = 4;
 /** How long another process may have been handling an event that is taken for its end, in milliseconds. */
 const LONGEST_GRACE = 5_000;
 
@@ -78,7 +82,8 @@ export class OneByOne<Tx> {
 
   /** From now on each event is noted before it is handled: a process before this one did not end cleanly. */
   noteEvents(): void {
-    this.#toNote = MAX_NOTED;
+    const { lanes } = this.#projection;
+    this.#toNote = lanes === 1 ? MAX_NOTED : Math.min(MAX_NOTED, lanes * MAX_NOTED_PER_LANE);
   }
 
   /** An attempt that was interrupted, in a process that does not end with it, was none. */
