@@ -99,13 +99,7 @@ export function withField(data: unknown, path: FieldPath, value: unknown, depth 
   if (depth === path.length) return value;
   if (typeof data !== "object" || data === null || Array.isArray(data)) throw new TypeError("no such field");
   const key = path[depth]!;
-  const copy: Record<string, unknown> = {};
-  for (const [name, old] of Object.entries(data)) define(copy, name, old);
-  define(copy, key, withField(copy[key], path, value, depth + 1));
-  return Object.freeze(copy);
-}
-
-function define(target: Record<string, unknown>, key: string, value: unknown): void {
-  if (key !== "__proto__") target[key] = value;
-  else Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+  const old = Object.hasOwn(data, key) ? (data as Record<string, unknown>)[key] : undefined;
+  // A spread and a computed name make own properties, also of `__proto__`.
+  return Object.freeze({ ...data, [key]: withField(old, path, value, depth + 1) });
 }

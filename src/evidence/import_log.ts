@@ -4,10 +4,9 @@
  * @module
  */
 
-import type { Hash } from "node:crypto";
 import { noteSchemaVersion, schemaVersionOf } from "../event/registry.ts";
 import type { StoredEvent } from "../event/types.ts";
-import { Batch, isCopyOf, sizeOf } from "../store/batch.ts";
+import { Batch, isCopyOf } from "../store/batch.ts";
 import { CopyError } from "../store/copy_errors.ts";
 import {
   CommitTooLargeError,
@@ -74,9 +73,13 @@ export class ImportLog {
     for (const { actorId, token, events } of parts) {
       for (const exported of events) {
         const event = eventOf(exported, actorId);
-        addTo(this.#expected, event);
+        const text = textOf(event);
+        this.#expected.update(text);
         this.#events++;
-        if (!this.#present || !await this.#compare(event)) await this.#add(event, token);
+        if (!this.#present || !await this.#compare(event)) {
+          const waiting = this.#add(event, token, text.length);
+          if (waiting) await waiting;
+        }
       }
       if (events.length > 0 || token === undefined) continue;
       this.#batch.takeOvers.set(actorId, token);
@@ -97,11 +100,12 @@ export class ImportLog {
     return true;
   }
 
-  async #add(event: StoredEvent, token: number | undefined): Promise<void> {
-    const size = sizeOf(event);
-    if (!this.#batch.takes(event, size)) await this.#next();
+  /** Adds an event to what is stored next; returns a promise if there is something to wait for. */
+  #add(event: StoredEvent, token: number | undefined, size: number): Promise<void> | undefined {
+    if (!this.#batch.takes(event, size)) return this.#next().then(() => this.#add(event, token, size));
     this.#batch.add(event, size);
     if (token !== undefined) this.#batch.tokens.set(event.actorId, token);
+    return undefined;
   }
 
   /** Begins to store what was collected. What comes next is collected meanwhile. */
@@ -179,7 +183,7 @@ export class ImportLog {
     let count = 0;
     for await (const event of this.#to.read("start", signal)) {
       if (++count > this.#events) throw this.#differs(event, undefined);
-      addTo(found, event);
+      found.update(textOf(event));
       if (count % REPORT_EVERY === 0) this.#controls.onProgress?.({ phase: "verifying", events: count });
     }
     if (count < this.#events || !this.#expected.digest().equals(found.digest())) {
@@ -224,9 +228,9 @@ function eventOf({ schemaVersion = 1, ...fields }: ExportedEvent, actorId: strin
   return event;
 }
 
-/** Adds all that counts of an event to a digest. */
-function addTo(digest: Hash, event: StoredEvent): void {
+/** All that counts of an event. */
+function textOf(event: StoredEvent): string {
   const { id, eventType, actorId, version, timestamp, data, metadata = null } = event;
   const fields = [id, eventType, actorId, version, timestamp, schemaVersionOf(event), data, metadata];
-  digest.update(JSON.stringify(fields) + "\n");
+  return JSON.stringify(fields) + "\n";
 }

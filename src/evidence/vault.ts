@@ -243,7 +243,7 @@ export class Vault implements PersonalVault, AsyncDisposable {
 
   /** The key of a person for data of an actor. */
   cipherFor(person: string, actorId: string): PersonalCipher | Promise<PersonalCipher> {
-    const name = JSON.stringify([person, actorId]);
+    const name = `${person.length} ${person} ${actorId}`;
     const cached = this.#persons.get(name);
     if (cached && cached.until > performance.now()) return cached.value;
     return this.#once(name, () => this.#cipherFor(person, actorId, name)) as Promise<DataKey>;

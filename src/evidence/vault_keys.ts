@@ -8,7 +8,6 @@ import { InvalidArgumentError } from "../errors.ts";
 import { VaultError } from "../store/personal_errors.ts";
 import type { PersonalCipher } from "../store/personal_vault.ts";
 import { describe, nameFault, utf8 } from "../text.ts";
-import { concat } from "./bytes.ts";
 import { nodeCrypto } from "./crypto.ts";
 
 /**
@@ -40,9 +39,12 @@ class Cipher {
     const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
     const cipher = nodeCrypto().createCipheriv("aes-256-gcm", this.#secret, iv);
     cipher.setAAD(utf8(place));
-    const body = cipher.update(text);
-    const rest = cipher.final();
-    return concat(iv, body, rest, cipher.getAuthTag()).toBase64();
+    const sealed = new Uint8Array(IV_BYTES + text.length + TAG_BYTES);
+    sealed.set(iv);
+    sealed.set(cipher.update(text), IV_BYTES);
+    cipher.final(); // nothing is left in this mode
+    sealed.set(cipher.getAuthTag(), IV_BYTES + text.length);
+    return sealed.toBase64();
   }
 
   /** What was sealed; `undefined` if it was changed, or sealed with another key or for another place. */
@@ -57,8 +59,9 @@ class Cipher {
       );
       decipher.setAAD(utf8(place));
       decipher.setAuthTag(bytes.subarray(end));
-      const body = decipher.update(bytes.subarray(IV_BYTES, end));
-      return concat(body, decipher.final());
+      const text = decipher.update(bytes.subarray(IV_BYTES, end));
+      decipher.final(); // it throws if anything was changed
+      return text;
     } catch {
       return undefined;
     }
@@ -104,7 +107,7 @@ export class DataKey implements PersonalCipher {
   }
 
   #place(place: string): string {
-    return JSON.stringify(["aether/1", this.#namespace, place]);
+    return `aether/1 ${this.#namespace} ${place}`; // a namespace has no spaces
   }
 
   /** The key itself, encrypted with a master key. */

@@ -615,7 +615,7 @@ function withVault(
   { personal }: EventRegistry,
   warn: Warn,
 ): PersonalBackend {
-  const codec = new PersonalCodec(vault, personal, backend.limits.bytesPerEvent);
+  const codec = new PersonalCodec(vault, personal);
   return new PersonalBackend(backend, codec, vault, warn);
 }
 

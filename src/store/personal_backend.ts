@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Draft } from "../event/draft.ts";
 import { freezeJson } from "../event/json.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { backoff, sleep } from "../sleep.ts";
@@ -22,7 +23,14 @@ import { OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 import { PERSONAL, type PersonalCodec } from "./personal_data.ts";
 import type { PersonalVault } from "./personal_vault.ts";
 import type { Snapshot } from "./snapshot.ts";
-import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "./types.ts";
+import type {
+  ActorSummary,
+  ExpectedVersion,
+  Finding,
+  ListActorsOptions,
+  StoreLimits,
+  VerifyOptions,
+} from "./types.ts";
 
 /** How often an append at any version is tried against other writers. */
 const MAX_TRIES = 100;
@@ -52,45 +60,71 @@ export class PersonalBackend implements StorageBackend {
     for (const { drafts } of commit.parts) {
       for (const draft of drafts) if (this.#codec.isPersonal(draft)) isPersonal = true;
     }
-    return isPersonal ? this.#commit(commit) : this.#inner.commit(commit);
+    if (!isPersonal) return this.#inner.commit(commit);
+    const [part] = commit.parts;
+    const isOpen = part!.expected === "any" || part!.expected === "exists";
+    return isOpen ? this.#commitAtLatest(commit, part!) : this.#commitSealed(commit);
   }
 
   /** What is encrypted belongs to a version: a commit at any version is one at the latest, which is tried again. */
-  async #commit(commit: Commit): Promise<readonly StoredEvent[]> {
+  async #commitAtLatest(commit: Commit, part: CommitPart): Promise<readonly StoredEvent[]> {
+    const { actorId, drafts, expected, required, fencingToken } = part;
     for (let attempt = 1;; attempt++) {
-      const [part] = commit.parts;
-      const isOpen = part!.expected === "any" || part!.expected === "exists";
-      const parts = isOpen ? [await this.#atLatest(part!)] : commit.parts;
-      const plain = withParts(commit, parts);
-      const sealed = withParts(commit, await Promise.all(parts.map((part) => this.#seal(part))));
+      const version = await this.#inner.getLatestVersion(actorId);
+      checkExpected(actorId, expected as ExpectedVersion, { version });
       commit.signal?.throwIfAborted();
       try {
-        return plainEvents(await this.#inner.commit(sealed), plain);
+        const atLatest = new CommitPart(actorId, drafts, version, required, fencingToken);
+        return await this.#commitSealed(withParts(commit, [atLatest]));
       } catch (error) {
-        if (error instanceof OutcomeUnknownError) {
-          throw outcomeUnknown(plain, error.expectedVersion, error.cause);
-        }
-        const mayRepeat = isOpen && error instanceof VersionConflictError && !error.isCondition;
-        if (!mayRepeat || attempt === MAX_TRIES) throw error;
+        const mayRepeat = error instanceof VersionConflictError && !error.isCondition && attempt < MAX_TRIES;
+        if (!mayRepeat) throw error;
         await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), commit.signal);
       }
     }
   }
 
-  async #atLatest({ actorId, drafts, expected, required, fencingToken }: CommitPart): Promise<CommitPart> {
-    const version = await this.#inner.getLatestVersion(actorId);
-    if (expected !== "given") checkExpected(actorId, expected, { version });
-    return new CommitPart(actorId, drafts, version, required, fencingToken);
+  /** Encrypts a commit and stores it; without a promise if the keys are in memory, and the backend needs none. */
+  #commitSealed(commit: Commit): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+    let waits = false;
+    const parts = commit.parts.map((part) => {
+      const sealed = this.#seal(part);
+      waits ||= sealed instanceof Promise;
+      return sealed;
+    });
+    return waits
+      ? Promise.all(parts).then((sealed) => this.#send(commit, sealed))
+      : this.#send(commit, parts as CommitPart[]);
+  }
+
+  #send(
+    commit: Commit,
+    sealed: readonly CommitPart[],
+  ): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+    commit.signal?.throwIfAborted();
+    const stored = this.#inner.commit(withParts(commit, sealed));
+    if (!(stored instanceof Promise)) return plainEvents(stored, commit);
+    return stored.then((events) => plainEvents(events, commit), (error) => {
+      throw error instanceof OutcomeUnknownError
+        ? outcomeUnknown(commit, error.expectedVersion, error.cause)
+        : error;
+    });
   }
 
   /** Encrypts a part; its events get their versions. */
-  async #seal({ actorId, drafts, expected, required, fencingToken }: CommitPart): Promise<CommitPart> {
+  #seal({ actorId, drafts, expected, required, fencingToken }: CommitPart): CommitPart | Promise<CommitPart> {
     const first = typeof expected === "number" ? expected + 1 : 0;
-    for (const [index, { event, givenVersion }] of drafts.entries()) {
-      event.version = expected === "given" ? givenVersion! : first + index;
-    }
-    const sealed = await Promise.all(drafts.map((draft) => this.#codec.seal(draft, draft.event.version)));
-    return new CommitPart(actorId, sealed, expected, required, fencingToken);
+    let waits = false;
+    const sealed = drafts.map((draft, index) => {
+      const version = expected === "given" ? draft.givenVersion! : first + index;
+      draft.event.version = version;
+      const result = this.#codec.seal(draft, version);
+      waits ||= result instanceof Promise;
+      return result;
+    });
+    const partOf = (drafts: readonly Draft[]): CommitPart =>
+      new CommitPart(actorId, drafts, expected, required, fencingToken);
+    return waits ? Promise.all(sealed).then(partOf) : partOf(sealed as Draft[]);
   }
 
   takeOver(actorId: string, token: number): void | Promise<void> {

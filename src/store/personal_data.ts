@@ -9,11 +9,12 @@
  */
 
 import { Draft, type DraftEvent } from "../event/draft.ts";
-import { EventTooLargeError, InvalidEventError } from "../event/errors.ts";
+import { InvalidEventError } from "../event/errors.ts";
 import { noteForgotten } from "../event/forgotten.ts";
-import { copyJson, freezeJson, JsonTooLarge } from "../event/json.ts";
+import { freezeJson } from "../event/json.ts";
 import { fieldOf, type FieldPath, type PersonalFields, withField } from "../event/personal_fields.ts";
 import { noteSchemaVersion, schemaVersionOf } from "../event/registry.ts";
+import { handled } from "../event/upcast.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { nameFault } from "../text.ts";
 import { VaultError } from "./personal_errors.ts";
@@ -24,6 +25,8 @@ export const PERSONAL = "$personal";
 
 /** The most UTF-8 bytes of a person's id. */
 const MAX_PERSON_BYTES = 512;
+/** What an encrypted field adds to an event, except its name and value: the id of the key, quotes, `$personal`. */
+const FIELD_BYTES = 128;
 
 /** The name of a field, the id of the key, and the encrypted value. */
 type SealedField = readonly [field: string, keyId: string, sealed: string];
@@ -32,23 +35,17 @@ type SealedField = readonly [field: string, keyId: string, sealed: string];
 interface OpenField {
   readonly path: FieldPath;
   readonly value: unknown;
-  readonly cipher: PersonalCipher;
+  readonly cipher: PersonalCipher | Promise<PersonalCipher>;
 }
 
 /** Encrypts and decrypts the data of events. */
 export class PersonalCodec {
   readonly #vault: PersonalVault;
   readonly #types: ReadonlyMap<string, readonly PersonalFields[]>;
-  readonly #bytesPerEvent: number;
 
-  constructor(
-    vault: PersonalVault,
-    types: ReadonlyMap<string, readonly PersonalFields[]>,
-    bytesPerEvent: number,
-  ) {
+  constructor(vault: PersonalVault, types: ReadonlyMap<string, readonly PersonalFields[]>) {
     this.#vault = vault;
     this.#types = types;
-    this.#bytesPerEvent = bytesPerEvent;
   }
 
   /**
@@ -67,44 +64,29 @@ export class PersonalCodec {
   }
 
   /**
-   * The draft of what is stored in place of an event.
+   * The draft of what is stored in place of an event; a promise if a key is not in memory.
    *
    * @param version The version that the event gets.
    * @throws {InvalidEventError} If the person has no id that can be used.
-   * @throws {EventTooLargeError} If it is too large when it is encrypted.
    * @throws {VaultError} If the vault cannot give the key.
    */
-  async seal(draft: Draft, version: number): Promise<Draft> {
+  seal(draft: Draft, version: number): Draft | Promise<Draft> {
     const { event } = draft;
+    const types = this.#types.get(event.eventType);
+    if (!types) return draft;
     const open: OpenField[] = [];
-    for (const { fields, person } of this.#types.get(event.eventType) ?? []) {
-      const found = fields
-        .map((path) => ({ path, value: fieldOf(event.data, path, event) }))
-        .filter(({ value }) => value !== undefined);
-      if (found.length === 0) continue;
-      const given = this.#vault.cipherFor(personOf(event, person), event.actorId);
-      const cipher = given instanceof Promise ? await given : given;
-      for (const field of found) open.push({ ...field, cipher });
+    let waits = false;
+    for (const { fields, person } of types) {
+      let cipher: OpenField["cipher"] | undefined;
+      for (const path of fields) {
+        const value = fieldOf(event.data, path, event);
+        if (value === undefined) continue;
+        cipher ??= this.#vault.cipherFor(personOf(event, person), event.actorId);
+        if (cipher instanceof Promise) waits = Boolean(handled(cipher));
+        open.push({ path, value, cipher });
+      }
     }
-    return open.length === 0 ? withData(draft, event.data, 0) : this.#sealed(draft, version, open);
-  }
-
-  #sealed(draft: Draft, version: number, open: readonly OpenField[]): Draft {
-    const { event } = draft;
-    let data: unknown = event.data;
-    const list = open.map(({ path, value, cipher }): SealedField => {
-      data = withField(data, path, null);
-      const name = path.join(".");
-      const sealed = cipher.encrypt(JSON.stringify(value), placeOf(event.actorId, version, name));
-      return [name, cipher.keys[0]!, sealed];
-    });
-    try {
-      const { value, most } = copyJson({ ...data as object, [PERSONAL]: list }, "data", this.#bytesPerEvent);
-      return withData(draft, value, most);
-    } catch (error) {
-      if (!(error instanceof JsonTooLarge)) throw error;
-      throw new EventTooLargeError(error.size, this.#bytesPerEvent, event.actorId);
-    }
+    return waits ? handled(sealedLater(draft, version, open)) : sealed(draft, version, open);
   }
 
   /** An event as it is handed out; a promise if a key is not in memory. The event itself if nothing is encrypted. */
@@ -118,6 +100,33 @@ export class PersonalCodec {
       ? Promise.all(keys).then((known) => opened(event, list, known))
       : opened(event, list, keys as (PersonalCipher | ForgottenKey)[]);
   }
+}
+
+async function sealedLater(draft: Draft, version: number, open: readonly OpenField[]): Promise<Draft> {
+  const ready = open.map(async (field) => ({ ...field, cipher: await field.cipher }));
+  return sealed(draft, version, await Promise.all(ready));
+}
+
+/** Encrypts fields. */
+function sealed(draft: Draft, version: number, open: readonly OpenField[]): Draft {
+  const { event } = draft;
+  if (open.length === 0) return draft;
+  let data: unknown = event.data;
+  let { most } = draft;
+  const list: SealedField[] = [];
+  for (const { path, value, cipher } of open) {
+    const { keys: [keyId] } = cipher as PersonalCipher;
+    const name = path.join(".");
+    data = withField(data, path, null);
+    const text = (cipher as PersonalCipher).encrypt(
+      JSON.stringify(value),
+      placeOf(event.actorId, version, name),
+    );
+    most += text.length + name.length * 6 + FIELD_BYTES;
+    list.push(Object.freeze([name, keyId!, text] as const));
+  }
+  const stored = Object.freeze({ ...data as object, [PERSONAL]: Object.freeze(list) });
+  return withData(draft, stored, most);
 }
 
 /** Decrypts the fields of an event. */
@@ -167,19 +176,13 @@ function personOf({ data, actorId }: DraftEvent, path: FieldPath | undefined): s
 
 /** The same draft with other data. The draft that it is made of is not changed: its event is handed out. */
 function withData(
-  { event, givenVersion, givenId, schemaVersion, most }: Draft,
+  { event, givenVersion, givenId, schemaVersion }: Draft,
   data: unknown,
-  more: number,
+  most: number,
 ): Draft {
   const { id, eventType, actorId, version, timestamp, metadata } = event;
   const copy: DraftEvent = { id, eventType, actorId, version, data, timestamp, position: "" };
-  return new Draft(
-    metadata ? { ...copy, metadata } : copy,
-    givenVersion,
-    givenId,
-    schemaVersion,
-    most + more,
-  );
+  return new Draft(metadata ? { ...copy, metadata } : copy, givenVersion, givenId, schemaVersion, most);
 }
 
 function isSealed(data: unknown): data is Readonly<Record<typeof PERSONAL, unknown>> {

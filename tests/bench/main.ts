@@ -18,6 +18,7 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
   bus: () => import("./bus.ts"),
   copy: () => import("./copy.ts"),
   deploy: () => import("./deploy.ts"),
+  evidence: () => import("./evidence.ts"),
 };
 
 const quick = Deno.args.includes("--quick");

@@ -1,0 +1,167 @@
+/**
+ * Export and import beside `copyEvents`, which moves the same events without a file between; and what it costs to encrypt a
+ * personal field.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import process from "node:process";
+import {
+  copyEvents,
+  DenoKvEventStore,
+  type EventStore,
+  exportEvents,
+  importEvents,
+  InMemoryEventStore,
+  JetStreamEventStore,
+  Vault,
+} from "../../mod.ts";
+import { startNatsServer } from "../support/nats_server.ts";
+import { type Group, type GroupOptions, rate, type Row } from "./harness.ts";
+import { eventData } from "./kv_append.ts";
+
+const PER_ACTOR = 10;
+/** The most that the encryption of an event with one field of 256 bytes may take, in microseconds. */
+const MAX_MICROSECONDS = 15;
+
+/** The rows of export, import and encryption. */
+export async function open({ quick }: GroupOptions): Promise<Group> {
+  const actors = quick ? 500 : 2_000;
+  const events = actors * PER_ACTOR;
+  const server = await startNatsServer();
+  const folder = await Deno.makeTempDir();
+  let number = 0;
+  const source = new InMemoryEventStore();
+  for (let version = 0; version < PER_ACTOR; version++) {
+    for (let actor = 0; actor < actors; actor++) {
+      const event = { eventType: "OrderPlaced", data: eventData(version) };
+      await source.append(`order-${actor}`, [event], { expectedVersion: version });
+    }
+  }
+  const exported = `${folder}/source.ndjson`;
+  await exportEvents(source, exported);
+  const kinds: Readonly<Record<string, () => Promise<EventStore>>> = {
+    "Deno KV": () => DenoKvEventStore.open(`${folder}/${++number}.kv`),
+    "JetStream": () => JetStreamEventStore.open(server.url, { namespace: `evidence-${++number}` }),
+  };
+  const filled: EventStore[] = [];
+  const rows: Row[] = [];
+  for (const [name, openStore] of Object.entries(kinds)) {
+    const store = await openStore();
+    filled.push(store);
+    await copyEvents(source, store);
+    const baseline = async (from: EventStore): Promise<number> => {
+      await using to = await openStore();
+      return await rate(events, async () => assert.equal((await copyEvents(from, to)).copied, events));
+    };
+    rows.push({
+      name: `export from ${name} to a file`,
+      unit: "events/s",
+      goal: { op: ">=", value: 0.8 },
+      baseline: `copyEvents from ${name} to ${name}`,
+      measureOurs: () =>
+        rate(events, async () => {
+          assert.equal((await exportEvents(store, `${folder}/${++number}.ndjson`)).events, events);
+        }),
+      measureBaseline: () => baseline(store),
+    }, {
+      name: `import from a file into ${name}`,
+      unit: "events/s",
+      goal: { op: ">=", value: 0.8 },
+      baseline: `copyEvents from memory to ${name}`,
+      measureOurs: async () => {
+        await using to = await openStore();
+        return await rate(
+          events,
+          async () => assert.equal((await importEvents(exported, to)).imported, events),
+        );
+      },
+      measureBaseline: () => baseline(source),
+    });
+  }
+  return {
+    rows: [...rows, ...await encryptionRows(quick ? 5_000 : 20_000)],
+    async [Symbol.asyncDispose](): Promise<void> {
+      for (const store of filled) await store.close();
+      await server.stop();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+/** The time that the process has used processors for, in microseconds. */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+/** How long the cipher alone takes, in microseconds of the processor. */
+async function bareCipher(count: number): Promise<number> {
+  const key = await crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt"]);
+  const text = new TextEncoder().encode("n".repeat(256));
+  const additionalData = text.subarray(0, 60);
+  const begin = processorTime();
+  for (let index = 0; index < count; index++) {
+    const iv = crypto.getRandomValues(new Uint8Array(12));
+    await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData }, key, text);
+  }
+  return (processorTime() - begin) / count;
+}
+
+async function encryptionRows(count: number): Promise<readonly Row[]> {
+  const masterKey = { id: "bench", secret: crypto.getRandomValues(new Uint8Array(32)) };
+  const vault = await Vault.inMemory({ masterKey });
+  const definitions = { Named: { personal: { fields: ["name"] } } };
+  const data = { name: "n".repeat(256), total: 5 };
+  /** Appends events, and returns how long one takes in microseconds of the processor. */
+  const appending = async (store: InMemoryEventStore, eventType: string): Promise<number> => {
+    const event = { eventType, data };
+    await store.append("ann", [event], { expectedVersion: 0 });
+    const begin = processorTime();
+    for (let version = 1; version <= count; version++) {
+      await store.append("ann", [event], { expectedVersion: version });
+    }
+    return (processorTime() - begin) / count;
+  };
+  const withVault = (): InMemoryEventStore => new InMemoryEventStore({ vault, events: definitions });
+  const encrypting = async (): Promise<number> =>
+    await appending(withVault(), "Named") - await appending(new InMemoryEventStore(), "Named");
+  return [{
+    name: "encrypt a field of 256 bytes",
+    unit: "us more than without, an event",
+    goal: { op: "<=", value: 1 },
+    baseline: `${MAX_MICROSECONDS} us`,
+    measureOurs: encrypting,
+    measureBaseline: () => Promise.resolve(MAX_MICROSECONDS),
+  }, {
+    name: "encrypt a field of 256 bytes, beside the cipher alone",
+    unit: "us more than without, an event",
+    goal: { op: "<=", value: 1 },
+    baseline: "crypto.subtle.encrypt() of the same bytes",
+    measureOurs: encrypting,
+    measureBaseline: () => bareCipher(count),
+  }, {
+    name: "decrypt a field of 256 bytes",
+    unit: "us, an event",
+    goal: { op: "<=", value: 1 },
+    baseline: `${MAX_MICROSECONDS} us`,
+    measureOurs: async () => {
+      const store = withVault();
+      await appending(store, "Named");
+      const begin = processorTime();
+      let read = 0;
+      for await (const _ of store.readEvents("ann")) read++;
+      assert.equal(read, count + 1);
+      return (processorTime() - begin) / read;
+    },
+    measureBaseline: () => Promise.resolve(MAX_MICROSECONDS),
+  }, {
+    name: "append an event without personal fields, with a vault",
+    unit: "us, an event",
+    goal: { op: "<=", value: 1.1 },
+    baseline: "without a vault",
+    measureOurs: () => appending(withVault(), "Other"),
+    measureBaseline: () => appending(new InMemoryEventStore(), "Other"),
+  }];
+}
