@@ -8,6 +8,7 @@ import {
   type EventStore,
   execute,
   executeAll,
+  FencedError,
   InMemoryEventStore,
   InvalidArgumentError,
   JetStreamEventStore,
@@ -124,6 +125,41 @@ testStores("execute() from the last result takes the snapshots that it takes wit
     assert.equal(last.snapshotVersion, snapshots.at(-1));
   }
   assert.deepEqual(snapshots, [0, 3, 3, 3, 6, 6, 6]);
+});
+
+Deno.test("a command on Deno KV reads the actor's records once, also of a new actor and by a store that has not seen it", async () => {
+  using kv = await Deno.openKv(":memory:");
+  let lists = 0;
+  const { list } = kv;
+  kv.list = (...args): Deno.KvListIterator<never> => {
+    lists++;
+    return list.apply(kv, args) as Deno.KvListIterator<never>;
+  };
+  const open = (): Promise<DenoKvEventStore<Counted>> => DenoKvEventStore.open<Counted>(kv);
+  for (let version = 1; version <= 3; version++) {
+    const store = await open();
+    lists = 0;
+    assert.equal((await execute(store, "a", counter(), 1)).version, version);
+    assert.equal(lists, 1);
+    await store.close();
+  }
+  // What a takeOver has stored, or another store since, is noticed.
+  const [one, other] = [await open(), await open()];
+  await replay(one, "a", counter());
+  await other.takeOver("a", 7);
+  assert.equal((await execute(one, "a", counter(), 1, { fencingToken: 7 })).version, 4);
+  await replay(one, "b", counter());
+  await execute(other, "b", counter(), 2);
+  assert.equal(
+    (await one.append("b", [{ eventType: "Counted", data: { by: 1 } }], { expectedVersion: "any" }))[0]!
+      .version,
+    3,
+  );
+  await replay(other, "a", counter());
+  await execute(one, "a", counter(), 1, { fencingToken: 7 });
+  await assert.rejects(execute(other, "a", counter(), 1), FencedError);
+  await one.close();
+  await other.close();
 });
 
 Deno.test("execute() refuses what is no result in options.from", async () => {

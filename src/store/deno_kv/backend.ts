@@ -115,9 +115,10 @@ export class KvBackend implements StorageBackend {
 
   readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
     const { reader, heads } = this.#parts;
+    const known = heads.cached(actorId)?.version ?? 0;
     return this.#iterating(
       "readEvents",
-      readHistory(reader, actorId, read, heads.cached(actorId)?.version ?? 0),
+      readHistory(reader, actorId, read, known, (latest) => heads.note(actorId, latest)),
       read.onDamage,
     );
   }

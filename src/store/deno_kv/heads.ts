@@ -8,7 +8,8 @@ import { lastVersion, lostTail } from "../continuity.ts";
 import { type ActorHead, NEW_ACTOR } from "../commit.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import { RecentMap } from "../recent_map.ts";
-import type { CommitReader } from "./commit_reader.ts";
+import type { CommitReader, LatestRecord } from "./commit_reader.ts";
+import type { StoredKvPart } from "./part_format.ts";
 
 /** An actor's head, and the state of the key that its next commit is stored under. */
 export interface Head extends ActorHead {
@@ -51,20 +52,31 @@ export class Heads {
     const known = this.#cache.get(actorId)?.version ?? 0;
     const latest = await this.#reader.latest(actorId);
     if (latest?.record instanceof DamagedHistoryError) throw latest.record;
-    const head: Head = latest
-      ? {
-        version: lastVersion(latest.record),
-        fence: latest.record.fence,
-        ...(latest.record.events.length === 0
-          ? { guard: latest.entry.versionstamp, latest: latest.record.prior }
-          : { guard: null, latest: latest.entry.versionstamp ?? undefined }),
-      }
-      : NEW_HEAD;
+    const head = latest ? headOf(latest.entry, latest.record) : NEW_HEAD;
     if (head.version < known) {
       throw lostTail(actorId, head.version, known);
     }
-    // What this store has saved while it read is newer than what it read.
-    if (head.version >= (this.#cache.get(actorId)?.version ?? 0)) this.set(actorId, head);
+    this.#keep(actorId, head);
     return head;
   }
+
+  /** Keeps the head that a read of the whole history has come to: a save that follows need not read it again. */
+  note(actorId: string, latest: LatestRecord | undefined): void {
+    if (latest?.record instanceof DamagedHistoryError) return;
+    this.#keep(actorId, latest ? headOf(latest.entry, latest.record) : NEW_HEAD);
+  }
+
+  /** What this store has saved while it read is newer than what it read. */
+  #keep(actorId: string, head: Head): void {
+    if (head.version >= (this.#cache.get(actorId)?.version ?? 0)) this.set(actorId, head);
+  }
+}
+
+/** The head that an actor's latest record leaves behind. */
+function headOf({ versionstamp }: Deno.KvEntry<unknown>, record: StoredKvPart): Head {
+  const { fence, events, prior } = record;
+  const place = events.length === 0
+    ? { guard: versionstamp, latest: prior }
+    : { guard: null, latest: versionstamp ?? undefined };
+  return { version: lastVersion(record), fence, ...place };
 }

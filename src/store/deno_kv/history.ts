@@ -8,22 +8,25 @@ import type { StoredEvent } from "../../event/types.ts";
 import type { HistoryRead } from "../backend.ts";
 import { follows, lastVersion, lostTail, missingVersions, type StoredPart } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
-import type { CommitReader, OrFault } from "./commit_reader.ts";
+import type { CommitReader, LatestRecord, OrFault } from "./commit_reader.ts";
 import { versionOf } from "./layout.ts";
+import type { StoredKvPart } from "./part_format.ts";
 import { firstEntry, scan } from "./scan.ts";
 
 /**
  * An actor's events, in batches.
  *
  * @param known A version that the actor is known to have reached: a history that ends before it has lost its tail.
+ * @param onEnd Takes the latest record once a read has come to it; `undefined` if the actor has none.
  */
 export function readHistory(
   reader: CommitReader,
   actorId: string,
   read: HistoryRead,
   known: number,
+  onEnd: (latest: LatestRecord | undefined) => void,
 ): AsyncIterable<readonly StoredEvent[]> {
-  const reading = new HistoryReading(reader, actorId, read, known);
+  const reading = new HistoryReading(reader, actorId, read, known, onEnd);
   return read.direction === "forward" ? reading.forward() : reading.backward();
 }
 
@@ -33,9 +36,17 @@ class HistoryReading {
   readonly #actorId: string;
   readonly #read: HistoryRead;
   readonly #known: number;
+  readonly #onEnd: (latest: LatestRecord | undefined) => void;
   #damaged = false;
 
-  constructor(reader: CommitReader, actorId: string, read: HistoryRead, known: number) {
+  constructor(
+    reader: CommitReader,
+    actorId: string,
+    read: HistoryRead,
+    known: number,
+    onEnd: (latest: LatestRecord | undefined) => void,
+  ) {
+    this.#onEnd = onEnd;
     this.#reader = reader;
     this.#actorId = actorId;
     this.#read = read;
@@ -46,6 +57,8 @@ class HistoryReading {
     const { fromVersion, toVersion } = this.#read;
     const start = this.#reader.layout.event(this.#actorId, await this.#firstKey());
     let previous: number | undefined;
+    let latestEntry: Deno.KvEntry<unknown> | undefined;
+    let latestRecord: OrFault<StoredKvPart> | undefined;
     for await (const batch of this.#scan({ start })) {
       let events: StoredEvent[] = [];
       for (const entry of batch) {
@@ -61,6 +74,8 @@ class HistoryReading {
           events = [];
           this.#report(fault);
         }
+        latestEntry = entry;
+        latestRecord = record;
         previous = record instanceof DamagedHistoryError ? undefined : lastVersion(record);
         this.#choose(record, events);
         if (previous !== undefined && previous >= toVersion) {
@@ -74,6 +89,7 @@ class HistoryReading {
     if (Math.min(this.#known, toVersion) > reached && this.#known >= fromVersion && !this.#damaged) {
       this.#report(lostTail(this.#actorId, reached, this.#known));
     }
+    this.#onEnd(latestEntry && latestRecord && { entry: latestEntry, record: latestRecord });
   }
 
   async *backward(): AsyncIterable<readonly StoredEvent[]> {
