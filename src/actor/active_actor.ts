@@ -120,15 +120,14 @@ export class ActiveActor {
   /** Works on the calls at the head of the queue: those that one commit answers. */
   async #next(): Promise<void> {
     const current = this.#current ??= await this.#load();
-    const hasId = this.#queue.some((call) => call instanceof CommandCall && call.id !== undefined);
-    if (hasId && !this.#ids.isComplete) await this.#ids.complete();
+    if (!this.#ids.isComplete && this.#queue.some(hasId)) await this.#ids.complete();
     this.#assertOwned();
     const group = this.#decide(current);
     if (group.every(({ events }) => events.length === 0)) {
       return void answer(this.#decider, current, group, []);
     }
     const stored = await this.#commits.store(group, current.version);
-    if (typeof stored !== "string") return await this.#take(current, group, stored);
+    if (typeof stored !== "string") return this.#take(current, group, stored);
     if (stored === "reload") this.#current = undefined;
     if (stored === "conflict" || stored === "fewer") this.#requeue(group);
     if (stored === "conflict") this.#current = await this.#loadNew(current);
@@ -163,7 +162,7 @@ export class ActiveActor {
   /** Takes calls from the queue: queries are answered, commands decided until the commit is full. */
   #decide({ state, version }: Replayed<unknown>): Decided[] {
     const group: Decided[] = [];
-    const named = new Set<string>();
+    let named: Set<string> | undefined;
     const { eventsPerCommit, bytesPerEvent } = this.#setup.store.limits;
     let count = 0;
     let folded: { readonly state: unknown } | undefined = { state };
@@ -180,7 +179,7 @@ export class ActiveActor {
         continue;
       }
       if (call.id !== undefined) {
-        if (named.has(call.id)) break; // it is found once the first one is stored
+        if (named?.has(call.id)) break; // it is found once the first one is stored
         const earlier = this.#ids.versionOf(call.id);
         if (earlier !== undefined) {
           this.#queue.shift();
@@ -197,18 +196,18 @@ export class ActiveActor {
       this.#queue.shift();
       version += group.at(-1)?.events.length ?? 0;
       count += decided.events.length;
-      if (call.id !== undefined) named.add(call.id);
+      if (call.id !== undefined) (named ??= new Set()).add(call.id);
       group.push(decided);
     }
     return group;
   }
 
   /** Folds what was stored, and answers. */
-  async #take(
+  #take(
     current: Replayed<unknown>,
     group: readonly Decided[],
     stored: readonly StoredEvent[],
-  ): Promise<void> {
+  ): void {
     for (const event of stored) this.#ids.note(event);
     const { owner } = this.#setup;
     if (owner && !owner.isHeld) { for (const { call } of group) call.reject(new MovedError(true)); }
@@ -220,7 +219,8 @@ export class ActiveActor {
       events: current.events + stored.length,
       snapshotVersion: current.snapshotVersion,
     };
-    await this.#snapshot;
+    // Without a snapshot that is due not even a promise: most commits have none.
+    if (this.#snapshot || !isSnapshotDue(this.#decider, this.#current)) return;
     this.#snapshot = this.#keepSnapshot(this.#current).finally(() => this.#snapshot = undefined);
   }
 
@@ -257,4 +257,15 @@ export class ActiveActor {
       call.reject(error);
     }
   }
+}
+
+function hasId(call: CommandCall | QueryCall): boolean {
+  return call instanceof CommandCall && call.id !== undefined;
+}
+
+function isSnapshotDue(
+  { snapshot }: AnyDecider,
+  { version, snapshotVersion }: Replayed<unknown>,
+): boolean {
+  return snapshot !== undefined && version - snapshotVersion >= (snapshot.every ?? SNAPSHOT_EVERY);
 }

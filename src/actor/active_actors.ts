@@ -64,9 +64,9 @@ export class ActiveActors {
     if (this.#active.size >= maxActive + MAX_SURPLUS && !this.#active.has(call.actorId)) {
       throw new ActorBusyError(call.actorId, 0, RETRY_AFTER); // all of them are busy
     }
-    const actor = this.#actor(definition, call.actorId, owner);
+    const actor = this.#actor(definition, call, owner);
     if (actor.waiting >= maxWaiting) throw new ActorBusyError(actor.id, actor.waiting, RETRY_AFTER);
-    this.#deadlines.add(call);
+    call.timedBy(this.#deadlines);
     const span = telemetry()?.begin("aether.command", {
       attributes: { "aether.actor_id": call.actorId },
       traceparent: call.origin.traceparent,
@@ -74,8 +74,8 @@ export class ActiveActors {
     call.traceparent = span?.traceparent;
     actor.enqueue(call);
     // Not before: an actor without a call would be released at once if all others are busy.
-    if (this.#active.size > this.#setup.maxActive) this.#releaseSurplus();
-    return this.#answered(call, span);
+    if (this.#active.size > maxActive) this.#releaseSurplus();
+    return span ? traced(call, span) : call.promise;
   }
 
   /** Finishes the calls of the actors that work under an owner, and releases them: also those that come meanwhile. */
@@ -100,29 +100,17 @@ export class ActiveActors {
     this.#deadlines.close();
   }
 
-  async #answered(call: Call, span: OpenSpan<"aether.command"> | undefined): Promise<unknown> {
-    try {
-      const answer = await call.promise;
-      span?.end();
-      return answer;
-    } catch (error) {
-      span?.end(error);
-      throw error;
-    } finally {
-      this.#deadlines.delete(call);
-    }
-  }
-
-  #actor(definition: AnyActor, actorId: string, owner: ActorOwner | undefined): ActiveActor {
+  #actor(definition: AnyActor, call: Call, owner: ActorOwner | undefined): ActiveActor {
+    const { actorId } = call;
     let actor = this.#active.get(actorId);
     if (actor) this.#active.delete(actorId); // it goes to the end
     // What an actor of an earlier ownership knows may be old.
     if (!actor || actor.owner !== owner) {
       const { store, warn, now } = this.#setup;
-      const onIdle = (): void => this.#releaseSurplus();
+      const onIdle = this.#onIdle;
       actor = new ActiveActor(actorId, definition, { store, warn, now, onIdle, owner });
     }
-    actor.lastUsed = performance.now();
+    actor.lastUsed = call.begun;
     this.#active.set(actorId, actor);
     return actor;
   }
@@ -134,6 +122,10 @@ export class ActiveActors {
       this.#release(actor);
     }
   }
+
+  readonly #onIdle = (): void => {
+    if (this.#active.size > this.#setup.maxActive) this.#releaseSurplus();
+  };
 
   #releaseSurplus(): void {
     for (const actor of this.#active.values()) {
@@ -147,5 +139,16 @@ export class ActiveActors {
     this.#active.delete(actor.id);
     const released = actor.passivate().finally(() => this.#releasing.delete(released));
     this.#releasing.add(released);
+  }
+}
+
+async function traced(call: Call, span: OpenSpan<"aether.command">): Promise<unknown> {
+  try {
+    const answer = await call.promise;
+    span.end();
+    return answer;
+  } catch (error) {
+    span.end(error);
+    throw error;
   }
 }

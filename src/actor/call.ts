@@ -9,7 +9,7 @@ import { EventTooLargeError, InvalidEventError } from "../event/errors.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { CommitTooLargeError, OutcomeUnknownError } from "../store/errors.ts";
 import { ActorFailedError, ActorUnavailableError } from "./errors.ts";
-import type { Timed } from "../deadlines.ts";
+import type { Deadlines, Timed } from "../deadlines.ts";
 import type { TimerOutcome, TimerReference } from "./timer.ts";
 import { asStored } from "./untyped.ts";
 
@@ -41,6 +41,8 @@ export class Call implements Timed {
   readonly actorId: string;
   /** How long it may take, in milliseconds. */
   readonly timeout: number;
+  /** When it began to wait, on the clock of `performance.now()`. */
+  readonly begun: number = performance.now();
   readonly deadline: number;
   slot = -1;
   /** Where it comes from. */
@@ -54,6 +56,8 @@ export class Call implements Timed {
   /** Its answer. */
   readonly promise: Promise<unknown>;
   readonly #signal: AbortSignal | undefined;
+  #abort: (() => void) | undefined;
+  #deadlines: Deadlines | undefined;
   #resolve!: (value: unknown) => void;
   #reject!: (error: unknown) => void;
 
@@ -62,13 +66,24 @@ export class Call implements Timed {
     this.actorId = actorId;
     this.origin = origin;
     this.timeout = timeout;
-    this.deadline = performance.now() + timeout;
+    this.deadline = this.begun + timeout;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     this.#signal = signal;
-    signal?.addEventListener("abort", this.#abort, { once: true });
+    if (!signal) return;
+    this.#abort = (): void => {
+      // It counts until the events are sent.
+      if (!this.sent) this.reject(signal.reason);
+    };
+    signal.addEventListener("abort", this.#abort, { once: true });
+  }
+
+  /** Ends at its deadline, unless it is answered before. */
+  timedBy(deadlines: Deadlines): void {
+    this.#deadlines = deadlines;
+    deadlines.add(this);
   }
 
   /** Answers it. */
@@ -91,15 +106,11 @@ export class Call implements Timed {
     this.reject(new OutcomeUnknownError(attempted, expectedVersion, { repeatWith: "call" }));
   }
 
-  /** A signal counts until the events are sent. */
-  readonly #abort = (): void => {
-    if (!this.sent) this.reject(this.#signal!.reason);
-  };
-
   #settle(): boolean {
     if (this.isSettled) return false;
     this.isSettled = true;
-    this.#signal?.removeEventListener("abort", this.#abort);
+    this.#deadlines?.delete(this);
+    if (this.#abort) this.#signal?.removeEventListener("abort", this.#abort);
     return true;
   }
 }

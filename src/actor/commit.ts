@@ -85,11 +85,9 @@ export class Commits {
 
   #append(group: readonly Decided[], expectedVersion: number): Promise<readonly StoredEvent[]> {
     const owner = this.#owner;
-    const append = (): Promise<readonly StoredEvent[]> =>
-      this.#store.append(this.#actorId, group.flatMap(({ events }) => events), {
-        expectedVersion,
-        ...(owner && { fencingToken: owner.fencingToken }),
-      });
+    const events = group.length === 1 ? group[0]!.events : group.flatMap(({ events }) => events);
+    const options = owner ? { expectedVersion, fencingToken: owner.fencingToken } : { expectedVersion };
+    const append = (): Promise<readonly StoredEvent[]> => this.#store.append(this.#actorId, events, options);
     const traced = group.find(({ call, events }) => events.length > 0 && call.traceparent);
     return traced ? telemetry()?.within(traced.call.traceparent, append) ?? append() : append();
   }

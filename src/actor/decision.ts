@@ -37,7 +37,7 @@ export function decide(definition: AnyActor, call: CommandCall, state: unknown, 
     const decided = deciderOf(definition).decide(command.command, state);
     checkDecision(decided);
     const named = call.id === undefined ? decided : withCommandId(decided, call.id);
-    const timestamp = new Date(now).toISOString();
+    const timestamp = timestampOf(now);
     const events = named.map((event) => ({ id: crypto.randomUUID(), timestamp, ...event }));
     const { traceparent } = call;
     return { call, events: traceparent === undefined ? events : events.map(tracedBy(traceparent)) };
@@ -87,6 +87,14 @@ export function refusePromise(name: string, returned: unknown): void {
   if (!isPromise(returned)) return;
   returned.then(undefined, () => {}); // its rejection would end the process
   throw new TypeError(`${name} must return a value, and returned a promise`);
+}
+
+let latest = { time: NaN, text: "" };
+
+/** A time as text; many commands are decided in the same millisecond. */
+function timestampOf(time: number): string {
+  if (time !== latest.time) latest = { time, text: new Date(time).toISOString() };
+  return latest.text;
 }
 
 /** An error of a decider or a query, as a caller gets it. */

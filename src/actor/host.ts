@@ -207,9 +207,14 @@ export class ActorHost implements AsyncDisposable {
     await this.close();
   }
 
-  async #send(request: ActorRequest): Promise<unknown> {
+  #send(request: ActorRequest): Promise<unknown> {
     const { cluster } = this.#parts;
-    if (!cluster || !this.#remote) return await this.#callHere(request, undefined);
+    return cluster && this.#remote
+      ? this.#sendTo(cluster, this.#remote, request)
+      : this.#callHere(request, undefined);
+  }
+
+  async #sendTo(cluster: ActorCluster, remote: RemoteCaller, request: ActorRequest): Promise<unknown> {
     const deadline = performance.now() + request.timeout;
     const named = "command" in request.content
       ? { ...request, id: request.id ?? crypto.randomUUID() }
@@ -228,7 +233,7 @@ export class ActorHost implements AsyncDisposable {
         const now = cluster.coordinator.shardFor(request.actorId);
         return now !== undefined && now !== owner;
       };
-      const answer = await this.#remote.send(left, hasCome, mayBeStored);
+      const answer = await remote.send(left, hasCome, mayBeStored);
       if (!(answer instanceof ComeHere)) return answer;
       mayBeStored = answer.mayBeStored;
     }

@@ -29,8 +29,8 @@ export const MUTATIONS: readonly ActorMutation[] = [
     name: "no fence",
     breaks: /stored .* under undefined/,
     file: "commit.ts",
-    find: "...(owner && { fencingToken: owner.fencingToken }),",
-    replace: REMOVE,
+    find: "owner ? { expectedVersion, fencingToken: owner.fencingToken } : { expectedVersion }",
+    replace: "owner ? { expectedVersion } : { expectedVersion }",
   },
   {
     name: "ids forgotten at a snapshot",
