@@ -19,6 +19,7 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
   copy: () => import("./copy.ts"),
   deploy: () => import("./deploy.ts"),
   evidence: () => import("./evidence.ts"),
+  actor: () => import("./actor.ts"),
 };
 
 const quick = Deno.args.includes("--quick");
