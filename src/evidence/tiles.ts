@@ -6,7 +6,7 @@
  */
 
 import { isEqual } from "./bytes.ts";
-import { HASH_BYTES, leafHash, MerkleTree, nodeHash, rootOf } from "./tree.ts";
+import { HASH_BYTES, leafHash, MerkleTree, nodeHash, rootOf, rootOfTile } from "./tree.ts";
 
 /** The most hashes of a tile, and entries of a bundle. */
 export const TILE_WIDTH = 256;
@@ -125,8 +125,9 @@ export class RightEdge {
       hashes.push(hash);
       if (hashes.length < TILE_WIDTH) return;
       const index = levelSize(this.#size, level + 1) - 1;
-      onFull({ path: tilePath(level, index), bytes: encodeTile(hashes) }, partialsPath(level, index));
-      hash = rootOf(hashes);
+      const bytes = encodeTile(hashes);
+      onFull({ path: tilePath(level, index), bytes }, partialsPath(level, index));
+      hash = rootOfTile(bytes);
       this.#levels[level] = [];
     }
   }

@@ -9,8 +9,8 @@ import { decodeLeaf, type SealedEvent } from "./leaf.ts";
 import type { Checkpoint } from "./note.ts";
 import type { SealPlace } from "./place.ts";
 import { readBundle, readTile } from "./sealed_tree.ts";
-import { levelSize, TILE_WIDTH } from "./tiles.ts";
-import { nodeHash, split } from "./tree.ts";
+import { encodeTile, TILE_WIDTH } from "./tiles.ts";
+import { HASH_BYTES, nodeHash, rowAbove, split } from "./tree.ts";
 
 /** How many hashes there are between two levels of tiles. */
 const LEVELS_PER_TILE = 8;
@@ -31,7 +31,7 @@ class Kept<T> {
 }
 
 /** A tile: its hashes, and those of the levels above them within it. */
-type Pyramid = readonly (readonly Uint8Array[])[];
+type Pyramid = readonly Uint8Array[];
 
 interface Known {
   readonly root: string;
@@ -123,14 +123,15 @@ export class TreeReader {
     const at = from / TILE_WIDTH ** level;
     const tile = await this.#tile(level, Math.floor(at / TILE_WIDTH));
     const within = height % LEVELS_PER_TILE;
-    return tile[within]![at % TILE_WIDTH / 2 ** within]!;
+    const place = at % TILE_WIDTH / 2 ** within;
+    return tile[within]!.subarray(place * HASH_BYTES, (place + 1) * HASH_BYTES);
   }
 
   #tile(level: number, index: number): Promise<Pyramid> {
     return this.#known.tiles.get(`${level}/${index}`, async () => {
       const hashes = await readTile(this.#place, this.#size, level, index, this.#signal);
       if (!hashes) return this.#damaged(`Tile ${index} of level ${level}`);
-      return pyramidOf(hashes, Math.min(TILE_WIDTH, levelSize(this.#size, level)));
+      return pyramidOf(encodeTile(hashes));
     });
   }
 
@@ -139,11 +140,8 @@ export class TreeReader {
   }
 }
 
-function pyramidOf(hashes: readonly Uint8Array[], width: number): Pyramid {
+function pyramidOf(hashes: Uint8Array): Pyramid {
   const pyramid = [hashes];
-  for (let row = hashes; row.length > 1 && 2 ** pyramid.length <= width;) {
-    row = Array.from({ length: row.length >> 1 }, (_, at) => nodeHash(row[2 * at]!, row[2 * at + 1]!));
-    pyramid.push(row);
-  }
+  for (let row = hashes; row.length > HASH_BYTES;) pyramid.push(row = rowAbove(row));
   return pyramid;
 }

@@ -1,6 +1,6 @@
 /**
  * Export and import beside `copyEvents`, which moves the same events without a file between; and what it costs to encrypt a
- * personal field.
+ * personal field. The rows of seals and proofs are in a file of their own.
  *
  * @module
  */
@@ -18,6 +18,7 @@ import {
   Vault,
 } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
+import { evidenceSealRows } from "./evidence_seal.ts";
 import { type Group, type GroupOptions, rate, type Row } from "./harness.ts";
 import { eventData } from "./kv_append.ts";
 
@@ -26,7 +27,9 @@ const PER_ACTOR = 10;
 const MAX_MICROSECONDS = 15;
 
 /** The rows of export, import and encryption. */
-export async function open({ quick }: GroupOptions): Promise<Group> {
+export async function open(options: GroupOptions): Promise<Group> {
+  const { quick } = options;
+  const seals = await evidenceSealRows(options);
   const actors = quick ? 500 : 2_000;
   const events = actors * PER_ACTOR;
   const server = await startNatsServer();
@@ -81,8 +84,9 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
     });
   }
   return {
-    rows: [...rows, ...await encryptionRows(quick ? 5_000 : 20_000)],
+    rows: [...seals.rows, ...rows, ...await encryptionRows(quick ? 5_000 : 20_000)],
     async [Symbol.asyncDispose](): Promise<void> {
+      await seals[Symbol.asyncDispose]();
       for (const store of filled) await store.close();
       await server.stop();
       await Deno.remove(folder, { recursive: true });

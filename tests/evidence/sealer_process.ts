@@ -1,6 +1,6 @@
 /**
- * A sealer as a process of its own: `sealer_process.ts STORE PLACE`, with the key in `SEAL_KEY`. STORE is a file of Deno KV,
- * PLACE a folder; or both are on one NATS server, STORE its URL and PLACE the name of a bucket. It prints a line when it has
+ * A sealer as a process of its own: `sealer_process.ts STORE PLACE [INTERVAL]`, with the key in `SEAL_KEY`. STORE is a file of Deno KV
+ * or the URL of a NATS server, PLACE a folder or the name of a bucket on that server, INTERVAL how often it seals. It prints a line when it has
  * sealed for the first time.
  *
  * @module
@@ -12,13 +12,15 @@ import { JetStreamEventStore } from "../../src/store/jetstream/mod.ts";
 import { endWithParent } from "../support/programs/end_with_parent.ts";
 
 endWithParent();
-const [target, path] = Deno.args as [string, string];
+const [target, path, interval = "1"] = Deno.args as [string, string, string?];
 const isNats = target.startsWith("nats:");
 const store = isNats ? await JetStreamEventStore.open(target) : await DenoKvEventStore.open(target);
-const place = isNats ? await SealBucket.open(target, { bucket: path }) : new SealFolder(path);
+const place = isNats && !path.includes("/")
+  ? await SealBucket.open(target, { bucket: path })
+  : new SealFolder(path);
 const run = sealLog(store, place, {
   signer: { env: "SEAL_KEY" },
-  interval: 1,
+  interval: Number(interval),
   onWarning: ({ message, cause }) => console.error(message, cause),
 });
 run.finished.catch((error) => {
