@@ -24,12 +24,16 @@ export async function installFsck(): Promise<Fsck | undefined> {
   } catch {
     try {
       await Deno.mkdir(folder, { recursive: true });
+      // Other processes may install it at the same time: each does so in a folder of its own.
+      const own = await Deno.makeTempDir({ dir: folder });
       const { success, stderr } = await new Deno.Command("go", {
         args: ["install", MODULE],
-        env: { GOBIN: folder, GOFLAGS: "-buildvcs=false" },
+        env: { GOBIN: own, GOFLAGS: "-buildvcs=false" },
         signal: AbortSignal.timeout(INSTALL_MS),
       }).output();
       if (!success) throw new Error(new TextDecoder().decode(stderr));
+      await Deno.rename(`${own}/fsck`, program);
+      await Deno.remove(own);
     } catch (error) {
       console.warn(
         `NOT TESTED: seals with Tessera's fsck. Put go on the PATH, and let it download ${MODULE}`,
@@ -38,7 +42,7 @@ export async function installFsck(): Promise<Fsck | undefined> {
       return undefined;
     }
   }
-  return new Fsck(program);
+  return new Fsck(folder);
 }
 
 /** What it found. */
@@ -51,10 +55,11 @@ export interface FsckResult {
 
 /** The program. */
 export class Fsck {
-  readonly #program: string;
+  /** The folder that it is in. */
+  readonly folder: string;
 
-  constructor(program: string) {
-    this.#program = program;
+  constructor(folder: string) {
+    this.folder = folder;
   }
 
   /** Checks a folder. With one worker it would not end after some faults. */
@@ -62,7 +67,7 @@ export class Fsck {
     const key = await Deno.makeTempFile();
     try {
       await Deno.writeTextFile(key, publicKey);
-      const { stderr } = await new Deno.Command(this.#program, {
+      const { stderr } = await new Deno.Command(`${this.folder}/fsck`, {
         args: [
           "-N",
           "4",
