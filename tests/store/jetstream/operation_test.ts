@@ -1,7 +1,12 @@
 /** The store in operation: servers that come and go under subscriptions and saves, and what an operator is told. */
 
 import assert from "node:assert/strict";
-import { BackendError, JetStreamEventStore, OutcomeUnknownError } from "@flowmade-one/aether/jetstream";
+import {
+  BackendError,
+  execute,
+  JetStreamEventStore,
+  OutcomeUnknownError,
+} from "@flowmade-one/aether/jetstream";
 import { startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
 import { client, until } from "./support.ts";
 
@@ -126,4 +131,26 @@ Deno.test("saves to new actors ask the server together, and wait for no answer t
   assert.equal(asked[0], 1);
   assert(asked.length > 1 && asked.length < 50, `${asked}`);
   assert.equal((await Array.fromAsync(store.listActors())).length, 101);
+});
+
+Deno.test("a command on a new actor asks once whether the server counts messages of it", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
+  await using observer = await client(server.url);
+  let asked = 0;
+  observer.connection.subscribe("$JS.API.DIRECT.GET.aether_default", { callback: () => asked++ });
+  await observer.connection.flush();
+  await store.append("before", [event(0)], { expectedVersion: 0 });
+  const decider = { initialState: () => 0, evolve: (sum: number) => sum + 1, decide: () => [event(1)] };
+  asked = 0;
+  assert.equal((await execute(store, "new", decider, null)).version, 1);
+  await observer.connection.flush();
+  assert.equal(asked, 1);
+  // What was read longer ago does not count.
+  assert.equal(await store.getLatestVersion("later"), 0);
+  await new Promise((resolve) => setTimeout(resolve, 1_050));
+  asked = 0;
+  await store.append("later", [event(1)], { expectedVersion: 0 });
+  await observer.connection.flush();
+  assert.equal(asked, 1);
 });

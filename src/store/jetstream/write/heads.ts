@@ -14,6 +14,9 @@ import type { CommitDecoder, StoredCommit } from "../format/commit_decoder.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 import { Trail } from "../format/trail.ts";
 
+/** For how long it counts that an actor has no message, in milliseconds: a command reads, decides, and saves. */
+const NONE_VALIDITY = 1_000;
+
 /** An actor's latest commit, and its head. */
 export interface Latest {
   /** The message of the latest commit; `undefined` if the stream has none. */
@@ -112,6 +115,7 @@ export class Heads {
     // What this store has saved while it read is newer than what it read.
     const current = this.cached(actorId);
     if (!current || current === cached || head.sequence >= current.sequence) this.set(actorId, head);
+    if (head === NEW_HEAD) this.#actors.hold(actorId).noneUntil = performance.now() + NONE_VALIDITY;
     return { message, commit, head, fault: undefined };
   }
 

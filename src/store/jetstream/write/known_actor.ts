@@ -20,6 +20,8 @@ export class KnownActor {
   readonly hash: number;
   /** Its head as it was last seen, if it was. */
   head: Head | undefined;
+  /** Until when it counts, on the clock of `performance.now()`, that the server was asked and counts no message of it. */
+  noneUntil = 0;
   /** The last part in its queue; `undefined` while no write is queued. */
   lastQueued: QueuedPart | undefined;
 

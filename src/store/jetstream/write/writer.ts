@@ -284,16 +284,20 @@ export class Writer {
   /** Numbers a write against the cached heads, if they are cached and it fits them: most do, without a promise. */
   #numberAtOnce(write: Write, now: number): boolean {
     let known = true;
+    let { isConfirmed } = write;
     for (const part of write.parts) {
-      part.head = part.actor!.head ?? NEW_HEAD;
-      known &&= part.head.sequence > 0;
+      const { head = NEW_HEAD, noneUntil } = part.actor!;
+      part.head = head;
+      if (head.sequence > 0) continue;
+      known = false;
+      isConfirmed ||= write.messageCount === 1 && noneUntil > now;
     }
     for (const condition of write.conditions) {
       condition.head = this.#context.heads.cached(condition.actorId) ?? NEW_HEAD;
       known &&= condition.head.sequence > 0;
     }
     // If nothing has expired yet, the server itself checks whether an actor is new: it has no message.
-    if (!known && !(write.isConfirmed && write.expectsNewActors && this.#context.log.nothingExpired(now))) {
+    if (!known && !(isConfirmed && write.expectsNewActors && this.#context.log.nothingExpired(now))) {
       return false;
     }
     try {
