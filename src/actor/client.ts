@@ -56,9 +56,9 @@ export interface ActorCaller<S, C> {
    * @throws {ActorUnavailableError} If the actor did not come to it in time: nothing of it was stored.
    * @throws {OutcomeUnknownError} If the store did not answer in time: call again with the same id.
    * @throws {InvalidArgumentError} If the command is not JSON or over 256 KiB, or an option is out of range.
-   * @throws {PayloadTooLargeError} If the command is larger than the server's `max_payload`.
    * @throws {ClosedError} If the host, or the NATS connection, is closed.
-   * @throws {BackendError} If the NATS user has no permission to call actors.
+   * @throws {BackendError} If the NATS user has no permission to call actors, or the command is larger than the server's
+   * `max_payload`.
    */
   call(command: C, options?: CallOptions): Promise<CallResult<S>>;
 }

@@ -134,7 +134,12 @@ function checkCall(options: CallOptions): CallOptions {
   };
 }
 
-function copyCommand(command: unknown): unknown {
+/**
+ * A command as it is sent.
+ *
+ * @throws {InvalidArgumentError} If it is not JSON, or too large.
+ */
+export function copyCommand(command: unknown): unknown {
   try {
     const { value, most } = copyJson(command, "command", MAX_COMMAND_BYTES);
     if (most > MAX_COMMAND_BYTES && JSON.stringify(value).length > MAX_COMMAND_BYTES) {

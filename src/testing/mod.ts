@@ -63,3 +63,11 @@ export {
   specifyDecider,
   specifyProjection,
 } from "./specification.ts";
+export {
+  type ActorHistory,
+  type ActorOutcome,
+  type ActorSpecification,
+  type ActorState,
+  specifyActor,
+} from "./actor_specification.ts";
+export { TestActors, type TestActorsOptions } from "./test_actors.ts";

@@ -84,7 +84,7 @@ export function specifyDecider<S, C, E extends Event>(
   return {
     given: (history) => ({
       when: (command) => outcomeOf(decider, history, command),
-      thenState: (expected) => deepStrictEqual(fold(decider, history), expected),
+      thenState: (expected) => deepStrictEqual(foldEvents(decider, history), expected),
     }),
   };
 }
@@ -94,7 +94,7 @@ function outcomeOf<S, C, E extends Event>(
   history: readonly NewEvent<E>[],
   command: C,
 ): DeciderOutcome<S, E> {
-  const state = fold(decider, history);
+  const state = foldEvents(decider, history);
   let decided: readonly NewEvent<E>[] | undefined;
   let thrown: { readonly error: unknown } | undefined;
   try {
@@ -119,7 +119,7 @@ function outcomeOf<S, C, E extends Event>(
       return outcome as Asserted<DeciderOutcome<S, E>>;
     },
     thenState: (expected) => {
-      deepStrictEqual(fold(decider, [...history, ...events()]), expected);
+      deepStrictEqual(foldEvents(decider, [...history, ...events()]), expected);
       return outcome as Asserted<DeciderOutcome<S, E>>;
     },
     thenThrows: (expected) => {
@@ -134,7 +134,10 @@ function outcomeOf<S, C, E extends Event>(
 }
 
 /** The state that events lead to, each prepared as a store does. */
-function fold<S, C, E extends Event>(decider: Decider<S, C, E>, events: readonly NewEvent<E>[]): S {
+export function foldEvents<S, C, E extends Event>(
+  decider: Decider<S, C, E>,
+  events: readonly NewEvent<E>[],
+): S {
   return events.reduce((state, event, index) => {
     const stored = stamped(event, index + 1);
     return withoutChange("evolve", state, () => decider.evolve(state, stored));

@@ -57,7 +57,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "src/cluster/jetstream",
     "src/projection",
   ],
-  "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus"],
+  "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus", "src/actor"],
 };
 
 /** Imports that the table does not allow, by importer and imported file, and why they are allowed. */
