@@ -33,17 +33,23 @@ export class FileTarget {
   /**
    * Opens what an earlier run left, or a new file.
    *
-   * @throws {InvalidArgumentError} If the file is complete already.
+   * @throws {InvalidArgumentError} If the file is complete already, or another export writes it.
    * @throws {ExportError} If what was left is no export of this namespace, or was changed.
    */
   static async open(path: string | URL, setup: ExportSetup): Promise<FileTarget> {
-    if (await exists(path)) {
-      const message = `is a file already: ${describe(String(path))}. Choose another path, or remove the file`;
-      throw new InvalidArgumentError("target", message);
-    }
+    await refuseFile(path);
     const partial = withSuffix(path, ".partial");
     const file = await Deno.open(partial, { read: true, write: true, create: true });
     try {
+      if (!await file.tryLock(true)) {
+        throw new InvalidArgumentError(
+          "target",
+          `is being exported to already: ${
+            describe(String(path))
+          }. Wait for that export, or choose another path`,
+        );
+      }
+      await refuseFile(path); // another export may have completed it meanwhile
       const chain = await continued(file, partial, setup);
       return new FileTarget(path, partial, file, chain);
     } catch (error) {
@@ -140,12 +146,15 @@ function withSuffix(path: string | URL, suffix: string): string | URL {
   return typeof path === "string" ? path + suffix : new URL(path.href + suffix);
 }
 
-async function exists(path: string | URL): Promise<boolean> {
+async function refuseFile(path: string | URL): Promise<void> {
   try {
     await Deno.stat(path);
-    return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound) return;
     throw error;
   }
+  throw new InvalidArgumentError(
+    "target",
+    `is a file already: ${describe(String(path))}. Choose another path, or remove the file`,
+  );
 }

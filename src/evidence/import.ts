@@ -84,13 +84,13 @@ export async function importEvents<E extends Event>(
   try {
     for await (const { parts } of reader.commits(await openSource(source))) await log.take(parts);
     if (publicKey) checkSignature(reader, publicKey);
+    await log.flush();
+    return await log.compareAll();
   } catch (error) {
     await log.end();
     await log.flush().catch(() => {}); // what comes before the fault
     throw error;
   }
-  await log.flush();
-  return await log.compareAll();
 }
 
 /** Returns the options as they were read. */
