@@ -43,6 +43,7 @@ export class Checkpointer<Tx> {
       return new Checkpointer(projection, undefined, first, first.position !== undefined);
     }
     const record = parseRecord(id, stored);
+    if (record.replacedBy) throw replaced(id, record.replacedBy.version);
     const [before, now] = [JSON.stringify(record.filter), JSON.stringify(filter)];
     if (before !== now && continueFrom !== id.version) throw otherFilter(id, before, now);
     return new Checkpointer(projection, stored.revision, { ...record, filter }, before !== now);
@@ -97,7 +98,11 @@ async function firstRecord<Tx>(
     const before = { name: id.name, version: continueFrom };
     const stored = await checkpoints.load(before);
     if (stored) {
-      const { owner: _, failing: __, ...record } = parseRecord(before, stored);
+      const { owner: _, failing: __, alsoFailing: ___, replacedBy: ____, rebuild: _____, ...record } =
+        parseRecord(
+          before,
+          stored,
+        );
       return { ...record, ...id, filter, stopped: false };
     }
   }
@@ -112,6 +117,14 @@ async function firstRecord<Tx>(
     parked: [],
     resolved: [],
   };
+}
+
+function replaced(id: ProjectionId, by: number): ProjectionInUseError {
+  return new ProjectionInUseError(
+    id,
+    "replaced",
+    `run version ${by}, and read its read model. To run this version again, delete its checkpoint with deleteCheckpoint()`,
+  );
 }
 
 function otherFilter(id: ProjectionId, stored: string, filter: string): ProjectionInUseError {

@@ -66,7 +66,8 @@ const MAX_PREFIX_BYTES = 256;
 
 /**
  * Checkpoints in Deno KV. What a handler writes with `context.transaction` is committed together with the checkpoint:
- * exactly once. A handler that does not use it is called at least once.
+ * exactly once. A handler that does not use it is called at least once. With `lanes`, a handler is called again if another one has
+ * changed what it has read.
  *
  * @example A read model in the same database, exactly once
  * ```ts

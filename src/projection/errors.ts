@@ -126,9 +126,9 @@ export class ProjectionInUseError extends AetherError {
   readonly projection: ProjectionId;
   /**
    * `running`: a worker runs it. `taken-over`: another worker goes on in the place of this one. `other-filter`: its name and
-   * version are those of a projection with another filter.
+   * version are those of a projection with another filter. `replaced`: a later version has taken over.
    */
-  readonly reason: "running" | "taken-over" | "other-filter";
+  readonly reason: "running" | "taken-over" | "other-filter" | "replaced";
 
   /** Names the projection, what uses it, and what to do. */
   constructor(
@@ -149,6 +149,7 @@ export const STOP_THIS = "stop this worker. What it had not committed is not par
 const USES: Readonly<Record<ProjectionInUseError["reason"], string>> = {
   "running": "is run by a worker",
   "taken-over": "was taken over by another worker",
+  "replaced": "was replaced by a later version",
   "other-filter": "has a checkpoint of another filter",
 };
 

@@ -51,6 +51,7 @@ export type {
   Reaction,
 } from "./projection.ts";
 export { type ProjectionRun, type RunOptions, runProjection, type RunState } from "./run.ts";
+export { type ProjectionRebuild, type RebuildOptions, rebuildProjection } from "./rebuild.ts";
 export { projectOnce, type ProjectOnceOptions, type ProjectOnceResult } from "./once.ts";
 export { waitFor, type WaitForOptions } from "./wait_for.ts";
 export {
@@ -71,6 +72,7 @@ export {
   type ProjectionLag,
   type ProjectionStatus,
   projectionStatuses,
+  type RebuildProgress,
   type StatusOptions,
 } from "./status.ts";
 export { SqliteCheckpoints, type SqliteDatabase, type SqliteStatement } from "./sqlite_checkpoints.ts";

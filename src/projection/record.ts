@@ -158,6 +158,10 @@ export interface ProjectionRecord extends ProjectionId {
   readonly intent?: readonly IntendedAppend[] | undefined;
   /** The event that it is appended because of. */
   readonly intendedFor?: FailedEvent | undefined;
+  /** Since when it is being built to replace another version, and how many events were handled then. */
+  readonly rebuild?: { readonly replaces: number; readonly since: string; readonly handled: number };
+  /** The version that has taken over, and the position at which this one has ended. */
+  readonly replacedBy?: { readonly version: number; readonly position?: string };
   /** What the reactions to several events are about to append, in the order of the events' ends. */
   readonly reactions?: readonly PendingReaction[] | undefined;
 }
@@ -279,6 +283,16 @@ const FIELDS: Checks<ProjectionRecord> = {
   retry: optional(objectOf<RetryClaim>({ id: isText, ttl: isCount })),
   intent: optional(isIntent),
   intendedFor: optional(objectOf(FAILED)),
+  rebuild: optional(
+    objectOf<NonNullable<ProjectionRecord["rebuild"]>>({
+      replaces: isVersion,
+      since: isText,
+      handled: isCount,
+    }),
+  ),
+  replacedBy: optional(
+    objectOf<NonNullable<ProjectionRecord["replacedBy"]>>({ version: isVersion, position: optional(isText) }),
+  ),
   reactions: optional(listOf(objectOf<PendingReaction>({ event: objectOf(FAILED), intent: isIntent }))),
 };
 

@@ -20,6 +20,7 @@ import { workOff } from "./log.ts";
 import type { Guard } from "./attempt.ts";
 import { type CompiledProjection, compileProjection } from "./compile.ts";
 import type { Projection } from "./projection.ts";
+import type { Draft } from "./progress.ts";
 import { parseRecord } from "./record.ts";
 import { follow } from "./follow.ts";
 import { untyped } from "./untyped_store.ts";
@@ -122,7 +123,7 @@ export function runProjection<E extends Event, Tx = undefined>(
   return new Run(untyped(store), compileProjection(projection), readOptions(options, checkRun));
 }
 
-const OPTIONS: OptionNames<RunOptions> = {
+const RUN_OPTIONS: OptionNames<RunOptions> = {
   leases: true,
   leaseTtl: true,
   holder: true,
@@ -131,8 +132,8 @@ const OPTIONS: OptionNames<RunOptions> = {
 };
 
 /** Returns the options as they were read. */
-function checkRun({ ...options }: RunOptions): RunOptions {
-  checkKnown<RunOptions>(options, OPTIONS);
+export function checkRun({ ...options }: RunOptions): RunOptions {
+  checkKnown<RunOptions>(options, RUN_OPTIONS);
   const { holder, leaseTtl, leases, signal, onWarning } = options;
   const fault = holder === undefined || holder === "" ? undefined : nameFault(holder, 256);
   if (fault) throw new InvalidArgumentError("options.holder", fault);
@@ -159,7 +160,8 @@ const STEADY = 10_000;
 const FIRST_LOOK = 500;
 const LONGEST_LOOK = 5_000;
 
-class Run<Tx> implements ProjectionRun {
+/** A projection that runs. */
+export class Run<Tx> implements ProjectionRun {
   readonly finished: Promise<void>;
   readonly #store: EventStore;
   readonly #projection: CompiledProjection<Tx>;
@@ -169,11 +171,23 @@ class Run<Tx> implements ProjectionRun {
   readonly #id = crypto.randomUUID();
   readonly #closing = new AbortController();
   readonly #listeners = new Set<(position: string) => void>();
+  readonly #begin: ((draft: Draft) => void) | undefined;
   #state: RunState = "waiting";
   #hasClaimed = false;
   #liveSince = Infinity;
 
-  constructor(store: EventStore, projection: CompiledProjection<Tx>, options: RunOptions) {
+  /**
+   * Begins.
+   *
+   * @param begin Changes the record whenever the run takes the projection over.
+   */
+  constructor(
+    store: EventStore,
+    projection: CompiledProjection<Tx>,
+    options: RunOptions,
+    begin?: (draft: Draft) => void,
+  ) {
+    this.#begin = begin;
     this.#store = store;
     this.#projection = projection;
     this.#options = options;
@@ -335,6 +349,7 @@ class Run<Tx> implements ProjectionRun {
     });
     let isClean = true;
     try {
+      if (this.#begin) worker.amend(this.#begin);
       await worker.claim(this.#id, lease?.fencingToken, this.#hasClaimed);
       this.#hasClaimed = true;
       await worker.finishIntent();

@@ -47,6 +47,9 @@ const COLUMNS = "name, CAST(version AS TEXT) AS version, value, CAST(revision AS
  * refused with a {@linkcode HandlerError} once the handler's attempt is over, statements that it prepared included, and
  * that takes no `COMMIT` or `ROLLBACK`.
  *
+ * With `lanes`, one handler has the transaction at a time: from its first use of it until it ends. A handler that uses it meanwhile is
+ * called again. So wait for other things first, and write without a wait: then handlers of different keys work at once.
+ *
  * Several projections may share the connection, one after another. Use no other code on it that begins transactions, or that writes
  * while a handler waits: those writes would be in the handler's transaction. Set `PRAGMA busy_timeout` if other
  * processes write to the file. SQLite has no leases: pass some to `runProjection`, or the worker that came last goes on and the

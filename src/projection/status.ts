@@ -13,7 +13,13 @@ import { abortable } from "../abortable.ts";
 import type { EventStore, LogStart, ReadAllOptions } from "../store/types.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";
-import { type FailingEvent, type ParkedEvent, parseRecord, type Resolution } from "./record.ts";
+import {
+  type FailingEvent,
+  type ParkedEvent,
+  parseRecord,
+  type ProjectionRecord,
+  type Resolution,
+} from "./record.ts";
 import { untyped } from "./untyped_store.ts";
 import { describe } from "../text.ts";
 
@@ -29,6 +35,24 @@ export interface ProjectionLag {
   readonly isMore: boolean;
   /** The age of the oldest event that it has not handled, in ms; 0 if there is none. */
   readonly time: number;
+}
+
+/**
+ * How far a version is that is being built to replace another one: an estimate by its place in the log.
+ *
+ * @category Projections
+ */
+export interface RebuildProgress {
+  /** The version that serves until then. */
+  readonly replaces: number;
+  /** Which part of the log it has handled, from 0 to 1. */
+  readonly share: number;
+  /** Events a second, since the process began that builds it. */
+  readonly rate: number;
+  /** How many events are left, about. */
+  readonly left: number;
+  /** How long it still takes, about, in ms; `undefined` if it has not begun. */
+  readonly timeLeft: number | undefined;
 }
 
 /**
@@ -55,6 +79,10 @@ export interface ProjectionStatus extends ProjectionId {
     | DamagedHistoryError
     | SchemaVersionError
     | undefined;
+  /** How far it is, if it is being built to replace another version. */
+  readonly rebuild: RebuildProgress | undefined;
+  /** The version that has taken over: read the read model of that one. */
+  readonly replacedBy: number | undefined;
   /** Whether it gave up before the event that is failing. */
   readonly stopped: boolean;
   /** The event that fails. */
@@ -122,15 +150,52 @@ export async function projectionStatuses<E extends Event>(
   }
   signal?.throwIfAborted();
   const statuses: ProjectionStatus[] = [];
-  for (const stored of await abortable(checkpoints.list(), signal)) {
-    const { name, version, position, handled, savedAt, stopped, failing, parked, resolved, filter } =
-      parseRecord(undefined, stored);
+  const records = (await abortable(checkpoints.list(), signal)).map((stored) =>
+    parseRecord(undefined, stored)
+  );
+  for (const record of records) {
+    const { name, version, position, handled, savedAt, stopped, failing, parked, resolved, filter } = record;
     const read = { ...filter, ...(signal && { signal }) };
     const { lag, problem } = await behind(untyped(store), read, position ?? "first-kept", countLimit);
     const known = { name, version, position, handled, savedAt, stopped, failing, parked, resolved };
-    statuses.push({ ...known, lag, problem });
+    const rebuild = await progressOf(untyped(store), record, records);
+    statuses.push({ ...known, rebuild, replacedBy: record.replacedBy?.version, lag, problem });
   }
   return statuses.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.version - b.version);
+}
+
+/** How far a version is that has not taken over yet. */
+async function progressOf(
+  store: EventStore,
+  { name, version, position, handled, savedAt, rebuild }: ProjectionRecord,
+  records: readonly ProjectionRecord[],
+): Promise<RebuildProgress | undefined> {
+  if (!rebuild) return undefined;
+  const { replaces, since } = rebuild;
+  const isOver = records.some((other) => other.name === name && other.replacedBy?.version === version);
+  if (isOver) return undefined;
+  const seconds = (Date.parse(savedAt) - Date.parse(since)) / 1_000;
+  const rate = seconds > 0 ? (handled - rebuild.handled) / seconds : 0;
+  const share = await shareOf(store, position);
+  const left = share === 0 ? 0 : Math.round(handled * (1 - share) / share);
+  return { replaces, share, rate, left, timeLeft: rate > 0 && share > 0 ? left / rate * 1_000 : undefined };
+}
+
+/** Which part of a log is before a position, by the numbers in positions: they grow as the log does. */
+async function shareOf(store: EventStore, position: string | undefined): Promise<number> {
+  const last = await store.getLastPosition();
+  if (position === undefined || last === undefined) return last === undefined ? 1 : 0;
+  for await (const first of store.readAll({ after: "first-kept", limit: 1 })) {
+    const [begin, here, end] = [first.position, position, last].map(numberOf);
+    if (end! <= begin!) return position >= last ? 1 : 0;
+    return Math.min(1, Math.max(0, (here! - begin! + 1) / (end! - begin! + 1)));
+  }
+  return 1;
+}
+
+/** The number of a position behind the name of its log, as far as a number holds it. */
+function numberOf(position: string): number {
+  return Number(`0x${position.slice(position.indexOf("-") + 1)}`);
 }
 
 /** How many events that cannot be handed out are counted one by one. */

@@ -94,6 +94,7 @@ function soundRecord(events: readonly StoredEvent[]): { readonly [name: string]:
     done: [{ after: events[5]!.position, to: events[5]!.position }],
     alsoFailing: [],
     reactions: [],
+    rebuild: { replaces: 1, since: at, handled: 0 },
     handled: 4,
     savedAt: at,
     writeId: "write",

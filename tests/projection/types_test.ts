@@ -176,3 +176,22 @@ Deno.test("types: handlers use the transaction of their checkpoints, and no othe
   };
   await projectOnce(store, any);
 });
+
+Deno.test("types: the key of a projection is a string of the store's events", () => {
+  const checkpoints = new InMemoryCheckpoints();
+  type Placed = Event<"Placed", { customer: string }>;
+  const good: Projection<Placed> = {
+    name: "good",
+    checkpoints,
+    lanes: 4,
+    key: ({ data }) => data.customer,
+    handle: () => {},
+  };
+  // @ts-expect-error a key is a string
+  const number: Projection<Placed> = { ...good, key: () => 5 };
+  // @ts-expect-error events have no such data
+  const other: Projection<Placed> = { ...good, key: ({ data }) => data.client };
+  // @ts-expect-error these checkpoints have no transaction
+  const transaction: Projection<Placed, KvTransaction> = { ...good, checkpoints };
+  void [number, other, transaction];
+});
