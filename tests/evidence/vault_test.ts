@@ -14,6 +14,7 @@ import {
   exportEvents,
   FencedError,
   type Forgotten,
+  generateSealKey,
   importEvents,
   InMemoryCheckpoints,
   InMemoryEventStore,
@@ -23,11 +24,14 @@ import {
   type MasterKey,
   projectOnce,
   replay,
+  SealFolder,
+  sealOnce,
   type StoredEvent,
   Vault,
   VaultError,
   type VaultOptions,
   verifyExport,
+  verifySealedLog,
   VersionConflictError,
 } from "../../mod.ts";
 import { rawLogOf } from "../../src/store/raw_log.ts";
@@ -307,7 +311,9 @@ onEach(
 
 onEach(
   "a snapshot of an actor with personal data is encrypted, and gone when a person is forgotten",
-  async ({ store, vault, kind, all }) => {
+  async ({ vault, kind, all, open }) => {
+    const warnings: string[] = [];
+    const store = await open({ onWarning: ({ code }) => void warnings.push(code) });
     await store.append("chat", [{
       eventType: "Sent",
       data: { from: "ann", to: "bob", text: "hello", note: null },
@@ -335,6 +341,7 @@ onEach(
     // A state that is older than the erasure must not be kept.
     await store.saveSnapshot({ ...snapshot, version: 1 });
     assert.equal(await store.getLatestSnapshot("chat", "texts"), undefined);
+    assert.deepEqual(warnings, ["snapshot-refused"]);
     await store.append("plain", [{ eventType: "Other", data: { value: 1 } }], { expectedVersion: 0 });
     await store.saveSnapshot({ ...snapshot, actorId: "plain" });
     assert.deepEqual((await store.getLatestSnapshot("plain", "texts"))?.state, snapshot.state);
@@ -476,6 +483,29 @@ onEach("a ciphertext that is moved to another place is found", async ({ all, sto
   await assert.rejects(async () => {
     for await (const event of target.readAll()) read.push(event);
   }, VaultError);
+});
+
+onEach("a seal goes on to hold when a person is forgotten", async ({ store, vault }) => {
+  const folder = await Deno.makeTempDir({ prefix: "aether seal " });
+  try {
+    const { privateKey, publicKey: key } = generateSealKey("example.com/customers");
+    const place = new SealFolder(folder);
+    const seal = (): Promise<unknown> =>
+      sealOnce(store as EventStore, place, { signer: { key: privateKey } });
+    await store.append("ann", [ann, ann], { expectedVersion: 0 });
+    await seal();
+    await vault.forget("ann", store);
+    const before = await verifySealedLog(store as EventStore, place, { key });
+    assert.deepEqual([before.ok, before.verified, before.unsealed], [true, 2, 1]);
+    await seal(); // the receipt
+    const after = await verifySealedLog(store as EventStore, place, { key });
+    assert.deepEqual([after.ok, after.verified], [true, 3]);
+    for await (const { name, isFile } of Deno.readDir(`${folder}/tile/entries`)) {
+      if (isFile) assert(!(await Deno.readTextFile(`${folder}/tile/entries/${name}`)).includes("Secret"));
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("two processes share a vault: one key for a person, and an erasure reaches the other when its cache is over", async () => {
