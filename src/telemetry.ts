@@ -31,13 +31,19 @@ export interface SpanBeginning<N extends SpanName> {
   readonly traceparent?: string | undefined;
 }
 
+/** The present value of a gauge. */
+interface GaugeValue {
+  readonly value: number;
+  readonly attributes: Readonly<Record<string, string | number | boolean>>;
+}
+
 /** The library's telemetry while a provider is registered. */
 export class Telemetry {
   readonly #api: typeof OpenTelemetry;
   readonly #tracer: Tracer;
   readonly #counters = new Map<string, Counter>();
   readonly #histograms = new Map<string, Histogram>();
-  readonly #gauges = new Map<string, number>();
+  readonly #gauges = new Map<string, Map<string, GaugeValue>>();
 
   /** Creates every instrument. */
   constructor(api: typeof OpenTelemetry, meters: MeterProvider) {
@@ -49,8 +55,9 @@ export class Telemetry {
       if (kind === "counter") this.#counters.set(name, meter.createCounter(name, { unit, description }));
       else if (kind === "gauge") {
         meter.createObservableGauge(name, { unit, description }).addCallback((result) => {
-          const value = this.#gauges.get(name);
-          if (value !== undefined) result.observe(value);
+          for (const { value, attributes } of this.#gauges.get(name)?.values() ?? []) {
+            result.observe(value, attributes);
+          }
         });
       } else {
         const advice = boundaries && { explicitBucketBoundaries: [...boundaries] };
@@ -76,10 +83,17 @@ export class Telemetry {
     this.#histograms.get(name)!.record(value, attributes);
   }
 
-  /** Sets a gauge, which has no attributes; `undefined` if this process does not know its value any more. */
-  set(name: MetricsOfKind<"gauge">, value: number | undefined): void {
-    if (value === undefined) this.#gauges.delete(name);
-    else this.#gauges.set(name, value);
+  /** Sets a gauge; `undefined` if this process does not know its value any more. */
+  set<N extends MetricsOfKind<"gauge">>(
+    name: N,
+    value: number | undefined,
+    attributes: MetricAttributes<N>,
+  ): void {
+    const values = this.#gauges.get(name) ?? new Map<string, GaugeValue>();
+    this.#gauges.set(name, values);
+    const key = JSON.stringify(attributes);
+    if (value === undefined) values.delete(key);
+    else values.set(key, { value, attributes });
   }
 
   /**

@@ -124,13 +124,13 @@ export const METRICS = {
     kind: "gauge",
     unit: "{actor}",
     description: "Actors that have a timer, by the process that works on timers",
-    attributes: [],
+    attributes: ["aether.actor_kind"],
   },
   "aether.actor.timers.late": {
     kind: "gauge",
     unit: "{actor}",
     description: "Actors that have had a timer due for more than a second",
-    attributes: [],
+    attributes: ["aether.actor_kind"],
   },
   "aether.subscription.lag": {
     kind: "histogram",

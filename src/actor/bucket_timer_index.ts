@@ -1,5 +1,5 @@
 /**
- * The index of timers in a bucket: `head`, and `actor.<id>` for each actor with timers. Leases are in the same bucket.
+ * The index of timers in a bucket: `head.<kind>`, and `actor.<id>` for each actor with timers. Leases are in the same bucket.
  *
  * @module
  */
@@ -19,6 +19,7 @@ import {
   decodeActor,
   decodeHead,
   encodeActor,
+  encodeHead,
   IndexConflict,
   type IndexedActor,
   type IndexHead,
@@ -30,7 +31,7 @@ import {
   type TimerIndex,
 } from "./timer_index.ts";
 
-const HEAD = "head";
+const HEADS = "head.";
 const ACTORS = "actor.";
 /** How long all actors may take to arrive, in milliseconds. */
 const LIST_TIMEOUT = 60_000;
@@ -51,13 +52,13 @@ export class BucketTimerIndex implements TimerIndex {
     this.leases = new BucketLeaseStore(bucket, {}, { outlivesBucket: false });
   }
 
-  async head(): ReturnType<TimerIndex["head"]> {
-    const entry = await this.#bucket.get(HEAD);
+  async head(kind: string): ReturnType<TimerIndex["head"]> {
+    const entry = await this.#bucket.get(HEADS + kind);
     return { head: decodeHead(entry?.value), revision: entry && String(entry.revision) };
   }
 
-  async saveHead(head: IndexHead, revision: string | undefined): Promise<string> {
-    return await this.#put(HEAD, JSON.stringify(head), revision);
+  async saveHead(kind: string, head: IndexHead, revision: string | undefined): Promise<string> {
+    return await this.#put(HEADS + kind, encodeHead(head), revision);
   }
 
   async get(actorId: string): Promise<StoredActor | undefined> {
@@ -104,7 +105,7 @@ export class BucketTimerIndex implements TimerIndex {
     });
     const timer = setTimeout(() => reject(unanswered("list timers")), LIST_TIMEOUT);
     // A watch waits until the server can be reached; a read fails with the reason if it cannot.
-    this.#bucket.get(HEAD).catch(reject);
+    this.#bucket.get(`${HEADS}none`).catch(reject);
     try {
       return await abortable(promise, this.#closing.signal);
     } finally {

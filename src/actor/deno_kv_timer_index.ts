@@ -2,7 +2,7 @@
  * The index of timers in the database of a store in Deno KV.
  *
  * ```text
- * [prefix, namespace, "timer", "head"]                       how far the log was read
+ * [prefix, namespace, "timer", "head", kind]                 how far the log was read for a kind of actors
  * [prefix, namespace, "timer", "actor", actorId]             the timers of an actor
  * [prefix, namespace, "timer", "due", at, actorId, name]     a timer that waits, in the order of times
  * ```
@@ -25,6 +25,7 @@ import {
   decodeActor,
   decodeHead,
   encodeActor,
+  encodeHead,
   IndexConflict,
   type IndexedActor,
   type IndexHead,
@@ -58,15 +59,15 @@ export class DenoKvTimerIndex implements TimerIndex {
     });
   }
 
-  async head(): ReturnType<TimerIndex["head"]> {
-    const { value, versionstamp } = await this.#reading(() => this.#kv.get([...this.#base, "head"]));
+  async head(kind: string): ReturnType<TimerIndex["head"]> {
+    const { value, versionstamp } = await this.#reading(() => this.#kv.get([...this.#base, "head", kind]));
     return { head: decodeHead(value), revision: versionstamp ?? undefined };
   }
 
-  async saveHead(head: IndexHead, revision: string | undefined): Promise<string> {
-    const key = [...this.#base, "head"];
+  async saveHead(kind: string, head: IndexHead, revision: string | undefined): Promise<string> {
+    const key = [...this.#base, "head", kind];
     return await this.#commit((operation) =>
-      operation.check({ key, versionstamp: revision ?? null }).set(key, JSON.stringify(head))
+      operation.check({ key, versionstamp: revision ?? null }).set(key, encodeHead(head))
     );
   }
 

@@ -25,8 +25,8 @@ import { type ActorRequest, checkActors, referTo } from "./reference.ts";
 import { ComeHere, RemoteCaller } from "./remote.ts";
 import { ShardServer } from "./shard_server.ts";
 import type { TimerOutcome } from "./timer.ts";
-import { timerClock, TimerRunner } from "./timer_runner.ts";
-import { type FireTimer, hasTimers } from "./timers.ts";
+import { timerClock, TimerRunners } from "./timer_runner.ts";
+import { type FireTimer, kindsWithTimers } from "./timers.ts";
 import { type AnyStore, queryOf, typedEvents, untypedStore } from "./untyped.ts";
 
 /**
@@ -120,7 +120,7 @@ export class ActorHost implements AsyncDisposable {
   readonly #parts: HostParts;
   readonly #remote: RemoteCaller | undefined;
   readonly #server: ShardServer | undefined;
-  readonly #timers: TimerRunner | undefined;
+  readonly #timers: TimerRunners | undefined;
 
   /** Calls actors of this process and of the others of its cluster. */
   readonly client: ActorFinder;
@@ -133,7 +133,7 @@ export class ActorHost implements AsyncDisposable {
       this.#remote = new RemoteCaller(connection, name, coordinator.shardCount);
       this.#server = new ShardServer({ coordinator, connection, cluster: name, definitions, actors, warn });
     }
-    if (hasTimers(definitions)) {
+    if (kindsWithTimers(definitions).length > 0) {
       const { clock, warn } = parts;
       const fire: FireTimer = async (definition, actorId, timer, id, signal) => {
         const content = { timer };
@@ -148,7 +148,7 @@ export class ActorHost implements AsyncDisposable {
         };
         return await this.#send(request) as TimerOutcome;
       };
-      this.#timers = new TimerRunner({ store, definitions, clock, fire, warn });
+      this.#timers = new TimerRunners({ store, definitions, clock, fire, warn });
     }
     this.client = {
       get: <S, C, E extends Event, A>(

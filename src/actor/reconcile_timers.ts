@@ -29,7 +29,7 @@ import {
   type TimerIndex,
 } from "./timer_index.ts";
 import { eachActor } from "./timer_session.ts";
-import { MAX_TIMERS, type TimerSetup, timersOf } from "./timers.ts";
+import { kindsWithTimers, MAX_TIMERS, type TimerSetup, timersOf } from "./timers.ts";
 
 /**
  * How timers are reconciled.
@@ -149,7 +149,7 @@ class Reconciliation {
   ) {
     this.#setup = setup;
     this.#index = index;
-    this.#kinds = [...setup.definitions.values()].filter(({ timers }) => timers);
+    this.#kinds = kindsWithTimers(setup.definitions);
     this.#dryRun = dryRun;
     this.#signal = signal;
   }
@@ -163,7 +163,7 @@ class Reconciliation {
       this.#signal?.throwIfAborted();
       await this.#correct(actorId);
     }
-    if (!this.#dryRun) await this.#announce(position);
+    if (!this.#dryRun) { for (const { name } of this.#kinds) await this.#announce(name, position); }
     return { actors: this.#seen.size, differing: this.#differing, differences: this.#differences };
   }
 
@@ -171,12 +171,14 @@ class Reconciliation {
   async #find(): Promise<void> {
     const indexed = new Map<string, StoredActor>();
     for await (const actor of this.#index.all()) indexed.set(actor.actorId, actor);
-    await eachActor(this.#setup, this.#kinds, async (actorId, definition) => {
-      this.#seen.add(actorId);
-      const expected = await this.#expected(actorId, definition);
-      const differences = await this.#compare(indexed.get(actorId), expected);
-      if (differences.length > 0) this.#suspects.add(actorId);
-    }, this.#signal);
+    for (const definition of this.#kinds) {
+      await eachActor(this.#setup, definition, async (actorId) => {
+        this.#seen.add(actorId);
+        const expected = await this.#expected(actorId, definition);
+        const differences = await this.#compare(indexed.get(actorId), expected);
+        if (differences.length > 0) this.#suspects.add(actorId);
+      }, this.#signal);
+    }
     for (const actorId of indexed.keys()) {
       if (!this.#seen.has(actorId) && this.#definition(actorId)) this.#suspects.add(actorId);
     }
@@ -239,15 +241,14 @@ class Reconciliation {
     }
   }
 
-  /** Writes the head, by which those that work on the index notice that it has changed. */
-  async #announce(position: string | undefined): Promise<void> {
+  /** Writes the head of a kind, by which those that work on the index notice that it has changed. */
+  async #announce(kind: string, position: string | undefined): Promise<void> {
     for (let attempt = 1;; attempt++) {
-      const { head, revision } = await this.#index.head();
+      const { head, revision } = await this.#index.head(kind);
       if (head && this.#differing === 0) return;
-      const kinds = [...new Set([...head?.kinds ?? [], ...this.#kinds.map(({ name }) => name)])];
       const reached = head ? head.position : position;
       try {
-        await this.#index.saveHead({ kinds, ...(reached !== undefined && { position: reached }) }, revision);
+        await this.#index.saveHead(kind, reached === undefined ? {} : { position: reached }, revision);
         return;
       } catch (error) {
         if (!(error instanceof IndexConflict) || attempt === MAX_TRIES) throw error;

@@ -18,9 +18,9 @@ import { openTimerIndex } from "./open_timer_index.ts";
 import { checkActors } from "./reference.ts";
 import type { TimerOutcome } from "./timer.ts";
 import { IndexConflict } from "./timer_index.ts";
-import { DEFAULT_LEASE_TTL, timerClock, TimerRunner } from "./timer_runner.ts";
+import { DEFAULT_LEASE_TTL, timerClock, TimerRunners } from "./timer_runner.ts";
 import { type OnceResult, TimerSession } from "./timer_session.ts";
-import type { TimerSetup } from "./timers.ts";
+import { kindsWithTimers, type TimerSetup } from "./timers.ts";
 
 /** A store that has actors with timers. */
 export type TimerStore<E extends Event> = EventStore<E> & Partial<SnapshotStore>;
@@ -106,7 +106,7 @@ const CONFLICT_WAIT = 20;
 
 /**
  * Fires the timers of actors in a process without a host: for programs that use `execute`, or a worker of its own.
- * Several processes may run it: one of them works at a time, and another takes over when it has ended. Actors that a
+ * Several processes may run it: one of them works on a kind of actors at a time, and another takes over when it has ended. Actors that a
  * cluster of hosts owns are left to their hosts, which fire their timers themselves.
  *
  * @example Release what is not paid in time
@@ -152,7 +152,7 @@ export function runTimers<E extends Event>(
 ): TimerRun {
   const { leaseTtl, signal, ...terms } = readOptions(options, checkRun);
   const { setup, closeActors } = setUp(store, actors, terms);
-  const runner = new TimerRunner(setup, leaseTtl);
+  const runner = new TimerRunners(setup, leaseTtl);
   const close = (): void => void runner.close();
   if (signal?.aborted) close();
   else signal?.addEventListener("abort", close, { once: true });
@@ -204,13 +204,18 @@ export async function fireTimersOnce<E extends Event>(
   const counts = { fired: 0, refused: 0, dropped: 0, failed: 0 };
   const index = await openTimerIndex(store);
   try {
-    let isComplete = false;
-    for (let result: OnceResult = "conflict"; result === "conflict" && !ending.aborted;) {
-      const session = new TimerSession(setup, index);
-      result = await once(session, ending);
-      for (const name of Object.keys(counts) as (keyof typeof counts)[]) counts[name] += session.counts[name];
-      isComplete = result === "complete";
-      if (result === "conflict") await sleep(CONFLICT_WAIT, ending).catch(() => {});
+    let isComplete = true;
+    for (const kind of kindsWithTimers(setup.definitions)) {
+      let result: OnceResult = "conflict";
+      while (result === "conflict" && !ending.aborted) {
+        const session = new TimerSession(setup, kind, index);
+        result = await once(session, ending);
+        for (const name of Object.keys(counts) as (keyof typeof counts)[]) {
+          counts[name] += session.counts[name];
+        }
+        if (result === "conflict") await sleep(CONFLICT_WAIT, ending).catch(() => {});
+      }
+      isComplete &&= result === "complete";
     }
     signal?.throwIfAborted();
     const [next] = await index.pending({ limit: 1 });

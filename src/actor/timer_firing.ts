@@ -8,6 +8,7 @@ import { ClosedError } from "../errors.ts";
 import { backoff } from "../sleep.ts";
 import { telemetry } from "../telemetry.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
+import { InvalidTimersError } from "./errors.ts";
 import type { TimerRow, TimerTable } from "./timer_table.ts";
 import type { TimerReference } from "./timer.ts";
 import { timerCommandId, type TimerSetup } from "./timers.ts";
@@ -45,13 +46,16 @@ type Outcome = keyof TimerCounts;
 /** Fires timers, each actor's one after the other. */
 export class TimerFiring {
   readonly #setup: TimerSetup;
+  readonly #kind: string;
   readonly #table: TimerTable;
   readonly #hooks: FiringHooks;
   readonly #running = new Set<Promise<void>>();
   readonly counts: TimerCounts = { fired: 0, refused: 0, dropped: 0, failed: 0 };
 
-  constructor(setup: TimerSetup, table: TimerTable, hooks: FiringHooks) {
+  /** @param kind The name of the kind of actors. */
+  constructor(setup: TimerSetup, kind: string, table: TimerTable, hooks: FiringHooks) {
     this.#setup = setup;
+    this.#kind = kind;
     this.#table = table;
     this.#hooks = hooks;
   }
@@ -88,14 +92,16 @@ export class TimerFiring {
   report(): void {
     const observed = telemetry();
     if (!observed) return;
-    observed.set("aether.actor.timers.pending", this.#table.pending + this.#running.size);
-    observed.set("aether.actor.timers.late", this.#table.countDue(this.#setup.clock.wall() - LATE));
+    const kind = { "aether.actor_kind": this.#kind };
+    observed.set("aether.actor.timers.pending", this.#table.pending + this.#running.size, kind);
+    observed.set("aether.actor.timers.late", this.#table.countDue(this.#setup.clock.wall() - LATE), kind);
   }
 
   /** Another process reports from now on. */
   endReport(): void {
-    telemetry()?.set("aether.actor.timers.pending", undefined);
-    telemetry()?.set("aether.actor.timers.late", undefined);
+    const kind = { "aether.actor_kind": this.#kind };
+    telemetry()?.set("aether.actor.timers.pending", undefined, kind);
+    telemetry()?.set("aether.actor.timers.late", undefined, kind);
   }
 
   async #fire(row: TimerRow, signal: AbortSignal): Promise<void> {
@@ -126,12 +132,15 @@ export class TimerFiring {
     timer: TimerReference,
     signal: AbortSignal,
   ): Promise<Outcome | undefined> {
-    const { actorId } = row;
+    const { actorId, current: { version } } = row;
     try {
       const id = await timerCommandId(actorId, timer);
       const outcome = await this.#setup.fire(definition, actorId, timer, id, signal);
       if (outcome === "early") return this.#postpone(row, FIRST_RETRY);
-      if (outcome === "dropped") await this.#hooks.refresh(actorId);
+      if (outcome === "dropped") {
+        await this.#hooks.refresh(actorId);
+        assertGone(definition, row, version, timer);
+      }
       if (typeof outcome === "string") return outcome;
       const what = `was refused, and is not fired again: ${outcome.refused}`;
       this.#setup.warn({ code: "timer-refused", message: describeTimer(row, timer, what) });
@@ -152,4 +161,27 @@ export class TimerFiring {
 
 function describeTimer({ actorId }: TimerRow, { name }: TimerReference, what: string): string {
   return `timer "${name}" of actor "${actorId}" ${what}`;
+}
+
+/**
+ * A timer that the actor's state did not name must be gone from the table too.
+ *
+ * @param version The version that the table knew before.
+ * @throws If it is not: the timer is tried again, more and more seldom.
+ */
+function assertGone(
+  { name: kind }: AnyActor,
+  { current }: TimerRow,
+  version: number,
+  { name, at }: TimerReference,
+): void {
+  const waiting = current.timers.find((timer) => timer.name === name && !timer.isFired);
+  if (waiting?.at === at) throw new Error("the host of the actor has another version of the definition");
+  if (waiting && current.version === version) {
+    throw new InvalidTimersError(
+      kind,
+      name,
+      "its time is another one at each call, though the state is the same",
+    );
+  }
 }

@@ -33,12 +33,10 @@ export interface StoredActor extends IndexedActor {
   readonly revision: string;
 }
 
-/** How far the index goes. */
+/** How far the index of a kind of actors goes. */
 export interface IndexHead {
   /** The position up to which the log was read; `undefined` for a log that was empty. */
   readonly position?: string;
-  /** The kinds of actors that are in the index. */
-  readonly kinds: readonly string[];
 }
 
 /** A timer that waits, with its actor. */
@@ -66,10 +64,12 @@ export interface TimerIndex {
   readonly hasOwnOrder: boolean;
   /** Leases of those that work on the index. */
   readonly leases: LeaseStore;
-  /** How far it goes; its revision is `undefined` if nothing is stored. */
-  head(): Promise<{ readonly head: IndexHead | undefined; readonly revision: string | undefined }>;
+  /** How far it goes for a kind of actors; its revision is `undefined` if nothing is stored. */
+  head(
+    kind: string,
+  ): Promise<{ readonly head: IndexHead | undefined; readonly revision: string | undefined }>;
   /** @throws {IndexConflict} If it has another revision. */
-  saveHead(head: IndexHead, revision: string | undefined): Promise<string>;
+  saveHead(kind: string, head: IndexHead, revision: string | undefined): Promise<string>;
   /** What it holds of an actor. */
   get(actorId: string): Promise<StoredActor | undefined>;
   /**
@@ -142,11 +142,16 @@ function decodeTimer(row: unknown): IndexedTimer[] {
   return typeof name === "string" && Number.isSafeInteger(at) ? [{ name, at, isFired: isFired === 1 }] : [];
 }
 
+/** A head as text. */
+export function encodeHead(head: IndexHead): string {
+  return JSON.stringify({ ...head, isBuilt: true });
+}
+
 /** Reads a head back; `undefined` if it cannot be read: the index is built again. */
 export function decodeHead(text: unknown): IndexHead | undefined {
-  const { position, kinds } = parse(text) as Readonly<Record<string, unknown>>;
-  if (!Array.isArray(kinds)) return undefined;
-  return { kinds: kinds.map(String), ...(typeof position === "string" && { position }) };
+  const { position, isBuilt } = parse(text) as Readonly<Record<string, unknown>>;
+  if (isBuilt !== true) return undefined;
+  return typeof position === "string" ? { position } : {};
 }
 
 function parse(text: unknown): object {
@@ -161,10 +166,9 @@ function parse(text: unknown): object {
 /** What several indexes in memory share. */
 interface MemoryIndex {
   readonly actors: Map<string, StoredActor>;
+  readonly heads: Map<string, { readonly head: IndexHead; readonly revision: string }>;
   readonly leases: InMemoryLeases;
-  head: IndexHead | undefined;
   revision: number;
-  headRevision: number | undefined;
 }
 
 const indexes = new WeakMap<object, MemoryIndex>();
@@ -181,7 +185,7 @@ export class InMemoryTimerIndex implements TimerIndex {
       const leases = new InMemoryLeases();
       indexes.set(
         owner,
-        index = { actors: new Map(), leases, head: undefined, revision: 0, headRevision: undefined },
+        index = { actors: new Map(), heads: new Map(), leases, revision: 0 },
       );
     }
     this.#index = index;
@@ -191,18 +195,17 @@ export class InMemoryTimerIndex implements TimerIndex {
     return this.#index.leases;
   }
 
-  head(): ReturnType<TimerIndex["head"]> {
-    const { head, headRevision } = this.#index;
-    return Promise.resolve({ head, revision: headRevision?.toString() });
+  head(kind: string): ReturnType<TimerIndex["head"]> {
+    return Promise.resolve(this.#index.heads.get(kind) ?? { head: undefined, revision: undefined });
   }
 
   // deno-lint-ignore require-await -- so that a conflict is a rejection
-  async saveHead(head: IndexHead, revision: string | undefined): Promise<string> {
-    const index = this.#index;
-    if (index.headRevision?.toString() !== revision) throw new IndexConflict();
-    index.head = head;
-    index.headRevision = ++index.revision;
-    return String(index.headRevision);
+  async saveHead(kind: string, head: IndexHead, replaced: string | undefined): Promise<string> {
+    const { heads } = this.#index;
+    if (heads.get(kind)?.revision !== replaced) throw new IndexConflict();
+    const revision = String(++this.#index.revision);
+    heads.set(kind, { head, revision });
+    return revision;
   }
 
   get(actorId: string): Promise<StoredActor | undefined> {

@@ -9,13 +9,14 @@ import type { Lease } from "../cluster/lease.ts";
 import { ClosedError } from "../errors.ts";
 import { backoff, sleep } from "../sleep.ts";
 import { sideOf } from "../side_storage.ts";
+import type { AnyActor } from "./definition.ts";
 import { openTimerIndex } from "./open_timer_index.ts";
 import { IndexConflict, type TimerIndex } from "./timer_index.ts";
 import { TimerSession } from "./timer_session.ts";
-import type { TimerSetup } from "./timers.ts";
+import { kindsWithTimers, type TimerSetup } from "./timers.ts";
 
-/** The key of the lease. */
-const LEASE = "timers";
+/** The key of the lease of a kind of actors begins with it. */
+const LEASE = "timers.";
 /** How long the lease lasts without a renewal, in milliseconds. */
 export const DEFAULT_LEASE_TTL = 3_000;
 /** The bounds of the wait before the work is taken up again, in milliseconds. */
@@ -34,16 +35,18 @@ export function timerClock(store: object, now: (() => Date) | undefined = sideOf
   };
 }
 
-/** Takes the lease and works, until it is closed. */
-export class TimerRunner {
+/** Takes the lease of a kind of actors and works, until it is closed. */
+class TimerRunner {
   readonly #setup: TimerSetup;
+  readonly #definition: AnyActor;
   readonly #leaseTtl: number;
   readonly #closing = new AbortController();
   /** Resolves when it has ended. */
   readonly finished: Promise<void>;
 
-  constructor(setup: TimerSetup, leaseTtl = DEFAULT_LEASE_TTL) {
+  constructor(setup: TimerSetup, definition: AnyActor, leaseTtl: number) {
     this.#setup = setup;
+    this.#definition = definition;
     this.#leaseTtl = leaseTtl;
     this.finished = this.#work(this.#closing.signal);
   }
@@ -78,7 +81,10 @@ export class TimerRunner {
   /** Works until the store is closed. */
   async #workOn(index: TimerIndex, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const lease = await index.leases.acquire(LEASE, { ttl: this.#leaseTtl, signal });
+      const lease = await index.leases.acquire(LEASE + this.#definition.name, {
+        ttl: this.#leaseTtl,
+        signal,
+      });
       try {
         const isOver = await this.#workUnder(lease, index, signal);
         if (isOver) return;
@@ -91,7 +97,7 @@ export class TimerRunner {
   /** Works while the lease is held; returns whether the store was closed. */
   async #workUnder(lease: Lease, index: TimerIndex, signal: AbortSignal): Promise<boolean> {
     const ending = AbortSignal.any([signal, lease.signal]);
-    const session = new TimerSession(this.#setup, index);
+    const session = new TimerSession(this.#setup, this.#definition, index);
     try {
       await session.run(() => lease.isHeld, ending);
     } catch (error) {
@@ -99,5 +105,22 @@ export class TimerRunner {
       throw error;
     }
     return !ending.aborted;
+  }
+}
+
+/** Work on the timers of several kinds: each has a lease of its own, because another process may not know all of them. */
+export class TimerRunners {
+  readonly #runners: readonly TimerRunner[];
+  /** Resolves when all have ended. */
+  readonly finished: Promise<void>;
+
+  constructor(setup: TimerSetup, leaseTtl = DEFAULT_LEASE_TTL) {
+    this.#runners = kindsWithTimers(setup.definitions).map((kind) => new TimerRunner(setup, kind, leaseTtl));
+    this.finished = Promise.all(this.#runners.map(({ finished }) => finished)).then(() => {});
+  }
+
+  /** Finishes what is being fired, and hands over at once. */
+  async close(): Promise<void> {
+    await Promise.all(this.#runners.map((runner) => runner.close()));
   }
 }

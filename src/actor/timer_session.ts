@@ -42,7 +42,7 @@ export type OnceResult = "complete" | "over" | "conflict";
 export class TimerSession {
   readonly #setup: TimerSetup;
   readonly #index: TimerIndex;
-  readonly #kinds: readonly AnyActor[];
+  readonly #definition: AnyActor;
   readonly #table: TimerTable;
   readonly #states: TimerStates;
   readonly #firing: TimerFiring;
@@ -53,20 +53,23 @@ export class TimerSession {
   #revision: string | undefined;
   /** Whether timers are fired: before the log was read to its end, many would be out of date. */
   #isReady = false;
+  /** Whether the store was closed: then its database may be closed too. */
+  #isClosed = false;
 
-  constructor(setup: TimerSetup, index: TimerIndex) {
-    const { store, definitions, clock, warn } = setup;
+  /** @param definition The kind of actors that it works on. */
+  constructor(setup: TimerSetup, definition: AnyActor, index: TimerIndex) {
+    const { store, clock, warn } = setup;
     this.#setup = setup;
     this.#index = index;
-    this.#kinds = [...definitions.values()].filter(({ timers }) => timers);
+    this.#definition = definition;
     this.#due = new Wakeup(clock);
     this.#changed = new Wakeup(clock);
-    this.#table = new TimerTable(index, () => {
+    this.#table = new TimerTable(index, (actorId) => this.#isOwn(actorId), () => {
       this.#due.notify();
       this.#changed.notify();
     });
     this.#states = new TimerStates(store, warn);
-    this.#firing = new TimerFiring(setup, this.#table, {
+    this.#firing = new TimerFiring(setup, definition.name, this.#table, {
       refresh: (actorId) => this.refresh(actorId),
       onDone: () => this.#due.notify(),
     });
@@ -90,6 +93,7 @@ export class TimerSession {
     const outcomes = await Promise.allSettled(loops.map((loop) => loop.finally(() => ending.abort())));
     await this.#firing.idle();
     this.#firing.endReport();
+    if (this.#isClosed) return;
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
     if (!isOwn()) return;
     await this.#table.flush();
@@ -137,7 +141,7 @@ export class TimerSession {
         limit: FIRED_TOGETHER,
         ...(after && { after }),
       });
-      for (const { actorId } of page) if (!tried.has(actorId)) found.add(actorId);
+      for (const { actorId } of page) if (!tried.has(actorId) && this.#isOwn(actorId)) found.add(actorId);
       if (found.size > 0 || page.length < FIRED_TOGETHER) return found;
       after = page.at(-1);
     }
@@ -147,7 +151,9 @@ export class TimerSession {
   async #catchUp(signal: AbortSignal): Promise<void> {
     const after = this.#position ?? "start";
     try {
-      for await (const event of this.#setup.store.readAll({ after, ...filterOf(this.#kinds), signal })) {
+      for await (
+        const event of this.#setup.store.readAll({ after, actorPrefix: this.#definition.name, signal })
+      ) {
         await this.#take(event);
         this.#position = event.position;
       }
@@ -157,25 +163,29 @@ export class TimerSession {
     }
   }
 
-  /** Reads the index, and adds the kinds of actors that are not in it. */
+  /** Whether an actor is of the kind that is worked on. */
+  #isOwn(actorId: string): boolean {
+    return definitionOf(actorId, this.#setup.definitions.values()) === this.#definition;
+  }
+
+  /** Reads the index, and builds it if none exists. */
   async #open(signal: AbortSignal, isWhole = true): Promise<void> {
-    const { head, revision } = await this.#index.head();
+    const { head, revision } = await this.#index.head(this.#definition.name);
     this.#revision = revision;
     if (isWhole) await this.#table.load();
     this.#position = this.#saved = head?.position;
-    const missing = this.#kinds.filter(({ name }) => !head?.kinds.includes(name));
-    if (missing.length > 0) await this.#build(missing, signal);
+    if (!head) await this.#build(signal);
     // A new version of a definition may have corrected them.
     for (const actorId of this.#table.faultyActorIds()) await this.refresh(actorId);
   }
 
-  /** Asks every actor of these kinds for its timers. */
-  async #build(kinds: readonly AnyActor[], signal: AbortSignal, isForced = false): Promise<void> {
+  /** Asks every actor for its timers. */
+  async #build(signal: AbortSignal, isForced = false): Promise<void> {
     // What comes meanwhile is read again.
     const position = await this.#setup.store.getLastPosition();
-    await eachActor(this.#setup, kinds, (actorId) => this.refresh(actorId, isForced), signal);
+    await eachActor(this.#setup, this.#definition, (actorId) => this.refresh(actorId, isForced), signal);
     await this.#table.flush();
-    this.#position = this.#position === undefined || isForced ? position : this.#position;
+    this.#position = position;
     await this.#saveHead();
   }
 
@@ -189,9 +199,9 @@ export class TimerSession {
     read: (definition: AnyActor) => Promise<{ readonly state: unknown; readonly version: number }>,
     isForced = false,
   ): Promise<void> {
-    const { definitions, warn } = this.#setup;
-    const definition = definitionOf(actorId, definitions.values());
-    if (!definition?.timers) return;
+    const { warn } = this.#setup;
+    const definition = this.#definition;
+    if (!this.#isOwn(actorId)) return;
     try {
       const { state, version } = await read(definition);
       const checked = timersOf(definition, state);
@@ -213,8 +223,10 @@ export class TimerSession {
       const before = this.#position;
       try {
         await this.#subscribe(signal);
-        return; // the store was closed
+        this.#isClosed = !signal.aborted;
+        return;
       } catch (error) {
+        this.#isClosed = error instanceof ClosedError;
         if (this.#position !== before) attempt = 1;
         if (signal.aborted || error instanceof ClosedError) return;
         if (error instanceof IndexConflict) throw error;
@@ -229,7 +241,11 @@ export class TimerSession {
 
   async #subscribe(signal: AbortSignal): Promise<void> {
     const after = this.#position ?? "start";
-    await using subscription = this.#setup.store.subscribe({ after, ...filterOf(this.#kinds), signal });
+    await using subscription = this.#setup.store.subscribe({
+      after,
+      actorPrefix: this.#definition.name,
+      signal,
+    });
     subscription.caughtUp().then((isCaughtUp) => isCaughtUp && this.#begin(), () => {});
     for await (const event of subscription) {
       await this.#take(event);
@@ -250,7 +266,7 @@ export class TimerSession {
   /** The log is another one than that which was read. */
   async #rebuild(signal: AbortSignal): Promise<void> {
     await this.#table.load();
-    await this.#build(this.#kinds, signal, true);
+    await this.#build(signal, true);
     for (const actorId of [...this.#table.actorIds]) await this.refresh(actorId, true);
     await this.#table.flush();
   }
@@ -281,14 +297,15 @@ export class TimerSession {
     if (now - this.#lastHead < HEAD_INTERVAL) return;
     this.#lastHead = now;
     if (position !== this.#saved) await this.#saveHead(position);
-    else if ((await this.#index.head()).revision !== this.#revision) throw new IndexConflict();
+    else if ((await this.#index.head(this.#definition.name)).revision !== this.#revision) {
+      throw new IndexConflict();
+    }
     this.#firing.report();
   }
 
   async #saveHead(position = this.#position): Promise<void> {
-    const kinds = this.#kinds.map(({ name }) => name);
-    const head = { ...(position !== undefined && { position }), kinds };
-    this.#revision = await this.#index.saveHead(head, this.#revision);
+    const head = position === undefined ? {} : { position };
+    this.#revision = await this.#index.saveHead(this.#definition.name, head, this.#revision);
     this.#saved = position;
   }
 
@@ -323,33 +340,24 @@ function isOfAnotherLog(error: unknown): boolean {
   return error instanceof InvalidPositionError || error instanceof HistoryTruncatedError;
 }
 
-/** What of the log is read: all that several kinds begin with. */
-function filterOf(kinds: readonly AnyActor[]): { readonly actorPrefix?: string } {
-  let prefix = kinds[0]?.name ?? "";
-  for (const { name } of kinds) while (!name.startsWith(prefix)) prefix = prefix.slice(0, -1);
-  return prefix === "" ? {} : { actorPrefix: prefix };
-}
-
-/** Does something for every actor of some kinds, for several at once. */
+/** Does something for every actor of a kind, for several at once. */
 export async function eachActor(
   { store, definitions }: Pick<TimerSetup, "store" | "definitions">,
-  kinds: readonly AnyActor[],
-  run: (actorId: string, definition: AnyActor) => Promise<void>,
+  definition: AnyActor,
+  run: (actorId: string) => Promise<void>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const running = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | undefined;
-  for (const { name } of kinds) {
-    for await (const { actorId } of store.listActors({ actorPrefix: name, ...(signal && { signal }) })) {
-      const definition = definitionOf(actorId, definitions.values());
-      if (definition?.name !== name) continue;
-      const done: Promise<void> = run(actorId, definition)
-        .catch((error) => void (failure ??= { error }))
-        .finally(() => running.delete(done));
-      running.add(done);
-      if (running.size >= READS_AT_ONCE) await Promise.race(running);
-      if (failure) break;
-    }
+  const actors = store.listActors({ actorPrefix: definition.name, ...(signal && { signal }) });
+  for await (const { actorId } of actors) {
+    if (definitionOf(actorId, definitions.values()) !== definition) continue;
+    const done: Promise<void> = run(actorId)
+      .catch((error) => void (failure ??= { error }))
+      .finally(() => running.delete(done));
+    running.add(done);
+    if (running.size >= READS_AT_ONCE) await Promise.race(running);
+    if (failure) break;
   }
   await Promise.all(running);
   if (failure) throw failure.error;

@@ -54,6 +54,7 @@ export class TimerRow implements Due {
 /** All actors with timers, and which is due next. */
 export class TimerTable {
   readonly #index: TimerIndex;
+  readonly #isOwn: (actorId: string) => boolean;
   readonly #onChange: () => void;
   readonly #rows = new Map<string, TimerRow>();
   readonly #queue = new DueQueue<TimerRow>();
@@ -61,16 +62,21 @@ export class TimerTable {
   /** Whether every actor of the index is in the table. */
   #isComplete = false;
 
-  /** @param onChange Is called when something is to be written, or may be due earlier than before. */
-  constructor(index: TimerIndex, onChange: () => void) {
+  /**
+   * @param isOwn Which actors are taken from the index.
+   * @param onChange Is called when something is to be written, or may be due earlier than before.
+   */
+  constructor(index: TimerIndex, isOwn: (actorId: string) => boolean, onChange: () => void) {
     this.#index = index;
+    this.#isOwn = isOwn;
     this.#onChange = onChange;
   }
 
-  /** Reads all of the index. */
+  /** Reads all of the index that is its own. */
   async load(): Promise<void> {
     for await (const stored of this.#index.all()) {
-      if (!this.#rows.has(stored.actorId)) this.#add(stored.actorId, stored);
+      const { actorId } = stored;
+      if (this.#isOwn(actorId) && !this.#rows.has(actorId)) this.#add(actorId, stored);
     }
     this.#isComplete = true;
   }
@@ -196,6 +202,7 @@ export class TimerTable {
     try {
       const revision = await this.#index.put(current, stored);
       row.stored = revision === undefined ? undefined : { ...current, revision };
+      if (row.stored && row.current === current) row.current = row.stored; // one object in memory
     } catch (error) {
       this.#dirty.add(row);
       throw error;

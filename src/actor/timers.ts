@@ -140,9 +140,9 @@ export async function timerCommandId(actorId: string, { name, at }: TimerReferen
   return `timer/${new Uint8Array(digest).toHex()}`;
 }
 
-/** Whether any of some kinds has timers. */
-export function hasTimers(definitions: ReadonlyMap<string, AnyActor>): boolean {
-  return [...definitions.values()].some(({ timers }) => timers !== undefined);
+/** The kinds of actors that have timers. */
+export function kindsWithTimers(definitions: ReadonlyMap<string, AnyActor>): AnyActor[] {
+  return [...definitions.values()].filter(({ timers }) => timers !== undefined);
 }
 
 /** Sends a due timer to its actor, under the id of its command. */

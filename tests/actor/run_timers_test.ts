@@ -77,6 +77,15 @@ const ON_STORES: Record<string, TimerTest> = {
     for (const id of ids) assert.deepEqual(await types(store, id), ["Reserved", "Released"]);
   },
 
+  "runs that know different kinds of actors do not wait for each other": async ({ store, clock }) => {
+    const other = defineActor("other", { decider, timers: booking.timers as never });
+    await using _first = runTimers(store, [booking], QUIET);
+    await using _second = runTimers(store, [other], QUIET);
+    await reserve(store, START + MINUTE, "booking-1", "other-1");
+    clock.time += MINUTE;
+    await Promise.all(["booking-1", "other-1"].map((id) => event(store, id, "Released")));
+  },
+
   "a timer whose command leaves the state as it was is fired once": async ({ store, clock }) => {
     await reserve(store, START, "booking-1");
     for (let round = 0; round < 3; round++) {

@@ -140,6 +140,18 @@ test("a command that is refused is reported, and is not fired again", async ({ s
   assert.deepEqual(await types(store, "booking-1"), ["Reserved", "Reserved"]);
 });
 
+test("a host outlives its store", async ({ store, clock, start }) => {
+  const warnings: Warning[] = [];
+  const host = await start({ onWarning: (warning) => warnings.push(warning) });
+  await host.client.get(booking, "booking-1").call({ reserve: START + MINUTE });
+  await aWhile();
+  await store.close();
+  clock.time += MINUTE;
+  await aWhile();
+  await host.close();
+  assert.deepEqual(warnings, []);
+});
+
 testOnStores(CASES);
 
 type Bad = Event<"Begun", { kind: string }>;
@@ -242,6 +254,26 @@ Deno.test("the sound timers of an actor fire next to one that is not", async () 
   await host.client.get(mixed, "mixed-1").call("begin");
   while (kinds.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
   assert.deepEqual(kinds, ["begin", "sound"]);
+});
+
+Deno.test("timers that are not a function of the state alone are reported, and are tried more and more seldom", async () => {
+  await using store = new InMemoryEventStore<Bad>({ onWarning: () => {} });
+  let calls = 0;
+  const impure = defineActor("impure", {
+    decider: badDecider,
+    timers: (kind) => kind === "begin" ? { x: { at: Date.now() - 5 - ++calls, command: "a" } } : {},
+  });
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  await using host = await ActorHost.start({
+    store,
+    actors: [impure],
+    onWarning: ({ cause }) => resolve(cause),
+  });
+  await host.client.get(impure, "impure-1").call("begin");
+  assert.ok(await promise instanceof InvalidTimersError);
+  const before = calls;
+  await aWhile();
+  assert.ok(calls - before < 40, String(calls - before));
 });
 
 Deno.test("an actor may have a hundred timers, which fire in the order of their times", async () => {
