@@ -206,6 +206,8 @@ const SPOILED: Record<string, TimerTest> = {
 
   "an index that is lost while a run works is built again": async ({ store, clock, spoil }) => {
     await using _run = runTimers(store, [booking], QUIET);
+    await reserve(store, START, "booking-0");
+    await event(store, "booking-0", "Released"); // the run works
     await reserve(store, START + MINUTE, "booking-1");
     await until(async () => (await listTimers(store)).timers.length === 1);
     await spoil();
