@@ -14,6 +14,7 @@ import { type ActorRequest, checkActors, referTo } from "../actor/reference.ts";
 import type { TimerOutcome, TimerReference } from "../actor/timer.ts";
 import { timerClock } from "../actor/timer_runner.ts";
 import { TimerSession } from "../actor/timer_session.ts";
+import { kindsWithTimers } from "../actor/timers.ts";
 import { queryOf, typedEvents, untypedStore } from "../actor/untyped.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { Event } from "../event/types.ts";
@@ -273,8 +274,10 @@ export class TestActors<E extends Event> implements AsyncDisposable {
       };
       const warn = warner(({ cause, message }) => failures.push(cause ?? new Error(message)));
       const clock = timerClock(store, () => this.now);
-      const session = new TimerSession({ store, definitions: this.#definitions, clock, fire, warn }, index);
-      await session.once(AbortSignal.timeout(TIMEOUT));
+      const setup = { store, definitions: this.#definitions, clock, fire, warn };
+      for (const kind of kindsWithTimers(this.#definitions)) {
+        await new TimerSession(setup, kind, index).once(AbortSignal.timeout(TIMEOUT));
+      }
       if (failures.length > 0) throw failures[0];
       return (await index.pending({ limit: 1 }))[0]?.at;
     } finally {

@@ -15,6 +15,7 @@ import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
 import { effectCalls } from "./actor_effect.ts";
 import { failOver, HostProcess, movedCalls, remoteQueries, stockRequests, TTL } from "./actor_hosts.ts";
 import { memoryOfActor } from "./actor_memory.ts";
+import { timerRows } from "./actor_timers.ts";
 import { concurrently, type Group, type GroupOptions, once, rate, type Row } from "./harness.ts";
 
 const ACTORS = 1_000;
@@ -241,6 +242,7 @@ export function open({ quick }: GroupOptions): Promise<Group> {
     },
     promise("planned-move-p99", 100, () => onServer((url) => movedCalls(url, quick ? 2 : 5))),
     promise("failover", TTL + 500, () => onServer(failOver)),
+    ...timerRows(quick),
   ];
   return Promise.resolve({
     rows,
