@@ -22,6 +22,7 @@ import {
 } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { type Group, type GroupOptions, median, rate, type Row } from "./harness.ts";
+import { lanesRows } from "./projection_lanes.ts";
 import { lagBetweenProcesses, takeOverAfterCrash } from "./projection_processes.ts";
 
 /** Events a commit while filling. */
@@ -179,9 +180,11 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   const onServer = await JetStreamEventStore.open(server.url);
   const inBucket = await JetStreamCheckpoints.open(server.url);
   await fill(onServer, onFile);
+  const place = { quick, memory, inMemory, file, kv, checkpoints, onFile, fill };
   const lags = quick ? 100 : 500;
   return {
     rows: [
+      ...await lanesRows(place),
       {
         name: "catch-up-memory",
         unit: "events/s",

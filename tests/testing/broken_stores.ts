@@ -598,6 +598,24 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: ["a subscription reports when its loop has done with what was in the log"],
   },
   {
+    defect: "goes on behind the commit that a page has ended in",
+    harness: opens((options) =>
+      new class extends InMemoryEventStore {
+        override async *readAll(
+          read: Parameters<InMemoryEventStore["readAll"]>[0] = {},
+        ): AsyncIterableIterator<never> {
+          const isNext = read.after !== undefined && read.limit === 7 && read.direction === "forward";
+          const at = { direction: "backward", until: read.after!, limit: 1 } as const;
+          const [ended] = isNext && read.after !== "start" ? await Array.fromAsync(super.readAll(at)) : [];
+          for await (const event of super.readAll(read)) {
+            if (event.timestamp !== ended?.timestamp) yield event as never;
+          }
+        }
+      }(options)
+    ),
+    caughtBy: ["a page ends in the middle of a commit of any size, and the next read goes on there"],
+  },
+  {
     defect: "reads backward behind the place that it is to end at",
     harness: over(
       class extends Backend {

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../errors.ts";
 import { InvalidPositionError } from "../../store/errors.ts";
 import type { ReadAllOptions } from "../../store/types.ts";
+import type { StoredEvent } from "../../event/types.ts";
 import type { Theme } from "../context.ts";
 import { abandoned, reads, tails } from "./log_readers.ts";
 import {
@@ -20,6 +21,7 @@ import {
   happenedTo,
   history,
   refused,
+  take,
   wholeLog,
 } from "../support.ts";
 
@@ -93,6 +95,48 @@ export const globalOrder: Theme = {
         assert.deepEqual(await all(() => store.readAll(limited)), log.slice(2, 4));
         for (const limit of [-1, 1.5, NaN]) {
           await refused(() => all(() => store.readAll({ limit })), InvalidArgumentError);
+        }
+      },
+    },
+    {
+      name: "a page ends in the middle of a commit of any size, and the next read goes on there",
+      async run(context): Promise<void> {
+        const store = await context.open();
+        const largest = Math.min(300, store.limits.eventsPerCommit);
+        for (const size of [1, 2, 3, 40, largest, 1]) {
+          const events = Array.from({ length: size }, (_, index) => happened(index));
+          await store.append(`of-${size}`, events, { expectedVersion: "any" });
+        }
+        const log = await wholeLog(store);
+        for (const limit of [2, 7, 100]) {
+          for (const direction of ["forward", "backward"] as const) {
+            const paged: StoredEvent[] = [];
+            for (let page: StoredEvent[] = [];; paged.push(...page)) {
+              const last = page.at(-1)?.position;
+              const from = direction === "forward"
+                ? { after: last ?? "start" }
+                : last === undefined
+                ? {}
+                : { until: last };
+              // A read backward begins with the event at its place.
+              const again = direction === "backward" && last !== undefined ? 1 : 0;
+              const options = { direction, limit: limit + again, ...from };
+              page = (await all(() => store.readAll(options))).slice(again);
+              assert(page.length <= limit, `${page.length} events of ${limit}`);
+              if (page.length === 0) break;
+            }
+            assert.deepEqual(
+              paged,
+              direction === "forward" ? log : log.toReversed(),
+              `pages of ${limit}, ${direction}`,
+            );
+          }
+        }
+        for (const place of [0, 3, 20, 47, log.length - 2]) {
+          await using subscription = store.subscribe({ after: log[place]!.position });
+          const count = Math.min(60, log.length - place - 1);
+          const seen = await take(context, subscription[Symbol.asyncIterator](), count);
+          assert.deepEqual(seen, log.slice(place + 1, place + 1 + seen.length));
         }
       },
     },
