@@ -180,6 +180,12 @@ export async function openSigner(source: SignerSource, argument: string): Promis
       const seconds = Math.floor(time / MS_PER_SECOND);
       const bytes = publicKey.isCosigner ? cosigned(text, seconds) : utf8(text);
       const bare = await signer.sign(bytes);
+      if (!(bare instanceof Uint8Array)) {
+        throw new InvalidArgumentError(
+          `${argument}.sign`,
+          `must return the bytes of a signature, and returned ${describe(bare)}`,
+        );
+      }
       const signature = publicKey.isCosigner ? concat(timeBytes(seconds), bare) : bare;
       if (publicKey.verify(text, signature)) return signature;
       throw new InvalidArgumentError(argument, "signs with another key than that of its public key");
@@ -189,11 +195,7 @@ export async function openSigner(source: SignerSource, argument: string): Promis
 
 async function readText(source: Exclude<SignerSource, Signer>, argument: string): Promise<string> {
   if ("key" in source) return source.key;
-  if ("env" in source) {
-    const text = Deno.env.get(source.env);
-    if (text !== undefined) return text.trim();
-    throw new InvalidArgumentError(`${argument}.env`, `names the variable ${source.env}, which is not set`);
-  }
+  if ("env" in source) return readVariable(source.env, argument);
   if (!("file" in source)) {
     throw new InvalidArgumentError(argument, "must have one of file, env, key and sign");
   }
@@ -206,6 +208,22 @@ async function readText(source: Exclude<SignerSource, Signer>, argument: string)
       { cause },
     );
   }
+}
+
+function readVariable(name: string, argument: string): string {
+  let text: string | undefined;
+  let cause: unknown;
+  try {
+    text = Deno.env.get(name);
+  } catch (error) {
+    cause = error; // no permission, or no name of a variable
+  }
+  if (text !== undefined) return text.trim();
+  throw new InvalidArgumentError(
+    `${argument}.env`,
+    `names the variable ${describe(name)}, which is not set or cannot be read`,
+    { cause },
+  );
 }
 
 function signerOf(text: string, argument: string): Signer {

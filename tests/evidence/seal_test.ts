@@ -6,6 +6,7 @@ import {
   SealFolder,
   sealLog,
   sealOnce,
+  type SealPlace,
   verifySeal,
   verifySealedLog,
 } from "../../src/evidence/mod.ts";
@@ -315,3 +316,59 @@ async function isEmpty(store: JetStreamEventStore): Promise<boolean> {
   for await (const _event of store.readAll({ after: "first-kept" })) return false;
   return true;
 }
+
+/** A folder whose sealer ends before or after an operation, as a process that is killed does. */
+function endingPlace(folder: SealFolder, operations: number, isDone: boolean): SealPlace {
+  const step = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (operations-- === 0) {
+      if (isDone) await work();
+      throw new Error("killed");
+    }
+    if (operations < 0) throw new Error("killed");
+    return await work();
+  };
+  return {
+    read: (path) => folder.read(path),
+    isEmpty: () => folder.isEmpty(),
+    write: (path, bytes) => step(() => folder.write(path, bytes)),
+    replace: (path, bytes, expected) => step(() => folder.replace(path, bytes, expected)),
+    removeFolder: (path) => step(() => folder.removeFolder(path)),
+  };
+}
+
+Deno.test("a sealer that ends before or after any operation is continued, at its beginning and later", async () => {
+  await using store = new InMemoryEventStore();
+  await fill(store, 250);
+  await using later = await sealFixture();
+  for (const isDone of [false, true]) {
+    for (let operations = 0; operations < 6; operations++) {
+      await using seal = await sealFixture();
+      const { signer, key } = seal;
+      await sealOnce(store, endingPlace(seal.folder, operations, isDone), { signer }).catch(() => {});
+      const { size, checkpoint } = await sealOnce(store, seal.folder, { signer });
+      assert.deepEqual((await verifySeal(seal.folder, { key, seen: checkpoint })).size, size);
+
+      // The seal of a log that grows meanwhile, over the edges of tiles.
+      await sealOnce(store, later.folder, { signer: later.signer });
+      const seen = await Deno.readTextFile(`${later.path}/checkpoint`);
+      await fill(store, 130);
+      await sealOnce(store, endingPlace(later.folder, operations, isDone), { signer: later.signer }).catch(
+        () => {},
+      );
+      await fill(store, 3);
+      const report = await sealOnce(store, later.folder, { signer: later.signer });
+      const { faults, verified } = await verifySealedLog(store, later.folder, { key: later.key, seen });
+      assert.deepEqual([faults, verified], [[], report.size]);
+    }
+  }
+});
+
+Deno.test("what a sealer leaves that was killed before its first file counts as an empty place", async () => {
+  await using store = new InMemoryEventStore();
+  await using seal = await sealFixture();
+  await Deno.mkdir(`${seal.path}/private`);
+  await Deno.writeTextFile(`${seal.path}/private/lock`, "");
+  await Deno.writeTextFile(`${seal.path}/private/seal.json.0a1b2c3d.tmp`, "{");
+  assert.equal((await sealOnce(store, seal.folder, { signer: seal.signer })).size, 0);
+  assert((await verifySeal(seal.folder, { key: seal.key })).ok);
+});

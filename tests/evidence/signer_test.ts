@@ -58,6 +58,9 @@ Deno.test("openSigner() refuses what is no key, without repeating a secret", asy
     {},
     { file: "/no/such/file" },
     { env: "AETHER_NO_SUCH_VARIABLE" },
+    { env: "" },
+    { file: 5 },
+    { key: undefined },
     { key: publicKey },
     { key: privateKey.slice(0, -4) },
     { key: privateKey.replace("orders", "others") },
@@ -75,6 +78,8 @@ Deno.test("openSigner() refuses what is no key, without repeating a secret", asy
     sign: (bytes) => signer.sign(new TextDecoder().decode(bytes), 0),
   }, "signer");
   await assert.rejects(wrong.sign("text\n", 0), InvalidArgumentError);
+  const none = await openSigner({ publicKey, sign: () => "signature" as unknown as Uint8Array }, "signer");
+  await assert.rejects(none.sign("text\n", 0), InvalidArgumentError);
 });
 
 Deno.test("generateSealKey() refuses a name that a note cannot have", () => {
