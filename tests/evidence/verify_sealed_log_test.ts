@@ -140,3 +140,34 @@ Deno.test("verifySealedLog() reports files of the seal that were changed, and co
   const removed = await verifySealedLog(store, new SealFolder(path), { key });
   assert.deepEqual([shortly(removed.faults), removed.verified], [["tree tile/entries/000"], COUNT - 256]);
 });
+
+Deno.test("verifySealedLog() names the events of a commit that is damaged, and compares the rest", async () => {
+  await using seal = await sealFixture();
+  const { signer, folder, key } = seal;
+  const file = `${seal.path}.kv`;
+  try {
+    {
+      await using store = await DenoKvEventStore.open(file);
+      for (let actor = 0; actor < 5; actor++) {
+        await store.append(`account-${actor}`, [{ eventType: "Paid", data: { amount: 100 + actor } }], {
+          expectedVersion: 0,
+        });
+      }
+      await sealOnce(store, folder, { signer });
+    }
+    using database = new DatabaseSync(file);
+    const rows = database.prepare("select k, v from kv").all() as { k: Uint8Array; v: Uint8Array }[];
+    for (const { k, v } of rows) {
+      if (!new TextDecoder().decode(v).includes('"amount":102')) continue;
+      database.prepare("update kv set v = ? where k = ?").run(v.with(30, v[30]! ^ 1), k);
+    }
+    database.close();
+    await using store = await DenoKvEventStore.open(file);
+    const { faults, verified, ok } = await verifySealedLog(store, folder, { key });
+    assert.deepEqual([ok, verified], [false, 4]);
+    assert.deepEqual(faults.map(({ kind }) => kind).sort(), ["missing", "unreadable"]);
+    assert.equal(faults.find(({ kind }) => kind === "missing")?.actorId, "account-2");
+  } finally {
+    await Deno.remove(file);
+  }
+});
