@@ -175,6 +175,19 @@ export function readBundle(
   return readWide(place, (width) => tilePath("entries", index, width), width, decodeBundle, signal);
 }
 
+/** The bytes of a bundle of a tree: the partial one that a size needs, or the full one that has replaced it. */
+export async function readBundleBytes(
+  place: SealPlace,
+  size: number,
+  index: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
+  const width = Math.min(TILE_WIDTH, size - index * TILE_WIDTH);
+  const bytes = await readFile(place, tilePath("entries", index, width), signal);
+  if (bytes || width === TILE_WIDTH) return bytes;
+  return await readFile(place, tilePath("entries", index), signal);
+}
+
 /** The leaf at an index, from the bundle that it is in. */
 export async function readLeaf(
   place: SealPlace,

@@ -60,6 +60,16 @@ export function decodeBundle(bytes: Uint8Array, width: number): Uint8Array[] | u
   return entries.length === width ? entries : undefined;
 }
 
+/** One entry of a bundle; `undefined` if it has fewer. */
+export function entryAt(bytes: Uint8Array, index: number): Uint8Array | undefined {
+  for (let at = 0; at + 1 < bytes.length; index--) {
+    const end = at + 2 + (bytes[at]! << 8 | bytes[at + 1]!);
+    if (index === 0) return end > bytes.length ? undefined : bytes.subarray(at + 2, end);
+    at = end;
+  }
+  return undefined;
+}
+
 /** The bytes of a tile. */
 export function encodeTile(hashes: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(hashes.length * HASH_BYTES);

@@ -8,8 +8,8 @@ import { SealError } from "./errors.ts";
 import { decodeLeaf, type SealedEvent } from "./leaf.ts";
 import type { Checkpoint } from "./note.ts";
 import type { SealPlace } from "./place.ts";
-import { readBundle, readTile } from "./sealed_tree.ts";
-import { encodeTile, TILE_WIDTH } from "./tiles.ts";
+import { readBundleBytes, readTile } from "./sealed_tree.ts";
+import { encodeTile, entryAt, TILE_WIDTH } from "./tiles.ts";
 import { HASH_BYTES, nodeHash, rowAbove, split } from "./tree.ts";
 
 /** How many hashes there are between two levels of tiles. */
@@ -36,7 +36,7 @@ type Pyramid = readonly Uint8Array[];
 interface Known {
   readonly root: string;
   readonly tiles: Kept<Pyramid>;
-  readonly bundles: Kept<readonly Uint8Array[]>;
+  readonly bundles: Kept<Uint8Array>;
 }
 
 /** What was read of a place, as long as its checkpoint is the same. */
@@ -72,11 +72,11 @@ export class TreeReader {
   /** An entry. */
   async entry(index: number): Promise<Uint8Array> {
     const bundle = Math.floor(index / TILE_WIDTH);
-    const entries = await this.#known.bundles.get(String(bundle), async () => {
-      const read = await readBundle(this.#place, this.#size, bundle, this.#signal);
+    const bytes = await this.#known.bundles.get(String(bundle), async () => {
+      const read = await readBundleBytes(this.#place, this.#size, bundle, this.#signal);
       return read ?? this.#damaged(`Bundle ${bundle} of the entries`);
     });
-    return entries[index % TILE_WIDTH]!;
+    return entryAt(bytes, index % TILE_WIDTH) ?? this.#damaged(`Entry ${index}`);
   }
 
   /** A leaf. */
