@@ -181,6 +181,7 @@ export {
 
 // 4. Projections: what they are, and how they run.
 export {
+  changeSegments,
   command,
   type CommandReaction,
   type EventReaction,
@@ -249,6 +250,7 @@ export {
   projectionStatuses,
   type Resolution,
   retryParked,
+  type SegmentStatus,
   type StatusOptions,
   type StopReason,
 } from "./src/projection/mod.ts";

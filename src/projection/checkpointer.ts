@@ -4,9 +4,11 @@
  * @module
  */
 
+import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "../text.ts";
 import type { UnitOfWork } from "./checkpoints.ts";
 import { CheckpointConflictError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
-import type { CompiledProjection } from "./compile.ts";
+import { type CompiledProjection, recordIdOf } from "./compile.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 
 /** A checkpoint that was read. Every write is refused once another process has written. */
@@ -36,14 +38,18 @@ export class Checkpointer<Tx> {
    * @throws {DamagedCheckpointError} If it cannot be read.
    */
   static async load<Tx>(projection: CompiledProjection<Tx>): Promise<Checkpointer<Tx>> {
-    const { id, filter, checkpoints, continueFrom } = projection;
+    const { filter, checkpoints, continueFrom } = projection;
+    const id = recordIdOf(projection);
     const stored = await checkpoints.load(id);
+    if (!stored && projection.segment) throw new CheckpointConflictError(id); // it was deleted
     if (!stored) {
       const first = await firstRecord(projection);
       return new Checkpointer(projection, undefined, first, first.position !== undefined);
     }
     const record = parseRecord(id, stored);
     if (record.replacedBy) throw replaced(id, record.replacedBy.version);
+    if (record.layout) throw otherSegments(projection.segments, record.layout.count);
+    if (record.closed) throw new CheckpointConflictError(id);
     const [before, now] = [JSON.stringify(record.filter), JSON.stringify(filter)];
     if (before !== now && continueFrom !== id.version) throw otherFilter(id, before, now);
     return new Checkpointer(projection, stored.revision, { ...record, filter }, before !== now);
@@ -72,8 +78,11 @@ export class Checkpointer<Tx> {
    * @throws {CheckpointConflictError} If another process has written since. Nothing was written.
    */
   async commit(next: ProjectionRecord, unit?: UnitOfWork<Tx>): Promise<void> {
-    const { id, checkpoints } = this.#projection;
-    const record = { ...next, savedAt: new Date().toISOString(), writeId: crypto.randomUUID() };
+    const { checkpoints } = this.#projection;
+    const id = recordIdOf(this.#projection);
+    const savedAt = new Date().toISOString();
+    const rate = rateOf(this.#record, next.handled, savedAt);
+    const record = { ...next, savedAt, writeId: crypto.randomUUID(), ...(rate !== undefined && { rate }) };
     const value = JSON.stringify(record);
     try {
       this.#revision = unit
@@ -90,8 +99,30 @@ export class Checkpointer<Tx> {
   }
 }
 
+/** How much the latest time counts for the rate. */
+const RATE_WEIGHT = 0.3;
+
+/** How many events were handled a second: that of the time since the record was written, and of those before. */
+function rateOf(before: ProjectionRecord, handled: number, now: string): number | undefined {
+  const seconds = (Date.parse(now) - Date.parse(before.savedAt)) / 1_000;
+  if (!(seconds > 0)) return before.rate;
+  const latest = Math.max(0, handled - before.handled) / seconds;
+  return Math.round(100 * ((before.rate ?? latest) * (1 - RATE_WEIGHT) + latest * RATE_WEIGHT)) / 100;
+}
+
+/** A projection was declared with another number of segments than it has. */
+export function otherSegments(declared: number | undefined, stored: number): InvalidArgumentError {
+  return new InvalidArgumentError(
+    "projection.segments",
+    `is ${
+      describe(declared)
+    }, and the projection has ${stored} segment(s): declare segments: ${stored}, or call ` +
+      "changeSegments() to split or merge them",
+  );
+}
+
 /** The record of a projection that has none: as that of the version which it continues, or of one that has done nothing. */
-async function firstRecord<Tx>(
+export async function firstRecord<Tx>(
   { id, filter, checkpoints, continueFrom }: CompiledProjection<Tx>,
 ): Promise<ProjectionRecord> {
   if (continueFrom !== undefined && continueFrom !== id.version) {

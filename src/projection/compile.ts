@@ -12,6 +12,9 @@ import { compileFilter } from "../event/filter.ts";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import type { LogStart } from "../store/method_options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
+import type { ProjectionId } from "./errors.ts";
+import { MAX_SEGMENTS, type Segment, SEPARATOR } from "./layout.ts";
+import { segmentId } from "./segment.ts";
 import type { FailurePolicy, Handler, Projection } from "./projection.ts";
 
 /** Any handler, once its event was chosen. */
@@ -26,6 +29,10 @@ export interface CompiledProjection<Tx> {
   readonly chooses: (event: StoredEvent) => boolean;
   readonly handlerOf: (eventType: string) => AnyHandler<Tx>;
   readonly lanes: number;
+  /** How many segments it has; `undefined` if it is to have none. */
+  readonly segments: number | undefined;
+  /** Which segment it is. */
+  readonly segment?: Segment;
   /** The key of an event, which may throw; nothing if it is the actor's id. */
   readonly keyOf: KeyOf | undefined;
   readonly unfenced: boolean;
@@ -71,6 +78,7 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
   const { handlerTimeout = 30_000, checkpointEvents = 10_000, checkpointInterval = 200 } = projection;
   const fault = nameFault(name, MAX_NAME_BYTES);
   if (fault) throw new InvalidArgumentError("projection.name", fault);
+  if (name.includes(SEPARATOR)) throw new InvalidArgumentError("projection.name", "must not contain U+001F");
   if (!isVersion(version)) {
     throw new InvalidArgumentError(
       "projection.version",
@@ -141,6 +149,7 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
       table ? (eventType) => table.get(eventType)! : () => handle as unknown as AnyHandler<Tx>,
     ),
     lanes: checkLanes(projection.lanes),
+    segments: checkSegments("projection.segments", projection.segments),
     keyOf,
     continueFrom,
     unfenced: readUnfenced(projection.unfenced),
@@ -150,6 +159,27 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
     checkpointEvents: checkCount("checkpointEvents", checkpointEvents, 1),
     checkpointInterval: checkTime("checkpointInterval", checkpointInterval, 1),
   };
+}
+
+/**
+ * Checks a number of segments.
+ *
+ * @throws {InvalidArgumentError} If it is none.
+ */
+export function checkSegments<N extends number | undefined>(argument: string, segments: N): N {
+  if (segments === undefined) return segments;
+  if (Number.isInteger(segments) && segments >= 1 && segments <= MAX_SEGMENTS) return segments;
+  throw new InvalidArgumentError(
+    argument,
+    `must be an integer from 1 to ${MAX_SEGMENTS}, and is ${describe(segments)}`,
+  );
+}
+
+/** The projection's name where its record is kept. */
+export function recordIdOf<Tx>(
+  { id, segment }: Pick<CompiledProjection<Tx>, "id" | "segment">,
+): ProjectionId {
+  return segment ? segmentId(id, segment) : id;
 }
 
 function checkLanes(lanes: number = 1): number {

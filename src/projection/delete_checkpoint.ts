@@ -10,7 +10,9 @@ import { checkKnown, checkSignal, type OptionNames, readOptions } from "../optio
 import { abortable } from "../abortable.ts";
 import { type CheckpointStore, leaseKeyOf, type ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
-import { ProjectionInUseError } from "./errors.ts";
+import { DamagedCheckpointError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
+import { loadHead } from "./head.ts";
+import { generationsOf, segmentId } from "./segment.ts";
 import { describe } from "../text.ts";
 
 /**
@@ -95,11 +97,34 @@ export async function deleteCheckpoint(
   signal?.throwIfAborted();
   try {
     const leases = given ?? await abortable(Promise.resolve(checkpoints.leases?.()), signal);
-    await using lease = await leases?.tryAcquire(leaseKeyOf(id), { ...(signal && { signal }) });
-    if (leases && !lease) throw new ProjectionInUseError(id, "running", "close every run of it first");
+    await using held = new AsyncDisposableStack();
+    const segments = await segmentIdsOf(id, checkpoints);
+    for (const each of [id, ...segments]) {
+      const lease = await leases?.tryAcquire(leaseKeyOf(each), { ...(signal && { signal }) });
+      if (leases && !lease) throw new ProjectionInUseError(id, "running", "close every run of it first");
+      if (lease) held.use(lease);
+    }
     signal?.throwIfAborted();
+    for (const segment of segments) await checkpoints.delete(segment);
     return await checkpoints.delete(id);
   } catch (error) {
     throw outcomeOf(id, error);
+  }
+}
+
+/** The records of its segments. Of a record that cannot be read it is not known whether it has any. */
+async function segmentIdsOf(
+  id: ProjectionId,
+  checkpoints: Pick<CheckpointStore<unknown>, "load">,
+): Promise<readonly ProjectionId[]> {
+  try {
+    const layout = (await loadHead({ id, checkpoints }))?.record.layout;
+    if (!layout) return [];
+    return generationsOf(layout).flatMap(({ generation, count }) =>
+      Array.from({ length: count }, (_, index) => segmentId(id, { generation, count, index }))
+    );
+  } catch (error) {
+    if (error instanceof DamagedCheckpointError) return [];
+    throw error;
   }
 }

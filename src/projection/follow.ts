@@ -76,13 +76,13 @@ async function subscribe<Tx>(
 }
 
 /** How long a subscription may deliver nothing before its store is asked for a sign of life, in milliseconds. */
-const PROBE_INTERVAL = 2_000;
+export const PROBE_INTERVAL = 2_000;
 
 /**
  * Whether the store of a subscription that delivers nothing can be reached. A subscription waits until it can be, and reports
  * nothing meanwhile.
  */
-class Probe {
+export class Probe {
   readonly #store: EventStore;
   #askedAt = performance.now();
   #isAsking = false;
@@ -123,7 +123,7 @@ class Probe {
 }
 
 /** Why a subscription has ended by itself: its store throws the reason if it was closed. */
-async function endingOf(store: EventStore): Promise<unknown> {
+export async function endingOf(store: EventStore): Promise<unknown> {
   try {
     await store.getLastPosition();
   } catch (error) {
@@ -133,12 +133,12 @@ async function endingOf(store: EventStore): Promise<unknown> {
 }
 
 /** A promise, and whether it has settled. */
-interface Watched<T> {
+export interface Watched<T> {
   readonly promise: Promise<T>;
   isSettled: boolean;
 }
 
-function watch<T>(promise: Promise<T>): Watched<T> {
+export function watch<T>(promise: Promise<T>): Watched<T> {
   const watched = { promise, isSettled: false };
   const settle = (): void => {
     watched.isSettled = true;
@@ -148,7 +148,7 @@ function watch<T>(promise: Promise<T>): Watched<T> {
 }
 
 /** Waits for a promise, a time or a signal; answers whether it was the promise. */
-async function settles(
+export async function settles(
   promise: Promise<unknown>,
   milliseconds: number,
   signal: AbortSignal,

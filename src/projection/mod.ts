@@ -50,7 +50,8 @@ export type {
   Projection,
   Reaction,
 } from "./projection.ts";
-export { type ProjectionRun, type RunOptions, runProjection, type RunState } from "./run.ts";
+export { runProjection } from "./run.ts";
+export type { ProjectionRun, RunOptions, RunState } from "./projection_run.ts";
 export { type ProjectionRebuild, type RebuildOptions, rebuildProjection } from "./rebuild.ts";
 export { projectOnce, type ProjectOnceOptions, type ProjectOnceResult } from "./once.ts";
 export { waitFor, type WaitForOptions } from "./wait_for.ts";
@@ -65,6 +66,7 @@ export {
   ProjectionStoppedError,
   type StopReason,
 } from "./errors.ts";
+export { changeSegments } from "./head.ts";
 export { deleteCheckpoint, type DeleteCheckpointOptions } from "./delete_checkpoint.ts";
 export { discardParked, listParked, type ParkedOptions, retryParked } from "./parked.ts";
 export type { FailingEvent, IntendedAppend, ParkedEvent, Resolution } from "./record.ts";
@@ -73,6 +75,7 @@ export {
   type ProjectionStatus,
   projectionStatuses,
   type RebuildProgress,
+  type SegmentStatus,
   type StatusOptions,
 } from "./status.ts";
 export { SqliteCheckpoints, type SqliteDatabase, type SqliteStatement } from "./sqlite_checkpoints.ts";

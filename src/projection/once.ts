@@ -122,6 +122,12 @@ export async function projectOnce<E extends Event, Tx = undefined>(
     warn,
   };
   const compiled = compileProjection(projection);
+  if (compiled.segments !== undefined) {
+    throw new InvalidArgumentError(
+      "projection.segments",
+      "are for runProjection(): leave them out for projectOnce()",
+    );
+  }
   try {
     return await projectWithin(untyped(store), compiled, guard);
   } catch (error) {

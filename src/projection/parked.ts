@@ -26,14 +26,9 @@ import { forgetFailing } from "./failing.ts";
 import { type Draft, RETRY_GRACE } from "./progress.ts";
 import { type CompiledProjection, compileProjection } from "./compile.ts";
 import type { Projection } from "./projection.ts";
-import {
-  isPassed,
-  type ParkedEvent,
-  parseRecord,
-  type ProjectionRecord,
-  type Resolution,
-  shortError,
-} from "./record.ts";
+import { isPassed, type ParkedEvent, type ProjectionRecord, type Resolution, shortError } from "./record.ts";
+import { loadHead } from "./head.ts";
+import { generationsOf, recordsOf, seenRecord, segmentRecord } from "./segment.ts";
 import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
 
@@ -90,8 +85,9 @@ const MOST_RESOLUTIONS = 100;
  */
 export async function listParked(projection: ProjectionReference): Promise<readonly ParkedEvent[]> {
   const { name, version = 1, checkpoints } = projection;
-  const stored = await checkpoints.load({ name, version });
-  return stored ? parseRecord({ name, version }, stored).parked : [];
+  const records = await recordsOf({ name, version }, checkpoints);
+  const parked = records.flatMap((record) => record.parked);
+  return records.length > 1 ? parked.sort((a, b) => a.position < b.position ? -1 : 1) : parked;
 }
 
 /**
@@ -137,7 +133,10 @@ export async function retryParked<E extends Event, Tx = undefined>(
   options?: ParkedOptions,
 ): Promise<void> {
   const log = untyped(store);
-  const compiled = compileProjection({ ...projection, failure: { ...projection.failure, retries: 0 } });
+  const compiled = await parkedIn(
+    compileProjection({ ...projection, failure: { ...projection.failure, retries: 0 } }),
+    position,
+  );
   await exclusively(log, compiled, readOptions(options, checkParked), position, async (worker) => {
     const entry = findParked(worker.record, position);
     const { record } = worker;
@@ -279,7 +278,7 @@ export async function discardParked<E extends Event, Tx = undefined>(
   options?: ParkedOptions,
 ): Promise<void> {
   const log = untyped(store);
-  const compiled = compileProjection(projection);
+  const compiled = await parkedIn(compileProjection(projection), position);
   let following: ParkedEvent | undefined;
   await repeated(log, compiled, guardOf(readOptions(options, checkParked)), async (worker) => {
     const entry = findParked(worker.record, position);
@@ -341,6 +340,30 @@ async function* eventsFrom<Tx>(
   for await (const event of log.readAll({ ...filter, after: position })) {
     if (keyOf(event) === key) yield event;
   }
+}
+
+/** How long a worker has to close a segment that others are made of, in milliseconds. */
+const CLOSING_TIME = 5_000;
+
+/** The segment that has parked an event, or the projection itself if it has none. */
+async function parkedIn<Tx>(
+  projection: CompiledProjection<Tx>,
+  position: string,
+): Promise<CompiledProjection<Tx>> {
+  const { id, checkpoints } = projection;
+  const head = await loadHead(projection);
+  const layout = head?.record.layout;
+  if (!layout) return projection;
+  const generations = generationsOf(layout);
+  for (let index = 0; index < layout.count; index++) {
+    const records = { id, checkpoints, generations, patience: CLOSING_TIME };
+    const { parked } = await seenRecord(records, head.record, index);
+    if (!parked.some((entry) => entry.position === position)) continue;
+    await segmentRecord(records, head.record, index);
+    const { generation, count } = layout;
+    return { ...projection, segment: { generation, count, index } };
+  }
+  throw notParked(id, position);
 }
 
 /** The bound of the random wait before another try to write, at first and later, in milliseconds. */

@@ -11,7 +11,7 @@ import { Checkpointer } from "./checkpointer.ts";
 import { backoff } from "../sleep.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import type { UnitOfWork } from "./checkpoints.ts";
-import type { CompiledProjection } from "./compile.ts";
+import { type CompiledProjection, recordIdOf } from "./compile.ts";
 import { forgetFailing } from "./failing.ts";
 import type { DoneRange, ParkedEvent, ProjectionRecord } from "./record.ts";
 import { countParked } from "./observation.ts";
@@ -100,7 +100,7 @@ export class Progress<Tx> {
     this.#checkpointer = checkpointer;
     this.#guard = guard;
     this.#onProgress = onProgress;
-    this.unit = projection.checkpoints.begin?.(projection.id);
+    this.unit = projection.checkpoints.begin?.(recordIdOf(projection));
     this.draft = { ...checkpointer.record, retry: undefined };
     this.#isDirty = checkpointer.isTakenOver;
     this.#noteBlocked();

@@ -211,6 +211,13 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
    */
   readonly lanes?: number;
   /**
+   * In how many segments several processes share it, 1 to 1,024: an event belongs to the segment that the hash of its key is of,
+   * and each segment has one worker. It needs leases, and is for `runProjection`. `changeSegments()` changes the number.
+   *
+   * @default {none: one worker has all events}
+   */
+  readonly segments?: number;
+  /**
    * The key of an event: events of one key are handled in order, and wait behind one of them that was parked. It must follow
    * from the event alone. If it throws or returns no string, that is a failure of the handler. The events that one stored event is
    * turned into have the key of the first.

@@ -21,7 +21,8 @@ import { endOf } from "./ends.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import type { Projection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
-import { checkRun, type ProjectionRun, Run, type RunOptions } from "./run.ts";
+import type { ProjectionRun, RunOptions } from "./projection_run.ts";
+import { checkRun, Run } from "./run.ts";
 import { untyped } from "./untyped_store.ts";
 
 /**
@@ -97,6 +98,12 @@ export function rebuildProjection<E extends Event, Tx = undefined>(
     options,
     (given) => checkRebuild(given, compiled.id.version),
   );
+  if (compiled.segments !== undefined) {
+    throw new InvalidArgumentError(
+      "projection.segments",
+      "cannot be declared for a rebuild: call changeSegments() when the version has taken over and its runs are closed",
+    );
+  }
   if (replaces < 1) {
     throw new InvalidArgumentError(
       "projection.version",
@@ -180,6 +187,12 @@ async function takeOverAt<Tx>(
   const before = { name: id.name, version: replaces };
   const [own, stored] = [await checkpoints.load(id), await checkpoints.load(before)];
   const old = stored && parseRecord(before, stored);
+  if (old?.layout) {
+    throw new InvalidArgumentError(
+      "projection.segments",
+      `version ${replaces} has segments, and cannot be replaced: close its runs, and run the new version by itself`,
+    );
+  }
   if (old?.replacedBy?.version === id.version) return { isDone: true, position: old.replacedBy.position };
   const record = own && parseRecord(id, own);
   const target = old?.position !== undefined && old.position > (end ?? "") ? old.position : end;

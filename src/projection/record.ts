@@ -9,6 +9,7 @@ import { compileFilter } from "../event/filter.ts";
 import type { EventFilter, NewEvent } from "../event/types.ts";
 import { describe } from "../text.ts";
 import type { StoredCheckpoint } from "./checkpoints.ts";
+import { type Ahead, type Generation, type Layout, MAX_SEGMENTS, type SegmentWorker } from "./layout.ts";
 import { DamagedCheckpointError, type FailedEvent, type ProjectionId } from "./errors.ts";
 
 /**
@@ -164,6 +165,18 @@ export interface ProjectionRecord extends ProjectionId {
   readonly replacedBy?: { readonly version: number; readonly position?: string };
   /** What the reactions to several events are about to append, in the order of the events' ends. */
   readonly reactions?: readonly PendingReaction[] | undefined;
+  /** The segments of the projection: their records take the place of this one. */
+  readonly layout?: Layout | undefined;
+  /** Whether the keys that divide it into segments are not the actors. */
+  readonly hasOwnKey?: boolean | undefined;
+  /** The processes that work on the segments. */
+  readonly workers?: readonly SegmentWorker[] | undefined;
+  /** Whether records of other segments were made of this one, which does not change any more. */
+  readonly closed?: boolean | undefined;
+  /** How far the segments were that the record was made of, as long as they were ahead of its position. */
+  readonly ahead?: readonly Ahead[] | undefined;
+  /** Events handled a second, of late. */
+  readonly rate?: number | undefined;
 }
 
 /**
@@ -257,6 +270,8 @@ const isIntent = listOf(objectOf<IntendedAppend>({
   fencingToken: optional(isVersion),
   traceparent: optional(isText),
 }));
+const isSegmentCount: Check = (value) => isVersion(value) && value as number <= MAX_SEGMENTS;
+const GENERATION: Checks<Generation> = { generation: isVersion, count: isSegmentCount };
 const FIELDS: Checks<ProjectionRecord> = {
   format: isOneOf(1),
   name: isText,
@@ -294,6 +309,19 @@ const FIELDS: Checks<ProjectionRecord> = {
     objectOf<NonNullable<ProjectionRecord["replacedBy"]>>({ version: isVersion, position: optional(isText) }),
   ),
   reactions: optional(listOf(objectOf<PendingReaction>({ event: objectOf(FAILED), intent: isIntent }))),
+  layout: optional(objectOf<Layout>({ ...GENERATION, before: listOf(objectOf<Generation>(GENERATION)) })),
+  hasOwnKey: optional(isFlag),
+  workers: optional(listOf(objectOf<SegmentWorker>({ id: isText, beat: isCount }))),
+  closed: optional(isFlag),
+  ahead: optional(
+    listOf(objectOf<Ahead>({
+      index: isCount,
+      count: isSegmentCount,
+      position: optional(isText),
+      done: optional(listOf(objectOf<DoneRange>({ after: isText, to: isText }))),
+    })),
+  ),
+  rate: optional((value) => typeof value === "number" && value >= 0),
 };
 
 /** The text of an error, short enough for a record. */

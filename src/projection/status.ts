@@ -5,21 +5,24 @@
  */
 
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
-import type { Event } from "../event/types.ts";
+import type { Event, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { DamagedHistoryError, HistoryTruncatedError, InvalidPositionError } from "../store/errors.ts";
 import { abortable } from "../abortable.ts";
 import type { EventStore, LogStart, ReadAllOptions } from "../store/types.ts";
-import type { CheckpointStore } from "./checkpoints.ts";
+import type { CheckpointStore, StoredCheckpoint } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";
+import type { Layout } from "./layout.ts";
 import {
   type FailingEvent,
+  isPassed,
   type ParkedEvent,
   parseRecord,
   type ProjectionRecord,
   type Resolution,
 } from "./record.ts";
+import { generationsOf, indexOf, isAhead, seenRecord, segmentOf } from "./segment.ts";
 import { untyped } from "./untyped_store.ts";
 import { describe } from "../text.ts";
 
@@ -91,6 +94,36 @@ export interface ProjectionStatus extends ProjectionId {
   readonly parked: readonly ParkedEvent[];
   /** What became of what it had set aside, the latest hundred. */
   readonly resolved: readonly Resolution[];
+  /** How many events it handles a second, of late: those of its last checkpoints. */
+  readonly rate: number;
+  /** Its segments, if it has any. The fields above are of all of them; the position is that of the one that is furthest behind. */
+  readonly segments?: readonly SegmentStatus[];
+}
+
+/**
+ * How a segment of a projection is getting on.
+ *
+ * @category Projections
+ */
+export interface SegmentStatus {
+  /** Which one, from 0. */
+  readonly index: number;
+  /** Everything of it up to here was handled, left out or parked. */
+  readonly position: string | undefined;
+  /** How many events it has handled. */
+  readonly handled: number;
+  /** How many events it handles a second, of late. */
+  readonly rate: number;
+  /** How far it is behind; `undefined` if the projection has a `key` of its own, or the log cannot be read on. */
+  readonly lag: ProjectionLag | undefined;
+  /** When its checkpoint was written, RFC 3339; empty if it has none yet. */
+  readonly savedAt: string;
+  /** Whether it gave up before the event that is failing. */
+  readonly stopped: boolean;
+  /** The event that fails. */
+  readonly failing: FailingEvent | undefined;
+  /** What it has set aside. */
+  readonly parked: readonly ParkedEvent[];
 }
 
 /**
@@ -153,13 +186,13 @@ export async function projectionStatuses<E extends Event>(
   const records = (await abortable(checkpoints.list(), signal)).map((stored) =>
     parseRecord(undefined, stored)
   );
+  const byName = new Map(records.map((record) => [`${record.version} ${record.name}`, record]));
   for (const record of records) {
-    const { name, version, position, handled, savedAt, stopped, failing, parked, resolved, filter } = record;
-    const read = { ...filter, ...(signal && { signal }) };
-    const { lag, problem } = await behind(untyped(store), read, position ?? "first-kept", countLimit);
-    const known = { name, version, position, handled, savedAt, stopped, failing, parked, resolved };
+    if (segmentOf(record).segment) continue;
+    signal?.throwIfAborted();
     const rebuild = await progressOf(untyped(store), record, records);
-    statuses.push({ ...known, rebuild, replacedBy: record.replacedBy?.version, lag, problem });
+    const status = await statusOf(untyped(store), record, byName, countLimit, signal);
+    statuses.push({ ...status, rebuild, replacedBy: record.replacedBy?.version });
   }
   return statuses.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.version - b.version);
 }
@@ -198,6 +231,95 @@ function numberOf(position: string): number {
   return Number(`0x${position.slice(position.indexOf("-") + 1)}`);
 }
 
+async function statusOf(
+  store: EventStore,
+  head: ProjectionRecord,
+  byName: ReadonlyMap<string, ProjectionRecord>,
+  countLimit: number,
+  signal: AbortSignal | undefined,
+): Promise<Omit<ProjectionStatus, "rebuild" | "replacedBy">> {
+  const { name, version, savedAt, filter, layout } = head;
+  const records = layout ? await listed(head, layout, byName) : [head];
+  const positions = records.map(({ position }) => position);
+  const position = positions.includes(undefined) ? undefined : (positions as string[]).sort()[0];
+  const counted = layout &&
+    records.map((record) => ({ record, events: 0, oldest: undefined as number | undefined }));
+  const read = { ...filter, ...(signal && { signal }) };
+  const { lag, problem } = await behind(store, read, position ?? "first-kept", countLimit, (event) => {
+    const segment = counted?.[indexOf(event.actorId, counted.length)];
+    if (!segment) return true;
+    const { record } = segment;
+    if (isPassed(record, event.position) || isAhead(record.ahead, event.actorId, event.position)) {
+      return false;
+    }
+    segment.events++;
+    segment.oldest ??= Date.parse(event.timestamp);
+    return true;
+  });
+  const segments = counted?.map(({ record, events, oldest }, index): SegmentStatus => ({
+    index,
+    position: record.position,
+    handled: record.handled,
+    rate: rateOf(record),
+    lag: lag && !head.hasOwnKey ? lagOf(events, lag.isMore, oldest) : undefined,
+    savedAt: record.savedAt,
+    stopped: record.stopped,
+    failing: record.failing,
+    parked: record.parked,
+  }));
+  return {
+    name,
+    version,
+    position,
+    handled: records.reduce((sum, { handled }) => sum + handled, 0),
+    savedAt: layout ? records.map((record) => record.savedAt).sort().at(-1)! : savedAt,
+    lag,
+    problem,
+    stopped: records.some(({ stopped }) => stopped),
+    failing: records.find(({ failing }) => failing)?.failing,
+    parked: records.flatMap(({ parked }) => parked),
+    resolved: records.flatMap(({ resolved }) => resolved),
+    rate: Math.round(100 * records.reduce((sum, record) => sum + rateOf(record), 0)) / 100,
+    ...(segments && { segments }),
+  };
+}
+
+/** The records of the segments, of those that were listed. */
+async function listed(
+  head: ProjectionRecord,
+  layout: Layout,
+  byName: ReadonlyMap<string, ProjectionRecord>,
+): Promise<readonly ProjectionRecord[]> {
+  const load = ({ name, version }: ProjectionId): Promise<StoredCheckpoint | undefined> => {
+    const record = byName.get(`${version} ${name}`);
+    return Promise.resolve(record && { value: JSON.stringify(record), revision: "" });
+  };
+  const { name, version } = head;
+  const records = {
+    id: { name, version },
+    checkpoints: { load, save: unwritten },
+    generations: generationsOf(layout),
+  };
+  return await Promise.all(
+    Array.from({ length: layout.count }, (_, index) => seenRecord(records, head, index)),
+  );
+}
+
+function unwritten(): never {
+  throw new Error("a status writes nothing");
+}
+
+/** A rate is out of date if its checkpoint was not written for so long, in milliseconds. */
+const RATE_TTL = 10_000;
+
+function rateOf({ rate = 0, savedAt }: ProjectionRecord): number {
+  return Date.now() - Date.parse(savedAt) <= RATE_TTL ? rate : 0;
+}
+
+function lagOf(events: number, isMore: boolean, oldest: number | undefined): ProjectionLag {
+  return { events, isMore, time: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest) };
+}
+
 /** How many events that cannot be handed out are counted one by one. */
 const MAX_REFUSED = 100;
 
@@ -207,28 +329,41 @@ async function behind(
   read: ReadAllOptions,
   after: LogStart,
   countLimit: number,
+  counts: (event: Unhandled) => boolean,
 ): Promise<Pick<ProjectionStatus, "lag" | "problem">> {
   let events = 0;
   let oldest: number | undefined;
   let isMore = true;
-  for (let refused = 0; refused < MAX_REFUSED && isMore && events <= countLimit; refused++) {
+  const count = (event: Unhandled): void => {
+    if (!counts(event)) return;
+    oldest ??= Date.parse(event.timestamp);
+    events++;
+  };
+  for (let refused = 0; refused < MAX_REFUSED && isMore && events <= countLimit;) {
+    const limit = countLimit + 1 - events;
+    let seen = 0;
     try {
-      for await (const { timestamp } of store.readAll({ ...read, after, limit: countLimit + 1 - events })) {
-        oldest ??= Date.parse(timestamp);
-        events++;
+      for await (const event of store.readAll({ ...read, after, limit })) {
+        seen++;
+        after = event.position;
+        count(event);
       }
-      isMore = false;
+      isMore = seen === limit;
     } catch (error) {
       if (!(error instanceof EventSchemaError)) return { lag: undefined, problem: problemOf(error) };
-      oldest ??= Date.parse(error.timestamp);
-      events++;
+      refused++;
+      count(error);
       after = error.position;
     }
   }
-  const time = oldest === undefined ? 0 : Math.max(0, Date.now() - oldest);
-  const lag = { events: Math.min(events, countLimit), isMore: isMore || events > countLimit, time };
-  return { lag, problem: undefined };
+  return {
+    lag: lagOf(Math.min(events, countLimit), isMore || events > countLimit, oldest),
+    problem: undefined,
+  };
 }
+
+/** An event behind the position, also one that cannot be read. */
+type Unhandled = Pick<StoredEvent, "position" | "actorId" | "timestamp">;
 
 /** Returns what belongs to one projection, and must not keep its caller from the status of the others. */
 function problemOf(error: unknown): ProjectionStatus["problem"] {

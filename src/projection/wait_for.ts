@@ -13,7 +13,8 @@ import type { EventStore } from "../store/types.ts";
 import type { CheckpointStore, ProjectionReference } from "./checkpoints.ts";
 import { endOf, outcomeOf } from "./ends.ts";
 import { heldByParked, notReached, type ProjectionId } from "./errors.ts";
-import { type ParkedEvent, parseRecord, type ProjectionRecord } from "./record.ts";
+import type { ParkedEvent, ProjectionRecord } from "./record.ts";
+import { recordsOf } from "./segment.ts";
 import { keyed, type KeyOf } from "./compile.ts";
 import { describe } from "../text.ts";
 
@@ -136,6 +137,8 @@ export async function waitForPosition(
     failure = { error };
     wake();
   });
+  /** The segments that have handled it. */
+  const passed = new Set<string>();
   let isReached = false;
   let reached: string | undefined;
   const unlisten = listen?.((handled) => {
@@ -150,14 +153,20 @@ export async function waitForPosition(
       signal?.throwIfAborted();
       if (isReached) return;
       try {
-        const stored = await checkpoints.load(id);
-        const record = stored && parseRecord(id, stored);
-        reached = record?.position;
-        if (record && await isHandled(store, record, position, keyOf)) {
+        const records = await recordsOf(id, checkpoints, passed);
+        let isBehind = records.length === 0 && passed.size === 0;
+        reached = records[0]?.position;
+        for (const record of records) {
+          if (!await isHandled(store, { ...record, ...id }, position, keyOf)) {
+            isBehind = true;
+            reached = record.position;
+            continue;
+          }
           // A checkpoint of a lost part of the log is ahead of everything that came in its place.
-          if (reached !== undefined && reached !== position) await log.checkPosition(reached);
-          return;
+          if (record.position !== position) await log.checkPosition(record.position!);
+          if (record.name !== id.name) passed.add(record.name);
         }
+        if (!isBehind) return;
       } catch (error) {
         // What cannot be reached now may be in time.
         if (!mayPass(error) || performance.now() >= deadline) throw outcomeOf(id, error);

@@ -12,7 +12,7 @@ import { EventSchemaError } from "../event/errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
 import type { Guard } from "./attempt.ts";
-import type { CompiledProjection } from "./compile.ts";
+import { type CompiledProjection, recordIdOf } from "./compile.ts";
 import { isOfHistory } from "./ends.ts";
 import { ProjectionInUseError, STOP_THIS } from "./errors.ts";
 import { eventOf, giveUpIntent } from "./give_up.ts";
@@ -104,7 +104,7 @@ export class Worker<Tx> {
     if (stopped) draft.failing = draft.alsoFailing = undefined;
     this.#one.isLeased = fencingToken !== undefined;
     this.#noteRunning();
-    await this.#projection.checkpoints.supersede?.(this.#projection.id);
+    await this.#projection.checkpoints.supersede?.(recordIdOf(this.#projection));
     await this.#progress.commit();
   }
 

@@ -71,8 +71,8 @@ export class CarriedCheckpoints {
     for (const place of places) {
       for (const stored of await place.from.list()) {
         const record = parseRecord(undefined, stored);
-        const { name, version, position, isBegun } = record;
-        if (position === undefined ? !isBegun : !await isOf(source, position, signal)) continue;
+        const { name, version, position, isBegun, layout } = record;
+        if (position === undefined ? !isBegun && !layout : !await isOf(source, position, signal)) continue;
         carried.push({ place, id: { name, version }, record, revision: stored.revision });
       }
     }

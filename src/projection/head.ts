@@ -1,0 +1,159 @@
+/**
+ * The record of a projection with segments: its layout, and the processes that work on it.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../errors.ts";
+import { backoff, sleep } from "../sleep.ts";
+import type { EventStore } from "../store/types.ts";
+import { firstRecord, otherSegments } from "./checkpointer.ts";
+import { type CheckpointStore, leaseKeyOf } from "./checkpoints.ts";
+import { checkSegments, type CompiledProjection } from "./compile.ts";
+import { outcomeOf } from "./ends.ts";
+import { CheckpointConflictError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
+import { generationsOf, stamped } from "./segment.ts";
+import { parseRecord, type ProjectionRecord } from "./record.ts";
+
+/** Where the record is. */
+interface Place {
+  readonly id: ProjectionId;
+  readonly checkpoints: Pick<CheckpointStore<unknown>, "load" | "save">;
+}
+
+/** Reads the record. */
+export async function loadHead(
+  { id, checkpoints }: {
+    readonly id: ProjectionId;
+    readonly checkpoints: Pick<CheckpointStore<unknown>, "load">;
+  },
+): Promise<{ readonly record: ProjectionRecord; readonly revision: string } | undefined> {
+  const stored = await checkpoints.load(id);
+  return stored && { record: parseRecord(id, stored), revision: stored.revision };
+}
+
+/** The bound of the random wait before another try, at first and later, in milliseconds. */
+const FIRST_WAIT = 2;
+const LONGEST_WAIT = 100;
+
+/** Changes the record, again if another process has changed it in between. */
+export async function changeHead(
+  place: Place,
+  change: (record: ProjectionRecord) => ProjectionRecord,
+): Promise<void> {
+  for (let tries = 1;; tries++) {
+    const head = await loadHead(place);
+    if (!head) return;
+    const next = change(head.record);
+    if (next === head.record) return;
+    try {
+      await place.checkpoints.save(place.id, JSON.stringify(stamped(next)), head.revision);
+      return;
+    } catch (error) {
+      if (!(error instanceof CheckpointConflictError)) throw error;
+    }
+    await sleep(backoff(tries, FIRST_WAIT, LONGEST_WAIT));
+  }
+}
+
+/**
+ * Reads the record, or makes that of a projection which begins: with the segments that it was declared with, and at the end of the log
+ * as it is now if it is to begin there.
+ *
+ * @throws {InvalidArgumentError} If it is that of a projection without segments.
+ */
+export async function openHead<Tx>(
+  projection: CompiledProjection<Tx>,
+  store: Pick<EventStore, "getLastPosition">,
+): Promise<ProjectionRecord> {
+  const known = await loadHead(projection);
+  if (known) {
+    if (!known.record.layout) throw otherSegments(projection.segments, 1);
+    return known.record;
+  }
+  const first = await firstRecord(projection);
+  const position = projection.from === "end" ? await store.getLastPosition() : undefined;
+  const isAtEnd = projection.from === "end" && first.position === undefined;
+  const record = stamped({
+    ...first,
+    ...(isAtEnd && (position === undefined ? { isBegun: true } : { position })),
+    layout: { generation: 1, count: projection.segments!, before: [] },
+    ...(projection.keyOf && { hasOwnKey: true }),
+  });
+  try {
+    await projection.checkpoints.save(projection.id, JSON.stringify(record), undefined);
+  } catch (error) {
+    if (!(error instanceof CheckpointConflictError)) throw error;
+  }
+  return await openHead(projection, store);
+}
+
+/**
+ * Splits or merges the segments of a projection while it runs: 8 segments are made of 4 by dividing each, and 4 of 8 by joining two
+ * each. No event is lost or handled twice, and the events of a key keep their order. Processes that run the projection go over by
+ * themselves; then declare the new number for those that are started. Their number must be a multiple of the present one, or
+ * the present one a multiple of it.
+ *
+ * A projection without segments becomes one of segments while no process runs it.
+ *
+ * @param projection Its name, version and checkpoints; the projection itself can be given.
+ * @param segments How many it is to have.
+ * @throws {ProjectionInUseError} If a process runs it without segments.
+ * @throws {InvalidArgumentError} If the number is out of range, or neither a multiple nor a part of the present one, or the
+ * projection was not run yet.
+ *
+ * @example Twice as many segments
+ * ```ts
+ * import { changeSegments, InMemoryCheckpoints, InMemoryEventStore, runProjection } from "@flowmade-one/aether";
+ *
+ * await using store = new InMemoryEventStore();
+ * const projection = { name: "totals", checkpoints: new InMemoryCheckpoints(), segments: 4, handle: () => {} };
+ * await using run = runProjection(store, projection);
+ * const [placed] = await store.append("order-1", [{ eventType: "OrderPlaced", data: null }], { expectedVersion: 0 });
+ * await run.waitFor(placed!.position);
+ * await changeSegments(projection, 8); // the run goes over
+ * ```
+ *
+ * @category Projections
+ */
+export async function changeSegments(
+  projection: {
+    readonly name: string;
+    readonly version?: number;
+    readonly checkpoints: Pick<CheckpointStore<unknown>, "load" | "save" | "leases">;
+  },
+  segments: number,
+): Promise<void> {
+  const { name, version = 1, checkpoints } = projection;
+  if (segments === undefined) throw new InvalidArgumentError("segments", "is missing");
+  checkSegments("segments", segments);
+  const id = { name, version };
+  let isKnown = false;
+  try {
+    const isWhole = !(await loadHead({ id, checkpoints }))?.record.layout;
+    const leases = isWhole ? await checkpoints.leases?.() : undefined;
+    await using lease = await leases?.tryAcquire(leaseKeyOf(id));
+    if (leases && !lease) throw new ProjectionInUseError(id, "running", "close every run of it first");
+    await changeHead({ id, checkpoints }, (record) => {
+      isKnown = true;
+      const { layout } = record;
+      const count = layout?.count ?? 1;
+      if (count === segments) return record;
+      if (count % segments !== 0 && segments % count !== 0) {
+        throw new InvalidArgumentError(
+          "segments",
+          `is ${segments}, and the projection has ${count}: give a multiple of that, such as ${
+            count * 2
+          }, or a part of it`,
+        );
+      }
+      const before = layout ? generationsOf(layout) : [];
+      return { ...record, layout: { generation: (layout?.generation ?? 0) + 1, count: segments, before } };
+    });
+  } catch (error) {
+    throw outcomeOf(id, error);
+  }
+  if (!isKnown) {
+    throw new InvalidArgumentError("projection", "has no checkpoint yet: declare segments and run it");
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * Segments: the parts of a projection that several processes share. A segment has the events of the keys whose hash is its index,
+ * modulo the number of segments, and a record of its own.
+ *
+ * **The layout.** The record of the projection itself names the present number of segments, and those before it from which a record
+ * may still have to be made. A change of the number only replaces the layout; from then on the new segments are made as they
+ * are needed, each from the segments before it that its keys were in:
+ *
+ * 1. such a segment is **closed**: its worker writes this with the last checkpoint, or another worker in its place. A closed record
+ *    never changes again, since every write is a compare-and-set;
+ * 2. the new record begins at the lowest position of those it is made of, and remembers how far each of them was
+ *    {@linkcode Ahead ahead}; what else they have recorded is divided by key.
+ *
+ * So no event is between two segments, and none is in two of them.
+ *
+ * @module
+ */
+
+import { hash } from "../cluster/shard_of.ts";
+import { sleep } from "../sleep.ts";
+import type { CheckpointStore } from "./checkpoints.ts";
+import { CheckpointConflictError, type FailedEvent, type ProjectionId } from "./errors.ts";
+import { type Ahead, type Generation, type Layout, type Segment, SEPARATOR } from "./layout.ts";
+import { isIn, parseRecord, type ProjectionRecord } from "./record.ts";
+
+/** What became of parked events is remembered of so many. */
+const MAX_RESOLUTIONS = 100;
+
+/** The key of the record of a segment. */
+export function segmentId(
+  { name, version }: ProjectionId,
+  { generation, index, count }: Segment,
+): ProjectionId {
+  return { name: [name, generation, index, count].join(SEPARATOR), version };
+}
+
+/** The projection that a record is of, and which segment if it is one of these. */
+export function segmentOf(
+  { name, version }: ProjectionId,
+): { readonly id: ProjectionId; readonly segment?: Segment } {
+  const [base, generation, index, count] = name.split(SEPARATOR);
+  if (count === undefined) return { id: { name, version } };
+  const segment = { generation: Number(generation), index: Number(index), count: Number(count) };
+  return { id: { name: base!, version }, segment };
+}
+
+/** The segment of a key: the shard of it, as {@linkcode shardOf} finds it. */
+export function indexOf(key: string, count: number): number {
+  return key === "" ? 0 : hash(key.toWellFormed()) % count;
+}
+
+/** Whether the event of a key was handled by a segment that another one was made of. */
+export function isAhead(ahead: readonly Ahead[] | undefined, key: string, position: string): boolean {
+  return ahead?.some((part) =>
+    indexOf(key, part.count) === part.index &&
+    (part.position !== undefined && position <= part.position || isIn(part.done, position))
+  ) ?? false;
+}
+
+/** The key of an event in a record. */
+function keyOf({ key, actorId }: FailedEvent & { readonly key?: string | undefined }): string {
+  return key ?? actorId;
+}
+
+/** What the records of segments are made with. */
+export interface SegmentRecords {
+  /** The projection. */
+  readonly id: ProjectionId;
+  /** Where its records are. */
+  readonly checkpoints: Pick<CheckpointStore<unknown>, "load" | "save">;
+  /** The segments, the latest generation first. */
+  readonly generations: readonly Generation[];
+  /** How long the worker of a segment has to close it, in milliseconds; then its record is closed under it. */
+  readonly patience: number;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The record of a segment. It is made of those before it if it does not exist yet. */
+export async function segmentRecord(
+  records: SegmentRecords,
+  head: ProjectionRecord,
+  index: number,
+  level = 0,
+): Promise<ProjectionRecord> {
+  const now = records.generations[level];
+  if (!now) return head;
+  const id = segmentId(records.id, { ...now, index });
+  const stored = await records.checkpoints.load(id);
+  if (stored) return parseRecord(id, stored);
+  const before = records.generations[level + 1] ?? { generation: 0, count: 1 };
+  const parents: ProjectionRecord[] = [];
+  for (const parent of indexesBefore(index, now.count, before.count)) {
+    await segmentRecord(records, head, parent, level + 1);
+    const isHead = level + 1 === records.generations.length;
+    parents.push(isHead ? head : await closed(records, segmentId(records.id, { ...before, index: parent })));
+  }
+  const record = derived(id, { index, count: now.count }, parents, before.count);
+  try {
+    await records.checkpoints.save(id, JSON.stringify(stamped(record)), undefined);
+  } catch (error) {
+    if (!(error instanceof CheckpointConflictError)) throw error; // else another process has made it
+  }
+  return parseRecord(id, (await records.checkpoints.load(id))!);
+}
+
+/** The segments before a change that the keys of one were in. */
+function indexesBefore(index: number, count: number, before: number): number[] {
+  if (before <= count) return [index % before];
+  return Array.from({ length: before / count }, (_, part) => index + part * count);
+}
+
+/** Closes the record of a segment, unless its worker does in time. */
+async function closed(records: SegmentRecords, id: ProjectionId): Promise<ProjectionRecord> {
+  const deadline = performance.now() + records.patience;
+  for (;;) {
+    const stored = (await records.checkpoints.load(id))!;
+    const record = parseRecord(id, stored);
+    if (record.closed) return record;
+    if (record.owner && performance.now() < deadline) {
+      await sleep(CLOSING_LOOK, records.signal);
+      continue;
+    }
+    const next = stamped({ ...record, closed: true });
+    try {
+      await records.checkpoints.save(id, JSON.stringify(next), stored.revision);
+      return next;
+    } catch (error) {
+      if (!(error instanceof CheckpointConflictError)) throw error;
+    }
+  }
+}
+
+/** How often it is looked whether a segment was closed, in milliseconds. */
+const CLOSING_LOOK = 10;
+
+/** A record as it is written. */
+export function stamped(record: ProjectionRecord): ProjectionRecord {
+  return { ...record, savedAt: new Date().toISOString(), writeId: crypto.randomUUID() };
+}
+
+/** The record of a segment, made of closed ones that its keys were in. */
+function derived(
+  id: ProjectionId,
+  { index, count }: { readonly index: number; readonly count: number },
+  parents: readonly ProjectionRecord[],
+  before: number,
+): ProjectionRecord {
+  const first = parents[0]!;
+  const isMine = (event: FailedEvent): boolean => indexOf(keyOf(event), count) === index;
+  const position = parents.some((parent) => parent.position === undefined)
+    ? undefined
+    : parents.map((parent) => parent.position!).sort()[0];
+  const isMerge = parents.length > 1;
+  const ahead = parents.flatMap((parent, part): readonly Ahead[] => [
+    ...parent.ahead ?? [],
+    ...(isMerge
+      ? [{ index: index + part * count, count: before, position: parent.position, done: parent.done }]
+      : []),
+  ]).filter((part) => part.done?.length || (part.position ?? "") > (position ?? ""));
+  const reactions = parents.flatMap(({ intent, intendedFor, reactions = [] }) => [
+    ...(intent?.length ? [{ event: intendedFor!, intent }] : []),
+    ...reactions,
+  ]).filter(({ event }) => isMine(event));
+  const failing = parents.flatMap((
+    { failing, alsoFailing = [] },
+  ) => [...(failing ? [failing] : []), ...alsoFailing])
+    .filter(isMine);
+  const running = parents.find((parent) => parent.running !== undefined)?.running;
+  // Of one that was divided, one part keeps what is no part's own.
+  const isFirst = isMerge || index < before;
+  const resolved = isFirst ? parents.flatMap((parent) => parent.resolved).slice(-MAX_RESOLUTIONS) : [];
+  return {
+    format: 1,
+    ...id,
+    filter: first.filter,
+    ...(position !== undefined && { position }),
+    ...(parents.some((parent) => parent.isBegun) && { isBegun: true }),
+    ...(!isMerge && first.done && { done: first.done }),
+    ...(parents.some((parent) => parent.parts) && { parts: parents.flatMap((parent) => parent.parts ?? []) }),
+    handled: isFirst ? parents.reduce((sum, { handled }) => sum + handled, 0) : 0,
+    savedAt: "",
+    writeId: "",
+    stopped: false,
+    failing: failing[0],
+    alsoFailing: failing.length > 1 ? failing.slice(1) : undefined,
+    running,
+    parked: parents.flatMap((parent) => parent.parked).filter(isMine).sort((a, b) =>
+      a.position < b.position ? -1 : 1
+    ),
+    resolved,
+    reactions: reactions.length > 0 ? reactions : undefined,
+    ahead: ahead.length > 0 ? ahead : undefined,
+  };
+}
+
+/** The record of a segment as it is, or would be if it was made now. Nothing is written. */
+export async function seenRecord(
+  records: Pick<SegmentRecords, "id" | "checkpoints" | "generations">,
+  head: ProjectionRecord,
+  index: number,
+  level = 0,
+): Promise<ProjectionRecord> {
+  const now = records.generations[level];
+  if (!now) return head;
+  const id = segmentId(records.id, { ...now, index });
+  const stored = await records.checkpoints.load(id);
+  if (stored) return parseRecord(id, stored);
+  const before = records.generations[level + 1] ?? { generation: 0, count: 1 };
+  const parents = await Promise.all(
+    indexesBefore(index, now.count, before.count).map((parent) =>
+      seenRecord(records, head, parent, level + 1)
+    ),
+  );
+  return derived(id, { index, count: now.count }, parents, before.count);
+}
+
+/** The generations of a layout, the latest first. */
+export function generationsOf({ generation, count, before }: Layout): readonly Generation[] {
+  return [{ generation, count }, ...before];
+}
+
+/**
+ * The records of a projection: its own, or those of its segments.
+ *
+ * @param passed The names of records that are not asked for.
+ */
+export async function recordsOf(
+  id: ProjectionId,
+  checkpoints: Pick<CheckpointStore<unknown>, "load">,
+  passed?: ReadonlySet<string>,
+): Promise<readonly ProjectionRecord[]> {
+  const stored = await checkpoints.load(id);
+  if (!stored) return [];
+  const head = parseRecord(id, stored);
+  const { layout } = head;
+  if (!layout) return [head];
+  const records = {
+    id,
+    checkpoints: checkpoints as CheckpointStore<unknown>,
+    generations: generationsOf(layout),
+  };
+  const asked = Array.from({ length: layout.count }, (_, index) => index)
+    .filter((index) => !passed?.has(segmentId(id, { ...layout, index }).name));
+  return await Promise.all(asked.map((index) => seenRecord(records, head, index)));
+}
