@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { defineActor, type Event, execute, fireTimersOnce } from "@flowmade-one/aether/actor";
 import { InvalidArgumentError, nextCron } from "@flowmade-one/aether/cron";
+import { InMemoryEventStore } from "@flowmade-one/aether/memory";
 
 /** The next times after another one. */
 function series(pattern: string, timeZone: string, after: string, count: number): string[] {
@@ -87,4 +89,57 @@ Deno.test("nextCron() refuses a pattern, a zone and a time that are not sound, a
   }
   assert.throws(() => nextCron("* * * * *", { ...sound, zone: 1 } as never), refused("options.zone"));
   assert.throws(() => nextCron("* * * * *", 7 as never), refused("options"));
+});
+
+type Reported = Event<"Reported", null> & { readonly timestamp: string };
+
+Deno.test("a timer recurs by a cron pattern, over a change of the clocks and a time in which nothing ran", async () => {
+  const timeZone = "Europe/Berlin";
+  const decider = {
+    initialState: (): string => "",
+    evolve: (_last: string, { timestamp }: Reported): string => timestamp,
+    decide: (_command: "report") => [{ eventType: "Reported" as const, data: null }],
+  };
+  const report = defineActor("report", {
+    decider,
+    timers: (last) => {
+      const at = last && nextCron("0 9 * * *", { timeZone, after: last });
+      return at ? { report: { at, command: "report" } } : {};
+    },
+  });
+  let time = Date.parse("2026-03-27T08:00:00Z");
+  await using store = new InMemoryEventStore<Reported>({ now: () => new Date(time) });
+  await execute(store, "report-1", decider, "report");
+  const expected = ["27T08:00", "28T08:00", "29T07:00", "30T07:00"];
+  for (let days = 0; days < 3; days++) {
+    const { next } = await fireTimersOnce(store, [report]);
+    time = next!.getTime();
+    assert.equal((await fireTimersOnce(store, [report])).fired, 1);
+  }
+  time = Date.parse("2026-06-01T12:00:00Z");
+  const { fired, next } = await fireTimersOnce(store, [report]);
+  assert.deepEqual([fired, next], [1, new Date("2026-06-02T07:00:00Z")]);
+  const times = (await store.getEvents("report-1")).map(({ timestamp }) => timestamp.slice(8, 16));
+  assert.deepEqual(times, [...expected, "01T12:00"]);
+});
+
+Deno.test("a timer recurs by the state itself", async () => {
+  const decider = {
+    initialState: (): string => "",
+    evolve: (_last: string, { timestamp }: Reported): string => timestamp,
+    decide: (_command: "report") => [{ eventType: "Reported" as const, data: null }],
+  };
+  const hourly = defineActor("hourly", {
+    decider,
+    timers: (last) => last ? { again: { at: Date.parse(last) + 3_600_000, command: "report" } } : {},
+  });
+  let time = Date.parse("2026-03-27T08:00:00Z");
+  await using store = new InMemoryEventStore<Reported>({ now: () => new Date(time) });
+  await execute(store, "hourly-1", decider, "report");
+  for (let hours = 0; hours < 5; hours++) {
+    assert.equal((await fireTimersOnce(store, [hourly])).fired, 0);
+    time += 3_600_000;
+    assert.equal((await fireTimersOnce(store, [hourly])).fired, 1);
+  }
+  assert.equal(await store.getLatestVersion("hourly-1"), 6);
 });
