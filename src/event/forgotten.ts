@@ -44,33 +44,38 @@ export function isForgotten(value: unknown): value is Forgotten {
 }
 
 /**
- * The fields that can be marked as personal: those whose type admits {@linkcode Forgotten}, nested ones with a dot.
+ * The fields that can be marked as personal: those whose type admits {@linkcode Forgotten}, nested ones with a dot, down to four
+ * levels.
  *
  * @typeParam Data The data of the event.
+ * @typeParam Level One element for each level that the data are nested themselves.
  *
  * @category Events
  */
-export type PersonalField<Data> = unknown extends Data ? string
+export type PersonalField<Data, Level extends readonly 0[] = []> = unknown extends Data ? string
+  : Level["length"] extends 4 ? never
   : Data extends readonly unknown[] ? never
   : Data extends object ? {
       [K in keyof Data & string]:
         | (Forgotten extends Data[K] ? K : never)
-        | `${K}.${PersonalField<NonNullable<Exclude<Data[K], Forgotten>>>}`;
+        | `${K}.${PersonalField<NonNullable<Exclude<Data[K], Forgotten>>, [...Level, 0]>}`;
     }[keyof Data & string]
   : never;
 
 /**
- * The fields that can name a person: texts, nested ones with a dot.
+ * The fields that can name a person: texts, nested ones with a dot, down to four levels.
  *
  * @typeParam Data The data of the event.
+ * @typeParam Level One element for each level that the data are nested themselves.
  *
  * @category Events
  */
-export type PersonField<Data> = unknown extends Data ? string
+export type PersonField<Data, Level extends readonly 0[] = []> = unknown extends Data ? string
+  : Level["length"] extends 4 ? never
   : Data extends readonly unknown[] ? never
   : Data extends object ? {
       [K in keyof Data & string]: NonNullable<Data[K]> extends string ? K
-        : `${K}.${PersonField<NonNullable<Data[K]>>}`;
+        : `${K}.${PersonField<NonNullable<Data[K]>, [...Level, 0]>}`;
     }[keyof Data & string]
   : never;
 

@@ -259,7 +259,7 @@ async function unpacked(
   while (begun.length < GZIP.length && !isDone) {
     const { done, value } = await reader.read();
     isDone = done;
-    if (value) begun = joined([begun], value);
+    if (value !== undefined) begun = joined([begun], checkBytes(value));
   }
   const whole = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller): void {
@@ -269,7 +269,7 @@ async function unpacked(
     async pull(controller): Promise<void> {
       const { done, value } = await reader.read();
       if (done) controller.close();
-      else controller.enqueue(value as Uint8Array<ArrayBuffer>);
+      else controller.enqueue(checkBytes(value) as Uint8Array<ArrayBuffer>);
     },
     cancel: (reason) => reader.cancel(reason),
   });
@@ -298,6 +298,12 @@ export async function openSource(source: ExportSource): Promise<ReadableStream<U
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new InvalidArgumentError("source", `cannot be read: ${reason}`, { cause });
   }
+}
+
+/** Refuses a stream of something else, such as text. */
+function checkBytes(chunk: unknown): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk;
+  throw new InvalidArgumentError("source", `must be a stream of bytes, and has ${describe(chunk)} in it`);
 }
 
 function isExportedParts(value: unknown): value is readonly ExportedPart[] {

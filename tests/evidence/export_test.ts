@@ -287,6 +287,8 @@ Deno.test("verifyExport() refuses what is no export, and one of a newer format",
   assert.deepEqual(await faultOf(await new Response(packed).bytes()), ["not-an-export", 1]);
   await assert.rejects(verifyExport("/no/such/file.ndjson"), InvalidArgumentError);
   await assert.rejects(verifyExport(7 as never), InvalidArgumentError);
+  const text = new Blob(["text"]).stream().pipeThrough(new TextDecoderStream());
+  await assert.rejects(verifyExport(text as never), InvalidArgumentError);
 });
 
 Deno.test("a signed export is verified by the public key; one that was made again without the private key is not", async () => {

@@ -683,4 +683,17 @@ Deno.test("types: only fields that exist and can be Forgotten are marked as pers
   registered({ Sent: { personal: { fields: ["text"], person: "sender" } } });
   // @ts-expect-error: there is no such type of event
   registered({ Regisered: { personal: { fields: ["name"] } } });
+
+  interface Tree {
+    readonly name: string | Forgotten;
+    readonly left?: Tree;
+    readonly items: readonly Tree[];
+  }
+  type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
+  const recursive = (definition: EventDefinitions<Event<"Grown", Tree> | Event<"Noted", Json>>): unknown =>
+    definition;
+  recursive({
+    Grown: { personal: { fields: ["name", "left.name", "left.left.name"] } },
+    Noted: { version: 1 },
+  });
 });
