@@ -87,7 +87,6 @@ export class RemoteCaller {
         if (!mayBeStored || !isOfThisTryOnly(answer)) throw errorOf(answer, definition, actorId);
       } else {
         why = unavailable(request, answer) ?? why;
-        // Also if the actor has moved: its former owner and the new one may both have had the request.
         if (!isRefused(answer)) mayBeStored = id !== undefined;
       }
       await sleep(
@@ -178,7 +177,8 @@ function wireRequest(
 
 /** Whether nothing of the request can have been stored. */
 function isRefused(answer: WireAnswer | NoAnswer): boolean {
-  if (typeof answer === "object") return "retry" in answer && answer.retry !== "unknown";
+  // Not if the actor has moved: its former owner and the new one may both have had the request.
+  if (typeof answer === "object") return "retry" in answer && answer.retry === "definition";
   return answer === "no responders";
 }
 
