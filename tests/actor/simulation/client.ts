@@ -80,6 +80,7 @@ export class Client {
       call: `${this.process.newId()}:${++this.#calls}`,
       parts: random.pick([1, 1, 2, 3]),
       mayBeRefused: random.chance(0.2),
+      ...(random.chance(0.2) && { timer: this.#setup.invariants.timeAfter(random.between(-100, 1_500)) }),
     };
   }
 

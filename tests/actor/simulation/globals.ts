@@ -80,7 +80,7 @@ export function replaceGlobals(world: World, random: () => number): Disposable {
     timers.get(handle)?.();
     timers.delete(handle);
   };
-  const wall = (): number => current?.clock.wall() ?? world.time;
+  const wall = (): number => Math.floor(world.time);
   class SimulatedDate extends real.Date {
     constructor(...args: readonly unknown[]) {
       super(...(args.length > 0 ? args : [wall()]) as [number]);

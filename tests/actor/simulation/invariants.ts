@@ -7,7 +7,7 @@
 import type { StoredEvent } from "../../../src/event/types.ts";
 import type { Process } from "../../cluster/simulation/process.ts";
 import { Violation } from "../../cluster/simulation/invariants.ts";
-import { type Command, EMPTY, evolve, type Ledger, type Noted } from "./ledger.ts";
+import { BY_TIMER, type Command, EMPTY, evolve, type Ledger, type Noted } from "./ledger.ts";
 import type { Ownership } from "./ownership.ts";
 
 /** A call, from its beginning. */
@@ -31,6 +31,8 @@ interface Record {
 export class Invariants {
   readonly #actors = new Map<string, Record>();
   readonly #ownership: Ownership;
+  readonly #now: () => number;
+  readonly #times = new Set<number>();
   readonly #answers = new Map<string, number>();
   readonly #storedBy = new Map<string, Process>();
   readonly #withoutEffect = new Set<string>();
@@ -38,8 +40,9 @@ export class Invariants {
   /** How many answers there were. */
   answered = 0;
 
-  constructor(ownership: Ownership) {
+  constructor(ownership: Ownership, now: () => number) {
     this.#ownership = ownership;
+    this.#now = now;
   }
 
   /** Throws what was found, also inside code that would swallow it. */
@@ -94,10 +97,32 @@ export class Invariants {
       if (this.#withoutEffect.has(call)) {
         this.broken(`${call} took effect after its caller was told that it will not`);
       }
+      if (call.startsWith(BY_TIMER)) this.#fired(actorId, call, states.at(-1)!);
       effects.set(call, version);
       if (process) this.#storedBy.set(call, process);
       states.push(evolve(states.at(-1)!, { data } as Noted));
     }
+  }
+
+  /** A timer has fired: its time has come, and the state before names it. */
+  #fired(actorId: string, call: string, { pending }: Ledger): void {
+    if (pending?.by !== call.slice(BY_TIMER.length)) {
+      return this.broken(`${call} fired, and ${actorId} had no such timer`);
+    }
+    if (this.#now() < pending.at) this.broken(`${call} fired at ${this.#now()}, and is due at ${pending.at}`);
+  }
+
+  /** A time for a timer that no other timer has. */
+  timeAfter(delay: number): number {
+    let time = Math.ceil(this.#now() + delay);
+    while (this.#times.has(time)) time++;
+    this.#times.add(time);
+    return time;
+  }
+
+  /** The timers that actors have now. */
+  timers(): NonNullable<Ledger["pending"]>[] {
+    return [...this.#actors.values()].flatMap(({ states }) => states.at(-1)!.pending ?? []);
   }
 
   /** The version of an actor. */

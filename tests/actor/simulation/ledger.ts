@@ -4,6 +4,7 @@
  * @module
  */
 import type { ActorDefinition } from "../../../src/actor/definition.ts";
+import type { ActorTimer } from "../../../src/actor/timer.ts";
 import type { Event, NewEvent } from "../../../src/event/types.ts";
 import type { Subject } from "./subject.ts";
 
@@ -17,6 +18,8 @@ export interface Command {
   readonly parts: number;
   /** Whether it is refused if the number of events so far is even. */
   readonly mayBeRefused: boolean;
+  /** When the actor is to be sent a command by a timer, in place of a timer before. */
+  readonly timer?: number;
 }
 
 /** A part of a command has taken effect. */
@@ -25,7 +28,12 @@ export type Noted = Event<"Noted", {
   readonly part: number;
   /** How many events the actor had when the command was decided. */
   readonly basis: number;
+  /** The actor, and when its timer is due. */
+  readonly timer?: { readonly actor: string; readonly at: number };
 }>;
+
+/** The beginning of the names of commands that a timer sends. */
+export const BY_TIMER = "timer:";
 
 /** What an actor knows. */
 export interface Ledger {
@@ -33,6 +41,8 @@ export interface Ledger {
   readonly count: number;
   /** A digest of all of them. */
   readonly digest: number;
+  /** The timer, and the command that has set it. */
+  readonly pending: { readonly actor: string; readonly at: number; readonly by: string } | null;
 }
 
 /** The command does not fit the state. */
@@ -46,15 +56,17 @@ export class Refused extends Error {
   }
 }
 
-export const EMPTY: Ledger = { count: 0, digest: 0 };
+export const EMPTY: Ledger = { count: 0, digest: 0, pending: null };
 
 /** Folds an event. */
-export function evolve({ count, digest }: Ledger, { data }: Noted): Ledger {
+export function evolve({ count, digest, pending }: Ledger, { data }: Noted): Ledger {
   let mixed = digest;
   for (const char of `${data.call}/${data.part}`) {
     mixed = Math.imul(mixed ^ char.charCodeAt(0), 0x01000193) >>> 0;
   }
-  return { count: count + 1, digest: mixed };
+  const { call, timer } = data;
+  const next = call.startsWith(BY_TIMER) ? null : timer ? { ...timer, by: call } : pending;
+  return { count: count + 1, digest: mixed, pending: next };
 }
 
 export type LedgerDefinition = ActorDefinition<Ledger, Command, Noted, { ledger: Ledger }>;
@@ -70,10 +82,20 @@ export function defineLedger(subject: Subject, onDecision: (command: Command) =>
         if (command.mayBeRefused && count % 2 === 0) throw new Refused(count);
         return Array.from({ length: command.parts }, (_, index) => ({
           eventType: "Noted",
-          data: { call: command.call, part: index + 1, basis: count },
+          data: {
+            call: command.call,
+            part: index + 1,
+            basis: count,
+            ...(command.timer !== undefined && { timer: { actor: command.actor, at: command.timer } }),
+          },
         }));
       },
       snapshot: { kind: "ledger", schemaVersion: 1, every: 6 },
+    },
+    timers: ({ pending }): { due?: ActorTimer<Command> } => {
+      if (!pending) return {};
+      const { actor, at, by } = pending;
+      return { due: { at, command: { actor, call: BY_TIMER + by, parts: 1, mayBeRefused: false } } };
     },
     queries: { ledger: (state) => state },
     errors: { Refused },

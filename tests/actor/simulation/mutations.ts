@@ -41,6 +41,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "a batch stored again after a conflict, as it was decided",
+    firstSeed: 9,
     breaks: /was decided on version/,
     file: "commit.ts",
     find: "    if (error instanceof VersionConflictError && this.#conflicts++ < MAX_CONFLICTS) {\n",
@@ -64,7 +65,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "isHeld not asked before a repeated command is answered",
-    firstSeed: 30,
+    firstSeed: 10,
     breaks: /answered for .* without owning/,
     file: "active_actor.ts",
     find: "if (owner && !owner.isHeld) throw new MovedError(true);",
@@ -93,7 +94,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "passivation that loses a queued command",
-    firstSeed: 120,
+    firstSeed: 16,
     breaks: /unexpected error: (ActorUnavailable|OutcomeUnknown)Error/,
     file: "active_actors.ts",
     find: "    if (actor.isBusy) return;\n",
@@ -107,7 +108,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "an actor that is released before its first call",
-    firstSeed: 118,
+    firstSeed: 25,
     breaks: /which came first/,
     file: "active_actors.ts",
     find: "    this.#active.set(actorId, actor);\n",
@@ -116,7 +117,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "the state of an earlier ownership used again",
-    firstSeed: 85,
+    firstSeed: 122,
     breaks: /decided .* without owning|was seen at|without an answer/,
     file: "active_actors.ts",
     find: "if (!actor || actor.owner !== owner) {",
@@ -131,6 +132,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "a full mailbox taken for the fate of an earlier try",
+    firstSeed: 24,
     breaks: /its caller (was|is) told/,
     file: "wire.ts",
     find: 'return "busy" in answer || "refused" in answer || "aether" in answer;',
@@ -138,7 +140,6 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "a try at another process forgotten when the actor comes here",
-    firstSeed: 50,
     breaks: /its caller (was|is) told/,
     file: "host.ts",
     find: "mayBeStored = answer.mayBeStored;",
@@ -150,6 +151,30 @@ export const MUTATIONS: readonly ActorMutation[] = [
     file: "remote.ts",
     find: "const data = encode(wireRequest(request, id, left));",
     replace: "const data = encode(wireRequest(request, id && `${id}.${attempt}`, left));",
+  },
+  {
+    name: "a timer fired by a deposed host",
+    breaks: /(decided|answered for) .* without owning/,
+    file: "active_actor.ts",
+    find: "    this.#assertOwned();\n    const group",
+    replace: '    if (!("timer" in this.#queue[0]!)) this.#assertOwned();\n    const group',
+  },
+  {
+    name: "a timer fired before its time",
+    breaks: /fired at .*, and is due at/,
+    file: "decision.ts",
+    find: 'at > now ? "early"',
+    replace: 'at > now + 500 ? "early"',
+  },
+  {
+    name: "a timer fired that the state does not name any more",
+    breaks: /had no such timer/,
+    file: "decision.ts",
+    find: '  return call.outcome === "fired" ? timer : undefined;',
+    replace: '  if (call.outcome === "dropped" && timer) call.outcome = "fired";\n' +
+      "  const known = timer as unknown as { command: { actor: string; call: string } } | undefined;\n" +
+      '  const old = { ...known?.command, call: "timer:old" };\n' +
+      '  return call.outcome !== "fired" ? undefined : timer?.at !== at ? { command: { ...old, parts: 1 } } : timer;',
   },
   {
     name: "the second command of a commit decided on the state before the first",

@@ -16,6 +16,7 @@ import { type Faults, Nats, type SimulatedConnection } from "./nats.ts";
 import { Ownership, SHARDS, TTL } from "./ownership.ts";
 import { Requests } from "./requests.ts";
 import { StoreServers } from "./store.ts";
+import { runTimers } from "./timers.ts";
 import type { Subject } from "./subject.ts";
 
 /** How long it may take after the last fault until every call is answered, in ms. */
@@ -74,7 +75,7 @@ class Schedule {
     this.#isQuiet = random.chance(0.1);
     this.#faults = this.#isQuiet ? NONE : drawFaults(random);
     this.#ownership = new Ownership(world);
-    this.#invariants = new Invariants(this.#ownership);
+    this.#invariants = new Invariants(this.#ownership, () => world.time);
     this.#requests = new Requests(this.#invariants, (text) => world.note(text));
     this.#nats = new Nats(world, this.#faults, this.#requests);
     this.#store = new StoreServers(world, this.#faults, (...stored) => this.#invariants.stored(...stored));
@@ -84,8 +85,12 @@ class Schedule {
   async run(): Promise<Outcome> {
     const world = this.#world;
     const { random } = world;
-    for (const name of ["a", "b", "c"].slice(0, random.pick([2, 3]))) this.#startHost(name);
-    for (const name of ["x", "y"]) this.#startClient(name);
+    // Each in an event of its own: what a process begins belongs to it.
+    for (const name of ["a", "b", "c"].slice(0, random.pick([2, 3]))) {
+      world.after(0, () => this.#startHost(name));
+    }
+    for (const name of ["x", "y"]) world.after(0, () => this.#startClient(name));
+    world.after(0, () => this.#startTimers());
     if (!this.#isQuiet) world.after(random.between(500, 1_500), () => this.#strike());
     world.after(this.#calmAt, () => this.#calm());
     const check = (): void => {
@@ -93,12 +98,16 @@ class Schedule {
       if (world.steps > MAX_STEPS) throw new Violation(`no end after ${MAX_STEPS} steps`);
     };
     const isOver = (): boolean =>
-      world.time > this.#calmAt && [...this.#clients].every(({ isDone }) => isDone);
+      world.time > this.#calmAt && [...this.#clients].every(({ isDone }) => isDone) &&
+      this.#invariants.timers().every(({ at }) => at > world.time);
     try {
       await world.run(() => isOver() || world.time > this.#calmAt + RECOVERY_BOUND, check);
       if (!isOver()) {
         const waiting = [...this.#clients].filter(({ isDone }) => !isDone).map(({ process }) => process.name);
-        throw new Violation(`${waiting} without an answer ${RECOVERY_BOUND} ms after the last fault`);
+        const timers = this.#invariants.timers().map(({ by }) => by);
+        throw new Violation(
+          `timers ${timers}, and ${waiting} without an answer ${RECOVERY_BOUND} ms after the last fault`,
+        );
       }
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
@@ -148,6 +157,15 @@ class Schedule {
         process,
         (actor) => this.#subject.referTo(definitions, this.#ledger, actor, (request) => remote.send(request)),
       );
+    });
+  }
+
+  #startTimers(): void {
+    const process = new Process(this.#world, "t");
+    enter(process, () => {
+      const remote = new this.#subject.RemoteCaller(this.#nats.connect(process), "default");
+      const setup = { world: this.#world, subject: this.#subject, invariants: this.#invariants };
+      void runTimers(setup, this.#ledger, (request) => remote.send(request));
     });
   }
 

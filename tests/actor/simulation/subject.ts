@@ -8,15 +8,17 @@ import type * as errors from "../../../src/actor/errors.ts";
 import type * as host from "../../../src/actor/host.ts";
 import type * as reference from "../../../src/actor/reference.ts";
 import type * as remote from "../../../src/actor/remote.ts";
+import type * as timers from "../../../src/actor/timers.ts";
 
 export type Subject =
   & Pick<typeof definition, "defineActor">
   & Pick<typeof errors, "ActorBusyError" | "ActorFailedError" | "ActorUnavailableError">
   & Pick<typeof host, "ActorHost">
   & Pick<typeof reference, "referTo">
-  & Pick<typeof remote, "RemoteCaller">;
+  & Pick<typeof remote, "RemoteCaller">
+  & Pick<typeof timers, "timerCommandId">;
 
-const FILES = ["definition", "errors", "host", "reference", "remote"] as const;
+const FILES = ["definition", "errors", "host", "reference", "remote", "timers"] as const;
 
 /** The folder of the production code. */
 export const PRODUCTION: URL = new URL("../../../src/actor/", import.meta.url);
