@@ -22,7 +22,7 @@ import { HandlerTurn, type HandlerUnit } from "./handler_context.ts";
 import { failingAt } from "./failing.ts";
 import { type Begun, type Item, Lane } from "./lane.ts";
 import type { Handling } from "./one_by_one.ts";
-import { type Draft, isWhole, reach } from "./progress.ts";
+import { type Draft, isWhole, moveOn, type Progress, reach } from "./progress.ts";
 import type { HandlerResult } from "./projection.ts";
 import { type DoneRange, isIn } from "./record.ts";
 import { type Place, Window } from "./window.ts";
@@ -43,6 +43,8 @@ interface KeyQueue {
 /** The lanes of a worker. */
 export class Lanes<Tx> {
   readonly #handling: Handling<Tx>;
+  readonly #progress: Progress<Tx>;
+  readonly #hasOwnKey: boolean;
   readonly #window = new Window();
   readonly #keys = new Map<string, KeyQueue>();
   /** The keys that wait for a lane, in order. */
@@ -70,6 +72,8 @@ export class Lanes<Tx> {
   constructor(handling: Handling<Tx>) {
     this.#handling = handling;
     const { progress, projection } = handling;
+    this.#progress = progress;
+    this.#hasOwnKey = projection.keyOf !== undefined;
     this.#unit = shared(progress.unit);
     this.#limit = projection.lanes;
     this.#maxWaiting = Math.min(projection.lanes * WAITING_PER_LANE, MAX_WAITING);
@@ -97,14 +101,14 @@ export class Lanes<Tx> {
    */
   handle(event: StoredEvent): Promise<void> | "alone" | undefined {
     if (this.#failure) return this.#rethrow();
-    this.#recorded ??= this.#handling.progress.draft.done ?? [];
-    const { progress } = this.#handling;
+    const progress = this.#progress;
+    this.#recorded ??= progress.draft.done ?? [];
     if (this.#recorded.length > 0 && isIn(this.#recorded, event.position)) {
       return progress.goPast(event, this.#skipping);
     }
-    const key = this.#keyOf(event);
+    const key = this.#hasOwnKey ? this.#keyOf(event) : event.actorId;
     if (key === undefined) return "alone";
-    const queue = this.#keys.get(key);
+    const queue = this.#keys.size > 0 ? this.#keys.get(key) : undefined;
     if (!queue) {
       if (progress.isBlocked(event)) return progress.leave(event, this.#skipping);
       if (progress.isDone(event)) return progress.goPast(event, this.#skipping);
@@ -189,14 +193,16 @@ export class Lanes<Tx> {
   /** Whether the handler of an event may be called: the next one of the log, unless it is in the window. */
   #mayBegin(place: Place | undefined): boolean {
     if (this.#isHalted || this.#running >= this.#limit) return false;
+    if (this.#running === 0 && this.#window.runs === 0) return true;
     if (this.#window.runs + this.#running < MAX_RANGES) return true;
     return place ? this.#window.isFirst(place) : this.#window.open === 0;
   }
 
   /** Calls the handler of the event that has come. Most handlers that do not wait are done with that. */
   #begin(event: StoredEvent, key: string): Promise<void> | undefined {
-    const { progress, handlerOf, projection } = this.#handling;
-    const attempt = this.#attemptOf(event.position);
+    const { handlerOf, projection } = this.#handling;
+    const progress = this.#progress;
+    const attempt = progress.draft.failing ? this.#attemptOf(event.position) : 1;
     const turn = new HandlerTurn(this.#unit, projection.id.version, attempt);
     let result: HandlerResult | Promise<HandlerResult>;
     try {
@@ -206,7 +212,8 @@ export class Lanes<Tx> {
     }
     if (result === undefined && !turn.scope && !turn.broken) {
       turn.end("done");
-      return progress.pass(event, this.#skipping, false);
+      // Nothing before it is in hand: the position itself moves on.
+      return progress.pass(event, this.#window.open === 0 ? moveOn : this.#skipping, false);
     }
     const queue = this.#queue(key);
     const item = this.#item(event, key);
@@ -357,7 +364,9 @@ export class Lanes<Tx> {
   #ranges(): readonly DoneRange[] | undefined {
     const { draft } = this.#handling.progress;
     if (this.#recorded === undefined) return draft.done;
-    const head = this.#window.head ?? draft.position ?? "";
+    const { head: last = "" } = this.#window;
+    const { position = "" } = draft;
+    const head = last > position ? last : position;
     const ranges = [...this.#window.ranges(), ...this.#recorded.filter(({ to }) => to > head)];
     return ranges.length > 0 ? ranges : undefined;
   }
