@@ -23,7 +23,7 @@ import {
 import { startNatsServer } from "../support/nats_server.ts";
 import { type Group, type GroupOptions, median, rate, type Row } from "./harness.ts";
 import { lanesRows } from "./projection_lanes.ts";
-import { lagBetweenProcesses, takeOverAfterCrash } from "./projection_processes.ts";
+import { lagBetweenProcesses, rateOfProcesses, takeOverAfterCrash } from "./projection_processes.ts";
 
 /** Events a commit while filling. */
 const COMMIT = 100;
@@ -234,6 +234,16 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         measureBaseline: () => lagBetweenProcesses(server.url, lags, "subscription"),
         warmUp: false,
         rounds: 3,
+      },
+      {
+        name: "segments-two-processes-wait-1ms",
+        unit: "events/s",
+        goal: { op: ">=", value: 1.7 },
+        baseline: "one process without segments",
+        measureOurs: () => rateOfProcesses(server.url, quick ? 1_000 : 8_000, 2, 4),
+        measureBaseline: () => rateOfProcesses(server.url, quick ? 1_000 : 8_000, 1, undefined),
+        warmUp: false,
+        rounds: 2,
       },
       {
         name: "exactly-once-deno-kv",

@@ -6,7 +6,14 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { JetStreamCheckpoints, JetStreamEventStore, runProjection } from "../../mod.ts";
+import {
+  deleteCheckpoint,
+  JetStreamCheckpoints,
+  JetStreamEventStore,
+  runProjection,
+  waitFor,
+} from "../../mod.ts";
+import type { SegmentOrder } from "../projection/processes/segment_worker.ts";
 import { STAGES } from "../projection/processes/stages.ts";
 import { Workers } from "../projection/processes/worker_process.ts";
 import { add, until } from "../projection/support.ts";
@@ -82,4 +89,46 @@ export async function takeOverAfterCrash(stage: string, leaseTtl: number): Promi
   const begun = performance.now();
   await until("the other one works", () => second.works());
   return performance.now() - begun;
+}
+
+/** Events a second whose handler waits 1 ms: of some processes that share segments, or of one that has all events. */
+export async function rateOfProcesses(
+  url: string,
+  events: number,
+  processes: number,
+  segments: number | undefined,
+): Promise<number> {
+  await using store = await JetStreamEventStore.open(url);
+  await using checkpoints = await JetStreamCheckpoints.open(url);
+  const program = fileURLToPath(new URL("../projection/processes/segment_worker.ts", import.meta.url));
+  const order: SegmentOrder = { file: "", url, wait: 1, ...(segments !== undefined && { segments }) };
+  const workers = Array.from({ length: processes }, () =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-all", "--no-check", program, JSON.stringify(order)],
+      stdout: "null",
+      stderr: "inherit",
+    }).spawn());
+  try {
+    const last = async (count: number): Promise<string> => {
+      for (let index = 0; index < count; index += 100) {
+        await store.append(
+          `actor-${index / 100 % 40}`,
+          Array.from({ length: 100 }, () => ({ eventType: "Saved", data: {} })),
+          { expectedVersion: "any" },
+        );
+      }
+      return (await store.getLastPosition())!;
+    };
+    // All processes have begun.
+    await waitFor(store, { name: "waiting", checkpoints }, await last(100), { timeout: 600_000 });
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const end = await last(events);
+    const begun = performance.now();
+    await waitFor(store, { name: "waiting", checkpoints }, end, { timeout: 600_000 });
+    return events / (performance.now() - begun) * 1_000;
+  } finally {
+    for (const worker of workers) worker.kill("SIGTERM");
+    await Promise.all(workers.map((worker) => worker.status));
+    await deleteCheckpoint({ name: "waiting", checkpoints });
+  }
 }

@@ -21,7 +21,8 @@ export interface SegmentOrder {
   readonly file: string;
   /** Where events and checkpoints are in NATS: the handler then only waits. */
   readonly url?: string;
-  readonly segments: number;
+  /** In how many segments; one worker has all events without. */
+  readonly segments?: number;
   /** How long a handler waits, in milliseconds. */
   readonly wait?: number;
 }
@@ -55,13 +56,13 @@ if (import.meta.main) {
   const run = url === undefined
     ? runProjection(
       await DenoKvEventStore.open<Counted>(file, { pollInterval: 20 }),
-      handledEvents(await DenoKvCheckpoints.open(file), segments),
+      handledEvents(await DenoKvCheckpoints.open(file), segments!),
       options,
     )
     : runProjection(await JetStreamEventStore.open<Counted>(url), {
       name: "waiting",
       checkpoints: await JetStreamCheckpoints.open(url),
-      segments,
+      ...(segments !== undefined && { segments }),
       handle: () => new Promise((resolve) => setTimeout(resolve, wait)),
     }, options);
   Deno.addSignalListener("SIGTERM", async () => {
