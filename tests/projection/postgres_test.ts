@@ -5,6 +5,7 @@ import { Pool, type PoolClient } from "../support/pg.ts";
 import postgres, { type TransactionSql } from "postgres";
 import {
   BackendError,
+  changeSegments,
   type CheckpointStore,
   ClosedError,
   DamagedCheckpointError,
@@ -482,6 +483,27 @@ test("an older worker's open transaction is ended by its successor, and writes n
   await assert.rejects(old.finished, ProjectionInUseError);
   assert.deepEqual(await at.rows("SELECT n FROM sums"), [{ n: 1 }]);
   assert.deepEqual(await at.rows(SEEN), actors("a0"));
+});
+
+test("segments count each event once, over a split and a merge", async (driver) => {
+  await using at = await place(driver, "CREATE TABLE seen (actor TEXT)");
+  await using store = await storeOf(...Array(40).fill("Plain"));
+  await using leases = new InMemoryLeases();
+  const projection = { ...seen("p", at), segments: 3 };
+  await using one = runProjection(store, projection, { leases, ...quiet });
+  await using two = runProjection(store, projection, { leases, ...quiet });
+  for (const segments of [6, 2]) {
+    await Promise.all([one, two].map(async (run) => run.waitFor((await store.getLastPosition())!)));
+    await changeSegments(projection, segments);
+    for (let index = 0; index < 20; index++) {
+      await store.append(`${segments}-${index}`, [{ eventType: "Plain", data: null }], {
+        expectedVersion: 0,
+      });
+    }
+  }
+  await one.waitFor((await store.getLastPosition())!);
+  const [counts] = await at.rows("SELECT count(*)::int AS n, count(DISTINCT actor)::int AS d FROM seen");
+  assert.deepEqual(counts, { n: 80, d: 80 });
 });
 
 test("hostile records are named and left as they are", async (driver) => {
