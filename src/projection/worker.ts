@@ -94,7 +94,9 @@ export class Worker<Tx> {
     const { draft } = this.#progress;
     const { owner, stopped } = draft;
     const newest = owner?.fencingToken ?? 0;
-    const isTaken = fencingToken === undefined ? isAgain && owner?.id !== id : newest > fencingToken;
+    // A checkpoint that is missing is no other worker's: it was dropped with its table.
+    const isOthers = owner !== undefined && owner.id !== id;
+    const isTaken = fencingToken === undefined ? isAgain && isOthers : newest > fencingToken;
     if (isTaken) {
       throw new ProjectionInUseError(this.#projection.id, "taken-over", STOP_THIS);
     }
