@@ -114,7 +114,7 @@ export class Invariants {
 
   /** A time for a timer that no other timer has. */
   timeAfter(delay: number): number {
-    let time = Math.ceil(this.#now() + delay);
+    let time = Math.ceil(Math.max(1, this.#now() + delay));
     while (this.#times.has(time)) time++;
     this.#times.add(time);
     return time;
