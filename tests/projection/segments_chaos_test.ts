@@ -42,15 +42,15 @@ class Process {
   }
 
   signal(signal: Deno.Signal): void {
-    this.#child.kill(signal);
-  }
-
-  async end(signal: Deno.Signal): Promise<void> {
     try {
       this.#child.kill(signal);
     } catch (error) {
       if (!(error instanceof TypeError)) throw error; // it had ended: its number of segments was an old one
     }
+  }
+
+  async end(signal: Deno.Signal): Promise<void> {
+    this.signal(signal);
     await this.#child.status;
     await this.#reading;
   }
@@ -114,6 +114,7 @@ Deno.test("segments: 0 lost, 0 twice, in order, while processes are killed, susp
       processes.push(start());
       while (processes.length > 3) await processes.shift()!.end("SIGTERM");
     }
+    processes.push(start()); // the others may have ended
     isOver = true;
     await adding;
     const log = new Map<string, string[]>();
