@@ -15,6 +15,7 @@ import { MovedError } from "./commit.ts";
 import { CommandCall, QueryCall, TimerCall } from "./call.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
 import type { Warn } from "../warning.ts";
+import { HostService, type ServiceCounts } from "./service.ts";
 import { queryOf } from "./untyped.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import { infoSubject, shardSubject } from "./remote.ts";
@@ -45,6 +46,9 @@ interface ServedShard {
 /** The largest message of a server that does not report it. */
 const DEFAULT_MAX_PAYLOAD = 1_024 * 1_024;
 
+/** The most characters of an error that the statistics of a host show. */
+const MAX_ERROR_TEXT = 200;
+
 /** How long a shard that is to move waits for requests that are on their way, in milliseconds. */
 const MAX_DRAIN = 500;
 
@@ -55,6 +59,8 @@ export class ShardServer {
   readonly #ending = new AbortController();
   readonly #info: NatsSubscription;
   readonly #following: Promise<void>;
+  readonly #service: HostService;
+  readonly #counts: ServiceCounts = { requests: 0, errors: 0, lastError: "", time: 0 };
 
   /** Serves from now on. */
   constructor(setup: ShardServerSetup) {
@@ -65,12 +71,22 @@ export class ShardServer {
         if (!error && reply) connection.publish(reply, encode({ ok: coordinator.shardCount }));
       },
     });
+    this.#service = new HostService({
+      connection,
+      cluster,
+      node: coordinator.name,
+      subject: `aether.actors.${cluster}.*`,
+      kinds: [...setup.definitions.keys()],
+      numbers: () => ({ active: setup.actors.size, shards: this.#served.size }),
+      counts: this.#counts,
+    });
     this.#following = this.#follow().catch(() => {}); // the coordinator reports its own end
   }
 
   /** Stops: calls that were taken are finished. */
   async close(): Promise<void> {
     this.#ending.abort();
+    this.#service.close();
     await this.#following;
     if (!this.#setup.connection.isClosed()) this.#info.unsubscribe();
     await Promise.all([...this.#served.keys()].map((shard) => this.#release(shard)));
@@ -124,10 +140,13 @@ export class ShardServer {
   async #answer(shard: OwnedShard, { data, reply }: NatsMessage): Promise<void> {
     const { connection } = this.#setup;
     if (!reply) return;
+    const begun = performance.now();
     const request = decodeRequest(data);
     const answer = typeof request === "string"
       ? encode({ failed: { message: request, isStored: false } })
       : await this.#answerTo(shard, request);
+    this.#counts.requests++;
+    this.#counts.time += performance.now() - begun;
     if (!answer || connection.isClosed()) return;
     try {
       connection.publish(reply, answer);
@@ -142,7 +161,9 @@ export class ShardServer {
     const maxBytes = connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD;
     const definition = definitions.get(request.kind);
     const detail = differenceOf(request, definition, definitions);
-    if (!definition || detail !== undefined) return encode({ retry: "definition", detail: detail! });
+    if (!definition || detail !== undefined) {
+      return encode(shard.isHeld ? { retry: "definition", detail: detail! } : { retry: "moved" });
+    }
     const call = callOf(request, definition);
     try {
       const value = await actors.call(definition, call, shard);
@@ -155,6 +176,8 @@ export class ShardServer {
       if (error instanceof ClosedError) return encode({ retry: "moved" });
       if (error instanceof ActorUnavailableError) return undefined;
       if (error instanceof OutcomeUnknownError) return encode({ retry: "unknown" });
+      this.#counts.errors++;
+      this.#counts.lastError = String(error).slice(0, MAX_ERROR_TEXT);
       return answerWithError(error, definition, maxBytes);
     }
   }
