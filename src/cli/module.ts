@@ -34,12 +34,19 @@ export async function exportName(text: string, option: string): Promise<ExportNa
   return { url: pathToFileURL(file).href, name: text.slice(at + 1) };
 }
 
-/** Loads an export into this process. */
+/** Loads an export of a file into this process. */
 export async function loadExport(text: string, option: string): Promise<unknown> {
   const { url, name } = await exportName(text, option);
+  if (!url.startsWith("file:")) {
+    throw new CommandFailure(`${option} must name a file, and is "${printable(text)}".`, ExitCode.misused);
+  }
+  const [{ createRequire }, { fileURLToPath }] = await Promise.all([
+    import("node:module"),
+    import("node:url"),
+  ]);
   let module: Record<string, unknown>;
   try {
-    module = await import(url);
+    module = createRequire(url)(fileURLToPath(url));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new CommandFailure(`${printable(text)} cannot be loaded: ${printable(why)}`);

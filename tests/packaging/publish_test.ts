@@ -45,8 +45,11 @@ Deno.test("what is published imports its own files, the runtime, and packages at
     CONFIG.imports["@nats-io/nats-core"],
     CONFIG.imports["@nats-io/transport-node"],
     CONFIG.imports["@opentelemetry/api"],
+    CONFIG.imports["@optique/core"],
     CONFIG.imports["croner"],
     CONFIG.imports["fast-check"],
+    CONFIG.imports["microdiff"],
+    CONFIG.imports["string-width"],
   ]);
   for (const specifier of imported) assert.match(specifier, /^npm:(@[\w-]+\/)?[\w-]+@[\^~]\d+\.\d+\.\d+$/);
 });
