@@ -117,7 +117,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "the state of an earlier ownership used again",
-    firstSeed: 122,
+    firstSeed: 450,
     breaks: /decided .* without owning|was seen at|without an answer/,
     file: "active_actors.ts",
     find: "if (!actor || actor.owner !== owner) {",
