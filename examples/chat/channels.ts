@@ -10,7 +10,13 @@
  *
  * @module
  */
-import { type ActorFinder, type ActorReference, AetherError } from "@flowmade-one/aether/actor";
+import {
+  type ActorFinder,
+  type ActorReference,
+  AetherError,
+  InvalidPositionError,
+  type StoredEvent,
+} from "@flowmade-one/aether/actor";
 import { channel, type ChannelCommand, type ChannelEvent, MessageRefused } from "./channel.ts";
 
 type Channel = ActorReference<number, ChannelCommand, ChannelEvent, { messages: number }>;
@@ -54,10 +60,10 @@ async function write(actor: Channel, request: Request): Promise<Response> {
 }
 
 /** Streams the events of a channel, from where the client was. A slow client holds up its own stream only. */
-function watch(actor: Channel, request: Request, signal: AbortSignal): Response {
-  const after = request.headers.get("last-event-id") ?? "start";
-  const subscription = actor.events({ after, signal });
-  const events = subscription[Symbol.asyncIterator]();
+function watch(actor: Channel, request: Request, ending: AbortSignal): Response {
+  const gone = new AbortController();
+  const signal = AbortSignal.any([ending, gone.signal]);
+  const events = eventsAfter(request.headers.get("last-event-id") ?? "start", actor, signal);
   const stream = new ReadableStream<string>({
     start: (controller) => controller.enqueue("retry: 500\n\n"),
     async pull(controller): Promise<void> {
@@ -65,16 +71,30 @@ function watch(actor: Channel, request: Request, signal: AbortSignal): Response 
         if (!signal.aborted) console.error(String(error));
         return { done: true as const, value: undefined };
       });
-      if (done) return controller.close();
+      if (done) return controller.close(); // the client connects again
       const { position, eventType, timestamp, data } = value;
       const message = JSON.stringify({ ...data, timestamp });
       controller.enqueue(`id: ${position}\nevent: ${eventType}\ndata: ${message}\n\n`);
     },
-    cancel: () => subscription.close(),
+    cancel: () => gone.abort(),
   });
   return new Response(stream.pipeThrough(new TextEncoderStream()), {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
   });
+}
+
+/** The events after a position, or all of them if it is not one of this log, such as one that was deleted since. */
+async function* eventsAfter(
+  after: string,
+  actor: Channel,
+  signal: AbortSignal,
+): AsyncGenerator<StoredEvent<ChannelEvent>, void> {
+  try {
+    yield* actor.events({ after, signal });
+  } catch (error) {
+    if (!(error instanceof InvalidPositionError)) throw error;
+    yield* actor.events({ signal });
+  }
 }
 
 function problem(status: number, detail: string): Response {

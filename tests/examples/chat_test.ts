@@ -23,8 +23,13 @@ class Browser implements AsyncDisposable {
   #reader: ReadableStreamDefaultReader<string> | undefined;
   #text = "";
   #lastEventId: string | undefined;
+
   /** The messages that it shows. */
   readonly messages: string[] = [];
+
+  constructor(lastEventId?: string) {
+    this.#lastEventId = lastEventId;
+  }
 
   async connect({ url }: Service): Promise<void> {
     const headers: Record<string, string> = this.#lastEventId === undefined
@@ -123,5 +128,9 @@ Deno.test("examples/chat: two clients see all messages in order, and one that co
     "Bob: I am back",
   ]);
   assert.deepEqual(bob.messages, ada.messages);
+  await using dan = new Browser("the id of an event of another log");
+  await dan.connect(service);
+  assert(await dan.shows(6));
+  assert.deepEqual(dan.messages, ada.messages);
   assert.equal(await service.end("SIGTERM"), 0, "streams that are open do not keep it from its end");
 });
