@@ -82,3 +82,30 @@ Deno.test("a client of the protocol of NATS services finds hosts, what they serv
   );
   await connection.close();
 });
+
+Deno.test("a host whose user may not listen to the tools of NATS works, and is not shown", async () => {
+  const users = [
+    { user: "host", password: "p", permissions: { subscribe: { deny: ["$SRV.>"] } } },
+    { user: "caller", password: "p" },
+  ];
+  await using server = await startNatsServer({ config: { authorization: { users } } });
+  await using store = new InMemoryEventStore<Counted>();
+  const warnings: string[] = [];
+  await using node = await startNode({
+    url: server.url,
+    bucket: new InMemoryBucket(),
+    store,
+    actors: [counter],
+    name: "a",
+    connect: { user: "host", pass: "p" },
+    onWarning: ({ code }) => warnings.push(code),
+  });
+  await owns(node, 16);
+  const connection = await connect({ servers: server.url, user: "caller", pass: "p" });
+  await using client = await ActorClient.connect(connection, { actors: [counter] });
+  assert.deepEqual(await client.get(counter, "counter-1").call(1), { version: 1, state: 1 });
+  assert.deepEqual(await ask(connection, "PING"), []);
+  assert.deepEqual(warnings, []);
+  await client.close();
+  await connection.close();
+});
