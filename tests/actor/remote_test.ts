@@ -146,7 +146,7 @@ Deno.test("a host that lacks a kind, a query or a version refuses, and the call 
       assert.match(error.message, why);
       return true;
     });
-  const short = { timeout: 200 };
+  const short = { timeout: 4_000 };
   await Promise.all([
     refused(
       client.get(next, "account-1").call({ deposit: 1 }, short),

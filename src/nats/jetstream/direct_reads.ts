@@ -13,11 +13,14 @@ import type { Bytes } from "./text_run.ts";
 
 const STATUS_NOT_FOUND = 404;
 
-/** How many bytes may be on their way: the server cuts off a connection for which more than its `max_pending` waits. */
-const MAX_BYTES_IN_FLIGHT = 4 * 1_024 * 1_024;
+/**
+ * How many bytes may be on their way: the server cuts off a connection for which more than its `max_pending` waits. What it has
+ * just sent counts until all that it sends together is sent, so that twice as much may wait as is on its way.
+ */
+const MAX_BYTES_IN_FLIGHT = 2 * 1_024 * 1_024;
 
 /** What a message is taken for before any was read, in bytes. */
-const FIRST_GUESS = 256 * 1_024;
+const FIRST_GUESS = 128 * 1_024;
 
 /** How many messages a series asks for before it has seen the size of one. */
 const FIRST_READS = 64;

@@ -65,7 +65,7 @@ Deno.test("writers over a leaf node, while the hub is killed and another stream 
     assert.equal((await centre.verify()).ok, true);
     const heard = (await leaf.requests.streamInfo("AUDIT")).state.messages;
     const stored = history.attempts.filter(({ answer }) => answer?.kind === "stored").length;
-    assert(stored > 50 && heard > 50, JSON.stringify({ stored, heard }));
+    assert(stored > 20 && heard > 20, JSON.stringify({ stored, heard }));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
