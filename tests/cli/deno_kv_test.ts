@@ -1,12 +1,13 @@
 /** The command line on a file of Deno KV. */
 
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { DenoKvCheckpoints, DenoKvEventStore, projectOnce } from "../../mod.ts";
 import { type KvFolder, kvFolder } from "../support/kv_file.ts";
 import { until } from "../support/until.ts";
 import { aether, type Ran, startAether } from "./command_line.ts";
 
-const DECIDERS = new URL("./programs/order.ts", import.meta.url).pathname;
+const DECIDERS = fileURLToPath(new URL("./programs/order.ts", import.meta.url));
 /** What a terminal obeys, and what a page obeys. */
 const HOSTILE = "\u001b[2J\u202e<script>alert(1)</script>\r\n";
 

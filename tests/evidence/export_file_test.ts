@@ -1,6 +1,7 @@
 /** Exports to files: interrupted, continued, compressed, and on a disk that is full. */
 
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import {
   DenoKvEventStore,
   type EventStore,
@@ -81,7 +82,7 @@ Deno.test("an export goes on after its process was killed, at any moment", async
   `;
   const script = `${place.path}/export.ts`;
   await Deno.writeTextFile(script, program);
-  const args = ["run", "-A", `--config=${new URL("deno.json", ROOT).pathname}`, script, database, path];
+  const args = ["run", "-A", `--config=${fileURLToPath(new URL("deno.json", ROOT))}`, script, database, path];
   for (const lines of [1, 1]) {
     const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "inherit" }).spawn();
     const reader = child.stdout.getReader();
@@ -221,7 +222,7 @@ Deno.test("an export of a long log, and its verification, need the memory of a f
   `;
   await using place = await folder();
   await Deno.writeTextFile(`${place.path}/program.ts`, program);
-  const config = `--config=${new URL("deno.json", ROOT).pathname}`;
+  const config = `--config=${fileURLToPath(new URL("deno.json", ROOT))}`;
   const args = ["run", "-A", "--no-check", "--v8-flags=--expose-gc", config, `${place.path}/program.ts`];
   const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), { args }).output();
   assert(success, new TextDecoder().decode(stderr));
