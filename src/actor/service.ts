@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NatsConnection, NatsSubscription } from "../nats/connection.ts";
+import { type NatsConnection, type NatsSubscription, randomToken } from "../nats/connection.ts";
 import { utf8 } from "../text.ts";
 
 /** What a host counts. */
@@ -47,7 +47,7 @@ export class HostService {
   readonly #setup: ServiceSetup;
   readonly #subscriptions: readonly NatsSubscription[];
   readonly #started = new Date().toISOString();
-  readonly #id = crypto.randomUUID().replaceAll("-", "");
+  readonly #id = randomToken();
 
   /** Answers from now on. */
   constructor(setup: ServiceSetup) {

@@ -49,7 +49,10 @@ export async function tail(
   signal: AbortSignal,
 ): Promise<ExitCode> {
   const end = await store.getLastPosition();
-  if (request.after === undefined) print(await page(store, request), request.json, terminal);
+  // Up to the position that it goes on after: what comes meanwhile is printed once.
+  if (request.after === undefined && end !== undefined) {
+    print(await page(store, request, end), request.json, terminal);
+  }
   const after = request.after ?? end ?? "start";
   try {
     for await (const event of store.subscribe({ ...filterOf(request), after, signal })) {
@@ -61,12 +64,13 @@ export async function tail(
   return ExitCode.done;
 }
 
-/** The events behind a position; without one, the latest. */
-async function page(store: EventStore, request: LogRequest): Promise<StoredEvent[]> {
+/** The events behind a position; without one, the latest, or the latest up to `until`. */
+async function page(store: EventStore, request: LogRequest, until?: string): Promise<StoredEvent[]> {
   const { after, limit } = request;
   const filter = filterOf(request);
   if (after !== undefined) return await Array.fromAsync(store.readAll({ ...filter, after, limit }));
-  const read = store.readAll({ ...filter, after: "first-kept", direction: "backward", limit });
+  const end = until === undefined ? {} : { until };
+  const read = store.readAll({ ...filter, ...end, after: "first-kept", direction: "backward", limit });
   return (await Array.fromAsync(read)).reverse();
 }
 

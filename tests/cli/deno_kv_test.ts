@@ -123,6 +123,34 @@ Deno.test("aether follows the log until it is interrupted", async () => {
   await tail.stderr.cancel();
 });
 
+Deno.test("aether prints each event once that is stored while it begins to follow the log", async () => {
+  await using file = await orders();
+  const allow = [`--allow-read=${file.file}`, `--allow-write=${file.file}`];
+  await using store = await DenoKvEventStore.open(file.file);
+  let isOver = false;
+  const writing = (async () => {
+    while (!isOver) {
+      await store.append("order-9", [{ eventType: "Ticked", data: null }], { expectedVersion: "any" });
+    }
+  })();
+  await using tail = startAether(["tail", file.file, "--actor", "order-9", "--json"], { allow });
+  let text = "";
+  const reading = (async () => {
+    for await (const part of tail.stdout.pipeThrough(new TextDecoderStream())) text += part;
+  })();
+  const versions = (): number[] =>
+    text.split("\n").slice(0, -1).filter(Boolean).map((line) => JSON.parse(line).version);
+  await until("events", () => versions().length > 50);
+  isOver = true;
+  await writing;
+  tail.kill("SIGINT");
+  assert.equal((await tail.status).code, 0);
+  await reading;
+  await tail.stderr.cancel();
+  const [first, ...others] = versions();
+  assert.deepEqual(others, others.map((_, index) => first! + 1 + index), "each event once, in order");
+});
+
 Deno.test("aether reports how projections are getting on, and retries or discards what is parked", async () => {
   await using file = await orders();
   const status = await file.run("projections", file.file);
