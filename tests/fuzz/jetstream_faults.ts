@@ -10,7 +10,7 @@ import { encodeHeaders, type HeaderField } from "../../src/nats/headers.ts";
 import type { StreamConfig } from "../../src/nats/jetstream/requests.ts";
 import type { StoredMessage } from "../../src/nats/jetstream/stored_message.ts";
 import { EXPECTED_SEQUENCE } from "../../src/nats/jetstream/header_names.ts";
-import { COMMIT_HEADER } from "../../src/store/jetstream/format/commit_decoder.ts";
+import { COMMIT_HEADER } from "../../src/store/jetstream/format/commit_header.ts";
 import { Layout } from "../../src/store/jetstream/format/layout.ts";
 import { bytes, type Client, text } from "../store/jetstream/support.ts";
 import type { Plant } from "./fault_steps.ts";

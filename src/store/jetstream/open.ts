@@ -37,7 +37,8 @@ import { findHearers, heardTwice, streamsHearing } from "./hearers.ts";
 import { KnownActors } from "./write/known_actors.ts";
 import { Layout, streamName } from "./format/layout.ts";
 import { Publisher } from "../../nats/jetstream/publisher.ts";
-import { CommitDecoder, MAX_EVENTS } from "./format/commit_decoder.ts";
+import { CommitDecoder } from "./format/commit_decoder.ts";
+import { MAX_EVENTS } from "./format/commit_header.ts";
 import {
   JetStreamApiError,
   JetStreamRequests,

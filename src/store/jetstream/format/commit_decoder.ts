@@ -1,50 +1,38 @@
 /**
- * The stored form of commits: one message for each actor of a commit.
- *
- * The body is the JSON array of the events. The header `Aether` has the rest, in fields separated by a space: the
- * format's version, the commit's random id, the actor's version before it, the number of events, the actor's newest
- * fencing token (followed by `u` if the commit itself has none), the versions if they are not consecutive
- * (else `-`), the trail (`-` if it is empty), and the checksum: the CRC-32, in hexadecimal, of the log's id,
- * the body, the subject, the sequence that the server had to expect, and all fields before it.
- *
- * A repair is a commit without events that passes over messages which other programs have published to the actor's
- * subject. In place of the versions it has `~`, the sequence of the actor's last commit before them (0 without one), a
- * comma, and how many they are. Its guard is the sequence of the last of them.
+ * Reads the messages of a log as commits, whose form `commit_header.ts` describes, and finds what has changed in them.
  *
  * @module
  */
 
-import { decodeEvents } from "../../../event/codec.ts";
 import { utf8 } from "../../../text.ts";
-import type { StoredEvent } from "../../../event/types.ts";
-import { type StoredPart, versionsFault } from "../../continuity.ts";
+import { versionsFault } from "../../continuity.ts";
 import { type Checksum, CHECKSUM_DIGITS, checksumText, readChecksum } from "../../checksum.ts";
 import { DamagedHistoryError } from "../../errors.ts";
 import { NO_PROOF, proofOf } from "../../position.ts";
+import {
+  COMMIT_HEADER,
+  CommitHeader,
+  FORMAT,
+  type HeaderFields,
+  MAX_EVENTS,
+  REPAIR,
+  REPAIR_LIST,
+  StoredCommit,
+} from "./commit_header.ts";
+import {
+  BLANK,
+  CARRIAGE_RETURN,
+  ChangedCommit,
+  Cursor,
+  DASH,
+  LETTER_U,
+  Unreadable,
+} from "./header_cursor.ts";
 import { type Layout, NO_ACTOR } from "./layout.ts";
 import { EXPECTED_SEQUENCE } from "../../../nats/jetstream/header_names.ts";
 import { type MessageBytes, payloadOf } from "../../../nats/jetstream/stored_message.ts";
 import { LAST_INDEX, type Place, StreamPositions } from "./stream_positions.ts";
 import type { TextRun } from "../../../nats/jetstream/text_run.ts";
-import { Trail } from "./trail.ts";
-
-/** The header that makes a message a commit. */
-export const COMMIT_HEADER = "Aether";
-
-/** The version of this form. */
-export const FORMAT = "1";
-
-/** The most events that a commit may hold: a header that names more is no commit of this library. */
-export const MAX_EVENTS = 1_000;
-
-/** The places of fields in the header. */
-const COMMIT_ID = 1;
-const VERSIONS = 5;
-const TRAIL = 6;
-
-/** How the list of a repair begins. */
-export const REPAIR = "~";
-const REPAIR_LIST = /^~([0-9]{1,16}),([0-9]{1,16})$/;
 
 /** The fields of a commit from its id on, and its checksum, at any place in a header block. */
 const COMMIT_FIELDS =
@@ -62,96 +50,11 @@ const FIELDS_OFFSET = `${COMMIT_LINE}${FORMAT} `.length;
 /** How many subjects are remembered with their actors. */
 const MAX_SUBJECTS = 32 * 1024;
 
-const DIGIT_0 = 48;
-const DASH = 45;
-const LETTER_U = 117;
-const BLANK = 32;
-const CARRIAGE_RETURN = 13;
-
 /** Memory for what the checksum of a message of usual size covers. */
 const SCRATCH_BYTES = 64 * 1024;
 
-/** The header of a commit, and its place in the stream. */
-export class CommitHeader {
-  readonly actorId: string;
-  /** The stream sequence. */
-  readonly sequence: number;
-  /** The actor's version before the commit. */
-  readonly previousVersion: number;
-  /** The versions of its events. */
-  readonly versions: readonly number[];
-  /** The actor's newest fencing token, 0 without one. */
-  readonly fence: number;
-  /**
-   * The stream sequence of the actor's commit before; 0 without one. The server has checked it, unless this is a repair,
-   * which passes over what is stored after it.
-   */
-  readonly previousSequence: number;
-  readonly checksum: number;
-  readonly #value: string;
-
-  constructor(
-    { actorId, sequence, previousVersion, versions, fence, previousSequence, checksum, value }: HeaderFields,
-  ) {
-    this.actorId = actorId;
-    this.sequence = sequence;
-    this.previousVersion = previousVersion;
-    this.versions = versions;
-    this.fence = fence;
-    this.previousSequence = previousSequence;
-    this.checksum = checksum;
-    this.#value = value;
-  }
-
-  /** The commit's random id. */
-  get commitId(): string {
-    return this.#value.split(" ", COMMIT_ID + 1)[COMMIT_ID]!;
-  }
-
-  /** How many messages it passes over as a repair; 0 if it is none. */
-  get passedOver(): number {
-    if (this.versions.length > 0) return 0;
-    const list = REPAIR_LIST.exec(this.#value.split(" ", VERSIONS + 1)[VERSIONS]!);
-    return list ? Number(list[2]) : 0;
-  }
-
-  /** The earlier commits of the actor; `undefined` if the trail is wrong, and they have to be searched for. */
-  get trail(): Trail | undefined {
-    const text = this.#value.split(" ", TRAIL + 1)[TRAIL]!; // decoded only here: reads of the log do not need it
-    const trail = text === "-" ? Trail.EMPTY : Trail.decode(text);
-    return trail?.previous === this.previousSequence ? trail : undefined;
-  }
-}
-
-/** A commit with its events. */
-export class StoredCommit extends CommitHeader implements StoredPart {
-  readonly events: readonly StoredEvent[];
-
-  /**
-   * @param list The content of its body.
-   * @param positionOf Returns the position of the event at an index.
-   * @throws {SyntaxError} If these are not the events that the header describes.
-   */
-  constructor(header: HeaderFields, list: unknown, positionOf: (index: number) => string) {
-    super(header);
-    this.events = decodeEvents(list, this.actorId, this.versions, positionOf);
-  }
-}
-
-/** The fields of a header whose checksum matches. */
-interface HeaderFields extends Omit<CommitHeader, "commitId" | "passedOver" | "trail"> {
-  /** The whole header value. */
-  readonly value: string;
-}
-
 /** A value that was read, or why it cannot be read. */
 export type OrFault<T> = T | DamagedHistoryError;
-
-/** A message cannot be read as a commit; the error's message is the reason. */
-class Unreadable extends Error {}
-
-/** A message is a commit whose bytes have changed. */
-class ChangedCommit extends Unreadable {}
 
 /**
  * Whether a message that cannot be read was never a commit of this log: another program published it. A commit whose
@@ -416,68 +319,6 @@ function adviceOn(actorId: string): string {
     `JetStreamEventStore.repairActor(${JSON.stringify(actorId)}) to pass over it`;
 }
 
-/** Reads fields that end with a space or a line break. */
-class Cursor {
-  readonly #bytes: Uint8Array;
-  /** The index of the next field. */
-  at: number;
-
-  constructor(bytes: Uint8Array, at: number) {
-    this.#bytes = bytes;
-    this.at = at;
-  }
-
-  /** Takes a field that is this text, or takes nothing. */
-  takes(text: string): boolean {
-    const { at } = this;
-    this.skip();
-    if (this.at - 1 - at !== text.length) return false;
-    for (let index = 0; index < text.length; index++) {
-      if (this.#bytes[at + index] !== text.charCodeAt(index)) return false;
-    }
-    return true;
-  }
-
-  /**
-   * A field that is a number.
-   *
-   * @param end The character after it.
-   * @param mark A character that may be between the digits and the end.
-   * @throws {Unreadable} If it is not a number, or above 2^53 - 1.
-   */
-  number(end: number, mark = end): number {
-    const value = this.tryNumber(end, mark);
-    if (value === undefined) throw new Unreadable("a field of its header is not a number");
-    return value;
-  }
-
-  /** The same; `undefined` if it is not a number, or above 2^53 - 1. */
-  tryNumber(end: number, mark = end): number | undefined {
-    const bytes = this.#bytes;
-    const from = this.at;
-    let { at } = this;
-    let value = 0;
-    for (;; at++) {
-      const digit = bytes[at]! - DIGIT_0;
-      if (!(digit >= 0 && digit <= 9)) break;
-      value = value * 10 + digit;
-    }
-    const isNumber = at > from && value <= Number.MAX_SAFE_INTEGER;
-    if (mark !== end && bytes[at] === mark) at++;
-    if (!isNumber || bytes[at] !== end) return undefined;
-    this.at = at + 1;
-    return value;
-  }
-
-  /** Goes to the next field. */
-  skip(): void {
-    const bytes = this.#bytes;
-    let { at } = this;
-    while (at < bytes.length && bytes[at] !== BLANK && bytes[at] !== CARRIAGE_RETURN) at++;
-    this.at = at + 1;
-  }
-}
-
 /** The text of the header block, with one character for each byte. */
 function blockText({ bytes, headerLength }: MessageBytes): string {
   const block = bytes.subarray(0, headerLength);
@@ -493,11 +334,6 @@ const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 const REPLACEMENT = "\ufffd";
 /** How many characters of an unknown format are shown. */
 const FORMAT_SHOWN = 20;
-
-/** The version of the actor after a commit. */
-export function versionAfter({ previousVersion, versions }: CommitHeader): number {
-  return versions.at(-1) ?? previousVersion;
-}
 
 /** A version from its digits; `NaN` if it is not one. */
 function versionOf(digits: string): number {

@@ -10,7 +10,7 @@ import { type Checksum, CHECKSUM_DIGITS, writeChecksum } from "../../checksum.ts
 import { joined } from "../../../nats/jetstream/batch.ts";
 import type { OutgoingMessage } from "../../../nats/jetstream/publisher.ts";
 import { EXPECTED_SEQUENCE, EXPECTED_SUBJECT } from "../../../nats/jetstream/header_names.ts";
-import { COMMIT_HEADER, FORMAT, REPAIR } from "./commit_decoder.ts";
+import { COMMIT_HEADER, FORMAT, REPAIR } from "./commit_header.ts";
 import { Trail } from "./trail.ts";
 
 /** What is to be stored. */

@@ -6,7 +6,8 @@
  */
 
 import type { JetStreamContext } from "../context.ts";
-import type { OrFault, StoredCommit } from "../format/commit_decoder.ts";
+import type { OrFault } from "../format/commit_decoder.ts";
+import type { StoredCommit } from "../format/commit_header.ts";
 import { TextRuns } from "../../../nats/jetstream/text_run.ts";
 
 /** At most how many commits are returned together, so that they are freed soon. */

@@ -10,7 +10,7 @@ import type { JetStreamContext } from "../context.ts";
 import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
 import { ActorNumbers } from "./actor_numbers.ts";
 import { countUnreadable } from "./left_out.ts";
-import { versionAfter } from "../format/commit_decoder.ts";
+import { versionAfter } from "../format/commit_header.ts";
 
 /**
  * The actors that have events. A consumer delivers the last message of every subject: the server keeps an index of

@@ -12,7 +12,8 @@ import { type JetStreamContext, until } from "../context.ts";
 import { scanBackward, scanForward } from "./actor_scan.ts";
 import type { Latest } from "../write/heads.ts";
 import { missingBefore } from "./missing.ts";
-import type { OrFault, StoredCommit } from "../format/commit_decoder.ts";
+import type { OrFault } from "../format/commit_decoder.ts";
+import type { StoredCommit } from "../format/commit_header.ts";
 import { Repairs } from "./repairs.ts";
 import { BrokenTrail, walkTrail } from "./trail_walk.ts";
 

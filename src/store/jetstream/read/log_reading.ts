@@ -10,7 +10,7 @@ import type { LogBatch, LogPart, LogRead } from "../../backend.ts";
 import { VersionContinuity } from "../../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
-import type { StoredCommit } from "../format/commit_decoder.ts";
+import type { StoredCommit } from "../format/commit_header.ts";
 import { countUnreadable } from "./left_out.ts";
 import type { Start } from "./log_position.ts";
 import { fetchSkipped, missingBefore, truncated } from "./missing.ts";

@@ -7,7 +7,8 @@
 import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
 import type { EventLog } from "./event_log.ts";
-import type { CommitDecoder, StoredCommit } from "../format/commit_decoder.ts";
+import type { CommitDecoder } from "../format/commit_decoder.ts";
+import type { StoredCommit } from "../format/commit_header.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /**

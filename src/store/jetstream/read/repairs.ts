@@ -9,7 +9,8 @@ import { RecentMap } from "../../recent_map.ts";
 import type { JetStreamContext } from "../context.ts";
 import { scanForward } from "./actor_scan.ts";
 import { NO_ACTOR } from "../format/layout.ts";
-import { type CommitHeader, isStray, type OrFault } from "../format/commit_decoder.ts";
+import { isStray, type OrFault } from "../format/commit_decoder.ts";
+import type { CommitHeader } from "../format/commit_header.ts";
 
 /** For how many actors the last result is kept. */
 const MAX_RUNS = 1_000;

@@ -8,7 +8,8 @@
 import { DamagedHistoryError } from "../../errors.ts";
 import { lastVersion } from "../../continuity.ts";
 import type { EventLog } from "./event_log.ts";
-import type { CommitDecoder, OrFault, StoredCommit } from "../format/commit_decoder.ts";
+import type { CommitDecoder, OrFault } from "../format/commit_decoder.ts";
+import type { StoredCommit } from "../format/commit_header.ts";
 import { Repairs } from "./repairs.ts";
 import { entryWeight, type TrailEntry } from "../format/trail.ts";
 

@@ -15,7 +15,7 @@ import { type JetStreamContext, until } from "../context.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import { fetchSkipped } from "./missing.ts";
 import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
-import type { StoredCommit } from "../format/commit_decoder.ts";
+import type { StoredCommit } from "../format/commit_header.ts";
 import { Repairs } from "./repairs.ts";
 
 /** The last commit of each actor, in typed arrays by the actor's number: a log has any number of actors. */

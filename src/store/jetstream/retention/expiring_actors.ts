@@ -12,7 +12,7 @@ import { fetchSkipped } from "../read/missing.ts";
 import type { MessageBytes } from "../../../nats/jetstream/stored_message.ts";
 import { NO_ACTOR } from "../format/layout.ts";
 import type { ExpiredActor, ExpiredActors } from "./expired_actors.ts";
-import { versionAfter } from "../format/commit_decoder.ts";
+import { versionAfter } from "../format/commit_header.ts";
 import { retentionOf } from "./retention.ts";
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { type ActorHead, NEW_ACTOR } from "../../commit.ts";
-import { type CommitHeader, versionAfter } from "../format/commit_decoder.ts";
+import { type CommitHeader, versionAfter } from "../format/commit_header.ts";
 import { Trail } from "../format/trail.ts";
 
 /** An actor's head, and its last commit in the stream. */

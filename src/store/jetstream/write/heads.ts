@@ -10,7 +10,8 @@ import type { EventLog } from "../read/event_log.ts";
 import type { ExpiredActors } from "../retention/expired_actors.ts";
 import { type Head, headAfter, NEW_HEAD } from "./head.ts";
 import type { KnownActors } from "./known_actors.ts";
-import type { CommitDecoder, StoredCommit } from "../format/commit_decoder.ts";
+import type { CommitDecoder } from "../format/commit_decoder.ts";
+import type { StoredCommit } from "../format/commit_header.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 import { Trail } from "../format/trail.ts";
 

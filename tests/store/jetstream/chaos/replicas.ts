@@ -5,7 +5,7 @@
  */
 import type { NatsCluster, NatsServer } from "../../../support/nats_server.ts";
 import { EXPECTED_SEQUENCE } from "../../../../src/nats/jetstream/header_names.ts";
-import { COMMIT_HEADER } from "../../../../src/store/jetstream/format/commit_decoder.ts";
+import { COMMIT_HEADER } from "../../../../src/store/jetstream/format/commit_header.ts";
 import type { StoredMessage } from "../../../../src/nats/jetstream/stored_message.ts";
 import { client, text, until } from "../support.ts";
 
