@@ -99,7 +99,9 @@ export class KvTarget implements Target {
 
 async function isFile(path: string): Promise<boolean> {
   try {
-    return (await Deno.stat(path)).isFile;
+    const { isFile, isDirectory } = await Deno.stat(path);
+    if (isDirectory) throw new CommandFailure(`"${path}" is a directory. Name the file of the database.`, 3);
+    return isFile;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

@@ -226,6 +226,9 @@ Deno.test("aether explains a wrong target, a missing actor, a missing permission
   const ran = await aether(["log", missing], { allow: [`--allow-read=${missing}`] });
   assert.deepEqual([ran.code, ran.err], [3, `There is no file "${missing}".\n`]);
   await assert.rejects(Deno.stat(missing), Deno.errors.NotFound);
+  const directory = await aether(["log", file.path], { allow: [`--allow-read=${file.path}`] });
+  assert.deepEqual([directory.code, directory.out], [3, ""]);
+  assert.match(directory.err, /is a directory. Name the file of the database./);
   await Deno.writeTextFile(missing, "no database");
   const other = await aether(["log", missing], {
     allow: [`--allow-read=${missing}`, `--allow-write=${missing}`],
