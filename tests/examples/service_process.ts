@@ -48,8 +48,9 @@ export class Service implements AsyncDisposable {
     const url = Promise.withResolvers<string>();
     let output = "";
     const read = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-        output += text;
+      const decoder = new TextDecoder();
+      for await (const bytes of stream) {
+        output += decoder.decode(bytes, { stream: true });
         const found = /Listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(output)?.[1];
         if (found !== undefined) url.resolve(found);
       }

@@ -37,7 +37,7 @@ Deno.test("what is published imports its own files, the runtime, and packages at
       if (specifier.startsWith(".")) {
         const { pathname } = new URL(specifier, `file:///${file}`);
         assert(files.has(pathname.slice(1)), `${file} imports ${specifier}`);
-      } else if (!specifier.startsWith("node:")) imported.add(specifier);
+      } else if (!specifier.startsWith("node:")) imported.add(specifier.replace("npm:/", "npm:"));
     }
   }
   // Those of tests and examples (emmett, uuid, csv-parse ...) are not among them.
@@ -48,10 +48,13 @@ Deno.test("what is published imports its own files, the runtime, and packages at
     CONFIG.imports["@optique/core"],
     CONFIG.imports["croner"],
     CONFIG.imports["fast-check"],
+    `${CONFIG.imports["htm"]}/preact/standalone`,
     CONFIG.imports["microdiff"],
     CONFIG.imports["string-width"],
   ]);
-  for (const specifier of imported) assert.match(specifier, /^npm:(@[\w-]+\/)?[\w-]+@[\^~]\d+\.\d+\.\d+$/);
+  for (const specifier of imported) {
+    assert.match(specifier, /^npm:(@[\w-]+\/)?[\w-]+@[\^~]\d+\.\d+\.\d+(\/preact\/standalone)?$/);
+  }
 });
 
 Deno.test("deno.json names no package that nothing imports, and no file that does not exist", async () => {

@@ -57,6 +57,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "src/cluster/jetstream",
     "src/projection",
   ],
+  "src/studio/client": [],
   "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus", "src/actor"],
 };
 
