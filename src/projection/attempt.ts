@@ -1,5 +1,5 @@
 /**
- * One attempt at one event: calling the handler, waiting for it within its time, and telling whose failure a failure is.
+ * One attempt at one event: the limits of the right to it, and telling whose failure a failure is.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { isOfHistory, knownEnd } from "./ends.ts";
-import { type FailedEvent, handlerTimeout } from "./errors.ts";
+import type { FailedEvent } from "./errors.ts";
 import type { HandlerTurn } from "./handler_context.ts";
 import type { HandlerResult } from "./projection.ts";
 import type { Warn } from "../warning.ts";
@@ -65,32 +65,6 @@ export function isPending(
   result: HandlerResult | PromiseLike<HandlerResult>,
 ): result is PromiseLike<HandlerResult> {
   return typeof (result as PromiseLike<HandlerResult> | undefined)?.then === "function";
-}
-
-/** Waits for a handler for as long as it may take. */
-export async function inTime<T, Tx>(
-  result: PromiseLike<T>,
-  turn: HandlerTurn<Tx>,
-  timeout: number,
-  signal: AbortSignal,
-): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const end = (reason: unknown): void => {
-    turn.end({ reason });
-    reject(reason);
-  };
-  const abort = (): void => end(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  // After the listener: the first timer of a Deno process runs waiting microtasks before it returns.
-  const timer = setTimeout(() => end(handlerTimeout(timeout)), timeout);
-  try {
-    const value = await Promise.race([result, promise]);
-    turn.hasReturned = true;
-    return value;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 /** What names an event, also one that cannot be handed out. */

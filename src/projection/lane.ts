@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import { backoff } from "../sleep.ts";
-import { blame, HandlerFailure, inTime, isPending, referenceOf } from "./attempt.ts";
+import { blame, HandlerFailure, isPending, referenceOf } from "./attempt.ts";
 import { isOfHistory } from "./ends.ts";
 import { TransactionBusyError } from "./errors.ts";
 import { forgetFailing, noteFailing } from "./failing.ts";
@@ -96,14 +96,12 @@ export class Lane<Tx> {
 
   /** Waits for a handler, keeps its writes and appends what it asked for. It is called again if others have disturbed it. */
   async #finish(item: Item, { turn, result }: Begun<Tx>): Promise<"done" | "disturbed"> {
-    const { progress, projection, guard, reactions } = this.#handling;
+    const { progress, guard, reactions, timeLimit } = this.#handling;
     const { event } = item;
     let intent: readonly IntendedAppend[] | undefined;
     try {
       turn.hasReturned = !isPending(result);
-      const returned = isPending(result)
-        ? await inTime(result, turn, projection.handlerTimeout, guard.signal)
-        : result;
+      const returned = isPending(result) ? await timeLimit.wait(result, turn) : result;
       if (returned !== undefined) {
         intent = await reactions.intend(event, returned, turn.traceparent ?? event.metadata?.traceparent);
       }

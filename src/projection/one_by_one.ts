@@ -7,15 +7,7 @@
 import { EventSchemaError } from "../event/errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { backoff } from "../sleep.ts";
-import {
-  blame,
-  type EventIdentity,
-  type Guard,
-  HandlerFailure,
-  inTime,
-  isPending,
-  referenceOf,
-} from "./attempt.ts";
+import { blame, type EventIdentity, type Guard, HandlerFailure, isPending, referenceOf } from "./attempt.ts";
 import type { CompiledProjection } from "./compile.ts";
 import {
   type FailedEvent,
@@ -32,6 +24,7 @@ import { type Advance, moveOn, type Progress } from "./progress.ts";
 import type { HandlerResult } from "./projection.ts";
 import type { Reactions } from "./reaction.ts";
 import { type ProjectionRecord, shortError } from "./record.ts";
+import type { TimeLimit } from "./time_limit.ts";
 
 /**
  * How many events are noted one by one after a process that did not end cleanly. If the one that has ended it comes later, the
@@ -48,6 +41,7 @@ export interface Handling<Tx> {
   readonly progress: Progress<Tx>;
   readonly reactions: Reactions;
   readonly guard: Guard;
+  readonly timeLimit: TimeLimit;
   /** The handlers, as telemetry has them observed. */
   handlerOf: HandlerSource<Tx>;
   /** Appends what a reaction is about to append by the record. */
@@ -198,9 +192,7 @@ export class OneByOne<Tx> {
     let intent: ProjectionRecord["intent"];
     try {
       turn.hasReturned = !isWaitedFor;
-      const reactions = isWaitedFor
-        ? await inTime(result, turn, this.#projection.handlerTimeout, this.#guard.signal)
-        : result;
+      const reactions = isWaitedFor ? await this.#handling.timeLimit.wait(result, turn) : result;
       if (reactions !== undefined) {
         intent = await this.#handling.reactions.intend(
           event,

@@ -22,6 +22,7 @@ import { type Handling, OneByOne } from "./one_by_one.ts";
 import { type Advance, type Draft, moveOn, Progress } from "./progress.ts";
 import { isRefusal, Reactions, type ReactionStore } from "./reaction.ts";
 import { isIn, type ParkedEvent, type ProjectionRecord } from "./record.ts";
+import { TimeLimit } from "./time_limit.ts";
 
 /** This process, as records name it. */
 const PROCESS = crypto.randomUUID();
@@ -51,6 +52,7 @@ export class Worker<Tx> {
       progress,
       reactions: new Reactions(store, projection, guard),
       guard,
+      timeLimit: new TimeLimit(projection.handlerTimeout, guard.signal),
       handlerOf: observedHandlers(projection),
       finishIntent: (isRetry) => this.finishIntent(isRetry),
     };
@@ -304,6 +306,7 @@ export class Worker<Tx> {
   /** Forgets what was not committed. */
   discard(): void {
     this.#lanes?.stop();
+    this.#handling.timeLimit.close();
     this.#progress.discard();
   }
 }
