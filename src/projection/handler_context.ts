@@ -11,6 +11,8 @@ import type { HandlerContext } from "./projection.ts";
 /** What a handler needs of a unit of work. */
 export type HandlerUnit<Tx> = Pick<UnitOfWork<Tx>, "enter" | "rest">;
 
+const DONE = { reason: undefined };
+
 /** A handler's turn. What it does not ask for is not made. */
 export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   readonly version: number;
@@ -68,7 +70,7 @@ export class HandlerTurn<Tx> implements HandlerContext<Tx> {
   /** Ends the attempt; the writes of one that failed are forgotten. */
   end(outcome: "done" | { readonly reason: unknown }): void {
     if (this.#over) return;
-    this.#over = { reason: outcome === "done" ? undefined : outcome.reason };
+    this.#over = outcome === "done" ? DONE : outcome;
     if (outcome !== "done") this.#scope?.drop();
     this.#unit?.rest?.();
     if (outcome === "done") return;

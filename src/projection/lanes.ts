@@ -45,6 +45,7 @@ export class Lanes<Tx> {
   readonly #handling: Handling<Tx>;
   readonly #progress: Progress<Tx>;
   readonly #hasOwnKey: boolean;
+  readonly #version: number;
   readonly #window = new Window();
   readonly #keys = new Map<string, KeyQueue>();
   /** The keys that wait for a lane, in order. */
@@ -74,6 +75,7 @@ export class Lanes<Tx> {
     const { progress, projection } = handling;
     this.#progress = progress;
     this.#hasOwnKey = projection.keyOf !== undefined;
+    this.#version = projection.id.version;
     this.#unit = shared(progress.unit);
     this.#limit = projection.lanes;
     this.#maxWaiting = Math.min(projection.lanes * WAITING_PER_LANE, MAX_WAITING);
@@ -200,13 +202,12 @@ export class Lanes<Tx> {
 
   /** Calls the handler of the event that has come. Most handlers that do not wait are done with that. */
   #begin(event: StoredEvent, key: string): Promise<void> | undefined {
-    const { handlerOf, projection } = this.#handling;
     const progress = this.#progress;
     const attempt = progress.draft.failing ? this.#attemptOf(event.position) : 1;
-    const turn = new HandlerTurn(this.#unit, projection.id.version, attempt);
+    const turn = new HandlerTurn(this.#unit, this.#version, attempt);
     let result: HandlerResult | Promise<HandlerResult>;
     try {
-      result = handlerOf(event.eventType)(event, turn);
+      result = this.#handling.handlerOf(event.eventType)(event, turn);
     } catch (error) {
       result = Promise.reject(error);
     }
