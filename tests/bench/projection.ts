@@ -174,13 +174,14 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   const folder = await Deno.makeTempDir();
   const kv = await Deno.openKv(`${folder}/bench.kv`);
   const file = await DenoKvEventStore.open(`${folder}/bench.kv`);
+  const smallCommits = await DenoKvEventStore.open(`${folder}/bench.kv`, { namespace: "small" });
   const checkpoints = await DenoKvCheckpoints.open(kv);
   await fill(file, onFile);
   const server = await startNatsServer();
   const onServer = await JetStreamEventStore.open(server.url);
   const inBucket = await JetStreamCheckpoints.open(server.url);
   await fill(onServer, onFile);
-  const place = { quick, memory, inMemory, file, kv, checkpoints, onFile, fill };
+  const place = { quick, memory, inMemory, file, kv, checkpoints, onFile, smallCommits, fill };
   const lags = quick ? 100 : 500;
   return {
     rows: [
@@ -285,6 +286,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
       await server.stop();
       await checkpoints.close();
       await file.close();
+      await smallCommits.close();
       await memory.close();
       kv.close();
       await Deno.remove(folder, { recursive: true });

@@ -30,6 +30,8 @@ export interface LanesPlace {
   readonly kv: Deno.Kv;
   readonly checkpoints: DenoKvCheckpoints;
   readonly onFile: number;
+  /** Another store in the same file, which is empty. */
+  readonly smallCommits: EventStore;
   /** Adds events to a store. */
   fill(store: EventStore, count: number): Promise<void>;
 }
@@ -38,6 +40,7 @@ const LANES = 64;
 /** Events of a page. */
 const PAGE = 100;
 const SMALL_LOG = 5_000;
+const SMALL_COMMITS = 2_000;
 
 let names = 0;
 
@@ -62,12 +65,16 @@ async function inLanes(
 /** A store with so many events of a hundred actors in turn. */
 async function smallLog(count: number): Promise<InMemoryEventStore> {
   const store = new InMemoryEventStore();
+  await fillOneByOne(store, count);
+  return store;
+}
+
+async function fillOneByOne(store: EventStore, count: number): Promise<void> {
   for (let index = 0; index < count; index++) {
     await store.append(`order-${index % 100}`, [{ eventType: "Placed", data: null }], {
       expectedVersion: "any",
     });
   }
-  return store;
 }
 
 async function slowHandlers(count: number, lanes: number): Promise<number> {
@@ -128,7 +135,8 @@ async function positionAt(store: EventStore, place: number): Promise<string> {
 
 /** The rows. */
 export async function lanesRows(place: LanesPlace): Promise<readonly Row[]> {
-  const { memory, inMemory, quick } = place;
+  const { memory, inMemory, quick, smallCommits } = place;
+  await fillOneByOne(smallCommits, SMALL_COMMITS);
   const small = new InMemoryEventStore();
   await place.fill(small, SMALL_LOG);
   const [inSmall, inLarge] = [await positionAt(small, SMALL_LOG / 2), await positionAt(memory, inMemory / 2)];
@@ -184,6 +192,16 @@ export async function lanesRows(place: LanesPlace): Promise<readonly Row[]> {
       baseline: `the same in a log of ${SMALL_LOG} events`,
       measureOurs: () => page(memory, inLarge),
       measureBaseline: () => page(small, inSmall),
+    },
+    {
+      name: "page-of-100-of-large-commits-deno-kv",
+      unit: "us",
+      goal: { op: "<=", value: 1.5 },
+      baseline: "the same in a log whose commits have one event each, and not 100",
+      measureOurs: async () => await page(place.file, await positionAt(place.file, SMALL_COMMITS / 2)),
+      measureBaseline: async () =>
+        await page(smallCommits, await positionAt(smallCommits, SMALL_COMMITS / 2)),
+      rounds: 3,
     },
     {
       name: "page-of-100-deno-kv",

@@ -11,7 +11,7 @@ import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
 import type { CommitReader, LatestRecord, OrFault } from "./commit_reader.ts";
 import { versionOf } from "./layout.ts";
 import type { StoredKvPart } from "./part_format.ts";
-import { firstEntry, scan } from "./scan.ts";
+import { firstEntry, Need, scan } from "./scan.ts";
 
 /**
  * An actor's events, in batches.
@@ -37,6 +37,7 @@ class HistoryReading {
   readonly #read: HistoryRead;
   readonly #known: number;
   readonly #onEnd: (latest: LatestRecord | undefined) => void;
+  readonly #need: Need | undefined;
   #damaged = false;
 
   constructor(
@@ -51,6 +52,7 @@ class HistoryReading {
     this.#actorId = actorId;
     this.#read = read;
     this.#known = known;
+    this.#need = Need.of(read.limit);
   }
 
   async *forward(): AsyncIterable<readonly StoredEvent[]> {
@@ -77,11 +79,14 @@ class HistoryReading {
         latestEntry = entry;
         latestRecord = record;
         previous = record instanceof DamagedHistoryError ? undefined : lastVersion(record);
-        this.#choose(record, events);
+        const isEnough = this.#choose(record, events);
         if (previous !== undefined && previous >= toVersion) {
           yield events;
           return;
         }
+        if (!isEnough) continue;
+        yield events;
+        events = [];
       }
       yield events;
     }
@@ -116,11 +121,14 @@ class HistoryReading {
           this.#report(fault);
         }
         next = record instanceof DamagedHistoryError ? undefined : record.previousVersion;
-        this.#choose(record, events);
+        const isEnough = this.#choose(record, events);
         if (next !== undefined && next < fromVersion) {
           yield events;
           return;
         }
+        if (!isEnough) continue;
+        yield events;
+        events = [];
       }
       yield events;
     }
@@ -132,10 +140,9 @@ class HistoryReading {
 
   /** A range of the actor's entries, in batches. */
   #scan(bounds: { start?: Deno.KvKey; end?: Deno.KvKey }): AsyncIterable<readonly Deno.KvEntry<unknown>[]> {
-    const { direction, limit } = this.#read;
+    const { direction } = this.#read;
     const range = { ...this.#reader.actorRange(this.#actorId), ...bounds };
-    // A record has at least one event, but for the one before the first version, and for a last takeOver.
-    return scan(this.#reader.kv, range, { reverse: direction === "backward", expected: limit + 2 });
+    return scan(this.#reader.kv, range, { reverse: direction === "backward", need: this.#need });
   }
 
   /** The key of the record that holds the first version, or of the last one before it. */
@@ -163,13 +170,16 @@ class HistoryReading {
     return lostTail(this.#actorId, reached, this.#known);
   }
 
-  #choose(record: OrFault<StoredPart>, events: StoredEvent[]): void {
-    if (record instanceof DamagedHistoryError) return;
+  /** Takes the events of a record that are asked for; returns whether as many were found as will be taken. */
+  #choose(record: OrFault<StoredPart>, events: StoredEvent[]): boolean {
+    if (record instanceof DamagedHistoryError) return false;
     const { fromVersion, toVersion, direction } = this.#read;
+    const before = events.length;
     const ordered = direction === "forward" ? record.events : record.events.toReversed();
     for (const event of ordered) {
       if (event.version >= fromVersion && event.version <= toVersion) events.push(event);
     }
+    return this.#need?.note(events.length - before) ?? false;
   }
 
   #report(fault: HistoryFault): void {

@@ -13,7 +13,7 @@ import type { KvPositions } from "./kv_positions.ts";
 import { following, STAMP_PART, stampOf } from "./layout.ts";
 import type { StoredKvPart } from "./part_format.ts";
 import type { CommitReader, OrFault } from "./commit_reader.ts";
-import { firstEntry, getAll, scan } from "./scan.ts";
+import { firstEntry, getAll, type KeyRange, Need, scan } from "./scan.ts";
 
 /** What a read of the log needs. */
 export interface LogReading {
@@ -50,15 +50,12 @@ export async function* readLog(
   const chains = new VersionContinuity(begun === undefined ? undefined : isBefore);
   let position = resumed;
   let isChecked = resumed === undefined;
-  // The record of the position is read too.
-  const expected = limit === undefined ? Infinity : limit + 1;
-  for await (const entries of scan(reader.kv, range, { expected })) {
+  for await (const records of readRecords(reader, range, { limit })) {
     const shares: OrFault<StoredKvPart>[] = [];
     /** How many of the shares are of the record of the position. */
     let ofBegun = 0;
-    for (const entry of entries) {
-      const read = await reader.readLogged(entry);
-      const isBegun = begun !== undefined && stampOf(entry.key) === begun;
+    for (const { stamp, read } of records) {
+      const isBegun = begun !== undefined && stamp === begun;
       if (!isChecked) assertHolds(isBegun ? read : [], after);
       isChecked = true;
       if (isBegun) ofBegun = read.length;
@@ -95,10 +92,9 @@ export async function* readLogBackward(
   const range = begun === undefined
     ? reader.logRange
     : { ...reader.logRange, end: following(reader.layout.commit(begun)) };
-  for await (const entries of scan(reader.kv, range, { reverse: true, expected: limit })) {
-    const shares: OrFault<StoredKvPart>[] = [];
-    for (const entry of entries) shares.push(...(await reader.readLogged(entry)).toReversed());
-    const faults = await missingBefore(shares, entries, reader);
+  for await (const records of readRecords(reader, range, { reverse: true, limit })) {
+    const shares = records.flatMap(({ read }) => read.toReversed());
+    const faults = await missingBefore(shares, records, reader);
     let events: StoredEvent[] = [];
     for (const share of shares) {
       const fault = share instanceof DamagedHistoryError ? share : faults.get(share);
@@ -117,13 +113,47 @@ export async function* readLogBackward(
   }
 }
 
-/** The faults of shares whose predecessor is neither among these entries nor in the log before. */
+/** A record of the log that was read. */
+interface ReadRecord {
+  /** The versionstamp in its key. */
+  readonly stamp: string | undefined;
+  readonly read: readonly OrFault<StoredKvPart>[];
+}
+
+/** The records of a range, in groups: of a read with a limit, as many as have so many events, so that not many more are decoded. */
+async function* readRecords(
+  reader: CommitReader,
+  range: KeyRange,
+  { reverse = false, limit }: { readonly reverse?: boolean; readonly limit: number | undefined },
+): AsyncGenerator<readonly ReadRecord[]> {
+  const need = Need.of(limit);
+  for await (const entries of scan(reader.kv, range, { reverse, need })) {
+    let records: ReadRecord[] = [];
+    for (const entry of entries) {
+      const read = await reader.readLogged(entry);
+      records.push({ stamp: stampOf(entry.key), read });
+      if (!need?.note(eventsOf(read))) continue;
+      yield records;
+      records = [];
+    }
+    if (records.length > 0) yield records;
+  }
+}
+
+function eventsOf(shares: readonly OrFault<StoredKvPart>[]): number {
+  return shares.reduce(
+    (sum, share) => sum + (share instanceof DamagedHistoryError ? 0 : share.events.length),
+    0,
+  );
+}
+
+/** The faults of shares whose predecessor is neither among these records nor in the log before. */
 async function missingBefore(
   shares: readonly OrFault<StoredKvPart>[],
-  entries: readonly Deno.KvEntry<unknown>[],
+  records: readonly ReadRecord[],
   { kv, layout }: CommitReader,
 ): Promise<ReadonlyMap<StoredKvPart, DamagedHistoryError>> {
-  const here = new Set(entries.map(({ key }) => stampOf(key)));
+  const here = new Set(records.map(({ stamp }) => stamp));
   const elsewhere = shares.filter((share): share is StoredKvPart =>
     !(share instanceof DamagedHistoryError) && share.previousVersion > 0 && !here.has(share.prior)
   );

@@ -20,9 +20,54 @@ export interface KeyRange {
 export interface ScanOptions {
   /** From the end to the start. @default {false} */
   readonly reverse?: boolean;
-  /** How many entries the caller is likely to take: no more are read ahead. @default {all} */
-  readonly expected?: number;
+  /** How many more entries the caller is likely to take: asked before each batch, and none is read ahead. @default {all} */
+  readonly need?: Need | undefined;
 }
+
+/** How many entries a reader is likely to take that wants so many events: an entry may have one or many. */
+export class Need {
+  readonly #limit: number;
+  #entries = 0;
+  #events = 0;
+  /** How many events there are to be when `note()` returns true. */
+  #goal: number;
+
+  /** Has read none. */
+  constructor(limit: number) {
+    this.#limit = this.#goal = limit;
+  }
+
+  /** For so many events; `undefined` if all are wanted. */
+  static of(limit: number | undefined): Need | undefined {
+    return limit === undefined || limit === Infinity ? undefined : new Need(limit);
+  }
+
+  /** Notes how many events an entry had; returns whether there are as many as are wanted, and again as many each time. */
+  note(events: number): boolean {
+    this.#entries++;
+    this.#events += events;
+    if (this.#events < this.#goal) return false;
+    this.#goal = this.#events + this.#limit;
+    return true;
+  }
+
+  /** Whether there were as many events as are wanted: the reader leaves out some, if it goes on. */
+  get isMet(): boolean {
+    return this.#events >= this.#limit;
+  }
+
+  /** How many more entries there must be for it, as those before were. */
+  get entries(): number {
+    if (this.#entries === 0) return Math.min(this.#limit, MAX_FIRST) + MARGIN;
+    if (this.#events === 0) return LARGEST_BATCH;
+    return Math.ceil((this.#limit - this.#events) * this.#entries / this.#events) + MARGIN;
+  }
+}
+
+/** The most entries that are read to learn how many events an entry has. */
+const MAX_FIRST = 32;
+/** The entry of the place that is read on from, or behind the last one. */
+const MARGIN = 2;
 
 /** The most that a batch should hold, in bytes, so that large values do not fill the memory. */
 const BATCH_BYTES = 8 * 1024 * 1024;
@@ -37,25 +82,26 @@ const LARGEST_BATCH = MAX_LIST_BATCH / 4;
 export async function* scan(
   kv: Deno.Kv,
   range: KeyRange,
-  { reverse = false, expected = Infinity }: ScanOptions = {},
+  { reverse = false, need }: ScanOptions = {},
 ): AsyncGenerator<readonly Deno.KvEntry<unknown>[]> {
-  let size = expected < Infinity ? Math.min(LARGEST_BATCH, Math.max(1, expected)) : FIRST_BATCH;
+  let size = Math.min(LARGEST_BATCH, need?.entries ?? FIRST_BATCH);
   let ahead: Promise<Deno.KvEntry<unknown>[]> | undefined;
   try {
-    for (let seen = 0;;) {
+    for (;;) {
       const batch = await (ahead ?? fetch(kv, range, size, reverse));
       ahead = undefined;
-      seen += batch.length;
       const more = batch.length === size;
       if (more) {
         const { key } = batch.at(-1)!;
         range = reverse ? { start: range.start, end: key } : { start: following(key), end: range.end };
         size = batchSize(batch);
-        if (seen < expected) ahead = fetch(kv, range, size, reverse);
+        if (!need) ahead = fetch(kv, range, size, reverse);
         ahead?.catch(() => {}); // it is awaited above, or given up below
       }
       if (batch.length > 0) yield batch;
       if (!more) return;
+      if (need?.isMet) need = undefined;
+      if (need) size = Math.min(size, need.entries);
     }
   } finally {
     await ahead?.catch(() => {});

@@ -1,0 +1,59 @@
+/** What a page of the log costs: the records that are read for it, however many events a commit has. */
+
+import assert from "node:assert/strict";
+import { DenoKvEventStore } from "../../../mod.ts";
+import { kvFolder } from "../../support/kv_file.ts";
+
+/** Counts the entries that a database hands out. */
+function counting(kv: Deno.Kv): { entries: number } {
+  const counted = { entries: 0 };
+  const list = kv.list.bind(kv);
+  kv.list = <T>(selector: Deno.KvListSelector, options?: Deno.KvListOptions): Deno.KvListIterator<T> => {
+    const entries = list<T>(selector, options);
+    const next = entries.next.bind(entries);
+    entries.next = async (): Promise<IteratorResult<Deno.KvEntry<T>, undefined>> => {
+      const result = await next();
+      if (!result.done) counted.entries++;
+      return result;
+    };
+    return entries;
+  };
+  return counted;
+}
+
+for (const commit of [1, 10, 100]) {
+  Deno.test(`a page of 100 events reads not many more, in commits of ${commit}`, async () => {
+    await using folder = await kvFolder();
+    using kv = await Deno.openKv(folder.file);
+    await using store = await DenoKvEventStore.open(kv);
+    for (let begin = 0; begin < 20_000 && begin < 400 * commit; begin += commit) {
+      const events = Array.from({ length: commit }, (_, index) => (
+        { eventType: index % 10 === 0 ? "Rare" : "Often", data: begin + index }
+      ));
+      await store.append(`order-${begin / commit % 7}`, events, { expectedVersion: "any" });
+    }
+    const positions = await Array.fromAsync(store.readAll({ limit: 250 }), ({ position }) => position);
+    const actor = await Array.fromAsync(store.readEvents("order-3", { limit: 30 }));
+    assert.deepEqual(
+      actor.map(({ version }) => version),
+      Array.from({ length: 30 }, (_, index) => index + 1),
+    );
+    const counted = counting(kv);
+    for (const direction of ["forward", "backward"] as const) {
+      for (const after of [positions[3]!, positions[249]!]) {
+        counted.entries = 0;
+        const page = await Array.fromAsync(store.readAll({ after, limit: 100, direction }));
+        assert.equal(page.length, 100);
+        const most = 100 / commit + 40;
+        assert.ok(counted.entries <= most, `${counted.entries} records of at most ${most}, ${direction}`);
+      }
+    }
+    // A filter leaves most of them out, and the page is filled all the same.
+    const rare = await Array.fromAsync(store.readAll({ eventTypes: ["Rare"], limit: 35 }));
+    assert.deepEqual(
+      rare.map(({ data }) => data),
+      (await Array.fromAsync(store.readAll())).filter(({ eventType }) => eventType === "Rare").slice(0, 35)
+        .map(({ data }) => data),
+    );
+  });
+}
