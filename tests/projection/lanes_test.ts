@@ -500,6 +500,53 @@ Deno.test("a handler that is late fails alone, and one whose run is aborted ends
   await pause(5); // the handlers that were abandoned end
 });
 
+for (const lanes of [1, 4]) {
+  Deno.test(`a handler that aborts its own run ends with it, and each handler has its own time, with lanes: ${lanes}`, async () => {
+    await using store = new InMemoryEventStore<Counted>();
+    await add(store, 12, actors(4));
+    const ending = new AbortController();
+    const aborting = runProjection(store, {
+      name: "aborting",
+      checkpoints: new InMemoryCheckpoints(),
+      lanes,
+      handle: () => {
+        ending.abort(new Error("enough"));
+        return new Promise(() => {});
+      },
+    }, { signal: ending.signal, onWarning: () => {} });
+    const tooLong = AbortSignal.timeout(10_000);
+    await assert.rejects(
+      Promise.race([
+        aborting.finished,
+        new Promise((_, reject) => tooLong.addEventListener("abort", () => reject(new Error("too long")))),
+      ]),
+      /enough/,
+    );
+    const begun = new Map<string, number>();
+    const took: number[] = [];
+    const projection: Projection<Counted> = {
+      name: "late",
+      checkpoints: new InMemoryCheckpoints(),
+      lanes,
+      handlerTimeout: 60,
+      failure: { retries: 0, then: "park" },
+      // Every third one never ends, and the others begin while its time runs.
+      handle: async ({ id, data }, { signal }) => {
+        begun.set(id, performance.now());
+        signal.addEventListener("abort", () => took.push(performance.now() - begun.get(id)!));
+        await (data.by % 3 === 0 ? new Promise(() => {}) : pause(25));
+      },
+    };
+    await projectOnce(store, projection, { onWarning: () => {}, budgetMs: 20_000 });
+    // The later ones of an actor wait behind the one that was parked.
+    const parked = await listParked(projection);
+    assert.deepEqual(new Set(parked.map(({ actorId }) => actorId)).size, parked.length);
+    assert.ok(parked.every(({ error }) => /did not return within 60 ms/.test(error)));
+    assert.equal(took.length, parked.length);
+    assert.ok(took.every((time) => time > 55 && time < 3_000), `they took ${took.map(Math.round).join()}`);
+  });
+}
+
 Deno.test("however many events wait, only a window of them is in memory", async () => {
   await using store = new InMemoryEventStore<Counted>();
   await store.append("slow", [{ eventType: "Added", data: { by: 0 } }], { expectedVersion: 0 });
