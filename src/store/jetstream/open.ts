@@ -51,6 +51,7 @@ import { retentionOf } from "./retention/retention.ts";
 import { Snapshots } from "./bucket/snapshots.ts";
 import { type StreamChoices, streamConfig, streamDifferences } from "./format/stream_config.ts";
 import { ExpiringActors } from "./retention/expiring_actors.ts";
+import { SoleWriter } from "./write/sole_writer.ts";
 import { Writer } from "./write/writer.ts";
 
 /** The options of a stream, with all defaults. */
@@ -150,8 +151,11 @@ export async function openJetStreamBackend(
     const { heartbeat } = settings;
     const context: JetStreamContext = { connection, log, decoder, heads, checksum, heartbeat, warn };
     const encoder = new CommitEncoder(logId, checksum);
-    const writer = new Writer(context, { encoder, actors, publisher, timeout: saveTimeout });
+    const sole = new SoleWriter();
+    state.add(sole);
+    const writer = new Writer(context, { encoder, actors, sole, publisher, timeout: saveTimeout });
     closing.push(() => writer.close());
+    log.nothingExpired(performance.now()); // looked up, so that the first saves know it
     const snapshots = new Snapshots(bucket, log, checksum, warn);
     const limits = limitsOf(state.maxPayload);
     const expiring = new ExpiringActors(context, expired, retention);

@@ -362,11 +362,11 @@ export class EventLog {
 
   async #look(now: number): Promise<void> {
     const first = this.expires ? await this.at(1) : undefined;
-    const { ts, config } = await this.#info();
-    if (!this.expires) this.#known.soundUntil = now + LOOK_VALIDITY;
-    if (!first || ts === undefined) return;
-    const left = retentionOf(config) - (Date.parse(ts) - Date.parse(first.time));
-    if (left > LONG_TO_LIVE) this.#known.soundUntil = now + LOOK_VALIDITY;
+    const { ts, config, state } = await this.#info();
+    // An empty log has no first message, and nothing of it has expired.
+    const begun = first ? Date.parse(first.time) : state.last_seq === 0 ? Date.parse(ts ?? "") : NaN;
+    const left = retentionOf(config) - (Date.parse(ts ?? "") - begun);
+    if (!this.expires || left > LONG_TO_LIVE) this.#known.soundUntil = now + LOOK_VALIDITY;
   }
 
   /** Compares the leader's answer that a subject has no message with what the replicas count. */

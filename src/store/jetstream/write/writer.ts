@@ -26,6 +26,7 @@ import { type Head, NEW_HEAD } from "./head.ts";
 import type { KnownActors } from "./known_actors.ts";
 import type { OutgoingMessage, Publisher } from "../../../nats/jetstream/publisher.ts";
 import { Semaphore } from "./semaphore.ts";
+import type { SoleWriter } from "./sole_writer.ts";
 import { repairActor, type RepairOptions, type RepairResult } from "./repair.ts";
 import { findWrite } from "./write_search.ts";
 import { Write, type WriteCondition, type WriteOutcome } from "./write.ts";
@@ -45,6 +46,8 @@ export interface WriterSetup {
   readonly encoder: CommitEncoder;
   /** The actors that are remembered. */
   readonly actors: KnownActors;
+  /** Knows which actors have messages, while no other program writes. */
+  readonly sole: SoleWriter;
   /** Sends. */
   readonly publisher: Publisher;
   /** How long a commit may take, in milliseconds. */
@@ -100,7 +103,7 @@ export class Writer {
 
   /** Begins a write that cannot be sent at once. */
   #begin(write: Write, now: number): void {
-    if (this.#maySkipHeads(write, now)) this.#confirm(write);
+    if (this.#maySkipHeads(write, now) && !this.#hasNone(write, now)) this.#confirm(write);
     else this.#persist(write, undefined);
   }
 
@@ -180,11 +183,17 @@ export class Writer {
 
   /** Takes the outcome of a write that was sent within the call. */
   readonly #onOutcome = (write: Write, tried: WriteOutcome): void => {
+    if (tried.status === "stored") this.#noteStored(write, tried.sequence);
     if (tried.status === "stored" && tried.sequence > write.seen) {
       write.succeed(tried.sequence, this.#context.log, this.#context.decoder);
       this.#leave(write);
     } else this.#persist(write, tried);
   };
+
+  /** Takes an acknowledgement as soon as it comes: they come in the order of the log. */
+  #noteStored(write: Write, sequence: number): void {
+    this.#setup.sole.stored(write, sequence - write.messageCount + 1, write.deadline - this.#setup.timeout);
+  }
 
   #leave(write: Write): void {
     if (write.slot >= 0) this.#deadlines.delete(write);
@@ -284,28 +293,38 @@ export class Writer {
   /** Numbers a write against the cached heads, if they are cached and it fits them: most do, without a promise. */
   #numberAtOnce(write: Write, now: number): boolean {
     let known = true;
-    let { isConfirmed } = write;
     for (const part of write.parts) {
-      const { head = NEW_HEAD, noneUntil } = part.actor!;
+      const { head = NEW_HEAD } = part.actor!;
       part.head = head;
-      if (head.sequence > 0) continue;
-      known = false;
-      isConfirmed ||= write.messageCount === 1 && noneUntil > now;
+      known &&= head.sequence > 0;
     }
     for (const condition of write.conditions) {
       condition.head = this.#context.heads.cached(condition.actorId) ?? NEW_HEAD;
       known &&= condition.head.sequence > 0;
     }
     // If nothing has expired yet, the server itself checks whether an actor is new: it has no message.
-    if (!known && !(isConfirmed && write.expectsNewActors && this.#context.log.nothingExpired(now))) {
-      return false;
-    }
+    if (!known && !this.#mayBeNew(write, now)) return false;
     try {
       write.number();
       return true;
     } catch {
       return false; // the refusal is repeated against fresh heads
     }
+  }
+
+  /** Whether a write may be numbered as the first one of its actors whose heads are not cached. */
+  #mayBeNew(write: Write, now: number): boolean {
+    return write.expectsNewActors && this.#context.log.nothingExpired(now) &&
+      (write.isConfirmed || this.#hasNone(write, now));
+  }
+
+  /** Whether it is known that the actors of a write whose heads are not cached have no message. */
+  #hasNone({ parts, conditions }: Write, now: number): boolean {
+    for (const { actor } of parts) {
+      const { head = NEW_HEAD, noneUntil } = actor!;
+      if (head.sequence === 0 && noneUntil <= now && !this.#setup.sole.hasNone(actor!, now)) return false;
+    }
+    return conditions.length === 0;
   }
 
   /** Numbers a write. A refusal counts only against heads that were read for it. */
@@ -359,6 +378,7 @@ export class Writer {
         onSent: () => write.onSent(),
         onOutcome: (outcome) => {
           write.isUnderWay = false;
+          if (outcome.status === "stored") this.#noteStored(write, outcome.sequence);
           resolve(outcome);
         },
         onNotSent: (error) => resolve({ status: "not taken", error }),
