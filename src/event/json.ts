@@ -138,8 +138,7 @@ class Copier {
       if (value === undefined) continue;
       this.codeUnits += key.length;
       const copied = this.copy(value, depth + 1);
-      if (key === "__proto__") defineOwn(result, key, copied);
-      else result[key] = copied;
+      setOwn(result, key, copied);
     }
     return Object.freeze(result);
   }
@@ -204,8 +203,10 @@ function isSoundName(name: string): boolean {
   return true;
 }
 
-function defineOwn(target: object, key: string, value: unknown): void {
-  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+/** Sets a property of an object's own, also if its name is `__proto__`. */
+export function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") target[key] = value;
+  else Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
 function classFault(source: object): string {

@@ -9,9 +9,15 @@ import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { describe } from "../text.ts";
 import { InvalidEventError } from "./errors.ts";
 import type { PersonalData } from "./forgotten.ts";
+import { setOwn } from "./json.ts";
 
-/** The keys that lead to a field. */
-export type FieldPath = readonly string[];
+/** A field of data. */
+export interface FieldPath {
+  /** Its name as it is registered, such as `address.street`. */
+  readonly name: string;
+  /** The keys that lead to it. */
+  readonly keys: readonly string[];
+}
 
 /** Fields of one person. */
 export interface PersonalFields {
@@ -31,8 +37,8 @@ export function readPersonal(argument: string, given: unknown): readonly Persona
   if (given === undefined) return [];
   const list = Array.isArray(given) ? given as readonly unknown[] : [given];
   const personal = list.map((each) => readOne(argument, each));
-  const fields = personal.flatMap(({ fields }) => fields.map((path) => path.join(".")));
-  const persons = personal.flatMap(({ person }) => person ? [person.join(".")] : []);
+  const fields = personal.flatMap(({ fields }) => fields.map(({ name }) => name));
+  const persons = personal.flatMap(({ person }) => person ? [person.name] : []);
   const inside = [...fields, ...persons].find((place, index) =>
     fields.some((field, at) => at !== index && `${place}.`.startsWith(`${field}.`))
   );
@@ -58,8 +64,8 @@ function readOne(argument: string, given: unknown): PersonalFields {
 }
 
 function pathOf(argument: string, field: unknown): FieldPath {
-  const path = typeof field === "string" ? field.split(".") : [""];
-  if (!path.includes("")) return path;
+  const keys = typeof field === "string" ? field.split(".") : [""];
+  if (!keys.includes("")) return { name: field as string, keys };
   throw new InvalidArgumentError(
     argument,
     `must be the name of a field, such as "name" or "address.street", and is ${describe(field)}`,
@@ -76,30 +82,41 @@ export interface EventReference {
  *
  * @throws {InvalidEventError} If what should contain it is no object: personal data might be there under no name.
  */
-export function fieldOf(data: unknown, path: FieldPath, reference: EventReference): unknown {
+export function fieldOf(data: unknown, { name, keys }: FieldPath, reference: EventReference): unknown {
   let value = data;
-  for (let depth = 0; depth < path.length; depth++) {
+  for (let depth = 0; depth < keys.length; depth++) {
     if (depth > 0 && (value === undefined || value === null)) return undefined;
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      const place = ["data", ...path.slice(0, depth)].join(".");
+      const place = ["data", ...keys.slice(0, depth)].join(".");
       throw new InvalidEventError(
         place,
-        `must be an object, because ${path.join(".")} in it is personal, and is ${describe(value)}`,
+        `must be an object, because ${name} in it is personal, and is ${describe(value)}`,
         reference,
       );
     }
-    const key = path[depth]!;
+    const key = keys[depth]!;
     value = Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
   }
   return value;
 }
 
-/** A copy of data with another value in a field that it has, frozen as it is. */
-export function withField(data: unknown, path: FieldPath, value: unknown, depth = 0): unknown {
-  if (depth === path.length) return value;
-  if (typeof data !== "object" || data === null || Array.isArray(data)) throw new TypeError("no such field");
-  const key = path[depth]!;
-  const old = Object.hasOwn(data, key) ? (data as Record<string, unknown>)[key] : undefined;
-  // A spread and a computed name make own properties, also of `__proto__`.
-  return Object.freeze({ ...data, [key]: withField(old, path, value, depth + 1) });
+/**
+ * Replaces the value of a field in a copy of data that is not frozen yet. What contains a nested field is copied and frozen.
+ *
+ * @throws {TypeError} If the data have no such field.
+ */
+export function replaceField(copy: object, keys: readonly string[], value: unknown, depth = 0): void {
+  const key = keys[depth]!;
+  const owner = copy as Record<string, unknown>;
+  let replacement = value;
+  if (depth + 1 < keys.length) {
+    const nested = Object.hasOwn(owner, key) ? owner[key] : undefined;
+    if (typeof nested !== "object" || nested === null || Array.isArray(nested)) {
+      throw new TypeError("no such field");
+    }
+    replacement = { ...nested };
+    replaceField(replacement as object, keys, value, depth + 1);
+    Object.freeze(replacement);
+  }
+  setOwn(owner, key, replacement);
 }

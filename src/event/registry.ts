@@ -54,6 +54,9 @@ export class EventRegistry {
   /** The types that events of a former name are handed out as. */
   readonly #renamed = new Map<string, Entry[]>();
   readonly #personal = new Map<string, readonly PersonalFields[]>();
+  #hasSchemas = false;
+  /** Whether a type has another version than 1, or a former name. */
+  #changesEvents = false;
 
   /**
    * Takes the definitions of a store's options.
@@ -98,9 +101,12 @@ export class EventRegistry {
       }
       const entry = { eventType, version, schema, upcast };
       this.#entries.set(eventType, entry);
+      this.#hasSchemas ||= schema !== undefined;
+      this.#changesEvents ||= version > 1;
       const fields = readPersonal(`events.${eventType}.personal`, personal);
       if (fields.length > 0) this.#personal.set(eventType, fields);
       for (const former of formerNames(eventType, renamedFrom)) {
+        this.#changesEvents = true;
         const others = this.#renamed.get(former);
         if (others) others.push(entry);
         else this.#renamed.set(former, [entry]);
@@ -136,7 +142,7 @@ export class EventRegistry {
    * @throws {InvalidEventError} If a schema refuses the data.
    */
   check(drafts: readonly Draft[]): undefined | Promise<void> {
-    if (this.#entries.size === 0) return undefined;
+    if (!this.#hasSchemas) return undefined;
     const pending: Promise<void>[] = [];
     for (const { event, givenVersion } of drafts) {
       const schema = this.#entries.get(event.eventType)?.schema;
@@ -190,14 +196,14 @@ export class EventRegistry {
     return this.#personal;
   }
 
-  /** Whether nothing is registered: every event is saved as it comes. */
-  get isEmpty(): boolean {
-    return this.#entries.size === 0;
+  /** Whether no schema is registered: every event is saved as it comes. */
+  get checksNothing(): boolean {
+    return !this.#hasSchemas;
   }
 
   /** Whether every event is handed out as it was stored. */
   get isIdle(): boolean {
-    return this.#entries.size === 0 && !noted.any;
+    return !this.#changesEvents && !this.#hasSchemas && !noted.any;
   }
 }
 

@@ -36,11 +36,10 @@ class Cipher {
   }
 
   seal(text: Uint8Array, place: string): string {
-    const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
+    const sealed = new Uint8Array(IV_BYTES + text.length + TAG_BYTES);
+    const iv = crypto.getRandomValues(sealed.subarray(0, IV_BYTES));
     const cipher = nodeCrypto().createCipheriv("aes-256-gcm", this.#secret, iv);
     cipher.setAAD(utf8(place));
-    const sealed = new Uint8Array(IV_BYTES + text.length + TAG_BYTES);
-    sealed.set(iv);
     sealed.set(cipher.update(text), IV_BYTES);
     cipher.final(); // nothing is left in this mode
     sealed.set(cipher.getAuthTag(), IV_BYTES + text.length);
@@ -75,13 +74,14 @@ export class DataKey implements PersonalCipher {
   readonly keys: readonly string[];
   readonly #secret: Uint8Array;
   readonly #cipher: Cipher;
-  readonly #namespace: string;
+  /** What every place begins with. A namespace has no spaces. */
+  readonly #space: string;
 
   constructor(keys: readonly string[], secret: Uint8Array, namespace: string) {
     this.keys = keys;
     this.#secret = secret;
     this.#cipher = new Cipher(secret);
-    this.#namespace = namespace;
+    this.#space = `aether/1 ${namespace} `;
   }
 
   /** A new key. */
@@ -98,16 +98,12 @@ export class DataKey implements PersonalCipher {
   }
 
   encrypt(text: string, place: string): string {
-    return this.#cipher.seal(utf8(text), this.#place(place));
+    return this.#cipher.seal(utf8(text), this.#space + place);
   }
 
   decrypt(sealed: string, place: string): string | undefined {
-    const bytes = this.#cipher.open(sealed, this.#place(place));
+    const bytes = this.#cipher.open(sealed, this.#space + place);
     return bytes && decoder.decode(bytes);
-  }
-
-  #place(place: string): string {
-    return `aether/1 ${this.#namespace} ${place}`; // a namespace has no spaces
   }
 
   /** The key itself, encrypted with a master key. */

@@ -508,7 +508,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   }
 
   #store(commit: Commit): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
-    const checked = this.#registry.isEmpty
+    const checked = this.#registry.checksNothing
       ? undefined
       : this.#registry.check(commit.parts.flatMap(({ drafts }) => drafts));
     if (checked) {

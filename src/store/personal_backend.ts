@@ -7,6 +7,7 @@
 import type { Draft } from "../event/draft.ts";
 import { freezeJson } from "../event/json.ts";
 import type { StoredEvent } from "../event/types.ts";
+import { handled } from "../event/upcast.ts";
 import { backoff, sleep } from "../sleep.ts";
 import type { Warn } from "../warning.ts";
 import type {
@@ -131,16 +132,17 @@ export class PersonalBackend implements StorageBackend {
     return this.#inner.takeOver(actorId, token);
   }
 
-  async getEvents(
+  getEvents(
     actorId: string,
     fromVersion: number,
     signal?: AbortSignal,
-  ): Promise<readonly StoredEvent[]> {
-    return await this.#open(await this.#inner.getEvents(actorId, fromVersion, signal)).all();
+  ): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+    const events = this.#inner.getEvents(actorId, fromVersion, signal);
+    return events instanceof Promise ? events.then((read) => this.#open(read)) : this.#open(events);
   }
 
   async *readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
-    for await (const events of this.#inner.readHistory(actorId, read)) yield* this.#open(events).batches();
+    for await (const events of this.#inner.readHistory(actorId, read)) yield* this.#batches(events);
   }
 
   async *readLog(read: LogRead): AsyncIterable<LogBatch> {
@@ -148,7 +150,7 @@ export class PersonalBackend implements StorageBackend {
   }
 
   async *readLogBackward(read: BackwardLogRead): AsyncIterable<readonly StoredEvent[]> {
-    for await (const events of this.#inner.readLogBackward(read)) yield* this.#open(events).batches();
+    for await (const events of this.#inner.readLogBackward(read)) yield* this.#batches(events);
   }
 
   async *followLog(follow: LogFollow): AsyncIterable<LogBatch> {
@@ -157,14 +159,48 @@ export class PersonalBackend implements StorageBackend {
 
   async *#openBatch({ events, position }: LogBatch): AsyncIterable<LogBatch> {
     if (events.length === 0) return yield { events, position };
-    for await (const opened of this.#open(events).batches()) {
+    for await (const opened of this.#batches(events)) {
       const isAll = opened.length === events.length;
       yield { events: opened, position: isAll ? position : opened.at(-1)!.position };
     }
   }
 
-  #open(events: readonly StoredEvent[]): Opening {
-    return new Opening(events, this.#codec);
+  /** Decrypts events that were read together: the very list if nothing is encrypted, a promise if a key is not in memory. */
+  #open(events: readonly StoredEvent[]): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
+    let opened: (StoredEvent | Promise<StoredEvent>)[] | undefined;
+    let waits = false;
+    for (let index = 0; index < events.length; index++) {
+      const event = events[index]!;
+      const result = this.#codec.open(event);
+      if (result !== event && !opened) opened = events.slice(0, index);
+      if (result instanceof Promise) waits = Boolean(handled(result)); // all are awaited together
+      opened?.push(result);
+    }
+    return waits ? Promise.all(opened!) : opened as StoredEvent[] | undefined ?? events;
+  }
+
+  /** The same. If an event cannot be decrypted, those before it are handed out first: it may be beyond what is asked for. */
+  async *#batches(events: readonly StoredEvent[]): AsyncIterable<readonly StoredEvent[]> {
+    let opened: readonly StoredEvent[];
+    try {
+      opened = await this.#open(events);
+    } catch {
+      return yield* this.#oneByOne(events);
+    }
+    yield opened;
+  }
+
+  async *#oneByOne(events: readonly StoredEvent[]): AsyncIterable<readonly StoredEvent[]> {
+    const before: StoredEvent[] = [];
+    for (const event of events) {
+      try {
+        before.push(await this.#codec.open(event));
+      } catch (error) {
+        if (before.length > 0) yield before;
+        throw error;
+      }
+    }
+    yield before;
   }
 
   getLatestVersion(actorId: string, signal?: AbortSignal): number | Promise<number> {
@@ -234,59 +270,6 @@ export class PersonalBackend implements StorageBackend {
 
   close(): Promise<void> {
     return this.#inner.close();
-  }
-}
-
-/** Events that were read together, and are decrypted together. */
-class Opening {
-  readonly #events: readonly StoredEvent[];
-  readonly #codec: PersonalCodec;
-
-  constructor(events: readonly StoredEvent[], codec: PersonalCodec) {
-    this.#events = events;
-    this.#codec = codec;
-  }
-
-  /** All of them. */
-  async all(): Promise<readonly StoredEvent[]> {
-    const opened = this.#opened();
-    if (opened === this.#events) return this.#events;
-    return await Promise.all(opened);
-  }
-
-  /** All of them. If one cannot be decrypted, those before it are handed out first: it may be beyond what is asked for. */
-  async *batches(): AsyncIterable<readonly StoredEvent[]> {
-    let opened: readonly (StoredEvent | Promise<StoredEvent>)[];
-    try {
-      opened = this.#opened();
-      if (opened === this.#events) return yield this.#events;
-      return yield await Promise.all(opened);
-    } catch {
-      // found again below, one event at a time
-    }
-    const before: StoredEvent[] = [];
-    for (const event of this.#events) {
-      try {
-        before.push(await this.#codec.open(event));
-      } catch (error) {
-        if (before.length > 0) yield before;
-        throw error;
-      }
-    }
-    yield before;
-  }
-
-  /** The very list if nothing is encrypted. */
-  #opened(): readonly (StoredEvent | Promise<StoredEvent>)[] {
-    let opened: (StoredEvent | Promise<StoredEvent>)[] | undefined;
-    for (let index = 0; index < this.#events.length; index++) {
-      const event = this.#events[index]!;
-      const result = this.#codec.open(event);
-      if (result !== event && !opened) opened = this.#events.slice(0, index);
-      if (result instanceof Promise) result.catch(() => {}); // all are awaited together
-      opened?.push(result);
-    }
-    return opened ?? this.#events;
   }
 }
 

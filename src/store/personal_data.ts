@@ -1,9 +1,9 @@
 /**
  * Personal data on their way into a backend and out of it: encrypted in what is stored, and decrypted in what is handed out.
  *
- * The stored data of an event keep their shape. A personal field is `null`, and `$personal` lists for each the name, the id of
- * the key and the encrypted value: `{"name":null,"total":5,"$personal":[["name","<key>","<base64>"]]}`. Copies, exports, checksums
- * and seals work on this form.
+ * The stored data of an event keep their shape. A personal field is `null`, and `$personal` lists for each person the id of the
+ * key, the encrypted values and the names of their fields: `{"name":null,"total":5,"$personal":[["<key>","<base64>","name"]]}`.
+ * Copies, exports, checksums and seals work on this form.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { Draft, type DraftEvent } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import { noteForgotten } from "../event/forgotten.ts";
 import { freezeJson } from "../event/json.ts";
-import { fieldOf, type FieldPath, type PersonalFields, withField } from "../event/personal_fields.ts";
+import { fieldOf, type FieldPath, type PersonalFields, replaceField } from "../event/personal_fields.ts";
 import { noteSchemaVersion, schemaVersionOf } from "../event/registry.ts";
 import { handled } from "../event/upcast.ts";
 import type { StoredEvent } from "../event/types.ts";
@@ -25,16 +25,18 @@ export const PERSONAL = "$personal";
 
 /** The most UTF-8 bytes of a person's id. */
 const MAX_PERSON_BYTES = 512;
-/** What an encrypted field adds to an event, except its name and value: the id of the key, quotes, `$personal`. */
-const FIELD_BYTES = 128;
+/** What the encrypted values of a person add to an event, except these and the names: the id of the key, `$personal`. */
+const SEALED_BYTES = 128;
+/** What the name of a field adds, for each code unit and in all. */
+const NAME_BYTES = 6;
 
-/** The name of a field, the id of the key, and the encrypted value. */
-type SealedField = readonly [field: string, keyId: string, sealed: string];
+/** What is encrypted of one person, all of it together: the id of the key, the values, and the names of their fields. */
+type SealedFields = readonly [keyId: string, sealed: string, ...fields: string[]];
 
-/** A field that is to be encrypted. */
-interface OpenField {
-  readonly path: FieldPath;
-  readonly value: unknown;
+/** The fields of one person that are to be encrypted. */
+interface OpenFields {
+  readonly fields: readonly FieldPath[];
+  readonly values: readonly unknown[];
   readonly cipher: PersonalCipher | Promise<PersonalCipher>;
 }
 
@@ -72,20 +74,25 @@ export class PersonalCodec {
    */
   seal(draft: Draft, version: number): Draft | Promise<Draft> {
     const { event } = draft;
-    const types = this.#types.get(event.eventType);
-    if (!types) return draft;
-    const open: OpenField[] = [];
+    const persons = this.#types.get(event.eventType);
+    if (!persons) return draft;
+    const open: OpenFields[] = [];
     let waits = false;
-    for (const { fields, person } of types) {
-      let cipher: OpenField["cipher"] | undefined;
-      for (const path of fields) {
-        const value = fieldOf(event.data, path, event);
+    for (const { fields, person } of persons) {
+      const found: FieldPath[] = [];
+      const values: unknown[] = [];
+      for (const field of fields) {
+        const value = fieldOf(event.data, field, event);
         if (value === undefined) continue;
-        cipher ??= this.#vault.cipherFor(personOf(event, person), event.actorId);
-        if (cipher instanceof Promise) waits = Boolean(handled(cipher));
-        open.push({ path, value, cipher });
+        found.push(field);
+        values.push(value);
       }
+      if (found.length === 0) continue;
+      const cipher = this.#vault.cipherFor(personOf(event, person), event.actorId);
+      if (cipher instanceof Promise) waits = Boolean(handled(cipher));
+      open.push({ fields: found, values, cipher });
     }
+    if (open.length === 0) return draft;
     return waits ? handled(sealedLater(draft, version, open)) : sealed(draft, version, open);
   }
 
@@ -95,75 +102,84 @@ export class PersonalCodec {
     if (!isSealed(data)) return event;
     const list = data[PERSONAL];
     if (!isSealedList(list)) throw changed(event, "the list of its personal data");
-    const keys = list.map(([, keyId]) => this.#vault.cipherOf(keyId));
-    return keys.some((key) => key instanceof Promise)
+    let waits = false;
+    const keys = list.map(([keyId]) => {
+      const key = this.#vault.cipherOf(keyId);
+      waits ||= key instanceof Promise;
+      return key;
+    });
+    return waits
       ? Promise.all(keys).then((known) => opened(event, list, known))
       : opened(event, list, keys as (PersonalCipher | ForgottenKey)[]);
   }
 }
 
-async function sealedLater(draft: Draft, version: number, open: readonly OpenField[]): Promise<Draft> {
-  const ready = open.map(async (field) => ({ ...field, cipher: await field.cipher }));
+async function sealedLater(draft: Draft, version: number, open: readonly OpenFields[]): Promise<Draft> {
+  const ready = open.map(async (fields) => ({ ...fields, cipher: await fields.cipher }));
   return sealed(draft, version, await Promise.all(ready));
 }
 
 /** Encrypts fields. */
-function sealed(draft: Draft, version: number, open: readonly OpenField[]): Draft {
+function sealed(draft: Draft, version: number, open: readonly OpenFields[]): Draft {
   const { event } = draft;
-  if (open.length === 0) return draft;
-  let data: unknown = event.data;
+  const data: Record<string, unknown> = { ...event.data as object };
   let { most } = draft;
-  const list: SealedField[] = [];
-  for (const { path, value, cipher } of open) {
+  const list: SealedFields[] = [];
+  for (const { fields, values, cipher } of open) {
+    const names = fields.map(({ name }) => name);
     const { keys: [keyId] } = cipher as PersonalCipher;
-    const name = path.join(".");
-    data = withField(data, path, null);
-    const text = (cipher as PersonalCipher).encrypt(
-      JSON.stringify(value),
-      placeOf(event.actorId, version, name),
-    );
-    most += text.length + name.length * 6 + FIELD_BYTES;
-    list.push(Object.freeze([name, keyId!, text] as const));
+    const place = placeOf(event.actorId, version, names);
+    const text = (cipher as PersonalCipher).encrypt(JSON.stringify(values), place);
+    most += text.length + SEALED_BYTES;
+    for (const { name, keys } of fields) {
+      replaceField(data, keys, null);
+      most += (name.length + 1) * NAME_BYTES;
+    }
+    list.push(Object.freeze([keyId!, text, ...names] as const));
   }
-  const stored = Object.freeze({ ...data as object, [PERSONAL]: Object.freeze(list) });
-  return withData(draft, stored, most);
+  data[PERSONAL] = Object.freeze(list);
+  return withData(draft, Object.freeze(data), most);
 }
 
 /** Decrypts the fields of an event. */
 function opened(
   event: StoredEvent,
-  list: readonly SealedField[],
+  list: readonly SealedFields[],
   keys: readonly (PersonalCipher | ForgottenKey)[],
 ): StoredEvent {
-  const { [PERSONAL]: _, ...rest } = event.data as Record<string, unknown>;
-  let data: unknown = rest;
+  const { [PERSONAL]: _, ...data } = event.data as Record<string, unknown>;
   let isForgotten = false;
-  for (const [index, [name, , sealed]] of list.entries()) {
+  for (let index = 0; index < list.length; index++) {
+    const [, sealed, ...names] = list[index]!;
     const key = keys[index]!;
-    let value: unknown;
     if ("forgottenAt" in key) {
       isForgotten = true;
-      value = Object.freeze({ $forgotten: key.forgottenAt });
-    } else {
-      const text = key.decrypt(sealed, placeOf(event.actorId, event.version, name));
-      if (text === undefined) throw changed(event, `"${name}"`);
-      value = freezeJson(JSON.parse(text));
+      const value = Object.freeze({ $forgotten: key.forgottenAt });
+      for (const name of names) restoreField(event, data, name, value);
+      continue;
     }
-    try {
-      data = withField(data, name.split("."), value);
-    } catch {
-      throw changed(event, `"${name}"`);
-    }
+    const text = key.decrypt(sealed, placeOf(event.actorId, event.version, names));
+    if (text === undefined) throw changed(event, names.map((name) => `"${name}"`).join(", "));
+    const values = JSON.parse(text) as readonly unknown[];
+    for (let at = 0; at < names.length; at++) restoreField(event, data, names[at]!, freezeJson(values[at]));
   }
-  const open = Object.freeze({ ...event, data });
+  const open = Object.freeze({ ...event, data: Object.freeze(data) });
   noteSchemaVersion(open, schemaVersionOf(event));
   if (isForgotten) noteForgotten(open);
   return open;
 }
 
-/** What an encrypted field belongs to. */
-function placeOf(actorId: string, version: number, field: string): string {
-  return JSON.stringify([actorId, version, field]);
+function restoreField(event: StoredEvent, data: object, name: string, value: unknown): void {
+  try {
+    replaceField(data, name.split("."), value);
+  } catch {
+    throw changed(event, `"${name}"`);
+  }
+}
+
+/** What encrypted fields belong to. */
+function placeOf(actorId: string, version: number, fields: readonly string[]): string {
+  return JSON.stringify([actorId, version, ...fields]);
 }
 
 function personOf({ data, actorId }: DraftEvent, path: FieldPath | undefined): string {
@@ -171,7 +187,7 @@ function personOf({ data, actorId }: DraftEvent, path: FieldPath | undefined): s
   const person = fieldOf(data, path, { actorId });
   const fault = nameFault(person, MAX_PERSON_BYTES);
   if (fault === undefined) return person as string;
-  throw new InvalidEventError(`data.${path.join(".")}`, `names the person, and ${fault}`, { actorId });
+  throw new InvalidEventError(`data.${path.name}`, `names the person, and ${fault}`, { actorId });
 }
 
 /** The same draft with other data. The draft that it is made of is not changed: its event is handed out. */
@@ -185,14 +201,16 @@ function withData(
   return new Draft(metadata ? { ...copy, metadata } : copy, givenVersion, givenId, schemaVersion, most);
 }
 
+/** Whether data have something encrypted. JSON has no `undefined`; and asking with `in` takes several times as long. */
 function isSealed(data: unknown): data is Readonly<Record<typeof PERSONAL, unknown>> {
-  return typeof data === "object" && data !== null && PERSONAL in data;
+  return typeof data === "object" && data !== null &&
+    (data as Readonly<Record<string, unknown>>)[PERSONAL] !== undefined;
 }
 
-function isSealedList(list: unknown): list is readonly SealedField[] {
+function isSealedList(list: unknown): list is readonly SealedFields[] {
   return Array.isArray(list) &&
-    list.every((field) =>
-      Array.isArray(field) && field.length === 3 && field.every((part) => typeof part === "string")
+    list.every((fields) =>
+      Array.isArray(fields) && fields.length > 2 && fields.every((part) => typeof part === "string")
     );
 }
 

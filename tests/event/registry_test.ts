@@ -43,7 +43,8 @@ Deno.test("EventRegistry refuses versions that are none, and upcasters that are 
     () => new EventRegistry({ Placed: { renamedFrom: "Ordered" }, Ordered: {} }),
     (error) => error instanceof InvalidArgumentError && error.argument === "events.Ordered",
   );
-  assert(new EventRegistry({ Placed: undefined }).isEmpty);
+  assert(new EventRegistry({ Placed: undefined }).checksNothing);
+  assert(new EventRegistry({ Placed: { version: 1 } }).isIdle);
 });
 
 Deno.test("EventRegistry.restore() upcasts step by step, and hands out the very event where nothing is to do", async () => {

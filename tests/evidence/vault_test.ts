@@ -235,6 +235,36 @@ onEach(
   },
 );
 
+onEach(
+  "the fields of a person are encrypted together, and cannot be exchanged for one another",
+  async ({ store, all, kind, vault }) => {
+    await store.append("ann", [ann], { expectedVersion: 0 });
+    const [stored] = await Array.fromAsync(rawLogOf(store as unknown as EventStore).read("start", undefined));
+    const { $personal, ...rest } = stored!.data as { readonly $personal: readonly string[][] };
+    assert.deepEqual(rest, { name: null, address: { street: null, city: "Oslo" }, plan: "basic" });
+    assert.equal($personal.length, 1);
+    const [keyId, sealed, ...fields] = $personal[0]!;
+    assert.deepEqual(fields, ["name", "address.street"]);
+    assert(/^[0-9a-f]{32}$/.test(keyId!));
+    const target = await all.open(kind, { vault });
+    const forgeries = [
+      [keyId, sealed, "address.street", "name"],
+      [keyId, sealed, "name"],
+      [keyId, sealed, "name", "address.street", "plan"],
+      [keyId, sealed, "name", "address.number"],
+      [keyId, sealed],
+      [keyId, 5, "name", "address.street"],
+      [keyId, `${sealed!.slice(0, -8)}AAAAAAA=`, "name", "address.street"],
+      [keyId, "", "name", "address.street"],
+    ];
+    for (const [index, forged] of forgeries.entries()) {
+      const data = { ...rest, $personal: [forged] };
+      await rawLogOf(target).save([{ ...stored!, actorId: `ann-${index}`, id: `${index}`, data }], undefined);
+      await assert.rejects(target.getEvents(`ann-${index}`), { name: "VaultError", reason: "changed" });
+    }
+  },
+);
+
 onEach("an event with data of two persons: each is forgotten alone", async ({ store, vault }) => {
   const data = { from: "ann", to: "bob", text: "hello", note: { mood: ["good", 1, null, true] } };
   await store.append("chat", [{ eventType: "Sent", data }], { expectedVersion: 0 });
