@@ -125,12 +125,19 @@ export class BucketTimerIndex implements TimerIndex {
   }
 }
 
-/** Opens the index of a store on JetStream, in a bucket of its own: `timers_<stream>`. */
+type JetStreamStorage = Extract<SideStorage, { readonly type: "jetstream" }>;
+
+/** The bucket of the index of a store on JetStream. */
+export function timersBucket({ bucket }: JetStreamStorage): string {
+  return `timers_${bucket}`;
+}
+
+/** Opens the index of a store on JetStream, in a bucket of its own. */
 export async function openJetStreamTimerIndex(
-  storage: Extract<SideStorage, { readonly type: "jetstream" }>,
+  storage: JetStreamStorage,
 ): Promise<TimerIndex> {
   const { replicas } = storage;
-  const config = { bucket: `timers_${storage.bucket}`, replicas, storage: "file" } as const;
+  const config = { bucket: timersBucket(storage), replicas, storage: "file" } as const;
   const bucket = await JetStreamBucket.open(storage.connection as NatsConnection, config, {
     address: storage.address as JetStreamAddress,
   });

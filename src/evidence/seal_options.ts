@@ -35,6 +35,8 @@ export interface SealOptions {
   readonly from?: "start" | "first-kept";
   /** Where the lease of the one sealer is kept. @default {that of the place, if it has leases} */
   readonly leases?: LeaseStore;
+  /** Called with how many events are sealed, after each checkpoint: a log of many events gets several. */
+  readonly onProgress?: (progress: { readonly events: number }) => void;
   /** Ends the work with the signal's reason. What was sealed is kept. */
   readonly signal?: AbortSignal;
 }
@@ -57,6 +59,7 @@ export interface SealSettings {
   readonly signers: readonly NoteSigner[];
   readonly from: "start" | "first-kept";
   readonly leases: LeaseStore | undefined;
+  readonly onProgress: SealOptions["onProgress"];
   readonly signal: AbortSignal | undefined;
 }
 
@@ -65,6 +68,7 @@ const SEAL_OPTIONS: OptionNames<SealOptions> = {
   origin: true,
   from: true,
   leases: true,
+  onProgress: true,
   signal: true,
 };
 const SEAL_LOG_OPTIONS: OptionNames<SealLogOptions> = { ...SEAL_OPTIONS, interval: true, onWarning: true };
@@ -90,7 +94,7 @@ export function checkSealLog({ ...options }: SealLogOptions): SealLogOptions {
 }
 
 function checkCommon(options: SealOptions): SealOptions {
-  const { signer, origin, from, leases, signal } = options;
+  const { signer, origin, from, leases, onProgress, signal } = options;
   if (signer === undefined || Array.isArray(signer) && signer.length === 0) {
     throw new InvalidArgumentError(
       "options.signer",
@@ -107,6 +111,7 @@ function checkCommon(options: SealOptions): SealOptions {
   if (leases !== undefined && typeof leases?.acquire !== "function") {
     throw new InvalidArgumentError("options.leases", `must be a store of leases, and is ${describe(leases)}`);
   }
+  checkFunction("options.onProgress", onProgress);
   checkSignal(signal);
   return options;
 }
@@ -117,11 +122,12 @@ function checkCommon(options: SealOptions): SealOptions {
  * @throws {InvalidArgumentError} If a key cannot be read.
  */
 export async function openSettings(options: SealOptions, place: SealPlace): Promise<SealSettings> {
-  const { signer, from = "start", signal } = options;
+  const { signer, from = "start", onProgress, signal } = options;
   const sources = Array.isArray(signer) ? signer as readonly SignerSource[] : [signer as SignerSource];
   const signers = await Promise.all(sources.map((source) => openSigner(source, "options.signer")));
   const origin = options.origin ?? signers[0]!.publicKey.name;
-  return { origin, signers, from, signal, leases: options.leases ?? await place.leases?.() };
+  const leases = options.leases ?? await place.leases?.();
+  return { origin, signers, from, leases, onProgress, signal };
 }
 
 /** Checks a place. */

@@ -243,6 +243,7 @@ export class Sealer {
     this.#added += edge.size - (state.checkpoint?.size ?? 0);
     this.#state = { ...state, checkpoint: trusted(bytes, { keys: [], origin }), bytes };
     await this.#removePartials(signal);
+    this.#settings.onProgress?.({ events: edge.size });
     return true;
   }
 

@@ -372,3 +372,15 @@ Deno.test("what a sealer leaves that was killed before its first file counts as 
   assert.equal((await sealOnce(store, seal.folder, { signer: seal.signer })).size, 0);
   assert((await verifySeal(seal.folder, { key: seal.key })).ok);
 });
+
+Deno.test("sealOnce() reports its progress after each checkpoint", async () => {
+  await using store = new InMemoryEventStore();
+  await using seal = await sealFixture();
+  const reported: number[] = [];
+  const onProgress = ({ events }: { readonly events: number }): void => void reported.push(events);
+  await fill(store, 3);
+  await sealOnce(store, seal.folder, { signer: seal.signer, onProgress });
+  await fill(store, 2);
+  await sealOnce(store, seal.folder, { signer: seal.signer, onProgress });
+  assert.deepEqual(reported, [3, 5]);
+});
