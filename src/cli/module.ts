@@ -34,20 +34,25 @@ export async function exportName(text: string, option: string): Promise<ExportNa
   return { url: pathToFileURL(file).href, name: text.slice(at + 1) };
 }
 
+/**
+ * Imports a module of the user's. In the text of a package an import must name its module; `require()` would refuse
+ * each module that awaits something at its top level, as this library does.
+ */
+const importModule = new Function("url", "return import(url)") as (
+  url: string,
+) => Promise<Record<string, unknown>>;
+
 /** Loads an export of a file into this process. */
 export async function loadExport(text: string, option: string): Promise<unknown> {
   const { url, name } = await exportName(text, option);
   if (!url.startsWith("file:")) {
     throw new CommandFailure(`${option} must name a file, and is "${printable(text)}".`, ExitCode.misused);
   }
-  const [{ createRequire }, { fileURLToPath }] = await Promise.all([
-    import("node:module"),
-    import("node:url"),
-  ]);
   let module: Record<string, unknown>;
   try {
-    module = createRequire(url)(fileURLToPath(url));
+    module = await importModule(url);
   } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new CommandFailure(`${printable(text)} cannot be loaded: ${printable(why)}`);
   }
