@@ -7,58 +7,43 @@
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import { jsonLine, plural, printable, tableLines, type Terminal } from "./output.ts";
+import { jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import { showProgress } from "./progress.ts";
 
-/** Between two notes about progress, in milliseconds. */
-const NOTE_INTERVAL = 2_000;
-
-/** Returns what notes the progress of long work now and then. */
-export function progressNotes(terminal: Terminal): (text: () => string) => void {
-  let noted = performance.now();
-  return (text) => {
-    if (performance.now() - noted < NOTE_INTERVAL) return;
-    noted = performance.now();
-    terminal.note(text());
-  };
-}
-
-/** Runs `verify`. */
+/** Runs `verify` on a log. */
 export async function verify(
   store: EventStore,
-  { expectedPosition, json }: RequestOf<"verify">,
+  request: RequestOf<"verify">,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<ExitCode> {
-  const note = progressNotes(terminal);
+  const { expectedPosition, json } = request;
+  const compare = request.seal === undefined
+    ? undefined
+    : await (await import("./verify_seal.ts")).sealComparison(request.seal, request);
+  using progress = await showProgress(terminal);
   const report = await store.verify({
     ...(expectedPosition !== undefined && { expectedPosition }),
-    onProgress: ({ events }) => note(() => `${plural(events, "event")} read`),
+    onProgress: ({ events }) => progress.update("reading", events),
     signal,
   });
+  progress[Symbol.dispose]();
   const { ok, commits, events, actors, lastPosition, faults, repaired } = report;
   if (json) {
     for (const fault of faults) terminal.print(jsonLine(faultOf(fault)));
+    const counts = { faults: faults.length, repaired: repaired.length };
+    terminal.print(jsonLine({ ok, commits, events, actors, lastPosition, ...counts }));
+  } else {
+    for (const fault of faults) terminal.print(printable(fault.message));
+    const read = `${plural(events, "event")} in ${plural(commits, "commit")} of ${plural(actors, "actor")}`;
     terminal.print(
-      jsonLine({
-        ok,
-        commits,
-        events,
-        actors,
-        lastPosition,
-        faults: faults.length,
-        repaired: repaired.length,
-      }),
+      ok
+        ? `The log is whole: ${read}, up to position ${lastPosition ?? "(empty)"}.`
+        : `The log is not whole: ${plural(faults.length, "fault")} in ${read}.`,
     );
-    return ok ? ExitCode.done : ExitCode.found;
   }
-  for (const fault of faults) terminal.print(printable(fault.message));
-  const read = `${plural(events, "event")} in ${plural(commits, "commit")} of ${plural(actors, "actor")}`;
-  terminal.print(
-    ok
-      ? `The log is whole: ${read}, up to position ${lastPosition ?? "(empty)"}.`
-      : `The log is not whole: ${plural(faults.length, "fault")} in ${read}.`,
-  );
-  return ok ? ExitCode.done : ExitCode.found;
+  const isAsSealed = await compare?.(store, terminal, signal) ?? true;
+  return ok && isAsSealed ? ExitCode.done : ExitCode.found;
 }
 
 function faultOf(fault: Error & { readonly actorId?: string | undefined }): Record<string, unknown> {
@@ -76,15 +61,18 @@ export async function diagnose(
   const findings = await store.diagnose();
   if (json) { for (const finding of findings) terminal.print(jsonLine(finding)); }
   else if (findings.length === 0) terminal.print("Nothing was found.");
-  else {
+  else if (terminal.columns !== undefined) {
+    // A sentence that is cut is no advice.
+    for (const { severity, code, message, advice } of findings) {
+      terminal.print(`${severity.toUpperCase()} ${code}: ${printable(message)}. ${printable(advice)}.`);
+    }
+  } else {
     const rows = findings.map(({ severity, code, message, advice }) => [
       severity.toUpperCase(),
       code,
       `${message}. ${advice}.`,
     ]);
-    for (const line of tableLines({ columns: ["SEVERITY", "CODE", "FINDING"], rows }, undefined)) {
-      terminal.print(line);
-    }
+    await printTable(terminal, { columns: ["SEVERITY", "CODE", "FINDING"], rows });
   }
   return findings.some(({ severity }) => severity === "critical") ? ExitCode.found : ExitCode.done;
 }

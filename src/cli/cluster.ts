@@ -12,7 +12,7 @@ import { bucketStream } from "../nats/jetstream/kv_bucket.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import type { NatsTarget } from "./nats_target.ts";
-import { jsonLine, plural, printable, tableLines, type Terminal } from "./output.ts";
+import { jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
 
 /** Runs `cluster`. */
 export async function cluster(
@@ -30,7 +30,7 @@ export async function cluster(
     const view = await viewOf(bucket, signal);
     const nodes = [...view.matching("node.>")].map(decodeNode).filter((node) => node !== undefined);
     const map = decodeShardMap(view.get(MAP_KEY));
-    print({ nodes, map }, json, terminal);
+    await print({ nodes, map }, json, terminal);
   } finally {
     await close();
   }
@@ -64,7 +64,7 @@ interface ClusterPicture {
   readonly map: ReturnType<typeof decodeShardMap>;
 }
 
-function print({ nodes, map }: ClusterPicture, json: boolean, terminal: Terminal): void {
+async function print({ nodes, map }: ClusterPicture, json: boolean, terminal: Terminal): Promise<void> {
   const shards = nodes.map((node) => shardsOf(node, map));
   if (json) {
     nodes.forEach((node, index) => {
@@ -86,7 +86,7 @@ function print({ nodes, map }: ClusterPicture, json: boolean, terminal: Terminal
     ranges(shards[index]!),
   ]);
   if (rows.length === 0) terminal.note("The cluster has no nodes at the moment.");
-  else for (const line of tableLines({ columns, rows }, terminal.columns)) terminal.print(line);
+  else await printTable(terminal, { columns, rows });
   const without = map?.assignments.filter((assignment) => assignment === undefined).length ?? 0;
   if (without > 0) terminal.print(`${plural(without, "shard")} without an owner.`);
 }

@@ -7,9 +7,9 @@
 import { copyEvents } from "../store/copy.ts";
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
-import { progressNotes } from "./check.ts";
 import { ExitCode } from "./failure.ts";
 import { jsonLine, plural, type Terminal } from "./output.ts";
+import { showProgress } from "./progress.ts";
 
 /** Runs `copy`. */
 export async function copy(
@@ -19,15 +19,16 @@ export async function copy(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<ExitCode> {
-  const note = progressNotes(terminal);
+  using progress = await showProgress(terminal);
   const report = await copyEvents(from, to, {
-    onProgress: ({ phase, events }) => note(() => `${phase}: ${plural(events, "event")}`),
+    onProgress: ({ phase, events }) => progress.update(phase, events),
     signal,
   });
+  progress[Symbol.dispose]();
   terminal.print(
     json
       ? jsonLine(report)
-      : `${plural(report.events, "event")} are in both, ${
+      : `Both have ${plural(report.events, "event")}, ${
         report.copied.toLocaleString("en")
       } of them copied now. ` +
         `The last one has the position ${report.toPosition ?? "(none)"} there.`,

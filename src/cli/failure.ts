@@ -14,6 +14,10 @@ export const ExitCode = {
   misused: 2,
   /** What was asked for does not exist, or something was found to be wrong. */
   found: 3,
+  /** It was interrupted: 128 and the number of the signal, as shells count. */
+  interrupted: 130,
+  /** The reader of its output reads no more. */
+  outputClosed: 141,
 } as const;
 
 /** Any of the exit codes. */

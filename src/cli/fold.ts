@@ -5,6 +5,7 @@
  */
 
 import { TextLineStream } from "./lines.ts";
+import type { StoredEvent } from "../event/types.ts";
 import type { EventStore } from "../store/types.ts";
 import { CommandFailure } from "./failure.ts";
 import { exportName } from "./module.ts";
@@ -18,9 +19,9 @@ export interface FoldedState {
   readonly state: unknown;
 }
 
-/** How long a fold may take, in milliseconds. */
+/** How long the decider may take for one event, or to be loaded, in milliseconds. */
 const TIMEOUT = 5_000;
-/** The most characters that the process may print about an error. */
+/** The most characters that are shown of what the process prints about an error. */
 const MAX_TEXT = 2_000;
 
 /**
@@ -34,56 +35,99 @@ export async function foldIn(
   actorId: string,
   decider: string,
   versions: readonly number[],
+  signal: AbortSignal,
 ): Promise<FoldedState[]> {
   const { url, name } = await exportName(decider, "--decider");
+  // What the decider itself prints is no state: a line that is one begins with this.
+  const mark = crypto.randomUUID();
   // The module is named in the text of the main module: to import it later would need the permission to read it.
   const main = `import * as module from ${JSON.stringify(url)};\n` +
     `import { serveFold } from ${JSON.stringify(import.meta.resolve("./fold_process.ts"))};\n` +
-    `await serveFold(module, ${JSON.stringify(name)}, ${JSON.stringify(versions)});\n`;
+    `await serveFold(module, ${JSON.stringify({ name, versions, mark })});\n`;
   const process = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", `data:application/typescript,${encodeURIComponent(main)}`],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
     env: { NO_COLOR: "1" },
+    signal,
   }).spawn();
-  let isLate = false;
-  const timer = setTimeout(() => {
-    isLate = true;
-    process.kill("SIGKILL");
-  }, TIMEOUT);
+  const watchdog = new Watchdog(process);
+  const toVersion = Math.max(...versions);
   try {
-    const errors = new Response(process.stderr).text();
+    const errors = beginningOf(process.stderr);
     const [states] = await Promise.all([
-      Array.fromAsync(process.stdout.pipeThrough(new TextLineStream()), (line) => JSON.parse(line)),
-      feed(process.stdin, store, actorId, Math.max(...versions)),
+      statesOf(process.stdout, mark),
+      feed(process.stdin, toVersion > 0 ? store.readEvents(actorId, { toVersion }) : [], watchdog),
     ]);
     const { success } = await process.status;
-    if (success) return states as FoldedState[];
-    throw new CommandFailure(failureText(decider, isLate, await errors));
+    signal.throwIfAborted();
+    if (success) return states;
+    throw new CommandFailure(failureText(decider, watchdog.hasBitten, await errors));
   } finally {
-    clearTimeout(timer);
+    watchdog.stop();
     await process[Symbol.asyncDispose]();
   }
+}
+
+/** Ends a process that does not go on. */
+class Watchdog {
+  readonly #process: Deno.ChildProcess;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  hasBitten = false;
+
+  constructor(process: Deno.ChildProcess) {
+    this.#process = process;
+    this.begin();
+  }
+
+  /** The process has gone on. */
+  begin(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.hasBitten = true;
+      this.#process.kill("SIGKILL");
+    }, TIMEOUT);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+async function statesOf(stdout: ReadableStream<Uint8Array>, mark: string): Promise<FoldedState[]> {
+  const states: FoldedState[] = [];
+  for await (const line of stdout.pipeThrough(new TextLineStream())) {
+    if (line.startsWith(mark)) states.push(JSON.parse(line.slice(mark.length)));
+  }
+  return states;
+}
+
+/** The beginning of a text; the rest is read and dropped. */
+async function beginningOf(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const part of stream) {
+    if (text.length < MAX_TEXT) text += decoder.decode(part, { stream: true });
+  }
+  return text;
 }
 
 /** Writes the events; a process that has ended is reported by its status. */
 async function feed(
   stdin: WritableStream<Uint8Array>,
-  store: EventStore,
-  actorId: string,
-  toVersion: number,
+  events: AsyncIterable<StoredEvent> | Iterable<StoredEvent>,
+  watchdog: Watchdog,
 ): Promise<void> {
   const writer = stdin.getWriter();
   const encoder = new TextEncoder();
-  const isOver = writer.closed.then(() => true, () => true);
   let isEnded = false;
-  void isOver.then(() => isEnded = true);
-  if (toVersion > 0) {
-    for await (const event of store.readEvents(actorId, { toVersion })) {
-      if (isEnded) return;
-      await writer.write(encoder.encode(`${JSON.stringify(event)}\n`)).catch(() => {});
-    }
+  const end = (): void => void (isEnded = true);
+  writer.closed.then(end, end);
+  for await (const event of events) {
+    if (isEnded) return;
+    await writer.write(encoder.encode(`${JSON.stringify(event)}\n`)).catch(() => {});
+    watchdog.begin();
   }
   await writer.close().catch(() => {});
 }
@@ -91,9 +135,14 @@ async function feed(
 function failureText(decider: string, isLate: boolean, errors: string): string {
   const what = `The decider ${printable(decider)}`;
   if (isLate) return `${what} did not end within ${TIMEOUT / 1000} s.`;
-  const text = errors.trim().slice(0, MAX_TEXT).split("\n").map(printable).join("\n");
+  const text = withoutStack(errors.trim().slice(0, MAX_TEXT));
   if (/NotCapable|Requires \w+ access/.test(text)) {
     return `${what} asked for a permission, and is run without any:\n${text}`;
   }
   return `${what} failed:\n${text}`;
+}
+
+/** What is wrong, without the lines of a stack. */
+function withoutStack(text: string): string {
+  return text.split("\n").filter((line) => !/^\s+at /.test(line)).map(printable).join("\n");
 }

@@ -8,8 +8,18 @@ import type { View } from "../store/decider.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { TextLineStream } from "./lines.ts";
 
+/** What is folded. */
+export interface FoldRequest {
+  /** The export that folds. */
+  readonly name: string;
+  /** The versions whose states are written. */
+  readonly versions: readonly number[];
+  /** What a line with a state begins with. */
+  readonly mark: string;
+}
+
 /** Folds what comes in, and writes the states at some versions. */
-export async function serveFold(module: object, name: string, versions: readonly number[]): Promise<void> {
+export async function serveFold(module: object, { name, versions, mark }: FoldRequest): Promise<void> {
   try {
     const view = viewOf(module, name);
     const wanted = [...versions].sort((a, b) => a - b);
@@ -17,7 +27,7 @@ export async function serveFold(module: object, name: string, versions: readonly
     let version = 0;
     const writeUpTo = (next: number): void => {
       while (wanted.length > 0 && wanted[0]! < next) {
-        console.log(JSON.stringify({ version: wanted.shift(), state: state ?? null }));
+        write(mark + JSON.stringify({ version: wanted.shift(), state: state ?? null }));
       }
     };
     for await (const line of Deno.stdin.readable.pipeThrough(new TextLineStream())) {
@@ -25,12 +35,20 @@ export async function serveFold(module: object, name: string, versions: readonly
       version = event.version;
       writeUpTo(version);
       state = view.evolve(state, event);
+      if (typeof (state as PromiseLike<unknown> | undefined)?.then === "function") {
+        throw new TypeError(`evolve returned a promise: it must return the state.`);
+      }
     }
     writeUpTo(Infinity);
   } catch (error) {
     console.error(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
     Deno.exit(1);
   }
+}
+
+function write(line: string): void {
+  const bytes = new TextEncoder().encode(`\n${line}\n`);
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
 }
 
 function viewOf(module: object, name: string): View<unknown, Event> {

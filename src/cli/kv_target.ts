@@ -11,7 +11,8 @@ import { DenoKvCheckpoints } from "../projection/deno_kv_checkpoints.ts";
 import { DenoKvEventStore } from "../store/deno_kv/mod.ts";
 import type { EventStore } from "../store/types.ts";
 import { CommandFailure } from "./failure.ts";
-import { type Access, MAX_NAMES, otherNamespaces, shownTarget, type Target } from "./target.ts";
+import { type Access, MAX_NAMES, otherNamespaces, type Target } from "./target.ts";
+import { shownTarget } from "./secrets.ts";
 
 const KV_CONNECT = /^https?:\/\//;
 
@@ -68,6 +69,11 @@ export class KvTarget implements Target {
     const checkpoints = await DenoKvCheckpoints.open(await this.#database(), { prefix, namespace });
     this.#opened.push(checkpoints);
     return checkpoints as CheckpointStore<unknown>;
+  }
+
+  /** The index is in the database, and a look at it makes nothing. */
+  hasTimers(): Promise<boolean> {
+    return Promise.resolve(true);
   }
 
   async #database(): Promise<Deno.Kv> {

@@ -8,7 +8,7 @@ import type { StoredEvent } from "../event/types.ts";
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import { jsonLine, plural, printable, tableLines, type Terminal } from "./output.ts";
+import { fittedLine, jsonLine, plural, printTable, type Terminal } from "./output.ts";
 
 type LogRequest = RequestOf<"log"> | RequestOf<"tail">;
 
@@ -31,7 +31,7 @@ export async function log(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const events = await page(store, request);
-  print(events, request.json, terminal);
+  await print(events, request.json, terminal);
   if (!request.json && events.length === request.limit) {
     const others = request.after === undefined
       ? "--limit shows more"
@@ -51,12 +51,13 @@ export async function tail(
   const end = await store.getLastPosition();
   // Up to the position that it goes on after: what comes meanwhile is printed once.
   if (request.after === undefined && end !== undefined) {
-    print(await page(store, request, end), request.json, terminal);
+    await print(await page(store, request, end), request.json, terminal);
   }
   const after = request.after ?? end ?? "start";
   try {
     for await (const event of store.subscribe({ ...filterOf(request), after, signal })) {
-      terminal.print(request.json ? jsonLine(event) : cellsOf(event).map(printable).join("  "));
+      const line = request.json ? jsonLine(event) : fittedLine(cellsOf(event).join("  "), terminal.columns);
+      terminal.print(await line);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -74,13 +75,13 @@ async function page(store: EventStore, request: LogRequest, until?: string): Pro
   return (await Array.fromAsync(read)).reverse();
 }
 
-function print(events: readonly StoredEvent[], json: boolean, terminal: Terminal): void {
+async function print(events: readonly StoredEvent[], json: boolean, terminal: Terminal): Promise<void> {
   if (json) { for (const event of events) terminal.print(jsonLine(event)); }
   else if (events.length === 0) terminal.note("There are no such events.");
   else {
     const rows = events.map(cellsOf);
     const table = { columns: ["TIME", "ACTOR", "VERSION", "TYPE", "DATA"], rows };
-    for (const line of tableLines(table, terminal.columns)) terminal.print(line);
+    await printTable(terminal, table);
   }
 }
 
@@ -106,9 +107,7 @@ export async function actors(
   if (json) return ExitCode.done;
   if (rows.length === 0) terminal.note("There are no such actors.");
   else {
-    for (const line of tableLines({ columns: ["ACTOR", "VERSION"], rows }, terminal.columns)) {
-      terminal.print(line);
-    }
+    await printTable(terminal, { columns: ["ACTOR", "VERSION"], rows });
   }
   return ExitCode.done;
 }

@@ -21,8 +21,7 @@ import { AetherError } from "../errors.ts";
 import { PARSER, type Request } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { printable, processTerminal, type Terminal } from "./output.ts";
-import { openTarget } from "./open_target.ts";
-import { shownTarget, type Target } from "./target.ts";
+import { hider } from "./secrets.ts";
 
 const PROGRAM = "aether";
 
@@ -52,17 +51,31 @@ export async function runCommandLine(
   args: readonly string[],
   signal: AbortSignal = new AbortController().signal,
 ): Promise<number> {
-  const terminal = processTerminal();
-  const request = parse(args, terminal);
-  if (request === PRINTED) return ExitCode.done;
-  if (request === REFUSED) return ExitCode.misused;
+  const terminal = processTerminal(hider(args));
   try {
-    return await run(request, terminal, signal);
+    const request = parse(args, terminal);
+    if (request === PRINTED) return ExitCode.done;
+    if (request === REFUSED) return ExitCode.misused;
+    return await (await import("./run.ts")).run(request, terminal, signal);
   } catch (error) {
-    if (signal.aborted) return ExitCode.failed;
-    terminal.note(failureText(error));
-    return error instanceof CommandFailure ? error.exitCode : ExitCode.failed;
+    return fail(error, terminal, signal);
   }
+}
+
+/** Prints why a command has failed. */
+function fail(error: unknown, terminal: Terminal, signal: AbortSignal): ExitCode {
+  const cause = error instanceof AetherError && error.cause instanceof CommandFailure ? error.cause : error;
+  const exitCode = cause instanceof CommandFailure ? cause.exitCode : ExitCode.failed;
+  if (exitCode === ExitCode.outputClosed) return exitCode;
+  const isInterrupted = signal.aborted;
+  try {
+    terminal.note(
+      isInterrupted ? "It was interrupted. What is done is kept: run it again to go on." : failureText(cause),
+    );
+  } catch {
+    // No reader is left.
+  }
+  return isInterrupted ? ExitCode.interrupted : exitCode;
 }
 
 function parse(args: readonly string[], terminal: Terminal): Request | typeof PRINTED | typeof REFUSED {
@@ -80,113 +93,24 @@ function parse(args: readonly string[], terminal: Terminal): Request | typeof PR
     commandList: "top-level",
     description: message`Looks into an event log of Aether, in a file of Deno KV or on a NATS server.`,
     footer:
-      message`Permissions: a file needs --allow-read=FILE and --allow-write=FILE, a NATS server --allow-net=HOST:PORT, --decider also --allow-run=deno, and credentials from the environment --allow-env. Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found or not whole.`,
+      message`A command's help names the permissions that suffice: aether help COMMAND. Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found or not whole, 130 interrupted, 141 its output was closed.`,
     ...(terminal.columns !== undefined && { maxWidth: terminal.columns }),
   });
 }
 
-async function run(request: Request, terminal: Terminal, signal: AbortSignal): Promise<ExitCode> {
-  await using target = await openTarget(request.target, request);
-  switch (request.command) {
-    case "show":
-      return await (await import("./show.ts")).show(await target.store(), request, terminal);
-    case "log":
-      return await (await import("./log.ts")).log(await target.store(), request, terminal);
-    case "tail":
-      return await (await import("./log.ts")).tail(await target.store(), request, terminal, signal);
-    case "actors":
-      return await (await import("./log.ts")).actors(await target.store(), request, terminal);
-    case "verify":
-      return await (await import("./check.ts")).verify(await target.store(), request, terminal, signal);
-    case "diagnose":
-      return await (await import("./check.ts")).diagnose(await target.store(), request, terminal);
-    case "cluster":
-      return await runCluster(target, request, terminal, signal);
-    case "copy":
-      return await runCopy(target, request, terminal, signal);
-    case "projections":
-    case "parked":
-      return await runProjections(target, request, terminal, signal);
-  }
-}
-
-async function runCluster(
-  target: Target,
-  request: Extract<Request, { readonly command: "cluster" }>,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<ExitCode> {
-  const { NatsTarget } = await import("./nats_target.ts");
-  if (!(target instanceof NatsTarget)) {
-    throw new CommandFailure("A cluster is on a NATS server: name one.", ExitCode.misused);
-  }
-  return await (await import("./cluster.ts")).cluster(target, request, terminal, signal);
-}
-
-async function runCopy(
-  from: Target,
-  request: Extract<Request, { readonly command: "copy" }>,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<ExitCode> {
-  const { target, to, namespace, toNamespace = namespace, yes } = request;
-  const store = await from.store();
-  confirm(
-    `Copies all events of "${namespace}" in ${shownTarget(target)} to "${toNamespace}" in ${
-      shownTarget(to)
-    }.`,
-    yes,
-  );
-  await using destination = await openTarget(to, { ...request, namespace: toNamespace });
-  const { copy } = await import("./copy.ts");
-  return await copy(store, await destination.storeToWrite(), request, terminal, signal);
-}
-
-async function runProjections(
-  target: Target,
-  request: Extract<Request, { readonly command: "projections" | "parked" }>,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<ExitCode> {
-  const { discardParkedEvent, listParkedEvents, projections, retryParkedEvent } = await import(
-    "./projections.ts"
-  );
-  await using elsewhere = request.checkpoints === undefined
-    ? undefined
-    : await openTarget(request.checkpoints, request);
-  const checkpoints = await (elsewhere ?? target).checkpoints();
-  if (request.command === "projections") {
-    return await projections(await target.store(), checkpoints, request, terminal, signal);
-  }
-  if (request.action === "list") return await listParkedEvents(checkpoints, request, terminal);
-  if (request.action === "retry") {
-    confirm(`Handles the event at ${request.position} again, with ${request.projection}.`, request.yes);
-    return await retryParkedEvent(await target.store(), checkpoints, request, terminal, signal);
-  }
-  confirm(`Discards the event at ${request.position} for the projection "${request.name}".`, request.yes);
-  return await discardParkedEvent(await target.store(), checkpoints, request, terminal, signal);
-}
-
-/** Prints what will be done, and asks for a yes; in a script, --yes is needed. */
-function confirm(what: string, yes: boolean): void {
-  if (yes) return;
-  const text = printable(what);
-  if (!Deno.stdin.isTerminal()) {
-    throw new CommandFailure(`${text} Add --yes to do it.`, ExitCode.misused);
-  }
-  if (!globalThis.confirm(`${text} Go on?`)) throw new CommandFailure("Nothing was done.");
-}
-
 /** One sentence or two, without a stack. */
 function failureText(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable) {
-    return `A permission is missing: ${error.message}`;
-  }
-  if (error instanceof AetherError || error instanceof CommandFailure) {
-    return error.message.split("\n").map(printable).join("\n");
-  }
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return `It failed, and this may be a fault of the program: ${text.split("\n").map(printable).join("\n")}`;
+  if (error instanceof Deno.errors.NotCapable) return `A permission is missing: ${error.message}`;
+  if (error instanceof AetherError || error instanceof CommandFailure) return lines(error.message);
+  const text = error instanceof Error ? error.message : String(error);
+  const isSystem = Object.values(Deno.errors).some((kind) => error instanceof kind);
+  if (isSystem) return `The system refused it: ${lines(text)}`;
+  const name = error instanceof Error ? `${error.name}: ` : "";
+  return `It failed, and this may be a fault of the program: ${name}${lines(text)}`;
+}
+
+function lines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
 }
 
 /** Ends at the first interrupt; a second one ends the process. */

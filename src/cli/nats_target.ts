@@ -17,8 +17,11 @@ import type { CheckpointStore } from "../projection/checkpoints.ts";
 import { streamName } from "../store/jetstream/format/layout.ts";
 import { JetStreamEventStore } from "../store/jetstream/mod.ts";
 import type { EventStore } from "../store/types.ts";
+import { timersBucket } from "../actor/bucket_timer_index.ts";
+import { sideOf } from "../side_storage.ts";
 import { CommandFailure } from "./failure.ts";
-import { type Access, otherNamespaces, shownTarget, type Target } from "./target.ts";
+import { type Access, otherNamespaces, type Target } from "./target.ts";
+import { shownTarget } from "./secrets.ts";
 
 /** How long the server may take to answer, in milliseconds. */
 const TIMEOUT = 5_000;
@@ -104,6 +107,12 @@ export class NatsTarget implements Target {
     const checkpoints = await JetStreamCheckpoints.open(this.connection, domainOf(this.#access));
     this.#opened.push(checkpoints);
     return checkpoints;
+  }
+
+  /** Whether there is the bucket of the index. */
+  async hasTimers(store: EventStore<Event>): Promise<boolean> {
+    const storage = sideOf(store)?.storage;
+    return storage?.type === "jetstream" && await this.exists(bucketStream(timersBucket(storage)));
   }
 
   /** Whether there is a stream. */

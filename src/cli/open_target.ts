@@ -5,7 +5,8 @@
  */
 
 import { CommandFailure } from "./failure.ts";
-import { type Access, shownTarget, type Target } from "./target.ts";
+import type { Access, Target } from "./target.ts";
+import { shownTarget } from "./secrets.ts";
 
 const NATS = /^(nats|tls|wss?):\/\//;
 

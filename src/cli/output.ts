@@ -4,7 +4,7 @@
  * @module
  */
 
-import widthOf from "string-width";
+import { CommandFailure, ExitCode } from "./failure.ts";
 
 /** Where a command prints to. */
 export interface Terminal {
@@ -18,20 +18,37 @@ export interface Terminal {
   readonly hasColours: boolean;
 }
 
-/** The terminal of this process. It has colours if it is a real one, and NO_COLOR is not set. */
-export function processTerminal(): Terminal {
+/** How wide a terminal is that does not report it. */
+const DEFAULT_COLUMNS = 80;
+
+/**
+ * The terminal of this process. It has colours if it is a real one, and NO_COLOR is not set.
+ *
+ * @param hide Hides secrets in what is noted.
+ */
+export function processTerminal(hide: (text: string) => string): Terminal {
   const isTerminal = Deno.stdout.isTerminal();
   const encoder = new TextEncoder();
   return {
     print: (line) => writeAll(Deno.stdout, encoder.encode(`${line}\n`)),
-    note: (line) => writeAll(Deno.stderr, encoder.encode(`${line}\n`)),
-    columns: isTerminal ? Deno.consoleSize().columns : undefined,
+    note: (line) => writeAll(Deno.stderr, encoder.encode(`${hide(line)}\n`)),
+    columns: isTerminal ? Deno.consoleSize().columns || DEFAULT_COLUMNS : undefined,
     hasColours: isTerminal && !Deno.noColor,
   };
 }
 
+/** The reader of the output reads no more, as `head` does. */
+export function outputClosed(): CommandFailure {
+  return new CommandFailure("", ExitCode.outputClosed);
+}
+
 function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+  try {
+    for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) throw outputClosed();
+    throw error;
+  }
 }
 
 /** Text without control characters or marks that change its direction: what a log contains cannot steer the terminal. */
@@ -57,37 +74,60 @@ export interface Table {
   readonly rows: readonly (readonly string[])[];
 }
 
-/** The least width of a column that is cut. */
-const LEAST_WIDTH = 12;
+/** The least width of a column that is cut, and that of one that is cut because there is no room otherwise. */
+const LEAST_WIDTHS = [12, 3];
 const GAP = "  ";
+const ASCII = /^[\u0020-\u007e]*$/;
+
+type Width = (text: string) => number;
+
+/** Prints a table. */
+export async function printTable(terminal: Terminal, table: Table): Promise<void> {
+  for (const line of await tableLines(table, terminal.columns)) terminal.print(line);
+}
 
 /**
- * A table as lines. If it is wider than the terminal, its widest column is cut until it fits; without a terminal nothing
+ * A table as lines. If it is wider than the terminal, its widest columns are cut until it fits; without a terminal nothing
  * is cut.
  */
-export function tableLines({ columns, rows }: Table, width: number | undefined): string[] {
+export async function tableLines({ columns, rows }: Table, width: number | undefined): Promise<string[]> {
   const cells = [columns, ...rows].map((row) => row.map(printable));
+  const widthOf = await measure(cells.every((row) => row.every((cell) => ASCII.test(cell))));
   const widths = columns.map((_, index) => Math.max(...cells.map((row) => widthOf(row[index] ?? ""))));
   if (width !== undefined) fit(widths, width - GAP.length * (columns.length - 1));
-  return cells.map((row) =>
-    row.map((cell, index) => {
-      const cut = clipped(cell, widths[index]!);
+  return cells.map((row) => {
+    const line = row.map((cell, index) => {
+      const cut = clipped(cell, widths[index]!, widthOf);
       return index === row.length - 1 ? cut : cut + " ".repeat(widths[index]! - widthOf(cut));
-    }).join(GAP).trimEnd()
-  );
+    }).join(GAP).trimEnd();
+    return width === undefined ? line : clipped(line, width, widthOf);
+  });
+}
+
+/** A line that is cut to the width of the terminal. */
+export async function fittedLine(line: string, width: number | undefined): Promise<string> {
+  const shown = printable(line);
+  return width === undefined ? shown : clipped(shown, width, await measure(ASCII.test(shown)));
+}
+
+/** What measures text. The tables of Unicode are loaded only if they are needed. */
+async function measure(isAscii: boolean): Promise<Width> {
+  return isAscii ? (text) => text.length : (await import("string-width")).default;
 }
 
 function fit(widths: number[], room: number): void {
-  for (let excess = widths.reduce((sum, width) => sum + width, 0) - room; excess > 0;) {
-    const widest = widths.indexOf(Math.max(...widths));
-    const cut = Math.min(excess, widths[widest]! - LEAST_WIDTH);
-    if (cut <= 0) return;
-    widths[widest]! -= cut;
-    excess -= cut;
+  for (const least of LEAST_WIDTHS) {
+    for (let excess = widths.reduce((sum, width) => sum + width, 0) - room; excess > 0;) {
+      const widest = widths.indexOf(Math.max(...widths));
+      const cut = Math.min(excess, widths[widest]! - least);
+      if (cut <= 0) break;
+      widths[widest]! -= cut;
+      excess -= cut;
+    }
   }
 }
 
-function clipped(cell: string, width: number): string {
+function clipped(cell: string, width: number, widthOf: Width): string {
   if (widthOf(cell) <= width) return cell;
   let cut = "";
   let used = 0;

@@ -13,7 +13,7 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { loadExport } from "./module.ts";
-import { duration, jsonLine, plural, printable, tableLines, type Terminal } from "./output.ts";
+import { duration, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
 
 type Checkpoints = CheckpointStore<unknown> | undefined;
 type ParkedRequest = RequestOf<"parked">;
@@ -43,7 +43,7 @@ export async function projections(
       status.handled.toLocaleString("en"),
       status.savedAt,
     ]);
-    for (const line of tableLines({ columns, rows }, terminal.columns)) terminal.print(line);
+    await printTable(terminal, { columns, rows });
     for (const { name, problem, failing } of statuses) {
       if (problem) terminal.print(`\n${printable(name)}: ${printable(problem.message)}`);
       if (failing) {
@@ -90,7 +90,7 @@ export async function listParkedEvents(
       String(entry.attempts),
       entry.error,
     ]);
-    for (const line of tableLines({ columns, rows }, terminal.columns)) terminal.print(line);
+    await printTable(terminal, { columns, rows });
   }
   return ExitCode.done;
 }

@@ -4,31 +4,38 @@
  * @module
  */
 
-import differencesOf from "microdiff";
 import type { StoredEvent } from "../event/types.ts";
 import type { EventStore } from "../store/types.ts";
 import { toTimestamp } from "../event/timestamp.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { foldIn } from "./fold.ts";
-import { jsonLine, plural, printable, tableLines, type Terminal } from "./output.ts";
+import { jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
 
 type ShowRequest = RequestOf<"show">;
 
 /** Runs `show`. */
-export async function show(store: EventStore, request: ShowRequest, terminal: Terminal): Promise<ExitCode> {
+export async function show(
+  store: EventStore,
+  request: ShowRequest,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<ExitCode> {
   const { actorId, diff, given } = request;
   const latest = await store.getLatestVersion(actorId);
   if (latest === 0) throw new CommandFailure(`There is no actor "${printable(actorId)}".`, ExitCode.found);
-  if (diff !== undefined) return await showDifference(store, request, diff, terminal);
+  if (diff !== undefined) {
+    const versions = versionsOf(diff, latest, request.decider === undefined ? 1 : 0);
+    return await showDifference(store, request, versions, terminal, signal);
+  }
   const until = await endOf(store, request, latest);
   const [folded] = request.decider === undefined
     ? []
-    : await foldIn(store, actorId, request.decider, [until]);
+    : await foldIn(store, actorId, request.decider, [until], signal);
   const events = await lastEvents(store, actorId, until, request.limit);
   if (given) terminal.print(givenText(events));
   else if (request.json) { for (const event of events) terminal.print(jsonLine(event)); }
-  else printEvents(events, request, until, terminal);
+  else await printEvents(events, request, until, terminal);
   if (folded) {
     terminal.print(
       request.json ? jsonLine(folded) : `\nState at version ${until}:\n${indented(folded.state)}`,
@@ -43,7 +50,7 @@ async function endOf(store: EventStore, { at, actorId }: ShowRequest, latest: nu
   if (/^\d+$/.test(at)) {
     const version = Number(at);
     if (version <= latest) return version;
-    throw new CommandFailure(`The actor has come to version ${latest}, and not to ${at}.`, ExitCode.found);
+    throw notReached(at, latest);
   }
   const time = toTimestamp(/^\d{4}-\d{2}-\d{2}$/.test(at) ? `${at}T00:00:00Z` : at);
   if (time === undefined) {
@@ -71,12 +78,12 @@ async function lastEvents(
   return (await Array.fromAsync(read)).reverse();
 }
 
-function printEvents(
+async function printEvents(
   events: readonly StoredEvent[],
   { actorId }: ShowRequest,
   until: number,
   terminal: Terminal,
-): void {
+): Promise<void> {
   const [first] = events;
   if (!first) return terminal.note(`Nothing had happened to "${printable(actorId)}" then.`);
   const rows = events.map(({ version, timestamp, eventType, data }) => [
@@ -86,7 +93,7 @@ function printEvents(
     JSON.stringify(data),
   ]);
   const table = { columns: ["VERSION", "TIME", "TYPE", "DATA"], rows };
-  for (const line of tableLines(table, terminal.columns)) terminal.print(line);
+  await printTable(terminal, table);
   if (first.version > 1) {
     terminal.note(
       `${plural(events.length, "event")} up to version ${until}. --limit shows more, --at an earlier end.`,
@@ -98,20 +105,14 @@ function printEvents(
 async function showDifference(
   store: EventStore,
   { actorId, decider, json }: ShowRequest,
-  diff: string,
+  versions: readonly [number, number],
   terminal: Terminal,
+  signal: AbortSignal,
 ): Promise<ExitCode> {
-  const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(diff) ?? [];
-  if (from === undefined || to === undefined) {
-    throw new CommandFailure(
-      `--diff must be two versions such as 3..7, and is "${printable(diff)}".`,
-      ExitCode.misused,
-    );
-  }
-  const versions = [Number(from), Number(to)];
   const [before, after] = decider === undefined
     ? await Promise.all(versions.map((version) => dataAt(store, actorId, version)))
-    : (await foldIn(store, actorId, decider, versions)).map(({ state }) => state);
+    : await statesAt(store, actorId, decider, versions, signal);
+  const { default: differencesOf } = await import("microdiff");
   const changes = differencesOf({ "": before } as object, { "": after } as object).map((change) => ({
     path: change.path.slice(1).join("."),
     ...("oldValue" in change && { before: change.oldValue as unknown }),
@@ -121,10 +122,48 @@ async function showDifference(
   else if (changes.length === 0) terminal.print("Nothing has changed.");
   else {
     const rows = changes.map(({ path, before, after }) => [path || "(all)", shown(before), shown(after)]);
-    const columns = ["FIELD", `VERSION ${from}`, `VERSION ${to}`];
-    for (const line of tableLines({ columns, rows }, terminal.columns)) terminal.print(line);
+    const columns = ["FIELD", ...versions.map((version) => `VERSION ${version}`)];
+    await printTable(terminal, { columns, rows });
   }
   return ExitCode.done;
+}
+
+/** Reads two versions such as `3..7`. */
+function versionsOf(diff: string, latest: number, least: number): [number, number] {
+  const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(diff) ?? [];
+  if (from === undefined || to === undefined) {
+    throw new CommandFailure(
+      `--diff must be two versions such as 3..7, and is "${printable(diff)}".`,
+      ExitCode.misused,
+    );
+  }
+  for (const version of [from, to]) {
+    if (Number(version) < least) {
+      throw new CommandFailure(`The actor has no event of version ${version}.`, ExitCode.found);
+    }
+    if (Number(version) > latest) throw notReached(version, latest);
+  }
+  return [Number(from), Number(to)];
+}
+
+function notReached(version: string, latest: number): CommandFailure {
+  return new CommandFailure(
+    `The actor has come to version ${latest}, and not to ${version}.`,
+    ExitCode.found,
+  );
+}
+
+/** The states at two versions, of which the later one may come first. */
+async function statesAt(
+  store: EventStore,
+  actorId: string,
+  decider: string,
+  versions: readonly [number, number],
+  signal: AbortSignal,
+): Promise<unknown[]> {
+  const folded = await foldIn(store, actorId, decider, versions, signal);
+  const states = new Map(folded.map(({ version, state }) => [version, state]));
+  return versions.map((version) => states.get(version));
 }
 
 async function dataAt(store: EventStore, actorId: string, version: number): Promise<unknown> {

@@ -28,11 +28,8 @@ export interface Target extends AsyncDisposable {
   storeToWrite(): Promise<EventStore<Event>>;
   /** Opens the checkpoints of projections; `undefined` if there are none. */
   checkpoints(): Promise<CheckpointStore<unknown> | undefined>;
-}
-
-/** The target without what is secret in it: a user, a password, a token. */
-export function shownTarget(target: string): string {
-  return target.replaceAll(/\/\/[^/@]*@/g, "//");
+  /** Whether the log has an index of timers. */
+  hasTimers(store: EventStore<Event>): Promise<boolean>;
 }
 
 /** The most names that a message lists. */

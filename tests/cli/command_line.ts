@@ -1,6 +1,6 @@
 /** Runs the command line as a process of its own. */
 
-const PROGRAM = new URL("../../src/cli/mod.ts", import.meta.url).href;
+export const PROGRAM = new URL("../../src/cli/mod.ts", import.meta.url).href;
 
 export interface Ran {
   readonly code: number;

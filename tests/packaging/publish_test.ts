@@ -46,6 +46,7 @@ Deno.test("what is published imports its own files, the runtime, and packages at
     CONFIG.imports["@nats-io/transport-node"],
     CONFIG.imports["@opentelemetry/api"],
     CONFIG.imports["@optique/core"],
+    CONFIG.imports["cli-progress"],
     CONFIG.imports["croner"],
     CONFIG.imports["fast-check"],
     `${CONFIG.imports["htm"]}/preact/standalone`,

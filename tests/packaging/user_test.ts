@@ -151,7 +151,10 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
       "./actor": { atStart: [], later: [...nats, telemetry] },
       "./backend": { atStart: [], later: [telemetry] },
       "./bus": { atStart: [], later: [...nats, telemetry] },
-      "./cli": { atStart: ["@optique/core", "string-width"], later: [...nats, telemetry, "microdiff"] },
+      "./cli": {
+        atStart: ["@optique/core"],
+        later: [...nats, telemetry, "cli-progress", "microdiff", "string-width"],
+      },
       "./cluster": { atStart: [], later: nats },
       "./cron": { atStart: ["croner"], later: [] },
       "./deno-kv": { atStart: [], later: [telemetry] },

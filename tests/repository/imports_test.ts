@@ -56,6 +56,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "src/cluster",
     "src/cluster/jetstream",
     "src/projection",
+    "src/actor",
+    "src/evidence",
   ],
   "src/studio/client": [],
   "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus", "src/actor"],

@@ -1,4 +1,6 @@
-/** Deciders that the tests of the command line fold with, and a projection. */
+/** Deciders that the tests of the command line fold with, a projection and actors. */
+
+import { defineActor, type Event } from "../../../src/actor/mod.ts";
 
 interface Order {
   readonly total: number;
@@ -34,3 +36,27 @@ export const notOne = { evolve: 1 };
 
 /** A projection without checkpoints: those of the target are used. */
 export const totals = { name: "totals", handle: () => {} };
+
+interface Seat {
+  readonly dueAt?: number;
+}
+
+/** What prints, and folds all the same. */
+export const prints = {
+  initialState: () => 0,
+  evolve: (count: number) => {
+    console.log("evolving", "{}");
+    return count + 1;
+  },
+};
+export const waits = { initialState: () => 0, evolve: () => Promise.resolve(1) };
+
+/** Actors with a timer. */
+export const seats = defineActor("seat", {
+  decider: {
+    initialState: (): Seat => ({}),
+    evolve: (_seat: Seat, event: Event<"Reserved", { dueAt: number }>): Seat => event.data,
+    decide: () => [],
+  },
+  timers: ({ dueAt }: Seat) => dueAt === undefined ? {} : { "payment-due": { at: dueAt, command: null } },
+});

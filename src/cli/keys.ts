@@ -1,0 +1,57 @@
+/**
+ * The keys of seals and exports.
+ *
+ * @module
+ */
+
+import { generateSealKey, type SignerSource } from "../evidence/signer.ts";
+import { CommandFailure, ExitCode } from "./failure.ts";
+import { printable, type Terminal } from "./output.ts";
+
+/** The variable that has a private key. */
+const VARIABLE = "AETHER_SEAL_KEY";
+/** Only the owner may read the file of a private key. */
+const PRIVATE_MODE = 0o600;
+
+/** The private key that was named: a file, or the variable of the environment; `undefined` if there is none. */
+export function signerOf(key: string | undefined): SignerSource | undefined {
+  if (key !== undefined) return { file: key };
+  const { state } = Deno.permissions.querySync({ name: "env", variable: VARIABLE });
+  return state === "granted" && Deno.env.get(VARIABLE) !== undefined ? { env: VARIABLE } : undefined;
+}
+
+/** Makes the file of a new private key, and prints the public one. */
+export async function makeKey(file: string | undefined, name: string, terminal: Terminal): Promise<void> {
+  if (file === undefined) throw new CommandFailure("--new-key needs --key FILE.", ExitCode.misused);
+  const { privateKey, publicKey } = generateSealKey(name);
+  try {
+    await Deno.writeTextFile(file, `${privateKey}\n`, { createNew: true, mode: PRIVATE_MODE });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    throw new CommandFailure(
+      `There is a file "${printable(file)}" already: leave --new-key out to use its key.`,
+    );
+  }
+  terminal.note(
+    `The private key is in "${
+      printable(file)
+    }": keep it where the log's operators cannot read it. Give the public ` +
+      `key to the auditors: ${publicKey}`,
+  );
+}
+
+/** A public key: its text, or what a file has. */
+export async function publicKeyOf(text: string): Promise<string> {
+  if (/^[^+\s/]\S*\+[0-9a-f]{8}\+\S+$/.test(text)) return text;
+  try {
+    return (await Deno.readTextFile(text)).trim();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new CommandFailure(
+      `"${
+        printable(text)
+      }" is neither a public key, such as example.com/orders+1a2b3c4d+..., nor a file that has one.`,
+      ExitCode.misused,
+    );
+  }
+}

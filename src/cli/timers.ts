@@ -1,0 +1,136 @@
+/**
+ * `timers`: what is late, due and coming, and whether that is what the actors' states name.
+ *
+ * @module
+ */
+
+import type { AnyActor } from "../actor/definition.ts";
+import { type ListedTimer, listTimers } from "../actor/list_timers.ts";
+import { reconcileTimers } from "../actor/reconcile_timers.ts";
+import { toTimestamp } from "../event/timestamp.ts";
+import type { EventStore } from "../store/types.ts";
+import type { RequestOf } from "./arguments.ts";
+import { CommandFailure, ExitCode } from "./failure.ts";
+import { loadExport } from "./module.ts";
+import { duration, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+
+type TimersRequest = RequestOf<"timers">;
+
+/** A timer is late if it is overdue by more than this, in milliseconds: a host or `runTimers` fires it within seconds. */
+const LATE_AFTER = 10_000;
+/** How many are read at once. */
+const PAGE = 1_000;
+
+/** Runs `timers`: lists those that wait. */
+export async function timers(
+  store: EventStore,
+  { until, limit, json }: TimersRequest,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const last = until === undefined ? undefined : timeOf(until);
+  const { listed, hasMore } = await read(store, limit, last);
+  const now = Date.now();
+  if (json) {
+    for (const { actorId, name, at } of listed) {
+      const overdue = now - at.getTime();
+      terminal.print(jsonLine({ actorId, name, at, state: stateOf(overdue), overdue: Math.max(0, overdue) }));
+    }
+    return ExitCode.done;
+  }
+  if (listed.length === 0) return noTimers(terminal);
+  const rows = listed.map(({ actorId, name, at }) => {
+    const overdue = now - at.getTime();
+    const how = overdue >= 0 ? `${duration(overdue)} ago` : `in ${duration(-overdue)}`;
+    return [stateOf(overdue), at.toISOString(), how, actorId, name];
+  });
+  await printTable(terminal, { columns: ["STATE", "DUE", "WHEN", "ACTOR", "TIMER"], rows });
+  if (hasMore) terminal.note("There are more. --limit shows more, --until those that are due by a time.");
+  if (rows.some(([state]) => state === "late")) {
+    terminal.note("Late timers are fired as soon as a host of their actors, or runTimers(), runs.");
+  }
+  return ExitCode.done;
+}
+
+/** Explains that there are none. */
+export function noTimers(terminal: Terminal): ExitCode {
+  terminal.note(
+    "No timers wait. They are listed from an index, which a host of actors or runTimers() keeps: " +
+      "--actors compares it with the states.",
+  );
+  return ExitCode.done;
+}
+
+interface Read {
+  readonly listed: readonly ListedTimer[];
+  readonly hasMore: boolean;
+}
+
+async function read(store: EventStore, limit: number, until: Date | undefined): Promise<Read> {
+  const listed: ListedTimer[] = [];
+  let after: string | undefined;
+  for (;;) {
+    const page = await listTimers(store, {
+      limit: Math.min(PAGE, limit - listed.length),
+      ...(after !== undefined && { after }),
+      ...(until && { until }),
+    });
+    listed.push(...page.timers);
+    after = page.next;
+    if (after === undefined || listed.length === limit) return { listed, hasMore: after !== undefined };
+  }
+}
+
+function stateOf(overdue: number): "late" | "due" | "coming" {
+  if (overdue < 0) return "coming";
+  return overdue > LATE_AFTER ? "late" : "due";
+}
+
+function timeOf(text: string): Date {
+  const time = toTimestamp(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text);
+  if (time !== undefined) return new Date(time);
+  throw new CommandFailure(
+    `--until must be a time such as 2026-01-31T12:00:00Z, and is "${printable(text)}".`,
+    ExitCode.misused,
+  );
+}
+
+/** Runs `timers --actors`: compares the index with the states, and corrects it if that is asked. */
+export async function compareTimers(
+  store: EventStore,
+  { actors, correct, limit, json }: TimersRequest,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  const definitions = (await Promise.all(actors.map((name) => loadExport(name, "--actors")))).flat();
+  const options = { dryRun: !correct, signal, onWarning: warningOf(terminal) };
+  const report = await reconcileTimers(store, definitions as AnyActor[], options);
+  const { differing, differences } = report;
+  const shown = differences.slice(0, limit);
+  if (json) {
+    for (const difference of shown) terminal.print(jsonLine(difference));
+    terminal.print(jsonLine({ actors: report.actors, differing, corrected: correct ? differing : 0 }));
+  } else {
+    if (shown.length > 0) {
+      const columns = ["ACTOR", "TIMER", "IN THE INDEX", "BY THE STATE"];
+      const rows = shown.map(({ actorId, name, indexed, expected }) => [
+        actorId,
+        name,
+        indexed?.toISOString() ?? "(none)",
+        expected?.toISOString() ?? "(none)",
+      ]);
+      await printTable(terminal, { columns, rows });
+    }
+    if (differing > shown.length) terminal.note(`There are ${plural(differing, "difference")} in all.`);
+    const outcome = correct ? "differed, and were corrected" : "differ; --correct corrects them";
+    terminal.print(
+      differing === 0
+        ? `The index has the timers of ${plural(report.actors, "actor")} as their states name them.`
+        : `${plural(differing, "timer")} of ${plural(report.actors, "actor")} ${outcome}.`,
+    );
+  }
+  return differing > 0 && !correct ? ExitCode.found : ExitCode.done;
+}
+
+function warningOf(terminal: Terminal): (warning: { readonly message: string }) => void {
+  return ({ message }) => terminal.note(printable(message));
+}

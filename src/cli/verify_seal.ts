@@ -1,0 +1,55 @@
+/**
+ * `verify --seal`: whether the log is as it was sealed.
+ *
+ * @module
+ */
+
+import { type SealedLogVerification, verifySealedLog } from "../evidence/verify_sealed_log.ts";
+import type { EventStore } from "../store/types.ts";
+import type { RequestOf } from "./arguments.ts";
+import { CommandFailure, ExitCode } from "./failure.ts";
+import { publicKeyOf } from "./keys.ts";
+import { jsonLine, plural, printable, type Terminal } from "./output.ts";
+import { openPlace } from "./seal_place.ts";
+
+/** Compares a log with its seal; returns whether they agree. */
+export type SealComparison = (
+  store: EventStore,
+  terminal: Terminal,
+  signal: AbortSignal,
+) => Promise<boolean>;
+
+/** Reads what a log is compared with, so that a wrong option is refused before any work. */
+export async function sealComparison(seal: string, request: RequestOf<"verify">): Promise<SealComparison> {
+  const { publicKey, seen: file, isCopy: copy, json } = request;
+  if (publicKey === undefined) {
+    throw new CommandFailure("--seal needs the public key: name it with --public-key.", ExitCode.misused);
+  }
+  const key = await publicKeyOf(publicKey);
+  const seen = file === undefined ? {} : { seen: await Deno.readTextFile(file) };
+  return async (store, terminal, signal) => {
+    await using opened = await openPlace(seal, request, false);
+    const report = await verifySealedLog(store, opened.place, { key, copy, ...seen, signal });
+    print(report, json, terminal);
+    return report.ok;
+  };
+}
+
+function print(report: SealedLogVerification, json: boolean, terminal: Terminal): void {
+  const { faults, moreFaults, ...counts } = report;
+  if (json) {
+    for (const fault of faults) terminal.print(jsonLine({ sealFault: fault.kind, ...fault }));
+    terminal.print(jsonLine({ ...counts, sealFaults: faults.length + moreFaults }));
+    return;
+  }
+  for (const { message } of faults) terminal.print(printable(message));
+  if (moreFaults > 0) terminal.print(`And ${plural(moreFaults, "more fault")}.`);
+  const { size, verified, unsealed, removed, origin } = report;
+  terminal.print(
+    `${report.ok ? "The log is as it was sealed" : "The log is not as it was sealed"}: ` +
+      `${verified.toLocaleString("en")} of ${plural(size, "event")} of the seal "${printable(origin)}" are ` +
+      `unchanged, ${removed.toLocaleString("en")} were removed by retention, ${
+        unsealed.toLocaleString("en")
+      } are newer.`,
+  );
+}
