@@ -28,7 +28,10 @@ import { type SegmentHost, SegmentWork } from "./segment_work.ts";
 import { readWaitFor, type WaitForOptions, waitForPosition } from "./wait_for.ts";
 
 /** How often the layout and the other processes are looked at, in milliseconds. */
-const LOOK_INTERVAL = 100;
+const LOOK_INTERVAL = 50;
+/** The same for a while after its share has changed: the process that has a segment gives it back in this time. */
+const HURRIED_INTERVAL = 10;
+const HURRY = 1_000;
 /** How often it is looked whether the records before a change are needed no more, in milliseconds. */
 const PRUNE_INTERVAL = 1_000;
 /** How often a process shows that it lives, within the time to live of a lease. */
@@ -59,6 +62,9 @@ export class SegmentedRun<Tx> implements ProjectionRun, SegmentHost<Tx> {
   #prunedAt = -Infinity;
   #watchedAt = -Infinity;
   #waitUntil = 0;
+  /** How many segments it is to have. */
+  #share = 0;
+  #hurriedUntil = 0;
   #failure: { readonly error: unknown } | undefined;
   #state: RunState | undefined;
 
@@ -122,8 +128,8 @@ export class SegmentedRun<Tx> implements ProjectionRun, SegmentHost<Tx> {
     }
     this.#closing.abort();
     for (const work of this.#works.values()) work.stop();
-    await Promise.all(this.#ended);
-    await this.#leave();
+    // The others know of it before its segments are free.
+    await Promise.all([this.#leave(), ...this.#ended]);
     this.#end();
   }
 
@@ -149,7 +155,8 @@ export class SegmentedRun<Tx> implements ProjectionRun, SegmentHost<Tx> {
         if (ending.aborted) return;
         await sleep(this.#interrupted(error), ending).catch(() => {});
       }
-      await sleep(LOOK_INTERVAL, ending).catch(() => {});
+      const isHurried = this.#works.size < this.#share && performance.now() < this.#hurriedUntil;
+      await sleep(isHurried ? HURRIED_INTERVAL : LOOK_INTERVAL, ending).catch(() => {});
     }
   }
 
@@ -215,6 +222,8 @@ export class SegmentedRun<Tx> implements ProjectionRun, SegmentHost<Tx> {
     if (performance.now() - this.#beatAt > this.#ttl / BEATS_PER_TTL) await this.#beat();
     await this.#prune(layout);
     const share = shareOf(this.id, workers, layout.count);
+    if (share !== this.#share) this.#hurriedUntil = performance.now() + HURRY;
+    this.#share = share;
     const extra = [...this.#works.values()].slice(share);
     for (const work of extra) work.stop();
     if (this.#works.size < share && performance.now() >= this.#waitUntil) {
