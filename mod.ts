@@ -182,6 +182,7 @@ export {
 // 4. Projections: what they are, and how they run.
 export {
   changeSegments,
+  type ChangeSegmentsOptions,
   command,
   type CommandReaction,
   type EventReaction,

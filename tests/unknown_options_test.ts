@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
+  changeSegments,
   Coordinator,
   copyEvents,
   deleteCheckpoint,
@@ -94,6 +95,7 @@ Deno.test("every entry without a server refuses an option that it does not know"
       "projectionStatuses()": (options) => projectionStatuses(store, known.checkpoints, options),
       "waitFor()": (options) => waitFor(store, known, "x", options),
       "deleteCheckpoint()": (options) => deleteCheckpoint(known, options),
+      "changeSegments()": (options) => changeSegments(known, 4, options),
       "retryParked()": (options) => retryParked(store, known, "x", options),
       "discardParked()": (options) => discardParked(store, known, "x", options),
     },

@@ -150,7 +150,8 @@ export async function firstRecord<Tx>(
   };
 }
 
-function replaced(id: ProjectionId, by: number): ProjectionInUseError {
+/** Another version has taken over. */
+export function replaced(id: ProjectionId, by: number): ProjectionInUseError {
   return new ProjectionInUseError(
     id,
     "replaced",

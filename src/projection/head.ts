@@ -4,10 +4,14 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
+import type { LeaseStore } from "../cluster/lease.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { backoff, sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
-import { firstRecord, otherSegments } from "./checkpointer.ts";
+import { describe } from "../text.ts";
+import { firstRecord, otherSegments, replaced } from "./checkpointer.ts";
 import { type CheckpointStore, leaseKeyOf } from "./checkpoints.ts";
 import { checkSegments, type CompiledProjection } from "./compile.ts";
 import { outcomeOf } from "./ends.ts";
@@ -89,6 +93,33 @@ export async function openHead<Tx>(
 }
 
 /**
+ * How the number of segments is changed.
+ *
+ * @category Projections
+ */
+export interface ChangeSegmentsOptions {
+  /** Where the leases of the projection's workers are kept, as in `runProjection`. @default {next to the checkpoints} */
+  readonly leases?: LeaseStore;
+  /** Ends the call with the signal's reason, before the number is changed. */
+  readonly signal?: AbortSignal;
+}
+
+const OPTIONS: OptionNames<ChangeSegmentsOptions> = { leases: true, signal: true };
+
+/** Returns the options as they were read. */
+function checkChange({ ...options }: ChangeSegmentsOptions): ChangeSegmentsOptions {
+  checkKnown<ChangeSegmentsOptions>(options, OPTIONS);
+  if (options.leases !== undefined && typeof options.leases?.tryAcquire !== "function") {
+    throw new InvalidArgumentError(
+      "options.leases",
+      `must be a store of leases, such as InMemoryLeases, and is ${describe(options.leases)}`,
+    );
+  }
+  checkSignal(options.signal);
+  return options;
+}
+
+/**
  * Splits or merges the segments of a projection while it runs: 8 segments are made of 4 by dividing each, and 4 of 8 by joining two
  * each. No event is lost or handled twice, and the events of a key keep their order. Processes that run the projection go over by
  * themselves; then declare the new number for those that are started. Their number must be a multiple of the present one, or
@@ -98,9 +129,10 @@ export async function openHead<Tx>(
  *
  * @param projection Its name, version and checkpoints; the projection itself can be given.
  * @param segments How many it is to have.
- * @throws {ProjectionInUseError} If a process runs it without segments.
+ * @param options Where its leases are kept.
+ * @throws {ProjectionInUseError} If a process runs it without segments, or another version has replaced it.
  * @throws {InvalidArgumentError} If the number is out of range, or neither a multiple nor a part of the present one, or the
- * projection was not run yet.
+ * projection was not run yet, or is being built to replace another version.
  *
  * @example Twice as many segments
  * ```ts
@@ -123,19 +155,28 @@ export async function changeSegments(
     readonly checkpoints: Pick<CheckpointStore<unknown>, "load" | "save" | "leases">;
   },
   segments: number,
+  options?: ChangeSegmentsOptions,
 ): Promise<void> {
   const { name, version = 1, checkpoints } = projection;
+  const { leases: given, signal } = readOptions(options, checkChange);
   if (segments === undefined) throw new InvalidArgumentError("segments", "is missing");
   checkSegments("segments", segments);
   const id = { name, version };
   let isKnown = false;
+  signal?.throwIfAborted();
   try {
-    const isWhole = !(await loadHead({ id, checkpoints }))?.record.layout;
-    const leases = isWhole ? await checkpoints.leases?.() : undefined;
-    await using lease = await leases?.tryAcquire(leaseKeyOf(id));
+    const record = (await abortable(loadHead({ id, checkpoints }), signal))?.record;
+    if (record?.rebuild) await assertBuilt({ id, checkpoints }, record.rebuild.replaces);
+    const isWhole = !record?.layout;
+    const leases = isWhole
+      ? given ?? await abortable(Promise.resolve(checkpoints.leases?.()), signal)
+      : undefined;
+    await using lease = await leases?.tryAcquire(leaseKeyOf(id), { ...(signal && { signal }) });
     if (leases && !lease) throw new ProjectionInUseError(id, "running", "close every run of it first");
     await changeHead({ id, checkpoints }, (record) => {
+      signal?.throwIfAborted();
       isKnown = true;
+      if (record.replacedBy) throw replaced(id, record.replacedBy.version);
       const { layout } = record;
       const count = layout?.count ?? 1;
       if (count === segments) return record;
@@ -156,4 +197,14 @@ export async function changeSegments(
   if (!isKnown) {
     throw new InvalidArgumentError("projection", "has no checkpoint yet: declare segments and run it");
   }
+}
+
+/** Checks that a version has taken over from the one before. */
+async function assertBuilt({ id, checkpoints }: Place, replaces: number): Promise<void> {
+  const before = await loadHead({ id: { ...id, version: replaces }, checkpoints });
+  if (before?.record.replacedBy?.version === id.version) return;
+  throw new InvalidArgumentError(
+    "segments",
+    `cannot be changed while version ${id.version} is being built: wait until it has taken over from version ${replaces}`,
+  );
 }

@@ -66,7 +66,7 @@ export {
   ProjectionStoppedError,
   type StopReason,
 } from "./errors.ts";
-export { changeSegments } from "./head.ts";
+export { changeSegments, type ChangeSegmentsOptions } from "./head.ts";
 export { deleteCheckpoint, type DeleteCheckpointOptions } from "./delete_checkpoint.ts";
 export { discardParked, listParked, type ParkedOptions, retryParked } from "./parked.ts";
 export type { FailingEvent, IntendedAppend, ParkedEvent, Resolution } from "./record.ts";

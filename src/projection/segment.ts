@@ -62,46 +62,76 @@ function keyOf({ key, actorId }: FailedEvent & { readonly key?: string | undefin
   return key ?? actorId;
 }
 
-/** What the records of segments are made with. */
+/** What the records of segments are read with. */
 export interface SegmentRecords {
   /** The projection. */
   readonly id: ProjectionId;
   /** Where its records are. */
-  readonly checkpoints: Pick<CheckpointStore<unknown>, "load" | "save">;
+  readonly checkpoints: Pick<CheckpointStore<unknown>, "load">;
   /** The segments, the latest generation first. */
   readonly generations: readonly Generation[];
+}
+
+/** What they are made with. */
+export interface SegmentMaking extends SegmentRecords {
+  readonly checkpoints: Pick<CheckpointStore<unknown>, "load" | "save">;
   /** How long the worker of a segment has to close it, in milliseconds; then its record is closed under it. */
   readonly patience: number;
   /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The record of a segment. It is made of those before it if it does not exist yet. */
-export async function segmentRecord(
+/** The record of a segment as it is, or would be if it was made now. Nothing is written. */
+export async function seenRecord(
   records: SegmentRecords,
   head: ProjectionRecord,
   index: number,
-  level = 0,
+): Promise<ProjectionRecord> {
+  return await walk(records, head, index, 0);
+}
+
+/** The record of a segment. It is made of those before it if it does not exist yet. */
+export async function segmentRecord(
+  records: SegmentMaking,
+  head: ProjectionRecord,
+  index: number,
+): Promise<ProjectionRecord> {
+  return await walk(records, head, index, 0, records);
+}
+
+/** Goes back to the records that a segment is made of, and makes those of the way if it is to. */
+async function walk(
+  records: SegmentRecords,
+  head: ProjectionRecord,
+  index: number,
+  level: number,
+  making?: SegmentMaking,
 ): Promise<ProjectionRecord> {
   const now = records.generations[level];
   if (!now) return head;
   const id = segmentId(records.id, { ...now, index });
   const stored = await records.checkpoints.load(id);
   if (stored) return parseRecord(id, stored);
-  const before = records.generations[level + 1] ?? { generation: 0, count: 1 };
-  const parents: ProjectionRecord[] = [];
-  for (const parent of indexesBefore(index, now.count, before.count)) {
-    await segmentRecord(records, head, parent, level + 1);
-    const isHead = level + 1 === records.generations.length;
-    parents.push(isHead ? head : await closed(records, segmentId(records.id, { ...before, index: parent })));
-  }
-  const record = derived(id, { index, count: now.count }, parents, before.count);
+  const before = records.generations[level + 1];
+  const { count } = before ?? { count: 1 };
+  const parents = await Promise.all(
+    indexesBefore(index, now.count, count).map(async (parent) => {
+      const record = await walk(records, head, parent, level + 1, making);
+      return making && before
+        ? await closed(making, segmentId(records.id, { ...before, index: parent }))
+        : record;
+    }),
+  );
+  const record = derived(id, { index, count: now.count }, parents, count);
+  if (!making) return record;
   try {
-    await records.checkpoints.save(id, JSON.stringify(stamped(record)), undefined);
+    await making.checkpoints.save(id, JSON.stringify(stamped(record)), undefined);
   } catch (error) {
     if (!(error instanceof CheckpointConflictError)) throw error; // else another process has made it
   }
-  return parseRecord(id, (await records.checkpoints.load(id))!);
+  const made = await making.checkpoints.load(id);
+  if (!made) throw new CheckpointConflictError(id); // the projection was deleted
+  return parseRecord(id, made);
 }
 
 /** The segments before a change that the keys of one were in. */
@@ -111,10 +141,11 @@ function indexesBefore(index: number, count: number, before: number): number[] {
 }
 
 /** Closes the record of a segment, unless its worker does in time. */
-async function closed(records: SegmentRecords, id: ProjectionId): Promise<ProjectionRecord> {
+async function closed(records: SegmentMaking, id: ProjectionId): Promise<ProjectionRecord> {
   const deadline = performance.now() + records.patience;
   for (;;) {
-    const stored = (await records.checkpoints.load(id))!;
+    const stored = await records.checkpoints.load(id);
+    if (!stored) throw new CheckpointConflictError(id); // it was needed no more, and deleted
     const record = parseRecord(id, stored);
     if (record.closed) return record;
     if (record.owner && performance.now() < deadline) {
@@ -194,27 +225,6 @@ function derived(
   };
 }
 
-/** The record of a segment as it is, or would be if it was made now. Nothing is written. */
-export async function seenRecord(
-  records: Pick<SegmentRecords, "id" | "checkpoints" | "generations">,
-  head: ProjectionRecord,
-  index: number,
-  level = 0,
-): Promise<ProjectionRecord> {
-  const now = records.generations[level];
-  if (!now) return head;
-  const id = segmentId(records.id, { ...now, index });
-  const stored = await records.checkpoints.load(id);
-  if (stored) return parseRecord(id, stored);
-  const before = records.generations[level + 1] ?? { generation: 0, count: 1 };
-  const parents = await Promise.all(
-    indexesBefore(index, now.count, before.count).map((parent) =>
-      seenRecord(records, head, parent, level + 1)
-    ),
-  );
-  return derived(id, { index, count: now.count }, parents, before.count);
-}
-
 /** The generations of a layout, the latest first. */
 export function generationsOf({ generation, count, before }: Layout): readonly Generation[] {
   return [{ generation, count }, ...before];
@@ -235,11 +245,7 @@ export async function recordsOf(
   const head = parseRecord(id, stored);
   const { layout } = head;
   if (!layout) return [head];
-  const records = {
-    id,
-    checkpoints: checkpoints as CheckpointStore<unknown>,
-    generations: generationsOf(layout),
-  };
+  const records = { id, checkpoints, generations: generationsOf(layout) };
   const asked = Array.from({ length: layout.count }, (_, index) => index)
     .filter((index) => !passed?.has(segmentId(id, { ...layout, index }).name));
   return await Promise.all(asked.map((index) => seenRecord(records, head, index)));

@@ -295,18 +295,10 @@ async function listed(
     return Promise.resolve(record && { value: JSON.stringify(record), revision: "" });
   };
   const { name, version } = head;
-  const records = {
-    id: { name, version },
-    checkpoints: { load, save: unwritten },
-    generations: generationsOf(layout),
-  };
+  const records = { id: { name, version }, checkpoints: { load }, generations: generationsOf(layout) };
   return await Promise.all(
     Array.from({ length: layout.count }, (_, index) => seenRecord(records, head, index)),
   );
-}
-
-function unwritten(): never {
-  throw new Error("a status writes nothing");
 }
 
 /** A rate is out of date if its checkpoint was not written for so long, in milliseconds. */

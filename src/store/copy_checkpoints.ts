@@ -6,7 +6,7 @@
 
 import type { CheckpointStore } from "../projection/checkpoints.ts";
 import { CheckpointConflictError, type ProjectionId } from "../projection/errors.ts";
-import { parseRecord, type ProjectionRecord } from "../projection/record.ts";
+import { type DoneRange, parseRecord, type ProjectionRecord } from "../projection/record.ts";
 import { InvalidPositionError } from "./errors.ts";
 import type { RawLog } from "./raw_log.ts";
 
@@ -71,7 +71,8 @@ export class CarriedCheckpoints {
     for (const place of places) {
       for (const stored of await place.from.list()) {
         const record = parseRecord(undefined, stored);
-        const { name, version, position, isBegun, layout } = record;
+        const { name, version, isBegun, layout } = record;
+        const position = positionIn(record);
         if (position === undefined ? !isBegun && !layout : !await isOf(source, position, signal)) continue;
         carried.push({ place, id: { name, version }, record, revision: stored.revision });
       }
@@ -109,19 +110,24 @@ export class CarriedCheckpoints {
   async #storeOne({ place: { from, to }, id, record, revision }: Carried): Promise<boolean> {
     if ((await from.load(id))?.revision !== revision) throw new CheckpointConflictError(id);
     const existing = await to.load(id);
+    const isSamePlace = from as unknown === to;
     if (existing) {
-      const { position } = parseRecord(id, existing);
+      const position = positionIn(parseRecord(id, existing));
+      if (position === undefined && !isSamePlace) return false;
       if (position !== undefined && !await isOf(this.#source, position, this.#signal)) {
         if (await isOf(this.#target, position, this.#signal)) return false;
         throw new InvalidPositionError(position, "foreign");
       }
     }
-    const { owner, done, ...moved } = rewrite(record, (position) => this.#translated.get(position));
-    const isSamePlace = from as unknown === to;
+    const { owner, workers: _, done, ahead, ...moved } = rewrite(
+      record,
+      (position) => this.#translated.get(position),
+    );
     const value = JSON.stringify({
       ...moved,
-      // A range that has no event in the target is none; one that nothing is before begins at its start.
-      ...(done && { done: done.flatMap(({ after = "", to }) => to === undefined ? [] : [{ after, to }]) }),
+      ...(done && { done: rangesOf(done) }),
+      ...(ahead &&
+        { ahead: ahead.map((part) => ({ ...part, ...(part.done && { done: rangesOf(part.done) }) })) }),
       // Fencing tokens of leases belong to the place that they are of.
       ...(isSamePlace && owner && { owner }),
       savedAt: new Date().toISOString(),
@@ -130,6 +136,20 @@ export class CarriedCheckpoints {
     await to.save(id, value, existing?.revision);
     return true;
   }
+}
+
+/** Any position in a record: with lanes, events may be done behind a place that has none. */
+function positionIn(
+  { position, done, ahead, parked, alsoFailing = [], failing }: ProjectionRecord,
+): string | undefined {
+  const ranges = [...done ?? [], ...ahead?.flatMap((part) => part.done ?? []) ?? []];
+  const events = [...parked, ...alsoFailing, ...(failing ? [failing] : [])];
+  return position ?? ranges[0]?.to ?? ahead?.find((part) => part.position)?.position ?? events[0]?.position;
+}
+
+/** Ranges whose positions are of the target. One that has no event there is none; one that nothing is before begins at its start. */
+function rangesOf(translated: readonly Partial<DoneRange>[]): readonly DoneRange[] {
+  return translated.flatMap(({ after = "", to }) => to === undefined ? [] : [{ after, to }]);
 }
 
 /** Whether a position is of a log. */

@@ -357,7 +357,7 @@ Deno.test("segments: on JetStream runs share them, and split and merge them", as
   notes.assertComplete(120);
   const took = await handedOver(one, store, notes);
   assert(took < 2_000, `${took} ms: ten times what is promised`);
-  assert.equal((await owned(checkpoints)).join(), "2");
+  await until("the other has its segments", async () => (await owned(checkpoints)).join() === "2");
   notes.assertComplete(144);
 });
 
@@ -408,6 +408,73 @@ Deno.test("segments: what cannot be is refused, and names the field", async () =
   await assert.rejects(rebuild.takenOver, named("projection.segments"));
   await assert.rejects(changeSegments({ name: "q", version: 2, checkpoints }, 4), ProjectionInUseError);
   assert.throws(() => runProjection(store, { ...projection(4), name: "a\u001fb" }), named("projection.name"));
+});
+
+Deno.test("segments: a version that was replaced gets none, and one that has taken over does", async () => {
+  await using place = await memoryPlace();
+  const { store, checkpoints } = place;
+  await add(store, 24, ACTORS);
+  const version = (number: number): Projection<Counted, unknown> => ({
+    ...{ name: "versions", version: number, checkpoints },
+    handle: () => {},
+  });
+  await projectOnce(store, version(1));
+  const whileBuilt = (error: unknown): boolean =>
+    error instanceof InvalidArgumentError && error.argument === "segments";
+  {
+    await using slow = rebuildProjection(store, version(2), { ...quiet, maxRate: 1 });
+    await until("it has begun", async () => (await projectionStatuses(store, checkpoints)).length === 2);
+    await assert.rejects(changeSegments(version(2), 4), whileBuilt);
+    await slow.close();
+    await assert.rejects(changeSegments(version(2), 4), whileBuilt);
+  }
+  {
+    await using rebuild = rebuildProjection(store, version(2), quiet);
+    await rebuild.takenOver;
+  }
+  await assert.rejects(changeSegments(version(1), 4), (error: unknown) => {
+    return error instanceof ProjectionInUseError && error.reason === "replaced";
+  });
+  await changeSegments(version(2), 4);
+  await using run = runProjection(store, { ...version(2), segments: 4 }, quiet);
+  await run.waitFor((await store.getLastPosition())!);
+});
+
+Deno.test("segments: a change of their number takes a signal, and the leases of the runs", async () => {
+  await using store = new InMemoryEventStore<Counted>();
+  await add(store, 12, ACTORS);
+  using database = new DatabaseSync(":memory:");
+  await using leases = new InMemoryLeases();
+  const projection: Projection<Counted, DatabaseSync> = {
+    name: "leased",
+    checkpoints: new SqliteCheckpoints(database),
+    handle: () => {},
+  };
+  await using run = runProjection(store, projection, { leases, ...quiet });
+  await run.waitFor((await store.getLastPosition())!);
+  await assert.rejects(changeSegments(projection, 4, { leases }), (error: unknown) => {
+    return error instanceof ProjectionInUseError && error.reason === "running";
+  });
+  await run.close();
+  const reason = new Error("enough");
+  await assert.rejects(changeSegments(projection, 4, { leases, signal: AbortSignal.abort(reason) }), reason);
+  const named = (argument: string) => (error: unknown): boolean =>
+    error instanceof InvalidArgumentError && error.argument === argument;
+  await assert.rejects(changeSegments(projection, 4, { leases: 5 as never }), named("options.leases"));
+  await assert.rejects(changeSegments(projection, 4, { signal: {} as never }), named("options.signal"));
+  await changeSegments(projection, 4, { leases });
+  await using after = runProjection(store, { ...projection, segments: 4 }, { leases, ...quiet });
+  await after.waitFor((await store.getLastPosition())!);
+  // While something cannot be reached, the signal ends the wait.
+  const never = new Promise<undefined>(() => {});
+  const ending = new AbortController();
+  const waiting = changeSegments(
+    { name: "leased", checkpoints: { load: () => never, save: () => never } as never },
+    8,
+    { signal: ending.signal },
+  );
+  ending.abort(reason);
+  await assert.rejects(waiting, reason);
 });
 
 Deno.test("segments: a projection that has none gets some, and begins at the end if it is to", async () => {

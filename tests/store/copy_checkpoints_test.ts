@@ -2,12 +2,14 @@
 
 import assert from "node:assert/strict";
 import {
+  changeSegments,
   CheckpointConflictError,
   type CheckpointStore,
   copyEvents,
   type CopyProgress,
   DenoKvCheckpoints,
   DenoKvEventStore,
+  type Event,
   type EventStore,
   InMemoryCheckpoints,
   InMemoryEventStore,
@@ -22,6 +24,7 @@ import {
   runProjection,
 } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
+import { until } from "../support/until.ts";
 
 interface Noted {
   readonly projection: (checkpoints: CheckpointStore<unknown>) => Projection<never, unknown>;
@@ -210,5 +213,87 @@ Deno.test("copyEvents() refuses what is no place for checkpoints", async () => {
   await using to = new InMemoryEventStore();
   for (const checkpoints of [{}, [{}], [new InMemoryCheckpoints()], [null]] as never[]) {
     await assert.rejects(copyEvents(from, to, { checkpoints }), InvalidArgumentError);
+  }
+});
+
+Deno.test("copyEvents() carries segments and lanes along: what was handled is not handled again, and what was parked stays", async () => {
+  await using from = new InMemoryEventStore();
+  await using to = new InMemoryEventStore();
+  await using before = new InMemoryCheckpoints();
+  await using after = new InMemoryCheckpoints();
+  const actors = Array.from({ length: 16 }, (_, index) => `order-${index}`);
+  const add = async (store: EventStore): Promise<void> => {
+    for (const actor of actors) {
+      await store.append(actor, [{ eventType: "Placed", data: null }], { expectedVersion: "any" });
+    }
+  };
+  await add(from);
+  await add(from);
+  const handled: string[] = [];
+  const blocking = Promise.withResolvers<void>();
+  let isBroken = true;
+  const projection = (
+    checkpoints: CheckpointStore<unknown>,
+    segments?: number,
+  ): Projection<Event, unknown> => ({
+    name: segments === undefined ? "lanes" : "segments",
+    checkpoints,
+    ...(segments !== undefined && { segments }),
+    lanes: 4,
+    filter: { actorPrefix: "order-" },
+    checkpointInterval: 10,
+    failure: { retries: 0, then: "park" },
+    handle: async ({ actorId, version }) => {
+      // The first event of the log is never done, so that records have no position.
+      if (actorId === "order-0" && isBroken) await blocking.promise;
+      await Promise.resolve();
+      if (actorId === "order-9" && isBroken) throw new Error("broken");
+      handled.push(`${segments === undefined ? "lanes" : "segments"} ${actorId} ${version}`);
+    },
+  });
+  const done = async (): Promise<boolean> =>
+    (await before.list()).map(({ value }) => JSON.parse(value).handled as number).reduce(
+      (a, b) => a + b,
+      0,
+    ) === 56;
+  const ending = new AbortController();
+  const quiet = { signal: ending.signal, onWarning: (): void => {} };
+  const runs = [
+    runProjection(from, projection(before, 4), quiet),
+    runProjection(from, projection(before), quiet),
+  ];
+  await until("all are done but those of one actor, and those that are parked", done);
+  ending.abort(new Error("killed"));
+  await Promise.all(runs.map((run) => assert.rejects(run.finished, /killed/)));
+  await changeSegments({ name: "segments", checkpoints: before }, 8);
+  const report = await copyEvents(from, to, { checkpoints: [{ from: before, to: after }] });
+  assert.equal(report.checkpoints, (await before.list()).length);
+  isBroken = false;
+  blocking.resolve();
+  await new Promise((resolve) => setTimeout(resolve, 5)); // the handlers that were abandoned end
+  handled.splice(0, Infinity, ...handled.filter((entry) => !entry.includes(" order-0 ")));
+  // A second copy leaves alone what is there.
+  assert.equal((await copyEvents(from, to, { checkpoints: [{ from: before, to: after }] })).checkpoints, 0);
+  await add(to);
+  for (const segments of [8, undefined]) {
+    await using run = runProjection(to, projection(after, segments), {
+      onWarning: () => {},
+    });
+    for (
+      const { position } of await listParked({ name: segments ? "segments" : "lanes", checkpoints: after })
+    ) {
+      await retryParked(to, projection(after, segments), position);
+    }
+    await run.waitFor((await to.getLastPosition())!);
+  }
+  assert.equal(new Set(handled).size, 2 * 3 * actors.length);
+  assert.equal(handled.length, 2 * 3 * actors.length);
+  for (const name of ["lanes", "segments"]) {
+    for (const actor of actors) {
+      assert.deepEqual(
+        handled.filter((entry) => entry.startsWith(`${name} ${actor} `)).map((entry) => entry.at(-1)),
+        ["1", "2", "3"],
+      );
+    }
   }
 });

@@ -22,6 +22,7 @@ import {
   NatsEventBus,
   projectOnce,
   replay,
+  runProjection,
   VersionConflictError,
 } from "../../mod.ts";
 import { type Counted, counter as counterActor } from "../actor/counter.ts";
@@ -89,6 +90,12 @@ await projectOnce(store, {
   },
 });
 await projectOnce(store, { name: "synchronous", checkpoints, handle: () => {} });
+await projectOnce(store, { name: "lanes", checkpoints, lanes: 4, handle: () => Promise.resolve() });
+{
+  const divided = { name: "segments", checkpoints, segments: 2, lanes: 2, handle: () => Promise.resolve() };
+  await using run = runProjection(store, divided);
+  await run.waitFor((await store.getLastPosition())!);
+}
 
 const bus = new LocalEventBus({ onWarning: () => {} });
 const slow = bus.subscribe("slow", { buffer: 1 });

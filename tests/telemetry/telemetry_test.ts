@@ -36,6 +36,8 @@ Deno.test("one trace shows the way from the saver, or the caller of an actor, ov
   assert.deepEqual(projected.map(({ attributes }) => attributes["aether.projection"]), [
     "counts",
     "synchronous",
+    "lanes",
+    "segments",
   ]);
   const way = ["request", "aether.save", "aether.publish", "aether.handle", "work of the handler"].map(find);
   for (const [index, span] of way.entries()) {
@@ -85,6 +87,8 @@ Deno.test("one trace shows the way from the saver, or the caller of an actor, ov
     if (name === "aether.projection.events") {
       const outcomes = points.map((attributes) => attributes["aether.outcome"]);
       assert.deepEqual(new Set(outcomes), new Set(["handled", "failed", "parked"]));
+      const projections = points.map((attributes) => attributes["aether.projection"]);
+      assert(projections.includes("lanes") && projections.includes("segments"), projections.join());
     }
     for (const attributes of points) {
       assert.deepEqual(new Set(Object.keys(attributes)), new Set(documented.attributes), name);
