@@ -1,0 +1,153 @@
+// @ts-check
+/// <reference lib="dom" />
+/** @import { ApiError } from "../api.ts" */
+
+/**
+ * Requests to the studio's server.
+ *
+ * @module
+ */
+
+import * as connection from "./connection.js";
+import { useEffect, useState } from "./preact.js";
+
+/** @typedef {Readonly<Record<string, string | number | readonly string[] | null | undefined>>} Query */
+
+/** What the server did not answer, in sentences for people. */
+export class ApiFailure extends Error {
+  /**
+   * @param {ApiError["code"] | "offline"} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    /** @readonly */
+    this.code = code;
+  }
+}
+
+const OFFLINE = "The studio's server does not answer. If it has ended, start it again.";
+/** Between two tries of a server that does not answer, in milliseconds. */
+const PATIENCE = 1_000;
+
+/**
+ * The address of a route. Values that are missing or empty are left out.
+ *
+ * @param {string} route
+ * @param {Query} [query]
+ * @returns {string}
+ */
+export function addressOf(route, query = {}) {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined || value === null || value === "") continue;
+    for (const item of Array.isArray(value) ? value : [value]) search.append(name, String(item));
+  }
+  return search.size > 0 ? `${route}?${search}` : route;
+}
+
+/**
+ * Reads from a route.
+ *
+ * @template T
+ * @param {string} route
+ * @param {Query} [query]
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T>}
+ */
+export async function get(route, query, signal) {
+  return await answerOf(await send(addressOf(route, query), signal ? { signal } : {}));
+}
+
+/**
+ * Changes something.
+ *
+ * @template T
+ * @param {string} route
+ * @param {unknown} body
+ * @returns {Promise<T>}
+ */
+export async function post(route, body) {
+  const headers = { "content-type": "application/json" };
+  return await answerOf(await send(route, { method: "POST", headers, body: JSON.stringify(body) }));
+}
+
+/**
+ * @param {string} address
+ * @param {RequestInit} init
+ * @returns {Promise<Response>}
+ */
+async function send(address, init) {
+  try {
+    return await fetch(address, init);
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    connection.lost(OFFLINE);
+    throw new ApiFailure("offline", OFFLINE);
+  }
+}
+
+/**
+ * @template T
+ * @param {Response} response
+ * @returns {Promise<T>}
+ */
+async function answerOf(response) {
+  if (response.ok) {
+    connection.found();
+    return await response.json();
+  }
+  /** @type {Partial<ApiError>} */
+  const { code, message } = await response.json().catch(() => ({}));
+  const failure = new ApiFailure(code ?? "internal", message ?? `The server answered ${response.status}.`);
+  if (failure.code === "unavailable") connection.lost(failure.message);
+  throw failure;
+}
+
+/**
+ * @template T
+ * @typedef {object} Loaded
+ * @property {T | undefined} value
+ * @property {ApiFailure | undefined} failure
+ * @property {boolean} isLoading
+ * @property {() => void} reload
+ */
+
+/**
+ * Loads something, and again when `inputs` change or the connection has come back. What was loaded before is shown until then.
+ *
+ * @template T
+ * @param {(signal: AbortSignal) => Promise<T> | undefined} load Returns `undefined` if there is nothing to load.
+ * @param {readonly unknown[]} inputs
+ * @param {{ isKept?: boolean }} [options] `isKept` if it need not be loaded again when the connection has come back.
+ * @returns {Loaded<T>}
+ */
+export function useLoaded(load, inputs, { isKept = false } = {}) {
+  const [state, setState] = useState(/** @type {Partial<Loaded<T>>} */ ({ isLoading: true }));
+  const [tries, setTries] = useState(0);
+  const { returns } = connection.useConnection();
+  useEffect(() => {
+    const stop = new AbortController();
+    const loading = load(stop.signal);
+    if (!loading) return setState({ isLoading: false });
+    setState((before) => ({ ...before, isLoading: true }));
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let again;
+    loading.then(
+      (value) => stop.signal.aborted || setState({ value, isLoading: false }),
+      (failure) => {
+        if (stop.signal.aborted) return;
+        setState((before) => ({ ...before, failure, isLoading: false }));
+        if (failure.code === "offline" || failure.code === "unavailable") {
+          again = setTimeout(() => setTries((count) => count + 1), PATIENCE);
+        }
+      },
+    );
+    return () => {
+      stop.abort();
+      clearTimeout(again);
+    };
+  }, [...inputs, tries, isKept ? 0 : returns]);
+  const { value, failure, isLoading = false } = state;
+  return { value, failure, isLoading, reload: () => setTries((count) => count + 1) };
+}
