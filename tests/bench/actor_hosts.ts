@@ -12,7 +12,7 @@ import { ActorClient, ActorHost } from "../../src/actor/mod.ts";
 import { Coordinator } from "../../src/cluster/mod.ts";
 import { JetStreamEventStore } from "../../src/store/jetstream/mod.ts";
 import { type Counted, counter } from "../actor/counter.ts";
-import { concurrently, rate } from "./harness.ts";
+import { concurrently } from "./harness.ts";
 
 /** How long a lease lasts, in ms. */
 export const TTL = 2_000;
@@ -92,17 +92,26 @@ export class HostProcess {
 
 const IDS: readonly string[] = Array.from({ length: 64 }, (_, index) => `counter-${index}`);
 
-/** How many queries a second a client gets answered by a host in another process. */
-export async function remoteQueries(client: ActorClient, count: number, inFlight: number): Promise<number> {
+/** How fast something is done so many times. */
+export type Pace = (count: number, work: () => Promise<unknown>) => Promise<number>;
+
+/** How many queries a client gets answered by a host in another process. */
+export async function remoteQueries(
+  pace: Pace,
+  client: ActorClient,
+  count: number,
+  inFlight: number,
+): Promise<number> {
   const actors = IDS.map((id) => client.get(counter, id));
-  return await rate(
+  return await pace(
     count,
     () => concurrently(count, inFlight, (index) => actors[index % actors.length]!.query("sum")),
   );
 }
 
-/** How many requests a second the stock client gets answered by an echo in another process. */
+/** How many requests the stock client gets answered by an echo in another process. */
 export async function stockRequests(
+  pace: Pace,
   connection: NatsConnection,
   count: number,
   inFlight: number,
@@ -110,7 +119,7 @@ export async function stockRequests(
   const payload = new TextEncoder().encode(
     JSON.stringify({ actor: "counter-1", query: "sum", timeout: 5_000 }),
   );
-  return await rate(
+  return await pace(
     count,
     () => concurrently(count, inFlight, () => connection.request(ECHO, payload, { timeout: 5_000 })),
   );

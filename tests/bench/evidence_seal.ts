@@ -18,7 +18,14 @@ import {
 } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { until } from "../support/until.ts";
-import { concurrently, type Group, type GroupOptions, rate, type Row } from "./harness.ts";
+import {
+  concurrently,
+  type Group,
+  type GroupOptions,
+  perProcessorSecond,
+  rate,
+  type Row,
+} from "./harness.ts";
 import { eventData } from "./kv_append.ts";
 import { simulatedSeal } from "./simulated_seal.ts";
 
@@ -124,14 +131,6 @@ export async function evidenceSealRows({ quick }: GroupOptions): Promise<Group> 
       await Deno.remove(folder, { recursive: true });
     },
   };
-}
-
-/** How often a second of the processor something is done: a machine that is busy with other work counts less. */
-async function perProcessorSecond(count: number, work: () => Promise<void>): Promise<number> {
-  const before = process.cpuUsage();
-  await work();
-  const { user, system } = process.cpuUsage(before);
-  return count / (user + system) * 1_000_000;
 }
 
 function startSealer(url: string, path: string, key: string): Deno.ChildProcess {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import process from "node:process";
+
 /** What a ratio is to be. */
 export interface Goal {
   /** Whether the ratio is to be at least, or at most, the value. */
@@ -110,6 +112,14 @@ export async function rate(count: number, work: () => Promise<unknown>): Promise
   const begun = performance.now();
   await work();
   return count / (performance.now() - begun) * 1_000;
+}
+
+/** How often a second of this process's processor time something is done: a machine that is busy counts less. */
+export async function perProcessorSecond(count: number, work: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return count / (user + system) * 1_000_000;
 }
 
 /** Runs something many times, one after the other, and returns the median time it took, in milliseconds. */
