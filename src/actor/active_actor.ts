@@ -49,6 +49,8 @@ export class ActiveActor {
   #current: Replayed<unknown> | undefined;
   #running: Promise<void> | undefined;
   #snapshot: Promise<void> | undefined;
+  /** Whether the store refuses what earlier owners have sent to it. */
+  #isFenced = false;
   /** When it was last called, on the clock of `performance.now()`. */
   lastUsed = 0;
 
@@ -119,6 +121,10 @@ export class ActiveActor {
 
   /** Works on the calls at the head of the queue: those that one commit answers. */
   async #next(): Promise<void> {
+    if (this.#commits.isUnknown) await this.#commits.settle(() => this.#queue.some(isWaiting));
+    if (!this.#isFenced && this.#setup.owner && this.#queue.some(mayBeStored)) {
+      await this.#fence(this.#setup.owner);
+    }
     const current = this.#current ??= await this.#load();
     if (!this.#ids.isComplete && this.#queue.some(hasId)) await this.#ids.complete();
     this.#assertOwned();
@@ -127,10 +133,21 @@ export class ActiveActor {
       return void answer(this.#decider, current, group, []);
     }
     const stored = await this.#commits.store(group, current.version);
-    if (typeof stored !== "string") return this.#take(current, group, stored);
+    if (typeof stored !== "string") {
+      this.#isFenced = true;
+      return this.#take(current, group, stored);
+    }
     if (stored === "reload") this.#current = undefined;
     if (stored === "conflict" || stored === "fewer") this.#requeue(group);
     if (stored === "conflict") this.#current = await this.#loadNew(current);
+  }
+
+  /** A command that an earlier owner may still store is decided once that cannot happen any more. */
+  async #fence(owner: ActorOwner): Promise<void> {
+    this.#assertOwned();
+    await this.#commits.takeOver(owner, () => this.#queue.some(mayBeStored));
+    this.#isFenced = true;
+    if (this.#current) this.#current = await this.#loadNew(this.#current);
   }
 
   /** @throws {MovedError} If another process may own the actor now: its history holds what was stored here. */
@@ -261,6 +278,14 @@ export class ActiveActor {
 
 function hasId(call: CommandCall | QueryCall): boolean {
   return call instanceof CommandCall && call.id !== undefined;
+}
+
+function isWaiting(call: CommandCall | QueryCall): boolean {
+  return !call.isSettled;
+}
+
+function mayBeStored(call: CommandCall | QueryCall): boolean {
+  return call instanceof CommandCall && call.mayBeStored && !call.isSettled;
 }
 
 function isSnapshotDue(

@@ -106,7 +106,13 @@ export class ActorClient implements AsyncDisposable {
     definition: ActorDefinition<S, C, E, A>,
     actorId: string,
   ): Omit<ActorReference<S, C, E, A>, "events"> {
-    return referTo(this.#definitions, definition, actorId, (request) => this.#remote.send(request));
+    const remote = this.#remote;
+    return referTo(
+      this.#definitions,
+      definition,
+      actorId,
+      (request) => remote.unknown.send(request, (asked) => remote.send(asked)),
+    );
   }
 
   /** Stops: calls that wait are rejected. */

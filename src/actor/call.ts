@@ -123,6 +123,8 @@ export class CommandCall extends Call {
   readonly id: string | undefined;
   /** Whether its events are stored. */
   isStored = false;
+  /** Whether an earlier try of it may still be stored by another process. */
+  mayBeStored = false;
 
   constructor(
     actorId: string,

@@ -53,6 +53,8 @@ export class Commits {
   readonly #owner: ActorOwner | undefined;
   #groupLimit = Infinity;
   #conflicts = 0;
+  /** What was sent, and is stored or not, though no caller waits for it any more. */
+  #unknown: { readonly group: readonly Decided[]; readonly expectedVersion: number } | undefined;
 
   /** @param owner Under what the actor works; none if this process has all actors. */
   constructor(store: EventStore, actorId: string, owner: ActorOwner | undefined) {
@@ -113,6 +115,46 @@ export class Commits {
     return "conflict";
   }
 
+  /** Whether a commit was given up that may still be stored. Nothing must be decided before that is known. */
+  get isUnknown(): boolean {
+    return this.#unknown !== undefined;
+  }
+
+  /**
+   * Finds out what has become of the commit that was given up: else it could be stored after a command of it, which was
+   * called again, is refused.
+   *
+   * @param isNeeded Whether a call still waits for it.
+   * @throws {MovedError} If another process owns the actor.
+   */
+  async settle(isNeeded: () => boolean): Promise<void> {
+    for (let attempt = 1; this.#unknown && isNeeded(); attempt++) {
+      const { group, expectedVersion } = this.#unknown;
+      const { outcome, error } = await this.#repeat(group, expectedVersion);
+      if (outcome !== "unknown") this.#unknown = undefined;
+      if (error instanceof FencedError && this.#owner) throw new MovedError(false);
+      if (outcome === "unknown") await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
+    }
+  }
+
+  /**
+   * Makes the store refuse what earlier owners have sent and is still on its way.
+   *
+   * @param isNeeded Whether a call still waits for it.
+   * @throws {MovedError} If another process owns the actor.
+   */
+  async takeOver(owner: ActorOwner, isNeeded: () => boolean): Promise<void> {
+    for (let attempt = 1; isNeeded(); attempt++) {
+      try {
+        return await this.#store.takeOver(this.#actorId, owner.fencingToken);
+      } catch (error) {
+        if (error instanceof FencedError) throw new MovedError(false);
+        if (!(error instanceof OutcomeUnknownError)) throw error;
+      }
+      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
+    }
+  }
+
   /** Repeats a commit of unknown outcome, which stores it once, until the store answers or no caller waits any more. */
   async #learn(
     group: readonly Decided[],
@@ -120,22 +162,38 @@ export class Commits {
   ): Promise<readonly StoredEvent[] | NotStored> {
     for (let attempt = 1; group.some(({ call }) => !call.isSettled); attempt++) {
       await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
-      try {
-        // The same ids: an append that was stored is answered with what was stored.
-        return await this.#append(group, expectedVersion);
-      } catch (error) {
-        if (error instanceof VersionConflictError) return await this.#conflict();
-        const isUnknown = error instanceof OutcomeUnknownError || error instanceof BackendError;
-        if (isUnknown) continue;
-        // The first try may have been stored all the same: the new owner finds that out, or no process here can.
-        for (const { call } of group) {
-          if (error instanceof FencedError && this.#owner) call.reject(new MovedError(true));
-          else call.expire();
-        }
+      const { outcome, stored, error } = await this.#repeat(group, expectedVersion);
+      if (stored) return stored;
+      if (outcome === "conflict") return await this.#conflict();
+      if (outcome === "unknown") continue;
+      // The first try may have been stored all the same: the new owner finds that out, or no process here can.
+      for (const { call } of group) {
+        if (error instanceof FencedError && this.#owner) call.reject(new MovedError(true));
+        else call.expire();
       }
+      return "reload";
     }
+    this.#unknown = { group, expectedVersion };
     return "reload";
   }
+
+  /** Sends a commit again, with the same ids: an append that was stored is answered with what was stored. */
+  async #repeat(group: readonly Decided[], expectedVersion: number): Promise<Repeated> {
+    try {
+      return { outcome: "stored", stored: await this.#append(group, expectedVersion) };
+    } catch (error) {
+      if (error instanceof VersionConflictError) return { outcome: "conflict" };
+      const isUnknown = error instanceof OutcomeUnknownError || error instanceof BackendError;
+      return { outcome: isUnknown ? "unknown" : "failed", error };
+    }
+  }
+}
+
+/** What is known after a commit was sent again. */
+interface Repeated {
+  readonly outcome: "stored" | "conflict" | "unknown" | "failed";
+  readonly stored?: readonly StoredEvent[];
+  readonly error?: unknown;
 }
 
 /** Whether a failure is the store's, and not that of what was to be stored. */

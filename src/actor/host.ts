@@ -209,8 +209,9 @@ export class ActorHost implements AsyncDisposable {
 
   #send(request: ActorRequest): Promise<unknown> {
     const { cluster } = this.#parts;
-    return cluster && this.#remote
-      ? this.#sendTo(cluster, this.#remote, request)
+    const remote = this.#remote;
+    return cluster && remote
+      ? remote.unknown.send(request, (asked) => this.#sendTo(cluster, remote, asked))
       : this.#callHere(request, undefined);
   }
 
@@ -219,10 +220,10 @@ export class ActorHost implements AsyncDisposable {
     const named = "command" in request.content
       ? { ...request, id: request.id ?? crypto.randomUUID() }
       : request;
-    let mayBeStored = false;
+    let mayBeStored = request.mayBeStored ?? false;
     for (;;) {
       const owner = cluster.coordinator.shardFor(request.actorId);
-      const left = { ...named, timeout: deadline - performance.now() };
+      const left = { ...named, mayBeStored, timeout: deadline - performance.now() };
       try {
         if (owner && left.timeout > 0) return await this.#callHere(left, owner);
       } catch (error) {
@@ -246,6 +247,7 @@ export class ActorHost implements AsyncDisposable {
       : "command" in content
       ? new CommandCall(actorId, content.command, id, timeout, signal, origin)
       : new QueryCall(actorId, queryOf(definition, content.query)!, timeout, signal, origin);
+    if (call instanceof CommandCall) call.mayBeStored = request.mayBeStored ?? false;
     return this.#parts.actors.call(definition, call, owner);
   }
 }

@@ -36,6 +36,8 @@ export interface ActorRequest {
     | { readonly timer: TimerReference };
   /** The name of the command. */
   readonly id: string | undefined;
+  /** Whether an earlier call of the command may be stored. @default {false} */
+  readonly mayBeStored?: boolean;
   /** How long the answer may take, in milliseconds. */
   readonly timeout: number;
   /** Gives the request up. */

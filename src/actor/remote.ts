@@ -10,19 +10,32 @@ import { BackendError, ClosedError } from "../errors.ts";
 import { PayloadTooLargeError } from "../nats/errors.ts";
 import { ConnectionState } from "../nats/connection_state.ts";
 import type { NatsConnection } from "../nats/connection.ts";
+import { MessageSender } from "../nats/sender.ts";
 import { type NoAnswer, ReplyInbox } from "../nats/jetstream/reply_inbox.ts";
 import { shardOf } from "../cluster/shard_of.ts";
 import { backoff, sleep } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import type { ActorRequest } from "./reference.ts";
-import { decodeAnswer, encode, errorOf, isOfThisTryOnly, type WireAnswer, type WireRequest } from "./wire.ts";
+import { ShardWaits } from "./shard_waits.ts";
+import { UnknownCommands } from "./unknown_commands.ts";
+import {
+  decodeAnswer,
+  encode,
+  errorOf,
+  isOfThisTryOnly,
+  QUESTION,
+  type WireAnswer,
+  type WireRequest,
+} from "./wire.ts";
 
 /** How long one request waits for an answer before it is sent again, in milliseconds. */
 const ANSWER_TIMEOUT = 2_000;
 /** The bounds of the wait before a request is sent again, in milliseconds. */
 const FIRST_WAIT = 10;
 const LONGEST_WAIT = 250;
+/** How long the answer to the question whether a shard is served may take, in milliseconds: then its host is busy. */
+const SERVED_TIMEOUT = 100;
 
 /** The subject of a shard. */
 export function shardSubject(cluster: string, shard: number): string {
@@ -37,16 +50,28 @@ export function infoSubject(cluster: string): string {
 /** Sends requests to the hosts of a cluster. */
 export class RemoteCaller {
   readonly #state: ConnectionState;
+  readonly #sender: MessageSender;
   readonly #inbox: ReplyInbox;
   readonly #cluster: string;
+  readonly #waits: ShardWaits;
   #shardCount: number | undefined;
   #isClosed = false;
+  /** The commands whose callers do not know what became of them. */
+  readonly unknown: UnknownCommands = new UnknownCommands();
 
   /** @param shardCount How many shards the cluster has, if it is known: else a host is asked. */
   constructor(connection: NatsConnection, cluster: string, shardCount?: number) {
     this.#state = new ConnectionState(connection);
+    this.#sender = new MessageSender(connection);
     this.#inbox = new ReplyInbox(this.#state, ANSWER_TIMEOUT);
     this.#cluster = cluster;
+    this.#waits = new ShardWaits(async (shard) => {
+      // The calls themselves fail with what the question fails with.
+      const answer = await this.#ask(shardSubject(cluster, shard), QUESTION, SERVED_TIMEOUT).catch(() =>
+        "denied"
+      );
+      return answer !== "no responders" && answer !== "disconnected";
+    });
     this.#shardCount = shardCount;
   }
 
@@ -54,6 +79,7 @@ export class RemoteCaller {
   close(): void {
     this.#isClosed = true;
     this.#inbox.close("closed");
+    this.#waits.close();
     this.#state.close();
   }
 
@@ -66,7 +92,7 @@ export class RemoteCaller {
   async send(
     request: ActorRequest,
     isOwn: () => boolean = () => false,
-    mayBeStored = false,
+    mayBeStored = request.mayBeStored ?? false,
   ): Promise<unknown> {
     const { definition, actorId, content, timeout, signal } = request;
     const deadline = performance.now() + timeout;
@@ -78,7 +104,7 @@ export class RemoteCaller {
       if (left <= 0) {
         throw mayBeStored ? outcomeUnknown() : why ?? new ActorUnavailableError(actorId, timeout);
       }
-      const data = encode(wireRequest(request, id, left));
+      const data = encode(wireRequest(request, id, left, mayBeStored));
       const answer = await abortable(this.#try(actorId, data, Math.min(left, ANSWER_TIMEOUT)), signal);
       if (this.#isClosed) throw new ClosedError("host");
       if (answer === "closed") throw new ClosedError("connection");
@@ -89,10 +115,10 @@ export class RemoteCaller {
         why = unavailable(request, answer) ?? why;
         if (!isRefused(answer)) mayBeStored = id !== undefined;
       }
-      await sleep(
-        Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), Math.max(0, deadline - performance.now())),
-        signal,
-      );
+      const rest = Math.max(0, deadline - performance.now());
+      if (answer === "no responders" && this.#shardCount !== undefined) {
+        await this.#waits.wait(shardOf(actorId, this.#shardCount), rest, isOwn, signal);
+      } else await sleep(Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), rest), signal);
     }
   }
 
@@ -108,7 +134,7 @@ export class RemoteCaller {
 
   #ask(subject: string, data: Uint8Array, timeout: number): Promise<WireAnswer | NoAnswer> {
     return new Promise((resolve, reject) => {
-      const { connection, maxPayload } = this.#state;
+      const { maxPayload } = this.#state;
       if (this.#isClosed || this.#state.isClosed) return resolve("closed");
       if (!this.#state.isConnected) return resolve("no responders");
       if (this.#inbox.failure) return reject(denied(this.#inbox.failure.message));
@@ -133,7 +159,7 @@ export class RemoteCaller {
         },
       });
       try {
-        connection.publish(subject, data, { reply });
+        this.#sender.publish({ subject, data }, reply);
       } catch {
         this.#inbox.withdraw(reply); // the connection is being closed
         settle("closed");
@@ -161,6 +187,7 @@ function wireRequest(
   { definition, actorId, content, origin }: ActorRequest,
   id: string | undefined,
   timeout: number,
+  mayBeStored: boolean,
 ): WireRequest {
   const { chain, traceparent } = origin;
   return {
@@ -169,7 +196,8 @@ function wireRequest(
     actor: actorId,
     ...content,
     ...(id !== undefined && { id }),
-    timeout,
+    ...(mayBeStored && { mayBeStored }),
+    timeout: Math.ceil(timeout),
     ...(chain.length > 0 && { chain }),
     ...(traceparent !== undefined && { traceparent }),
   };

@@ -19,7 +19,7 @@ import { HostService, type ServiceCounts } from "./service.ts";
 import { queryOf } from "./untyped.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import { infoSubject, shardSubject } from "./remote.ts";
-import { answerWith, answerWithError, decodeRequest, encode, type WireRequest } from "./wire.ts";
+import { answerWith, answerWithError, decodeRequest, encode, isQuestion, type WireRequest } from "./wire.ts";
 
 /** What a server works with. */
 export interface ShardServerSetup {
@@ -138,8 +138,10 @@ export class ShardServer {
   }
 
   async #answer(shard: OwnedShard, { data, reply }: NatsMessage): Promise<void> {
-    const { connection } = this.#setup;
     if (!reply) return;
+    if (isQuestion(data)) {
+      return this.#reply(reply, encode(shard.isHeld ? { ok: null } : { retry: "moved" }));
+    }
     const begun = performance.now();
     const request = decodeRequest(data);
     const answer = typeof request === "string"
@@ -147,7 +149,12 @@ export class ShardServer {
       : await this.#answerTo(shard, request);
     this.#counts.requests++;
     this.#counts.time += performance.now() - begun;
-    if (!answer || connection.isClosed()) return;
+    if (answer) this.#reply(reply, answer);
+  }
+
+  #reply(reply: string, answer: Uint8Array): void {
+    const { connection } = this.#setup;
+    if (connection.isClosed()) return;
     try {
       connection.publish(reply, answer);
     } catch {
@@ -209,9 +216,14 @@ function differenceOf(
 }
 
 function callOf(request: WireRequest, definition: AnyActor): CommandCall | QueryCall {
-  const { actor, query, command, timer, id, timeout, chain = [], traceparent } = request;
+  const { actor, query, command, timer, id, mayBeStored = false, timeout, chain = [], traceparent } = request;
   const origin = { chain, traceparent };
-  if (timer) return new TimerCall(actor, timer, id!, timeout, undefined, origin);
-  if (query === undefined) return new CommandCall(actor, command, id, timeout, undefined, origin);
-  return new QueryCall(actor, queryOf(definition, query)!, timeout, undefined, origin);
+  if (query !== undefined) {
+    return new QueryCall(actor, queryOf(definition, query)!, timeout, undefined, origin);
+  }
+  const call = timer
+    ? new TimerCall(actor, timer, id!, timeout, undefined, origin)
+    : new CommandCall(actor, command, id, timeout, undefined, origin);
+  call.mayBeStored = mayBeStored;
+  return call;
 }

@@ -32,6 +32,8 @@ export interface WireRequest {
   readonly timer?: TimerReference;
   /** The name of the command. */
   readonly id?: string;
+  /** Whether an earlier try of the command may be stored; absent if none may. */
+  readonly mayBeStored?: boolean;
   /** How long the answer may take, in milliseconds. */
   readonly timeout: number;
   /** The actors that wait for the answer, the first one first. */
@@ -70,6 +72,14 @@ const MAX_ANSWER_BYTES = 8 * 1_024 * 1_024;
 /** The most bytes of a request besides its command. */
 const MAX_ENVELOPE_BYTES = 16 * 1_024;
 
+/** Asks the owner of a shard for no more than an answer. */
+export const QUESTION: Uint8Array = utf8('{"served":null}');
+
+/** Whether a message is {@linkcode QUESTION}. */
+export function isQuestion(data: Uint8Array): boolean {
+  return data.length === QUESTION.length && QUESTION.every((byte, index) => data[index] === byte);
+}
+
 /** Encodes a request or an answer. */
 export function encode(message: WireRequest | WireAnswer): Uint8Array {
   return utf8(JSON.stringify(message));
@@ -90,7 +100,8 @@ export function decodeRequest(data: Uint8Array): WireRequest | string {
 
 function isRequest(request: Partial<WireRequest> | undefined): request is WireRequest {
   if (typeof request?.kind !== "string" || !Number.isSafeInteger(request.version)) return false;
-  const { actor, timeout, id, query, timer, chain, traceparent } = request;
+  const { actor, timeout, id, mayBeStored, query, timer, chain, traceparent } = request;
+  if (mayBeStored !== undefined && typeof mayBeStored !== "boolean") return false;
   if (typeof timeout !== "number" || !(timeout > 0 && timeout <= MAX_TIMEOUT)) return false;
   if (timer !== undefined) {
     if (typeof timer?.name !== "string" || !Number.isSafeInteger(timer.at) || id === undefined) return false;

@@ -149,8 +149,8 @@ export const MUTATIONS: readonly ActorMutation[] = [
     name: "a command of two tries under two ids",
     breaks: /took effect twice/,
     file: "remote.ts",
-    find: "const data = encode(wireRequest(request, id, left));",
-    replace: "const data = encode(wireRequest(request, id && `${id}.${attempt}`, left));",
+    find: "const data = encode(wireRequest(request, id, left, mayBeStored));",
+    replace: "const data = encode(wireRequest(request, id && `${id}.${attempt}`, left, mayBeStored));",
   },
   {
     name: "a timer fired by a deposed host",

@@ -86,5 +86,6 @@ export class Requests implements Listener {
 }
 
 function parse(data: Uint8Array): { readonly actor: string; readonly command?: Command } | undefined {
-  return data.length === 0 ? undefined : JSON.parse(decoder.decode(data));
+  const request = data.length === 0 ? undefined : JSON.parse(decoder.decode(data));
+  return request?.actor === undefined ? undefined : request;
 }
