@@ -110,6 +110,24 @@ Deno.test("a store asks again for an actor of its own that it has forgotten, and
   assert(await asked.count() > 0);
 });
 
+Deno.test("the first saves of a store that was just opened read no heads one by one", async () => {
+  await using server = await startNatsServer();
+  {
+    await using other = await JetStreamEventStore.open(server.url);
+    await other.append("order", [event(0)], { expectedVersion: 0 });
+  }
+  await using asked = await asking(server.url);
+  await using store = await JetStreamEventStore.open(server.url);
+  await asked.count();
+  const saves = Array.from({ length: 100 }, (_, index) => {
+    return store.append(`new-${index}`, [event(index)], { expectedVersion: 0 });
+  });
+  await Promise.all(saves);
+  const count = await asked.count();
+  assert(count > 0 && count < 10, `${count}`);
+  await assert.rejects(store.append("order", [event(1)], { expectedVersion: 0 }), { currentVersion: 1 });
+});
+
 /** A write of one event of each actor, whose actors are known. */
 function writeTo(...actors: KnownActor[]): Write {
   const parts = actors.map(({ actorId }) => new CommitPart(actorId, [], "any"));

@@ -85,6 +85,8 @@ class Knowledge {
   /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
   soundUntil = 0;
   lookedAt = -Infinity;
+  /** The look-up that is under way. */
+  looking: Promise<void> | undefined;
   replaced = false;
 }
 
@@ -153,12 +155,19 @@ export class EventLog {
    * @param now The time of `performance.now()`, which is costly to read.
    */
   nothingExpired(now: number): boolean {
-    const isSound = now < this.#known.soundUntil;
-    if (!isSound && now > this.#known.lookedAt + LOOK_INTERVAL) {
-      this.#known.lookedAt = now;
-      this.#look(now).catch(() => {}); // it stays unknown, which costs a read
+    const known = this.#known;
+    // Looked up before it is over, so that saves under load do not notice.
+    if (now > known.soundUntil - LOOK_VALIDITY / 2 && now > known.lookedAt + LOOK_INTERVAL) {
+      known.lookedAt = now;
+      const done = (): void => void (known.looking = undefined);
+      known.looking = this.#look(now).then(done, done); // if it fails it stays unknown, which costs a read
     }
-    return isSound || !this.expires;
+    return now < known.soundUntil || !this.expires;
+  }
+
+  /** The look-up whether messages have expired, if one is under way. It never rejects. */
+  get looking(): Promise<void> | undefined {
+    return this.#known.looking;
   }
 
   /** Whether the log was deleted or replaced when it was last checked. */

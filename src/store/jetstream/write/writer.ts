@@ -103,14 +103,15 @@ export class Writer {
 
   /** Begins a write that cannot be sent at once. */
   #begin(write: Write, now: number): void {
-    if (this.#maySkipHeads(write, now) && !this.#hasNone(write, now)) this.#confirm(write);
+    if (this.#maySkipHeads(write, now) && !this.#mayBeNew(write, now)) this.#confirm(write);
     else this.#persist(write, undefined);
   }
 
   /** Whether it can be numbered without reading heads: the server refuses it if an actor has a message. */
   #maySkipHeads(write: Write, now: number): boolean {
     const { log } = this.#context;
-    return !write.isConfirmed && !log.isReplaced && write.expectsNewActors && log.nothingExpired(now);
+    return !write.isConfirmed && !log.isReplaced && write.expectsNewActors &&
+      (log.nothingExpired(now) || log.looking !== undefined);
   }
 
   /**
@@ -132,12 +133,14 @@ export class Writer {
     const writes = this.#unconfirmed;
     if (writes.length === 0) return;
     this.#unconfirmed = listOf();
+    const { log } = this.#context;
     const subjects = listOf<string>();
     for (const write of writes) write.addNewSubjects(subjects);
     let isNone = false;
     this.#confirmations++;
     try {
-      isNone = await this.#context.log.countsNone(subjects);
+      if (log.looking) await log.looking;
+      isNone = log.nothingExpired(performance.now()) && await log.countsNone(subjects);
     } catch {
       // Each of them reads its heads, and waits for the server up to its deadline.
     }
