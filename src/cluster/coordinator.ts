@@ -278,6 +278,11 @@ export class Coordinator implements AsyncDisposable {
     });
   }
 
+  /** The node that has each shard, as `ownerOf` has it for an actor; `undefined` for a shard that no node has. */
+  shardOwners(): readonly (ClusterNode | undefined)[] {
+    return [...this.#owners ??= this.#findOwners()];
+  }
+
   /** The shards that no node has: all of them before the first leader, and those that no node can take. */
   unownedShards(): number[] {
     const assignments = this.#member.map?.assignments;

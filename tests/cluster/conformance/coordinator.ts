@@ -61,6 +61,7 @@ export function testCoordinator(
     assert(a.isLeader);
     assert.equal(a.leader?.name, "a");
     assert.deepEqual(a.unownedShards(), []);
+    assert.deepEqual(a.shardOwners().map((owner) => owner?.name), Array(SHARDS).fill("a"));
     assert.equal(a.status, "joined");
   });
 
@@ -188,6 +189,7 @@ export function testCoordinator(
     b.drain();
     await until("nobody can take them", () => count(b) === 0 && a.unownedShards().length === SHARDS);
     assert.equal(a.ownerOf("x"), undefined);
+    assert.deepEqual(a.shardOwners(), Array(SHARDS).fill(undefined));
     a.drain(false);
     await until("a has all", () => count(a) === SHARDS && a.unownedShards().length === 0);
   });
