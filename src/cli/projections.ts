@@ -5,6 +5,7 @@
  */
 
 import type { CheckpointStore } from "../projection/checkpoints.ts";
+import { ProjectionStoppedError } from "../projection/errors.ts";
 import { discardParked, retryParked } from "../projection/parked.ts";
 import type { Projection } from "../projection/projection.ts";
 import { parseRecord, type ProjectionRecord } from "../projection/record.ts";
@@ -143,16 +144,49 @@ export async function discardParkedEvent(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<ExitCode> {
-  const { name, version, position } = request;
-  const { filter } = await recordOf(checkpoints, request);
+  await recordOf(checkpoints, request);
+  const { position } = request;
+  const next = await discardWithoutHandler(store, checkpoints!, request, signal);
+  terminal.print(
+    next
+      ? `The event at ${position} was discarded. Event ${next.version} of "${
+        printable(next.actorId)
+      }" waited behind it ` +
+        "and is parked in its place: retry it."
+      : `The event at ${position} was discarded.`,
+  );
+  return ExitCode.done;
+}
+
+/**
+ * Discards a parked event of a projection whose handler is not known here. What waits behind it is not handled: the first such
+ * event is parked in its place.
+ *
+ * @returns The event that waited.
+ */
+export async function discardWithoutHandler(
+  store: EventStore,
+  checkpoints: NonNullable<Checkpoints>,
+  { name, version, position }: ProjectionName & { readonly position: string },
+  signal: AbortSignal,
+): Promise<{ readonly actorId: string; readonly version: number } | undefined> {
+  const { filter } = await recordOf(checkpoints, { name, version });
   const projection: Projection<never, unknown> = {
     name,
     version,
-    checkpoints: checkpoints!,
+    checkpoints,
     filter: filter as never,
-    handle: () => {},
+    handle: () => {
+      throw new Error(
+        "It waited behind an event that was discarded by a program that does not have the handler.",
+      );
+    },
   };
-  await discardParked(store as EventStore<never>, projection, position, { signal });
-  terminal.print(`The event at ${position} was discarded. What waited behind it goes on.`);
-  return ExitCode.done;
+  try {
+    await discardParked(store as EventStore<never>, projection, position, { signal });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ProjectionStoppedError) || error.event === undefined) throw error;
+    return { actorId: error.event.actorId, version: error.event.eventVersion };
+  }
 }

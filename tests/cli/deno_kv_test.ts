@@ -182,6 +182,24 @@ Deno.test("aether reports how projections are getting on, and retries or discard
   assert.equal((await file.run("parked", "list", file.file, "unknown")).code, 3);
 });
 
+Deno.test("aether discards a parked event, and takes nothing that waits behind it to be handled", async () => {
+  await using file = await orders();
+  const discard = async (): Promise<Ran> => {
+    const [entry] = (await file.run("parked", "list", file.file, "totals", "--json")).rows;
+    return await file.run("parked", "discard", file.file, "totals", String(entry!["position"]), "--yes");
+  };
+  const first = await discard();
+  assert.equal(first.code, 0, first.err);
+  assert.match(
+    first.out,
+    /was discarded\. Event 2 of "order-2" waited behind it and is parked in its place: retry it/,
+  );
+  const [next] = (await file.run("parked", "list", file.file, "totals", "--json")).rows;
+  assert.deepEqual([next!["actorId"], next!["eventVersion"]], ["order-2", 2]);
+  assert.match((await discard()).out, /^The event at \S+ was discarded\.\n$/);
+  assert.match((await file.run("parked", "list", file.file, "totals")).out, /Nothing is parked/);
+});
+
 Deno.test("aether verifies, diagnoses and copies", async () => {
   await using file = await orders();
   assert.match(
