@@ -7,6 +7,7 @@
 import { type InferValue, map, or } from "@optique/core";
 import { copy, exportCommand, importCommand, seal } from "./move_arguments.ts";
 import { actors, diagnose, log, show, tail, verify } from "./read_arguments.ts";
+import { studio } from "./studio_arguments.ts";
 import { cluster, parked, projections, timers } from "./work_arguments.ts";
 
 /** The grammar of the command line. */
@@ -18,7 +19,7 @@ export const PARSER = or(
     timers,
     cluster,
   ),
-  or(seal, exportCommand, importCommand, copy),
+  or(seal, exportCommand, importCommand, copy, studio),
 );
 
 /** What the command line asks for. */

@@ -40,6 +40,8 @@ export async function run(request: Request, terminal: Terminal, signal: AbortSig
       return await runExport(target, request, terminal, signal);
     case "import":
       return await runImport(target, request, terminal, signal);
+    case "studio":
+      return await (await import("./studio.ts")).studio(target, request, terminal, signal);
     case "timers":
       return await runTimers(target, request, terminal, signal);
     case "projections":

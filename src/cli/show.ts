@@ -10,6 +10,7 @@ import { toTimestamp } from "../event/timestamp.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { foldIn } from "./fold.ts";
+import { changesBetween, givenText } from "./history.ts";
 import { jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
 
 type ShowRequest = RequestOf<"show">;
@@ -112,11 +113,9 @@ async function showDifference(
   const [before, after] = decider === undefined
     ? await Promise.all(versions.map((version) => dataAt(store, actorId, version)))
     : await statesAt(store, actorId, decider, versions, signal);
-  const { default: differencesOf } = await import("microdiff");
-  const changes = differencesOf({ "": before } as object, { "": after } as object).map((change) => ({
-    path: change.path.slice(1).join("."),
-    ...("oldValue" in change && { before: change.oldValue as unknown }),
-    ...("value" in change && { after: change.value as unknown }),
+  const changes = (await changesBetween(before, after)).map(({ path, ...values }) => ({
+    path: path.join("."),
+    ...values,
   }));
   if (json) { for (const change of changes) terminal.print(jsonLine(change)); }
   else if (changes.length === 0) terminal.print("Nothing has changed.");
@@ -179,13 +178,4 @@ function shown(value: unknown): string {
 
 function indented(value: unknown): string {
   return (JSON.stringify(value, null, 2) ?? "undefined").split("\n").map(printable).join("\n");
-}
-
-/** The history as a test takes it. */
-function givenText(events: readonly StoredEvent[]): string {
-  const lines = events.map(({ eventType, data }) => {
-    const text = `{ eventType: ${JSON.stringify(eventType)}, data: ${JSON.stringify(data)} }`;
-    return `  ${printable(text)},`;
-  });
-  return ["given([", ...lines, "])"].join("\n");
 }

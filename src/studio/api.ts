@@ -31,7 +31,7 @@
  *
  * A *filter* is `type` (may be repeated), `actor` and `prefix` (of actor ids). `limit` is 1 to {@linkcode Session.maxLimit}; a
  * page may have fewer rows than that, since it is bounded by bytes too. What is not answered with 200 is an
- * {@linkcode ApiError}.
+ * {@linkcode ApiError}. A page may also have no rows and a next page: a read ends after some seconds, and goes on from there.
  *
  * **Streams** are server-sent events for `EventSource`. Each message has a name (`event:`) and JSON (`data:`): the field
  * of the stream's interface that it is named after. All streams also send {@linkcode StreamMessages}. A comment is sent
@@ -458,6 +458,11 @@ export interface ParkedCommand {
 export interface ParkedResult {
   /** What is still parked, counted. */
   readonly parked: number;
+  /**
+   * The next event of the actor, which waited behind the discarded one and is parked in its place now: its handler failed on it, or
+   * is not known to this studio. `null` if none waits.
+   */
+  readonly next: ParkedRow | null;
 }
 
 /** The nodes of a cluster, and which shards they have. */
@@ -567,6 +572,8 @@ export interface Health {
     readonly origin: string;
     /** How many events are sealed. */
     readonly size: number;
+    /** When it was signed, by the clock of the sealer, RFC 3339; `null` if it has no time. */
+    readonly sealedAt: string | null;
     /** The root of the tree, base64. */
     readonly root: string;
     /** The position of the last sealed event; `null` if there is none. */

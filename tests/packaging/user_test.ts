@@ -101,6 +101,10 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
     });
   }
 
+  await t.step("studio.ts has the files of its page without a permission", async () => {
+    assert.equal(await project.denoOk("run", "--no-prompt", "studio.ts"), "200 true 1\n");
+  });
+
   await t.step("deno_kv.ts prints what to put into deno.json, and then needs its file alone", async () => {
     const run = ["run", "--no-prompt", "--no-npm"];
     const file = ["--allow-read=orders.kv", "--allow-write=orders.kv"];
@@ -153,7 +157,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
       "./bus": { atStart: [], later: [...nats, telemetry] },
       "./cli": {
         atStart: ["@optique/core"],
-        later: [...nats, telemetry, "cli-progress", "microdiff", "string-width"],
+        later: [...nats, telemetry, "cli-progress", "htm", "microdiff", "string-width"],
       },
       "./cluster": { atStart: [], later: nats },
       "./cron": { atStart: ["croner"], later: [] },
@@ -162,6 +166,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
       "./jetstream": { atStart: [], later: [...nats, telemetry] },
       "./memory": { atStart: [], later: [telemetry] },
       "./projection": { atStart: [], later: [...nats, telemetry] },
+      "./studio": { atStart: ["htm"], later: [telemetry, "microdiff", "string-width"] },
       "./testing": { atStart: ["fast-check"], later: [telemetry] },
     };
     const packages: Record<string, Packages> = {};

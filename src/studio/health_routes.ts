@@ -1,0 +1,95 @@
+/**
+ * Routes about the health of the log: what weakens it, its limits, its seal, and a verification.
+ *
+ * @module
+ */
+
+import type { SealPlace } from "../evidence/place.ts";
+import type { Finding, StoreLimits } from "../store/types.ts";
+import type { Health, VerifyLive } from "./api.ts";
+import { type Call, streamOf } from "./call.ts";
+import { LAST } from "./event_stream.ts";
+import { ApiFailure } from "./failure.ts";
+import { damageRow, jsonResponse } from "./json.ts";
+import { MAX_LIMIT } from "./query.ts";
+
+const SEVERITIES: readonly Finding["severity"][] = ["critical", "warning", "info"];
+
+/** GET `api/health`. */
+export async function showHealth({ parts: { store, seal }, signal }: Call): Promise<Response> {
+  const [findings, last, lastSeal] = await Promise.all([
+    store.diagnose(),
+    store.getLastPosition(),
+    seal ? readSeal(seal, signal) : null,
+  ]);
+  const rows = findings.map(({ code, severity, message, advice }) => ({ code, severity, message, advice }));
+  rows.sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity));
+  return jsonResponse(
+    { findings: rows, limits: limitsOf(store.limits), last: last ?? null, seal: lastSeal } satisfies Health,
+  );
+}
+
+function limitsOf(
+  { actorsPerCommit, eventsPerCommit, bytesPerCommit, bytesPerEvent }: StoreLimits,
+): Health["limits"] {
+  const shown = (limit: number): number | null => Number.isFinite(limit) ? limit : null;
+  return {
+    actorsPerCommit: shown(actorsPerCommit),
+    eventsPerCommit: shown(eventsPerCommit),
+    bytesPerCommit: shown(bytesPerCommit),
+    bytesPerEvent: shown(bytesPerEvent),
+  };
+}
+
+async function readSeal(place: SealPlace, signal: AbortSignal): Promise<Health["seal"]> {
+  const [{ readCheckpoint, readLeaf }, { parseCheckpoint }] = await Promise.all([
+    import("../evidence/sealed_tree.ts"),
+    import("../evidence/note.ts"),
+  ]);
+  const bytes = await readCheckpoint(place, signal);
+  if (!bytes) return null;
+  const { origin, size, root, time } = parseCheckpoint(bytes);
+  const last = size === 0 ? undefined : await readLeaf(place, size, size - 1, signal);
+  return {
+    ...{ origin, size, sealedAt: time ?? null, root: root.toBase64() },
+    ...{ position: last?.position ?? null, timestamp: last?.timestamp ?? null },
+  };
+}
+
+/** Between two messages about the progress, in milliseconds. */
+const PROGRESS_INTERVAL = 200;
+
+/** Stream `api/verify`. */
+// deno-lint-ignore require-await -- a refusal is a rejection
+export async function verify(call: Call): Promise<Response> {
+  const { parts: { store }, state } = call;
+  return streamOf(call, async (output) => {
+    if (state.isVerifying) {
+      throw new ApiFailure(
+        "busy",
+        "A verification runs already. Wait for it, or close the page that has begun it.",
+      );
+    }
+    state.isVerifying = true;
+    try {
+      let shown = -Infinity;
+      const onProgress = ({ commits, events }: VerifyLive["progress"]): void => {
+        if (performance.now() - shown < PROGRESS_INTERVAL || output.isFull) return;
+        shown = performance.now();
+        output.send("progress", { commits, events });
+      };
+      const { signal } = output;
+      const { ok, commits, events, actors, lastPosition, faults } = await store.verify({
+        onProgress,
+        signal,
+      });
+      const report: VerifyLive["report"] = {
+        ...{ ok, commits, events, actors, lastPosition: lastPosition ?? null },
+        ...{ faults: faults.slice(0, MAX_LIMIT).map(damageRow), faultCount: faults.length },
+      };
+      output.send("report", report, LAST);
+    } finally {
+      state.isVerifying = false;
+    }
+  });
+}
