@@ -10,6 +10,8 @@ export const MAX_KEY_BYTES = 2_048;
 export const MAX_VALUE_BYTES = 65_536;
 /** The most checks of an atomic operation over KV Connect. */
 export const MAX_CHECKS_REMOTE = 10;
+/** The most checks of an atomic operation on a file, or in memory. */
+export const MAX_CHECKS_LOCAL = 100;
 /** The most mutations of an atomic operation. */
 export const MAX_MUTATIONS = 1_000;
 /** The most bytes of an atomic operation: the keys of checks, and for each set twice its key and its value. */

@@ -3,6 +3,24 @@
 import type { StoreLimits } from "@flowmade-one/aether/deno-kv";
 import type { ImportedEvent } from "./event_log.ts";
 
+/** How many commits are given to the store at once. */
+const COMMITS_AT_ONCE = 32;
+
+/** The next commits of a log, each of which leaves room for a condition on the one before. */
+export function nextCommits(
+  events: readonly ImportedEvent[],
+  begin: number,
+  limits: StoreLimits,
+): (readonly ImportedEvent[])[] {
+  const commits: (readonly ImportedEvent[])[] = [];
+  while (begin < events.length && commits.length < COMMITS_AT_ONCE) {
+    const commit = nextCommit(events, begin, { ...limits, actorsPerCommit: limits.actorsPerCommit - 1 });
+    commits.push(commit);
+    begin += commit.length;
+  }
+  return commits;
+}
+
 /**
  * The longest commit that begins with a given event and is in the log in the order of time. Inside a commit events
  * are grouped by actor, so it ends before an actor comes back after another one; and it keeps the store's limits.
@@ -11,7 +29,7 @@ import type { ImportedEvent } from "./event_log.ts";
  * @param begin The index of the commit's first event.
  * @returns At least one event.
  */
-export function nextCommit(
+function nextCommit(
   events: readonly ImportedEvent[],
   begin: number,
   limits: StoreLimits,

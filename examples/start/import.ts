@@ -2,13 +2,13 @@
  * Imports an event log into a store: in the order of time, resumable, and only once.
  *
  * What is stored of a file is always a beginning of it in the order of time, however many importers work and whenever
- * they are killed: a commit is atomic, it is only tried once all before it is stored, and it carries versions, so that
+ * they are killed: a commit is atomic, it is refused unless all before it is stored, and it carries versions, so that
  * it is refused where any of it is stored already. That beginning is all the state there is; another run finds it and
  * goes on behind it.
  */
 
 import { type EventStore, VersionConflictError } from "@flowmade-one/aether/deno-kv";
-import { nextCommit } from "./commits.ts";
+import { nextCommits } from "./commits.ts";
 import type { EventLog, ImportedEvent } from "./event_log.ts";
 import type { LogEvent } from "./row_events.ts";
 import { UserError } from "./rows.ts";
@@ -75,7 +75,7 @@ const ELSEWHERE =
  *
  * @param found How many of the log's first events are stored.
  * @param onProgress Called with how many are stored.
- * @param signal Ends the import after the commit under way.
+ * @param signal Ends the import after the commits under way.
  * @throws {UserError} If another writer stores something else under one of the cases.
  */
 export async function saveLog(
@@ -87,14 +87,22 @@ export async function saveLog(
 ): Promise<ImportResult> {
   let stored = found;
   while (stored < log.events.length && !signal.aborted) {
-    const commit = nextCommit(log.events, stored, store.limits);
-    try {
-      // One after the other: commits that are under way together may be stored in another order.
-      await store.saveEvents(commit.map(({ event }) => event));
-      stored += commit.length;
-    } catch (error) {
-      if (!(error instanceof VersionConflictError)) throw error;
-      stored += await countStored(store, commit, error);
+    const commits = nextCommits(log.events, stored, store.limits);
+    const results = await Promise.allSettled(commits.map((commit, index) => {
+      // Each depends on the one before: the store keeps their order, and refuses what is behind a commit that it refuses.
+      const behind = commits[index - 1]?.at(-1)?.event;
+      const conditions = behind ? [{ actorId: behind.actorId, version: behind.version }] : [];
+      return store.saveEvents(commit.map(({ event }) => event), { conditions });
+    }));
+    for (const [index, result] of results.entries()) {
+      const commit = commits[index]!;
+      if (result.status === "fulfilled") {
+        stored += commit.length;
+        continue;
+      }
+      if (!(result.reason instanceof VersionConflictError)) throw result.reason;
+      stored += await countStored(store, commit, result.reason);
+      break;
     }
     onProgress(stored);
   }

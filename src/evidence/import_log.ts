@@ -14,8 +14,10 @@ import {
   OutcomeUnknownError,
   VersionConflictError,
 } from "../store/errors.ts";
+import { type OrderedSave, OrderedSaves } from "../store/ordered_saves.ts";
 import { type RawLog, rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
+import { utf8Length } from "../text.ts";
 import { nodeCrypto } from "./crypto.ts";
 import { type ExportProgress, REPORT_EVERY } from "./export_types.ts";
 import type { ImportReport } from "./import_report.ts";
@@ -50,7 +52,7 @@ export class ImportLog {
   /** The events that the store has already; `undefined` when they are all compared. */
   #present: AsyncIterator<StoredEvent> | undefined;
   #batch: ImportBatch;
-  #saving: Promise<void> | undefined;
+  readonly #saves: OrderedSaves;
   /** What the export has. */
   readonly #expected = nodeCrypto().createHash("sha256");
   #events = 0;
@@ -65,7 +67,12 @@ export class ImportLog {
     this.#to = rawLogOf(store);
     this.#controls = controls;
     this.#present = this.#to.read("start", controls.signal)[Symbol.asyncIterator]();
-    this.#batch = new ImportBatch(store.limits);
+    this.#saves = new OrderedSaves(this.#to, controls.signal, (save) => this.#settle(save));
+    this.#batch = this.#newBatch();
+  }
+
+  #newBatch(): ImportBatch {
+    return new ImportBatch(this.#saves.limits(this.#store.limits));
   }
 
   /** Takes the next commit of the export. */
@@ -77,7 +84,7 @@ export class ImportLog {
         this.#expected.update(text);
         this.#events++;
         if (!this.#present || !await this.#compare(event)) {
-          const waiting = this.#add(event, token, text.length);
+          const waiting = this.#add(event, token, utf8Length(text));
           if (waiting) await waiting;
         }
       }
@@ -110,15 +117,11 @@ export class ImportLog {
 
   /** Begins to store what was collected. What comes next is collected meanwhile. */
   async #next(): Promise<void> {
-    const batch = this.#batch;
-    this.#batch = new ImportBatch(this.#store.limits);
-    await this.#saving;
-    this.#saving = this.#persist(batch);
-    this.#saving.catch(() => {}); // it is awaited before the next one
-  }
-
-  async #persist({ events, tokens, takeOvers }: ImportBatch): Promise<void> {
-    if (events.length > 0) await this.#save(events, tokens);
+    const { events, tokens, takeOvers } = this.#batch;
+    this.#batch = this.#newBatch();
+    if (events.length > 0) await this.#saves.add(events, tokens);
+    if (takeOvers.size === 0) return;
+    await this.#saves.flush();
     for (const [actorId, token] of takeOvers) {
       this.#controls.signal?.throwIfAborted();
       try {
@@ -129,15 +132,24 @@ export class ImportLog {
     }
   }
 
-  async #save(events: readonly StoredEvent[], tokens: ReadonlyMap<string, number>): Promise<void> {
+  /** Saves what depends on nothing that is under way. */
+  async #save(events: readonly StoredEvent[], tokens: OrderedSave["tokens"]): Promise<void> {
+    const stored = this.#to.save(events, this.#controls.signal, tokens);
+    await this.#settle({ events, tokens, stored });
+  }
+
+  /** Takes the outcome of a save. */
+  async #settle({ events, tokens, stored: saved }: OrderedSave): Promise<void> {
     try {
-      this.#advance("writing", await this.#to.save(events, this.#controls.signal, tokens));
+      this.#advance("writing", await saved);
     } catch (error) {
       if (error instanceof CommitTooLargeError && events.length > 1) {
         const half = events.length >> 1;
         await this.#save(events.slice(0, half), tokens);
         return await this.#save(events.slice(half), tokens);
       }
+      // The save before came late, and has been settled since.
+      if (error instanceof VersionConflictError && error.isCondition) return await this.#save(events, tokens);
       if (!(error instanceof VersionConflictError || error instanceof OutcomeUnknownError)) throw error;
       // A write of our own came late, or another process imports too: what is stored counts.
       const stored = await this.#countStored(events);
@@ -162,7 +174,7 @@ export class ImportLog {
   /** Stores all that was collected. */
   async flush(): Promise<void> {
     if (!this.#batch.isEmpty) await this.#next();
-    await this.#saving;
+    await this.#saves.flush();
     this.#report("writing");
   }
 

@@ -143,16 +143,18 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         return partsOf((onPart) => backend.readLog({ ...read, onPart }));
       },
       listTokens: (signal) => backend.listTokens?.(this.#untilClosed(signal)) ?? noTokens(),
-      save: async (events, signal, tokens) => {
+      maxSavesInOrder: backend.maxCommitsInOrder ?? 1,
+      save: async (events, signal, tokens, behind) => {
         this.#assertOpen();
         const divided = divideByActor(draftStored(events, this.#drafting, this.limits));
-        const parts = tokens
+        const fenced = tokens
           ? divided.map(({ actorId, drafts }) =>
             new CommitPart(actorId, drafts, "given", undefined, tokens.get(actorId))
           )
           : divided;
-        checkCounts(parts, this.limits);
-        const commit = new Commit(parts, undefined, tokens !== undefined, signal, NO_CONDITIONS);
+        const { parts, conditions } = divideConditions(fenced, behind ? [behind] : NO_CONDITIONS);
+        checkCounts(parts, this.limits, conditions.length);
+        const commit = new Commit(parts, undefined, tokens !== undefined, signal, conditions);
         return await this.#track(() => backend.commit(commit));
       },
       checkPosition: async (position) => {

@@ -123,6 +123,12 @@ export interface StorageBackend {
   readonly limits: StoreLimits;
 
   /**
+   * How many commits a copy may have under way at once: a backend that has it stores commits that depend on one another in
+   * the order in which they are given. @default {1}
+   */
+  readonly maxCommitsInOrder?: number;
+
+  /**
    * Stores all of a commit or nothing. It numbers the parts with {@linkcode numberPart} against the actors' heads, as
    * often as it takes, and reports a conflict only against a head that is fresh.
    *

@@ -7,6 +7,7 @@
 import { sameJson } from "../event/json.ts";
 import { schemaVersionOf } from "../event/registry.ts";
 import type { StoredEvent } from "../event/types.ts";
+import { utf8Length } from "../text.ts";
 import type { StoreLimits } from "./types.ts";
 
 /**
@@ -51,9 +52,9 @@ export class Batch {
   }
 }
 
-/** A size below what is stored, if text is not ASCII: the store has the last word, and a batch is then halved. */
+/** A size that is not below what is stored: positions, versions and actors are stored with a commit, not with an event. */
 export function sizeOf(event: StoredEvent): number {
-  return JSON.stringify(event).length;
+  return utf8Length(JSON.stringify(event));
 }
 
 /** Whether an event is the copy of another: all that was stored counts. */

@@ -178,10 +178,10 @@ export function divideConditions(
 ): ConditionedParts {
   if (conditions.length === 0) return { parts, conditions };
   const required = new Map(conditions.map(({ actorId, version }) => [actorId, version]));
-  const requiring = parts.map(({ actorId, drafts, expected }) => {
+  const requiring = parts.map(({ actorId, drafts, expected, fencingToken }) => {
     const version = required.get(actorId);
     required.delete(actorId);
-    return new CommitPart(actorId, drafts, expected, version);
+    return new CommitPart(actorId, drafts, expected, version, fencingToken);
   });
   return {
     parts: requiring,

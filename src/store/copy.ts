@@ -11,6 +11,7 @@ import { Batch, isCopyOf, sizeOf } from "./batch.ts";
 import { CarriedCheckpoints, type CheckpointCopy } from "./copy_checkpoints.ts";
 import { CopyError } from "./copy_errors.ts";
 import { CommitTooLargeError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
+import { type OrderedSave, OrderedSaves } from "./ordered_saves.ts";
 import { type RawLog, rawLogOf } from "./raw_log.ts";
 import type { EventStore, StoreLimits } from "./types.ts";
 import { describe } from "../text.ts";
@@ -71,7 +72,7 @@ export interface CopyReport {
  *
  * It can be killed at any moment and run again. At every moment the target's log is the beginning of the source's, so
  * that the target itself shows how far the copy is: a run compares what is stored, event by event, and continues after
- * it. For that promise commits follow one another, each as large as the target's limits and the order allow. In the end
+ * it. For that promise commits depend on one another, each as large as the target's limits and the order allow. In the end
  * everything is read again and compared, and the target verifies itself.
  *
  * Not carried over: which events came in one commit, snapshots, fencing tokens, and positions; checkpoints of projections are
@@ -276,26 +277,27 @@ class Copy {
 
   async #copy(): Promise<void> {
     const events = this.#from.read(this.reached.from ?? "start", this.#signal);
-    const batches = inBatches(events, this.#limits);
+    const saves = new OrderedSaves(this.#to, this.#signal, (save) => this.#settle(save));
     try {
-      for (let batch = await batches.next(); !batch.done;) {
-        // The next batch is read while this one is being saved.
-        [batch] = await Promise.all([batches.next(), this.#save(batch.value)]);
-      }
+      // The next batch is read while those before are being saved.
+      for await (const batch of inBatches(events, saves.limits(this.#limits))) await saves.add(batch);
+      await saves.flush();
     } finally {
-      await batches.return();
+      await saves.end();
     }
   }
 
-  async #save(batch: readonly StoredEvent[]): Promise<void> {
+  /** Takes the outcome of a save; one that was too large for the target is repeated in halves. */
+  async #settle({ events, stored }: Pick<OrderedSave, "events" | "stored">): Promise<void> {
     try {
-      const stored = await this.#to.save(batch, this.#signal);
-      this.#advance("copying", batch.length, batch.at(-1)!, stored.at(-1)!);
+      const [first, last] = [events.at(-1)!, (await stored).at(-1)!];
+      this.#advance("copying", events.length, first, last);
     } catch (error) {
-      if (!(error instanceof CommitTooLargeError) || batch.length === 1) throw error;
-      const half = batch.length >> 1;
-      await this.#save(batch.slice(0, half));
-      await this.#save(batch.slice(half));
+      if (!(error instanceof CommitTooLargeError) || events.length === 1) throw error;
+      const half = events.length >> 1;
+      for (const part of [events.slice(0, half), events.slice(half)]) {
+        await this.#settle({ events: part, stored: this.#to.save(part, this.#signal) });
+      }
     }
   }
 

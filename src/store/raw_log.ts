@@ -26,12 +26,16 @@ export interface RawLog {
    * Saves events of another store in one commit, as they are.
    *
    * @param tokens The newest tokens of their actors. With it, the tokens that the target has do not count.
+   * @param behind The event that they depend on: the last one of a save that may still be under way.
    */
   save(
     events: readonly StoredEvent[],
     signal: AbortSignal | undefined,
     tokens?: ReadonlyMap<string, number>,
+    behind?: StoredEvent,
   ): Promise<readonly StoredEvent[]>;
+  /** How many saves may be under way at once, if each depends on the one before. */
+  readonly maxSavesInOrder: number;
   /** Checks a position. @throws {InvalidPositionError} If it is none of this log, or one that it has not reached. */
   checkPosition(position: string): Promise<void>;
 }
@@ -52,6 +56,7 @@ export function rawLogOf(store: EventStore): RawLog {
     async *listTokens(): AsyncGenerator<never> {},
     save: (events, signal, tokens) =>
       store.saveEvents(events, { ...(signal && { signal }), unfenced: tokens !== undefined }),
+    maxSavesInOrder: 1,
     checkPosition: async (position) => {
       try {
         for await (const _ of store.readAll({ after: position, limit: 1 })) break;

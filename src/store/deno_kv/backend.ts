@@ -77,6 +77,7 @@ export class KvBackend implements StorageBackend {
   /** The handle that writes. */
   readonly kv: Deno.Kv;
   readonly limits: StoreLimits = KV_LIMITS;
+  readonly maxCommitsInOrder = 32;
   readonly #parts: KvParts;
   #closed = false;
 

@@ -96,6 +96,7 @@ export class CommitReader {
     let isExact = true;
     for (const part of logged) {
       const { offset = 0 } = part;
+      const place = `${part.previous} ${part.actor}`;
       try {
         if (isExact ? offset !== next : offset < next) {
           throw new UnreadableRecord(`its events begin at ${offset}, not at ${next}`);
@@ -103,9 +104,9 @@ export class CommitReader {
         let read: OrFault<StoredKvPart>;
         if (part.events !== undefined) {
           read = decodePart(part as PartJson, part.actor, versionstamp, this.#context.positions);
-        } else if (referred.has(part.actor)) throw new UnreadableRecord("it names an actor twice");
+        } else if (referred.has(place)) throw new UnreadableRecord("it names a part twice");
         else {
-          referred.add(part.actor);
+          referred.add(place);
           read = await this.#referred(part, versionstamp);
         }
         isExact = !(read instanceof DamagedHistoryError);

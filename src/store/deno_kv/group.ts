@@ -5,8 +5,14 @@
  */
 
 import type { Checksum } from "../checksum.ts";
+import type { Head } from "./heads.ts";
 import type { LogRecord } from "./log_record.ts";
-import { MAX_ATOMIC_BYTES, MAX_ATOMIC_KEY_BYTES, MAX_VALUE_BYTES } from "../../deno_kv_limits.ts";
+import {
+  MAX_ATOMIC_BYTES,
+  MAX_ATOMIC_KEY_BYTES,
+  MAX_MUTATIONS,
+  MAX_VALUE_BYTES,
+} from "../../deno_kv_limits.ts";
 import type { Layout } from "./layout.ts";
 import { encodeValue } from "./part_format.ts";
 import { encodePart, guardKey, type Write } from "./write.ts";
@@ -22,44 +28,69 @@ export interface DividedQueue {
   readonly rest: Write[];
 }
 
+/** How large a group may be. */
+export interface GroupLimits {
+  /** How many checks the database takes in one operation. */
+  readonly maxChecks: number;
+  /** How many checks a group has at most, unless what is added could not go in another one at the same time. */
+  readonly usualChecks: number;
+}
+
 /**
- * Takes from a queue what fits one atomic operation, none of an actor that is busy or has an earlier one waiting. The
- * checks of one operation all see the state before it: what depends on an actor cannot go together with what writes it.
+ * Takes from a queue what fits one atomic operation, nothing that depends on what is under way or on an earlier one that
+ * waits. What depends on an earlier write of the same group follows it there, and needs no check of its own: the check of
+ * the earlier one holds for both.
  *
- * @param maxChecks How many checks the operation may have.
+ * A takeOver and what depends on it go one after the other: the next part of the actor takes the place of its record.
  */
 export function divideQueue(
   queue: readonly Write[],
   busy: ReadonlySet<string>,
   { commitKeyBytes, logKeyBytes }: Layout,
-  maxChecks: number,
+  { maxChecks, usualChecks }: GroupLimits,
 ): DividedQueue {
   const group: Write[] = [];
   const rest: Write[] = [];
+  /** The actors that are written by what is under way or waits, and those that what waits depends on. */
   const written = new Set(busy);
   const dependedOn = new Set<string>();
-  let checks = 1; // that of the log
+  /** The actors that the group checks. */
+  const checked = new Set<string>();
+  const takenOver = new Set<string>();
   let bytes = commitKeyBytes * 2 + logKeyBytes;
   let keyBytes = commitKeyBytes;
   let namedBytes = 0;
+  let sets = 1;
   for (const write of queue) {
-    const actors = write.actorIds;
-    const blocked = write.checkedIds.some((actorId) => written.has(actorId)) ||
-      actors.some((actorId) => dependedOn.has(actorId));
-    const fits = checks + write.checks <= maxChecks && bytes + write.bytes <= MAX_ATOMIC_BYTES &&
-      keyBytes + write.keyBytes <= MAX_ATOMIC_KEY_BYTES &&
+    const { actorIds, checkedIds, isTakeOver } = write;
+    const blocked = checkedIds.some((actorId) => written.has(actorId) || takenOver.has(actorId)) ||
+      actorIds.some((actorId) => dependedOn.has(actorId));
+    const known = checkedIds.filter((actorId) => checked.has(actorId)).length;
+    const checks = 1 + checked.size + checkedIds.length - known; // one is that of the log
+    const fits = checks <= maxChecks && (known > 0 || checks <= usualChecks) &&
+      bytes + write.bytes <= MAX_ATOMIC_BYTES &&
+      keyBytes + write.keyBytes <= MAX_ATOMIC_KEY_BYTES && sets + write.sets <= MAX_MUTATIONS &&
       namedBytes + write.namedBytes <= LOG_RECORD_BYTES;
-    if ((fits || group.length === 0) && !blocked) {
+    if ((fits || group.length === 0) && !blocked && !(isTakeOver && known > 0)) {
       group.push(write);
-      checks += write.checks;
+      for (const actorId of checkedIds) checked.add(actorId);
+      if (isTakeOver) takenOver.add(actorIds[0]!);
       bytes += write.bytes;
       keyBytes += write.keyBytes;
       namedBytes += write.namedBytes;
-    } else rest.push(write);
-    for (const actorId of actors) written.add(actorId);
+      sets += write.sets;
+      continue;
+    }
+    rest.push(write);
+    for (const actorId of actorIds) written.add(actorId);
     for (const { actorId } of write.conditions) dependedOn.add(actorId);
   }
   return { group, rest };
+}
+
+/** How many keys the operation of a group checks. */
+export function countChecks(group: readonly Write[]): number {
+  return 1 + new Set(group.flatMap(({ checkedIds }) => checkedIds)).size;
 }
 
 /** What an operation is built with. */
@@ -80,20 +111,28 @@ export function buildOperation(
   { kv, log, layout, checksum }: OperationSetup,
 ): Deno.AtomicOperation {
   let operation = kv.atomic().check(log.check);
+  const checked = new Set<string>();
+  /** Checks what an actor's next part is guarded with; once, since a later write builds on an earlier one. */
+  const check = (actorId: string, head: Head, key: Deno.KvKey): void => {
+    if (checked.has(actorId)) return;
+    checked.add(actorId);
+    operation = operation.check({ key, versionstamp: head.guard });
+  };
   let offset = 0;
   // Every part has its place in the log's record, at least by name; events fill what is left.
   let room = LOG_RECORD_BYTES - group.reduce((sum, { namedBytes }) => sum + namedBytes, 0);
   const logged: string[] = [];
   for (const write of group) {
     for (const { actorId, head } of write.conditions) {
-      operation = operation.check({ key: guardKey(actorId, head, layout), versionstamp: head.guard });
+      check(actorId, head, guardKey(actorId, head, layout));
     }
     for (const part of write.parts) {
       part.offset = offset;
       offset += part.part.drafts.length;
       const key = guardKey(part.part.actorId, part.head, layout);
       const encoded = encodePart(write, part, checksum, room);
-      operation = operation.check({ key, versionstamp: part.head.guard }).set(key, encoded.value.value);
+      check(part.part.actorId, part.head, key);
+      operation = operation.set(key, encoded.value.value);
       for (const [index, chunk] of encoded.value.chunks.entries()) {
         operation = operation.set(layout.chunk(part.part.actorId, part.head.version + 1, index), chunk);
       }

@@ -13,7 +13,7 @@ import type { Finding } from "../types.ts";
 import { KvBackend } from "./backend.ts";
 import { Heads } from "./heads.ts";
 import { KvPositions } from "./kv_positions.ts";
-import { MAX_CHECKS_REMOTE } from "../../deno_kv_limits.ts";
+import { MAX_CHECKS_LOCAL, MAX_CHECKS_REMOTE } from "../../deno_kv_limits.ts";
 import { Layout } from "./layout.ts";
 import { LogRecord } from "./log_record.ts";
 import { CommitReader } from "./commit_reader.ts";
@@ -37,6 +37,7 @@ interface Handles {
   readonly write: Deno.Kv;
   readonly read: Deno.Kv;
   readonly maxChecks: number;
+  readonly usualChecks: number;
   readonly maxInFlight: number;
   /** The database file, if the store opened one. */
   readonly file: string | undefined;
@@ -71,6 +72,7 @@ export async function openKvBackend(
       heads,
       wakeups,
       maxChecks: handles.maxChecks,
+      usualChecks: handles.usualChecks,
       maxInFlight: handles.maxInFlight,
       timeout: settings.saveTimeout,
     });
@@ -130,8 +132,8 @@ async function openHandles(target: string | Deno.Kv | undefined): Promise<Handle
  * times as much as with two of 64. A remote database answers late and works on several. What a handle leads to cannot be
  * seen: a database that takes only ten checks reports it.
  */
-const LOCAL = { maxChecks: 1 + 32, maxInFlight: 3 };
-const REMOTE = { maxChecks: MAX_CHECKS_REMOTE, maxInFlight: 8 };
+const LOCAL = { maxChecks: MAX_CHECKS_LOCAL, usualChecks: 1 + 32, maxInFlight: 3 };
+const REMOTE = { maxChecks: MAX_CHECKS_REMOTE, usualChecks: MAX_CHECKS_REMOTE, maxInFlight: 8 };
 
 const IN_MEMORY: Finding = {
   code: "in-memory",

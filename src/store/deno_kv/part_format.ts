@@ -28,13 +28,19 @@ const MAX_LOGGED_EVENTS = 16 ** INDEX_WIDTH;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+/** In place of a versionstamp: that of the atomic operation which stores the part. */
+export const SAME_RECORD = "=";
+
 /** One actor's part of a commit as JSON. */
 export interface PartJson {
   /** The commit's random id. */
   readonly commit: string;
   /** The actor's version before. */
   readonly previous: number;
-  /** The versionstamp of the actor's commit before, without the zeros that it begins with; absent if it is the first. */
+  /**
+   * The versionstamp of the actor's commit before, without the zeros that it begins with; absent if it is the first. The
+   * versionstamp of the atomic operation that stores a part is not known to it: it has `SAME_RECORD` in its place.
+   */
   readonly prior?: string;
   /** The actor's newest token, 0 if absent. */
   readonly fence?: number;
@@ -197,10 +203,11 @@ export function decodePart(
   return { commitId, actorId, previousVersion, prior, fence, events };
 }
 
-/** The versionstamp of the actor's commit before: a part has it exactly if there was one, and it is lower. */
+/** The versionstamp of the actor's commit before: a part has it exactly if there was one, and it is not higher. */
 function decodePrior(prior: unknown, previousVersion: number, versionstamp: string): string | undefined {
   if (prior === undefined && previousVersion === 0) return undefined;
   if (typeof prior === "string" && previousVersion > 0) {
+    if (prior === SAME_RECORD) return versionstamp;
     const padded = prior.padStart(VERSIONSTAMP_WIDTH, "0");
     if (padded.length === VERSIONSTAMP_WIDTH && padded < versionstamp) return padded;
   }

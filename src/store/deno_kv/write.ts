@@ -18,14 +18,14 @@ import {
 import { type Head, NEW_HEAD } from "./heads.ts";
 import { MAX_VALUE_BYTES } from "../../deno_kv_limits.ts";
 import type { Layout } from "./layout.ts";
-import { type Encoded, encodeValue, gappedVersions, partText } from "./part_format.ts";
+import { type Encoded, encodeValue, gappedVersions, partText, SAME_RECORD } from "./part_format.ts";
 
 /** Up to this size a part is in the log with its events; a larger one is only named there. */
 const LOGGED_BYTES = 16 * 1024;
 /** A version in a list of versions takes at most this. */
 const MAX_VERSION_BYTES = 17;
 /** The most that a part takes in addition to its events and its actor's id. */
-const SHARE_BYTES = 256;
+const SHARE_BYTES = 176;
 
 /** One actor's part of a write. */
 export interface WritePart {
@@ -67,6 +67,8 @@ export class Write {
   readonly bytes: number;
   /** The most bytes of the keys that it sets. */
   readonly keyBytes: number;
+  /** The most keys that it sets. */
+  readonly sets: number;
   /** The least room that it takes in a record of the log, in bytes. */
   readonly namedBytes: number;
   /** Whether it is on its way, so that it may be stored. */
@@ -92,6 +94,7 @@ export class Write {
     this.conditions = commit.conditions.map((condition) => ({ ...condition, head: NEW_HEAD }));
     let bytes = 0;
     let keyBytes = 0;
+    let allSets = 0;
     let namedBytes = 0;
     for (const { part, body } of this.parts) {
       const versionBytes = part.expected === "given" ? part.drafts.length * MAX_VERSION_BYTES : 0;
@@ -99,6 +102,7 @@ export class Write {
       const key = layout.keyBytes(utf8Length(part.actorId));
       const sets = Math.ceil(valueBytes / MAX_VALUE_BYTES);
       keyBytes += key * sets;
+      allSets += sets;
       // The key of the check; each set counts its key twice; small values are in the log too.
       bytes += key * (1 + 2 * sets) + valueBytes + Math.min(valueBytes, LOGGED_BYTES);
       namedBytes += utf8Length(JSON.stringify(part.actorId)) + SHARE_BYTES;
@@ -106,6 +110,7 @@ export class Write {
     for (const { actorId } of this.conditions) bytes += layout.keyBytes(utf8Length(actorId));
     this.bytes = bytes;
     this.keyBytes = keyBytes;
+    this.sets = allSets;
     this.namedBytes = namedBytes;
     const { promise, resolve, reject } = Promise.withResolvers<readonly StoredEvent[]>();
     this.answer = promise;
@@ -123,11 +128,6 @@ export class Write {
     return this.conditions.length === 0
       ? this.actorIds
       : this.actorIds.concat(this.conditions.map(({ actorId }) => actorId));
-  }
-
-  /** How many keys it checks. */
-  get checks(): number {
-    return this.parts.length + this.conditions.length;
   }
 
   /** Whether it stores tokens alone. */
@@ -183,6 +183,19 @@ export class Write {
     this.isAnswered = true;
     this.#reject(outcomeUnknown(this.commit, this.parts[0]!.head.version, cause));
   }
+}
+
+/** A caller's abort counts until the write is sent. */
+export function failIfAborted(write: Write): boolean {
+  const { signal } = write.commit;
+  if (signal?.aborted) write.fail(signal.reason);
+  return signal?.aborted ?? false;
+}
+
+/** The head that a numbered part with events leaves behind, to what is stored in the same atomic operation. */
+export function headBehind({ part, head, fence }: WritePart): Head {
+  const version = part.drafts.at(-1)?.event.version ?? head.version;
+  return { version, fence, guard: null, latest: SAME_RECORD };
 }
 
 /** The key under which an actor's next part is stored, and which guards all that depends on its head. */

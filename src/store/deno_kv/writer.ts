@@ -12,24 +12,19 @@ import { backoff, sleep } from "../../sleep.ts";
 import { countSettled } from "../observation.ts";
 import type { Checksum } from "../checksum.ts";
 import type { Commit } from "../commit.ts";
-import {
-  BackendError,
-  DamagedHistoryError,
-  FencedError,
-  LogReplacedError,
-  VersionConflictError,
-} from "../errors.ts";
+import { BackendError, DamagedHistoryError, LogReplacedError } from "../errors.ts";
 import type { Wakeups } from "../follow.ts";
 import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "../../deno_kv_failures.ts";
 import type { Heads } from "./heads.ts";
-import { buildOperation, divideQueue } from "./group.ts";
+import { buildOperation, countChecks, divideQueue } from "./group.ts";
 import type { KvPositions } from "./kv_positions.ts";
 import { MAX_CHECKS_REMOTE } from "../../deno_kv_limits.ts";
 import type { Layout } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
 import type { CommitReader } from "./commit_reader.ts";
 import { getAll } from "./scan.ts";
-import { guardKey, Write } from "./write.ts";
+import { numberGroup } from "./numbering.ts";
+import { failIfAborted, guardKey, headBehind, Write } from "./write.ts";
 
 /** How often an atomic operation may be refused although nothing that it checks has changed. */
 const MAX_UNEXPLAINED = 20;
@@ -54,13 +49,18 @@ export interface WriterSetup {
   readonly wakeups: Wakeups;
   /** How many checks an atomic operation may have, until the backend reports another limit. */
   readonly maxChecks: number;
+  /** How many checks an atomic operation has at most, unless what is added has to follow what is in it. */
+  readonly usualChecks: number;
   /** How many atomic operations may be on their way at once. */
   readonly maxInFlight: number;
   /** How long a commit may take, in milliseconds. */
   readonly timeout: number;
 }
 
-/** Writes commits, in groups, one of an actor's at a time. */
+/**
+ * Writes commits, in groups. Commits that depend on one another, since they write the same actor or one has a condition
+ * on what the other writes, are stored in the order in which they are given: together, or one group after the other.
+ */
 export class GroupWriter {
   readonly #setup: WriterSetup;
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
@@ -96,7 +96,9 @@ export class GroupWriter {
       while (this.#inFlight.size < this.#setup.maxInFlight) {
         if (this.#queue.length === 0) break;
         const alive = this.#queue.filter((write) => !failIfAborted(write));
-        const { group, rest } = divideQueue(alive, this.#busy, this.#setup.layout, this.#maxChecks);
+        const { layout, usualChecks } = this.#setup;
+        const limits = { maxChecks: this.#maxChecks, usualChecks };
+        const { group, rest } = divideQueue(alive, this.#busy, layout, limits);
         this.#queue = rest;
         if (group.length === 0) break;
         this.#inFlight.add(group);
@@ -149,9 +151,11 @@ export class GroupWriter {
 
   /** Stores a group; never rejects. What another writer came before goes back to the head of the queue. */
   async #store(group: readonly Write[]): Promise<void> {
-    let ready: Write[] = [];
+    let ready: readonly Write[] = [];
     try {
-      ready = (await this.#number(group)).filter((write) => !write.isAnswered && !failIfAborted(write));
+      const numbered = await numberGroup(group, this.#setup);
+      ready = numbered.ready;
+      this.#tryAgain(numbered.undecided); // their actors are busy until this group is stored
       if (ready.length > 0) await this.#commit(ready);
     } catch (error) {
       for (const write of ready) {
@@ -159,52 +163,6 @@ export class GroupWriter {
         else write.giveUp(error);
       }
     }
-  }
-
-  /** Numbers the writes of a group. A refusal counts only against a head that was read just now. */
-  async #number(group: readonly Write[]): Promise<Write[]> {
-    const { heads, log } = this.#setup;
-    const cold = group.flatMap(({ checkedIds }) => checkedIds).filter((actorId) => !heads.cached(actorId));
-    const fresh = new Set(cold);
-    const failed = new Map<string, unknown>();
-    const read = (actorIds: readonly string[]): Promise<unknown> =>
-      Promise.all(
-        actorIds.map((actorId) =>
-          heads.read(actorId).then(() => fresh.add(actorId), (error) => failed.set(actorId, error))
-        ),
-      );
-    if (cold.length > 0) await read(cold);
-    const ready: Write[] = [];
-    const refused: [Write, unknown][] = [];
-    for (const write of group) {
-      try {
-        for (let again = true; again;) {
-          const broken = write.checkedIds.find((actorId) => failed.has(actorId));
-          if (broken !== undefined) throw backendError("append", failed.get(broken));
-          again = false;
-          try {
-            write.number((actorId) => heads.cached(actorId)!);
-          } catch (error) {
-            const refused = error instanceof VersionConflictError || error instanceof FencedError;
-            const stale = write.checkedIds.filter((actorId) => !fresh.has(actorId));
-            if (!refused || stale.length === 0) throw error;
-            await read(stale);
-            again = true;
-          }
-        }
-        ready.push(write);
-      } catch (error) {
-        refused.push([write, error]);
-      }
-    }
-    if (refused.length > 0) {
-      // A log that was deleted or made again refuses as if others had written.
-      const replaced = await log.assertSame().then(() => undefined, (error: unknown) => error);
-      for (const [write, error] of refused) {
-        write.fail(replaced instanceof LogReplacedError ? replaced : error);
-      }
-    }
-    return ready;
   }
 
   /** Commits a group as one atomic operation, until it is known what became of it. */
@@ -226,8 +184,7 @@ export class GroupWriter {
           await sleep(wait, this.#closing.signal).catch(() => {});
           if (performance.now() <= deadline && !this.#closing.signal.aborted) continue;
         }
-        const checks = group.reduce((sum, write) => sum + write.checks, 1);
-        if (failure === "too-many-checks" && checks > MAX_CHECKS_REMOTE) {
+        if (failure === "too-many-checks" && countChecks(group) > MAX_CHECKS_REMOTE) {
           this.#maxChecks = MAX_CHECKS_REMOTE;
           this.#tryAgain(group);
         } else if (uncertain !== undefined) {
@@ -318,21 +275,14 @@ export class GroupWriter {
   /** Answers a write that is stored, and keeps the heads that it leaves behind. */
   #succeed(write: Write, versionstamp: string): void {
     const { heads, positions, wakeups } = this.#setup;
-    for (const { part, head, fence } of write.parts) {
-      const version = part.drafts.at(-1)?.event.version ?? head.version;
-      const place = write.isTakeOver
-        ? { guard: versionstamp, latest: head.latest }
-        : { guard: null, latest: versionstamp };
-      heads.set(part.actorId, { version, fence, ...place });
+    for (const part of write.parts) {
+      const { head, fence } = part;
+      const left = write.isTakeOver
+        ? { version: head.version, fence, guard: versionstamp, latest: head.latest }
+        : { ...headBehind(part), latest: versionstamp };
+      heads.set(part.part.actorId, left);
     }
     write.succeed(positions.of(versionstamp, write.id));
     wakeups.notify();
   }
-}
-
-/** A caller's abort counts until the write is sent. */
-function failIfAborted(write: Write): boolean {
-  const { signal } = write.commit;
-  if (signal?.aborted) write.fail(signal.reason);
-  return signal?.aborted ?? false;
 }
