@@ -44,7 +44,7 @@ export class OrderedSaves {
     return { ...limits, actorsPerCommit: Math.max(1, limits.actorsPerCommit - 1) };
   }
 
-  /** Takes the next batch. It is saved as soon as what was given before is settled, and as many are there as go together. */
+  /** Takes the next batch. It is saved once enough batches wait, and what was given before is settled. */
   async add(events: readonly StoredEvent[], tokens?: ReadonlyMap<string, number>): Promise<void> {
     this.#waiting.push({ events, tokens });
     if (this.#waiting.length >= this.#log.maxSavesInOrder) await this.#begin();
@@ -56,20 +56,20 @@ export class OrderedSaves {
     await this.#settleAll();
   }
 
-  /** Waits for what is under way after a failure, whatever becomes of it; what was not given to the target is left out. */
+  /** Waits for all that is under way after a failure, with any outcome. What was not given to the target is left out. */
   async end(): Promise<void> {
     await Promise.allSettled(this.#underWay.map(({ stored }) => stored));
     this.#underWay = [];
     this.#waiting = [];
   }
 
-  /** Gives what waits to the target, all in one turn, so that it can go together there. */
+  /** Gives all that waits to the target at once, so that it can go together there. */
   async #begin(): Promise<void> {
     await this.#settleAll();
     let behind: StoredEvent | undefined;
     for (const { events, tokens } of this.#waiting) {
       const stored = this.#log.save(events, this.#signal, tokens, behind);
-      stored.catch(() => {}); // it is awaited in its turn
+      stored.catch(() => {}); // it is awaited in order
       this.#underWay.push({ events, tokens, stored });
       behind = events.at(-1);
     }

@@ -207,7 +207,7 @@ Deno.test("a store at each side of a database stores what depends on each other'
   assert.equal((await one.verify()).ok, true);
 });
 
-Deno.test("a copy of a log whose actors take turns needs an atomic operation for many events", async () => {
+Deno.test("a copy of a log in which actors come again and again needs an atomic operation for many events", async () => {
   await using from = new InMemoryEventStore();
   for (let round = 1; round <= 25; round++) {
     for (const actorId of ["a", "b", "a", "c"]) {
