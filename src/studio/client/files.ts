@@ -75,12 +75,15 @@ const SCRIPTS = {
   "window.js": window,
 };
 
+/** Comments that fill whole lines are a third of a script, and are not sent. */
+const COMMENTS = /^ *\/\*\*(?:(?!\*\/)[^])*\*\/\n/gm;
+
 /** The files of the page by their names below `client/`. */
 export const CLIENT_FILES: ReadonlyMap<string, ClientFile> = new Map([
   ["icon.svg", { type: "image/svg+xml", text: icon }],
   ["studio.css", { type: "text/css; charset=utf-8", text: styles }],
   ...Object.entries(SCRIPTS).map(([name, text]): [string, ClientFile] => [
     name,
-    { type: "text/javascript; charset=utf-8", text },
+    { type: "text/javascript; charset=utf-8", text: text.replace(COMMENTS, "") },
   ]),
 ]);

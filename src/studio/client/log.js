@@ -103,10 +103,10 @@ export function Log({ route, go }) {
     list.current?.scrollTo(0, 0);
   }, [first.value]);
 
+  const isHeld = () => isPaused || (list.current?.scrollTop ?? 0) > 40;
   /** @param {readonly LogRow[]} added The latest first. */
   const arrive = (added) => {
-    const isRead = isPaused || (list.current?.scrollTop ?? 0) > 40;
-    if (!isRead) return move((before) => logRows.withLater(before, added, null));
+    if (!isHeld()) return move((before) => logRows.withLater(before, added, null));
     setMissed((before) =>
       before + added.reduce((sum, row) => sum + (row.kind === "gap" ? row.gap.events : 1), 0)
     );
@@ -117,10 +117,28 @@ export function Log({ route, go }) {
   const stream = useStream(isLive ? "api/log/live" : undefined, { ...filter, after: start }, {
     events: (/** @type {EventRow[]} */ events) => arrive(logRows.rowsOf(events)),
     damage: (damage) => arrive([logRows.damageRow(damage)]),
-    gap: (gap) => arrive([{ kind: "gap", key: gap.until, gap }]),
+    gap: (gap) => {
+      arrive([logRows.gapRow(gap)]);
+      catchUp();
+    },
     rate: setRate,
   }, [...inputs, first.value]);
 
+  const isCatchingUp = useRef(false);
+  /** Of events that were left out, the latest are shown. */
+  const catchUp = async () => {
+    if (isCatchingUp.current || isHeld()) return;
+    isCatchingUp.current = true;
+    try {
+      /** @type {LogPage} */
+      const page = await get("api/log", { ...filter, limit: PAGE });
+      move((before) => logRows.withLater(before, logRows.rowsOf(page.events, page.damage), null));
+    } catch (error) {
+      setFailure(error);
+    } finally {
+      isCatchingUp.current = false;
+    }
+  };
   const resume = () => {
     move((before) => logRows.withLater(before, waiting, null));
     setWaiting([]);

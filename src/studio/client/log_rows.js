@@ -51,6 +51,16 @@ export function damageRow(damage) {
 }
 
 /**
+ * A row in the place of events that were left out: it comes right after the last one before them.
+ *
+ * @param {LogGap} gap
+ * @returns {LogRow}
+ */
+export function gapRow(gap) {
+  return { kind: "gap", key: `${gap.after} gap`, gap };
+}
+
+/**
  * @param {LogRow} a
  * @param {LogRow} b
  * @returns {number}
@@ -93,7 +103,7 @@ export function withEarlier(window, page) {
  */
 export function withLater(window, added, later) {
   const known = new Set(window.rows.map(({ key }) => key));
-  const rows = [...added.filter(({ key }) => !known.has(key)), ...window.rows];
+  const rows = [...added.filter(({ key }) => !known.has(key)), ...window.rows].sort(latestFirst);
   const kept = rows.slice(0, MAX_ROWS);
   const earlier = kept.length < rows.length ? /** @type {LogRow} */ (kept.at(-1)).key : window.earlier;
   return { rows: kept, earlier, later };

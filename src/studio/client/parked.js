@@ -19,10 +19,10 @@ const PAGE = 50;
 /** @typedef {{ action: "retry" | "discard", parked: ParkedRow }} Asked */
 
 /**
- * @param {{ row: ProjectionRow, canWrite: boolean, now: number }} properties
+ * @param {{ row: ProjectionRow, canWrite: boolean, now: number, onChange: () => void }} properties
  * @returns {unknown}
  */
-export function Parked({ row, canWrite, now }) {
+export function Parked({ row, canWrite, now, onChange }) {
   const { name: projection, version } = row;
   const first = useLoaded(
     (
@@ -56,6 +56,7 @@ export function Parked({ row, canWrite, now }) {
       setFailure(error);
     }
     first.reload();
+    onChange();
   };
   return html`
     <${Failure} failure=${first.failure ?? failure} />

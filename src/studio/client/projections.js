@@ -9,6 +9,7 @@
  * @module
  */
 
+import { get } from "./api.js";
 import { Sparkline } from "./chart.js";
 import { count, duration, plural, short, visible } from "./format.js";
 import { Parked } from "./parked.js";
@@ -47,15 +48,21 @@ export function Projections({ session, offset }) {
   const [rows, setRows] = useState(/** @type {readonly ProjectionRow[] | undefined} */ (undefined));
   const lags = useRef(/** @type {Map<string, number[]>} */ (new Map()));
   const now = useNow(offset);
-  const { failure, restart } = useStream(session.hasProjections ? "api/projections/live" : undefined, {}, {
-    projections: (/** @type {ProjectionList} */ { projections }) => {
-      for (const row of projections) {
-        const before = lags.current.get(keyOf(row)) ?? [];
-        if (row.lag) lags.current.set(keyOf(row), [...before.slice(1 - VALUES), row.lag.events]);
-      }
-      setRows(projections);
-    },
-  }, []);
+  /** @param {ProjectionList} list */
+  const show = ({ projections }) => {
+    for (const row of projections) {
+      const before = lags.current.get(keyOf(row)) ?? [];
+      if (row.lag) lags.current.set(keyOf(row), [...before.slice(1 - VALUES), row.lag.events]);
+    }
+    setRows(projections);
+  };
+  const { failure, restart } = useStream(
+    session.hasProjections ? "api/projections/live" : undefined,
+    {},
+    { projections: show },
+    [],
+  );
+  const look = () => get("api/projections").then(show, () => {});
   if (!session.hasProjections) {
     return html`
       <${Empty} title="The studio does not know where the checkpoints of projections are.">
@@ -66,9 +73,11 @@ export function Projections({ session, offset }) {
   return html`
     <${Failure} failure=${failure} onRetry=${restart} />
     ${rows?.map((/** @type {ProjectionRow} */ row) =>
-      html`<${Projection} key=${keyOf(row)} row=${row} lags=${
-        lags.current.get(keyOf(row)) ?? []
-      } session=${session} now=${now} />`
+      html`
+        <${Projection} key=${keyOf(row)} row=${row} lags=${lags.current.get(keyOf(row)) ??
+          []} session=${session} now=${now}
+          onChange=${look} />
+      `
     )}
     ${rows?.length === 0 && html`
       <${Empty} title="No projection has a checkpoint yet.">
@@ -79,10 +88,10 @@ export function Projections({ session, offset }) {
 }
 
 /**
- * @param {{ row: ProjectionRow, lags: readonly number[], session: Session, now: number }} properties
+ * @param {{ row: ProjectionRow, lags: readonly number[], session: Session, now: number, onChange: () => void }} properties
  * @returns {unknown}
  */
-function Projection({ row, lags, session, now }) {
+function Projection({ row, lags, session, now, onChange }) {
   const [isOpen, setOpen] = useState(false);
   const [colour, state] = STATES[row.state];
   return html`
@@ -116,7 +125,8 @@ function Projection({ row, lags, session, now }) {
       ${row.parked > 0 && html`
         <button type="button" aria-expanded=${isOpen ? "true" : "false"} onClick=${() =>
           setOpen(!isOpen)}>${isOpen ? "Hide" : "Show"} ${plural(row.parked, "parked event")}</button>
-        ${isOpen && html`<${Parked} row=${row} canWrite=${session.canWrite} now=${now} />`}
+        ${isOpen &&
+          html`<${Parked} row=${row} canWrite=${session.canWrite} now=${now} onChange=${onChange} />`}
       `}
     <//>
   `;

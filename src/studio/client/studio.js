@@ -172,10 +172,10 @@ function ThemeButton() {
       // the browser keeps nothing for this page
     }
   }, [theme]);
-  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "system";
+  const change = () => setTheme((before) => THEMES[(THEMES.indexOf(before) + 1) % THEMES.length] ?? "system");
   return html`
     <button type="button" class="theme"
-      onClick=${() => setTheme(next)}><span class="narrow-hidden">Theme: </span>${theme}</button>
+      onClick=${change}><span class="narrow-hidden">Theme: </span>${theme}</button>
   `;
 }
 
