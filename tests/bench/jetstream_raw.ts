@@ -12,6 +12,7 @@ import type { NatsConnection } from "../../src/nats/connection.ts";
 import { ConnectionState } from "../../src/nats/connection_state.ts";
 import { EXPECTED_SEQUENCE } from "../../src/nats/jetstream/header_names.ts";
 import { AcknowledgementReader } from "../../src/nats/jetstream/acknowledgement.ts";
+import { publishBatch } from "../../src/nats/jetstream/batch.ts";
 import { Publisher } from "../../src/nats/jetstream/publisher.ts";
 import { JetStreamRequests } from "../../src/nats/jetstream/requests.ts";
 import { utf8 } from "../../src/text.ts";
@@ -83,6 +84,16 @@ export class Raw implements AsyncDisposable {
     const outcome = await this.#publisher.publish(message);
     assert.equal(outcome.status, "stored");
     return outcome.status === "stored" ? outcome.sequence : 0;
+  }
+
+  /** Publishes one message to each subject as an atomic batch, each with an expectation. */
+  async publishBatch(subjects: readonly string[]): Promise<void> {
+    const block = utf8(`NATS/1.0\r\n${EXPECTED_SEQUENCE}: 0\r\nAether: ${FILLER}\r\n\r\n`);
+    const headers = { encode: () => block };
+    const messages = subjects.map((subject, number) => {
+      return { subject: `${this.stream}.${subject}`, data: rawBody(number), headers };
+    });
+    assert.equal((await publishBatch(this.#publisher, messages)).status, "stored");
   }
 
   /** The sequence of the last message, from the leader; 0 without one. */

@@ -100,6 +100,11 @@ export class Publisher implements ConnectionListener {
     return this.#inbox.waiting;
   }
 
+  /** Whether the next publication is sent at once. */
+  get isReady(): boolean {
+    return this.#queue.size === 0 && this.#inbox.waiting < this.#maxInFlight && this.#state.isConnected;
+  }
+
   /** How many publications are queued. */
   get queued(): number {
     return this.#queue.size;
@@ -141,9 +146,7 @@ export class Publisher implements ConnectionListener {
       publication.onNotSent(signal.reason);
       return true;
     }
-    const waits = this.#queue.size > 0 || this.#inbox.waiting >= this.#maxInFlight ||
-      !this.#state.isConnected;
-    const sends = !waits || this.#closed || this.#state.isClosed;
+    const sends = this.isReady || this.#closed || this.#state.isClosed;
     if (sends) this.#send(messages, publication, answers);
     else this.#enqueue(messages, publication, answers, signal);
     return sends;

@@ -106,6 +106,11 @@ for (const settings of SETTINGS) {
 
 Deno.test("an abort ends a save that was not sent at once, with its reason, at every place in the queue", async () => {
   await using server = await startNatsServer();
+  {
+    // A store that has written all of the log sends the first save of an actor at once.
+    await using other = await JetStreamEventStore.open(server.url, { retention: "forever" });
+    await other.append("other", [event("first")], { expectedVersion: 0 });
+  }
   await using store = await JetStreamEventStore.open(server.url, { retention: "forever", maxInFlight: 4 });
   await store.append("warm", [event("first")], { expectedVersion: 0 });
   await store.append("owned", [event("first")], { expectedVersion: 0 });

@@ -74,6 +74,23 @@ Deno.test("a commit of several actors whose acknowledgement is lost is stored on
     assert.deepEqual(await Array.fromAsync(near.readAll()), stored);
   }));
 
+Deno.test("commits that are sent together are each stored once if messages or acknowledgements of them are lost", () =>
+  opened(async ({ near, far, proxy }) => {
+    for (const direction of ["toClient", "toServer"] as const) {
+      proxy.filter({ [direction]: next(5, direction === "toClient" ? isAcknowledgement : isCommit) });
+      const saves = await Promise.all(Array.from({ length: 15 }, (_, index) => {
+        return far.saveEvents(["a", "b", "c"].map((name) => {
+          return { actorId: `${direction}-${name}-${index}`, version: 1, ...event(index) };
+        }));
+      }));
+      proxy.filter({});
+      for (const stored of saves) {
+        for (const saved of stored) assert.deepEqual(await near.getEvents(saved.actorId), [saved]);
+      }
+    }
+    assert.equal((await Array.fromAsync(near.readAll())).length, 2 * 15 * 3);
+  }));
+
 Deno.test("a save whose acknowledgement is lost is found also behind what others have saved since", () =>
   opened(async ({ near, far, proxy }) => {
     await near.append("order", [event(1)], { expectedVersion: 0 });

@@ -13,7 +13,6 @@ import { abortable } from "../../../abortable.ts";
 import { listOf } from "../../../short_lived.ts";
 import { countSettled } from "../../observation.ts";
 import type { PublishOutcome } from "../../../nats/jetstream/acknowledgement.ts";
-import { batchOf } from "../../../nats/jetstream/batch.ts";
 import type { CommitEncoder } from "../format/commit_encoder.ts";
 import type { BackendError } from "../../../errors.ts";
 import { Deadlines } from "../../../deadlines.ts";
@@ -22,17 +21,14 @@ import type { JetStreamContext } from "../context.ts";
 import { backendError, failureOf, type NotSent } from "../failures.ts";
 import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
 import { isConflict, isMomentary } from "../../../nats/jetstream/error_codes.ts";
+import { BatchSender, REFUSED_TOGETHER } from "./batch_sender.ts";
 import { type Head, NEW_HEAD } from "./head.ts";
 import type { KnownActors } from "./known_actors.ts";
-import type { OutgoingMessage, Publisher } from "../../../nats/jetstream/publisher.ts";
-import { Semaphore } from "./semaphore.ts";
+import type { OutgoingMessage, Publication, Publisher } from "../../../nats/jetstream/publisher.ts";
 import type { SoleWriter } from "./sole_writer.ts";
 import { repairActor, type RepairOptions, type RepairResult } from "./repair.ts";
 import { findWrite } from "./write_search.ts";
 import { Write, type WriteCondition, type WriteOutcome } from "./write.ts";
-
-/** A server accepts 50 open batches for each stream; some of them are left to other programs. */
-const MAX_BATCHES_IN_FLIGHT = 16;
 
 /** How many writes to new actors ask the server together. */
 const MAX_CONFIRMED_AT_ONCE = 128;
@@ -62,7 +58,7 @@ export class Writer {
   readonly #context: JetStreamContext;
   readonly #setup: WriterSetup;
   readonly #deadlines = new Deadlines();
-  readonly #batches = new Semaphore(MAX_BATCHES_IN_FLIGHT);
+  readonly #batches: BatchSender;
   readonly #refusal = (): BackendError | undefined => this.#context.log.refusal;
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
   #writes = 0;
@@ -75,6 +71,7 @@ export class Writer {
   constructor(context: JetStreamContext, setup: WriterSetup) {
     this.#context = context;
     this.#setup = setup;
+    this.#batches = new BatchSender(setup.publisher);
   }
 
   /** Stores a commit whose events are encoded. */
@@ -367,16 +364,21 @@ export class Writer {
 
   /** Sends a write; a lost connection may come back. */
   async #trySend(write: Write): Promise<PublishOutcome | NotSent> {
-    const messages = write.messages(this.#setup.encoder, this.#context.log.layout);
-    if (messages.length === 1) return this.#sentOrThrow(await this.#publish(write, messages));
-    using _turn = await this.#batches.acquire(write.ending);
-    return this.#sentOrThrow(await this.#publish(write, batchOf(messages)));
+    // A condition may be on an actor that another commit writes to.
+    const isAlone = write.conditions.length > 0;
+    let tried = await this.#publish(write, isAlone);
+    if (tried.status === "not taken" && tried.error === REFUSED_TOGETHER) {
+      tried = await this.#publish(write, true);
+    }
+    return this.#sentOrThrow(tried);
   }
 
-  #publish(write: Write, messages: readonly OutgoingMessage[]): Promise<WriteOutcome> {
+  #publish(write: Write, isAlone: boolean): Promise<WriteOutcome> {
     if (write.isOver(performance.now())) write.expire();
+    const messages = write.messages(this.#setup.encoder, this.#context.log.layout);
+    const signal = write.ending;
     return new Promise((resolve) => {
-      this.#setup.publisher.submit(messages, {
+      const publication: Publication = {
         isOver: (now) => write.isOver(now),
         onSent: () => write.onSent(),
         onOutcome: (outcome) => {
@@ -384,8 +386,13 @@ export class Writer {
           if (outcome.status === "stored") this.#noteStored(write, outcome.sequence);
           resolve(outcome);
         },
-        onNotSent: (error) => resolve({ status: "not taken", error }),
-      }, { signal: write.ending });
+        onNotSent: (error) => {
+          write.isUnderWay = false;
+          resolve({ status: "not taken", error });
+        },
+      };
+      if (messages.length === 1) this.#setup.publisher.submit(messages, publication, { signal });
+      else this.#batches.submit(messages, publication, { signal, isAlone });
     });
   }
 
