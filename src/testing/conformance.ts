@@ -21,6 +21,7 @@ import { immutability } from "./cases/immutability.ts";
 import { limits } from "./cases/limits.ts";
 import { model } from "./cases/model.ts";
 import { options } from "./cases/options.ts";
+import { personalData } from "./cases/personal_data.ts";
 import { readYourWrites } from "./cases/read_your_writes.ts";
 import { reading } from "./cases/reading.ts";
 import { replacing } from "./cases/replacing.ts";
@@ -62,6 +63,7 @@ const THEMES: readonly Theme[] = [
   schemas,
   renamed,
   snapshots,
+  personalData,
   concurrency,
   model,
 ];

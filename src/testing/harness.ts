@@ -16,11 +16,19 @@ export type StoreUnderTest = EventStore & Partial<SnapshotStore>;
  * - `"sharing"`: several store objects over one backend at once;
  * - `"reopening"`: events outlive the last open store object;
  * - `"snapshots"`: it is a `SnapshotStore` too;
+ * - `"vault"`: its option `vault` encrypts personal data;
  * - `"conditions"`: its commits take conditions on actors that they do not write to;
  * - `"restoring"`: its backend can be put back to an earlier state;
  * - `"replacing"`: its log can be deleted and made again while a store is open.
  */
-export type Capability = "sharing" | "reopening" | "snapshots" | "conditions" | "restoring" | "replacing";
+export type Capability =
+  | "sharing"
+  | "reopening"
+  | "snapshots"
+  | "vault"
+  | "conditions"
+  | "restoring"
+  | "replacing";
 
 /** One backend, empty at first, over which stores are opened. */
 export interface BackendUnderTest {

@@ -6,8 +6,9 @@
 
 import assert from "node:assert/strict";
 import type { EventInput, NewEvent, StoredEvent } from "../event/types.ts";
-import type { EventStore } from "../store/types.ts";
+import type { EventStore, SnapshotStore } from "../store/types.ts";
 import type { CaseContext } from "./context.ts";
+import type { StoreUnderTest } from "./harness.ts";
 
 /** An event to append. */
 export function happened(data: unknown = null, more: Partial<NewEvent> = {}): NewEvent {
@@ -171,6 +172,18 @@ export function aheadOf(earlier: string, later: string): string {
     if (/[0-8]/.test(later[index]!)) return later.slice(0, index) + "9" + later.slice(index + 1);
   }
   assert.fail(`the positions ${earlier} and ${later} have no digit to raise`);
+}
+
+/** A store that keeps snapshots. */
+export type SnapshottingStore = StoreUnderTest & SnapshotStore;
+
+/** Asserts that a store keeps snapshots. */
+export function snapshotting(store: StoreUnderTest): SnapshottingStore {
+  assert(
+    store.saveSnapshot && store.getLatestSnapshot && store.deleteSnapshots,
+    'it is no SnapshotStore: declare that it lacks "snapshots"',
+  );
+  return store as SnapshottingStore;
 }
 
 /** Lets everything that is ready run. */

@@ -69,7 +69,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "src/studio/client",
   ],
   "src/studio/client": [],
-  "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus", "src/actor"],
+  "src/testing": ["src/event", "src/store", "src/store/memory", "src/bus", "src/evidence", "src/actor"],
 };
 
 /** Imports that the table does not allow, by importer and imported file, and why they are allowed. */

@@ -43,7 +43,7 @@ function logOf({ storage, namespace = "default" }: Opening): MemoryLog {
 }
 
 /** A harness of stores over one storage. */
-function opens(open: (options: Opening) => StoreUnderTest): EventStoreHarness {
+export function opens(open: (options: Opening) => StoreUnderTest): EventStoreHarness {
   return {
     setUp(): BackendUnderTest {
       const storage = new InMemoryStorage();

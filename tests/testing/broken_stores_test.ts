@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { eventStoreConformance } from "@flowmade-one/aether/testing";
+import { brokenPersonalStores } from "./broken_personal_stores.ts";
 import { brokenStores } from "./broken_stores.ts";
 
-for (const { defect, harness, caughtBy } of brokenStores) {
+for (const { defect, harness, caughtBy } of [...brokenStores, ...brokenPersonalStores]) {
   Deno.test(`the suite catches a store that ${defect}`, async () => {
     const cases = eventStoreConformance(harness, { patience: 1_000, numRuns: 300, seed: 42 });
     assert(caughtBy.length > 0);

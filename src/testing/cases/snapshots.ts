@@ -7,20 +7,15 @@
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../errors.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
-import type { SnapshotStore } from "../../store/types.ts";
 import type { CaseContext, CaseDefinition, Theme } from "../context.ts";
-import type { StoreUnderTest } from "../harness.ts";
-import { changesNothing, history, refused, wholeLog } from "../support.ts";
-
-type SnapshottingStore = StoreUnderTest & SnapshotStore;
-
-function snapshotting(store: StoreUnderTest): SnapshottingStore {
-  assert(
-    store.saveSnapshot && store.getLatestSnapshot && store.deleteSnapshots,
-    'it is no SnapshotStore: declare that it lacks "snapshots"',
-  );
-  return store as SnapshottingStore;
-}
+import {
+  changesNothing,
+  history,
+  refused,
+  snapshotting,
+  type SnapshottingStore,
+  wholeLog,
+} from "../support.ts";
 
 function snapshot(version: number, more: Partial<Snapshot> = {}): Snapshot {
   return {
