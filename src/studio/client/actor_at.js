@@ -86,6 +86,16 @@ export function ActorAt({ actorId, version: asked, query, session, onChange }) {
     difference.value?.b === state?.version ? difference.value?.changes.map(({ path }) => pathText(path)) : [],
   );
   const event = state?.event ?? undefined;
+  const happened = event && html`
+    <${Panel} title="Event" side=${html`<${EventType} eventType=${event.eventType} />`}>
+      <${EventDetails} event=${event} />
+      <${Json} value=${event.data} changed=${decider ? undefined : changed} label="Data of the event" />
+      <//>
+  `;
+  const changes = html`
+    <${Changes} difference=${difference.value} failure=${difference.failure} from=${from} version=${version}
+      onChange=${onChange} />
+  `;
   return html`
     <div class=${`at ${isStale ? "stale" : ""}`} aria-busy=${isStale ? "true" : "false"}>
       <${Failure} failure=${at.failure} onRetry=${at.reload} />
@@ -101,17 +111,10 @@ export function ActorAt({ actorId, version: asked, query, session, onChange }) {
           <//>
         `
         : null}
-      ${event && html`
-        <${Panel} title="Event" side=${html`<${EventType} eventType=${event.eventType} />`}>
-          <${EventDetails} event=${event} />
-          <${Json} value=${event.data} changed=${decider ? undefined : changed} label="Data of the event" />
-          <//>
-      `}
+      ${decider ? [changes, happened] : [happened, changes]}
       ${state && !event && html`<p class="hint">Version ${count(state.version)} has no event.</p>`}
       ${session.deciders.length === 0 &&
         html`<p class="hint">To see the state, start the studio with a decider: <code>--decider file.ts#name</code></p>`}
-      <${Changes} difference=${difference.value} failure=${difference
-        .failure} from=${from} version=${version} onChange=${onChange} />
       ${event && html`<${SettledCauses} event=${event} />`}
     </div>
   `;

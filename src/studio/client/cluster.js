@@ -109,6 +109,8 @@ function Nodes({ nodes, selected, onSelect }) {
         <//>
     `;
   }
+  const hasAddress = nodes.some(({ address }) => address !== "");
+  const hasMetadata = nodes.some(({ metadata }) => Object.keys(metadata).length > 0);
   return html`
     <${Panel} title=${plural(nodes.length, "node")}>
       <div class="scroll-x" tabindex="0" role="region" aria-label="Table of nodes">
@@ -120,8 +122,8 @@ function Nodes({ nodes, selected, onSelect }) {
               <th scope="col" class="number">Shards</th>
               <th scope="col" class="number">Active actors</th>
               <th scope="col" class="number">Weight</th>
-              <th scope="col">Address</th>
-              <th scope="col">Metadata</th>
+              ${hasAddress && html`<th scope="col">Address</th>`}
+              ${hasMetadata && html`<th scope="col">Metadata</th>`}
             </tr>
           </thead>
           <tbody>
@@ -141,10 +143,8 @@ function Nodes({ nodes, selected, onSelect }) {
                   <td class="number">${count(node.shards)}</td>
                   <td class="number">${node.activeActors === null ? "?" : count(node.activeActors)}</td>
                   <td class="number">${node.weight}</td>
-                  <td class="code">${visible(node.address)}</td>
-                  <td class="code">${Object.entries(node.metadata).map(([name, value]) =>
-                    `${visible(name)}=${visible(value)}`
-                  ).join(" ")}</td>
+                  ${hasAddress && html`<td class="code">${visible(node.address)}</td>`}
+                  ${hasMetadata && html`<td class="code">${metadataText(node)}</td>`}
                 </tr>
               `
             )}
@@ -153,6 +153,14 @@ function Nodes({ nodes, selected, onSelect }) {
       </div>
       <//>
   `;
+}
+
+/**
+ * @param {NodeRow} node
+ * @returns {string}
+ */
+function metadataText({ metadata }) {
+  return Object.entries(metadata).map(([name, value]) => `${visible(name)}=${visible(value)}`).join(" ");
 }
 
 /**
@@ -220,11 +228,19 @@ function Moves({ moves, now }) {
         ${moves.map(({ shard, from, to, at }) =>
           html`<li>Shard ${shard}: ${from === null ? "no node" : visible(from)} ${ARROW} ${
             to === null ? "no node" : visible(to)
-          } <span class="hint">${duration(Math.floor(Math.max(0, now - at) / 1000) * 1000)} ago</span></li>`
+          } <span class="hint">${agoText(now - at)}</span></li>`
         )}
       </ul>
     <//>
   `;
+}
+
+/**
+ * @param {number} age In milliseconds.
+ * @returns {string}
+ */
+function agoText(age) {
+  return age < 1_000 ? "now" : `${duration(age)} ago`;
 }
 
 /**

@@ -124,7 +124,7 @@ export class TestPage implements AsyncDisposable {
     const { theme = "light", width = 1280, height = 800 } = options;
     const context = await browser.createBrowserContext();
     const page = await context.newPage();
-    page.setDefaultTimeout(30_000);
+    page.setDefaultTimeout(60_000);
     const test = new TestPage(page, await page.createCDPSession(), () => context.close());
     await page.setViewport({ width, height });
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);
@@ -185,7 +185,7 @@ export class TestPage implements AsyncDisposable {
 
   /** What an accessibility check finds. */
   async violations(): Promise<string[]> {
-    await this.page.evaluate(`${axe.source}; void 0`);
+    if (!await this.page.evaluate("'axe' in globalThis")) await this.page.evaluate(`${axe.source}; void 0`);
     return await this.page.evaluate(async () => {
       const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
       const { violations } = await axe.run(document, { resultTypes: ["violations"] });

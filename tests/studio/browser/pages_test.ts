@@ -65,7 +65,7 @@ async function checkActor(page: TestPage, { store }: Place): Promise<void> {
   await page.see("order-39", "table");
   await page.page.locator("table a::-p-text(order-3)").click();
   await page.see(/Actor order-3\b.*State at version 4.*"status": "shipped"/);
-  const paid = /State at version 3.*"status": "paid".*PaymentReceived.*Difference.*status.*"placed".*"paid"/;
+  const paid = /State at version 3.*"status": "paid".*Difference.*status.*"placed".*"paid".*PaymentReceived/;
   await page.page.focus("input[type=range]");
   await page.page.keyboard.press("ArrowLeft");
   await page.see(paid);
