@@ -10,6 +10,8 @@ import { type Counted, counter } from "./counter.ts";
 
 /** How many are called at once. */
 const TOGETHER = 500;
+/** How many actors the store remembers. */
+const CACHED = 1_000;
 
 const [file, actors, maxActive] = [Deno.args[0]!, Number(Deno.args[1]), Number(Deno.args[2])];
 const { gc } = globalThis as unknown as { gc(): void };
@@ -19,7 +21,7 @@ const heapUsed = (): number => {
   return Deno.memoryUsage().heapUsed;
 };
 
-await using store = await DenoKvEventStore.open<Counted>(file);
+await using store = await DenoKvEventStore.open<Counted>(file, { cachedActors: CACHED });
 await using host = await ActorHost.start({ store, actors: [counter], maxActive });
 let mostActive = 0;
 const call = async (first: number, end: number): Promise<void> => {
@@ -35,8 +37,8 @@ const call = async (first: number, end: number): Promise<void> => {
     assert.ok(answers.every(({ version, state }) => version === 1 && state === 1));
   }
 };
-// The heap is as large as it gets once as many actors as may be active have been released as well.
-const warm = 2 * maxActive;
+// The heap is as large as it gets once as many actors as may be active, or known to the store, have been forgotten.
+const warm = 2 * Math.max(maxActive, 2 * CACHED);
 await call(0, warm);
 const before = heapUsed();
 await call(warm, actors);

@@ -8,7 +8,7 @@ const [ACTORS, MAX_ACTIVE] = isLong ? [1_000_000, 50_000] : [8_000, 400];
 /** The most that the heap may grow by, in bytes for each actor that came and went. */
 const GROWTH = 8;
 /** What may be on its way, in bytes. */
-const SLACK = 2 * 1_024 * 1_024;
+const SLACK = 512 * 1_024;
 
 Deno.test("a host that has called many more actors than it keeps needs no more memory than before", async () => {
   const folder = await Deno.makeTempDir();
