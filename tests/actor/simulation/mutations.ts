@@ -177,6 +177,14 @@ export const MUTATIONS: readonly ActorMutation[] = [
       '  return call.outcome !== "fired" ? undefined : timer?.at !== at ? { command: { ...old, parts: 1 } } : timer;',
   },
   {
+    name: "a command called again refused while the commit of an earlier owner is on its way",
+    firstSeed: 1_310,
+    breaks: /took effect after its caller was told/,
+    file: "active_actor.ts",
+    find: "await this.#fence(this.#setup.owner);",
+    replace: "void 0;",
+  },
+  {
     name: "the second command of a commit decided on the state before the first",
     breaks: /was decided on version/,
     file: "active_actor.ts",
