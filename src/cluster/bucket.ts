@@ -62,6 +62,12 @@ export interface BucketOrigin {
   readonly id: string;
   /** The bucket was made before this time on the process's monotonic clock, in ms. */
   readonly madeBefore: number;
+  /**
+   * Whether it is known that no bucket of its name was there before: nothing was ever granted in another one.
+   *
+   * @default {false}
+   */
+  readonly isFirst?: boolean;
 }
 
 /**

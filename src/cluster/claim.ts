@@ -34,12 +34,16 @@ export class Claim {
   /**
    * How long until the bucket is old enough to grant the lease, in ms; 0 if it is. What an earlier bucket of the same
    * name granted is over once this one is a whole time to live old: its last renewal was stored before this one was made.
+   * The first bucket of a name waits as long as a renewal takes: should even the record of an earlier one be lost, then
+   * each holder that can reach the servers has noticed by then that its bucket is gone.
    */
   get untilOldEnough(): number {
     const { origin } = this.#bucket;
     if (origin === undefined || this.#terms.outlivesBucket === false) return 0;
-    const age = this.#clock.monotonic() - origin.madeBefore;
-    return Math.max(0, this.#terms.ttl * (1 + CLOCK_RATE_ALLOWANCE) - age);
+    const { ttl, renewEvery } = this.#terms;
+    // A bucket that is not known yet is as if it were made now.
+    const age = Math.max(0, this.#clock.monotonic() - origin.madeBefore);
+    return Math.max(0, (origin.isFirst ? renewEvery : ttl) * (1 + CLOCK_RATE_ALLOWANCE) - age);
   }
 
   /**

@@ -22,10 +22,14 @@ interface Node extends AsyncDisposable {
   readonly coordinator: Coordinator;
 }
 
-async function startNode({ url }: NatsServer, name: string): Promise<Node> {
+async function startNode(
+  { url }: NatsServer,
+  name: string,
+  settings: { readonly ttl?: number } = { ttl: TTL },
+): Promise<Node> {
   const connection = await connect({ servers: url });
   const store = await JetStreamEventStore.open<Counted>(url);
-  const coordinator = await Coordinator.join(url, { name, shardCount: 16, ttl: TTL });
+  const coordinator = await Coordinator.join(url, { name, shardCount: 16, ...settings });
   const host = await ActorHost.start({ store, actors: [counter], cluster: { coordinator, connection } });
   return {
     host,
@@ -151,6 +155,15 @@ Deno.test("actors of two hosts answer calls from anywhere, and move with their s
       }
     },
   );
+});
+
+Deno.test("the first call of a new cluster is answered long before a lease of the default length is over", async () => {
+  await using server = await startNatsServer();
+  await using node = await startNode(server, "a", {});
+  assert.deepEqual(await node.host.client.get(counter, "counter-1").call(1, { timeout: 12_000 }), {
+    version: 1,
+    state: 1,
+  });
 });
 
 Deno.test("a host that is killed is replaced, and no command takes effect twice or is lost", async () => {

@@ -92,6 +92,7 @@ Deno.test("domain reaches events, snapshots, records of expired actors, checkpoi
   await until("a holds all shards", () => [...a.shards].length === 4);
   assert.deepEqual(await streams(leaf.url, "hub"), [
     "KV_aether_cluster_default",
+    "KV_aether_clusters",
     "KV_aether_default",
     "KV_aether_leases",
     "KV_aether_projections",

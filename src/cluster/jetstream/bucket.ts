@@ -48,6 +48,12 @@ export interface JetStreamBucketOptions {
   readonly remake?: boolean;
   /** How long opening waits for servers that elect their leaders, in ms. @default {15_000} */
   readonly patience?: number;
+  /**
+   * Finds out whether a bucket is the first of its name: by its id, and by whether it may be, as far as is known here.
+   *
+   * @default {nothing is known of it}
+   */
+  readonly isFirst?: (id: string, mayBeFirst: boolean) => Promise<boolean>;
 }
 
 /** A value that is no text. */
@@ -116,6 +122,7 @@ export class JetStreamBucket implements Bucket {
       address: jetStreamAddress(),
       remake: true,
       patience: OPEN_PATIENCE,
+      isFirst: () => Promise.resolve(false),
       ...options,
     };
     const { address, timeout, clock, patience } = settings;
@@ -125,7 +132,8 @@ export class JetStreamBucket implements Bucket {
     try {
       requests = new JetStreamRequests(state, { timeout, apiPrefix: address.apiPrefix });
       const stream = await openStream(requests, config, clock, patience);
-      return new JetStreamBucket(state, requests, config, settings, stream);
+      const isFirst = await settings.isFirst(stream.id, true);
+      return new JetStreamBucket(state, requests, config, settings, { ...stream, isFirst });
     } catch (error) {
       requests?.close();
       state.close();
@@ -250,7 +258,7 @@ export class JetStreamBucket implements Bucket {
   }
 
   async #look(operation: string): Promise<void> {
-    const { remake, clock } = this.#settings;
+    const { remake, clock, isFirst } = this.#settings;
     let stream: BucketStream;
     try {
       stream = remake
@@ -268,6 +276,7 @@ export class JetStreamBucket implements Bucket {
       );
       throw bucketLost(operation, { cause });
     }
+    await isFirst(stream.id, false); // other processes learn that it is not
     this.#stream = stream;
     for (const watch of this.#watches) watch.restart();
   }

@@ -7,10 +7,16 @@ import { InvalidArgumentError } from "../../errors.ts";
 import { describe } from "../../text.ts";
 import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
-import { jetStreamAddress, type JetStreamAddressOptions } from "../../nats/jetstream/address.ts";
+import {
+  type JetStreamAddress,
+  jetStreamAddress,
+  type JetStreamAddressOptions,
+} from "../../nats/jetstream/address.ts";
 import { checkFunction, checkKnown, type OptionNames, readOptions } from "../../options.ts";
 import { warner, type Warning } from "../../warning.ts";
+import { isFirstBucket } from "../first_bucket.ts";
 import { JetStreamBucket } from "./bucket.ts";
+import type { BucketConfig } from "./bucket_config.ts";
 import { bucketStream } from "../../nats/jetstream/kv_bucket.ts";
 import { replicasLeftOut } from "../../nats/jetstream/streams.ts";
 
@@ -19,6 +25,10 @@ const LIVELINESS = { pingInterval: 2_000, maxPingOut: 2 };
 /** The server's default. */
 const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
 const REPLICAS: readonly number[] = [1, 3, 5];
+/** The bucket that keeps which bucket of each cluster was the first. */
+const REGISTER = "aether_clusters";
+/** How long its servers may elect a leader, in milliseconds: a cluster starts without it too, only later. */
+const REGISTER_PATIENCE = 2_000;
 
 /** How a bucket in NATS is made, and reached. */
 export interface BucketOptions extends JetStreamAddressOptions {
@@ -80,7 +90,7 @@ export async function openClusterBucket(
   { cluster = "default", ...options }: ClusterBucketOptions,
 ): Promise<OpenBucket> {
   checkName("options.cluster", cluster);
-  return await open("cluster", target, `aether_cluster_${cluster}`, options);
+  return await open("cluster", target, `aether_cluster_${cluster}`, options, { isRegistered: true });
 }
 
 /**
@@ -99,7 +109,7 @@ export async function openNamedBucket(
     return fields;
   });
   checkName("options.bucket", name);
-  return await open("urlOrConnection", target, name, options, remake);
+  return await open("urlOrConnection", target, name, options, { remake });
 }
 
 async function open(
@@ -107,7 +117,7 @@ async function open(
   target: string | readonly string[] | NatsConnection,
   bucket: string,
   { replicas, storage = "file", connect = {}, onWarning, ...where }: BucketOptions,
-  remake = true,
+  { remake = true, isRegistered = false }: { readonly remake?: boolean; readonly isRegistered?: boolean },
 ): Promise<OpenBucket> {
   if (replicas !== undefined && !REPLICAS.includes(replicas)) {
     throw new InvalidArgumentError("options.replicas", `must be 1, 3 or 5, and is ${describe(replicas)}`);
@@ -128,15 +138,43 @@ async function open(
     if (opened) await connection.close();
   };
   try {
-    open = await JetStreamBucket.open(connection, { bucket, replicas: replicas ?? 1, storage }, {
+    const config = { bucket, replicas: replicas ?? 1, storage };
+    open = await JetStreamBucket.open(connection, config, {
       address,
       remake,
+      ...(isRegistered && {
+        isFirst: (id, mayBeFirst) => lookUp(connection, address, config, id, mayBeFirst),
+      }),
     });
     if (replicas === undefined && open.isOnOneOfMany) warn(replicasLeftOut(bucketStream(bucket)));
     return { bucket: open, maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD, close };
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** Whether a bucket is the first of its name; if that cannot be learned, it counts as one that was made again. */
+async function lookUp(
+  connection: NatsConnection,
+  address: JetStreamAddress,
+  { bucket, replicas }: BucketConfig,
+  id: string,
+  mayBeFirst: boolean,
+): Promise<boolean> {
+  let register: JetStreamBucket | undefined;
+  try {
+    const settings = { address, remake: false, patience: REGISTER_PATIENCE };
+    register = await JetStreamBucket.open(
+      connection,
+      { bucket: REGISTER, replicas, storage: "file" },
+      settings,
+    );
+    return await isFirstBucket(register, bucket, id, mayBeFirst);
+  } catch {
+    return false;
+  } finally {
+    register?.close();
   }
 }
 

@@ -25,7 +25,7 @@ export interface Mutation extends Edit {
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: "renewal counted from its answer",
-    firstSeed: 190,
+    firstSeed: 2_200,
     file: "held_lease.ts",
     find: "this.#confirm({ revision, attempt, sent });\n    } catch (error) {\n      if",
     replace: "this.#confirm({ revision, attempt, sent: now(this.#clock) });\n    } catch (error) {\n      if",
@@ -132,8 +132,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a bucket that was made lately grants at once",
     file: "claim.ts",
-    find: "return Math.max(0, this.#terms.ttl * (1 + CLOCK_RATE_ALLOWANCE) - age);",
+    find: "return Math.max(0, (origin.isFirst ? renewEvery : ttl) * (1 + CLOCK_RATE_ALLOWANCE) - age);",
     replace: "return Math.max(0, 0 * age);",
+  },
+  {
+    name: "a bucket that was made again taken for the first of its name",
+    file: "claim.ts",
+    find: "(origin.isFirst ? renewEvery : ttl)",
+    replace: "renewEvery",
   },
   {
     name: "a lease held beyond its bucket",

@@ -111,6 +111,9 @@ export class Servers {
     this.#world.note(`servers: election for ${duration.toFixed(0)}, next leader ${this.#leader}`);
   }
 
+  /** Which bucket was the first: that is not lost with it. */
+  #first: string | undefined;
+
   /** The bucket is gone, with all that is in it. */
   loseBucket(): void {
     this.#world.note("servers: the bucket is lost");
@@ -225,11 +228,12 @@ export class Servers {
 
   /** Opens the bucket, or makes it. */
   async #look(process: Process): Promise<BucketOrigin> {
-    const { id, age } = await this.#request(process, "open", () => {
+    const { id, age, isFirst } = await this.#request(process, "open", () => {
       const { id, madeAt } = this.#make();
-      return { id, age: Math.max(0, this.#time - madeAt) };
+      this.#first ??= id;
+      return { id, age: Math.max(0, this.#time - madeAt), isFirst: id === this.#first };
     });
-    return { id, madeBefore: process.clock.monotonic() - age };
+    return { id, madeBefore: process.clock.monotonic() - age, isFirst };
   }
 
   /** Sends something one way; it may arrive late, never, or (requests) twice. */
