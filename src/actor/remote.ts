@@ -70,7 +70,7 @@ export class RemoteCaller {
       const answer = await this.#ask(shardSubject(cluster, shard), QUESTION, SERVED_TIMEOUT).catch(() =>
         "denied"
       );
-      return answer !== "no responders" && answer !== "disconnected";
+      return answer !== "disconnected" && !isWithoutOwner(answer);
     });
     this.#shardCount = shardCount;
   }
@@ -116,7 +116,7 @@ export class RemoteCaller {
         if (!isRefused(answer)) mayBeStored = id !== undefined;
       }
       const rest = Math.max(0, deadline - performance.now());
-      if (answer === "no responders" && this.#shardCount !== undefined) {
+      if (isWithoutOwner(answer) && this.#shardCount !== undefined) {
         await this.#waits.wait(shardOf(actorId, this.#shardCount), rest, isOwn, signal);
       } else await sleep(Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), rest), signal);
     }
@@ -201,6 +201,13 @@ function wireRequest(
     ...(chain.length > 0 && { chain }),
     ...(traceparent !== undefined && { traceparent }),
   };
+}
+
+/** Whether the process that answered does not own the shard, or none has answered. */
+function isWithoutOwner(answer: WireAnswer | string): boolean {
+  return typeof answer === "object"
+    ? "retry" in answer && answer.retry === "moved"
+    : answer === "no responders";
 }
 
 /** Whether nothing of the request can have been stored. */

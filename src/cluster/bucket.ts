@@ -63,7 +63,7 @@ export interface BucketOrigin {
   /** The bucket was made before this time on the process's monotonic clock, in ms. */
   readonly madeBefore: number;
   /**
-   * Whether it is known that no bucket of its name was there before: nothing was ever granted in another one.
+   * Whether it is known that no bucket of its name existed before: nothing was ever granted in another one.
    *
    * @default {false}
    */

@@ -17,7 +17,7 @@ const KIND = "first";
  *
  * @param register Where the first buckets are kept.
  * @param name The name of the bucket.
- * @param id What tells the bucket from others of the same name.
+ * @param id The bucket's id: another bucket of the same name has another one.
  * @param mayBeFirst Whether no earlier one is known.
  */
 export async function isFirstBucket(

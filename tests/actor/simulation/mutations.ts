@@ -117,8 +117,8 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "the state of an earlier ownership used again",
-    firstSeed: 450,
-    breaks: /decided .* without owning|was seen at|without an answer/,
+    firstSeed: 60,
+    breaks: /decided .* without owning|was seen at|without an answer|no end after/,
     file: "active_actors.ts",
     find: "if (!actor || actor.owner !== owner) {",
     replace: "if (!actor) {",
