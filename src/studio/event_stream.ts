@@ -104,13 +104,18 @@ export function eventStream(
 ): Response {
   const gone = new AbortController();
   let output: StreamOutput | undefined;
+  let isOpen = true;
+  const release = (): void => {
+    if (isOpen) count.open--;
+    isOpen = false;
+  };
+  count.open++;
   const body = new ReadableStream<Uint8Array>({
     start(controller): void {
       const both = AbortSignal.any([signal, gone.signal]);
       output = new StreamOutput(controller, both);
-      count.open++;
       void run(output, gone, work).finally(() => {
-        count.open--;
+        release();
         try {
           controller.close();
         } catch {
@@ -119,7 +124,10 @@ export function eventStream(
       });
     },
     pull: () => output?.taken(),
-    cancel: (reason) => gone.abort(reason),
+    cancel: (reason) => {
+      release();
+      gone.abort(reason);
+    },
   }, { highWaterMark: BUFFER_BYTES, size: (bytes) => bytes?.byteLength ?? 0 });
   return new Response(body, {
     headers: {

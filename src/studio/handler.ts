@@ -165,11 +165,9 @@ async function answerApi(
     if (request.headers.get("last-event-id") === LAST) return new Response(null, { status: 204 });
     return await route(call);
   }
-  return await answerWithin(
-    change ? RETRY_PATIENCE : PATIENCE,
-    (signal) => route({ ...call, signal }),
-    parts.signal,
-  );
+  const patience = change ? RETRY_PATIENCE : PATIENCE;
+  const answering = answerWithin(patience, (signal) => route({ ...call, signal }), parts.signal);
+  return await state.pulse.unless(answering);
 }
 
 /** Refuses what another site's page asks for. What changes something must come from a page of this origin. */

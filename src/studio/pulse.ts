@@ -5,41 +5,66 @@
  */
 
 import { abortable } from "../abortable.ts";
+import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import type { ConnectionState } from "./api.ts";
 import { pause, type StreamOutput } from "./event_stream.ts";
-import { failureOf } from "./failure.ts";
+import { ApiFailure, failureOf } from "./failure.ts";
 
 /** How long the store may take to answer, in milliseconds. */
-const PATIENCE = 3_000;
+const PATIENCE = 2_500;
 /** How old an answer may be, in milliseconds. */
-const MAX_AGE = 1_000;
+const MAX_AGE = 500;
 /** How often a stream asks, in milliseconds. */
-const INTERVAL = 2_000;
+const INTERVAL = 1_000;
 const CONNECTED: ConnectionState = { connected: true };
 
 /** Asks the store now and then, once for all streams. */
 export class Pulse {
   readonly #store: Pick<EventStore, "getLastPosition">;
-  #asked: { readonly at: number; readonly answer: Promise<ConnectionState> } | undefined;
+  #asking: Promise<ConnectionState> | undefined;
+  #answered: { readonly at: number; readonly state: ConnectionState } | undefined;
 
   constructor(store: Pick<EventStore, "getLastPosition">) {
     this.#store = store;
   }
 
   /** Whether the store answers now, or did a moment ago. */
-  check(): Promise<ConnectionState> {
-    const now = performance.now();
-    if (!this.#asked || now - this.#asked.at > MAX_AGE) this.#asked = { at: now, answer: this.#ask() };
-    return this.#asked.answer;
+  async check(): Promise<ConnectionState> {
+    const { at, state } = this.#answered ?? { at: -Infinity, state: CONNECTED };
+    return performance.now() - at <= MAX_AGE ? state : await (this.#asking ??= this.#ask());
   }
 
   async #ask(): Promise<ConnectionState> {
+    let state = CONNECTED;
     try {
       await answerWithin(PATIENCE, () => this.#store.getLastPosition());
-      return CONNECTED;
     } catch (error) {
-      return { connected: false, message: failureOf(error).message };
+      state = { connected: false, message: failureOf(error).message };
+    }
+    this.#answered = { at: performance.now(), state };
+    this.#asking = undefined;
+    return state;
+  }
+
+  /**
+   * Does something with the store. If the store does not answer meanwhile, it is not waited for.
+   *
+   * @throws {ApiFailure} If the store does not answer.
+   */
+  async unless<T>(work: Promise<T>): Promise<T> {
+    const over = new AbortController();
+    const away = async (): Promise<never> => {
+      for (;;) {
+        if (this.#answered?.state.connected ?? true) await sleep(INTERVAL, over.signal);
+        const { connected, message = "" } = await this.check();
+        if (!connected) throw new ApiFailure("unavailable", message);
+      }
+    };
+    try {
+      return await Promise.race([work, away()]);
+    } finally {
+      over.abort();
     }
   }
 

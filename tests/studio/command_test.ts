@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { DenoKvCheckpoints, DenoKvEventStore, projectOnce } from "../../mod.ts";
 import type { ActorState, ParkedPage, Session } from "../../src/studio/api.ts";
-import { aether, startAether } from "../cli/command_line.ts";
+import { aether } from "../cli/command_line.ts";
 import { type KvFolder, kvFolder } from "../support/kv_file.ts";
 import { freePort } from "../support/nats_server.ts";
+import { Studio } from "./process.ts";
 import { Client } from "./support.ts";
 
 const DECIDERS = fileURLToPath(new URL("../cli/programs/order.ts", import.meta.url));
@@ -28,56 +29,6 @@ async function orders(): Promise<KvFolder> {
   const failure = { retries: 0, then: "park" } as const;
   await projectOnce(store, { name: "totals", checkpoints, handle, failure }, { onWarning: () => {} });
   return folder;
-}
-
-/** A studio in a process, and the browser that has opened its address. */
-class Studio implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly url: URL;
-  readonly cookie: string;
-  readonly client: Client;
-
-  private constructor(process: Deno.ChildProcess, url: URL, cookie: string) {
-    this.#process = process;
-    this.url = url;
-    this.cookie = cookie;
-    this.client = new Client((request) => fetch(request), `${url.origin}/`, { cookie });
-  }
-
-  static async start(args: readonly string[], allow: readonly string[]): Promise<Studio> {
-    const process = startAether(["studio", ...args, "--json"], { allow });
-    const reader = process.stdout.getReader();
-    const { value } = await reader.read();
-    if (!value) throw new Error(await new Response(process.stderr).text());
-    await reader.cancel();
-    const url = new URL(JSON.parse(new TextDecoder().decode(value)).url);
-    const opened = await fetch(url, { redirect: "manual" });
-    await opened.body?.cancel();
-    assert.equal(opened.status, 303);
-    assert.equal(new URL(opened.headers.get("location")!, url).href, `${url.origin}/`);
-    const cookie = opened.headers.get("set-cookie")!;
-    assert.match(cookie, /; Path=\/; HttpOnly; SameSite=Strict$/);
-    return new Studio(process, url, cookie.split(";")[0]!);
-  }
-
-  /** Interrupts it; returns its exit code and what it has noted. */
-  async end(): Promise<readonly [code: number, notes: string]> {
-    this.#process.kill("SIGINT");
-    const [{ code }, notes] = await Promise.all([
-      this.#process.status,
-      new Response(this.#process.stderr).text(),
-    ]);
-    return [code, notes];
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGKILL");
-    } catch {
-      // It has ended.
-    }
-    await this.#process[Symbol.asyncDispose]();
-  }
 }
 
 /** The flags that the help names for a file, for the port, and for what else is used. */
