@@ -19,8 +19,10 @@ export interface FoldedState {
   readonly state: unknown;
 }
 
-/** How long the decider may take for one event, or to be loaded, in milliseconds. */
+/** How long the decider may take for one event, in milliseconds. */
 const TIMEOUT = 5_000;
+/** How long it may take to be loaded: its imports may have to be fetched and compiled. */
+const LOAD_TIMEOUT = 20_000;
 /** The most characters that are shown of what the process prints about an error. */
 const MAX_TEXT = 2_000;
 
@@ -56,14 +58,17 @@ export async function foldIn(
   const toVersion = Math.max(...versions);
   try {
     const errors = beginningOf(process.stderr);
+    const lines = markedLines(process.stdout, mark);
+    await lines.next(); // it is loaded, or has ended
+    watchdog.begin(TIMEOUT);
     const [states] = await Promise.all([
-      statesOf(process.stdout, mark),
+      Array.fromAsync(lines, (line) => JSON.parse(line) as FoldedState),
       feed(process.stdin, toVersion > 0 ? store.readEvents(actorId, { toVersion }) : [], watchdog),
     ]);
     const { success } = await process.status;
     signal.throwIfAborted();
     if (success) return states;
-    throw new CommandFailure(failureText(decider, watchdog.hasBitten, await errors));
+    throw new CommandFailure(failureText(decider, watchdog.idle, await errors));
   } finally {
     watchdog.stop();
     await process[Symbol.asyncDispose]();
@@ -74,20 +79,21 @@ export async function foldIn(
 class Watchdog {
   readonly #process: Deno.ChildProcess;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  hasBitten = false;
+  /** How long the process had done nothing when it was ended, in milliseconds. */
+  idle: number | undefined;
 
   constructor(process: Deno.ChildProcess) {
     this.#process = process;
-    this.begin();
+    this.begin(LOAD_TIMEOUT);
   }
 
-  /** The process has gone on. */
-  begin(): void {
+  /** The process has gone on: it has so long for its next step. */
+  begin(timeout: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.hasBitten = true;
+      this.idle = timeout;
       this.#process.kill("SIGKILL");
-    }, TIMEOUT);
+    }, timeout);
   }
 
   stop(): void {
@@ -95,12 +101,11 @@ class Watchdog {
   }
 }
 
-async function statesOf(stdout: ReadableStream<Uint8Array>, mark: string): Promise<FoldedState[]> {
-  const states: FoldedState[] = [];
+/** The lines that begin with the mark, without it. */
+async function* markedLines(stdout: ReadableStream<Uint8Array>, mark: string): AsyncGenerator<string> {
   for await (const line of stdout.pipeThrough(new TextLineStream())) {
-    if (line.startsWith(mark)) states.push(JSON.parse(line.slice(mark.length)));
+    if (line.startsWith(mark)) yield line.slice(mark.length);
   }
-  return states;
 }
 
 /** The beginning of a text; the rest is read and dropped. */
@@ -127,14 +132,14 @@ async function feed(
   for await (const event of events) {
     if (isEnded) return;
     await writer.write(encoder.encode(`${JSON.stringify(event)}\n`)).catch(() => {});
-    watchdog.begin();
+    watchdog.begin(TIMEOUT);
   }
   await writer.close().catch(() => {});
 }
 
-function failureText(decider: string, isLate: boolean, errors: string): string {
+function failureText(decider: string, idle: number | undefined, errors: string): string {
   const what = `The decider ${printable(decider)}`;
-  if (isLate) return `${what} did not end within ${TIMEOUT / 1000} s.`;
+  if (idle !== undefined) return `${what} was ended: it did nothing for ${idle / 1000} s.`;
   const text = withoutStack(errors.trim().slice(0, MAX_TEXT));
   if (/NotCapable|Requires \w+ access/.test(text)) {
     return `${what} asked for a permission, and is run without any:\n${text}`;

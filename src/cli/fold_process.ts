@@ -21,6 +21,7 @@ export interface FoldRequest {
 /** Folds what comes in, and writes the states at some versions. */
 export async function serveFold(module: object, { name, versions, mark }: FoldRequest): Promise<void> {
   try {
+    write(mark); // it is loaded
     const view = viewOf(module, name);
     const wanted = [...versions].sort((a, b) => a - b);
     let state = view.initialState();

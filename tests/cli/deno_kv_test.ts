@@ -68,7 +68,7 @@ Deno.test("aether folds with a decider that has no permission, and ends one that
   const show = (name: string, ...more: string[]): Promise<Ran> =>
     aether(["show", file.file, "order-1", "--decider", `${DECIDERS}#${name}`, ...more], { allow });
   const wrong = {
-    loops: /did not end within 5 s/,
+    loops: /was ended: it did nothing for 5 s/,
     reads: /asked for a permission, and is run without any/,
     calls: /asked for a permission, and is run without any/,
     fails: /RangeError: no such total/,
