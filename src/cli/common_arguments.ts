@@ -22,6 +22,11 @@ import {
   withDefault,
 } from "@optique/core";
 
+/** A grammar that is built when it is needed: each one takes some milliseconds. */
+export function lazily<T>(build: () => T): () => T {
+  return build;
+}
+
 /** A text, shown by a name. */
 export const text = (metavar: NonEmptyString): ValueParser<"sync", string> => string({ metavar });
 /** A whole number. */

@@ -7,7 +7,6 @@
 import { openKv } from "../deno_kv.ts";
 import type { Event } from "../event/types.ts";
 import type { CheckpointStore } from "../projection/checkpoints.ts";
-import { DenoKvCheckpoints } from "../projection/deno_kv_checkpoints.ts";
 import { DenoKvEventStore } from "../store/deno_kv/mod.ts";
 import type { EventStore } from "../store/types.ts";
 import { CommandFailure } from "./failure.ts";
@@ -39,6 +38,17 @@ export class KvTarget implements Target {
 
   /** Opens the log. */
   async store(): Promise<EventStore<Event>> {
+    await this.#checkLog();
+    return await this.storeToWrite();
+  }
+
+  /** Opens the log with the handle that is open already: a store of its own opens two more. */
+  async look(): Promise<EventStore<Event>> {
+    return await this.#open(await this.#checkLog());
+  }
+
+  /** Looks whether the log exists, and returns the handle. */
+  async #checkLog(): Promise<Deno.Kv> {
     if (!this.#exists) throw new CommandFailure(`There is no file "${this.#shown}".`, 3);
     const kv = await this.#database();
     const { prefix, namespace } = this.#access;
@@ -51,13 +61,17 @@ export class KvTarget implements Target {
         3,
       );
     }
-    return await this.storeToWrite();
+    return kv;
   }
 
   /** Opens the log, or makes it. */
-  async storeToWrite(): Promise<EventStore<Event>> {
+  storeToWrite(): Promise<EventStore<Event>> {
+    return this.#open(this.#path);
+  }
+
+  async #open(pathOrKv: string | Deno.Kv): Promise<EventStore<Event>> {
     const { prefix, namespace } = this.#access;
-    const store = await DenoKvEventStore.open(this.#path, { prefix, namespace });
+    const store = await DenoKvEventStore.open(pathOrKv, { prefix, namespace });
     this.#opened.push(store);
     return store;
   }
@@ -66,6 +80,7 @@ export class KvTarget implements Target {
   async checkpoints(): Promise<CheckpointStore<unknown> | undefined> {
     if (!this.#exists) throw new CommandFailure(`There is no file "${this.#shown}".`, 3);
     const { prefix, namespace } = this.#access;
+    const { DenoKvCheckpoints } = await import("../projection/deno_kv_checkpoints.ts");
     const checkpoints = await DenoKvCheckpoints.open(await this.#database(), { prefix, namespace });
     this.#opened.push(checkpoints);
     return checkpoints as CheckpointStore<unknown>;

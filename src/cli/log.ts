@@ -30,13 +30,10 @@ export async function log(
   request: RequestOf<"log">,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const events = await page(store, request);
-  await print(events, request.json, terminal);
-  if (!request.json && events.length === request.limit) {
-    const others = request.after === undefined
-      ? "--limit shows more"
-      : `those that follow: --after ${events.at(-1)!.position}`;
-    terminal.note(`${plural(events.length, "event")}; ${others}.`);
+  const { count, last } = await print(page(store, request), request.json, terminal);
+  if (!request.json && count === request.limit) {
+    const others = request.after === undefined ? "--limit shows more" : `those that follow: --after ${last}`;
+    terminal.note(`${plural(count, "event")}; ${others}.`);
   }
   return ExitCode.done;
 }
@@ -51,7 +48,7 @@ export async function tail(
   const end = await store.getLastPosition();
   // Up to the position that it goes on after: what comes meanwhile is printed once.
   if (request.after === undefined && end !== undefined) {
-    await print(await page(store, request, end), request.json, terminal);
+    await print(page(store, request, end), request.json, terminal);
   }
   const after = request.after ?? end ?? "start";
   try {
@@ -65,25 +62,53 @@ export async function tail(
   return ExitCode.done;
 }
 
+/** How many events are in memory at once. */
+const BLOCK = 1_000;
+
 /** The events behind a position; without one, the latest, or the latest up to `until`. */
-async function page(store: EventStore, request: LogRequest, until?: string): Promise<StoredEvent[]> {
+async function* page(store: EventStore, request: LogRequest, until?: string): AsyncGenerator<StoredEvent> {
   const { after, limit } = request;
-  const filter = filterOf(request);
-  if (after !== undefined) return await Array.fromAsync(store.readAll({ ...filter, after, limit }));
-  const end = until === undefined ? {} : { until };
-  const read = store.readAll({ ...filter, ...end, after: "first-kept", direction: "backward", limit });
-  return (await Array.fromAsync(read)).reverse();
+  const filter = { ...filterOf(request), ...(until !== undefined && { until }) };
+  if (after !== undefined) return yield* store.readAll({ ...filterOf(request), after, limit });
+  const latest = store.readAll({ ...filter, after: "first-kept", direction: "backward", limit: limit + 1 });
+  if (limit <= BLOCK) return yield* (await Array.fromAsync(latest)).slice(0, limit).reverse();
+  let count = 0;
+  let before = "first-kept";
+  for await (const { position } of latest) if (++count > limit) before = position;
+  yield* store.readAll({ ...filter, after: before, limit });
 }
 
-async function print(events: readonly StoredEvent[], json: boolean, terminal: Terminal): Promise<void> {
-  if (json) { for (const event of events) terminal.print(jsonLine(event)); }
-  else if (events.length === 0) terminal.note("There are no such events.");
-  else {
-    const rows = events.map(cellsOf);
-    const table = { columns: ["TIME", "ACTOR", "VERSION", "TYPE", "DATA"], rows };
-    await printTable(terminal, table);
-  }
+interface Printed {
+  readonly count: number;
+  /** The position of the last event. */
+  readonly last: string | undefined;
 }
+
+/** Prints events; a table of many is one of blocks, each of which has its own widths. */
+async function print(
+  events: AsyncIterable<StoredEvent>,
+  json: boolean,
+  terminal: Terminal,
+): Promise<Printed> {
+  let count = 0;
+  let last: string | undefined;
+  let rows: string[][] = [];
+  const flush = async (): Promise<void> => {
+    if (rows.length > 0) await printTable(terminal, { columns: COLUMNS, rows });
+    rows = [];
+  };
+  for await (const event of events) {
+    count++;
+    last = event.position;
+    if (json) terminal.print(jsonLine(event));
+    else if (rows.push(cellsOf(event)) === BLOCK) await flush();
+  }
+  await flush();
+  if (count === 0 && !json) terminal.note("There are no such events.");
+  return { count, last };
+}
+
+const COLUMNS = ["TIME", "ACTOR", "VERSION", "TYPE", "DATA"];
 
 function cellsOf({ timestamp, actorId, version, eventType, data }: StoredEvent): string[] {
   return [timestamp, actorId, String(version), eventType, JSON.stringify(data)];

@@ -16,9 +16,9 @@
  * @module
  */
 
-import { message, runParser } from "@optique/core";
+import { message, parseSync, runParser } from "@optique/core";
 import { AetherError } from "../errors.ts";
-import { PARSER, type Request } from "./arguments.ts";
+import { grammarOf, type Request } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { printable, processTerminal, type Terminal } from "./output.ts";
 import { hider } from "./secrets.ts";
@@ -79,7 +79,11 @@ function fail(error: unknown, terminal: Terminal, signal: AbortSignal): ExitCode
 }
 
 function parse(args: readonly string[], terminal: Terminal): Request | typeof PRINTED | typeof REFUSED {
-  return runParser(PARSER, PROGRAM, args, {
+  const grammar = grammarOf(args[0]);
+  // Most often it is right: what explains it is not built then.
+  const parsed = parseSync(grammar, args);
+  if (parsed.success) return parsed.value;
+  return runParser(grammar, PROGRAM, args, {
     help: { command: true, option: true, onShow: () => PRINTED as never },
     completion: { command: true, onShow: () => PRINTED as never },
     onError: () => {

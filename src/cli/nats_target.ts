@@ -92,6 +92,11 @@ export class NatsTarget implements Target {
     return await this.storeToWrite();
   }
 
+  /** Opens the log. */
+  look(): Promise<EventStore<Event>> {
+    return this.store();
+  }
+
   /** Opens the log, or makes it. */
   async storeToWrite(): Promise<EventStore<Event>> {
     const { prefix, namespace } = this.#access;

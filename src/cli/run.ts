@@ -19,13 +19,13 @@ export async function run(request: Request, terminal: Terminal, signal: AbortSig
   await using target = await openTarget(request.target, request);
   switch (request.command) {
     case "show":
-      return await (await import("./show.ts")).show(await target.store(), request, terminal, signal);
+      return await (await import("./show.ts")).show(await target.look(), request, terminal, signal);
     case "log":
-      return await (await import("./log.ts")).log(await target.store(), request, terminal);
+      return await (await import("./log.ts")).log(await target.look(), request, terminal);
     case "tail":
       return await (await import("./log.ts")).tail(await target.store(), request, terminal, signal);
     case "actors":
-      return await (await import("./log.ts")).actors(await target.store(), request, terminal);
+      return await (await import("./log.ts")).actors(await target.look(), request, terminal);
     case "verify":
       return await (await import("./check.ts")).verify(await target.store(), request, terminal, signal);
     case "diagnose":

@@ -24,6 +24,8 @@ export interface Access {
 export interface Target extends AsyncDisposable {
   /** Opens the log. */
   store(): Promise<EventStore<Event>>;
+  /** Opens the log for a look, with as little as that needs. */
+  look(): Promise<EventStore<Event>>;
   /** Opens the log, or makes it. */
   storeToWrite(): Promise<EventStore<Event>>;
   /** Opens the checkpoints of projections; `undefined` if there are none. */

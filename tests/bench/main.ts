@@ -20,6 +20,7 @@ const GROUPS: Record<string, () => Promise<{ open(options: GroupOptions): Promis
   deploy: () => import("./deploy.ts"),
   evidence: () => import("./evidence.ts"),
   actor: () => import("./actor.ts"),
+  cli: () => import("./cli.ts"),
 };
 
 const quick = Deno.args.includes("--quick");

@@ -45,6 +45,10 @@ Deno.test("aether ends without a word if its output is closed early, as by head"
     ),
   );
   for (const [index, { text }] of ran.entries()) assert.equal(text, "141 0\n", commands[index]);
+  // More than are in memory at once.
+  const { rows } = await aether(["log", folder.file, "--limit", "1200", "--json"], { allow: ["-A"] });
+  assert.deepEqual(rows.map(({ version }) => version), rows.map((_, index) => 3_801 + index));
+  assert.equal(rows.length, 1_200);
 });
 
 Deno.test("aether ends at Ctrl-C with 130, keeps what was done, and goes on at the next run", async () => {
