@@ -10,7 +10,6 @@ import { backoff, sleep } from "../../../sleep.ts";
 import type { Commit } from "../../commit.ts";
 import { FencedError, VersionConflictError } from "../../errors.ts";
 import { abortable } from "../../../abortable.ts";
-import { listOf } from "../../../short_lived.ts";
 import { countSettled } from "../../observation.ts";
 import type { PublishOutcome } from "../../../nats/jetstream/acknowledgement.ts";
 import type { CommitEncoder } from "../format/commit_encoder.ts";
@@ -22,6 +21,7 @@ import { backendError, failureOf, type NotSent } from "../failures.ts";
 import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
 import { isConflict, isMomentary } from "../../../nats/jetstream/error_codes.ts";
 import { BatchSender, REFUSED_TOGETHER } from "./batch_sender.ts";
+import { Confirmations } from "./confirmations.ts";
 import { type Head, NEW_HEAD } from "./head.ts";
 import type { KnownActors } from "./known_actors.ts";
 import type { OutgoingMessage, Publication, Publisher } from "../../../nats/jetstream/publisher.ts";
@@ -29,12 +29,6 @@ import type { SoleWriter } from "./sole_writer.ts";
 import { repairActor, type RepairOptions, type RepairResult } from "./repair.ts";
 import { findWrite } from "./write_search.ts";
 import { Write, type WriteCondition, type WriteOutcome } from "./write.ts";
-
-/** How many writes to new actors ask the server together. */
-const MAX_CONFIRMED_AT_ONCE = 128;
-
-/** For how long they are collected while another request is under way, in milliseconds. */
-const MAX_COLLECTING_MS = 10;
 
 /** What a writer works with in addition to the log. */
 export interface WriterSetup {
@@ -59,19 +53,16 @@ export class Writer {
   readonly #setup: WriterSetup;
   readonly #deadlines = new Deadlines();
   readonly #batches: BatchSender;
+  readonly #confirmations: Confirmations;
   readonly #refusal = (): BackendError | undefined => this.#context.log.refusal;
   readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
   #writes = 0;
-  /** Writes to new actors that ask the server next. */
-  #unconfirmed = listOf<Write>();
-  /** How many requests for writes to new actors are under way. */
-  #confirmations = 0;
-  #collecting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(context: JetStreamContext, setup: WriterSetup) {
     this.#context = context;
     this.#setup = setup;
     this.#batches = new BatchSender(setup.publisher);
+    this.#confirmations = new Confirmations(context.log, this.#beginConfirmed);
   }
 
   /** Stores a commit whose events are encoded. */
@@ -95,13 +86,15 @@ export class Writer {
   /** Ends the timers. */
   close(): void {
     this.#deadlines.close();
-    clearTimeout(this.#collecting);
+    this.#confirmations.close();
   }
 
   /** Begins a write that cannot be sent at once. */
   #begin(write: Write, now: number): void {
-    if (this.#maySkipHeads(write, now) && !this.#mayBeNew(write, now)) this.#confirm(write);
-    else this.#persist(write, undefined);
+    if (this.#maySkipHeads(write, now) && !this.#mayBeNew(write, now)) {
+      this.#deadlines.add(write);
+      this.#confirmations.ask(write);
+    } else this.#persist(write, undefined);
   }
 
   /** Whether it can be numbered without reading heads: the server refuses it if an actor has a message. */
@@ -111,42 +104,8 @@ export class Writer {
       (log.nothingExpired(now) || log.looking !== undefined);
   }
 
-  /**
-   * Asks first whether the server counts messages of the actors: it reports none if it cannot read the last one, and would
-   * accept a second beginning of a history. Writes that come while it answers ask together, but do not wait long: another
-   * server may answer them.
-   */
-  #confirm(write: Write): void {
-    this.#deadlines.add(write);
-    this.#unconfirmed.push(write);
-    if (this.#unconfirmed.length >= MAX_CONFIRMED_AT_ONCE) void this.#confirmAll();
-    else if (this.#unconfirmed.length > 1) return;
-    else if (this.#confirmations === 0) queueMicrotask(() => void this.#confirmAll());
-    else this.#collecting = setTimeout(() => void this.#confirmAll(), MAX_COLLECTING_MS);
-  }
-
-  async #confirmAll(): Promise<void> {
-    clearTimeout(this.#collecting);
-    const writes = this.#unconfirmed;
-    if (writes.length === 0) return;
-    this.#unconfirmed = listOf();
-    const { log } = this.#context;
-    const subjects = listOf<string>();
-    for (const write of writes) write.addNewSubjects(subjects);
-    let isNone = false;
-    this.#confirmations++;
-    try {
-      if (log.looking) await log.looking;
-      isNone = log.nothingExpired(performance.now()) && await log.countsNone(subjects);
-    } catch {
-      // Each of them reads its heads, and waits for the server up to its deadline.
-    }
-    this.#confirmations--;
-    this.#beginConfirmed(writes, isNone);
-    if (this.#confirmations === 0) void this.#confirmAll();
-  }
-
-  #beginConfirmed(writes: readonly Write[], isNone: boolean): void {
+  /** Begins writes for which the server was asked whether it counts no message of their actors. */
+  readonly #beginConfirmed = (writes: readonly Write[], isNone: boolean): void => {
     const now = performance.now();
     for (const write of writes) {
       if (write.isOver(now)) {
@@ -157,7 +116,7 @@ export class Writer {
       write.isConfirmed = isNone;
       if (!isNone || !this.#sendAtOnce(write, now)) this.#persist(write, undefined);
     }
-  }
+  };
 
   /**
    * Sends a write within the call, if nothing prevents it. Most writes need only that and the acknowledgement: they cost a
