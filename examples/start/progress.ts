@@ -1,55 +1,63 @@
 /** Progress for people: a bar on a terminal, a line now and then elsewhere. */
 
+import process from "node:process";
+import cliProgress from "cli-progress";
 import { formatCount } from "./text.ts";
 
-/** Between two updates, in milliseconds. */
-const BAR_INTERVAL = 100;
+/** Between two lines, in milliseconds. */
 const LINE_INTERVAL = 2000;
 
 const BAR_WIDTH = 20;
-/** ANSI: to the first column, and erase the line. */
-const CLEAR = "\r\x1b[2K";
 
 /** The progress of one task. Dispose of it to finish the bar. */
 export class Progress implements Disposable {
   readonly #label: string;
   readonly #total: number;
   readonly #format: (amount: number) => string;
-  readonly #onTerminal = Deno.stdout.isTerminal();
+  readonly #bar = Deno.stdout.isTerminal() ? newBar() : undefined;
   #shown = performance.now();
-  #drawn = false;
 
   /** Names the task, and describes how its amounts are written. */
   constructor(label: string, total: number, format: (amount: number) => string = formatCount) {
     this.#label = label;
     this.#total = total;
     this.#format = format;
+    this.#bar?.start(Math.max(total, 1), 0, { label, amounts: "" });
   }
 
   /** Shows how far the task is, if it is time to. */
   update(done: number): void {
-    const now = performance.now();
-    if (now - this.#shown < (this.#onTerminal ? BAR_INTERVAL : LINE_INTERVAL)) return;
-    this.#shown = now;
-    const share = Math.min(1, done / Math.max(this.#total, 1));
-    const amounts = `${this.#format(done)} of ${this.#format(this.#total)} (${Math.floor(share * 100)} %)`;
-    if (!this.#onTerminal) {
-      console.log(`${this.#label}: ${amounts}`);
+    if (this.#bar) {
+      this.#bar.update(done, { amounts: this.#amounts(done) });
       return;
     }
-    const filled = Math.round(share * BAR_WIDTH);
-    const bar = "#".repeat(filled) + "-".repeat(BAR_WIDTH - filled);
-    write(`${CLEAR}${this.#label} [${bar}] ${amounts}`);
-    this.#drawn = true;
+    const now = performance.now();
+    if (now - this.#shown < LINE_INTERVAL) return;
+    this.#shown = now;
+    console.log(`${this.#label}: ${this.#amounts(done)}`);
+  }
+
+  #amounts(done: number): string {
+    const share = Math.min(1, done / Math.max(this.#total, 1));
+    return `${this.#format(done)} of ${this.#format(this.#total)} (${Math.floor(share * 100)} %)`;
   }
 
   /** Takes the bar away. */
   [Symbol.dispose](): void {
-    if (this.#drawn) write(CLEAR);
-    this.#drawn = false;
+    this.#bar?.stop();
   }
 }
 
-function write(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
+function newBar(): InstanceType<typeof cliProgress.SingleBar> {
+  return new cliProgress.SingleBar({
+    stream: process.stdout,
+    format: "{label} [{bar}] {amounts}",
+    barsize: BAR_WIDTH,
+    barCompleteChar: "#",
+    barIncompleteChar: "-",
+    clearOnComplete: true,
+    // Ctrl-C is the importer's to handle.
+    gracefulExit: false,
+    hideCursor: false,
+  });
 }

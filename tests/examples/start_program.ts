@@ -41,6 +41,19 @@ export class Workplace implements AsyncDisposable {
     return name;
   }
 
+  /** Runs the program on a terminal of its own, and returns what it prints there. */
+  async onTerminal(...args: string[]): Promise<string> {
+    const program = [Deno.execPath(), "run", "--quiet", "--no-prompt", "--config", CONFIG];
+    const words = [...program, "--allow-read", "--allow-write", MAIN, ...args];
+    const command = words.map((word) => `'${word}'`).join(" ");
+    const { stdout } = await new Deno.Command("script", {
+      args: ["--quiet", "--return", "--command", command, "/dev/null"],
+      cwd: this.path,
+      stdin: "null",
+    }).output();
+    return new TextDecoder().decode(stdout);
+  }
+
   /** Starts the program with the permissions that `deno task start` gives it. */
   spawn(...args: string[]): Deno.ChildProcess {
     return new Deno.Command(Deno.execPath(), {
