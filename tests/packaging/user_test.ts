@@ -167,7 +167,7 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
       "./memory": { atStart: [], later: [telemetry] },
       "./projection": { atStart: [], later: [...nats, telemetry] },
       "./studio": { atStart: ["htm"], later: [telemetry, "microdiff", "string-width"] },
-      "./testing": { atStart: ["fast-check"], later: [telemetry] },
+      "./testing": { atStart: ["fast-check"], later: [...nats, telemetry] },
     };
     const packages: Record<string, Packages> = {};
     for (const entry of Object.keys(registry.publication.exports)) {
