@@ -1,8 +1,9 @@
 /** Checkpoints in PostgreSQL, over both drivers: what is committed, as another connection sees it. */
 
 import assert from "node:assert/strict";
-import { Pool, type PoolClient } from "../support/pg.ts";
-import postgres, { type TransactionSql } from "postgres";
+import type { Pool, PoolClient } from "../support/pg.ts";
+import type postgres from "postgres";
+import type { TransactionSql } from "postgres";
 import {
   BackendError,
   changeSegments,
@@ -12,12 +13,10 @@ import {
   discardParked,
   type Event,
   HandlerError,
-  InMemoryEventStore,
   InMemoryLeases,
   InvalidArgumentError,
   listParked,
   PostgresCheckpoints,
-  type PostgresDatabase,
   type Projection,
   ProjectionInUseError,
   projectionStatuses,
@@ -26,134 +25,19 @@ import {
   retryParked,
   runProjection,
 } from "../../mod.ts";
-import { type PostgresServer, startPostgresServer } from "../support/postgres_server.ts";
-import { until } from "./support.ts";
+import { type PostgresPlace, postgresTests, type Run, type Transaction } from "./postgres_places.ts";
+import { park, quiet, storeOf, until } from "./support.ts";
 
-let server: PostgresServer | undefined;
-let admin: postgres.Sql;
-Deno.test.beforeAll(async () => {
-  server = await startPostgresServer("the checkpoints in PostgreSQL");
-  if (!server) return;
-  admin = postgres(server.url, { max: 1, max_lifetime: null, onnotice: () => {} });
-  await admin`SELECT 1`;
-});
-Deno.test.afterAll(async () => {
-  await admin?.end();
-  await server?.[Symbol.asyncDispose]();
-});
-
-/** What a handler of these tests writes with: each driver's own transaction behind one function. */
-type Run = (sql: string, ...parameters: unknown[]) => Promise<Record<string, unknown>[]>;
-// deno-lint-ignore no-explicit-any -- the transaction of either driver
-type Transaction = any;
-
-interface Opened {
-  readonly database: PostgresDatabase<Transaction>;
-  end(): Promise<void>;
-}
-
-interface Driver {
-  open(url: string): Opened;
-  run(transaction: Transaction): Run;
-}
-
-const DRIVERS: Readonly<Record<string, Driver>> = {
-  "npm:pg": {
-    open(url): Opened {
-      const pool = new Pool({ connectionString: url, max: 4 });
-      pool.on("error", () => {}); // idle clients of a server that ended
-      return { database: pool, end: () => pool.end() };
-    },
-    run: (client: PoolClient) => async (sql, ...parameters) => (await client.query(sql, parameters)).rows,
-  },
-  "npm:postgres": {
-    open(url): Opened {
-      const sql = postgres(url, { max: 4, onnotice: () => {} });
-      return { database: sql, end: () => sql.end() };
-    },
-    run: (sql: TransactionSql) => async (text, ...parameters) =>
-      await sql.unsafe(text, parameters as string[]),
-  },
-};
-
-/** Tables, checkpoints and names of one test. */
-interface Place extends AsyncDisposable {
-  readonly checkpoints: PostgresCheckpoints<Transaction>;
-  readonly database: PostgresDatabase<Transaction>;
-  readonly url: string;
-  readonly run: (transaction: Transaction) => Run;
-  /** Rows, as another connection sees them. */
-  rows(sql: string): Promise<Record<string, unknown>[]>;
-  /** The record, as another connection sees it. */
-  record(name: string): Promise<CountedRecord>;
-}
-
-interface CountedRecord {
-  readonly position?: string;
-  readonly handled: number;
-  readonly parked: readonly unknown[];
-}
-
-let schemas = 0;
-
-async function place(driver: Driver, schema: string): Promise<Place> {
-  const name = `test_${++schemas}_${Deno.pid}`;
-  await admin.unsafe(`CREATE SCHEMA ${name}`);
-  const url = new URL(server!.url);
-  url.searchParams.set("options", `-c search_path=${name}`);
-  const { database, end } = driver.open(url.href);
-  const checkpoints = await PostgresCheckpoints.open(database);
-  const rows = async (sql: string): Promise<Record<string, unknown>[]> =>
-    await admin.begin(async (sql_) => {
-      await sql_.unsafe(`SET LOCAL search_path = ${name}`);
-      return Array.from(await sql_.unsafe(sql), (row) => ({ ...row }));
-    });
-  await rows(schema);
-  return {
-    checkpoints,
-    database,
-    url: url.href,
-    run: driver.run,
-    rows,
-    async record(projection): Promise<CountedRecord> {
-      const [row] = await rows(`SELECT value FROM aether_projection WHERE name = '${projection}'`);
-      return JSON.parse(row!["value"] as string);
-    },
-    async [Symbol.asyncDispose](): Promise<void> {
-      await end();
-      await admin.unsafe(`DROP SCHEMA ${name} CASCADE`);
-    },
-  };
-}
-
-/** A test of each driver. */
-function test(what: string, scenario: (driver: Driver) => Promise<void>): void {
-  for (const [name, driver] of Object.entries(DRIVERS)) {
-    Deno.test(`PostgreSQL, ${name}: ${what}`, async () => {
-      if (server) await scenario(driver);
-    });
-  }
-}
-
-async function storeOf(...types: string[]): Promise<InMemoryEventStore> {
-  const store = new InMemoryEventStore();
-  for (const [index, eventType] of types.entries()) {
-    await store.append(`a${index}`, [{ eventType, data: null }], { expectedVersion: 0 });
-  }
-  return store;
-}
-
-const quiet = { onWarning: () => {} };
+const { test } = postgresTests("the checkpoints in PostgreSQL");
 const ROWS = "CREATE TABLE seen (actor TEXT PRIMARY KEY)";
 const INSERT = "INSERT INTO seen VALUES ($1)";
 const SEEN = "SELECT actor FROM seen ORDER BY actor";
-const park = { retries: 1, firstDelay: 1, then: "park", laterEvents: "go-on" } as const;
 const actors = (...ids: string[]): unknown[] => ids.map((actor) => ({ actor }));
 
 /** Notes each actor in the table, and does what is to be done for one event type. */
 function seen(
   name: string,
-  { checkpoints, run }: Pick<Place, "run"> & { readonly checkpoints: CheckpointStore<Transaction> },
+  { checkpoints, run }: Pick<PostgresPlace, "run"> & { readonly checkpoints: CheckpointStore<Transaction> },
   special: (run: Run, transaction: Transaction, actorId: string) => unknown = () => {},
 ): Projection<Event, Transaction> {
   return {
@@ -167,50 +51,56 @@ function seen(
   };
 }
 
-test("the read model and the checkpoint are committed together, and again after a rebuild", async (driver) => {
-  await using at = await place(driver, ROWS);
-  await using store = await storeOf("Plain", "Plain", "Plain");
-  await using run = runProjection(store, seen("p", at), quiet);
-  await run.waitFor((await store.getLastPosition())!);
-  assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a2"));
-  const { position, handled } = await at.record("p");
-  assert.deepEqual([position, handled], [await store.getLastPosition(), 3]);
-  await store.append("b", [{ eventType: "Plain", data: null }], { expectedVersion: 0 });
-  await run.waitFor((await store.getLastPosition())!);
-  assert.equal((await at.rows(SEEN)).length, 4);
-  assert.equal((await projectionStatuses(store, at.checkpoints))[0]!.handled, 4);
-  await run.close();
-  assert.equal(await at.checkpoints.delete({ name: "p", version: 1 }), true);
-  assert.equal(await at.checkpoints.delete({ name: "p", version: 1 }), false);
-  assert.equal(await at.checkpoints.load({ name: "p", version: 1 }), undefined);
-});
+test(
+  "the read model and the checkpoint are committed together, and again after a rebuild",
+  async (driver, place) => {
+    await using at = await place(driver, ROWS);
+    await using store = await storeOf("Plain", "Plain", "Plain");
+    await using run = runProjection(store, seen("p", at), quiet);
+    await run.waitFor((await store.getLastPosition())!);
+    assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a2"));
+    const { position, handled } = await at.record("p");
+    assert.deepEqual([position, handled], [await store.getLastPosition(), 3]);
+    await store.append("b", [{ eventType: "Plain", data: null }], { expectedVersion: 0 });
+    await run.waitFor((await store.getLastPosition())!);
+    assert.equal((await at.rows(SEEN)).length, 4);
+    assert.equal((await projectionStatuses(store, at.checkpoints))[0]!.handled, 4);
+    await run.close();
+    assert.equal(await at.checkpoints.delete({ name: "p", version: 1 }), true);
+    assert.equal(await at.checkpoints.delete({ name: "p", version: 1 }), false);
+    assert.equal(await at.checkpoints.load({ name: "p", version: 1 }), undefined);
+  },
+);
 
-test("a handler's statement that fails ends only its own event, also if the failure is caught", async (driver) => {
-  await using at = await place(driver, ROWS);
-  for (const isCaught of [false, true]) {
-    await at.rows("DELETE FROM seen");
-    await using store = await storeOf("Plain", "Special", "Plain");
-    const name = `caught: ${isCaught}`;
-    const projection = seen(name, at, async (run) => {
-      try {
-        await run(INSERT, "a0"); // there already
-      } catch (error) {
-        if (!isCaught) throw error;
-      }
-    });
-    await projectOnce(store, projection, quiet);
-    assert.deepEqual(await at.rows(SEEN), actors("a0", "a2"), name);
-    const [entry] = await listParked(projection);
-    assert.match(entry!.error, /duplicate key/, name);
-    assert.equal(entry!.attempts, 2);
-    await at.rows("DELETE FROM seen WHERE actor = 'a0'");
-    await retryParked(store, projection, entry!.position);
-    assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a2"), name);
-    assert.equal((await at.record(name)).parked.length, 0);
-  }
-});
+test(
+  "a handler's statement that fails ends only its own event, also if the failure is caught",
+  async (driver, place) => {
+    await using at = await place(driver, ROWS);
+    for (const isCaught of [false, true]) {
+      await at.rows("DELETE FROM seen");
+      await using store = await storeOf("Plain", "Special", "Plain");
+      const name = `caught: ${isCaught}`;
+      const projection = seen(name, at, async (run) => {
+        try {
+          await run(INSERT, "a0"); // there already
+        } catch (error) {
+          if (!isCaught) throw error;
+        }
+      });
+      await projectOnce(store, projection, quiet);
+      assert.deepEqual(await at.rows(SEEN), actors("a0", "a2"), name);
+      const [entry] = await listParked(projection);
+      assert.match(entry!.error, /duplicate key/, name);
+      assert.equal(entry!.attempts, 2);
+      await at.rows("DELETE FROM seen WHERE actor = 'a0'");
+      await retryParked(store, projection, entry!.position);
+      assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a2"), name);
+      assert.equal((await at.record(name)).parked.length, 0);
+    }
+  },
+);
 
-test("a handler can undo a part of its writes with a savepoint of its own", async (driver) => {
+test("a handler can undo a part of its writes with a savepoint of its own", async (driver, place) => {
   await using at = await place(driver, ROWS);
   await using store = await storeOf("Plain", "Special", "Plain");
   await projectOnce(
@@ -231,23 +121,26 @@ test("a handler can undo a part of its writes with a savepoint of its own", asyn
   assert.deepEqual(await listParked({ name: "p", checkpoints: at.checkpoints }), []);
 });
 
-test("a constraint that is checked at the commit is the failure of its event alone", async (driver) => {
-  await using at = await place(
-    driver,
-    "CREATE TABLE customers (id TEXT PRIMARY KEY); INSERT INTO customers VALUES ('a0'), ('a1'), ('a3');" +
-      "CREATE TABLE seen (actor TEXT REFERENCES customers DEFERRABLE INITIALLY DEFERRED)",
-  );
-  await using store = await storeOf("Plain", "Plain", "Plain", "Plain");
-  const projection = seen("p", at);
-  await projectOnce(store, projection, quiet);
-  assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a3"));
-  const [entry] = await listParked(projection);
-  assert.deepEqual([entry!.actorId, entry!.attempts], ["a2", 2]);
-  assert.match(entry!.error, /HandlerError.*foreign key/);
-  await discardParked(store, projection, entry!.position);
-});
+test(
+  "a constraint that is checked at the commit is the failure of its event alone",
+  async (driver, place) => {
+    await using at = await place(
+      driver,
+      "CREATE TABLE customers (id TEXT PRIMARY KEY); INSERT INTO customers VALUES ('a0'), ('a1'), ('a3');" +
+        "CREATE TABLE seen (actor TEXT REFERENCES customers DEFERRABLE INITIALLY DEFERRED)",
+    );
+    await using store = await storeOf("Plain", "Plain", "Plain", "Plain");
+    const projection = seen("p", at);
+    await projectOnce(store, projection, quiet);
+    assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a3"));
+    const [entry] = await listParked(projection);
+    assert.deepEqual([entry!.actorId, entry!.attempts], ["a2", 2]);
+    assert.match(entry!.error, /HandlerError.*foreign key/);
+    await discardParked(store, projection, entry!.position);
+  },
+);
 
-test("a handler can not end the transaction", async (driver) => {
+test("a handler can not end the transaction", async (driver, place) => {
   await using at = await place(driver, ROWS);
   const statements = [
     "COMMIT",
@@ -292,7 +185,7 @@ test("a handler can not end the transaction", async (driver) => {
   assert.equal((await at.rows(SEEN)).length, 5);
 });
 
-test("what a handler was given is refused once its attempt is over", async (driver) => {
+test("what a handler was given is refused once its attempt is over", async (driver, place) => {
   await using at = await place(driver, "CREATE TABLE seen (actor TEXT, attempt INT)");
   await using store = await storeOf("Paid", "Paid");
   const late: Promise<unknown>[] = [];
@@ -325,7 +218,7 @@ test("what a handler was given is refused once its attempt is over", async (driv
   assert.deepEqual(rows, [{ attempt: 2 }, { attempt: 2 }]);
 });
 
-test("a statement that hangs is canceled once its handler's time is over", async (driver) => {
+test("a statement that hangs is canceled once its handler's time is over", async (driver, place) => {
   await using at = await place(driver, ROWS);
   await using store = await storeOf("Plain", "Special", "Plain");
   const projection: Projection<Event, Transaction> = {
@@ -338,80 +231,86 @@ test("a statement that hangs is canceled once its handler's time is over", async
   assert.match((await listParked(projection))[0]!.error, /did not return within/);
 });
 
-test("a statement that is not waited for belongs to its event, and so does its failure", async (driver) => {
-  await using at = await place(driver, ROWS);
-  await using store = await storeOf("Plain", "Special", "Plain");
-  const projection = seen("p", at, (_, transaction) => {
-    const text = "INSERT INTO seen VALUES ('a0')";
-    if ("query" in transaction) void transaction.query(text);
-    else transaction.unsafe(text).execute();
-  });
-  await projectOnce(store, projection, quiet);
-  assert.deepEqual(await at.rows(SEEN), actors("a0", "a2"));
-  assert.match((await listParked(projection))[0]!.error, /duplicate key/);
-});
+test(
+  "a statement that is not waited for belongs to its event, and so does its failure",
+  async (driver, place) => {
+    await using at = await place(driver, ROWS);
+    await using store = await storeOf("Plain", "Special", "Plain");
+    const projection = seen("p", at, (_, transaction) => {
+      const text = "INSERT INTO seen VALUES ('a0')";
+      if ("query" in transaction) void transaction.query(text);
+      else transaction.unsafe(text).execute();
+    });
+    await projectOnce(store, projection, quiet);
+    assert.deepEqual(await at.rows(SEEN), actors("a0", "a2"));
+    assert.match((await listParked(projection))[0]!.error, /duplicate key/);
+  },
+);
 
-test("serialization failures and deadlocks are repeated, and are no failures of the handler", async (driver) => {
-  await using at = await place(
-    driver,
-    ROWS + "; CREATE TABLE sums (id INT PRIMARY KEY, n INT); INSERT INTO sums VALUES (1, 0), (2, 0)",
-  );
-  await using store = await storeOf("Plain", "Plain", "Special", "Plain");
-  for (const [name, code] of [["serialization", "40001"], ["deadlock", "40P01"]] as const) {
-    for (const isCaught of [false, true]) {
-      await at.rows("DELETE FROM seen");
-      let failures = 0;
-      const projection = seen(`${name} ${isCaught}`, at, async (run) => {
-        if (failures++ >= 2) return;
-        const raising = run(`DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '${code}'; END $$`);
-        await (isCaught ? raising.catch(() => {}) : raising);
-      });
-      const warnings: string[] = [];
-      await projectOnce(store, { ...projection, failure: { retries: 0 } }, {
-        onWarning: ({ code }) => warnings.push(code),
-      });
-      assert.equal(failures, 3);
-      assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a2", "a3"));
-      assert.deepEqual(warnings, []);
-    }
-  }
-  // Also where a parked event is tried again.
-  let attempts = 0;
-  const parking = seen("retry", at, async (run) => {
-    if (++attempts <= 2) throw new Error("not yet");
-    if (attempts <= 4) await run("DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$");
-  });
-  await at.rows("DELETE FROM seen");
-  await projectOnce(store, parking, quiet);
-  const [entry] = await listParked(parking);
-  await retryParked(store, parking, entry!.position);
-  assert.deepEqual([attempts, (await listParked(parking)).length], [5, 0]);
-  assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a2", "a3"));
-  // Real ones: two projections update the same rows in opposite orders.
-  const both = (name: string, first: number, second: number): Projection<Event, Transaction> => ({
-    name,
-    checkpoints: at.checkpoints,
-    failure: { retries: 0 },
-    handle: async (_, { transaction }) => {
-      const run = at.run(transaction);
-      for (const id of [first, second]) {
-        await run("UPDATE sums SET n = n + 1 WHERE id = $1::text::int", String(id));
+test(
+  "serialization failures and deadlocks are repeated, and are no failures of the handler",
+  async (driver, place) => {
+    await using at = await place(
+      driver,
+      ROWS + "; CREATE TABLE sums (id INT PRIMARY KEY, n INT); INSERT INTO sums VALUES (1, 0), (2, 0)",
+    );
+    await using store = await storeOf("Plain", "Plain", "Special", "Plain");
+    for (const [name, code] of [["serialization", "40001"], ["deadlock", "40P01"]] as const) {
+      for (const isCaught of [false, true]) {
+        await at.rows("DELETE FROM seen");
+        let failures = 0;
+        const projection = seen(`${name} ${isCaught}`, at, async (run) => {
+          if (failures++ >= 2) return;
+          const raising = run(`DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '${code}'; END $$`);
+          await (isCaught ? raising.catch(() => {}) : raising);
+        });
+        const warnings: string[] = [];
+        await projectOnce(store, { ...projection, failure: { retries: 0 } }, {
+          onWarning: ({ code }) => warnings.push(code),
+        });
+        assert.equal(failures, 3);
+        assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a2", "a3"));
+        assert.deepEqual(warnings, []);
       }
-    },
-  });
-  await at.rows(`ALTER ROLE ${new URL(at.url).username} SET deadlock_timeout = '20ms'`);
-  await using leases = new InMemoryLeases();
-  for (let index = 0; index < 60; index++) {
-    await store.append(`more${index}`, [{ eventType: "Plain", data: null }], { expectedVersion: 0 });
-  }
-  await using up = runProjection(store, both("up", 1, 2), { leases, ...quiet });
-  await using down = runProjection(store, both("down", 2, 1), { leases, ...quiet });
-  const last = (await store.getLastPosition())!;
-  await Promise.all([up.waitFor(last, { timeout: 60_000 }), down.waitFor(last, { timeout: 60_000 })]);
-  assert.deepEqual(await at.rows("SELECT n FROM sums"), [{ n: 128 }, { n: 128 }]);
-});
+    }
+    // Also where a parked event is tried again.
+    let attempts = 0;
+    const parking = seen("retry", at, async (run) => {
+      if (++attempts <= 2) throw new Error("not yet");
+      if (attempts <= 4) await run("DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$");
+    });
+    await at.rows("DELETE FROM seen");
+    await projectOnce(store, parking, quiet);
+    const [entry] = await listParked(parking);
+    await retryParked(store, parking, entry!.position);
+    assert.deepEqual([attempts, (await listParked(parking)).length], [5, 0]);
+    assert.deepEqual(await at.rows(SEEN), actors("a0", "a1", "a2", "a3"));
+    // Real ones: two projections update the same rows in opposite orders.
+    const both = (name: string, first: number, second: number): Projection<Event, Transaction> => ({
+      name,
+      checkpoints: at.checkpoints,
+      failure: { retries: 0 },
+      handle: async (_, { transaction }) => {
+        const run = at.run(transaction);
+        for (const id of [first, second]) {
+          await run("UPDATE sums SET n = n + 1 WHERE id = $1::text::int", String(id));
+        }
+      },
+    });
+    await at.rows(`ALTER ROLE ${new URL(at.url).username} SET deadlock_timeout = '20ms'`);
+    await using leases = new InMemoryLeases();
+    for (let index = 0; index < 60; index++) {
+      await store.append(`more${index}`, [{ eventType: "Plain", data: null }], { expectedVersion: 0 });
+    }
+    await using up = runProjection(store, both("up", 1, 2), { leases, ...quiet });
+    await using down = runProjection(store, both("down", 2, 1), { leases, ...quiet });
+    const last = (await store.getLastPosition())!;
+    await Promise.all([up.waitFor(last, { timeout: 60_000 }), down.waitFor(last, { timeout: 60_000 })]);
+    assert.deepEqual(await at.rows("SELECT n FROM sums"), [{ n: 128 }, { n: 128 }]);
+  },
+);
 
-test("with the isolation level serializable every event is counted once", async (driver) => {
+test("with the isolation level serializable every event is counted once", async (driver, place) => {
   await using at = await place(driver, "CREATE TABLE sums (n INT); INSERT INTO sums VALUES (0)");
   const url = new URL(at.url);
   url.searchParams.set(
@@ -443,49 +342,55 @@ test("with the isolation level serializable every event is counted once", async 
   await end();
 });
 
-test("without leases the worker that came last goes on, and calls that overlap count once", async (driver) => {
-  await using at = await place(driver, ROWS);
-  await using store = await storeOf("Plain", "Plain");
-  await using first = runProjection(store, seen("p", at), quiet);
-  await first.waitFor((await store.getLastPosition())!);
-  await using second = runProjection(store, seen("p", at), quiet);
-  await until("the second works", () => second.state === "live");
-  await store.append("b", [{ eventType: "Plain", data: null }], { expectedVersion: 0 });
-  await assert.rejects(first.finished, ProjectionInUseError);
-  await second.waitFor((await store.getLastPosition())!);
-  assert.equal((await at.rows(SEEN)).length, 3);
-  await second.close();
-  for (let index = 0; index < 20; index++) {
-    await store.append(`c${index}`, [{ eventType: "Plain", data: null }], { expectedVersion: 0 });
-  }
-  await Promise.all([1, 2, 3].map(() => projectOnce(store, seen("p", at), quiet)));
-  assert.equal((await at.rows(SEEN)).length, 23);
-  assert.deepEqual(await listParked({ name: "p", checkpoints: at.checkpoints }), []);
-});
+test(
+  "without leases the worker that came last goes on, and calls that overlap count once",
+  async (driver, place) => {
+    await using at = await place(driver, ROWS);
+    await using store = await storeOf("Plain", "Plain");
+    await using first = runProjection(store, seen("p", at), quiet);
+    await first.waitFor((await store.getLastPosition())!);
+    await using second = runProjection(store, seen("p", at), quiet);
+    await until("the second works", () => second.state === "live");
+    await store.append("b", [{ eventType: "Plain", data: null }], { expectedVersion: 0 });
+    await assert.rejects(first.finished, ProjectionInUseError);
+    await second.waitFor((await store.getLastPosition())!);
+    assert.equal((await at.rows(SEEN)).length, 3);
+    await second.close();
+    for (let index = 0; index < 20; index++) {
+      await store.append(`c${index}`, [{ eventType: "Plain", data: null }], { expectedVersion: 0 });
+    }
+    await Promise.all([1, 2, 3].map(() => projectOnce(store, seen("p", at), quiet)));
+    assert.equal((await at.rows(SEEN)).length, 23);
+    assert.deepEqual(await listParked({ name: "p", checkpoints: at.checkpoints }), []);
+  },
+);
 
-test("an older worker's open transaction is ended by its successor, and writes nothing", async (driver) => {
-  await using at = await place(driver, ROWS + "; CREATE TABLE sums (n INT); INSERT INTO sums VALUES (0)");
-  await using store = await storeOf("Special");
-  const entered = Promise.withResolvers<void>();
-  const free = Promise.withResolvers<void>();
-  let calls = 0;
-  const projection = seen("p", at, async (run) => {
-    await run("UPDATE sums SET n = n + 1");
-    if (++calls > 1) return;
-    entered.resolve();
-    await free.promise; // as if its process was suspended
-  });
-  await using old = runProjection(store, projection, quiet);
-  await entered.promise;
-  await using next = runProjection(store, projection, quiet);
-  await next.waitFor((await store.getLastPosition())!);
-  free.resolve();
-  await assert.rejects(old.finished, ProjectionInUseError);
-  assert.deepEqual(await at.rows("SELECT n FROM sums"), [{ n: 1 }]);
-  assert.deepEqual(await at.rows(SEEN), actors("a0"));
-});
+test(
+  "an older worker's open transaction is ended by its successor, and writes nothing",
+  async (driver, place) => {
+    await using at = await place(driver, ROWS + "; CREATE TABLE sums (n INT); INSERT INTO sums VALUES (0)");
+    await using store = await storeOf("Special");
+    const entered = Promise.withResolvers<void>();
+    const free = Promise.withResolvers<void>();
+    let calls = 0;
+    const projection = seen("p", at, async (run) => {
+      await run("UPDATE sums SET n = n + 1");
+      if (++calls > 1) return;
+      entered.resolve();
+      await free.promise; // as if its process was suspended
+    });
+    await using old = runProjection(store, projection, quiet);
+    await entered.promise;
+    await using next = runProjection(store, projection, quiet);
+    await next.waitFor((await store.getLastPosition())!);
+    free.resolve();
+    await assert.rejects(old.finished, ProjectionInUseError);
+    assert.deepEqual(await at.rows("SELECT n FROM sums"), [{ n: 1 }]);
+    assert.deepEqual(await at.rows(SEEN), actors("a0"));
+  },
+);
 
-test("segments count each event once, over a split and a merge", async (driver) => {
+test("segments count each event once, over a split and a merge", async (driver, place) => {
   await using at = await place(driver, "CREATE TABLE seen (actor TEXT)");
   await using store = await storeOf(...Array(40).fill("Plain"));
   await using leases = new InMemoryLeases();
@@ -506,7 +411,7 @@ test("segments count each event once, over a split and a merge", async (driver) 
   assert.deepEqual(counts, { n: 80, d: 80 });
 });
 
-test("hostile records are named and left as they are", async (driver) => {
+test("hostile records are named and left as they are", async (driver, place) => {
   await using at = await place(driver, ROWS);
   await using store = await storeOf("Plain");
   for (const value of ["", "null", "{}", "no json", '{"format":1}', '{"format":2,"name":"p","version":1}']) {
@@ -521,7 +426,7 @@ test("hostile records are named and left as they are", async (driver) => {
   await assert.rejects(projectionStatuses(store, at.checkpoints), DamagedCheckpointError);
 });
 
-test("a table that is missing, of another kind, or not permitted is a typed error", async (driver) => {
+test("a table that is missing, of another kind, or not permitted is a typed error", async (driver, place) => {
   await using at = await place(driver, ROWS);
   await using store = await storeOf("Plain");
   await at.rows("DROP TABLE aether_projection");
@@ -555,7 +460,7 @@ test("a table that is missing, of another kind, or not permitted is a typed erro
   await at.rows(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
 });
 
-test("a pool that was closed is final, and a server that is not there is not", async (driver) => {
+test("a pool that was closed is final, and a server that is not there is not", async (driver, place) => {
   await using at = await place(driver, ROWS);
   await using store = await storeOf("Plain");
   const { database, end } = driver.open(at.url);

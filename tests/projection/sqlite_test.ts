@@ -20,7 +20,7 @@ import {
   SqliteCheckpoints,
 } from "../../mod.ts";
 import { type SmallDisk, smallDisk } from "../support/small_disk.ts";
-import { until } from "./support.ts";
+import { park, quiet, storeOf, until } from "./support.ts";
 
 /** A file with the connection of the checkpoints, and another one that looks at it. */
 interface File extends Disposable {
@@ -60,18 +60,8 @@ function open(schema: string, folder = Deno.makeTempDirSync()): File {
   };
 }
 
-async function storeOf(...types: string[]): Promise<InMemoryEventStore> {
-  const store = new InMemoryEventStore();
-  for (const [index, eventType] of types.entries()) {
-    await store.append(`a${index}`, [{ eventType, data: null }], { expectedVersion: 0 });
-  }
-  return store;
-}
-
-const quiet = { onWarning: () => {} };
 const ROWS = "CREATE TABLE seen (actor TEXT PRIMARY KEY) STRICT";
 const INSERT = "INSERT INTO seen VALUES (?)";
-const park = { retries: 1, firstDelay: 1, then: "park", laterEvents: "go-on" } as const;
 
 /** Notes each actor in the table, and does what is to be done for one event type. */
 function seen(

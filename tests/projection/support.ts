@@ -93,6 +93,20 @@ export async function add(
   return stored;
 }
 
+/** A store whose actors a0, a1 and so on have one event each, of these types. */
+export async function storeOf(...types: string[]): Promise<InMemoryEventStore> {
+  const store = new InMemoryEventStore();
+  for (const [index, eventType] of types.entries()) {
+    await store.append(`a${index}`, [{ eventType, data: null }], { expectedVersion: 0 });
+  }
+  return store;
+}
+
+/** Warnings are not printed. */
+export const quiet = { onWarning: (): void => {} };
+/** An event that fails is set aside after another attempt, and the later ones of its actor go on. */
+export const park = { retries: 1, firstDelay: 1, then: "park", laterEvents: "go-on" } as const;
+
 /** What a read model in Deno KV is to hold: of each actor the sum and the order of its versions. */
 export interface Sum {
   readonly sum: number;
