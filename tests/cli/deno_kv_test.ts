@@ -228,7 +228,13 @@ Deno.test("aether verifies, diagnoses and copies", async () => {
 
 Deno.test("aether explains a wrong target, a missing actor, a missing permission and a wrong command line", async () => {
   await using file = await orders();
+  {
+    using kv = await Deno.openKv(file.file);
+    const { value } = await kv.get<object>(["aether", "default", "log"]);
+    await kv.set(["aether", "newer", "log"], { ...value, format: 99 });
+  }
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
+    [["log", file.file, "--namespace", "newer"], 1, /written in format 99, and this version reads format 1/],
     [["show", file.file, "order-7"], 3, /There is no actor "order-7"/],
     [["show", file.file, "order-1", "--at", "9"], 3, /has come to version 2, and not to 9/],
     [["show", file.file, "order-1", "--at", "soon"], 2, /--at must be a version, or a time/],

@@ -9,7 +9,10 @@ import { aether, type Ran } from "./command_line.ts";
 const VARIABLES = "AETHER_USER,AETHER_PASSWORD,AETHER_TOKEN,AETHER_CREDENTIALS";
 
 Deno.test("aether looks into a log, its projections and a cluster on NATS, with a password that it never shows", async () => {
-  const users = [{ user: "ada", password: "right-one" }];
+  const users = [
+    { user: "ada", password: "right-one" },
+    { user: "eve", password: "right-two", permissions: { publish: { deny: ["$JS.API.>"] } } },
+  ];
   await using server = await startNatsServer({ config: { authorization: { users } } });
   const { port } = new URL(server.url);
   const url = `nats://ada:right-one@127.0.0.1:${port}`;
@@ -51,6 +54,14 @@ Deno.test("aether looks into a log, its projections and a cluster on NATS, with 
   assert.deepEqual([row!["name"], row!["isLeader"], (row!["shards"] as number[]).length], ["a", true, 16]);
   const shown = await run(["cluster", target]);
   assert.match(shown.out, /^NODE .*\na .* leader .* 16 +0-15\n/);
+
+  const denied = await aether(["log", target], {
+    allow,
+    env: { AETHER_USER: "eve", AETHER_PASSWORD: "right-two" },
+  });
+  assert.deepEqual([denied.code, denied.out], [1, ""]);
+  assert.match(denied.err, /permission|may not/i);
+  assert.doesNotMatch(denied.err, /right-two|\n\s+at |fault of the program/);
 
   const wrong = await run(["log", target], "wrong-one");
   const inUrl = await aether(["log", `nats://ada:wrong-one@127.0.0.1:${port}`], { allow });
