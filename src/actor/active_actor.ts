@@ -60,7 +60,7 @@ export class ActiveActor {
     this.#definition = definition;
     this.#decider = deciderOf(definition);
     this.#setup = setup;
-    this.#commits = new Commits(setup.store, id, setup.owner);
+    this.#commits = new Commits(setup.store, id, setup.owner, setup.warn);
     this.#ids = new CommandIds(setup.store, id);
   }
 

@@ -12,6 +12,7 @@ import { telemetry } from "../telemetry.ts";
 import { FencedError, LogReplacedError, OutcomeUnknownError, VersionConflictError } from "../store/errors.ts";
 import { waitAfterConflict } from "../store/execute.ts";
 import type { EventStore } from "../store/types.ts";
+import type { Warn } from "../warning.ts";
 import type { Decided } from "./decision.ts";
 
 /** The bounds of the wait between two tries of a commit whose outcome is unknown, in milliseconds. */
@@ -51,13 +52,15 @@ export class Commits {
   readonly #store: EventStore;
   readonly #actorId: string;
   readonly #owner: ActorOwner | undefined;
+  readonly #warn: Warn;
   #groupLimit = Infinity;
   #conflicts = 0;
   /** What was sent, and is stored or not, though no caller waits for it any more. */
   #unknown: { readonly group: readonly Decided[]; readonly expectedVersion: number } | undefined;
 
   /** @param owner Under what the actor works; none if this process has all actors. */
-  constructor(store: EventStore, actorId: string, owner: ActorOwner | undefined) {
+  constructor(store: EventStore, actorId: string, owner: ActorOwner | undefined, warn: Warn) {
+    this.#warn = warn;
     this.#store = store;
     this.#actorId = actorId;
     this.#owner = owner;
@@ -80,7 +83,7 @@ export class Commits {
       this.#conflicts = 0;
       return stored;
     } catch (error) {
-      if (error instanceof OutcomeUnknownError) return await this.#learn(group, expectedVersion);
+      if (error instanceof OutcomeUnknownError) return await this.#learn(group, expectedVersion, error);
       return await this.#refused(group, error);
     }
   }
@@ -105,6 +108,7 @@ export class Commits {
       return "fewer";
     }
     this.#conflicts = 0;
+    if (error instanceof BackendError) this.#warnOf(error);
     const reason = error instanceof FencedError && this.#owner ? new MovedError(false) : error;
     for (const { call } of group) call.reject(reason);
     return isOfStore(error) || error instanceof VersionConflictError ? "reload" : "answered";
@@ -159,10 +163,13 @@ export class Commits {
   async #learn(
     group: readonly Decided[],
     expectedVersion: number,
+    unknown: OutcomeUnknownError,
   ): Promise<readonly StoredEvent[] | NotStored> {
+    let failure: unknown = unknown;
     for (let attempt = 1; group.some(({ call }) => !call.isSettled); attempt++) {
       await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
       const { outcome, stored, error } = await this.#repeat(group, expectedVersion);
+      failure = error;
       if (stored) return stored;
       if (outcome === "conflict") return await this.#conflict();
       if (outcome === "unknown") continue;
@@ -174,7 +181,17 @@ export class Commits {
       return "reload";
     }
     this.#unknown = { group, expectedVersion };
+    this.#warnOf(failure);
     return "reload";
+  }
+
+  /** The store does not take events, or does not answer: that concerns all actors of the host. */
+  #warnOf(cause: unknown): void {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message =
+      `The events of actor "${this.#actorId}" cannot be stored: ${reason}. The host keeps its actors, ` +
+      "because other hosts use the same store. If those can store, call drain() of its coordinator";
+    this.#warn({ code: "actor-not-stored", message, cause });
   }
 
   /** Sends a commit again, with the same ids: an append that was stored is answered with what was stored. */

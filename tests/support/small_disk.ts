@@ -1,5 +1,5 @@
 /**
- * A file system that is soon full.
+ * File systems that are soon full, and folders that are read-only.
  *
  * @module
  */
@@ -27,4 +27,22 @@ export async function smallDisk(path: string, size: string): Promise<SmallDisk |
 async function mount(args: string[]): Promise<boolean> {
   const mounted = await new Deno.Command("mount", { args, stderr: "null" }).output().catch(() => undefined);
   return mounted?.success === true;
+}
+
+/** Makes a folder read-only also for root, for whom file modes mean nothing. */
+export async function readOnlyFolder(path: string): Promise<AsyncDisposable | undefined> {
+  const run = async (...args: string[]): Promise<boolean> =>
+    (await new Deno.Command(args[0]!, { args: args.slice(1), stderr: "null" }).output().catch(() =>
+      undefined
+    ))
+      ?.success ?? false;
+  if (!await run("mount", "--bind", path, path)) return undefined;
+  const mounted: AsyncDisposable = {
+    async [Symbol.asyncDispose](): Promise<void> {
+      await run("umount", path);
+    },
+  };
+  if (await run("mount", "-o", "remount,ro,bind", path)) return mounted;
+  await mounted[Symbol.asyncDispose]();
+  return undefined;
 }

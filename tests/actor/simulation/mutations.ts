@@ -127,7 +127,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
     name: "a commit of unknown outcome reported as not stored",
     breaks: /its caller (was|is) told/,
     file: "commit.ts",
-    find: "return await this.#learn(group, expectedVersion);",
+    find: "return await this.#learn(group, expectedVersion, error);",
     replace: 'return await this.#refused(group, new BackendError("append", "no answer"));',
   },
   {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BackendError, DenoKvEventStore, InvalidArgumentError, StoreOpenError } from "../../../mod.ts";
 import { kvFolder } from "../../support/kv_file.ts";
-import { smallDisk } from "../../support/small_disk.ts";
+import { readOnlyFolder, smallDisk } from "../../support/small_disk.ts";
 
 const EVENT = { eventType: "E", data: { note: "x".repeat(200) } };
 
@@ -162,21 +162,3 @@ Deno.test("a read-only file is refused with what to do, and can still be read", 
     },
   );
 });
-
-/** Makes a folder read-only also for root, for whom file modes mean nothing. */
-async function readOnlyFolder(path: string): Promise<AsyncDisposable | undefined> {
-  const run = async (...args: string[]): Promise<boolean> =>
-    (await new Deno.Command(args[0]!, { args: args.slice(1), stderr: "null" }).output().catch(() =>
-      undefined
-    ))
-      ?.success ?? false;
-  if (!await run("mount", "--bind", path, path)) return undefined;
-  const mounted: AsyncDisposable = {
-    async [Symbol.asyncDispose](): Promise<void> {
-      await run("umount", path);
-    },
-  };
-  if (await run("mount", "-o", "remount,ro,bind", path)) return mounted;
-  await mounted[Symbol.asyncDispose]();
-  return undefined;
-}
