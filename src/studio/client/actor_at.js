@@ -97,7 +97,7 @@ export function ActorAt({ actorId, version: asked, query, session, onChange }) {
       onChange=${onChange} />
   `;
   return html`
-    <div class=${`at ${isStale ? "stale" : ""}`} aria-busy=${isStale ? "true" : "false"}>
+    <div class="at" aria-busy=${isStale ? "true" : "false"}>
       <${Failure} failure=${at.failure} onRetry=${at.reload} />
       ${session.deciders.length > 0
         ? html`
