@@ -8,7 +8,8 @@ import { utf8Length } from "../text.ts";
 import { type EventIdentity, referenceOf } from "./attempt.ts";
 import { type FailedEvent, stoppedBefore, transactionTooLarge } from "./errors.ts";
 import { forgetFailing, noteFailing } from "./failing.ts";
-import { type Advance, keyIn, type Progress } from "./progress.ts";
+import type { Advance } from "./draft.ts";
+import { keyIn, type Progress } from "./progress.ts";
 import type { CompiledProjection } from "./compile.ts";
 import { type ParkedEvent, type ProjectionRecord, shortError } from "./record.ts";
 

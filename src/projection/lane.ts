@@ -13,7 +13,7 @@ import { forgetFailing, noteFailing } from "./failing.ts";
 import { checkRoom, giveUp, giveUpIntent, ownKeyOf, sizeOf } from "./give_up.ts";
 import { HandlerTurn, type HandlerUnit } from "./handler_context.ts";
 import type { Handling } from "./one_by_one.ts";
-import type { Advance } from "./progress.ts";
+import type { Advance } from "./draft.ts";
 import type { HandlerResult } from "./projection.ts";
 import { isRefusal } from "./reaction.ts";
 import { type IntendedAppend, type PendingReaction, shortError } from "./record.ts";

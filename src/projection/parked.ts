@@ -7,7 +7,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { describe } from "../text.ts";
 import { EventSchemaError } from "../event/errors.ts";
-import type { Event, StoredEvent } from "../event/types.ts";
+import type { Event } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { backoff, sleep } from "../sleep.ts";
@@ -16,18 +16,13 @@ import { type EventIdentity, type Guard, referenceOf } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
-import {
-  CheckpointConflictError,
-  type ProjectionId,
-  ProjectionStoppedError,
-  TransactionLostError,
-} from "./errors.ts";
-import { forgetFailing } from "./failing.ts";
-import { type Draft, RETRY_GRACE } from "./progress.ts";
+import { CheckpointConflictError, type ProjectionId, ProjectionStoppedError } from "./errors.ts";
+import { RETRY_GRACE } from "./retry_claim.ts";
 import { type CompiledProjection, compileProjection } from "./compile.ts";
 import type { Projection } from "./projection.ts";
-import { isPassed, type ParkedEvent, type ProjectionRecord, type Resolution, shortError } from "./record.ts";
+import { isPassed, type ParkedEvent, type ProjectionRecord } from "./record.ts";
 import { loadHead } from "./head.ts";
+import { eventsFrom, noted, Retry } from "./parked_retry.ts";
 import { generationsOf, recordsOf, seenRecord, segmentRecord } from "./segment.ts";
 import { Worker } from "./worker.ts";
 import { untyped } from "./untyped_store.ts";
@@ -50,9 +45,6 @@ function checkParked({ ...options }: ParkedOptions): ParkedOptions {
   checkSignal(options.signal);
   return options;
 }
-
-/** Resolutions that are remembered. */
-const MOST_RESOLUTIONS = 100;
 
 /**
  * The events that a projection has set aside, oldest first.
@@ -156,88 +148,6 @@ export async function retryParked<E extends Event, Tx = undefined>(
   });
 }
 
-/** A retry of a parked event, and of those of its actor that wait behind it. */
-class Retry<Tx> {
-  readonly #worker: Worker<Tx>;
-  readonly #entry: ParkedEvent;
-  readonly #projection: CompiledProjection<Tx>;
-  /** What is still parked. */
-  #rest: ParkedEvent;
-
-  constructor(worker: Worker<Tx>, entry: ParkedEvent, projection: CompiledProjection<Tx>) {
-    this.#worker = worker;
-    this.#projection = projection;
-    this.#entry = entry;
-    this.#rest = entry;
-  }
-
-  /** Appends what the store had refused. */
-  async repeatRefused(): Promise<void> {
-    const { eventVersion, part } = this.#entry;
-    // Of an event that is handed out as several the others come next.
-    const next = part === undefined ? { eventVersion: eventVersion + 1 } : { part: part + 1 };
-    this.#rest = { ...this.#entry, ...next, refused: undefined };
-    await this.#worker.repeatRefused(this.#entry, this.#rest);
-  }
-
-  /** Handles the events of the key from the parked one on, as far as they wait behind it. */
-  async handleWhile(isHeld: (position: string) => boolean, log: EventStore): Promise<void> {
-    const { position, part: first = 0 } = this.#rest;
-    try {
-      for await (const event of eventsFrom(this.#rest, this.#projection, log)) {
-        if (!isHeld(event.position)) return;
-        const isDone = event.position === position && (partOf(event)?.index ?? 0) < first;
-        if (!isDone) await this.#worker.handle(event, this.#advance);
-      }
-    } catch (error) {
-      if (error instanceof EventSchemaError && !isHeld(error.position)) return;
-      await this.#worker.refused(error, this.#advance);
-      // The database has undone the attempt for a reason that is not the handler's.
-      if (error instanceof TransactionLostError) return await this.handleWhile(isHeld, log);
-    }
-  }
-
-  /** Notes each event as it is done, so that a failure behind it repeats nothing. */
-  readonly #advance = (draft: Draft, event: EventIdentity): void => {
-    const { position } = this.#rest;
-    const { eventVersion, ...done } = referenceOf(event, this.#entry.key);
-    const part = partOf(event);
-    const next = part && !part.isLast
-      ? { eventVersion, part: part.index + 1 }
-      : { eventVersion: eventVersion + 1, part: undefined };
-    const rest = { ...this.#entry, ...done, ...next, refused: undefined };
-    draft.parked = draft.parked.map((other) => other.position === position ? rest : other);
-    this.#rest = rest;
-  };
-
-  /** Parks the event that failed again. */
-  async park({ event, cause }: ProjectionStoppedError): Promise<void> {
-    const { position } = this.#entry;
-    const attempts = this.#entry.attempts + 1;
-    const failed = { ...this.#rest, ...event, error: shortError(cause), attempts };
-    this.#worker.amend((draft) => {
-      // What the store has refused is parked again already, with what it is.
-      draft.parked = draft.parked.map((other) =>
-        other.position === this.#rest.position && !other.refused ? failed : other
-      );
-      forgetFailing(draft, failed.position);
-      draft.retry = undefined;
-      if (failed.position !== position) draft.resolved = noted(draft.resolved, position, "retried");
-    });
-    await this.#worker.flush();
-  }
-
-  /** Removes the entry. */
-  async resolve(): Promise<void> {
-    this.#worker.amend((draft) => {
-      draft.parked = draft.parked.filter((other) => other.position !== this.#rest.position);
-      draft.resolved = noted(draft.resolved, this.#entry.position, "retried");
-      draft.retry = undefined;
-    });
-    await this.#worker.flush();
-  }
-}
-
 /**
  * Drops a parked event. Later events of its actor that wait behind it are handled then, as by {@linkcode retryParked}.
  *
@@ -323,23 +233,6 @@ async function followingOf<Tx>(
     }
   }
   return undefined;
-}
-
-/** The events of the key of a parked one that its projection is of, from that one on. */
-async function* eventsFrom<Tx>(
-  { actorId, eventVersion, position, key }: ParkedEvent,
-  { chooses, keyOf, filter }: CompiledProjection<Tx>,
-  log: EventStore,
-): AsyncIterable<StoredEvent> {
-  const isOwnKey = key !== undefined && keyOf !== undefined;
-  for await (const event of log.readEvents(actorId, { fromVersion: eventVersion })) {
-    if (isOwnKey && event.position > position) break;
-    if (event.position >= position && chooses(event)) yield event;
-  }
-  if (!isOwnKey) return;
-  for await (const event of log.readAll({ ...filter, after: position })) {
-    if (keyOf(event) === key) yield event;
-  }
 }
 
 /** How long a worker has to close a segment that others are made of, in milliseconds. */
@@ -456,12 +349,4 @@ function findParked(record: ProjectionRecord, position: string): ParkedEvent {
   const entry = parked.find((other) => other.position === position);
   if (!entry) throw notParked({ name, version }, position);
   return entry;
-}
-
-function noted(
-  resolved: readonly Resolution[],
-  position: string,
-  action: Resolution["action"],
-): readonly Resolution[] {
-  return [...resolved, { position, action, at: new Date().toISOString() }].slice(-MOST_RESOLUTIONS);
 }

@@ -8,46 +8,14 @@ import type { StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
 import type { EventIdentity, Guard } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
-import { backoff } from "../sleep.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import type { UnitOfWork } from "./checkpoints.ts";
 import { type CompiledProjection, recordIdOf } from "./compile.ts";
+import { type Advance, type Draft, moveOn, reach } from "./draft.ts";
 import { forgetFailing } from "./failing.ts";
 import type { DoneRange, ParkedEvent, ProjectionRecord } from "./record.ts";
 import { countParked } from "./observation.ts";
-
-/** A record that is being worked on. */
-export type Draft = { -readonly [K in keyof ProjectionRecord]: ProjectionRecord[K] };
-
-/** Notes in the record that an event is done with. */
-export type Advance = (draft: Draft, event: EventIdentity) => void;
-
-/** The way of a worker through the log, one event after the other. */
-export function moveOn(draft: Draft, event: EventIdentity): void {
-  if (!isWhole(draft, event)) return;
-  reach(draft, event.position);
-}
-
-/** Notes that everything up to a position is done. */
-export function reach(draft: Draft, position: string): void {
-  draft.position = position;
-  if (draft.done?.length && draft.done[0]!.to <= position) {
-    const rest = draft.done.filter(({ to }) => to > position);
-    draft.done = rest.length > 0 ? rest : undefined;
-  }
-}
-
-/** Notes that an event is done with; returns whether the stored event is, which may be handed out as several. */
-export function isWhole(draft: Draft, event: EventIdentity): boolean {
-  const part = partOf(event);
-  if (!part && !draft.parts) return true;
-  const { position } = event;
-  const others = draft.parts?.filter((other) => other.position !== position) ?? [];
-  const isLast = part?.isLast ?? true;
-  const parts = isLast ? others : [...others, { position, handled: part!.index + 1 }];
-  draft.parts = parts.length > 0 ? parts : undefined;
-  return isLast;
-}
+import { whileRetried } from "./retry_claim.ts";
 
 /** The most events that go by between two looks at the clock. */
 const MOST_EVENTS_PER_LOOK = 64;
@@ -415,34 +383,4 @@ function isRetryOf(before: ProjectionRecord, after: ProjectionRecord): boolean {
 
 function isSame(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
-}
-
-/** What a retry may take besides its handler, in milliseconds. */
-export const RETRY_GRACE = 5_000;
-/** The bound of the random wait before a retry is looked at again, at first and later, in milliseconds. */
-const FIRST_LOOK = 10;
-const LONGEST_LOOK = 250;
-
-/** Waits until no retry of a parked event is in progress. One that does not write for its whole time has ended. */
-async function whileRetried<Tx>(
-  checkpointer: Checkpointer<Tx>,
-  guard: Guard,
-  { handlerTimeout }: CompiledProjection<Tx>,
-): Promise<void> {
-  const longest = handlerTimeout + RETRY_GRACE;
-  let revision: string | undefined;
-  let seenAt = 0;
-  for (let looks = 1;; looks++) {
-    const { retry } = checkpointer.record;
-    if (!retry) return;
-    const now = performance.now();
-    if (revision !== checkpointer.revision) {
-      revision = checkpointer.revision;
-      seenAt = now;
-    }
-    if (now - seenAt > Math.min(retry.ttl, longest)) return;
-    await guard.sleep(backoff(looks, FIRST_LOOK, LONGEST_LOOK));
-    guard.check();
-    await checkpointer.reload();
-  }
 }

@@ -20,7 +20,7 @@ import { workOff } from "./log.ts";
 import type { Guard } from "./attempt.ts";
 import { type CompiledProjection, compileProjection } from "./compile.ts";
 import type { Projection } from "./projection.ts";
-import type { Draft } from "./progress.ts";
+import type { Draft } from "./draft.ts";
 import { parseRecord } from "./record.ts";
 import { follow } from "./follow.ts";
 import type { ProjectionRun, RunOptions, RunState } from "./projection_run.ts";
