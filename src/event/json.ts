@@ -116,8 +116,9 @@ class Copier {
       result.push(this.copy(source[index], depth + 1));
     }
     this.#refuseSymbols(source, depth);
-    for (const key of Object.keys(source).slice(length)) {
-      this.#enter(depth, key);
+    const keys = Object.keys(source);
+    if (keys.length > length) {
+      this.#enter(depth, keys[length]!);
       this.#refuse(depth + 1, "is a named property of an array, which JSON would drop");
     }
     return Object.freeze(result);
@@ -144,8 +145,9 @@ class Copier {
   }
 
   #refuseSymbols(source: object, depth: number): void {
-    const [symbol] = Object.getOwnPropertySymbols(source);
-    if (symbol) this.#refuse(depth, `has the key ${String(symbol)}, which JSON would drop`);
+    const symbols = Object.getOwnPropertySymbols(source);
+    if (symbols.length === 0) return; // without an iterator: this is asked for each object
+    this.#refuse(depth, `has the key ${String(symbols[0])}, which JSON would drop`);
   }
 
   #refuse(depth: number, reason: string): never {
