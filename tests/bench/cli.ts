@@ -8,6 +8,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { DenoKvEventStore } from "../../mod.ts";
+import { pageRow } from "./cli_page.ts";
 import { concurrently, type Group, type GroupOptions, once } from "./harness.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../src/cli/mod.ts", import.meta.url));
@@ -30,6 +31,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   const empty = `${folder}/empty.ts`;
   await Deno.writeTextFile(empty, "export {};\n");
   const prepare = once(() => fill(file, total));
+  const page = pageRow();
   return {
     rows: [
       {
@@ -53,8 +55,10 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         measureOurs: () => memoryOfPages(file, total),
         measureBaseline: () => Promise.resolve(MEMORY),
       },
+      page,
     ],
     async [Symbol.asyncDispose](): Promise<void> {
+      await page[Symbol.asyncDispose]();
       await Deno.remove(folder, { recursive: true });
     },
   };
