@@ -46,7 +46,7 @@ export interface VaultOptions {
   readonly namespace?: string;
   /**
    * How long a key stays in the memory of a process, in milliseconds: for so long, another process may read data of a person that
-   * was forgotten.
+   * was forgotten, and what it saves of the person is forgotten too.
    *
    * @default {60_000}
    */
