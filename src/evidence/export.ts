@@ -18,6 +18,7 @@ import type { LogPart } from "../store/backend.ts";
 import { loadChecksum } from "../store/checksum.ts";
 import { rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
+import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 import { ExportError } from "./export_errors.ts";
 import {
@@ -89,7 +90,7 @@ export async function exportEvents<E extends Event>(
   const { signer: source, ...checked } = readOptions(options, checkExport);
   const signer = source === undefined ? undefined : await openSigner(source, "options.signer");
   const checksum = await loadChecksum();
-  const log = rawLogOf(store as unknown as EventStore);
+  const log = rawLogOf(untyped(store));
   const { namespace = "" } = store as { readonly namespace?: string };
   const setup = { log, namespace, checksum, signer, ...checked };
   if (target instanceof WritableStream) {

@@ -10,6 +10,7 @@ import type { Event, StoredEvent } from "../event/types.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
+import { untyped } from "../store/untyped.ts";
 import { describe, utf8 } from "../text.ts";
 import { fromBase64, isEqual } from "./bytes.ts";
 import { SealError } from "./errors.ts";
@@ -136,7 +137,7 @@ export async function proveEvent<E extends Event>(
   const index = await tree.find(position);
   const leaf = await tree.entry(index);
   const salt = new Salts(secrets.saltKey).of(index);
-  const event = await storedEvent(store as unknown as EventStore, tree, index, position, signal);
+  const event = await storedEvent(untyped(store), tree, index, position, signal);
   const text = storedText(event);
   if (digestOf(salt, text) !== decodeLeaf(leaf)?.digest) {
     throw new SealError("other-log", `The event at ${position} is not the one that was sealed.`);

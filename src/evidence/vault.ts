@@ -22,6 +22,7 @@ import { VaultError } from "../store/personal_errors.ts";
 import type { ForgottenKey, PersonalCipher, PersonalVault } from "../store/personal_vault.ts";
 import { RecentMap } from "../store/recent_map.ts";
 import type { EventStore } from "../store/types.ts";
+import { untyped } from "../store/untyped.ts";
 import { describe, nameFault } from "../text.ts";
 import { DataKey, hashOf, type MasterKey, OpenMasterKey } from "./vault_keys.ts";
 import {
@@ -382,7 +383,7 @@ export class Vault implements PersonalVault, AsyncDisposable {
       signal?.throwIfAborted();
       const forgottenAt = await this.#destroy(key);
       const data = { key, forgottenAt, ...(reason !== undefined && { reason }) };
-      receipts.push(await storeReceipt(store as unknown as EventStore, data));
+      receipts.push(await storeReceipt(untyped(store), data));
     }
     await this.#finish(place, keys);
     return { receipts };

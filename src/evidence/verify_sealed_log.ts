@@ -9,6 +9,7 @@ import { checkFlag, checkKnown, type OptionNames, readOptions } from "../options
 import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "../store/errors.ts";
 import { type RawLog, rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
+import { untyped } from "../store/untyped.ts";
 import { align } from "./alignment.ts";
 import { SealError } from "./errors.ts";
 import { digestOf, Salts, type SealedEvent, storedText } from "./leaf.ts";
@@ -106,7 +107,7 @@ export async function verifySealedLog<E extends Event>(
   const faults = new Faults();
   const leaves = checkedLeaves(place, checkpoint, expected, faults);
   const comparison = new Comparison(new Salts(secrets.saltKey), last, expected.copy, faults);
-  await comparison.run(store as unknown as EventStore, leaves, expected.signal);
+  await comparison.run(untyped(store), leaves, expected.signal);
   const { verified, unsealed, removed } = comparison;
   return { ...reportOf(checkpoint, faults), verified, unsealed, removed };
 }

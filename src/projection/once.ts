@@ -18,7 +18,7 @@ import { type CompiledProjection, compileProjection } from "./compile.ts";
 import type { Projection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 import { Worker } from "./worker.ts";
-import { untyped } from "./untyped_store.ts";
+import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 
 /**

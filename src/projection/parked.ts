@@ -25,7 +25,7 @@ import { loadHead } from "./head.ts";
 import { eventsFrom, noted, Retry } from "./parked_retry.ts";
 import { generationsOf, recordsOf, seenRecord, segmentRecord } from "./segment.ts";
 import { Worker } from "./worker.ts";
-import { untyped } from "./untyped_store.ts";
+import { untyped } from "../store/untyped.ts";
 
 /**
  * How a parked event is dealt with.

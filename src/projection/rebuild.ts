@@ -23,7 +23,7 @@ import type { Projection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 import type { ProjectionRun, RunOptions } from "./projection_run.ts";
 import { checkRun, Run } from "./run.ts";
-import { untyped } from "./untyped_store.ts";
+import { untyped } from "../store/untyped.ts";
 
 /**
  * How a read model is built again.

@@ -25,7 +25,7 @@ import { parseRecord } from "./record.ts";
 import { follow } from "./follow.ts";
 import type { ProjectionRun, RunOptions, RunState } from "./projection_run.ts";
 import { SegmentedRun } from "./segmented_run.ts";
-import { untyped } from "./untyped_store.ts";
+import { untyped } from "../store/untyped.ts";
 import { readWaitFor, type WaitForOptions, waitForPosition } from "./wait_for.ts";
 import { Worker } from "./worker.ts";
 

@@ -23,7 +23,7 @@ import {
   type Resolution,
 } from "./record.ts";
 import { generationsOf, indexOf, isAhead, seenRecord, segmentOf } from "./segment.ts";
-import { untyped } from "./untyped_store.ts";
+import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 
 /**

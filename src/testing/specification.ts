@@ -14,7 +14,7 @@ import { ProjectionStoppedError } from "../projection/errors.ts";
 import type { Decider } from "../store/decider.ts";
 import { InMemoryEventStore } from "../store/memory/mod.ts";
 import type { EventStore } from "../store/types.ts";
-import { untyped } from "../projection/untyped_store.ts";
+import { untyped } from "../store/untyped.ts";
 
 /**
  * What an assertion returns: the outcome, for the next assertion. It is also a valid result of a function that returns

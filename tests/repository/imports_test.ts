@@ -88,7 +88,6 @@ const EXCEPTIONS: readonly (readonly [importer: string, imported: string, reason
   ["src/testing/specification.ts", "src/projection/errors.ts", "specifications of projections"],
   ["src/testing/specification.ts", "src/projection/once.ts", "specifications of projections"],
   ["src/testing/specification.ts", "src/projection/projection.ts", "specifications of projections"],
-  ["src/testing/specification.ts", "src/projection/untyped_store.ts", "specifications of projections"],
 ];
 
 const SPECIFIER = /\b(?:from|import)\s*\(?\s*"(\.[^"]+)"/g;
