@@ -10,7 +10,13 @@ import type { DamageRow, EventRow } from "./api.ts";
 
 /** The JSON of a value; numbers that JSON does not have become text, and other values that it does not have `null`. */
 export function jsonOf(value: unknown): string {
-  return JSON.stringify(value, (_, item) => typeof item === "bigint" ? `${item}n` : item) ?? "null";
+  try {
+    return JSON.stringify(value) ?? "null";
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    // A function for each value costs more than all else, and is needed for upcasted events only.
+    return JSON.stringify(value, (_, item) => typeof item === "bigint" ? `${item}n` : item) ?? "null";
+  }
 }
 
 /** An answer in JSON, which is not kept. */
