@@ -246,9 +246,14 @@ export function checkSizes(parts: readonly CommitPart[], limits: StoreLimits): v
 /**
  * Encodes a commit's parts, each as a JSON array of its events.
  *
+ * @param encode The text of an event.
  * @throws {EventTooLargeError | CommitTooLargeError} If they are over a limit.
  */
-export function encodeParts(parts: readonly CommitPart[], limits: StoreLimits): string[] {
+export function encodeParts(
+  parts: readonly CommitPart[],
+  limits: StoreLimits,
+  encode: typeof encodeEvent = encodeEvent,
+): string[] {
   let most = 0;
   const bodies = listOf<string>();
   for (const { drafts } of parts) {
@@ -257,7 +262,7 @@ export function encodeParts(parts: readonly CommitPart[], limits: StoreLimits): 
       const draft = drafts[index]!;
       most += draft.most;
       if (index > 0) body += ",";
-      body += encodeEvent(draft, limits.bytesPerEvent);
+      body += encode(draft, limits.bytesPerEvent);
     }
     bodies.push(body + "]");
   }

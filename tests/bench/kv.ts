@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { DenoKvEventStore } from "../../mod.ts";
 import { type Group, type GroupOptions, medianTime, rate, type Row } from "./harness.ts";
 import { eventData, rawAppend, rawConcurrentRate, rawEvent, storeConcurrentRate } from "./kv_append.ts";
+import { rawBytes, storeBytes, WAYS } from "./kv_bytes.ts";
 import { loadTime } from "./load.ts";
 import { slowFlushRate } from "./slow_flush.ts";
 
@@ -139,6 +140,16 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         }),
       measureBaseline: () => rate(total, () => readRaw(kv, ["raw", "event"], total)),
     },
+    ...Object.entries(WAYS).map(([name, way]): Row => ({
+      name: `bytes-an-event-${name}`,
+      unit: "bytes",
+      goal: { op: "<=", value: 2 },
+      baseline: "one key an event, its JSON, written in batches; both measured by dbstat",
+      measureOurs: () => withFile((path) => storeBytes(path, way, quick ? 4_000 : 20_000)),
+      measureBaseline: () => withFile((path) => rawBytes(path, way, quick ? 4_000 : 20_000)),
+      rounds: 1,
+      warmUp: false,
+    })),
     {
       name: "load-deno-kv",
       unit: "ms",

@@ -234,7 +234,7 @@ Deno.test("aether explains a wrong target, a missing actor, a missing permission
     await kv.set(["aether", "newer", "log"], { ...value, format: 99 });
   }
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
-    [["log", file.file, "--namespace", "newer"], 1, /written in format 99, and this version reads format 1/],
+    [["log", file.file, "--namespace", "newer"], 1, /written in format 99, and this version reads format 2/],
     [["show", file.file, "order-7"], 3, /There is no actor "order-7"/],
     [["show", file.file, "order-1", "--at", "9"], 3, /has come to version 2, and not to 9/],
     [["show", file.file, "order-1", "--at", "soon"], 2, /--at must be a version, or a time/],

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { crc32 } from "node:zlib";
+import { crc32, inflateRawSync } from "node:zlib";
 
 /** The bytes before the JSON of a value: the format, the number of chunks, the checksum. */
 const HEAD_BYTES = 12;
@@ -18,9 +18,18 @@ export function sealed(logId: string, body: string | Uint8Array, chunks = "000",
   return new Uint8Array([...head, ...bytes]);
 }
 
-/** The JSON text of a value. */
+/** The JSON text of a value, also of one that is deflated. */
 export function bodyOf(value: Uint8Array): string {
-  return new TextDecoder().decode(value.subarray(HEAD_BYTES));
+  const body = value.subarray(HEAD_BYTES);
+  const isDeflated = value[0] === "2".charCodeAt(0);
+  return new TextDecoder().decode(isDeflated ? inflateRawSync(body) : body);
+}
+
+/** A text that does not become shorter when it is deflated. */
+export function incompressible(length: number): string {
+  let text = "";
+  while (text.length < length) text += crypto.getRandomValues(new Uint8Array(3_000)).toBase64();
+  return text.slice(0, length);
 }
 
 /** The id of the log in a database. */

@@ -21,6 +21,7 @@ import { followLog, type Wakeups } from "../follow.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptions } from "../types.ts";
 import { backendError } from "../../deno_kv_failures.ts";
+import { packEvent } from "./event_format.ts";
 import type { Heads } from "./heads.ts";
 import { readHistory } from "./history.ts";
 import type { KvPositions } from "./kv_positions.ts";
@@ -87,7 +88,7 @@ export class KvBackend implements StorageBackend {
   }
 
   async commit(commit: Commit): Promise<readonly StoredEvent[]> {
-    const bodies = encodeParts(commit.parts, this.limits);
+    const bodies = encodeParts(commit.parts, this.limits, packEvent);
     return await this.#parts.writer.write(commit, bodies);
   }
 

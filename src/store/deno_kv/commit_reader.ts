@@ -5,20 +5,10 @@
  */
 
 import { DamagedHistoryError } from "../errors.ts";
-import { actorOf, type Layout, stampOf, versionOf } from "./layout.ts";
-import {
-  chunkCount,
-  decodeLogged,
-  decodePart,
-  decodeValue,
-  ForeignValue,
-  type LoggedPartJson,
-  type PartJson,
-  type RecordContext,
-  type StoredKvPart,
-  UnreadableRecord,
-} from "./part_format.ts";
-import { INDEX_WIDTH, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
+import { actorOf, type Layout, versionOf } from "./layout.ts";
+import { decodePart, type PartJson, type StoredKvPart } from "./part_format.ts";
+import { INDEX_WIDTH, type KvPositions, VERSIONSTAMP_WIDTH } from "./kv_positions.ts";
+import { chunkCount, ForeignValue, UnreadableRecord, type ValueFormat } from "./value_format.ts";
 import { firstEntry, getAll, type KeyRange } from "./scan.ts";
 
 /** What was to be read, or why it cannot be read. */
@@ -38,12 +28,16 @@ export class CommitReader {
   readonly kv: Deno.Kv;
   /** The keys. */
   readonly layout: Layout;
-  readonly #context: RecordContext;
+  /** The log's positions. */
+  readonly positions: KvPositions;
+  /** Reads values. */
+  readonly values: ValueFormat;
 
-  constructor(kv: Deno.Kv, layout: Layout, context: RecordContext) {
+  constructor(kv: Deno.Kv, layout: Layout, positions: KvPositions, values: ValueFormat) {
     this.kv = kv;
     this.layout = layout;
-    this.#context = context;
+    this.positions = positions;
+    this.values = values;
   }
 
   /**
@@ -55,8 +49,8 @@ export class CommitReader {
     const actorId = actorOf(key);
     const version = versionOf(key);
     const decode = (bytes: Uint8Array): StoredKvPart => {
-      const json = decodeValue(bytes, this.#context.checksum) as PartJson;
-      const part = decodePart(json, actorId!, versionstamp, this.#context.positions);
+      const json = this.values.decode(bytes) as PartJson;
+      const part = decodePart(json, actorId!, versionstamp, this.positions);
       if (part.previousVersion + 1 === version) return part;
       throw new UnreadableRecord(`it is the record of version ${part.previousVersion + 1}`);
     };
@@ -80,61 +74,19 @@ export class CommitReader {
     return entry && { entry, record: await this.read(entry) };
   }
 
-  /** The parts of a record of the log, in order. */
-  async readLogged({ key, value, versionstamp }: Deno.KvEntry<unknown>): Promise<OrFault<StoredKvPart>[]> {
-    let logged: readonly LoggedPartJson[];
-    try {
-      if (stampOf(key) !== versionstamp) throw new UnreadableRecord("it was stored by another operation");
-      if (!(value instanceof Uint8Array)) throw new ForeignValue("the value is not a record");
-      logged = decodeLogged(decodeValue(value, this.#context.checksum));
-    } catch (error) {
-      return [this.#loggedFault(stampOf(key), error)];
-    }
-    const parts: OrFault<StoredKvPart>[] = [];
-    const referred = new Set<string>();
-    let next = 0; // the index of the next event
-    let isExact = true;
-    for (const part of logged) {
-      const { offset = 0 } = part;
-      const place = `${part.previous} ${part.actor}`;
-      try {
-        if (isExact ? offset !== next : offset < next) {
-          throw new UnreadableRecord(`its events begin at ${offset}, not at ${next}`);
-        }
-        let read: OrFault<StoredKvPart>;
-        if (part.events !== undefined) {
-          read = decodePart(part as PartJson, part.actor, versionstamp, this.#context.positions);
-        } else if (referred.has(place)) throw new UnreadableRecord("it names a part twice");
-        else {
-          referred.add(place);
-          read = await this.#referred(part, versionstamp);
-        }
-        isExact = !(read instanceof DamagedHistoryError);
-        if (!(read instanceof DamagedHistoryError)) {
-          if (read.events.length === 0) throw new UnreadableRecord("a part of it has no events");
-          next = offset + read.events.length;
-        }
-        parts.push(read);
-      } catch (error) {
-        isExact = false;
-        parts.push(this.#loggedFault(versionstamp, error, offset));
-      }
-    }
-    return parts;
-  }
-
-  #loggedFault(versionstamp: string | undefined, error: unknown, offset = 0): DamagedHistoryError {
+  /** What is wrong with a record of the log; anything else than what it is made of is thrown. */
+  loggedFault(versionstamp: string | undefined, error: unknown, offset = 0): DamagedHistoryError {
     if (!isUnreadable(error)) throw error;
-    const position = this.#unreadPosition(versionstamp, offset);
+    const position = this.unreadPosition(versionstamp, offset);
     return new DamagedHistoryError(`a commit cannot be read: ${error.message}`, { position }, {
       cause: error,
     });
   }
 
   /** The position of a record that cannot be read; `undefined` if its key is not one that this store writes. */
-  #unreadPosition(versionstamp: string | undefined, offset = 0): string | undefined {
+  unreadPosition(versionstamp: string | undefined, offset = 0): string | undefined {
     if (versionstamp === undefined || !VERSIONSTAMP.test(versionstamp)) return undefined;
-    return this.#context.positions.unread(versionstamp, Math.min(offset, MAX_INDEX));
+    return this.positions.unread(versionstamp, Math.min(offset, MAX_INDEX));
   }
 
   /** The range of an actor's records. */
@@ -147,24 +99,6 @@ export class CommitReader {
     return { start: this.layout.commit(""), end: [...this.layout.commits, -Infinity] }; // numbers come after strings
   }
 
-  /** A part that is so large that the log only names it. */
-  async #referred(part: LoggedPartJson, versionstamp: string): Promise<OrFault<StoredKvPart>> {
-    const { actor: actorId, previous, offset = 0 } = part;
-    const [entry] = await getAll(this.kv, [this.layout.event(actorId, previous + 1)]);
-    if (entry?.versionstamp === versionstamp) {
-      const read = await this.read(entry);
-      if (read instanceof DamagedHistoryError || read.events.length === 0) return read;
-      const expected = this.#context.positions.of(versionstamp, read.commitId)(offset);
-      if (read.events[0]!.position === expected) return read;
-    }
-    const position = this.#unreadPosition(versionstamp, offset);
-    return new DamagedHistoryError("the log names a commit that is missing", {
-      actorId,
-      version: previous + 1,
-      position,
-    });
-  }
-
   async #whole(value: Uint8Array, actorId: string, version: number, count: number): Promise<Uint8Array> {
     return await joinChunks(this.kv, value, count, (index) => this.layout.chunk(actorId, version, index));
   }
@@ -175,7 +109,7 @@ export class CommitReader {
     const place = {
       actorId: actorOf(key),
       version: Number.isSafeInteger(version) ? version : undefined,
-      position: this.#context.positions.unread(versionstamp),
+      position: this.positions.unread(versionstamp),
     };
     const advice = error instanceof ForeignValue ? `. ${adviceFor(key)}` : "";
     return new DamagedHistoryError(`a record cannot be read: ${error.message}${advice}`, place, {

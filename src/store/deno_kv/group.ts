@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { Checksum } from "../checksum.ts";
-import type { Head } from "./heads.ts";
+import type { Head, Heads } from "./heads.ts";
 import type { LogRecord } from "./log_record.ts";
 import {
   MAX_ATOMIC_BYTES,
@@ -14,10 +13,10 @@ import {
   MAX_VALUE_BYTES,
 } from "../../deno_kv_limits.ts";
 import type { Layout } from "./layout.ts";
-import { encodeValue } from "./part_format.ts";
-import { encodePart, guardKey, type Write } from "./write.ts";
+import { LEAST_DEFLATED_BYTES, roomOf, type ValueFormat } from "./value_format.ts";
+import { type EncodedPart, encodePart, guardKey, type Write } from "./write.ts";
 
-/** The room for parts in a record of the log: a value without its head and brackets. */
+/** The room for names in a record of the log: a value without its head and brackets. */
 const LOG_RECORD_BYTES = MAX_VALUE_BYTES - 64;
 
 /** A queue, divided. */
@@ -101,14 +100,16 @@ export interface OperationSetup {
   readonly log: Pick<LogRecord, "check">;
   /** The keys. */
   readonly layout: Layout;
-  /** Checks bytes. */
-  readonly checksum: Checksum;
+  /** Writes values. */
+  readonly values: ValueFormat;
+  /** The heads of actors. */
+  readonly heads: Pick<Heads, "isRecent">;
 }
 
 /** The atomic operation of a group whose writes are numbered. */
 export function buildOperation(
   group: readonly Write[],
-  { kv, log, layout, checksum }: OperationSetup,
+  { kv, log, layout, values, heads }: OperationSetup,
 ): Deno.AtomicOperation {
   let operation = kv.atomic().check(log.check);
   const checked = new Set<string>();
@@ -118,29 +119,51 @@ export function buildOperation(
     checked.add(actorId);
     operation = operation.check({ key, versionstamp: head.guard });
   };
-  let offset = 0;
-  // Every part has its place in the log's record, at least by name; events fill what is left.
-  let room = LOG_RECORD_BYTES - group.reduce((sum, { namedBytes }) => sum + namedBytes, 0);
-  const logged: string[] = [];
+  let events = 0;
+  let areRecent = true;
+  const logged: EncodedPart[] = [];
   for (const write of group) {
-    for (const { actorId, head } of write.conditions) {
-      check(actorId, head, guardKey(actorId, head, layout));
-    }
+    for (const { actorId, head } of write.conditions) check(actorId, head, guardKey(actorId, head, layout));
     for (const part of write.parts) {
-      part.offset = offset;
-      offset += part.part.drafts.length;
-      const key = guardKey(part.part.actorId, part.head, layout);
-      const encoded = encodePart(write, part, checksum, room);
-      check(part.part.actorId, part.head, key);
+      const { actorId, drafts } = part.part;
+      part.offset = events;
+      events += drafts.length;
+      const key = guardKey(actorId, part.head, layout);
+      const encoded = encodePart(write, part, values);
+      check(actorId, part.head, key);
       operation = operation.set(key, encoded.value.value);
       for (const [index, chunk] of encoded.value.chunks.entries()) {
-        operation = operation.set(layout.chunk(part.part.actorId, part.head.version + 1, index), chunk);
+        operation = operation.set(layout.chunk(actorId, part.head.version + 1, index), chunk);
       }
       if (write.isTakeOver) continue;
-      logged.push(encoded.logged);
-      if (encoded.inLog) room -= encoded.value.value.length;
+      logged.push(encoded);
+      areRecent &&= heads.isRecent(part.head);
     }
   }
   if (logged.length === 0) return operation;
-  return operation.set(layout.nextCommit(kv), encodeValue(`[${logged.join(",")}]`, checksum).value);
+  const most = areRecent ? events * RECENT_EVENT_BYTES : Infinity;
+  return operation.set(layout.nextCommit(kv), encodeRecord(logged, most, values));
+}
+
+/** What a small event of an actor that was written to recently may take in the log, beyond its name. */
+const RECENT_EVENT_BYTES = 280;
+
+/**
+ * The record of the log: the parts themselves, so that a read of the log needs nothing else; or their names, where the parts
+ * are large, or where those of an actor are close to each other in the log and are quickly read from under its keys.
+ *
+ * @param most How many bytes the parts may take.
+ */
+function encodeRecord(
+  parts: readonly EncodedPart[],
+  most: number,
+  values: ValueFormat,
+): Uint8Array<ArrayBuffer> {
+  const text = `[${parts.map(({ logged }) => logged).join(",")}]`;
+  // What is small stays as it is: what it takes is known before.
+  if (text.length > LEAST_DEFLATED_BYTES || text.length <= most) {
+    const { value, chunks } = values.encode(text);
+    if (chunks.length === 0 && roomOf(value.length) <= most) return value;
+  }
+  return values.encode(`[${parts.map(({ name }) => name).join(",")}]`).value;
 }

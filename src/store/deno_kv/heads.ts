@@ -9,7 +9,7 @@ import { type ActorHead, NEW_ACTOR } from "../commit.ts";
 import { DamagedHistoryError } from "../errors.ts";
 import { RecentMap } from "../recent_map.ts";
 import type { CommitReader, LatestRecord } from "./commit_reader.ts";
-import type { StoredKvPart } from "./part_format.ts";
+import { SAME_RECORD, type StoredKvPart } from "./part_format.ts";
 
 /** An actor's head, and the state of the key that its next commit is stored under. */
 export interface Head extends ActorHead {
@@ -17,15 +17,21 @@ export interface Head extends ActorHead {
   readonly guard: string | null;
   /** The versionstamp of the actor's latest commit with events; undefined without one. */
   readonly latest: string | undefined;
+  /** When this store stored that commit: how many it had stored before; undefined if another one did, or it is not known. */
+  readonly stored?: number;
 }
 
 /** The head of an actor that has no record. */
 export const NEW_HEAD: Head = { ...NEW_ACTOR, guard: null, latest: undefined };
 
+/** Two commits of an actor are close to each other in the log with at most so many commits of others between them. */
+const RECENT_COMMITS = 256;
+
 /** Keeps the heads of recently used actors, and reads the others. A stale head costs a refused commit, never more. */
 export class Heads {
   readonly #reader: CommitReader;
   readonly #cache: RecentMap<Head>;
+  #stored = 0;
 
   /** @param size How many heads to keep at least. */
   constructor(reader: CommitReader, size: number) {
@@ -38,9 +44,14 @@ export class Heads {
     return this.#cache.get(actorId);
   }
 
-  /** Keeps a head that was just seen. */
-  set(actorId: string, head: Head): void {
-    this.#cache.set(actorId, head);
+  /** Keeps the head that a commit of this store has left behind. */
+  saved(actorId: string, head: Head): void {
+    this.#cache.set(actorId, { ...head, stored: ++this.#stored });
+  }
+
+  /** Whether the actor's latest commit is close to the end of the log, as far as this store knows. */
+  isRecent({ stored, latest }: Head): boolean {
+    return latest === SAME_RECORD || (stored !== undefined && this.#stored - stored < RECENT_COMMITS);
   }
 
   /**
@@ -68,7 +79,10 @@ export class Heads {
 
   /** What this store has saved while it read is newer than what it read. */
   #keep(actorId: string, head: Head): void {
-    if (head.version >= (this.#cache.get(actorId)?.version ?? 0)) this.set(actorId, head);
+    const known = this.#cache.get(actorId);
+    if (head.version < (known?.version ?? 0)) return;
+    const isSame = known?.stored !== undefined && known.latest === head.latest;
+    this.#cache.set(actorId, isSame ? { ...head, stored: known.stored! } : head);
   }
 }
 

@@ -13,6 +13,7 @@ import type { KvPositions } from "./kv_positions.ts";
 import { following, STAMP_PART, stampOf } from "./layout.ts";
 import type { StoredKvPart } from "./part_format.ts";
 import type { CommitReader, OrFault } from "./commit_reader.ts";
+import { partsOfRecords } from "./logged_parts.ts";
 import { firstEntry, getAll, type KeyRange, Need, scan } from "./scan.ts";
 
 /** What a read of the log needs. */
@@ -127,17 +128,60 @@ async function* readRecords(
   { reverse = false, limit }: { readonly reverse?: boolean; readonly limit: number | undefined },
 ): AsyncGenerator<readonly ReadRecord[]> {
   const need = Need.of(limit);
-  for await (const entries of scan(reader.kv, range, { reverse, need })) {
+  const batches = scan(reader.kv, range, { reverse, need });
+  for await (const entries of need ? batches : windows(batches)) {
     let records: ReadRecord[] = [];
-    for (const entry of entries) {
-      const read = await reader.readLogged(entry);
-      records.push({ stamp: stampOf(entry.key), read });
-      if (!need?.note(eventsOf(read))) continue;
-      yield records;
-      records = [];
+    for (const run of need ? runs(entries) : [entries]) {
+      for (const [index, read] of (await partsOfRecords(reader, run)).entries()) {
+        records.push({ stamp: stampOf(run[index]!.key), read });
+        if (!need?.note(eventsOf(read))) continue;
+        yield records;
+        records = [];
+      }
     }
     if (records.length > 0) yield records;
   }
+}
+
+/** Records of this size have a few names, or a small event. */
+const SMALL_BYTES = 200;
+/** How many small records are read at most before what they name. */
+const MAX_WINDOW = 8_192;
+
+function sizeOf({ value }: Deno.KvEntry<unknown>): number {
+  return value instanceof Uint8Array ? value.length : 0;
+}
+
+/** Batches of records; small ones are put together, so that the parts of an actor that they name are read together. */
+async function* windows(
+  batches: AsyncIterable<readonly Deno.KvEntry<unknown>[]>,
+): AsyncGenerator<readonly Deno.KvEntry<unknown>[]> {
+  let window: Deno.KvEntry<unknown>[] = [];
+  let bytes = 0;
+  for await (const batch of batches) {
+    for (const entry of batch) {
+      window.push(entry);
+      bytes += sizeOf(entry);
+    }
+    if (bytes < window.length * SMALL_BYTES && window.length < MAX_WINDOW) continue;
+    yield window;
+    window = [];
+    bytes = 0;
+  }
+  if (window.length > 0) yield window;
+}
+
+/** A batch divided into what is read together: small records that follow one another, or a large one. */
+function runs(entries: readonly Deno.KvEntry<unknown>[]): Deno.KvEntry<unknown>[][] {
+  const divided: Deno.KvEntry<unknown>[][] = [];
+  let isOpen = false;
+  for (const entry of entries) {
+    const isSmall = sizeOf(entry) < SMALL_BYTES;
+    if (isSmall && isOpen) divided.at(-1)!.push(entry);
+    else divided.push([entry]);
+    isOpen = isSmall;
+  }
+  return divided;
 }
 
 function eventsOf(shares: readonly OrFault<StoredKvPart>[]): number {
@@ -197,7 +241,10 @@ export async function checkPosition(
 ): Promise<void> {
   const { versionstamp } = positions.place(position);
   const [entry] = await getAll(reader.kv, [reader.layout.commit(versionstamp)]);
-  if (entry && entry.versionstamp !== null) return assertHolds(await reader.readLogged(entry), position);
+  if (entry && entry.versionstamp !== null) {
+    const [parts] = await partsOfRecords(reader, [entry]);
+    return assertHolds(parts!, position);
+  }
   const last = await lastCommit(reader);
   const isAhead = last === undefined || versionstamp > last;
   throw new InvalidPositionError(position, isAhead ? "ahead" : "diverged");
@@ -222,7 +269,8 @@ export async function lastCommit(reader: CommitReader): Promise<string | undefin
 export async function lastPosition(reader: CommitReader): Promise<string | undefined> {
   const entry = await firstEntry(reader.kv, reader.logRange, true);
   if (!entry) return undefined;
-  const last = (await reader.readLogged(entry)).at(-1);
+  const [parts] = await partsOfRecords(reader, [entry]);
+  const last = parts!.at(-1);
   if (last instanceof DamagedHistoryError) throw last;
   return last?.events.at(-1)?.position;
 }

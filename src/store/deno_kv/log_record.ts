@@ -19,9 +19,12 @@ import { commitFailure } from "../../deno_kv_failures.ts";
 import type { Layout } from "./layout.ts";
 import { getAll } from "./scan.ts";
 
+/** The form of what is stored in the namespace. A program that does not know it reads and writes nothing there. */
+const FORMAT = 2;
+
 /** The record as it is stored. */
 interface LogRecordJson {
-  readonly format: 1;
+  readonly format: typeof FORMAT;
   readonly id: string;
 }
 
@@ -67,7 +70,7 @@ export class LogRecord {
         const { value, versionstamp } = entry;
         return new LogRecord(readLogId(value, key), { key, versionstamp }, place);
       }
-      const created: LogRecordJson = { format: 1, id: newLogId() };
+      const created: LogRecordJson = { format: FORMAT, id: newLogId() };
       try {
         await kv.atomic().check({ key, versionstamp: null }).set(key, created).commit();
       } catch (error) {
@@ -124,10 +127,10 @@ function readLogId(value: unknown, key: Deno.KvKey): string {
   const { format, id } = typeof value === "object" && value !== null
     ? value as { readonly format?: unknown; readonly id?: unknown }
     : {};
-  if (format === 1 && isLogId(id)) return id;
-  if (typeof format === "number" && format !== 1) {
+  if (format === FORMAT && isLogId(id)) return id;
+  if (typeof format === "number" && format !== FORMAT) {
     throw new StoreOpenError(
-      `The namespace was written in format ${format}, and this version reads format 1. ` +
+      `The namespace was written in format ${format}, and this version reads format ${FORMAT}. ` +
         "Open it with the version of Aether that wrote it",
     );
   }

@@ -18,6 +18,7 @@ import { Layout } from "./layout.ts";
 import { LogRecord } from "./log_record.ts";
 import { CommitReader } from "./commit_reader.ts";
 import { Snapshots } from "./snapshots.ts";
+import { loadValueFormat } from "./value_format.ts";
 import { GroupWriter } from "./writer.ts";
 
 /** What Deno KV is opened with, every default filled in. */
@@ -58,8 +59,8 @@ export async function openKvBackend(
     const log = await LogRecord.open({ kv: handles.write, layout, namespace, file: handles.file });
     const checksum = checksumOf(log.id, await loadChecksum());
     const positions = new KvPositions(log.id, checksum);
-    const context = { positions, checksum };
-    const reader = new CommitReader(handles.read, layout, context);
+    const values = await loadValueFormat(checksum);
+    const reader = new CommitReader(handles.read, layout, positions, values);
     const heads = new Heads(reader, settings.cachedActors);
     const wakeups = new Wakeups();
     const writer = new GroupWriter({
@@ -68,7 +69,7 @@ export async function openKvBackend(
       reader,
       layout,
       positions,
-      checksum,
+      values,
       heads,
       wakeups,
       maxChecks: handles.maxChecks,
@@ -77,7 +78,7 @@ export async function openKvBackend(
       timeout: settings.saveTimeout,
     });
     const { pollInterval } = settings;
-    const snapshots = new Snapshots({ kv: handles.read, log, layout, checksum, warn: setup.warn });
+    const snapshots = new Snapshots({ kv: handles.read, log, layout, values, warn: setup.warn });
     const { findings } = handles;
     const close = (): void => {
       writer.close();

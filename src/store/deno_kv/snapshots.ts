@@ -6,13 +6,12 @@
 
 import { BackendError } from "../errors.ts";
 import { decodeSnapshot, encodeSnapshot, type Snapshot, supersedes } from "../snapshot.ts";
-import type { Checksum } from "../checksum.ts";
 import type { Warn } from "../../warning.ts";
 import { backoff, sleep } from "../../sleep.ts";
 import { backendError, commitFailure, FIRST_BUSY_WAIT, LONGEST_BUSY_WAIT } from "../../deno_kv_failures.ts";
 import type { Layout } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
-import { chunkCount, decodeValue, encodeValue, UnreadableRecord } from "./part_format.ts";
+import { chunkCount, UnreadableRecord, type ValueFormat } from "./value_format.ts";
 import { joinChunks } from "./commit_reader.ts";
 import { getAll, scan } from "./scan.ts";
 
@@ -34,8 +33,8 @@ export interface SnapshotSetup {
   readonly log: LogRecord;
   /** The keys. */
   readonly layout: Layout;
-  /** Checks bytes. */
-  readonly checksum: Checksum;
+  /** Reads and writes values. */
+  readonly values: ValueFormat;
   /** Takes warnings. */
   readonly warn: Warn;
 }
@@ -45,21 +44,21 @@ export class Snapshots {
   readonly #kv: Deno.Kv;
   readonly #log: LogRecord;
   readonly #layout: Layout;
-  readonly #checksum: Checksum;
+  readonly #values: ValueFormat;
   readonly #warn: Warn;
 
-  constructor({ kv, log, layout, checksum, warn }: SnapshotSetup) {
+  constructor({ kv, log, layout, values, warn }: SnapshotSetup) {
     this.#kv = kv;
     this.#log = log;
     this.#layout = layout;
-    this.#checksum = checksum;
+    this.#values = values;
     this.#warn = warn;
   }
 
   /** Keeps a snapshot, unless a newer one is stored. */
   async save(snapshot: Snapshot): Promise<void> {
     const { actorId, kind } = snapshot;
-    const { value, chunks } = encodeValue(encodeSnapshot(snapshot), this.#checksum);
+    const { value, chunks } = this.#values.encodePlain(encodeSnapshot(snapshot));
     const key = this.#layout.snapshot(actorId, kind);
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
       const stored = await this.#read(actorId, kind);
@@ -141,7 +140,7 @@ export class Snapshots {
       chunks = chunkCount(entry.value);
       const key = (index: number): Deno.KvKey => this.#layout.piece(actorId, kind, index);
       const bytes = await joinChunks(this.#kv, entry.value as Uint8Array, chunks, key);
-      const snapshot = decodeSnapshot(decodeValue(bytes, this.#checksum), actorId, kind);
+      const snapshot = decodeSnapshot(this.#values.decode(bytes), actorId, kind);
       return { snapshot, versionstamp, chunks };
     } catch (error) {
       if (!(error instanceof UnreadableRecord)) throw error;

@@ -11,6 +11,7 @@ import type { VerifyOptions } from "../types.ts";
 import type { CommitReader } from "./commit_reader.ts";
 import { ACTOR_PART, following, STAMP_PART } from "./layout.ts";
 import { lastCommit } from "./log.ts";
+import { partsOfRecords } from "./logged_parts.ts";
 import { getAll, scan } from "./scan.ts";
 
 /** Reads all actors' records and the whole log up to its present end, and holds each against the other. */
@@ -49,19 +50,20 @@ class Verification {
   async #log(last: string): Promise<void> {
     const { kv, layout, logRange } = this.#reader;
     for await (const entries of scan(kv, logRange)) {
-      for (const entry of entries) {
+      const records = await partsOfRecords(this.#reader, entries);
+      for (const [index, entry] of entries.entries()) {
         const { versionstamp } = entry;
         if (entry.key[STAMP_PART] as string > last) return;
         this.#commits++;
-        const shares = await this.#reader.readLogged(entry);
+        const shares = records[index]!;
         const sound: StoredPart[] = [];
         for (const share of shares) {
           if (share instanceof DamagedHistoryError) this.#faults.push(share);
           else sound.push(share);
         }
         const keys = sound.map(({ actorId, previousVersion }) => layout.event(actorId, previousVersion + 1));
-        for (const [index, stored] of (await getAll(kv, keys)).entries()) {
-          const { actorId, events, previousVersion } = sound[index]!;
+        for (const [share, stored] of (await getAll(kv, keys)).entries()) {
+          const { actorId, events, previousVersion } = sound[share]!;
           this.#events += events.length;
           this.#lastPosition = events.at(-1)?.position;
           if (stored.versionstamp === versionstamp) continue;

@@ -6,7 +6,6 @@
 
 import { utf8Length } from "../../text.ts";
 import type { StoredEvent } from "../../event/types.ts";
-import type { Checksum } from "../checksum.ts";
 import {
   checkCondition,
   type Commit,
@@ -18,14 +17,17 @@ import {
 import { type Head, NEW_HEAD } from "./heads.ts";
 import { MAX_VALUE_BYTES } from "../../deno_kv_limits.ts";
 import type { Layout } from "./layout.ts";
-import { type Encoded, encodeValue, gappedVersions, partText, SAME_RECORD } from "./part_format.ts";
+import { gappedVersions, partName, partText, SAME_RECORD } from "./part_format.ts";
+import type { Encoded, ValueFormat } from "./value_format.ts";
 
-/** Up to this size a part is in the log with its events; a larger one is only named there. */
-const LOGGED_BYTES = 16 * 1024;
 /** A version in a list of versions takes at most this. */
 const MAX_VERSION_BYTES = 17;
 /** The most that a part takes in addition to its events and its actor's id. */
-const SHARE_BYTES = 176;
+const SHARE_BYTES = 256;
+/** Up to this size a part may be in the log with its events; a larger one is only named there. */
+const LOGGED_BYTES = 16 * 1024;
+/** The most that the name of a part takes in the log in addition to its actor's id. */
+const NAME_BYTES = 64;
 
 /** One actor's part of a write. */
 export interface WritePart {
@@ -103,9 +105,9 @@ export class Write {
       const sets = Math.ceil(valueBytes / MAX_VALUE_BYTES);
       keyBytes += key * sets;
       allSets += sets;
-      // The key of the check; each set counts its key twice; small values are in the log too.
-      bytes += key * (1 + 2 * sets) + valueBytes + Math.min(valueBytes, LOGGED_BYTES);
-      namedBytes += utf8Length(JSON.stringify(part.actorId)) + SHARE_BYTES;
+      // The key of the check; each set counts its key twice.
+      bytes += key * (1 + 2 * sets) + valueBytes;
+      namedBytes += utf8Length(JSON.stringify(part.actorId)) + NAME_BYTES;
     }
     for (const { actorId } of this.conditions) bytes += layout.keyBytes(utf8Length(actorId));
     this.bytes = bytes;
@@ -207,33 +209,28 @@ export function guardKey(actorId: string, head: Head, layout: Layout): Deno.KvKe
 export interface EncodedPart {
   /** What is stored under its actor's key. */
   readonly value: Encoded;
-  /** What is stored in the log. */
+  /** What is to be stored in the log: all of it, or its name if it is large. */
   readonly logged: string;
-  /** Whether its events are stored in the log too. */
-  readonly inLog: boolean;
+  /** Its name in the log. */
+  readonly name: string;
 }
 
-/**
- * Encodes a part.
- *
- * @param room The bytes that are left in the log's record: a part that does not fit is only named there, and read from
- * under its actor's key.
- */
-export function encodePart(write: Write, part: WritePart, checksum: Checksum, room: number): EncodedPart {
+/** Encodes a part. */
+export function encodePart(write: Write, part: WritePart, values: ValueFormat): EncodedPart {
   const { body, head, fence, offset } = part;
   const { actorId, drafts } = part.part;
   const versions = gappedVersions(head.version, drafts.map(({ event }) => event.version));
-  const json = {
+  const text = partText({
     commit: write.id,
     previous: head.version,
     ...(head.latest !== undefined && { prior: head.latest }),
     fence,
     token: tokenOf(part.part, write.commit) ?? 0,
     offset,
-  };
-  const text = partText({ ...json, ...(versions && { versions }) }, body);
-  const name = `{"actor":${JSON.stringify(actorId)},`;
-  const value = encodeValue(`{${text}}`, checksum);
-  const inLog = value.chunks.length === 0 && value.value.length <= Math.min(LOGGED_BYTES, room);
-  return { value, inLog, logged: `${name}${inLog ? text : partText(json, undefined)}}` };
+    ...(versions && { versions }),
+  }, body);
+  const value = values.encode(`{${text}}`);
+  const isLarge = value.chunks.length > 0 || value.value.length > LOGGED_BYTES;
+  const name = partName(actorId, head.version, offset, isLarge);
+  return { value, name, logged: isLarge ? name : `{"actor":${JSON.stringify(actorId)},${text}}` };
 }

@@ -10,7 +10,6 @@
 import type { StoredEvent } from "../../event/types.ts";
 import { backoff, sleep } from "../../sleep.ts";
 import { countSettled } from "../observation.ts";
-import type { Checksum } from "../checksum.ts";
 import type { Commit } from "../commit.ts";
 import { BackendError, DamagedHistoryError, LogReplacedError } from "../errors.ts";
 import type { Wakeups } from "../follow.ts";
@@ -23,8 +22,14 @@ import type { Layout } from "./layout.ts";
 import type { LogRecord } from "./log_record.ts";
 import type { CommitReader } from "./commit_reader.ts";
 import { getAll } from "./scan.ts";
+import type { ValueFormat } from "./value_format.ts";
 import { numberGroup } from "./numbering.ts";
 import { failIfAborted, guardKey, headBehind, Write } from "./write.ts";
+
+/** The random beginning of a writer's commit ids. */
+function newIdPrefix(): string {
+  return crypto.getRandomValues(new Uint8Array(9)).toBase64({ alphabet: "base64url" });
+}
 
 /** How often an atomic operation may be refused although nothing that it checks has changed. */
 const MAX_UNEXPLAINED = 20;
@@ -41,8 +46,8 @@ export interface WriterSetup {
   readonly layout: Layout;
   /** The log's positions. */
   readonly positions: KvPositions;
-  /** Checks bytes. */
-  readonly checksum: Checksum;
+  /** Reads and writes values. */
+  readonly values: ValueFormat;
   /** The heads of actors. */
   readonly heads: Heads;
   /** Is notified of each commit. */
@@ -63,7 +68,7 @@ export interface WriterSetup {
  */
 export class GroupWriter {
   readonly #setup: WriterSetup;
-  readonly #idPrefix: string = crypto.randomUUID().replaceAll("-", "").slice(0, 20);
+  readonly #idPrefix: string = newIdPrefix();
   #writes = 0;
   #maxChecks: number;
   #queue: Write[] = [];
@@ -280,7 +285,7 @@ export class GroupWriter {
       const left = write.isTakeOver
         ? { version: head.version, fence, guard: versionstamp, latest: head.latest }
         : { ...headBehind(part), latest: versionstamp };
-      heads.set(part.part.actorId, left);
+      heads.saved(part.part.actorId, left);
     }
     write.succeed(positions.of(versionstamp, write.id));
     wakeups.notify();

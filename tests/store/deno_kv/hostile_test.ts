@@ -1,17 +1,29 @@
 /** Values and keys that the store did not write, under its own keys: they are damage, and nothing else is read from them. */
 
 import assert from "node:assert/strict";
+import { deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { DamagedHistoryError, DenoKvEventStore, StoreOpenError } from "@flowmade-one/aether/deno-kv";
 import { assertConsistent, within } from "../../support/consistent_store.ts";
-import { bodyOf, logIdOf, nextCommitKey, sealed, withField } from "../../support/kv_forgery.ts";
+import {
+  bodyOf,
+  incompressible,
+  logIdOf,
+  nextCommitKey,
+  sealed,
+  withField,
+} from "../../support/kv_forgery.ts";
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
 
-const EVENT = '{"id":"x","eventType":"Forged","timestamp":"2026-01-01T00:00:00.000Z","data":1}';
+const TIME = "1767225600000";
+const EVENT = `[["x"],"Forged",${TIME},1]`;
 const deep = (depth: number): string => "[".repeat(depth) + "]".repeat(depth);
-const withData = (data: string): string => EVENT.replace('"data":1', `"data":${data}`);
+const withData = (data: string): string => EVENT.replace(",1]", `,${data}]`);
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** Zeros, deflated: a thousand times as much comes out of them. */
+const BOMB = deflateRawSync(new Uint8Array(62_000_000), { level: 9 });
 
 /** An actor's part as it is in a sound commit, but for the fields that are given; `undefined` leaves one out. */
 function part(fields: Readonly<Record<string, unknown>> = {}): string {
@@ -55,18 +67,29 @@ const PARTS: Readonly<Record<string, string>> = {
   "versions that fall": part({ versions: [5, 4], events: [JSON.parse(EVENT), JSON.parse(EVENT)] }),
   "a version twice": part({ versions: [5, 5], events: [JSON.parse(EVENT), JSON.parse(EVENT)] }),
   "30,001 versions of no event": withEvents("[]").replace("}", `,"versions":[${"1,".repeat(30_000)}1]}`),
-  "events that are no list": withEvents(EVENT),
+  "events that are no list": withEvents(`{"0":${EVENT},"length":1}`),
   "events that are a number": withEvents("5"),
   "events that are null": withEvents("null"),
   "events that are a text": withEvents('""'),
   "a list of null": withEvents("[null]"),
-  "an event without an id": withEvents(`[${EVENT.replace('"id":"x",', "")}]`),
-  "an event with an empty id": withEvents(`[${EVENT.replace('"id":"x"', '"id":""')}]`),
-  "an event without a type": withEvents(`[${EVENT.replace('"eventType":"Forged",', "")}]`),
-  "an event without a timestamp": withEvents(`[${EVENT.replace('"timestamp"', '"time"')}]`),
-  "an event without data": withEvents(`[${EVENT.replace(',"data":1', "")}]`),
-  "metadata that is a list": withEvents(`[${EVENT.replace('"data":1', '"data":1,"metadata":[1]')}]`),
-  "a schema version of 0": withEvents(`[${EVENT.replace('"data":1', '"data":1,"schemaVersion":0')}]`),
+  "an event that is an object": withEvents(
+    '[{"id":"x","eventType":"Forged","timestamp":"2026-01-01T00:00:00.000Z","data":1}]',
+  ),
+  "an event without an id": withEvents(`[${EVENT.replace('"x"', "")}]`),
+  "an event with an empty id": withEvents(`[${EVENT.replace('"x"', '""')}]`),
+  "an event with two ids": withEvents(`[${EVENT.replace('"x"', '"x","y"')}]`),
+  "an event whose id is a number": withEvents(`[${EVENT.replace('["x"]', "5")}]`),
+  "an event whose id is cut": withEvents(`[${EVENT.replace('["x"]', '"AAAA"')}]`),
+  "an event whose id is no base64": withEvents(`[${EVENT.replace('["x"]', `"${"!".repeat(22)}"`)}]`),
+  "an event whose id is not ASCII": withEvents(`[${EVENT.replace('["x"]', `"${"\u00e9".repeat(22)}"`)}]`),
+  "an event without a type": withEvents(`[${EVENT.replace('"Forged"', "null")}]`),
+  "an event without a timestamp": withEvents(`[${EVENT.replace(TIME, "null")}]`),
+  "an event of a year that is none": withEvents(`[${EVENT.replace(TIME, "9e15")}]`),
+  "an event of a day alone": withEvents(`[${EVENT.replace(TIME, '"2026-01-01"')}]`),
+  "an event without data": withEvents(`[${EVENT.replace(",1]", "]")}]`),
+  "metadata that is a list": withEvents(`[${EVENT.replace(",1]", ",1,[1]]")}]`),
+  "metadata that is null": withEvents(`[${EVENT.replace(",1]", ",1,null]")}]`),
+  "a schema version of 0": withEvents(`[${EVENT.replace(",1]", ",1,null,0]")}]`),
   "data that is nested 10,000 levels deep": withEvents(`[${withData(deep(10_000))}]`),
   "data that is nested 1,001 levels deep": withEvents(`[${withData(deep(1_001))}]`),
 };
@@ -89,7 +112,11 @@ const VALUES: Readonly<Record<string, (logId: string) => unknown>> = {
   "a few bytes": () => bytes("1000"),
   "a head alone": () => bytes("100000000000"),
   "plain JSON": () => bytes(part()),
-  "another format": (logId) => sealed(logId, part(), "000", "2"),
+  "another format": (logId) => sealed(logId, part(), "000", "3"),
+  "a body that cannot be inflated": (logId) => sealed(logId, part(), "000", "2"),
+  "a deflated body that is cut": (logId) =>
+    sealed(logId, deflateRawSync(bytes(part())).subarray(0, 20), "000", "2"),
+  "60,000 bytes that inflate to 62 million": (logId) => sealed(logId, BOMB, "000", "2"),
   "a checksum of another log": () => sealed("0123456789ab", part()),
   "999 chunks": (logId) => sealed(logId, part(), "999"),
   "a chunk that is missing": (logId) => sealed(logId, part(), "001"),
@@ -273,7 +300,8 @@ const LOGGED: Readonly<Record<string, (logId: string) => unknown>> = {
   "a number": () => 5,
   "null": () => null,
   "a few bytes": () => bytes("1000"),
-  "another format": (logId) => sealed(logId, "[]", "000", "2"),
+  "another format": (logId) => sealed(logId, "[]", "000", "3"),
+  "a list that cannot be inflated": (logId) => sealed(logId, "[]", "000", "2"),
   "no list": (logId) => sealed(logId, part({ actor: "a" })),
   "no parts": (logId) => sealed(logId, "[]"),
   "a part that is null": (logId) => sealed(logId, "[null]"),
@@ -412,7 +440,7 @@ Deno.test("a snapshot that the store did not write is ignored with a warning, an
 });
 
 Deno.test("a record of the log's id that is none is refused by open() with what to do", async () => {
-  const cyclic: Record<string, unknown> = { format: 1 };
+  const cyclic: Record<string, unknown> = { format: 2 };
   cyclic["self"] = cyclic;
   const values = [
     null,
@@ -430,13 +458,14 @@ Deno.test("a record of the log's id that is none is refused by open() with what 
     cyclic,
     { format: 5n, id: "0123456789ab" },
     { format: cyclic, id: "0123456789ab" },
-    { format: 2, id: "0123456789ab" },
-    { format: 1 },
-    { format: 1, id: "" },
-    { format: 1, id: 5 },
-    { format: 1, id: "0123456789aB" },
-    { format: 1, id: "0123456789abc" },
-    { format: 1, id: "x".repeat(60_000) },
+    { format: 1, id: "0123456789ab" },
+    { format: 3, id: "0123456789ab" },
+    { format: 2 },
+    { format: 2, id: "" },
+    { format: 2, id: 5 },
+    { format: 2, id: "0123456789aB" },
+    { format: 2, id: "0123456789abc" },
+    { format: 2, id: "x".repeat(60_000) },
   ];
   for (const value of values) {
     using kv = await Deno.openKv(":memory:");
@@ -537,7 +566,7 @@ async function recorded(): Promise<{ logId: string; operations: readonly Operati
     { actorId: "a", version: 4, ...event({ nested: [1, "\u20ac"] }), metadata: { userId: "ada" } },
     { actorId: "b", version: 1, ...event(1) },
   ], { unfenced: true });
-  await store.append("a", [event("x".repeat(20_000))], { expectedVersion: 4 });
+  await store.append("a", [event(incompressible(20_000))], { expectedVersion: 4 });
   await store.takeOver("a", 3);
   await Promise.all(["c", "d"].map((actorId) => store.append(actorId, [event(1)], { expectedVersion: 0 })));
   await store.saveSnapshot({ actorId: "a", kind: "k", schemaVersion: 1, version: 4, state: [1, { two: 2 }] });
