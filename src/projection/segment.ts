@@ -81,13 +81,24 @@ export interface SegmentMaking extends SegmentRecords {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The record of a segment as it is, or would be if it was made now. Nothing is written. */
+/**
+ * The records that were found on the way back through the generations, by generation and index: a segment of merged ones is reached
+ * on many ways, whose number doubles with each change.
+ */
+export type SeenRecords = Map<string, Promise<ProjectionRecord>>;
+
+/**
+ * The record of a segment as it is, or would be if it was made now. Nothing is written.
+ *
+ * @param seen What was found for other segments at the same time.
+ */
 export async function seenRecord(
   records: SegmentRecords,
   head: ProjectionRecord,
   index: number,
+  seen: SeenRecords = new Map(),
 ): Promise<ProjectionRecord> {
-  return await walk(records, head, index, 0);
+  return await walk({ records, head, seen }, index, 0);
 }
 
 /** The record of a segment. It is made of those before it if it does not exist yet. */
@@ -96,17 +107,28 @@ export async function segmentRecord(
   head: ProjectionRecord,
   index: number,
 ): Promise<ProjectionRecord> {
-  return await walk(records, head, index, 0, records);
+  return await walk({ records, head, seen: new Map(), making: records }, index, 0);
 }
 
-/** Goes back to the records that a segment is made of, and makes those of the way if it is to. */
-async function walk(
-  records: SegmentRecords,
-  head: ProjectionRecord,
-  index: number,
-  level: number,
-  making?: SegmentMaking,
-): Promise<ProjectionRecord> {
+/** A way back to the records that a segment is made of. */
+interface Walk {
+  readonly records: SegmentRecords;
+  readonly head: ProjectionRecord;
+  readonly seen: SeenRecords;
+  /** Makes those of the way, if they are to be made. */
+  readonly making?: SegmentMaking;
+}
+
+/** Finds each record of the way once. */
+function walk(way: Walk, index: number, level: number): Promise<ProjectionRecord> {
+  const place = `${level} ${index}`;
+  const known = way.seen.get(place) ?? step(way, index, level);
+  way.seen.set(place, known);
+  return known;
+}
+
+async function step(way: Walk, index: number, level: number): Promise<ProjectionRecord> {
+  const { records, head, making } = way;
   const now = records.generations[level];
   if (!now) return head;
   const id = segmentId(records.id, { ...now, index });
@@ -116,7 +138,7 @@ async function walk(
   const { count } = before ?? { count: 1 };
   const parents = await Promise.all(
     indexesBefore(index, now.count, count).map(async (parent) => {
-      const record = await walk(records, head, parent, level + 1, making);
+      const record = await walk(way, parent, level + 1);
       return making && before
         ? await closed(making, segmentId(records.id, { ...before, index: parent }))
         : record;
@@ -248,5 +270,6 @@ export async function recordsOf(
   const records = { id, checkpoints, generations: generationsOf(layout) };
   const asked = Array.from({ length: layout.count }, (_, index) => index)
     .filter((index) => !passed?.has(segmentId(id, { ...layout, index }).name));
-  return await Promise.all(asked.map((index) => seenRecord(records, head, index)));
+  const seen: SeenRecords = new Map();
+  return await Promise.all(asked.map((index) => seenRecord(records, head, index, seen)));
 }

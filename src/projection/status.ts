@@ -22,7 +22,7 @@ import {
   type ProjectionRecord,
   type Resolution,
 } from "./record.ts";
-import { generationsOf, indexOf, isAhead, seenRecord, segmentOf } from "./segment.ts";
+import { generationsOf, indexOf, isAhead, seenRecord, type SeenRecords, segmentOf } from "./segment.ts";
 import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 
@@ -296,8 +296,9 @@ async function listed(
   };
   const { name, version } = head;
   const records = { id: { name, version }, checkpoints: { load }, generations: generationsOf(layout) };
+  const seen: SeenRecords = new Map();
   return await Promise.all(
-    Array.from({ length: layout.count }, (_, index) => seenRecord(records, head, index)),
+    Array.from({ length: layout.count }, (_, index) => seenRecord(records, head, index, seen)),
   );
 }
 

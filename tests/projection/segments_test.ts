@@ -410,6 +410,32 @@ Deno.test("segments: what cannot be is refused, and names the field", async () =
   assert.throws(() => runProjection(store, { ...projection(4), name: "a\u001fb" }), named("projection.name"));
 });
 
+Deno.test("segments: many changes of their number while nothing runs cost no more than their records", async () => {
+  await using place = await memoryPlace();
+  const { store, checkpoints } = place;
+  const notes = new Notes();
+  await add(store, 48, ACTORS);
+  {
+    await using run = runProjection(store, noting(notes, checkpoints, 4), quiet);
+    await run.waitFor((await store.getLastPosition())!);
+  }
+  for (let change = 0; change < 40; change++) {
+    await changeSegments({ name: "noted", checkpoints }, change % 2 === 0 ? 8 : 4);
+  }
+  let loads = 0;
+  const counting: Pick<CheckpointStore<unknown>, "load" | "list"> = {
+    load: (id) => (loads++, checkpoints.load(id)),
+    list: () => checkpoints.list(),
+  };
+  await listParked({ name: "noted", checkpoints: counting });
+  assert(loads <= 1 + 41 * 8, `${loads} loads`);
+  assert.equal((await projectionStatuses(store, checkpoints))[0]!.segments!.length, 4);
+  await add(store, 24, ACTORS);
+  await using run = runProjection(store, noting(notes, checkpoints, 4), quiet);
+  await run.waitFor((await store.getLastPosition())!);
+  notes.assertComplete(72);
+});
+
 Deno.test("segments: a version that was replaced gets none, and one that has taken over does", async () => {
   await using place = await memoryPlace();
   const { store, checkpoints } = place;
