@@ -205,12 +205,15 @@ function derived(
     ? undefined
     : parents.map((parent) => parent.position!).sort()[0];
   const isMerge = parents.length > 1;
-  const ahead = parents.flatMap((parent, part): readonly Ahead[] => [
+  const parts = parents.flatMap((parent, part): readonly Ahead[] => [
     ...parent.ahead ?? [],
     ...(isMerge
       ? [{ index: index + part * count, count: before, position: parent.position, done: parent.done }]
       : []),
-  ]).filter((part) => part.done?.length || (part.position ?? "") > (position ?? ""));
+  ]);
+  const ahead = joined(parts.filter((part) => haveKeys(part, { index, count }))).filter((part) =>
+    part.done?.length || (part.position ?? "") > (position ?? "")
+  );
   const reactions = parents.flatMap(({ intent, intendedFor, reactions = [] }) => [
     ...(intent?.length ? [{ event: intendedFor!, intent }] : []),
     ...reactions,
@@ -245,6 +248,35 @@ function derived(
     reactions: reactions.length > 0 ? reactions : undefined,
     ahead: ahead.length > 0 ? ahead : undefined,
   };
+}
+
+/** Whether two segments may have keys in common. */
+function haveKeys(
+  one: { readonly index: number; readonly count: number },
+  other: { readonly index: number; readonly count: number },
+): boolean {
+  const few = one.count < other.count ? one : other;
+  const many = one.count < other.count ? other : one;
+  // Of other numbers than multiples of each other it is not looked at.
+  return many.count % few.count !== 0 || many.index % few.count === few.index;
+}
+
+/** One entry for each segment: it comes on several ways, and again with each number of segments before. */
+function joined(parts: readonly Ahead[]): readonly Ahead[] {
+  const known = new Map<string, Ahead>();
+  for (const part of parts) {
+    const name = `${part.index} ${part.count}`;
+    const other = known.get(name);
+    known.set(name, other ? union(other, part) : part);
+  }
+  return [...known.values()];
+}
+
+function union(one: Ahead, other: Ahead): Ahead {
+  const position = (one.position ?? "") > (other.position ?? "") ? one.position : other.position;
+  const ranges = [...one.done ?? [], ...other.done ?? []].filter(({ to }) => to > (position ?? ""));
+  const done = [...new Map(ranges.map((range) => [`${range.after} ${range.to}`, range])).values()];
+  return { index: one.index, count: one.count, position, ...(done.length > 0 && { done }) };
 }
 
 /** The generations of a layout, the latest first. */
