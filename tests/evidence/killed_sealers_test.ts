@@ -96,15 +96,18 @@ Deno.test("sealers of a NATS bucket that are killed at random moments make one t
   const folder = new SealFolder(seal.path);
   for (const path of paths) await folder.write(path, (await bucket.read(path))!);
   const { size } = await sealSize(bucket);
-  for (let index = 0; index * 256 < size; index++) {
-    const suffix = (index + 1) * 256 > size ? `.p/${size % 256}` : "";
-    for (const level of ["entries", "0"]) {
-      const path = `tile/${level}/${String(index).padStart(3, "0")}${suffix}`;
+  const copy = async (level: string, count: number): Promise<void> => {
+    for (let index = 0; index * 256 < count; index++) {
+      const suffix = (index + 1) * 256 > count ? `.p/${count % 256}` : "";
+      const thousands = index < 1_000 ? "" : `x${String(Math.floor(index / 1_000)).padStart(3, "0")}/`;
+      const path = `tile/${level}/${thousands}${String(index % 1_000).padStart(3, "0")}${suffix}`;
       await folder.write(path, (await bucket.read(path))!);
     }
+  };
+  await copy("entries", size);
+  for (let level = 0, count = size; count > 0; level++, count = Math.floor(count / 256)) {
+    await copy(String(level), count);
   }
-  const upper = `tile/1/000.p/${Math.floor(size / 256)}`;
-  await folder.write(upper, (await bucket.read(upper))!);
   assert.deepEqual((await verifySealedLog(store, folder, { key: seal.key })).faults, []);
   assert.equal(await bucket.read("tile/0/000.p/1"), undefined);
 });
