@@ -105,8 +105,10 @@ Deno.test("sealers of a NATS bucket that are killed at random moments make one t
     }
   };
   await copy("entries", size);
-  for (let level = 0, count = size; count > 0; level++, count = Math.floor(count / 256)) {
+  let count = size;
+  for (let level = 0; count > 0; level++) {
     await copy(String(level), count);
+    count = Math.floor(count / 256);
   }
   assert.deepEqual((await verifySealedLog(store, folder, { key: seal.key })).faults, []);
   assert.equal(await bucket.read("tile/0/000.p/1"), undefined);
