@@ -13,7 +13,7 @@ import type { KvPositions } from "./kv_positions.ts";
 import { following, STAMP_PART, stampOf } from "./layout.ts";
 import type { StoredKvPart } from "./part_format.ts";
 import type { CommitReader, OrFault } from "./commit_reader.ts";
-import { partsOfRecords } from "./logged_parts.ts";
+import { OpenRecords, partsOfRecords } from "./logged_parts.ts";
 import { firstEntry, getAll, type KeyRange, Need, scan } from "./scan.ts";
 
 /** What a read of the log needs. */
@@ -132,8 +132,10 @@ async function* readRecords(
   for await (const entries of need ? batches : windows(batches)) {
     let records: ReadRecord[] = [];
     for (const run of need ? runs(entries) : [entries]) {
-      for (const [index, read] of (await partsOfRecords(reader, run)).entries()) {
-        records.push({ stamp: stampOf(run[index]!.key), read });
+      const opened = await OpenRecords.of(reader, run);
+      for (const [index, { key }] of run.entries()) {
+        const read = await opened.parts(index);
+        records.push({ stamp: stampOf(key), read });
         if (!need?.note(eventsOf(read))) continue;
         yield records;
         records = [];

@@ -34,22 +34,45 @@ export async function partsOfRecords(
   reader: CommitReader,
   entries: readonly Deno.KvEntry<unknown>[],
 ): Promise<OrFault<StoredKvPart>[][]> {
-  const records = entries.map((entry) => openRecord(reader, entry));
-  const named = records.flatMap(({ parts }) =>
-    parts instanceof DamagedHistoryError
-      ? []
-      : parts.filter(({ events, large }) => events === undefined && !large)
-  );
-  const rows = named.length === 0 ? NO_ROWS : await readNamed(reader, named);
+  const records = await OpenRecords.of(reader, entries);
   const read: OrFault<StoredKvPart>[][] = [];
-  for (const record of records) {
-    read.push(
-      record.parts instanceof DamagedHistoryError
-        ? [record.parts]
-        : await partsOf(reader, record.versionstamp, record.parts, rows),
-    );
-  }
+  for (const index of entries.keys()) read.push(await records.parts(index));
   return read;
+}
+
+/**
+ * Records of the log, with what they name. Each is decoded when its parts are asked for: a page may need few of them, and a small
+ * record may name a commit of many events.
+ */
+export class OpenRecords {
+  readonly #reader: CommitReader;
+  readonly #records: readonly LogEntry[];
+  readonly #rows: Rows;
+
+  private constructor(reader: CommitReader, records: readonly LogEntry[], rows: Rows) {
+    this.#reader = reader;
+    this.#records = records;
+    this.#rows = rows;
+  }
+
+  /** Reads what the records of these entries name, but for what is so large that it is read alone. */
+  static async of(reader: CommitReader, entries: readonly Deno.KvEntry<unknown>[]): Promise<OpenRecords> {
+    const records = entries.map((entry) => openRecord(reader, entry));
+    const named = records.flatMap(({ parts }) =>
+      parts instanceof DamagedHistoryError
+        ? []
+        : parts.filter(({ events, large }) => events === undefined && !large)
+    );
+    return new OpenRecords(reader, records, named.length === 0 ? NO_ROWS : await readNamed(reader, named));
+  }
+
+  /** The parts of the record of an entry, by its index. */
+  async parts(index: number): Promise<OrFault<StoredKvPart>[]> {
+    const { versionstamp, parts } = this.#records[index]!;
+    return parts instanceof DamagedHistoryError
+      ? [parts]
+      : await partsOf(this.#reader, versionstamp, parts, this.#rows);
+  }
 }
 
 function openRecord(reader: CommitReader, { key, value, versionstamp }: Deno.KvEntry<unknown>): LogEntry {

@@ -57,3 +57,42 @@ for (const commit of [1, 10, 100]) {
     );
   });
 }
+
+Deno.test("a page of 100 events decodes one or two commits of 1,000, and not all that are near it", async () => {
+  await using folder = await kvFolder();
+  await using store = await DenoKvEventStore.open(folder.file);
+  const commits = 20;
+  for (let begin = 0; begin < commits * 1_000; begin += 1_000) {
+    const events = Array.from(
+      { length: 1_000 },
+      (_, index) => ({ eventType: "Ticked", data: begin + index }),
+    );
+    await store.append("clock", events, { expectedVersion: begin });
+  }
+  using decoded = decoding();
+  const all = await Array.fromAsync(store.readAll());
+  const commit = decoded.characters / commits;
+  for (const direction of ["forward", "backward"] as const) {
+    for (const after of [all[0]!, all[10_500]!]) {
+      decoded.characters = 0;
+      const place = direction === "forward" ? { after: after.position } : { until: all.at(-1)!.position };
+      const page = await Array.fromAsync(store.readAll({ ...place, limit: 100, direction }));
+      assert.equal(page.length, 100);
+      assert.ok(decoded.characters < 2.5 * commit, `${decoded.characters / commit} commits, ${direction}`);
+    }
+  }
+});
+
+/** Counts the characters of JSON that are decoded. */
+function decoding(): Disposable & { characters: number } {
+  const { parse } = JSON;
+  const counted = {
+    characters: 0,
+    [Symbol.dispose]: () => void (JSON.parse = parse),
+  };
+  JSON.parse = (text, reviver) => {
+    counted.characters += text.length;
+    return parse(text, reviver);
+  };
+  return counted;
+}
