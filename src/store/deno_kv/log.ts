@@ -13,7 +13,7 @@ import type { KvPositions } from "./kv_positions.ts";
 import { following, STAMP_PART, stampOf } from "./layout.ts";
 import type { StoredKvPart } from "./part_format.ts";
 import type { CommitReader, OrFault } from "./commit_reader.ts";
-import { OpenRecords, partsOfRecords } from "./logged_parts.ts";
+import { OpenRecords, partsOfRecord } from "./logged_parts.ts";
 import { firstEntry, getAll, type KeyRange, Need, scan } from "./scan.ts";
 
 /** What a read of the log needs. */
@@ -121,6 +121,9 @@ interface ReadRecord {
   readonly read: readonly OrFault<StoredKvPart>[];
 }
 
+/** So many records that name large parts are decoded together at most: a few bytes of a record may name a part of any size. */
+const MAX_LARGE = 8;
+
 /** The records of a range, in groups: of a read with a limit, as many as have so many events, so that not many more are decoded. */
 async function* readRecords(
   reader: CommitReader,
@@ -131,14 +134,17 @@ async function* readRecords(
   const batches = scan(reader.kv, range, { reverse, need });
   for await (const entries of need ? batches : windows(batches)) {
     let records: ReadRecord[] = [];
+    let large = 0;
     for (const run of need ? runs(entries) : [entries]) {
       const opened = await OpenRecords.of(reader, run);
       for (const [index, { key }] of run.entries()) {
         const read = await opened.parts(index);
         records.push({ stamp: stampOf(key), read });
-        if (!need?.note(eventsOf(read))) continue;
+        if (opened.isLarge(index)) large++;
+        if (!need?.note(eventsOf(read)) && large < MAX_LARGE) continue;
         yield records;
         records = [];
+        large = 0;
       }
     }
     if (records.length > 0) yield records;
@@ -244,8 +250,7 @@ export async function checkPosition(
   const { versionstamp } = positions.place(position);
   const [entry] = await getAll(reader.kv, [reader.layout.commit(versionstamp)]);
   if (entry && entry.versionstamp !== null) {
-    const [parts] = await partsOfRecords(reader, [entry]);
-    return assertHolds(parts!, position);
+    return assertHolds(await partsOfRecord(reader, entry), position);
   }
   const last = await lastCommit(reader);
   const isAhead = last === undefined || versionstamp > last;
@@ -271,8 +276,7 @@ export async function lastCommit(reader: CommitReader): Promise<string | undefin
 export async function lastPosition(reader: CommitReader): Promise<string | undefined> {
   const entry = await firstEntry(reader.kv, reader.logRange, true);
   if (!entry) return undefined;
-  const [parts] = await partsOfRecords(reader, [entry]);
-  const last = parts!.at(-1);
+  const last = (await partsOfRecord(reader, entry)).at(-1);
   if (last instanceof DamagedHistoryError) throw last;
   return last?.events.at(-1)?.position;
 }

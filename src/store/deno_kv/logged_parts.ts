@@ -29,15 +29,12 @@ interface LogEntry {
   readonly parts: readonly LoggedPartJson[] | DamagedHistoryError;
 }
 
-/** The parts of records of the log, in order, each record's by itself. */
-export async function partsOfRecords(
+/** The parts of a record of the log, in order. */
+export async function partsOfRecord(
   reader: CommitReader,
-  entries: readonly Deno.KvEntry<unknown>[],
-): Promise<OrFault<StoredKvPart>[][]> {
-  const records = await OpenRecords.of(reader, entries);
-  const read: OrFault<StoredKvPart>[][] = [];
-  for (const index of entries.keys()) read.push(await records.parts(index));
-  return read;
+  entry: Deno.KvEntry<unknown>,
+): Promise<OrFault<StoredKvPart>[]> {
+  return await (await OpenRecords.of(reader, [entry])).parts(0);
 }
 
 /**
@@ -72,6 +69,12 @@ export class OpenRecords {
     return parts instanceof DamagedHistoryError
       ? [parts]
       : await partsOf(this.#reader, versionstamp, parts, this.#rows);
+  }
+
+  /** Whether the record of an entry, by its index, names a part that is so large that it is read alone. */
+  isLarge(index: number): boolean {
+    const { parts } = this.#records[index]!;
+    return !(parts instanceof DamagedHistoryError) && parts.some(({ large }) => large);
   }
 }
 

@@ -8,10 +8,10 @@ import type { Verified } from "../backend.ts";
 import { follows, lastVersion, type StoredPart } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault } from "../errors.ts";
 import type { VerifyOptions } from "../types.ts";
-import type { CommitReader } from "./commit_reader.ts";
+import type { CommitReader, OrFault } from "./commit_reader.ts";
 import { ACTOR_PART, following, STAMP_PART } from "./layout.ts";
 import { lastCommit } from "./log.ts";
-import { partsOfRecords } from "./logged_parts.ts";
+import { OpenRecords } from "./logged_parts.ts";
 import { getAll, scan } from "./scan.ts";
 
 /** Reads all actors' records and the whole log up to its present end, and holds each against the other. */
@@ -48,32 +48,35 @@ class Verification {
 
   /** The log: every part must be stored under its actor's key too, by the same commit. */
   async #log(last: string): Promise<void> {
-    const { kv, layout, logRange } = this.#reader;
+    const { kv, logRange } = this.#reader;
     for await (const entries of scan(kv, logRange)) {
-      const records = await partsOfRecords(this.#reader, entries);
-      for (const [index, entry] of entries.entries()) {
-        const { versionstamp } = entry;
-        if (entry.key[STAMP_PART] as string > last) return;
-        this.#commits++;
-        const shares = records[index]!;
-        const sound: StoredPart[] = [];
-        for (const share of shares) {
-          if (share instanceof DamagedHistoryError) this.#faults.push(share);
-          else sound.push(share);
-        }
-        const keys = sound.map(({ actorId, previousVersion }) => layout.event(actorId, previousVersion + 1));
-        for (const [share, stored] of (await getAll(kv, keys)).entries()) {
-          const { actorId, events, previousVersion } = sound[share]!;
-          this.#events += events.length;
-          this.#lastPosition = events.at(-1)?.position;
-          if (stored.versionstamp === versionstamp) continue;
-          const place = { actorId, version: previousVersion + 1, position: events[0]?.position };
-          this.#faults.push(
-            new DamagedHistoryError("a commit of the log is missing from its actor's history", place),
-          );
-        }
+      const records = await OpenRecords.of(this.#reader, entries);
+      for (const [index, { key, versionstamp }] of entries.entries()) {
+        if (key[STAMP_PART] as string > last) return;
+        await this.#record(versionstamp, await records.parts(index));
       }
       this.#progress();
+    }
+  }
+
+  async #record(versionstamp: string, shares: readonly OrFault<StoredPart>[]): Promise<void> {
+    const { kv, layout } = this.#reader;
+    this.#commits++;
+    const sound: StoredPart[] = [];
+    for (const share of shares) {
+      if (share instanceof DamagedHistoryError) this.#faults.push(share);
+      else sound.push(share);
+    }
+    const keys = sound.map(({ actorId, previousVersion }) => layout.event(actorId, previousVersion + 1));
+    for (const [index, stored] of (await getAll(kv, keys)).entries()) {
+      const { actorId, events, previousVersion } = sound[index]!;
+      this.#events += events.length;
+      this.#lastPosition = events.at(-1)?.position;
+      if (stored.versionstamp === versionstamp) continue;
+      const place = { actorId, version: previousVersion + 1, position: events[0]?.position };
+      this.#faults.push(
+        new DamagedHistoryError("a commit of the log is missing from its actor's history", place),
+      );
     }
   }
 

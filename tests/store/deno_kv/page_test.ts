@@ -83,6 +83,28 @@ Deno.test("a page of 100 events decodes one or two commits of 1,000, and not all
   }
 });
 
+Deno.test("a read of the whole log has few large commits in memory at once", async () => {
+  await using folder = await kvFolder();
+  using kv = await Deno.openKv(folder.file);
+  await using store = await DenoKvEventStore.open(kv);
+  for (let version = 1; version <= 40; version++) {
+    const data = crypto.getRandomValues(new Uint8Array(20_000)).toBase64();
+    await store.append("order-1", [{ eventType: "Photographed", data }], { expectedVersion: "any" });
+  }
+  let read = 0;
+  const getMany = kv.getMany.bind(kv);
+  kv.getMany = ((keys: Deno.KvKey[], ...options: []) => {
+    read += keys.length;
+    return getMany(keys, ...options);
+  }) as typeof kv.getMany;
+  let seen = 0;
+  for await (const _ of store.readAll()) {
+    seen++;
+    assert.ok(read <= seen + 10, `${read} commits were read for ${seen}`);
+  }
+  assert.equal(seen, 40);
+});
+
 /** Counts the characters of JSON that are decoded. */
 function decoding(): Disposable & { characters: number } {
   const { parse } = JSON;
