@@ -108,7 +108,4 @@ async function makePictures(): Promise<void> {
 async function save({ page }: TestPage, name: string): Promise<void> {
   const path = fileURLToPath(new URL(`pictures/${name}.webp`, FOLDER));
   await page.screenshot({ path: path as `${string}.webp`, type: "webp", quality: 72 });
-  if (Deno.env.get("AETHER_PICTURES") === "png") {
-    await page.screenshot({ path: `/tmp/h6/shots/p-${name}.png`, type: "png" });
-  }
 }
