@@ -9,9 +9,9 @@
  * @module
  */
 
-import { get, useLoaded } from "./api.js";
+import { get, usePages } from "./api.js";
 import { count } from "./format.js";
-import { html, useEffect, useState } from "./preact.js";
+import { html } from "./preact.js";
 import { hrefOf } from "./route.js";
 import { ActorLink, Empty, Failure } from "./ui.js";
 
@@ -24,23 +24,13 @@ const PAGE = 100;
  */
 export function Actors({ route, go }) {
   const { prefix = "" } = route.query;
-  const first = useLoaded(
-    (signal) => /** @type {Promise<ActorPage>} */ (get("api/actors", { prefix, limit: PAGE }, signal)),
+  const { pages, next, failure, reload, showMore } = usePages(
+    (
+      after,
+      signal,
+    ) => /** @type {Promise<ActorPage>} */ (get("api/actors", { prefix, after, limit: PAGE }, signal)),
     [prefix],
   );
-  const [more, setMore] = useState(/** @type {readonly ActorPage[]} */ ([]));
-  const [failure, setFailure] = useState(/** @type {any} */ (undefined));
-  useEffect(() => setMore([]), [first.value]);
-  const pages = first.value ? [first.value, ...more] : [];
-  const next = pages.at(-1)?.next ?? null;
-  const showMore = async () => {
-    try {
-      setMore([...more, await get("api/actors", { prefix, after: next, limit: PAGE })]);
-      setFailure(undefined);
-    } catch (error) {
-      setFailure(error);
-    }
-  };
   /** @param {SubmitEvent} submit */
   const onSubmit = (submit) => {
     submit.preventDefault();
@@ -57,7 +47,7 @@ export function Actors({ route, go }) {
       <button>Show</button>
       ${prefix && html`<a class="button" href=${hrefOf("actors")}>Show all</a>`}
     </form>
-    <${Failure} failure=${first.failure ?? failure} onRetry=${first.reload} />
+    <${Failure} failure=${failure} onRetry=${reload} />
     ${actors.length > 0 && html`
       <table class="rows actors">
         <thead>
@@ -80,7 +70,7 @@ export function Actors({ route, go }) {
         </tbody>
       </table>
     `}
-    ${first.value && actors.length === 0 && next === null && html`
+    ${pages.length > 0 && actors.length === 0 && next === null && html`
       <${Empty} title=${prefix ? "No actor begins with that." : "There are no actors yet."}>
         <p>An actor is listed as soon as it has an event.</p>
         <//>

@@ -9,7 +9,7 @@
  */
 
 import * as connection from "./connection.js";
-import { useEffect, useState } from "./preact.js";
+import { useEffect, useRef, useState } from "./preact.js";
 
 /** @typedef {Readonly<Record<string, string | number | readonly string[] | null | undefined>>} Query */
 
@@ -150,4 +150,47 @@ export function useLoaded(load, inputs, { isKept = false } = {}) {
   }, [...inputs, tries, isKept ? 0 : returns]);
   const { value, failure, isLoading = false } = state;
   return { value, failure, isLoading, reload: () => setTries((count) => count + 1) };
+}
+
+/**
+ * @template T
+ * @typedef {object} Paged
+ * @property {T[]} pages Empty until the first is loaded.
+ * @property {string | null} next `null` if there are no more.
+ * @property {ApiFailure | undefined} failure
+ * @property {() => void} reload Loads the first page again, and forgets the others.
+ * @property {() => Promise<void>} showMore
+ */
+
+/**
+ * Loads the first page of a list, and more when they are asked for. What is answered for an earlier list is left out.
+ *
+ * @template {{ readonly next: string | null }} T
+ * @param {(after: string | undefined, signal?: AbortSignal) => Promise<T>} load
+ * @param {readonly unknown[]} inputs The list is loaded again when they change.
+ * @returns {Paged<T>}
+ */
+export function usePages(load, inputs) {
+  const { value: first, failure, reload } = useLoaded((signal) => load(undefined, signal), inputs);
+  const shown = useRef(first);
+  shown.current = first;
+  const [more, setMore] = useState(/** @type {readonly T[]} */ ([]));
+  const [moreFailure, setMoreFailure] = useState(/** @type {ApiFailure | undefined} */ (undefined));
+  useEffect(() => {
+    setMore([]);
+    setMoreFailure(undefined);
+  }, [first]);
+  const pages = first ? [first, ...more] : [];
+  const next = pages.at(-1)?.next ?? null;
+  const showMore = async () => {
+    try {
+      const page = await load(next ?? undefined);
+      if (shown.current !== first) return;
+      setMore([...more, page]);
+      setMoreFailure(undefined);
+    } catch (error) {
+      if (shown.current === first) setMoreFailure(/** @type {ApiFailure} */ (error));
+    }
+  };
+  return { pages, next, failure: failure ?? moreFailure, reload, showMore };
 }

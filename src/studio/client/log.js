@@ -82,12 +82,17 @@ export function Log({ route, go }) {
   const windowFrom = (/** @type {typeof moved} */ { from, window }) =>
     from === first.value ? window : first.value?.window ?? logRows.EMPTY;
   const window = windowFrom(moved);
-  /** @param {(before: LogWindow) => LogWindow} change */
-  const move = (change) =>
-    setMoved((before) => ({
-      from: first.value,
-      window: change(windowFrom(before)),
-    }));
+  const shown = useRef(first.value);
+  shown.current = first.value;
+  /**
+   * What is answered for an earlier filter or position changes nothing.
+   *
+   * @param {(before: LogWindow) => LogWindow} change
+   */
+  const move = (change) => {
+    if (shown.current !== first.value) return;
+    setMoved((before) => ({ from: first.value, window: change(windowFrom(before)) }));
+  };
   const [failure, setFailure] = useState(/** @type {any} */ (undefined));
   const [isPaused, setPaused] = useState(false);
   const [waiting, setWaiting] = useState(/** @type {readonly LogRow[]} */ ([]));

@@ -8,9 +8,9 @@
  * @module
  */
 
-import { get, post, useLoaded } from "./api.js";
+import { get, post, usePages } from "./api.js";
 import { plural, visible } from "./format.js";
-import { html, useEffect, useState } from "./preact.js";
+import { html, useState } from "./preact.js";
 import { ActorLink, Ago, Dialog, EventType, Failure } from "./ui.js";
 
 /** The events of a page. */
@@ -24,26 +24,17 @@ const PAGE = 50;
  */
 export function Parked({ row, canWrite, now, onChange }) {
   const { name: projection, version } = row;
-  const first = useLoaded(
-    (
+  const list = usePages(
+    (after, signal) => /** @type {Promise<ParkedPage>} */ (get(
+      "api/parked",
+      { projection, version, after, limit: PAGE },
       signal,
-    ) => /** @type {Promise<ParkedPage>} */ (get("api/parked", { projection, version, limit: PAGE }, signal)),
+    )),
     [projection, version, row.parked],
   );
-  const [more, setMore] = useState(/** @type {readonly ParkedPage[]} */ ([]));
   const [asked, setAsked] = useState(/** @type {Asked | undefined} */ (undefined));
   const [failure, setFailure] = useState(/** @type {any} */ (undefined));
   const [note, setNote] = useState("");
-  useEffect(() => setMore([]), [first.value]);
-  const pages = first.value ? [first.value, ...more] : [];
-  const next = pages.at(-1)?.next ?? null;
-  const showMore = async () => {
-    try {
-      setMore([...more, await get("api/parked", { projection, version, after: next, limit: PAGE })]);
-    } catch (error) {
-      setFailure(error);
-    }
-  };
   /** @param {Asked} asked */
   const run = async ({ action, parked }) => {
     setAsked(undefined);
@@ -55,14 +46,14 @@ export function Parked({ row, canWrite, now, onChange }) {
     } catch (error) {
       setFailure(error);
     }
-    first.reload();
+    list.reload();
     onChange();
   };
   return html`
-    <${Failure} failure=${first.failure ?? failure} />
+    <${Failure} failure=${list.failure ?? failure} />
     <p class="hint" role="status">${note}</p>
     <ul class="parked">
-      ${pages.flatMap((page) => page.parked).map((parked) =>
+      ${list.pages.flatMap((page) => page.parked).map((parked) =>
         html`
           <li key=${parked.position}>
             <div class="parked-head">
@@ -89,8 +80,8 @@ export function Parked({ row, canWrite, now, onChange }) {
         `
       )}
     </ul>
-    ${next !== null &&
-      html`<button type="button" class="more" onClick=${showMore}>More parked events</button>`}
+    ${list.next !== null &&
+      html`<button type="button" class="more" onClick=${list.showMore}>More parked events</button>`}
     ${!canWrite &&
       html`<p class="hint">To retry or discard events, start the studio with <code>--write</code>.</p>`}
     ${canWrite && !row.canRetry &&

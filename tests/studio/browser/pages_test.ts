@@ -1,11 +1,12 @@
 /** Each view of the studio in a real browser, on each store, with a real cluster. */
 
 import assert from "node:assert/strict";
-import { projectOnce } from "../../../mod.ts";
+import type { HTTPRequest } from "puppeteer-core";
+import { InMemoryEventStore, projectOnce } from "../../../mod.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { startBrowser, type TestBrowser, type TestPage } from "./browser.ts";
-import { order, placeOrders, Shipments } from "./orders.ts";
-import { kvPlace, memoryPlace, natsPlace, type Place, serve } from "./places.ts";
+import { order, type OrderEvent, placeOrders, Shipments } from "./orders.ts";
+import { kvPlace, memoryPlace, natsPlace, type Place, serve, type Served } from "./places.ts";
 
 Deno.test("each view shows what is stored, and goes on by itself, on each store", async (t) => {
   await using browser = await startBrowser("the studio's pages");
@@ -15,6 +16,71 @@ Deno.test("each view shows what is stored, and goes on by itself, on each store"
   await t.step("Deno KV", () => checkViews(browser, kvPlace));
   await t.step("NATS JetStream", () => checkViews(browser, () => natsPlace(nats)));
 });
+
+Deno.test("what is answered for a list that is no longer shown changes nothing", async (t) => {
+  await using browser = await startBrowser("the studio's late answers");
+  if (!browser) return;
+  await using store = new InMemoryEventStore<OrderEvent>();
+  for (let index = 0; index < 120; index++) {
+    await store.append(`a-${index}`, [{ eventType: "OrderCancelled", data: { reason: "none" } }], {
+      expectedVersion: 0,
+    });
+  }
+  await placeOrders(store, 0, 1);
+  await using served = serve(store);
+  await t.step("of actors", () => checkLateActors(browser, served));
+  await t.step("of the log", () => checkLateLog(browser, served, store));
+});
+
+/** Keeps the next request of an address from the server; the function that is returned sends it, and waits until it is handled. */
+async function holdNext({ page }: TestPage, address: RegExp): Promise<() => Promise<void>> {
+  const held = Promise.withResolvers<HTTPRequest>();
+  await page.setRequestInterception(true);
+  page.on("request", (request) => {
+    if (address.test(request.url())) held.resolve(request);
+    else void request.continue();
+  });
+  return async () => {
+    const request = await held.promise;
+    const answered = page.waitForResponse((response) => response.request() === request);
+    await request.continue();
+    await answered;
+    await page.evaluate(async () => {
+      await (await fetch("api/session")).json();
+      await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+    });
+  };
+}
+
+async function checkLateActors(browser: TestBrowser, { url }: Served): Promise<void> {
+  await using page = await browser.open(`${url}#/actors?prefix=a-`);
+  await page.see("More actors");
+  const release = await holdNext(page, /api\/actors\?.*after=/);
+  await page.click("More actors");
+  await page.go("#/actors?prefix=order-");
+  await page.see(/^(?!.*a-1).*order-0/, "table");
+  await release();
+  assert.equal((await page.page.$$("tbody tr")).length, 1);
+  assert.deepEqual(page.faults, []);
+}
+
+async function checkLateLog(
+  browser: TestBrowser,
+  { url }: Served,
+  store: InMemoryEventStore<OrderEvent>,
+): Promise<void> {
+  await using page = await browser.open(`${url}#/log?type=OrderCancelled`);
+  await page.see("Earlier events");
+  const release = await holdNext(page, /api\/log\?.*before=/);
+  await page.click("Earlier events");
+  await page.go("#/log?type=OrderPlaced");
+  await page.see(/Live.*order-0/);
+  await placeOrders(store, 1, 2);
+  await page.see("order-1", ".log-list");
+  await release();
+  assert.match(await page.text(".log-list"), /order-1 .*order-0 /);
+  assert.deepEqual(page.faults, []);
+}
 
 async function checkViews(browser: TestBrowser, open: () => Promise<Place>): Promise<void> {
   await using place = await open();
