@@ -11,7 +11,7 @@
 
 import { clock, colourOf, count, day, duration, visible } from "./format.js";
 import { jsonLines } from "./json.js";
-import { html, useEffect, useRef, useState } from "./preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
 import { hrefOf } from "./route.js";
 
 /** How many lines of JSON are shown at first. */
@@ -190,9 +190,8 @@ export function CopyButton({ text, onFailed, children }) {
  */
 export function Dialog({ title, onClose, children }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
-    element.current?.showModal();
-  }, []);
+  // A key that is pressed at once is for the dialog already.
+  useLayoutEffect(() => element.current?.showModal(), []);
   return html`
     <dialog ref=${element} aria-label=${title} onClose=${onClose}>
       <h2>${title}</h2>
