@@ -121,7 +121,7 @@ export class ActiveActor {
 
   /** Works on the calls at the head of the queue: those that one commit answers. */
   async #next(): Promise<void> {
-    if (this.#commits.isUnknown) await this.#commits.settle(() => this.#queue.some(isWaiting));
+    if (this.#commits.isUnknown) await this.#settle();
     if (!this.#isFenced && this.#setup.owner && this.#queue.some(mayBeStored)) {
       await this.#fence(this.#setup.owner);
     }
@@ -142,12 +142,22 @@ export class ActiveActor {
     if (stored === "conflict") this.#current = await this.#loadNew(current);
   }
 
+  /** A command is decided once it is known what became of the commit that was given up; a query need not wait for that. */
+  async #settle(): Promise<void> {
+    await this.#commits.settle(() => this.#queue.find(isWaiting) instanceof CommandCall);
+    if (!this.#commits.isUnknown && this.#current) this.#current = await this.#loadNew(this.#current);
+  }
+
   /** A command that an earlier owner may still store is decided once that cannot happen any more. */
   async #fence(owner: ActorOwner): Promise<void> {
     this.#assertOwned();
-    await this.#commits.takeOver(owner, () => this.#queue.some(mayBeStored));
-    this.#isFenced = true;
-    if (this.#current) this.#current = await this.#loadNew(this.#current);
+    this.#isFenced = await this.#commits.takeOver(owner, () => this.#queue.some(mayBeStored));
+    if (this.#isFenced && this.#current) this.#current = await this.#loadNew(this.#current);
+  }
+
+  /** Whether a command cannot be decided yet: it came while the actor was loaded. */
+  #isTooEarly(call: CommandCall): boolean {
+    return this.#commits.isUnknown || !this.#isFenced && this.#setup.owner !== undefined && mayBeStored(call);
   }
 
   /** @throws {MovedError} If another process may own the actor now: its history holds what was stored here. */
@@ -195,6 +205,7 @@ export class ActiveActor {
         answerQuery(this.#definition, call, state);
         continue;
       }
+      if (this.#isTooEarly(call)) break;
       if (call.id !== undefined) {
         if (named?.has(call.id)) break; // it is found once the first one is stored
         const earlier = this.#ids.versionOf(call.id);

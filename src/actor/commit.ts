@@ -128,7 +128,7 @@ export class Commits {
    * Finds out what has become of the commit that was given up: else it could be stored after a command of it, which was
    * called again, is refused.
    *
-   * @param isNeeded Whether a call still waits for it.
+   * @param isNeeded Whether a command still waits for it.
    * @throws {MovedError} If another process owns the actor.
    */
   async settle(isNeeded: () => boolean): Promise<void> {
@@ -145,18 +145,21 @@ export class Commits {
    * Makes the store refuse what earlier owners have sent and is still on its way.
    *
    * @param isNeeded Whether a call still waits for it.
+   * @returns Whether it does; it may not if no call waits any more.
    * @throws {MovedError} If another process owns the actor.
    */
-  async takeOver(owner: ActorOwner, isNeeded: () => boolean): Promise<void> {
+  async takeOver(owner: ActorOwner, isNeeded: () => boolean): Promise<boolean> {
     for (let attempt = 1; isNeeded(); attempt++) {
       try {
-        return await this.#store.takeOver(this.#actorId, owner.fencingToken);
+        await this.#store.takeOver(this.#actorId, owner.fencingToken);
+        return true;
       } catch (error) {
         if (error instanceof FencedError) throw new MovedError(false);
         if (!(error instanceof OutcomeUnknownError)) throw error;
       }
       await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT));
     }
+    return false;
   }
 
   /** Repeats a commit of unknown outcome, which stores it once, until the store answers or no caller waits any more. */

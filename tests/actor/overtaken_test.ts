@@ -38,15 +38,18 @@ const decider: Decider<number, "add" | "take", Moved> = {
     return [{ eventType: command === "add" ? "Added" : "Taken", data: null }];
   },
 };
-const shelf = defineActor("shelf", { decider, errors: { Empty } });
+const shelf = defineActor("shelf", { decider, queries: { count: (count) => count }, errors: { Empty } });
 
 type Append = () => Promise<StoredEvent<Moved>[]>;
 
-/** A store that one process uses: while it is cut off, what it appends is on its way, and nothing comes back. */
+/** A store that one process uses: while it is cut off, what it writes is on its way, and nothing comes back. */
 class Line {
-  /** What is on its way, in the order in which it was sent. */
-  readonly late: Append[] = [];
+  /** The appends that are on their way, in the order in which they were sent. */
+  readonly late: { readonly actorId: string; readonly send: Append }[] = [];
   isCut = false;
+  isReading = false;
+  /** Reading waits for it. */
+  read: Promise<void> = Promise.resolve();
   readonly store: InMemoryEventStore<Moved>;
 
   constructor(inner: InMemoryEventStore<Moved>) {
@@ -57,21 +60,32 @@ class Line {
     ): ReturnType<Append> => {
       const send: Append = () => inner.append(actorId, events, options);
       if (!this.isCut) return send();
-      this.late.push(send);
+      this.late.push({ actorId, send });
       return Promise.reject(new OutcomeUnknownError([], 0));
     };
+    const takeOver = (actorId: string, fencingToken: number): Promise<void> =>
+      this.isCut ? Promise.reject(new OutcomeUnknownError([], 0)) : inner.takeOver(actorId, fencingToken);
+    const readEvents = async function* (
+      this: Line,
+      ...asked: Parameters<InMemoryEventStore<Moved>["readEvents"]>
+    ): AsyncIterable<StoredEvent<Moved>> {
+      this.isReading = true;
+      await this.read;
+      this.isReading = false;
+      yield* inner.readEvents(...asked);
+    }.bind(this);
+    const replaced = new Map<string | symbol, unknown>(Object.entries({ append, takeOver, readEvents }));
     this.store = new Proxy(inner, {
       get: (target, key) => {
-        if (key === "append") return append;
-        const value = Reflect.get(target, key, target);
+        const value = replaced.get(key) ?? Reflect.get(target, key, target);
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
   }
 
-  /** The first append arrives after all. */
-  async arrive(): Promise<unknown> {
-    return await this.late[0]!().catch((error) => error);
+  /** The first append of an actor arrives after all. */
+  async arrive(actorId: string): Promise<unknown> {
+    return await this.late.find((append) => append.actorId === actorId)!.send().catch((error) => error);
   }
 }
 
@@ -86,34 +100,62 @@ async function addAndTake(actor: ActorReference<number, "add" | "take", Moved, u
   }
 }
 
-Deno.test("a commit that its callers gave up is settled before one of its commands is decided alone", async () => {
-  await using log = new InMemoryEventStore<Moved>();
+/** A host that is cut off from its store, with a commit that its callers gave up. */
+async function cutOff(): Promise<
+  AsyncDisposable & {
+    readonly log: InMemoryEventStore<Moved>;
+    readonly line: Line;
+    readonly host: ActorHost;
+    readonly actor: ActorReference<number, "add" | "take", Moved, { count: number }>;
+  }
+> {
+  const log = new InMemoryEventStore<Moved>();
   const line = new Line(log);
-  await using host = await ActorHost.start({ store: line.store, actors: [shelf] });
+  const host = await ActorHost.start({ store: line.store, actors: [shelf], onWarning: () => {} });
   const actor = host.client.get(shelf, "shelf-1");
   line.isCut = true;
   await addAndTake(actor);
+  return {
+    log,
+    line,
+    host,
+    actor,
+    async [Symbol.asyncDispose](): Promise<void> {
+      await host.close();
+      await log.close();
+    },
+  };
+}
+
+Deno.test("a commit that its callers gave up is settled before one of its commands is decided alone", async () => {
+  await using place = await cutOff();
+  const { log, line, actor } = place;
   const tries = line.late.length;
   await until("the commit was sent for the last time", () => line.late.length > tries);
   const again = actor.call("take", { id: "take" });
   setTimeout(() => line.isCut = false, 100);
   // Alone it would be refused, and then the commit would come and take it.
   assert.deepEqual(await again, { version: 2, state: 0 });
-  await line.arrive();
+  await line.arrive("shelf-1");
   assert.deepEqual((await log.getEvents("shelf-1")).map(({ eventType }) => eventType), ["Added", "Taken"]);
 });
 
 Deno.test("a call that waits for a commit that its callers gave up ends at its deadline, and the host closes", async () => {
-  await using log = new InMemoryEventStore<Moved>();
-  const line = new Line(log);
-  await using host = await ActorHost.start({ store: line.store, actors: [shelf] });
-  const actor = host.client.get(shelf, "shelf-1");
-  line.isCut = true;
-  await addAndTake(actor);
+  await using place = await cutOff();
+  const { line, host, actor } = place;
   await assert.rejects(actor.call("take", { id: "take", timeout: 100 }), { name: "ActorUnavailableError" });
   // Other actors of the host are not concerned.
   line.isCut = false;
   assert.equal((await host.client.get(shelf, "shelf-2").call("add")).version, 1);
+});
+
+Deno.test("a query is answered before a commit that its callers gave up is settled, a command with what came of it", async () => {
+  await using place = await cutOff();
+  const { line, actor } = place;
+  assert.equal(await actor.query("count"), 0);
+  line.isCut = false;
+  // From what the query was answered with it would be refused.
+  assert.deepEqual(await actor.call("take", { id: "take" }), { version: 2, state: 0 });
 });
 
 /** A bucket that one node may be cut off from. */
@@ -157,14 +199,26 @@ Deno.test("a command called again at a new owner is not refused while the commit
   const cut = cuttable(members);
   const line = new Line(log);
   const old = await join("old", cut.bucket);
-  const oldHost = await ActorHost.start({ store: line.store, actors: [shelf], cluster: old.cluster });
+  const oldHost = await ActorHost.start({
+    store: line.store,
+    actors: [shelf],
+    cluster: old.cluster,
+    onWarning: () => {},
+  });
   await until("the first host has all shards", () => [...old.cluster.coordinator.shards].length === 4);
   const next = await join("next", members);
   next.cluster.coordinator.drain();
-  const nextHost = await ActorHost.start({ store: log, actors: [shelf], cluster: next.cluster });
+  const nextLine = new Line(log);
+  const nextHost = await ActorHost.start({
+    store: nextLine.store,
+    actors: [shelf],
+    cluster: next.cluster,
+    onWarning: () => {},
+  });
 
+  const [actor, other, last] = ["shelf-1", "shelf-2", "shelf-3"].map((id) => nextHost.client.get(shelf, id));
   line.isCut = true;
-  await addAndTake(nextHost.client.get(shelf, "shelf-1"));
+  for (const each of [actor!, other!, last!]) await addAndTake(each);
   cut.isCut = true;
   next.cluster.coordinator.drain(false);
   await until(
@@ -173,13 +227,32 @@ Deno.test("a command called again at a new owner is not refused while the commit
   );
 
   // The shelf is empty: alone the command is refused.
-  await assert.rejects(nextHost.client.get(shelf, "shelf-1").call("take", { id: "take" }), Empty);
-  assert.ok(await line.arrive() instanceof FencedError);
+  await assert.rejects(actor!.call("take", { id: "take" }), Empty);
+  assert.ok(await line.arrive("shelf-1") instanceof FencedError);
   assert.deepEqual(await log.getEvents("shelf-1"), []);
 
+  // The same if the caller has given up before, while the store did not answer the new owner either.
+  nextLine.isCut = true;
+  await assert.rejects(other!.call("take", { id: "take", timeout: 100 }));
+  await assert.rejects(other!.call("take", { id: "between" }), Empty);
+  nextLine.isCut = false;
+  await assert.rejects(other!.call("take", { id: "take" }), Empty);
+  assert.ok(await line.arrive("shelf-2") instanceof FencedError);
+
+  // The same if it comes while the actor is loaded for another call.
+  const loading = Promise.withResolvers<void>();
+  nextLine.read = loading.promise;
+  const query = last!.query("count");
+  await until("the actor is being loaded", () => nextLine.isReading);
+  const again = last!.call("take", { id: "take" });
+  setTimeout(loading.resolve, 50);
+  assert.equal(await query, 0);
+  await assert.rejects(again, Empty);
+  assert.ok(await line.arrive("shelf-3") instanceof FencedError);
+
   // What was never called before is refused without a write: an actor that is only asked leaves nothing in the store.
-  await assert.rejects(nextHost.client.get(shelf, "shelf-2").call("take", { id: "other" }), Empty);
-  await log.append("shelf-2", [{ eventType: "Added", data: null }], { expectedVersion: 0 });
+  await assert.rejects(nextHost.client.get(shelf, "shelf-4").call("take", { id: "other" }), Empty);
+  await log.append("shelf-4", [{ eventType: "Added", data: null }], { expectedVersion: 0 });
 
   cut.isCut = line.isCut = false;
   await nextHost.close();

@@ -182,7 +182,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
     breaks: /took effect after its caller was told/,
     file: "active_actor.ts",
     find: "await this.#fence(this.#setup.owner);",
-    replace: "void 0;",
+    replace: "this.#isFenced = true;",
   },
   {
     name: "the second command of a commit decided on the state before the first",
