@@ -121,10 +121,11 @@ interface ReadRecord {
   readonly read: readonly OrFault<StoredKvPart>[];
 }
 
-/** So many records that name large parts are decoded together at most: a few bytes of a record may name a part of any size. */
-const MAX_LARGE = 8;
+/** A group of records ends when it has so many events; a part that is large counts as many of them. */
+const MAX_EVENTS = 1_000;
+const LARGE_EVENTS = MAX_EVENTS / 8;
 
-/** The records of a range, in groups: of a read with a limit, as many as have so many events, so that not many more are decoded. */
+/** The records of a range, in groups that fit the memory: of a read with a limit, as many as have so many events. */
 async function* readRecords(
   reader: CommitReader,
   range: KeyRange,
@@ -134,22 +135,26 @@ async function* readRecords(
   const batches = scan(reader.kv, range, { reverse, need });
   for await (const entries of need ? batches : windows(batches)) {
     let records: ReadRecord[] = [];
-    let large = 0;
-    for (const run of need ? runs(entries) : [entries]) {
+    let together = 0;
+    for (const run of runs(entries, need ? 0 : RUN_BYTES)) {
       const opened = await OpenRecords.of(reader, run);
       for (const [index, { key }] of run.entries()) {
         const read = await opened.parts(index);
         records.push({ stamp: stampOf(key), read });
-        if (opened.isLarge(index)) large++;
-        if (!need?.note(eventsOf(read)) && large < MAX_LARGE) continue;
+        const events = eventsOf(read);
+        together += opened.isLarge(index) ? Math.max(events, LARGE_EVENTS) : events;
+        if (!need?.note(events) && together < MAX_EVENTS) continue;
         yield records;
         records = [];
-        large = 0;
+        together = 0;
       }
     }
     if (records.length > 0) yield records;
   }
 }
+
+/** How many bytes of records are opened together. They are deflated, and take ten times as much and more when they are read. */
+const RUN_BYTES = 64 * 1024;
 
 /** Records of this size have a few names, or a small event. */
 const SMALL_BYTES = 200;
@@ -179,15 +184,27 @@ async function* windows(
   if (window.length > 0) yield window;
 }
 
-/** A batch divided into what is read together: small records that follow one another, or a large one. */
-function runs(entries: readonly Deno.KvEntry<unknown>[]): Deno.KvEntry<unknown>[][] {
+/**
+ * Records divided into what is opened together: small records that follow one another, and larger ones up to so many bytes.
+ *
+ * @param most 0 if each larger record is opened alone.
+ */
+function runs(entries: readonly Deno.KvEntry<unknown>[], most: number): Deno.KvEntry<unknown>[][] {
   const divided: Deno.KvEntry<unknown>[][] = [];
-  let isOpen = false;
+  let bytes = Infinity;
+  let areSmall = false;
   for (const entry of entries) {
-    const isSmall = sizeOf(entry) < SMALL_BYTES;
-    if (isSmall && isOpen) divided.at(-1)!.push(entry);
-    else divided.push([entry]);
-    isOpen = isSmall;
+    const size = sizeOf(entry);
+    const isSmall = size < SMALL_BYTES;
+    if (isSmall && areSmall || bytes + size <= most) {
+      divided.at(-1)!.push(entry);
+      bytes += size;
+      areSmall &&= isSmall;
+    } else {
+      divided.push([entry]);
+      bytes = size;
+      areSmall = isSmall;
+    }
   }
   return divided;
 }

@@ -105,6 +105,21 @@ Deno.test("a read of the whole log has few large commits in memory at once", asy
   assert.equal(seen, 40);
 });
 
+Deno.test("a read of the whole log decodes little before its first event, in commits of 10, 100 and 1,000", async () => {
+  for (const commit of [10, 100, 1_000]) {
+    await using folder = await kvFolder();
+    await using store = await DenoKvEventStore.open(folder.file);
+    const events = Array.from({ length: commit }, (_, index) => ({ eventType: "Ticked", data: index }));
+    for (let version = 0; version < 20_000; version += commit) {
+      await store.append("clock", events, { expectedVersion: version });
+    }
+    using decoded = decoding();
+    let first = 0;
+    for await (const _ of store.readAll()) first ||= decoded.characters;
+    assert.ok(first < decoded.characters / 4, `${first} of ${decoded.characters}, in commits of ${commit}`);
+  }
+});
+
 /** Counts the characters of JSON that are decoded. */
 function decoding(): Disposable & { characters: number } {
   const { parse } = JSON;
