@@ -8,12 +8,7 @@ import { noteSchemaVersion, schemaVersionOf } from "../event/registry.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { Batch, isCopyOf } from "../store/batch.ts";
 import { CopyError } from "../store/copy_errors.ts";
-import {
-  CommitTooLargeError,
-  FencedError,
-  OutcomeUnknownError,
-  VersionConflictError,
-} from "../store/errors.ts";
+import { FencedError, OutcomeUnknownError, VersionConflictError } from "../store/errors.ts";
 import { type OrderedSave, OrderedSaves } from "../store/ordered_saves.ts";
 import { type RawLog, rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
@@ -132,29 +127,20 @@ export class ImportLog {
     }
   }
 
-  /** Saves what depends on nothing that is under way. */
-  async #save(events: readonly StoredEvent[], tokens: OrderedSave["tokens"]): Promise<void> {
-    const stored = this.#to.save(events, this.#controls.signal, tokens);
-    await this.#settle({ events, tokens, stored });
-  }
-
   /** Takes the outcome of a save. */
   async #settle({ events, tokens, stored: saved }: OrderedSave): Promise<void> {
     try {
       this.#advance("writing", await saved);
     } catch (error) {
-      if (error instanceof CommitTooLargeError && events.length > 1) {
-        const half = events.length >> 1;
-        await this.#save(events.slice(0, half), tokens);
-        return await this.#save(events.slice(half), tokens);
-      }
       // The save before came late, and has been settled since.
-      if (error instanceof VersionConflictError && error.isCondition) return await this.#save(events, tokens);
+      if (error instanceof VersionConflictError && error.isCondition) {
+        return await this.#saves.save(events, tokens);
+      }
       if (!(error instanceof VersionConflictError || error instanceof OutcomeUnknownError)) throw error;
       // A write of our own came late, or another process imports too: what is stored counts.
       const stored = await this.#countStored(events);
       if (stored === 0) throw error;
-      if (stored < events.length) await this.#save(events.slice(stored), tokens);
+      if (stored < events.length) await this.#saves.save(events.slice(stored), tokens);
     }
   }
 

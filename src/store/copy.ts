@@ -10,8 +10,8 @@ import type { Event, StoredEvent } from "../event/types.ts";
 import { Batch, isCopyOf, sizeOf } from "./batch.ts";
 import { CarriedCheckpoints, type CheckpointCopy } from "./copy_checkpoints.ts";
 import { CopyError } from "./copy_errors.ts";
-import { CommitTooLargeError, OutcomeUnknownError, VersionConflictError } from "./errors.ts";
-import { type OrderedSave, OrderedSaves } from "./ordered_saves.ts";
+import { OutcomeUnknownError, VersionConflictError } from "./errors.ts";
+import { OrderedSaves } from "./ordered_saves.ts";
 import { type RawLog, rawLogOf } from "./raw_log.ts";
 import type { EventStore, StoreLimits } from "./types.ts";
 import { describe } from "../text.ts";
@@ -277,27 +277,15 @@ class Copy {
 
   async #copy(): Promise<void> {
     const events = this.#from.read(this.reached.from ?? "start", this.#signal);
-    const saves = new OrderedSaves(this.#to, this.#signal, (save) => this.#settle(save));
+    const saves = new OrderedSaves(this.#to, this.#signal, async ({ events, stored }) => {
+      this.#advance("copying", events.length, events.at(-1)!, (await stored).at(-1)!);
+    });
     try {
       // The next batch is read while those before are being saved.
       for await (const batch of inBatches(events, saves.limits(this.#limits))) await saves.add(batch);
       await saves.flush();
     } finally {
       await saves.end();
-    }
-  }
-
-  /** Takes the outcome of a save; one that was too large for the target is repeated in halves. */
-  async #settle({ events, stored }: Pick<OrderedSave, "events" | "stored">): Promise<void> {
-    try {
-      const [first, last] = [events.at(-1)!, (await stored).at(-1)!];
-      this.#advance("copying", events.length, first, last);
-    } catch (error) {
-      if (!(error instanceof CommitTooLargeError) || events.length === 1) throw error;
-      const half = events.length >> 1;
-      for (const part of [events.slice(0, half), events.slice(half)]) {
-        await this.#settle({ events: part, stored: this.#to.save(part, this.#signal) });
-      }
     }
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
+import { CommitTooLargeError } from "./errors.ts";
 import type { RawLog } from "./raw_log.ts";
 import type { StoreLimits } from "./types.ts";
 
@@ -30,7 +31,8 @@ export class OrderedSaves {
   #underWay: OrderedSave[] = [];
 
   /**
-   * @param settle Takes the outcome of each save, in order. A save that fails lets those behind it fail by their condition.
+   * @param settle Takes the outcome of each save, in order, but for one that is too large for the target: its halves are saved.
+   * A save that fails lets those behind it fail by their condition.
    */
   constructor(log: RawLog, signal: AbortSignal | undefined, settle: (save: OrderedSave) => Promise<void>) {
     this.#log = log;
@@ -48,6 +50,11 @@ export class OrderedSaves {
   async add(events: readonly StoredEvent[], tokens?: ReadonlyMap<string, number>): Promise<void> {
     this.#waiting.push({ events, tokens });
     if (this.#waiting.length >= this.#log.maxSavesInOrder) await this.#begin();
+  }
+
+  /** Saves what depends on nothing that is under way, and settles it. */
+  async save(events: readonly StoredEvent[], tokens?: ReadonlyMap<string, number>): Promise<void> {
+    await this.#take({ events, tokens, stored: this.#log.save(events, this.#signal, tokens) });
   }
 
   /** Saves what waits, and waits until all is settled. */
@@ -79,8 +86,17 @@ export class OrderedSaves {
   /** After a failure nothing behind it is settled: it stays first. */
   async #settleAll(): Promise<void> {
     for (let save = this.#underWay[0]; save; save = this.#underWay[0]) {
-      await this.#settle(save);
+      await this.#take(save);
       this.#underWay.shift();
     }
+  }
+
+  async #take(save: OrderedSave): Promise<void> {
+    const { events, tokens, stored } = save;
+    const error = await stored.then(() => undefined, (error: unknown) => error);
+    if (!(error instanceof CommitTooLargeError) || events.length === 1) return await this.#settle(save);
+    const half = events.length >> 1;
+    await this.save(events.slice(0, half), tokens);
+    await this.save(events.slice(half), tokens);
   }
 }

@@ -13,11 +13,13 @@ import {
   importEvents,
   InMemoryEventStore,
   InvalidArgumentError,
+  JetStreamEventStore,
   type StoredEvent,
   verifyExport,
 } from "../../mod.ts";
 import { schemaVersionOf } from "../../src/event/registry.ts";
 import { rawLogOf } from "../../src/store/raw_log.ts";
+import { startNatsServer } from "../support/nats_server.ts";
 import { type AnyStore, KINDS, stores } from "./stores.ts";
 
 /** An export as bytes. */
@@ -196,6 +198,18 @@ Deno.test("an import is run again: after an end in the middle, and when all is s
     assert.equal(await target.getLastPosition(), before);
     assert.deepEqual(await contentOf(target), await contentOf(source));
   }
+});
+
+Deno.test("an import divides what is too large for one commit of its target", async () => {
+  await using source = new InMemoryEventStore();
+  // An event takes more bytes there than in an export: the names of its fields.
+  const events = Array.from({ length: 1_000 }, () => ({ eventType: "Noted", data: "x".repeat(260) }));
+  await source.append("a", events.slice(0, 500), { expectedVersion: 0 });
+  await source.append("a", events.slice(500), { expectedVersion: 500 });
+  await using server = await startNatsServer({ maxPayload: 286_720 });
+  await using target = await JetStreamEventStore.open(server.url);
+  assert.equal((await importEvents(streamOf(await bytesOf(source)), target)).imported, 1_000);
+  assert.deepEqual(await contentOf(target), await contentOf(source));
 });
 
 Deno.test("an import refuses a store with other events: at the beginning, in the middle and at the end", async () => {

@@ -369,7 +369,7 @@ Deno.test("copyEvents() splits what is one commit here and too large there", asy
     for (const open of Object.values(kinds)) {
       await using from = new InMemoryEventStore();
       for (let version = 1; version <= 40; version++) {
-        // Three bytes a character: the batches look smaller than they are.
+        // Three bytes a character: it is bytes that count.
         await from.saveEvent({ actorId: "a", version, eventType: "E", data: "\u20ac".repeat(15_000) });
       }
       await using to = await open();
