@@ -88,8 +88,8 @@ export async function importEvents<E extends Event>(
     await log.flush();
     return await log.compareAll();
   } catch (error) {
-    await log.end();
     await log.flush().catch(() => {}); // what comes before the fault
+    await log.end();
     throw error;
   }
 }

@@ -164,9 +164,10 @@ export class ImportLog {
     this.#report("writing");
   }
 
-  /** Releases what is read, after a failure. */
+  /** Releases what is read, and waits for what is under way, after a failure. */
   async end(): Promise<void> {
     await this.#present?.return?.();
+    await this.#saves.end();
   }
 
   /**
