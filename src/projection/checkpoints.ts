@@ -6,7 +6,10 @@
  */
 
 import type { LeaseStore } from "../cluster/lease.ts";
+import { InvalidArgumentError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
+import { checkKnown, checkSignal } from "../options.ts";
+import { describe } from "../text.ts";
 import type { ProjectionId } from "./errors.ts";
 
 /**
@@ -158,4 +161,27 @@ export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
 /** The key of the lease of a projection's worker. */
 export function leaseKeyOf({ name, version }: ProjectionId): string {
   return `projection ${version} ${name}`;
+}
+
+/** What calls work with that are made while no worker runs. */
+interface UnderLease {
+  readonly leases?: LeaseStore;
+  readonly signal?: AbortSignal;
+}
+
+/** Returns the options of a call that is made while no worker runs, as they were read. */
+export function checkUnderLease({ ...options }: UnderLease): UnderLease {
+  checkKnown<UnderLease>(options, { leases: true, signal: true });
+  checkLeases(options.leases, "tryAcquire");
+  checkSignal(options.signal);
+  return options;
+}
+
+/** @param method What is called of them. */
+export function checkLeases(leases: LeaseStore | undefined, method: "acquire" | "tryAcquire"): void {
+  if (leases === undefined || typeof leases?.[method] === "function") return;
+  throw new InvalidArgumentError(
+    "options.leases",
+    `must be a store of leases, such as InMemoryLeases, and is ${describe(leases)}`,
+  );
 }

@@ -6,9 +6,14 @@
 
 import type { LeaseStore } from "../cluster/lease.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
+import { readOptions } from "../options.ts";
 import { abortable } from "../abortable.ts";
-import { type CheckpointStore, leaseKeyOf, type ProjectionReference } from "./checkpoints.ts";
+import {
+  type CheckpointStore,
+  checkUnderLease,
+  leaseKeyOf,
+  type ProjectionReference,
+} from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
 import { DamagedCheckpointError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
 import { loadHead } from "./head.ts";
@@ -25,21 +30,6 @@ export interface DeleteCheckpointOptions {
   readonly leases?: LeaseStore;
   /** Ends the call with the signal's reason, before the checkpoint is deleted. */
   readonly signal?: AbortSignal;
-}
-
-const OPTIONS: OptionNames<DeleteCheckpointOptions> = { leases: true, signal: true };
-
-/** Returns the options as they were read. */
-function checkDelete({ ...options }: DeleteCheckpointOptions): DeleteCheckpointOptions {
-  checkKnown<DeleteCheckpointOptions>(options, OPTIONS);
-  if (options.leases !== undefined && typeof options.leases?.tryAcquire !== "function") {
-    throw new InvalidArgumentError(
-      "options.leases",
-      `must be a store of leases, such as InMemoryLeases, and is ${describe(options.leases)}`,
-    );
-  }
-  checkSignal(options.signal);
-  return options;
 }
 
 /**
@@ -86,7 +76,7 @@ export async function deleteCheckpoint(
   options?: DeleteCheckpointOptions,
 ): Promise<boolean> {
   const { name, version = 1, checkpoints } = projection;
-  const { signal, leases: given } = readOptions(options, checkDelete);
+  const { signal, leases: given } = readOptions(options, checkUnderLease);
   if (typeof checkpoints?.delete !== "function") {
     throw new InvalidArgumentError(
       "projection.checkpoints",

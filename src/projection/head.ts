@@ -7,12 +7,11 @@
 import { abortable } from "../abortable.ts";
 import type { LeaseStore } from "../cluster/lease.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
+import { readOptions } from "../options.ts";
 import { backoff, sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
-import { describe } from "../text.ts";
 import { firstRecord, otherSegments, replaced } from "./checkpointer.ts";
-import { type CheckpointStore, leaseKeyOf } from "./checkpoints.ts";
+import { type CheckpointStore, checkUnderLease, leaseKeyOf } from "./checkpoints.ts";
 import { checkSegments, type CompiledProjection } from "./compile.ts";
 import { outcomeOf } from "./ends.ts";
 import { CheckpointConflictError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
@@ -104,21 +103,6 @@ export interface ChangeSegmentsOptions {
   readonly signal?: AbortSignal;
 }
 
-const OPTIONS: OptionNames<ChangeSegmentsOptions> = { leases: true, signal: true };
-
-/** Returns the options as they were read. */
-function checkChange({ ...options }: ChangeSegmentsOptions): ChangeSegmentsOptions {
-  checkKnown<ChangeSegmentsOptions>(options, OPTIONS);
-  if (options.leases !== undefined && typeof options.leases?.tryAcquire !== "function") {
-    throw new InvalidArgumentError(
-      "options.leases",
-      `must be a store of leases, such as InMemoryLeases, and is ${describe(options.leases)}`,
-    );
-  }
-  checkSignal(options.signal);
-  return options;
-}
-
 /**
  * Splits or merges the segments of a projection while it runs: 8 segments are made of 4 by dividing each, and 4 of 8 by joining two
  * each. No event is lost or handled twice, and the events of a key keep their order. Processes that run the projection go over by
@@ -158,7 +142,7 @@ export async function changeSegments(
   options?: ChangeSegmentsOptions,
 ): Promise<void> {
   const { name, version = 1, checkpoints } = projection;
-  const { leases: given, signal } = readOptions(options, checkChange);
+  const { leases: given, signal } = readOptions(options, checkUnderLease);
   if (segments === undefined) throw new InvalidArgumentError("segments", "is missing");
   checkSegments("segments", segments);
   const id = { name, version };

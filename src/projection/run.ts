@@ -13,7 +13,7 @@ import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions }
 import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner } from "../warning.ts";
-import { leaseKeyOf } from "./checkpoints.ts";
+import { checkLeases, leaseKeyOf } from "./checkpoints.ts";
 import { endOf, knownEnd, outcomeOf, Patience } from "./ends.ts";
 import { CheckpointConflictError, ProjectionInUseError, STOP_THIS } from "./errors.ts";
 import { workOff } from "./log.ts";
@@ -90,12 +90,7 @@ export function checkRun({ ...options }: RunOptions): RunOptions {
       `must be at least 2000 ms, and is ${describe(leaseTtl)}`,
     );
   }
-  if (leases !== undefined && typeof leases?.acquire !== "function") {
-    throw new InvalidArgumentError(
-      "options.leases",
-      `must be a store of leases, such as InMemoryLeases, and is ${describe(leases)}`,
-    );
-  }
+  checkLeases(leases, "acquire");
   checkSignal(signal);
   checkFunction("options.onWarning", onWarning);
   return options;
