@@ -13,7 +13,7 @@ import type { CompiledProjection } from "./compile.ts";
 import type { Draft } from "./draft.ts";
 import { type ProjectionStoppedError, TransactionLostError } from "./errors.ts";
 import { forgetFailing } from "./failing.ts";
-import { type ParkedEvent, type Resolution, shortError } from "./record.ts";
+import { MAX_RESOLUTIONS, type ParkedEvent, type Resolution, shortError } from "./record.ts";
 import type { Worker } from "./worker.ts";
 
 /** A retry of a parked event, and of those of its actor that wait behind it. */
@@ -115,14 +115,11 @@ export async function* eventsFrom<Tx>(
   }
 }
 
-/** Resolutions that are remembered. */
-const MOST_RESOLUTIONS = 100;
-
 /** Remembers what became of a parked event. */
 export function noted(
   resolved: readonly Resolution[],
   position: string,
   action: Resolution["action"],
 ): readonly Resolution[] {
-  return [...resolved, { position, action, at: new Date().toISOString() }].slice(-MOST_RESOLUTIONS);
+  return [...resolved, { position, action, at: new Date().toISOString() }].slice(-MAX_RESOLUTIONS);
 }

@@ -57,6 +57,9 @@ export interface Resolution {
   readonly at: string;
 }
 
+/** Of how many parked events it is remembered what became of them. */
+export const MAX_RESOLUTIONS = 100;
+
 /**
  * Events that a reaction is about to append to one actor: the same ones on every attempt.
  *

@@ -21,10 +21,7 @@ import { sleep } from "../sleep.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import { CheckpointConflictError, type FailedEvent, type ProjectionId } from "./errors.ts";
 import { type Ahead, type Generation, type Layout, type Segment, SEPARATOR } from "./layout.ts";
-import { isIn, parseRecord, type ProjectionRecord } from "./record.ts";
-
-/** What became of parked events is remembered of so many. */
-const MAX_RESOLUTIONS = 100;
+import { isIn, MAX_RESOLUTIONS, parseRecord, type ProjectionRecord } from "./record.ts";
 
 /** The key of the record of a segment. */
 export function segmentId(
@@ -257,7 +254,7 @@ function haveKeys(
 ): boolean {
   const few = one.count < other.count ? one : other;
   const many = one.count < other.count ? other : one;
-  // Of other numbers than multiples of each other it is not looked at.
+  // If neither number is a multiple of the other, they are taken to have.
   return many.count % few.count !== 0 || many.index % few.count === few.index;
 }
 
