@@ -241,21 +241,21 @@ export function open({ quick }: GroupOptions): Promise<Group> {
     ...durableRows(quick, () => durable).map((row) => ({ ...row, prepare: openStore })),
     {
       name: "remote-query",
-      unit: "calls/s of the caller's processor",
-      goal: { op: ">=", value: 3 },
-      baseline: "request() of the stock client to an echo",
-      prepare: openRemote,
-      measureOurs: () => remoteQueries(perProcessorSecond, remote.client, requests, 256),
-      measureBaseline: () => stockRequests(perProcessorSecond, remote.connection, requests, 256),
-    },
-    {
-      // With two processors for caller, server and host, the caller waits for the other two.
-      name: "remote-query-by-the-clock",
       unit: "calls/s",
+      goal: { op: ">=", value: 3 },
       baseline: "request() of the stock client to an echo",
       prepare: openRemote,
       measureOurs: () => remoteQueries(rate, remote.client, requests, 256),
       measureBaseline: () => stockRequests(rate, remote.connection, requests, 256),
+    },
+    {
+      // With two processors for caller, server and host, the caller waits for the other two: this is what it costs itself.
+      name: "remote-query-caller",
+      unit: "calls/s of the caller's processor",
+      baseline: "request() of the stock client to an echo",
+      prepare: openRemote,
+      measureOurs: () => remoteQueries(perProcessorSecond, remote.client, requests, 256),
+      measureBaseline: () => stockRequests(perProcessorSecond, remote.connection, requests, 256),
     },
     promise("planned-move-p99", 100, () => onServer((url) => movedCalls(url, quick ? 2 : 5))),
     promise("failover", TTL + 500, () => onServer(failOver)),
