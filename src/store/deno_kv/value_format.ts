@@ -23,7 +23,7 @@ const HEAD_BYTES = PLAIN.length + CHUNK_DIGITS + CHECKSUM_DIGITS;
 /** A bound for the chunks of a value: the largest commit and the largest snapshot take nine. */
 const MAX_CHUNKS = 16;
 /** The most bytes of a body, also of one that comes out of a few deflated ones. */
-export const MAX_BODY_BYTES = MAX_CHUNKS * MAX_VALUE_BYTES;
+const MAX_BODY_BYTES = MAX_CHUNKS * MAX_VALUE_BYTES;
 /** A smaller value has room in the page of its neighbours, and is not deflated. */
 export const LEAST_DEFLATED_BYTES = 900;
 /** What is kept deflated is at most this part of what it was. */
