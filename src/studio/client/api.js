@@ -1,6 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** @import { ApiError } from "../api.ts" */
+/** @import { Query } from "./route.js" */
 
 /**
  * Requests to the studio's server.
@@ -10,8 +11,7 @@
 
 import * as connection from "./connection.js";
 import { useEffect, useRef, useState } from "./preact.js";
-
-/** @typedef {Readonly<Record<string, string | number | readonly string[] | null | undefined>>} Query */
+import { addressOf } from "./route.js";
 
 /** What the server did not answer, in sentences for people. */
 export class ApiFailure extends Error {
@@ -29,22 +29,6 @@ export class ApiFailure extends Error {
 const OFFLINE = "The studio's server does not answer. If it has ended, start it again.";
 /** Between two tries of a server that does not answer, in milliseconds. */
 const PATIENCE = 1_000;
-
-/**
- * The address of a route. Values that are missing or empty are left out.
- *
- * @param {string} route
- * @param {Query} [query]
- * @returns {string}
- */
-export function addressOf(route, query = {}) {
-  const search = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value === undefined || value === null || value === "") continue;
-    for (const item of Array.isArray(value) ? value : [value]) search.append(name, String(item));
-  }
-  return search.size > 0 ? `${route}?${search}` : route;
-}
 
 /**
  * Reads from a route.

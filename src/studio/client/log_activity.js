@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** @import { Activity, LogLive } from "../api.ts" */
-/** @import { Query } from "./api.js" */
+/** @import { Query } from "./route.js" */
 
 /**
  * How busy the log is, and with what.

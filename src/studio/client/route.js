@@ -1,10 +1,12 @@
 // @ts-check
 
 /**
- * Addresses of the page's views, after the `#`: the page works below any path.
+ * Addresses of the page's views, after the `#`, and of what it asks the server for: the page works below any path.
  *
  * @module
  */
+
+/** @typedef {Readonly<Record<string, string | number | readonly string[] | null | undefined>>} Query */
 
 /**
  * @typedef {object} Route
@@ -26,19 +28,30 @@ export function parseRoute(hash) {
 }
 
 /**
- * Writes an address. Values that are `undefined` or empty are left out.
+ * Writes the address of a view.
  *
  * @param {string} page
  * @param {string} [id]
- * @param {Readonly<Record<string, string | number | undefined>>} [query]
+ * @param {Query} [query]
  * @returns {string}
  */
 export function hrefOf(page, id = "", query = {}) {
+  return addressOf(id === "" ? `#/${page}` : `#/${page}/${encodeURIComponent(id.toWellFormed())}`, query);
+}
+
+/**
+ * Writes an address with a query. Values that are missing or empty are left out.
+ *
+ * @param {string} path
+ * @param {Query} [query]
+ * @returns {string}
+ */
+export function addressOf(path, query = {}) {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== "") search.set(name, String(value));
+    if (value === undefined || value === null || value === "") continue;
+    for (const item of Array.isArray(value) ? value : [value]) search.append(name, String(item));
   }
-  const path = id === "" ? `#/${page}` : `#/${page}/${encodeURIComponent(id.toWellFormed())}`;
   return search.size > 0 ? `${path}?${search}` : path;
 }
 

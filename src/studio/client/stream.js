@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** @import { ApiError, ConnectionState } from "../api.ts" */
-/** @import { Query } from "./api.js" */
+/** @import { Query } from "./route.js" */
 
 /**
  * Server-sent events that go on by themselves: after a lost connection, and in a tab that has slept.
@@ -9,9 +9,10 @@
  * @module
  */
 
-import { addressOf, ApiFailure, get } from "./api.js";
+import { ApiFailure, get } from "./api.js";
 import * as connection from "./connection.js";
 import { useEffect, useRef, useState } from "./preact.js";
+import { addressOf } from "./route.js";
 
 /** After how long in a hidden tab the stream is closed, in milliseconds. */
 const HIDDEN = 30_000;
