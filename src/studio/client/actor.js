@@ -18,7 +18,7 @@ import { hrefOf } from "./route.js";
 import { useStream } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { CopyButton, Empty, Failure } from "./ui.js";
-import { Versions } from "./versions.js";
+import { isEvent, Versions } from "./versions.js";
 
 const PREVIOUS = "\u2039";
 const NEXT = "\u203a";
@@ -121,7 +121,7 @@ function History({ first, route, session, go }) {
  */
 function VersionSlider({ latest, selected, versions, onSelect }) {
   const known = versions.at(selected);
-  const type = typeof known === "object" && "eventType" in known ? `, ${visible(known.eventType)}` : "";
+  const type = isEvent(known) ? `, ${visible(known.eventType)}` : "";
   /** @param {Event} input */
   const onInput = ({ target }) => onSelect(Number(/** @type {HTMLInputElement} */ (target).value));
   return html`

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { visible } from "./format.js";
+import { count, visible } from "./format.js";
 
 /** The most characters of one string that are shown. */
 const MAX_TEXT = 2_000;
@@ -112,9 +112,7 @@ function leaf(value) {
   if (typeof value !== "string") return String(value);
   const rest = value.length - MAX_TEXT;
   if (rest <= 0) return visible(JSON.stringify(value));
-  return `${visible(JSON.stringify(value.slice(0, MAX_TEXT)))} (${
-    rest.toLocaleString("en")
-  } more characters)`;
+  return `${visible(JSON.stringify(value.slice(0, MAX_TEXT)))} (${count(rest)} more characters)`;
 }
 
 /**

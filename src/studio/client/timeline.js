@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { DamageRow, EventRow } from "../api.ts" */
+/** @import { DamageRow } from "../api.ts" */
 /** @import { Versions } from "./versions.js" */
 
 /**
@@ -10,8 +10,9 @@
  */
 
 import { foldTimes, longGap } from "./fold.js";
-import { clock, colourOf, count, day, duration, preview, visible } from "./format.js";
+import { clock, colourOf, count, day, duration, plural, preview, visible } from "./format.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
+import { isEvent } from "./versions.js";
 import { listHeight, rowsInView, scrollTo } from "./window.js";
 
 /** The height of a row, as in the style sheet. */
@@ -105,14 +106,6 @@ export function Timeline({ versions, latest, selected, changes, onSelect, onFail
 }
 
 /**
- * @param {ReturnType<Versions["at"]>} known
- * @returns {known is EventRow}
- */
-function isEvent(known) {
-  return typeof known === "object" && "eventType" in known;
-}
-
-/**
  * @param {Versions} versions
  * @param {readonly number[]} shown
  * @returns {number[]}
@@ -186,7 +179,7 @@ function Strip({ versions, latest, selected, onSelect }) {
   const [begin, last] = [events[0], events.at(-1)];
   const { places, folds } = foldTimes(events.map((event) => Date.parse(event.timestamp)));
   const label = begin && last
-    ? `Time from version ${begin.version} to ${last.version}, with ${folds.length} long gaps folded`
+    ? `Time from version ${begin.version} to ${last.version}, with ${plural(folds.length, "long gap")} folded`
     : "Time";
   return html`
     <div class="strip">
@@ -220,7 +213,7 @@ function Strip({ versions, latest, selected, onSelect }) {
           clock(begin.timestamp).slice(0, 8)
         }</span>${
           folds.length > 0 &&
-          html`<span>${folds.length === 1 ? "1 long gap" : `${folds.length} long gaps`} folded</span>`
+          html`<span>${plural(folds.length, "long gap")} folded</span>`
         }<span>${day(last.timestamp)} ${clock(last.timestamp).slice(0, 8)}</span></p>`}
     </div>
   `;

@@ -127,6 +127,16 @@ export class Versions {
 }
 
 /**
+ * Whether what is known of a version is its event.
+ *
+ * @param {ReturnType<Versions["at"]>} known
+ * @returns {known is EventRow}
+ */
+export function isEvent(known) {
+  return typeof known === "object" && "eventType" in known;
+}
+
+/**
  * @param {number} version
  * @returns {number}
  */
