@@ -21,14 +21,8 @@ import { Projections } from "./projections.js";
 import { hrefOf, parseRoute } from "./route.js";
 import { Failure } from "./ui.js";
 
-/** The views, in the order of their keys Alt+1 to Alt+5. */
-const VIEWS = /** @type {const} */ ([
-  ["log", "Log"],
-  ["actors", "Actors"],
-  ["projections", "Projections"],
-  ["cluster", "Cluster"],
-  ["health", "Health"],
-]);
+/** The views that have a tab, in the order of their keys Alt+1 to Alt+5. */
+const TABS = ["log", "actors", "projections", "cluster", "health"];
 /** @type {Readonly<Record<string, { view: (properties: any) => unknown, title: string, tab: string }>>} */
 const PAGES = {
   log: { view: Log, title: "Log", tab: "log" },
@@ -90,10 +84,10 @@ function Studio() {
   useEffect(() => {
     /** @param {KeyboardEvent} press */
     const onKeyDown = (press) => {
-      const view = press.altKey && !press.ctrlKey && VIEWS[Number(/^Digit(\d)$/.exec(press.code)?.[1]) - 1];
+      const view = press.altKey && !press.ctrlKey && TABS[Number(/^Digit(\d)$/.exec(press.code)?.[1]) - 1];
       if (!view) return;
       press.preventDefault();
-      go(hrefOf(view[0]));
+      go(hrefOf(view));
     };
     addEventListener("keydown", onKeyDown);
     return () => removeEventListener("keydown", onKeyDown);
@@ -132,10 +126,10 @@ function Head({ tab, session }) {
         "log",
       )}><img src="client/icon.svg" alt="" width="20" height="20" /> Aether</a>
       <nav aria-label="Views">
-        ${VIEWS.map(([name, title], index) =>
+        ${TABS.map((name, index) =>
           html`<a href=${hrefOf(name)} aria-current=${
             name === tab ? "page" : undefined
-          } aria-keyshortcuts=${`Alt+${index + 1}`} title=${`Alt+${index + 1}`}>${title}</a>`
+          } aria-keyshortcuts=${`Alt+${index + 1}`} title=${`Alt+${index + 1}`}>${PAGES[name]?.title}</a>`
         )}
       </nav>
       ${session && html`
