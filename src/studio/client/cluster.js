@@ -11,7 +11,7 @@
 import { count, duration, plural, visible } from "./format.js";
 import { html, useState } from "./preact.js";
 import { useStream } from "./stream.js";
-import { Empty, Failure, Panel, useNow } from "./ui.js";
+import { Empty, Failure, Panel, Table, useNow } from "./ui.js";
 
 /** How many moves are listed. */
 const MOVES = 50;
@@ -19,6 +19,8 @@ const MOVES = 50;
 const MARKED = 4_000;
 /** The shards of a line of the grid. */
 const COLUMNS = 32;
+
+const LEASE_COLUMNS = { Lease: "", Holder: "", Token: "number", Renewed: "", Held: "" };
 
 const ARROW = "\u2192";
 
@@ -111,47 +113,36 @@ function Nodes({ nodes, selected, onSelect }) {
   }
   const hasAddress = nodes.some(({ address }) => address !== "");
   const hasMetadata = nodes.some(({ metadata }) => Object.keys(metadata).length > 0);
+  const columns = {
+    ...{ Node: "", State: "", Shards: "number", "Active actors": "number", Weight: "number" },
+    ...(hasAddress && { Address: "" }),
+    ...(hasMetadata && { Metadata: "" }),
+  };
+  const rows = nodes.map((node, index) =>
+    html`
+      <tr key=${node.name} class=${node.name === selected ? "open" : ""}>
+        <th
+          scope="row"><button type="button" class="plain toggle" aria-pressed=${node.name ===
+              selected
+            ? "true"
+            : "false"} onClick=${() =>
+            onSelect(node.name === selected ? undefined : node.name)}><span class=${`swatch fill-${
+            index % 8
+          }`} aria-hidden="true">${letterOf(index)}</span>${visible(node.name)}</button></th>
+        <td>${node.isLeader && html`<span class="badge info">leader</span>`} ${node.draining &&
+          html`<span class="badge warn">draining</span>`}</td>
+        <td class="number">${count(node.shards)}</td>
+        <td class="number">${node.activeActors === null ? "?" : count(node.activeActors)}</td>
+        <td class="number">${node.weight}</td>
+        ${hasAddress && html`<td class="code">${visible(node.address)}</td>`}
+        ${hasMetadata && html`<td class="code">${metadataText(node)}</td>`}
+      </tr>
+    `
+  );
   return html`
     <${Panel} title=${plural(nodes.length, "node")}>
-      <div class="scroll-x" tabindex="0" role="region" aria-label="Table of nodes">
-        <table class="rows">
-          <thead>
-            <tr>
-              <th scope="col">Node</th>
-              <th scope="col">State</th>
-              <th scope="col" class="number">Shards</th>
-              <th scope="col" class="number">Active actors</th>
-              <th scope="col" class="number">Weight</th>
-              ${hasAddress && html`<th scope="col">Address</th>`}
-              ${hasMetadata && html`<th scope="col">Metadata</th>`}
-            </tr>
-          </thead>
-          <tbody>
-            ${nodes.map((node, index) =>
-              html`
-                <tr key=${node.name} class=${node.name === selected ? "open" : ""}>
-                  <th
-                    scope="row"><button type="button" class="plain toggle" aria-pressed=${node.name ===
-                        selected
-                      ? "true"
-                      : "false"} onClick=${() =>
-                      onSelect(node.name === selected ? undefined : node.name)}><span class=${`swatch fill-${
-                      index % 8
-                    }`} aria-hidden="true">${letterOf(index)}</span>${visible(node.name)}</button></th>
-                  <td>${node.isLeader && html`<span class="badge info">leader</span>`} ${node.draining &&
-                    html`<span class="badge warn">draining</span>`}</td>
-                  <td class="number">${count(node.shards)}</td>
-                  <td class="number">${node.activeActors === null ? "?" : count(node.activeActors)}</td>
-                  <td class="number">${node.weight}</td>
-                  ${hasAddress && html`<td class="code">${visible(node.address)}</td>`}
-                  ${hasMetadata && html`<td class="code">${metadataText(node)}</td>`}
-                </tr>
-              `
-            )}
-          </tbody>
-        </table>
-      </div>
-      <//>
+      <${Table} label="Table of nodes" columns=${columns}>${rows}<//>
+    <//>
   `;
 }
 
@@ -248,38 +239,24 @@ function agoText(age) {
  * @returns {unknown}
  */
 function Leases({ leases }) {
+  const rows = leases.map(({ name, kind, holder, token, renewed, held }) =>
+    html`
+      <tr key=${`${kind} ${name}`}>
+        <td>${visible(name)}</td>
+        <td>${visible(holder)}</td>
+        <td class="number code">${token}</td>
+        <td>${renewed === null
+          ? html`<span class="hint">not seen yet</span>`
+          : `${duration(renewed)} ago`}</td>
+        <td>${duration(held)}</td>
+      </tr>
+    `
+  );
   return html`
     <${Panel} title="Leases">
       ${leases.length === 0 && html`<p class="hint">No lease is held.</p>`}
       ${leases.length > 0 && html`
-        <div class="scroll-x" tabindex="0" role="region" aria-label="Table of leases">
-          <table class="rows">
-            <thead>
-              <tr>
-                <th scope="col">Lease</th>
-                <th scope="col">Holder</th>
-                <th scope="col" class="number">Token</th>
-                <th scope="col">Renewed</th>
-                <th scope="col">Held</th>
-              </tr>
-            </thead>
-            <tbody>
-              ${leases.map(({ name, kind, holder, token, renewed, held }) =>
-                html`
-                  <tr key=${`${kind} ${name}`}>
-                    <td>${visible(name)}</td>
-                    <td>${visible(holder)}</td>
-                    <td class="number code">${token}</td>
-                    <td>${renewed === null
-                      ? html`<span class="hint">not seen yet</span>`
-                      : `${duration(renewed)} ago`}</td>
-                    <td>${duration(held)}</td>
-                  </tr>
-                `
-              )}
-            </tbody>
-          </table>
-        </div>
+        <${Table} label="Table of leases" columns=${LEASE_COLUMNS}>${rows}<//>
       `}
     <//>
   `;

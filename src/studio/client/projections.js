@@ -15,10 +15,15 @@ import { count, duration, plural, short, visible } from "./format.js";
 import { Parked } from "./parked.js";
 import { html, useRef, useState } from "./preact.js";
 import { useStream } from "./stream.js";
-import { ActorLink, Ago, Empty, Failure, Figure, Panel, useNow } from "./ui.js";
+import { ActorLink, Ago, Empty, Failure, Figure, Panel, Table, useNow } from "./ui.js";
 
 /** How many values a line shows. */
 const VALUES = 60;
+
+const SEGMENT_COLUMNS = {
+  ...{ Segment: "number", State: "", Behind: "number", "A second": "number" },
+  ...{ Handled: "number", Parked: "number", Error: "" },
+};
 
 const STATES = {
   "up-to-date": ["good", "up to date"],
@@ -149,39 +154,23 @@ function Rebuild({ rebuild: { replaces, share, timeLeft } }) {
  * @returns {unknown}
  */
 function Segments({ segments }) {
+  const rows = segments.map(({ index, state, lag, rate, handled, parked, failing }) =>
+    html`
+      <tr key=${index}>
+        <td class="number">${index}</td>
+        <td><span class=${`badge ${STATES[state][0]}`}>${STATES[state][1]}</span></td>
+        <td class="number">${lag ? `${count(lag.events)}${lag.isMore ? "+" : ""}` : "?"}</td>
+        <td class="number">${short(rate)}</td>
+        <td class="number">${count(handled)}</td>
+        <td class="number">${count(parked)}</td>
+        <td>${failing &&
+          html`<${ActorLink} actorId=${failing.actorId} version=${failing.eventVersion} /> ${
+            visible(failing.error)
+          }`}</td>
+      </tr>
+    `
+  );
   return html`
-    <div class="scroll-x" tabindex="0" role="region" aria-label="Table of segments">
-      <table class="rows segments">
-        <thead>
-          <tr>
-            <th scope="col" class="number">Segment</th>
-            <th scope="col">State</th>
-            <th scope="col" class="number">Behind</th>
-            <th scope="col" class="number">A second</th>
-            <th scope="col" class="number">Handled</th>
-            <th scope="col" class="number">Parked</th>
-            <th scope="col">Error</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${segments.map(({ index, state, lag, rate, handled, parked, failing }) =>
-            html`
-              <tr key=${index}>
-                <td class="number">${index}</td>
-                <td><span class=${`badge ${STATES[state][0]}`}>${STATES[state][1]}</span></td>
-                <td class="number">${lag ? `${count(lag.events)}${lag.isMore ? "+" : ""}` : "?"}</td>
-                <td class="number">${short(rate)}</td>
-                <td class="number">${count(handled)}</td>
-                <td class="number">${count(parked)}</td>
-                <td>${failing &&
-                  html`<${ActorLink} actorId=${failing.actorId} version=${failing.eventVersion} /> ${
-                    visible(failing.error)
-                  }`}</td>
-              </tr>
-            `
-          )}
-        </tbody>
-      </table>
-    </div>
+    <${Table} label="Table of segments" columns=${SEGMENT_COLUMNS}>${rows}<//>
   `;
 }

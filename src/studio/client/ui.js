@@ -94,6 +94,27 @@ export function Panel({ title, side, children, class: name = "" }) {
 }
 
 /**
+ * A table that scrolls sideways where it is too wide.
+ *
+ * @param {{ label: string, columns: Readonly<Record<string, string>> } & Children} properties `columns` are classes by heading.
+ * @returns {unknown}
+ */
+export function Table({ label, columns, children }) {
+  return html`
+    <div class="scroll-x" tabindex="0" role="region" aria-label=${label}>
+      <table class="rows">
+        <thead>
+          <tr>${Object.entries(columns).map(([heading, name]) =>
+            html`<th scope="col" class=${name}>${heading}</th>`
+          )}</tr>
+        </thead>
+        <tbody>${children}</tbody>
+      </table>
+    </div>
+  `;
+}
+
+/**
  * JSON with colours. Lines at `changed` paths are marked.
  *
  * @param {{ value: unknown, changed?: ReadonlySet<string> | undefined, label: string }} properties
