@@ -43,9 +43,6 @@ export interface ClientFile {
   readonly text: string;
 }
 
-/** The page itself, which refers to the files as `client/NAME`. */
-export const PAGE: ClientFile = { type: "text/html; charset=utf-8", text: page };
-
 const SCRIPTS = {
   "preact.js": preact,
   "actor.js": actor,
@@ -73,6 +70,17 @@ const SCRIPTS = {
   "ui.js": ui,
   "versions.js": versions,
   "window.js": window,
+};
+
+/** Scripts name each other: without this a browser learns of them one after the other. */
+const PRELOADS = Object.keys(SCRIPTS).filter((name) => name !== "studio.js").map((name) =>
+  `    <link rel="modulepreload" href="client/${name}">\n`
+).join("");
+
+/** The page itself, which refers to the files as `client/NAME`. */
+export const PAGE: ClientFile = {
+  type: "text/html; charset=utf-8",
+  text: page.replace("  </head>", `${PRELOADS}  </head>`),
 };
 
 /** Comments that fill whole lines are a third of a script, and are not sent. */
