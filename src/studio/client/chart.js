@@ -96,7 +96,7 @@ export function Histogram({ types, other, selected, onSelect }) {
               <span class="name">${visible(eventType)}</span><span class="number">${count(
                 number,
               )}<span class="hidden"> ${number === 1 ? "event" : "events"}, show only these</span></span>
-              ${bar(number, `fill-${colourOf(eventType)}`)}
+              ${bar(number, `colour-${colourOf(eventType)}`)}
             </button>
           </li>
         `
@@ -106,7 +106,7 @@ export function Histogram({ types, other, selected, onSelect }) {
           <span class="histogram-row"><span class="name">other types</span><span class="number">${count(
             other,
           )}</span>
-            ${bar(other, "fill-other")}</span>
+            ${bar(other, "colour-other")}</span>
         </li>
       `}
     </ul>

@@ -126,7 +126,7 @@ function Nodes({ nodes, selected, onSelect }) {
               selected
             ? "true"
             : "false"} onClick=${() =>
-            onSelect(node.name === selected ? undefined : node.name)}><span class=${`swatch fill-${
+            onSelect(node.name === selected ? undefined : node.name)}><span class=${`swatch colour-${
             index % 8
           }`} aria-hidden="true">${letterOf(index)}</span>${visible(node.name)}</button></th>
         <td>${node.isLeader && html`<span class="badge info">leader</span>`} ${node.draining &&
@@ -196,7 +196,7 @@ function Shards({ cluster: { owners, nodes }, selected, moves, now }) {
           return html`
             <g key=${shard} class=${`cell ${isDim ? "dim" : ""} ${marked.has(shard) ? "moved" : ""}`}>
               <title>${`Shard ${shard}: ${node ? visible(node.name) : "no node"}`}</title>
-              <rect class=${node ? `fill-${owner % 8}` : "fill-none"} x=${x + 1} y=${y +
+              <rect class=${node ? `colour-${owner % 8}` : "fill-none"} x=${x + 1} y=${y +
                 1} width="20" height="20" rx="3" />
               <text x=${x + 11} y=${y + 15}>${node ? letterOf(owner) : ""}</text>
             </g>

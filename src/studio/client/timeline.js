@@ -144,7 +144,7 @@ function Row({ version, latest, known, previous, long, isSelected, onSelect }) {
       onClick=${() => onSelect(version)}
     >
       <span class="number">${count(version)}</span>
-      <span class=${`dot ${event ? `dot-${colourOf(event.eventType)}` : ""}`} aria-hidden="true"></span>
+      <span class=${`dot ${event ? `colour-${colourOf(event.eventType)}` : ""}`} aria-hidden="true"></span>
       ${event
         ? html`
           <span class="name">${visible(event.eventType)}</span>
@@ -196,7 +196,7 @@ function Strip({ versions, latest, selected, onSelect }) {
         ${events.map((event, index) =>
           html`
             <rect
-              class=${`tick fill-${colourOf(event.eventType)} ${
+              class=${`tick colour-${colourOf(event.eventType)} ${
                 event.version === selected ? "tick-selected" : ""
               }`}
               x=${10 + /** @type {number} */ (places[index]) * 980 - 1.5}

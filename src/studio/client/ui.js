@@ -47,9 +47,9 @@ export function ActorLink({ actorId, version }) {
  * @returns {unknown}
  */
 export function EventType({ eventType }) {
-  return html`<span class="type"><span class=${`dot dot-${colourOf(eventType)}`} aria-hidden="true"></span>${
-    visible(eventType)
-  }</span>`;
+  return html`<span class="type"><span class=${`dot colour-${
+    colourOf(eventType)
+  }`} aria-hidden="true"></span>${visible(eventType)}</span>`;
 }
 
 /**
