@@ -40,7 +40,7 @@ export interface Call {
 }
 
 /** What a route answers. */
-export type Route = (call: Call) => Promise<Response>;
+export type Route = (call: Call) => Response | Promise<Response>;
 
 /** The most streams at the same time. */
 const MAX_STREAMS = 64;

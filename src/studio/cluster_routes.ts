@@ -43,8 +43,7 @@ function withActors(picture: ClusterPicture, active: Readonly<Record<string, num
 }
 
 /** Stream `api/cluster/live`. */
-// deno-lint-ignore require-await -- a refusal is a rejection
-export async function followCluster(call: Call): Promise<Response> {
+export function followCluster(call: Call): Response {
   sourceOf(call);
   return streamOf(call, (output) => new LiveCluster(call, output).run());
 }

@@ -26,8 +26,7 @@ const PATIENCE = 15_000;
 const RETRY_PATIENCE = 120_000;
 
 /** GET `api/session`. */
-// deno-lint-ignore require-await -- as all routes
-async function showSession({ parts }: Call): Promise<Response> {
+function showSession({ parts }: Call): Response {
   const { target, backend, write, folds, checkpoints, cluster, seal } = parts;
   return jsonResponse(
     {
@@ -39,7 +38,7 @@ async function showSession({ parts }: Call): Promise<Response> {
   );
 }
 
-const ANSWERS: ReadonlyMap<string, Route> = new Map([
+const ANSWERS: ReadonlyMap<string, Route> = new Map<string, Route>([
   ["session", showSession],
   ["actors", listActors],
   ["actor", showHistory],
@@ -166,7 +165,7 @@ async function answerApi(
     return await route(call);
   }
   const patience = change ? RETRY_PATIENCE : PATIENCE;
-  const answering = answerWithin(patience, (signal) => route({ ...call, signal }), parts.signal);
+  const answering = answerWithin(patience, async (signal) => await route({ ...call, signal }), parts.signal);
   return await state.pulse.unless(answering);
 }
 

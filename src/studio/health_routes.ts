@@ -60,8 +60,7 @@ async function readSeal(place: SealPlace, signal: AbortSignal): Promise<Health["
 const PROGRESS_INTERVAL = 200;
 
 /** Stream `api/verify`. */
-// deno-lint-ignore require-await -- a refusal is a rejection
-export async function verify(call: Call): Promise<Response> {
+export function verify(call: Call): Response {
   const { parts: { store }, state } = call;
   return streamOf(call, async (output) => {
     if (state.isVerifying) {

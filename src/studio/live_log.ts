@@ -33,8 +33,7 @@ const RETRY_INTERVAL = 500;
 const MAX_TYPES = 20;
 
 /** Stream `api/log/live`. */
-// deno-lint-ignore require-await -- a refusal is a rejection
-export async function followLog(call: Call): Promise<Response> {
+export function followLog(call: Call): Response {
   const { request, query } = call;
   const { filter } = query;
   const from = request.headers.get("last-event-id") || query.text("after");

@@ -43,8 +43,7 @@ export async function showProjections(call: Call): Promise<Response> {
 }
 
 /** Stream `api/projections/live`. */
-// deno-lint-ignore require-await -- a refusal is a rejection
-export async function followProjections(call: Call): Promise<Response> {
+export function followProjections(call: Call): Response {
   if (!call.parts.checkpoints) throw new ApiFailure("not-found", NONE);
   return streamOf(call, async (output) => {
     let before = "";
