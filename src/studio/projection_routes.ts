@@ -184,9 +184,9 @@ export async function retry(call: Call): Promise<Response> {
         "the projection has to be given to it.",
     );
   }
-  await isParked(call, id, position);
+  await parkedWith(call, id, position);
   await retryParked(store, projection, position, { signal });
-  return await result(call, id, null);
+  return result(call, await parkedOf(call, id), null);
 }
 
 /** POST `api/parked/discard`. What waited behind the event is handled if the handler is known. */
@@ -194,8 +194,7 @@ export async function discard(call: Call): Promise<Response> {
   const { id, position } = await commandOf(call);
   const { parts: { store, projections }, signal } = call;
   const checkpoints = await placeOf(call, id);
-  await isParked(call, id, position);
-  const before = new Set((await parkedOf(call, id)).map((parked) => parked.position));
+  const before = new Set((await parkedWith(call, id, position)).map((parked) => parked.position));
   const projection = known(projections, id);
   try {
     if (projection) await discardParked(store, projection, position, { signal });
@@ -203,22 +202,23 @@ export async function discard(call: Call): Promise<Response> {
   } catch (error) {
     if (!(error instanceof ProjectionStoppedError)) throw error;
   }
-  const next = (await parkedOf(call, id)).find((parked) => !before.has(parked.position));
-  return await result(call, id, next ?? null);
+  const left = await parkedOf(call, id);
+  return result(call, left, left.find((parked) => !before.has(parked.position)) ?? null);
 }
 
-async function isParked(call: Call, id: Named, position: string): Promise<void> {
-  if ((await parkedOf(call, id)).some((parked) => parked.position === position)) return;
+/** What is parked, the event at this position among it. */
+async function parkedWith(call: Call, id: Named, position: string): Promise<readonly ParkedEvent[]> {
+  const parked = await parkedOf(call, id);
+  if (parked.some((event) => event.position === position)) return parked;
   throw new ApiFailure(
     "not-found",
     `No event is parked at ${position}: it may have been dealt with meanwhile.`,
   );
 }
 
-async function result(call: Call, id: Named, next: ParkedEvent | null): Promise<Response> {
-  call.state.recent.delete("projections");
-  const parked = (await parkedOf(call, id)).length;
-  return jsonResponse({ parked, next: next ? parkedRow(next) : null } satisfies ParkedResult);
+function result({ state }: Call, left: readonly ParkedEvent[], next: ParkedEvent | null): Response {
+  state.recent.delete("projections");
+  return jsonResponse({ parked: left.length, next: next ? parkedRow(next) : null } satisfies ParkedResult);
 }
 
 async function commandOf({ request }: Call): Promise<{ readonly id: Named; readonly position: string }> {
