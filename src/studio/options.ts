@@ -13,6 +13,7 @@ import type { CheckpointStore } from "../projection/checkpoints.ts";
 import type { Projection } from "../projection/projection.ts";
 import type { View } from "../store/decider.ts";
 import type { EventStore } from "../store/types.ts";
+import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 import { CoordinatorCluster } from "./cluster_source.ts";
 import { foldOf } from "./fold.ts";
@@ -91,7 +92,7 @@ export function readStudioOptions<E extends Event>(
   return readOptions(options, ({ ...given }) => {
     checkKnown<StudioOptions>(given as StudioOptions, OPTIONS);
     const { projections = [], deciders = {}, coordinator, host, checkpoints, seal } = given;
-    const log = store as unknown as EventStore;
+    const log = untyped(store);
     const backend = backendOf(store);
     const { name: target = backend } = given;
     if (typeof target !== "string") {
