@@ -30,7 +30,6 @@ export interface ServedStudio extends AsyncDisposable {
 export function serveStudio(parts: Omit<StudioParts, "signal">, { host, port }: ServeSetup): ServedStudio {
   const ending = new AbortController();
   const answer = handlerOf({ ...parts, signal: ending.signal }, "");
-  let guard: Guard | undefined;
   const server: Deno.HttpServer<Deno.NetAddr> = Deno.serve({
     hostname: host,
     port,
@@ -39,11 +38,9 @@ export function serveStudio(parts: Omit<StudioParts, "signal">, { host, port }: 
       const failure = failureOf(error);
       return secured(jsonResponse(failure.body, failure.status));
     },
-  }, (request) => {
-    guard ??= new Guard({ host, port: server.addr.port });
-    return guard.check(request) ?? answer(request);
-  });
-  guard = new Guard({ host, port: server.addr.port });
+  }, (request) => guard.check(request) ?? answer(request));
+  // The first request comes after this: the port is known only now.
+  const guard: Guard = new Guard({ host, port: server.addr.port });
   const name = isAnyAddress(host) ? "127.0.0.1" : host;
   return {
     url: `http://${name.includes(":") ? `[${name}]` : name}:${server.addr.port}/?token=${guard.token}`,
