@@ -8,7 +8,7 @@ import { copyEvents } from "../store/copy.ts";
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import { jsonLine, plural, type Terminal } from "./output.ts";
+import { jsonLine, type Terminal, transferText } from "./output.ts";
 import { showProgress } from "./progress.ts";
 
 /** Runs `copy`. */
@@ -25,13 +25,7 @@ export async function copy(
     signal,
   });
   progress[Symbol.dispose]();
-  terminal.print(
-    json
-      ? jsonLine(report)
-      : `Both have ${plural(report.events, "event")}, ${
-        report.copied.toLocaleString("en")
-      } of them copied now. ` +
-        `The last one has the position ${report.toPosition ?? "(none)"} there.`,
-  );
+  const { events, copied: added, toPosition: last } = report;
+  terminal.print(json ? jsonLine(report) : transferText({ events, added, how: "copied", last }));
   return ExitCode.done;
 }

@@ -13,7 +13,7 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { publicKeyOf, signerOf } from "./keys.ts";
-import { jsonLine, outputClosed, plural, printable, type Terminal } from "./output.ts";
+import { jsonLine, plural, printable, type Terminal, transferText, writeAll } from "./output.ts";
 import { showProgress } from "./progress.ts";
 
 /** The name of the output as a file. */
@@ -47,15 +47,7 @@ export async function exportLog(
 
 /** The output of this process. A reader that has gone is no fault of the export. */
 function outputStream(): WritableStream<Uint8Array> {
-  return new WritableStream({
-    write(bytes): void {
-      try {
-        for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
-      } catch (error) {
-        throw error instanceof Deno.errors.BrokenPipe ? outputClosed() : error;
-      }
-    },
-  });
+  return new WritableStream({ write: (bytes) => writeAll(Deno.stdout, bytes) });
 }
 
 function exported({ events, commits, lastPosition }: ExportReport): string {
@@ -79,13 +71,8 @@ export async function importLog(
     signal,
   });
   progress[Symbol.dispose]();
-  terminal.print(
-    json
-      ? jsonLine(report)
-      : `Both have ${plural(report.events, "event")}, ${
-        report.imported.toLocaleString("en")
-      } of them imported now. The last one has the position ${report.lastPosition ?? "(none)"} there.`,
-  );
+  const { events, imported: added, lastPosition: last } = report;
+  terminal.print(json ? jsonLine(report) : transferText({ events, added, how: "imported", last }));
   return ExitCode.done;
 }
 

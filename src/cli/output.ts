@@ -37,16 +37,16 @@ export function processTerminal(hide: (text: string) => string): Terminal {
   };
 }
 
-/** The reader of the output reads no more, as `head` does. */
-export function outputClosed(): CommandFailure {
-  return new CommandFailure("", ExitCode.outputClosed);
-}
-
-function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
+/**
+ * Writes all bytes to the output or to the notes.
+ *
+ * @throws {CommandFailure} If the reader reads no more, as `head` does.
+ */
+export function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
   try {
     for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) throw outputClosed();
+    if (error instanceof Deno.errors.BrokenPipe) throw new CommandFailure("", ExitCode.outputClosed);
     throw error;
   }
 }
@@ -142,6 +142,19 @@ function clipped(cell: string, width: number, widthOf: Width): string {
 /** A count with its noun: `1 event`, `2 events`. */
 export function plural(count: number, noun: string): string {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** The sentence about a log that has got all events of another. */
+export function transferText(
+  { events, added, how, last }: {
+    readonly events: number;
+    readonly added: number;
+    readonly how: "copied" | "imported";
+    readonly last: string | undefined;
+  },
+): string {
+  return `Both have ${plural(events, "event")}, ${added.toLocaleString("en")} of them ${how} now. ` +
+    `The last one has the position ${last ?? "(none)"} there.`;
 }
 
 /** A duration by its two largest units: `44d 1h`, `2m 5s`, `0s`. */
