@@ -234,7 +234,7 @@ export class ActorHost implements AsyncDisposable {
         const now = cluster.coordinator.shardFor(request.actorId);
         return now !== undefined && now !== owner;
       };
-      const answer = await remote.send(left, hasCome, mayBeStored);
+      const answer = await remote.send({ ...left, mayBeStored }, hasCome);
       if (!(answer instanceof ComeHere)) return answer;
       mayBeStored = answer.mayBeStored;
     }

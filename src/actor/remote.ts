@@ -89,12 +89,9 @@ export class RemoteCaller {
    * @param isOwn Is asked before each try: whether the actor has come to this process meanwhile.
    * @returns The answer; a {@linkcode ComeHere} if `isOwn` returned true.
    */
-  async send(
-    request: ActorRequest,
-    isOwn: () => boolean = () => false,
-    mayBeStored = request.mayBeStored ?? false,
-  ): Promise<unknown> {
+  async send(request: ActorRequest, isOwn: () => boolean = () => false): Promise<unknown> {
     const { definition, actorId, content, timeout, signal } = request;
+    let { mayBeStored = false } = request;
     const deadline = performance.now() + timeout;
     const id = "query" in content ? undefined : request.id ?? crypto.randomUUID();
     let why: ActorUnavailableError | undefined;
