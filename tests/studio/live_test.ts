@@ -125,6 +125,19 @@ Deno.test("a stream refuses a position of another log, and the browser does not 
   assert.equal(again.status, 204);
 });
 
+Deno.test("a stream of what a studio does not have, or with a wrong query, is refused before it opens", async () => {
+  await using store = new InMemoryEventStore();
+  const client = new Client(studio(store));
+  const types = Array.from({ length: 101 }, (_, index) => `type=T${index}`).join("&");
+  const refusals = await Promise.all(
+    ["cluster/live", "projections/live", `log/live?${types}`].map((path) => client.refused(path)),
+  );
+  assert.deepEqual(
+    refusals.map(({ status, code }) => [status, code]),
+    [[404, "not-found"], [404, "not-found"], [400, "invalid"]],
+  );
+});
+
 Deno.test("streams end with the studio's signal, and too many are refused", async () => {
   await using store = new InMemoryEventStore();
   const ending = new AbortController();
