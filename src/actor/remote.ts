@@ -29,6 +29,11 @@ import {
   type WireRequest,
 } from "./wire.ts";
 
+/**
+ * How long another try must have for its answer, in milliseconds: without one it would be unknown what was known before, that
+ * nothing is stored.
+ */
+const LEAST_TIME = 20;
 /** How long one request waits for an answer before it is sent again, in milliseconds. */
 const ANSWER_TIMEOUT = 2_000;
 /** The bounds of the wait before a request is sent again, in milliseconds. */
@@ -98,7 +103,7 @@ export class RemoteCaller {
     for (let attempt = 1;; attempt++) {
       if (isOwn()) return new ComeHere(mayBeStored);
       const left = deadline - performance.now();
-      if (left <= 0) {
+      if (left <= 0 || attempt > 1 && !mayBeStored && left < LEAST_TIME) {
         throw mayBeStored ? outcomeUnknown() : why ?? new ActorUnavailableError(actorId, timeout);
       }
       const data = encode(wireRequest(request, id, left, mayBeStored));

@@ -35,7 +35,8 @@
  *
  * **Streams** are server-sent events for `EventSource`. Each message has a name (`event:`) and JSON (`data:`): the field
  * of the stream's interface that it is named after. All streams also send {@linkcode StreamMessages}. A comment is sent
- * every {@linkcode Session.heartbeat} milliseconds. A stream is answered with 200 also if what it shows cannot be shown: it
+ * every {@linkcode Session.heartbeat} milliseconds. A wrong query, and what the studio does not have, are refused before a stream
+ * opens. One that opened is answered with 200 also if what it shows cannot be shown: it
  * sends `failed`, and the next connection is answered with 204, so that `EventSource` does not connect again. A browser opens six
  * connections to one server: a page should have one stream open, and close it when it is left.
  *

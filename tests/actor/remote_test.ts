@@ -136,7 +136,7 @@ Deno.test("a host that lacks a kind, a query or a version refuses, and the call 
   const unknown = defineActor("unknown", { decider });
   const start = (name: string, definition: Account<never>): ReturnType<typeof startNode> =>
     startNode({ url: server.url, bucket, name, store, actors: [definition] });
-  const old = await start("old", account as never);
+  await using old = await start("old", account as never);
   await owns(old, 16);
   await using client = await ActorClient.connect(server.url, { actors: [next, unknown] });
   await using earlier = await ActorClient.connect(server.url, { actors: [same] });
@@ -155,6 +155,11 @@ Deno.test("a host that lacks a kind, a query or a version refuses, and the call 
     refused(client.get(unknown, "unknown-1").call({ deposit: 1 }, short), /no actors of the kind "unknown"/),
     refused(earlier.get(same, "account-1").query("isNew"), /has no query "isNew" of "account"/),
   ]);
+  // However the last try falls: nothing is stored, and that is known.
+  await Promise.all(Array.from({ length: 200 }, (_, index) => {
+    const time = { timeout: 300 + index };
+    return refused(client.get(next, `account-${index}`).call({ deposit: 1 }, time), /the caller version 2/);
+  }));
   assert.equal(await store.getLatestVersion("account-1"), 0);
 
   const waiting = client.get(next, "account-1").call({ deposit: 1 }, { timeout: 60_000 });
