@@ -7,11 +7,13 @@ import { InMemoryEventStore } from "@flowmade-one/aether/memory";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { startNatsServer } from "../support/nats_server.ts";
 import { type Counted, counter } from "./counter.ts";
+import { until } from "../support/until.ts";
 import { owns, startNode } from "./node.ts";
 
-/** Asks all services, as `nats micro` does, and returns their answers. */
-async function ask<T>(connection: NatsConnection, subject: string): Promise<T[]> {
-  const answers = await connection.requestMany(`$SRV.${subject}`, "", { strategy: "stall", maxWait: 2_000 });
+/** Asks all services, as `nats micro` does, and returns their answers: as soon as there are so many. */
+async function ask<T>(connection: NatsConnection, subject: string, maxMessages = 1): Promise<T[]> {
+  const options = { strategy: "count", maxMessages, maxWait: 2_000 } as const;
+  const answers = await connection.requestMany(`$SRV.${subject}`, "", options);
   const messages = await Array.fromAsync(answers).catch(() => []);
   return messages.map((message) => message.json<T>());
 }
@@ -52,15 +54,16 @@ Deno.test("a client of the protocol of NATS services finds hosts, what they serv
     await client.get(counter, "counter-2").query("sum");
     await assert.rejects(client.get(counter, "counter-1").call(5_000));
     await using _b = await startNode({ ...shared, name: "b" });
+    await until("b answers", async () => (await ask(connection, "PING", 2)).length === 2);
 
-    const found = await ask<Identity>(connection, "PING");
+    const found = await ask<Identity>(connection, "PING", 2);
     assert.deepEqual(found.map(({ type, name }) => [type, name]), [
       ["io.nats.micro.v1.ping_response", "aether-actors-default"],
       ["io.nats.micro.v1.ping_response", "aether-actors-default"],
     ]);
     for (const { id, version } of found) assert(/^[a-zA-Z0-9]+$/.test(id) && /^\d+\.\d+\.\d+$/.test(version));
     assert.deepEqual(found.map(({ metadata }) => metadata["node"]).sort(), ["a", "b"]);
-    assert.equal((await ask(connection, "PING.aether-actors-default")).length, 2);
+    assert.equal((await ask(connection, "PING.aether-actors-default", 2)).length, 2);
     const { id } = found.find(({ metadata }) => metadata["node"] === "a")!;
     const [info] = await ask<Info>(connection, `INFO.aether-actors-default.${id}`);
     assert.equal(info!.metadata["actors"], "counter");

@@ -116,7 +116,7 @@ Deno.test("PostgreSQL: each event is counted once while workers and the server a
       }
       assert(expected.length > 100);
     } finally {
-      await sql.end();
+      await sql.end({ timeout: 5 });
     }
   } finally {
     isOver = true;

@@ -13,7 +13,8 @@ import {
 import type { ClusterPicture, ShardMove } from "../../src/studio/api.ts";
 import { studio } from "../../src/studio/mod.ts";
 import { type Counted, counter } from "../actor/counter.ts";
-import { freePort, startNatsCluster } from "../support/nats_server.ts";
+import { startNatsCluster } from "../support/nats_server.ts";
+import { freePort } from "../support/ports.ts";
 import { Studio } from "./process.ts";
 import { Client, type Stream } from "./support.ts";
 

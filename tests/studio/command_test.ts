@@ -6,7 +6,7 @@ import { DenoKvCheckpoints, DenoKvEventStore, projectOnce } from "../../mod.ts";
 import type { ActorState, ParkedPage, Session } from "../../src/studio/api.ts";
 import { aether } from "../cli/command_line.ts";
 import { type KvFolder, kvFolder } from "../support/kv_file.ts";
-import { freePort } from "../support/nats_server.ts";
+import { freePort } from "../support/ports.ts";
 import { Studio } from "./process.ts";
 import { Client } from "./support.ts";
 

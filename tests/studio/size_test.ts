@@ -6,7 +6,7 @@ import { CLIENT_FILES, PAGE } from "../../src/studio/client/files.ts";
 import type { ActorState, HistoryPage, LogPage } from "../../src/studio/api.ts";
 import { studio } from "../../src/studio/mod.ts";
 import { kvFolder } from "../support/kv_file.ts";
-import { freePort } from "../support/nats_server.ts";
+import { freePort } from "../support/ports.ts";
 import { Studio } from "./process.ts";
 import { Client } from "./support.ts";
 

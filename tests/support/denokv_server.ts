@@ -4,6 +4,8 @@
  * @module
  */
 
+import { freePort } from "./ports.ts";
+
 /** A server that runs. */
 export interface DenoKvServer extends AsyncDisposable {
   /** What `Deno.openKv` takes. */
@@ -11,12 +13,6 @@ export interface DenoKvServer extends AsyncDisposable {
 }
 
 const TOKEN = "a-token-of-a-test";
-
-/** A port that was free just now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 /** The command of an installed server. */
 async function find(): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 /** Two servers as they are at an edge: a hub and a leaf node, each with JetStream in a domain of its own, one account. */
 
-import { freePort, type NatsServer, type NatsServerOptions, startNatsServer } from "./nats_server.ts";
+import { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats_server.ts";
+import { freePort } from "./ports.ts";
 
 /** A hub and a leaf node. Disposing of it stops both. */
 export interface HubAndLeaf extends AsyncDisposable {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { NatsServerProcess } from "./nats_server_process.ts";
 import { natsServerBinary } from "./nats_server_binary.ts";
 import { NatsRoutes } from "./nats_routes.ts";
+import { freePort } from "./ports.ts";
 
 /** How long a server may take until JetStream answers; a cluster's first election takes a few seconds of it. */
 const READY_TIMEOUT_MS = 60_000;
@@ -240,22 +241,6 @@ class Ports {
   readonly monitoring = freePort();
   readonly cluster = freePort();
   readonly websocket = freePort();
-}
-
-/**
- * A loopback port that is free now. It is taken from below the ranges that operating systems give to outgoing
- * connections (32768 and up), so that no connection takes it while its server is down for a restart.
- */
-export function freePort(): number {
-  while (true) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
 }
 
 /** The configuration file: NATS's language takes JSON for values. */

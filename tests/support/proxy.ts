@@ -6,6 +6,7 @@
  * @module
  */
 import { type NatsFrame, NatsFrameSplitter } from "./nats_frames.ts";
+import { listenOnFreePort } from "./ports.ts";
 
 const MAX_QUEUED_CHUNKS = 256;
 
@@ -47,7 +48,7 @@ export class Proxy implements AsyncDisposable {
     const { protocol, hostname, port } = new URL(target);
     this.#target = { hostname, port: Number(port) };
     this.#natsProtocol = options.natsProtocol ?? true;
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.#listener = listenOnFreePort();
     this.#port = this.#listener.addr.port;
     this.url = `${protocol}//127.0.0.1:${this.#port}`;
     this.#accepting = this.#accept(this.#listener);
