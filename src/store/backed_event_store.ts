@@ -4,7 +4,6 @@
  * @module
  */
 
-import { InvalidArgumentError } from "../errors.ts";
 import { actorIdFault, type DraftContext, draftEvent, MAX_ACTOR_ID_BYTES } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import { compileFilter } from "../event/filter.ts";
@@ -43,7 +42,7 @@ import {
   divideConditions,
   NO_CONDITIONS,
 } from "./commit.ts";
-import { HistoryTruncatedError, StoreClosedError } from "./errors.ts";
+import { StoreClosedError } from "./errors.ts";
 import {
   type ObservedRead,
   observeIteration,
@@ -59,8 +58,10 @@ import { PersonalBackend } from "./personal_backend.ts";
 import { PersonalCodec } from "./personal_data.ts";
 import type { PersonalVault } from "./personal_vault.ts";
 import type { Warn } from "../warning.ts";
-import { eventsOf, offerRawLog, partsOf } from "./raw_log.ts";
+import { eventsOf, offerRawLog, partsOf, type RawLog } from "./raw_log.ts";
+import { readBackward, readForward } from "./read_log.ts";
 import { type Snapshot, type SnapshotInput, validateSnapshot } from "./snapshot.ts";
+import { positionOf } from "./snapshot_position.ts";
 import { FollowingSubscription } from "./subscription.ts";
 import type {
   ActorSummary,
@@ -132,36 +133,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       bytesPerEvent: backend.limits.bytesPerEvent,
       schemaVersionOf: registry.versionOf,
     };
-    offerRawLog(this, {
-      read: (after, signal, onDamage) => {
-        const ending = this.#untilClosed(signal);
-        const read = { after, filter: {}, onDamage, signal: ending };
-        return flatten(eventsOf(backend.readLog(read)), { signal: ending });
-      },
-      readParts: (after, signal) => {
-        const read = { after, filter: {}, onDamage: undefined, signal: this.#untilClosed(signal) };
-        return partsOf((onPart) => backend.readLog({ ...read, onPart }));
-      },
-      listTokens: (signal) => backend.listTokens?.(this.#untilClosed(signal)) ?? noTokens(),
-      maxSavesInOrder: backend.maxCommitsInOrder ?? 1,
-      save: async (events, signal, tokens, behind) => {
-        this.#assertOpen();
-        const divided = divideByActor(draftStored(events, this.#drafting, this.limits));
-        const fenced = tokens
-          ? divided.map(({ actorId, drafts }) =>
-            new CommitPart(actorId, drafts, "given", undefined, tokens.get(actorId))
-          )
-          : divided;
-        const { parts, conditions } = divideConditions(fenced, behind ? [behind] : NO_CONDITIONS);
-        checkCounts(parts, this.limits, conditions.length);
-        const commit = new Commit(parts, undefined, tokens !== undefined, signal, conditions);
-        return await this.#track(() => backend.commit(commit));
-      },
-      checkPosition: async (position) => {
-        this.#assertOpen();
-        await this.#ask((signal) => backend.checkPosition(position, signal));
-      },
-    });
+    offerRawLog(this, this.#rawLog(backend));
   }
 
   /** The most that one commit may hold. */
@@ -343,54 +315,12 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const valid = validateSnapshot(snapshot, this.#drafting.now);
     await this.#track(async () => {
       const { signal } = this.#closing;
-      const position = await abortable(this.#positionOf(valid), signal); // nothing is sent yet
+      const position = await abortable(positionOf(valid, this.#backend, signal), signal); // nothing is sent yet
       await this.#backend.saveSnapshot(
         position === undefined ? valid : Object.freeze({ ...valid, position }),
         signal,
       );
     });
-  }
-
-  /**
-   * The position of the last event that is folded into a snapshot; undefined if retention has removed it.
-   *
-   * @throws {InvalidArgumentError} If the actor has not reached the version.
-   */
-  async #positionOf({ actorId, version }: Snapshot): Promise<string | undefined> {
-    const at = await this.#lastEvent(actorId, version, version);
-    if (at) return at.position;
-    const latest = await this.#backend.getLatestVersion(actorId, this.#closing.signal);
-    if (version > latest) {
-      throw new InvalidArgumentError(
-        "snapshot.version",
-        `is ${version}, and actor ${JSON.stringify(actorId)} has only reached ${latest}`,
-      );
-    }
-    // The version is in a gap.
-    return (await this.#lastEvent(actorId, 1, version))?.position;
-  }
-
-  /** The last of an actor's events in a range of versions; undefined if there is none, or it has expired. */
-  async #lastEvent(
-    actorId: string,
-    fromVersion: number,
-    toVersion: number,
-  ): Promise<StoredEvent | undefined> {
-    const { signal } = this.#closing;
-    const range = {
-      fromVersion,
-      toVersion,
-      direction: "backward",
-      limit: 1,
-      onDamage: undefined,
-      signal,
-    } as const;
-    try {
-      for await (const [event] of this.#backend.readHistory(actorId, range)) if (event) return event;
-    } catch (error) {
-      if (!(error instanceof HistoryTruncatedError)) throw error;
-    }
-    return undefined;
   }
 
   /** The snapshot of an actor and kind. */
@@ -433,6 +363,40 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     if (this.#inFlight > 0) await this.#idle.promise;
     await this.#announcer?.close();
     await this.#backend.close();
+  }
+
+  /** What carries events from and to this store, below its registry. */
+  #rawLog(backend: StorageBackend): RawLog {
+    return {
+      read: (after, signal, onDamage) => {
+        const ending = this.#untilClosed(signal);
+        const read = { after, filter: {}, onDamage, signal: ending };
+        return flatten(eventsOf(backend.readLog(read)), { signal: ending });
+      },
+      readParts: (after, signal) => {
+        const read = { after, filter: {}, onDamage: undefined, signal: this.#untilClosed(signal) };
+        return partsOf((onPart) => backend.readLog({ ...read, onPart }));
+      },
+      listTokens: (signal) => backend.listTokens?.(this.#untilClosed(signal)) ?? noTokens(),
+      maxSavesInOrder: backend.maxCommitsInOrder ?? 1,
+      save: async (events, signal, tokens, behind) => {
+        this.#assertOpen();
+        const divided = divideByActor(draftStored(events, this.#drafting, this.limits));
+        const fenced = tokens
+          ? divided.map(({ actorId, drafts }) =>
+            new CommitPart(actorId, drafts, "given", undefined, tokens.get(actorId))
+          )
+          : divided;
+        const { parts, conditions } = divideConditions(fenced, behind ? [behind] : NO_CONDITIONS);
+        checkCounts(parts, this.limits, conditions.length);
+        const commit = new Commit(parts, undefined, tokens !== undefined, signal, conditions);
+        return await this.#track(() => backend.commit(commit));
+      },
+      checkPosition: async (position) => {
+        this.#assertOpen();
+        await this.#ask((signal) => backend.checkPosition(position, signal));
+      },
+    };
   }
 
   #assertOpen(): void {
@@ -630,38 +594,5 @@ function promised<T>(call: () => T | Promise<T>): Promise<T> {
     return result instanceof Promise ? result : Promise.resolve(result);
   } catch (error) {
     return Promise.reject(error);
-  }
-}
-
-async function* readForward(
-  backend: StorageBackend,
-  { after, until, filter, chosen, limit, onDamage }: CheckedLogRead,
-  signal: AbortSignal,
-): AsyncIterable<readonly StoredEvent[]> {
-  if (until !== undefined) await backend.checkPosition(until, signal);
-  const read = { after, filter, limit, onDamage: passing(onDamage), signal };
-  for await (const { events, position } of backend.readLog(read)) {
-    const within = until === undefined ? events : events.filter((event) => event.position <= until);
-    yield chosen ? within.filter(chosen) : within;
-    if (until !== undefined && position >= until) return;
-  }
-}
-
-async function* readBackward(
-  backend: StorageBackend,
-  { after, until, chosen, limit, onDamage }: CheckedLogRead,
-  signal: AbortSignal,
-): AsyncIterable<readonly StoredEvent[]> {
-  if (after === "end") return;
-  const end = after === "start" || after === "first-kept" ? undefined : after;
-  for (const position of [end, until]) {
-    if (position !== undefined) await backend.checkPosition(position, signal);
-  }
-  const toFirstKept = after === "first-kept";
-  const read = { from: until, limit, toFirstKept, onDamage: passing(onDamage), signal };
-  for await (const events of backend.readLogBackward(read)) {
-    const within = end === undefined ? events : events.filter((event) => event.position > end);
-    yield chosen ? within.filter(chosen) : within;
-    if (within.length < events.length) return;
   }
 }

@@ -13,6 +13,8 @@ import { headerIn, headerLine, headerText, statusOf, type WireMessage, wireMessa
 import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
 import { type Delivery, readDelivery, Subjects } from "./delivery.ts";
 import { FlowControl } from "./flow_control.ts";
+import { ReadAhead } from "./read_ahead.ts";
+import { SilenceMonitor } from "./silence.ts";
 import { type ConsumerInfo, isTransient, type JetStreamRequests } from "./requests.ts";
 
 /** Where and how an {@linkcode OrderedConsumer} reads. */
@@ -56,7 +58,6 @@ export interface OrderedConsumerOptions {
 }
 
 const DEFAULT_HEARTBEAT_MS = 1_000;
-const MISSED_HEARTBEATS = 2.5;
 const DEFAULT_MAX_BUFFERED_BYTES = 4 * 1_024 * 1_024;
 
 /** How long the server keeps a consumer whose reader went away without deleting it. */
@@ -69,9 +70,6 @@ const LAST_RETRY_MS = 1_000;
 const NANOSECONDS = 1_000_000;
 const STATUS_CONTROL = 100;
 
-/** What a buffered message costs besides its bytes: its objects (estimated). */
-const OVERHEAD_BYTES = 256;
-
 /** What the server's own messages say. */
 const STALLED = "Nats-Consumer-Stalled";
 const LAST_OF_CONSUMER = "Nats-Last-Consumer";
@@ -83,7 +81,6 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   readonly #requests: JetStreamRequests;
   readonly #options: OrderedConsumerOptions;
   readonly #heartbeat: number;
-  readonly #maxBufferedBytes: number;
 
   /** The last stream sequence that the server has passed, delivered or filtered out. */
   #passed: number;
@@ -108,21 +105,12 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   #server: string | undefined;
   #subscription: NatsSubscription | undefined;
   readonly #subjects: Subjects;
-  /** When the consumer was last heard of, as far as it was noted. */
-  #seen = 0;
-  /** Whether it was heard of since. */
-  #heard = false;
-  #checked = 0;
-  #monitor: ReturnType<typeof setInterval> | undefined;
+  readonly #silence: SilenceMonitor;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #retryDelay = FIRST_RETRY_MS;
 
-  #buffer: Delivery[] = [];
-  #bufferedBytes = 0;
-  /** What the reader took last and still works on: it counts until the reader comes back. */
-  #takenBytes = 0;
+  readonly #readAhead = new ReadAhead();
   readonly #flow: FlowControl;
-  #reader: PromiseWithResolvers<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
   #started: Promise<void> | undefined;
   #closed = false;
@@ -134,10 +122,13 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#options = options;
     this.#subjects = new Subjects(!options.lastOfEach);
     this.#heartbeat = options.heartbeat ?? DEFAULT_HEARTBEAT_MS;
-    this.#maxBufferedBytes = options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES;
+    this.#silence = new SilenceMonitor(this.#heartbeat, () => {
+      if (state.isConnected) this.#reset("silent");
+    });
     this.#passed = (options.startSequence ?? 1) - 1;
     this.#reported = this.#passed;
-    const hasRoom = (): boolean => this.bufferedBytes <= this.#maxBufferedBytes;
+    const { maxBufferedBytes = DEFAULT_MAX_BUFFERED_BYTES } = options;
+    const hasRoom = (): boolean => this.bufferedBytes <= maxBufferedBytes;
     const source = { hasRoom, renew: (): void => this.#renew() };
     // The last message of each subject: a new consumer begins with the first one again.
     this.#flow = new FlowControl(state.connection, source, !options.lastOfEach);
@@ -148,7 +139,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
    * position moves with it.
    */
   get position(): number {
-    const next = this.#buffer[0];
+    const next = this.#readAhead.first;
     return next ? next.sequence - 1 : this.#passed;
   }
 
@@ -167,7 +158,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
    * is not delivered, and then it stays false until as much else is.
    */
   get hasDelivered(): boolean {
-    return this.#buffer.length === 0 && this.#consumerSequence >= this.#matching;
+    return this.#readAhead.isEmpty && this.#consumerSequence >= this.#matching;
   }
 
   /** How many messages are still to be delivered, as the server counted them when it sent the last one. */
@@ -190,7 +181,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
 
   /** How many bytes wait for the reader, or are with it, estimated. */
   get bufferedBytes(): number {
-    return this.#bufferedBytes + this.#takenBytes;
+    return this.#readAhead.bytes;
   }
 
   /**
@@ -213,22 +204,18 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
    */
   async read(): Promise<readonly Delivery[]> {
     await this.start();
-    this.#takenBytes = 0;
+    this.#readAhead.release();
     this.#flow.proceed();
     const { reportProgress = false } = this.#options;
-    while (this.#buffer.length === 0) {
+    while (this.#readAhead.isEmpty) {
       if (this.#failure) throw this.#failure.error;
       const hasProgress = this.#passed > this.#reported || this.#leftOut > this.#reportedLeftOut;
       if (this.#closed || (reportProgress && hasProgress)) break;
-      this.#reader ??= Promise.withResolvers();
-      await this.#reader.promise;
+      await this.#readAhead.wait();
     }
-    const messages = this.#buffer;
-    this.#buffer = [];
+    const messages = this.#readAhead.take();
     this.#reported = this.#passed;
     this.#reportedLeftOut = this.#leftOut;
-    this.#takenBytes = this.#bufferedBytes;
-    this.#bufferedBytes = 0;
     this.#flow.proceed();
     return messages;
   }
@@ -250,10 +237,9 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#buffer = [];
-    this.#bufferedBytes = 0;
+    this.#readAhead.clear();
     this.#end();
-    this.#wake();
+    this.#readAhead.wake();
   }
 
   /** Ends the reading and deletes the consumer. */
@@ -284,9 +270,8 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     signal?.throwIfAborted();
     signal?.addEventListener("abort", this.#abort, { once: true });
     this.#state.add(this);
-    this.#checked = performance.now();
-    this.#monitor = setInterval(() => this.#checkSilence(), this.#heartbeat / 2);
-    const deadline = this.#checked + (this.#options.patience ?? 0);
+    this.#silence.start();
+    const deadline = performance.now() + (this.#options.patience ?? 0);
     for (let attempt = 1;; attempt++) {
       const generation = ++this.#generation;
       try {
@@ -302,17 +287,6 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
         await sleep(backoff(attempt, FIRST_RETRY_MS, LAST_RETRY_MS), signal);
         if (generation !== this.#generation || this.#closed) return;
       }
-    }
-  }
-
-  #checkSilence(): void {
-    const now = performance.now();
-    // If this process was suspended, what has arrived meanwhile must be read before the consumer counts as silent.
-    if (this.#heard || now - this.#checked > this.#heartbeat) this.#seen = now;
-    this.#heard = false;
-    this.#checked = now;
-    if (now - this.#seen > this.#heartbeat * MISSED_HEARTBEATS && this.#state.isConnected) {
-      this.#reset("silent");
     }
   }
 
@@ -393,7 +367,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     const name = `aether-${randomToken()}`;
     this.#consumerSequence = 0;
     this.#matching = Infinity;
-    this.#seen = performance.now();
+    this.#silence.restart();
     this.#name = name;
     this.#early = early;
     this.#subscription = this.#state.connection.subscribe(inbox, {
@@ -401,7 +375,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
         if (generation !== this.#generation || name !== this.#name) return;
         if (error) this.#fail(error);
         else if (this.#early) {
-          this.#heard = true;
+          this.#silence.heard = true;
           this.#early.push(message);
         } else this.#take(message);
       },
@@ -429,7 +403,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   }
 
   #take(message: NatsMessage): void {
-    this.#heard = true; // asking for the time costs as much as half of what is done here
+    this.#silence.heard = true;
     const wire = wireMessage(message);
     const delivery = readDelivery(wire, this.#subjects);
     if (!delivery) return this.#control(wire, message);
@@ -441,9 +415,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     if (delivery.sequence <= this.#passed) return; // of last messages, a new consumer begins with the first one again
     this.#passed = delivery.sequence;
     this.#last = delivery;
-    this.#buffer.push(delivery);
-    this.#bufferedBytes += delivery.bytes.length + OVERHEAD_BYTES;
-    this.#wake();
+    this.#readAhead.push(delivery);
     this.#flow.took(wire.subject.length + wire.reply.length + wire.bytes.length); // may give the consumer up
   }
 
@@ -467,17 +439,16 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     if (!flowControl && this.#pending > 0 && lastOfStream >= Math.max(1, this.#options.endSequence ?? 0)) {
       this.#leftOut += this.#pending;
       this.#pending = 0;
-      this.#wake();
+      this.#readAhead.wake();
     }
-    if (this.#buffer.length === 0) {
+    if (this.#readAhead.isEmpty) {
       this.#passed = Math.max(this.#passed, lastOfStream);
-      if (this.#options.reportProgress && this.#passed > this.#reported) this.#wake();
+      if (this.#options.reportProgress && this.#passed > this.#reported) this.#readAhead.wake();
     }
   }
 
   readonly #abort = (): void => {
-    this.#buffer = [];
-    this.#bufferedBytes = 0;
+    this.#readAhead.clear();
     this.#fail(this.#options.signal?.reason);
   };
 
@@ -485,16 +456,11 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     if (this.#closed) return;
     this.#failure ??= { error };
     this.#end();
-    this.#wake();
-  }
-
-  #wake(): void {
-    this.#reader?.resolve();
-    this.#reader = undefined;
+    this.#readAhead.wake();
   }
 
   #end(): void {
-    clearInterval(this.#monitor);
+    this.#silence.stop();
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#state.remove(this);
     this.#generation++;

@@ -155,7 +155,7 @@ export async function openJetStreamBackend(
     state.add(sole);
     const writer = new Writer(context, { encoder, actors, sole, publisher, timeout: saveTimeout });
     closing.push(() => writer.close());
-    log.nothingExpired(performance.now()); // looked up, so that the first saves know it
+    log.expiry.nothingExpired(performance.now()); // looked up, so that the first saves know it
     const snapshots = new Snapshots(bucket, log, checksum, warn);
     const limits = limitsOf(state.maxPayload);
     const expiring = new ExpiringActors(context, expired, retention);

@@ -34,7 +34,7 @@ export async function* listActors(
       const leftOut = yield* list(consumer, from);
       if (leftOut === 0) return;
       // Another server may have what this one counts and cannot read.
-      if (!log.noteDamaged(consumer.server)) throw unreadable(leftOut);
+      if (!log.replicas.noteDamaged(consumer.server)) throw unreadable(leftOut);
     } finally {
       consumer.close();
     }

@@ -25,6 +25,8 @@ import {
   StreamNotFoundError,
 } from "../../../nats/jetstream/requests.ts";
 import { NANOSECONDS, retentionOf } from "../retention/retention.ts";
+import { Expiry } from "./expiry.ts";
+import { Replicas } from "./replicas.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /** Every subject, as a query. */
@@ -34,13 +36,6 @@ const ANY = ">";
 export const LOG_ID = "aether-log";
 /** The stream's metadata that names the format of what it holds. */
 export const LOG_FORMAT = "aether-format";
-
-/** How often to check that the first message has not expired, in milliseconds. */
-const LOOK_INTERVAL = 500;
-/** For how long the result is valid, in milliseconds, if the message expires much later. */
-const LOOK_VALIDITY = 5_000;
-/** How much later, in milliseconds: clocks may be set, and the retention shortened, in the meantime. */
-const LONG_TO_LIVE = 60 * 60 * 1_000;
 
 /**
  * No other leader is elected before a follower has heard nothing for this long, in milliseconds (4 to 9 s by the
@@ -75,19 +70,13 @@ export interface EventLogSetup {
 }
 
 /** What a store knows of the stream. */
-class Knowledge {
-  /** Messages that the leader lacked and another replica had. */
-  readonly lacking = new Set<number>();
-  /** Servers that lack messages which another one has. */
-  readonly damaged = new Set<string>();
+interface Knowledge {
+  readonly expiry: Expiry;
+  readonly replicas: Replicas;
   /** The greatest sequence that this store has seen. */
-  highest = 0;
-  /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
-  soundUntil = 0;
-  lookedAt = -Infinity;
-  /** The look-up that is under way. */
-  looking: Promise<void> | undefined;
-  replaced = false;
+  highest: number;
+  /** Whether the log was deleted or replaced when it was last checked. */
+  isReplaced: boolean;
 }
 
 /** Reads the stream. */
@@ -97,10 +86,6 @@ export class EventLog {
   readonly requests: JetStreamRequests;
   /** Whether messages expire. */
   readonly expires: boolean;
-  readonly #state: ConnectionState;
-  readonly #patience: number;
-  readonly #replicas: number;
-  readonly #warn: Warn;
   readonly #setup: EventLogSetup;
   readonly #known: Knowledge;
   readonly #signal: AbortSignal | undefined;
@@ -109,18 +94,19 @@ export class EventLog {
    * @param signal Ends every wait with its reason.
    * @param known What is shared with the log that it is derived from.
    */
-  constructor(setup: EventLogSetup, signal?: AbortSignal, known: Knowledge = new Knowledge()) {
-    const { state, requests, layout, expires, replicas, patience, warn } = setup;
+  constructor(setup: EventLogSetup, signal?: AbortSignal, known?: Knowledge) {
+    const { requests, layout, expires, warn } = setup;
     this.#setup = setup;
-    this.#known = known;
     this.#signal = signal;
-    this.#state = state;
     this.requests = requests;
     this.layout = layout;
     this.expires = expires;
-    this.#patience = patience;
-    this.#replicas = replicas;
-    this.#warn = warn;
+    this.#known = known ?? {
+      expiry: new Expiry(expires, () => this.#timeLeft()),
+      replicas: new Replicas(layout.stream, warn),
+      highest: 0,
+      isReplaced: false,
+    };
   }
 
   /** The same log, of which every wait ends with the signal's reason. */
@@ -130,12 +116,12 @@ export class EventLog {
 
   /** Whether the connection is closed and stays closed. */
   get isClosed(): boolean {
-    return this.#state.isClosed;
+    return this.#setup.state.isClosed;
   }
 
   /** Why the connection is down now, if the server refuses its credentials. */
   get refusal(): BackendError | undefined {
-    return refusalOf(this.#state.connection);
+    return refusalOf(this.#setup.state.connection);
   }
 
   /** The greatest sequence that this store has seen. */
@@ -148,31 +134,19 @@ export class EventLog {
     if (sequence > this.#known.highest) this.#known.highest = sequence;
   }
 
-  /**
-   * Whether it is known that no message has expired: the first one existed a moment ago, and expires much later. If it
-   * is not known, it is looked up for the next call.
-   *
-   * @param now The time of `performance.now()`, which is costly to read.
-   */
-  nothingExpired(now: number): boolean {
-    const known = this.#known;
-    // Looked up before it is over, so that saves under load do not notice.
-    if (now > known.soundUntil - LOOK_VALIDITY / 2 && now > known.lookedAt + LOOK_INTERVAL) {
-      known.lookedAt = now;
-      const done = (): void => void (known.looking = undefined);
-      known.looking = this.#look(now).then(done, done); // if it fails it stays unknown, which costs a read
-    }
-    return now < known.soundUntil || !this.expires;
+  /** Whether messages may have expired. */
+  get expiry(): Expiry {
+    return this.#known.expiry;
   }
 
-  /** The look-up whether messages have expired, if one is under way. It never rejects. */
-  get looking(): Promise<void> | undefined {
-    return this.#known.looking;
+  /** What is known of the servers that keep the stream. */
+  get replicas(): Replicas {
+    return this.#known.replicas;
   }
 
   /** Whether the log was deleted or replaced when it was last checked. */
   get isReplaced(): boolean {
-    return this.#known.replaced;
+    return this.#known.isReplaced;
   }
 
   /**
@@ -200,11 +174,6 @@ export class EventLog {
       if (error instanceof JetStreamApiError && error.code === TOO_MANY_RESULTS) return false;
       throw error;
     }
-  }
-
-  /** Whether another replica had a message that the leader lacked. */
-  leaderLacks(sequence: number): boolean {
-    return this.#known.lacking.has(sequence);
   }
 
   /** The first message of a subject from a sequence on, from the leader. The server scans for it: use it rarely. */
@@ -268,7 +237,7 @@ export class EventLog {
     const messages = await this.#direct(sequences);
     const missing = (): number[] => Array.from(messages.keys()).filter((index) => !messages[index]);
     await Promise.all(missing().map(async (index) => messages[index] = await this.at(sequences[index]!)));
-    if (this.#replicas === 1) return messages;
+    if (this.#setup.replicas === 1) return messages;
     const lost = missing();
     if (lost.length === 0) return messages;
     const kept = this.expires ? await this.firstSequence() : 1; // read after the misses
@@ -289,12 +258,14 @@ export class EventLog {
 
   /** A reader of the stream in order. It ends with an error when the stream is gone or another one. */
   consumer(options: Omit<OrderedConsumerOptions, "stream" | "patience" | "signal">): OrderedConsumer {
-    return new OrderedConsumer(this.#state, this.requests, {
+    return new OrderedConsumer(this.#setup.state, this.requests, {
       ...options,
       stream: this.layout.stream,
       signal: this.#signal,
-      patience: this.#patience,
-      chooseServer: this.#replicas > 1 && options.filterSubjects ? () => this.#chooseServer() : undefined,
+      patience: this.#setup.patience,
+      chooseServer: this.#setup.replicas > 1 && options.filterSubjects
+        ? async () => this.replicas.choose(await this.#info())
+        : undefined,
       check: async (passed, last) => {
         await this.assertSame();
         await options.check?.(passed, last);
@@ -326,8 +297,8 @@ export class EventLog {
 
   async #info(): Promise<StreamInfo> {
     const info = await this.#found(() => this.requests.streamInfo(this.layout.stream));
-    this.#known.replaced = logIdOf(info.config) !== this.layout.logId;
-    if (this.#known.replaced) throw this.#replacedError();
+    this.#known.isReplaced = logIdOf(info.config) !== this.layout.logId;
+    if (this.#known.isReplaced) throw this.#replacedError();
     return info;
   }
 
@@ -337,26 +308,13 @@ export class EventLog {
       return await ask();
     } catch (error) {
       if (!(error instanceof StreamNotFoundError)) throw error;
-      this.#known.replaced = true;
+      this.#known.isReplaced = true;
       throw this.#replacedError({ cause: error });
     }
   }
 
   #replacedError(options?: ErrorOptions): LogReplacedError {
     return otherLog(`stream "${this.layout.stream}"`, "server", options);
-  }
-
-  /**
-   * Where a consumer with a filter may run: nothing shows which messages it leaves out because its server lacks them. The
-   * leader is as good as what every other read is held against.
-   */
-  async #chooseServer(): Promise<(server: string) => boolean> {
-    const { damaged } = this.#known;
-    const { cluster } = await this.#info();
-    const servers = [cluster?.leader, ...cluster?.replicas?.map(({ name }) => name) ?? []];
-    const sound = servers.filter((name) => name !== undefined && !damaged.has(name));
-    if (sound.length === 0 || sound.length === servers.length) return (server) => server === cluster?.leader;
-    return (server) => sound.includes(server);
   }
 
   /** Whether the leader that answers has heard from a majority too recently for another election. */
@@ -369,20 +327,21 @@ export class EventLog {
     };
   }
 
-  async #look(now: number): Promise<void> {
+  /** For how long the first message is still kept, in milliseconds; NaN if it is gone. */
+  async #timeLeft(): Promise<number> {
     const first = this.expires ? await this.at(1) : undefined;
-    const { ts, config, state } = await this.#info();
+    const { ts, config, state } = await this.#info(); // which also notices that the log was replaced
+    if (!this.expires) return Infinity;
     // An empty log has no first message, and nothing of it has expired.
     const begun = first ? Date.parse(first.time) : state.last_seq === 0 ? Date.parse(ts ?? "") : NaN;
-    const left = retentionOf(config) - (Date.parse(ts ?? "") - begun);
-    if (!this.expires || left > LONG_TO_LIVE) this.#known.soundUntil = now + LOOK_VALIDITY;
+    return retentionOf(config) - (Date.parse(ts ?? "") - begun);
   }
 
   /** Compares the leader's answer that a subject has no message with what the replicas count. */
   async #confirmNone(subject: string): Promise<StoredMessage | undefined> {
     const { stream } = this.layout;
     // Any replica may answer. A single server is asked twice, because messages arrive and expire.
-    const tries = this.#replicas > 1 ? COPY_TRIES : 2;
+    const tries = this.#setup.replicas > 1 ? COPY_TRIES : 2;
     for (let attempt = 1;; attempt++) {
       const { messages: [copy], isUnreadable } = await this.#patiently(
         () => this.#answered(() => this.requests.getLastOfSubjects(stream, [subject])),
@@ -390,7 +349,7 @@ export class EventLog {
       if (!copy && !isUnreadable) return undefined;
       const message = await this.#get({ last_by_subj: subject });
       if (message) return message;
-      if (copy && this.#replicas > 1) {
+      if (copy && this.#setup.replicas > 1) {
         await this.#noteLacking(copy.sequence);
         return copy;
       }
@@ -420,31 +379,8 @@ export class EventLog {
   }
 
   /** Notes that the leader lacks a message that another replica has. */
-  async #noteLacking(sequence: number): Promise<void> {
-    if (this.#known.lacking.has(sequence)) return;
-    this.#known.lacking.add(sequence);
-    this.noteDamaged((await this.info()).cluster?.leader, sequence);
-  }
-
-  /**
-   * Notes that a server lacks messages that another one has, or that it counts itself, and warns of it once.
-   *
-   * @param server Its name; `undefined` if there is a single one.
-   * @param sequence The message that another one has, if it is known.
-   * @returns Whether that is new, so that another server may have what this one lacks.
-   */
-  noteDamaged(server: string | undefined, sequence?: number): boolean {
-    if (server === undefined || this.#known.damaged.has(server)) return false;
-    this.#known.damaged.add(server);
-    const { stream } = this.layout;
-    const what = sequence === undefined
-      ? `counts messages of stream "${stream}" that it cannot read`
-      : `lacks the message at sequence ${sequence} of stream "${stream}", which another server has`;
-    const message =
-      `The server "${server}" ${what}. Make another server the leader, remove the stream's data from this ` +
-      "one, and let it copy the stream again.";
-    this.#warn({ code: "replica-damaged", message });
-    return true;
+  #noteLacking(sequence: number): Promise<void> {
+    return this.replicas.noteLacking(sequence, async () => (await this.info()).cluster?.leader);
   }
 
   #direct(sequences: readonly number[]): Promise<(StoredMessage | undefined)[]> {
@@ -465,7 +401,7 @@ export class EventLog {
   }
 
   #patiently<T>(read: () => Promise<T>): Promise<T> {
-    return retryTransient(this.#patience, read, () => this.isClosed, this.#signal);
+    return retryTransient(this.#setup.patience, read, () => this.isClosed, this.#signal);
   }
 }
 

@@ -150,7 +150,7 @@ export class LogReading {
     if (this.#subject !== undefined) return isMissing;
     for await (const found of fetchSkipped(log, this.sequence + 1, end)) {
       if (!("count" in found)) {
-        log.noteDamaged(this.consumer?.server, found.sequence);
+        log.replicas.noteDamaged(this.consumer?.server, found.sequence);
         yield* this.take([found]);
         continue;
       }
@@ -186,7 +186,7 @@ export class LogReading {
     const count = await countUnreadable(log, range, leftOut - this.#leftOut);
     this.#leftOut = leftOut;
     if (count === 0) return;
-    log.noteDamaged(server);
+    log.replicas.noteDamaged(server);
     this.report(
       new DamagedHistoryError(`${count} commit(s) that the server counts are missing from what it delivers`, {
         position: decoder.placeOf(this.sequence, undefined),

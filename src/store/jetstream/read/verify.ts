@@ -198,7 +198,7 @@ class Verification {
     for await (const found of fetchSkipped(log, kept, end)) {
       if ("count" in found) this.#gap(found.from, found.from + found.count);
       else {
-        log.noteDamaged(server, found.sequence);
+        log.replicas.noteDamaged(server, found.sequence);
         const commit = decoder.read(found);
         if (commit instanceof DamagedHistoryError) await this.#report(commit);
         else this.#take(commit);

@@ -151,7 +151,7 @@ export class ExpiringActors {
       const skipTo = async (end: number): Promise<void> => {
         for await (const found of fetchSkipped(log, sequence + 1, end)) {
           if ("count" in found) continue;
-          log.noteDamaged(consumer.server, found.sequence);
+          log.replicas.noteDamaged(consumer.server, found.sequence);
           take(found, Date.parse(found.time));
           if (done) return;
         }

@@ -66,8 +66,8 @@ export class Confirmations {
     const subjects = listOf<string>();
     for (const write of writes) write.addNewSubjects(subjects);
     try {
-      if (this.#log.looking) await this.#log.looking;
-      return this.#log.nothingExpired(performance.now()) && await this.#log.countsNone(subjects);
+      if (this.#log.expiry.looking) await this.#log.expiry.looking;
+      return this.#log.expiry.nothingExpired(performance.now()) && await this.#log.countsNone(subjects);
     } catch {
       // Each of them reads its heads, and waits for the server up to its deadline.
       return false;

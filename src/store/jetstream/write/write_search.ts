@@ -40,7 +40,7 @@ export async function findWrite(
     if (fault) throw fault;
     fresh.set(part.actorId, current);
     if (current.sequence === head.sequence) {
-      if (log.leaderLacks(current.sequence)) throw lackedByLeader(part.actorId);
+      if (log.replicas.leaderLacks(current.sequence)) throw lackedByLeader(part.actorId);
       continue;
     }
     if (!uncertain) found = "another";

@@ -101,7 +101,7 @@ export class Writer {
   #maySkipHeads(write: Write, now: number): boolean {
     const { log } = this.#context;
     return !write.isConfirmed && !log.isReplaced && write.expectsNewActors &&
-      (log.nothingExpired(now) || log.looking !== undefined);
+      (log.expiry.nothingExpired(now) || log.expiry.looking !== undefined);
   }
 
   /** Begins writes for which the server was asked whether it counts no message of their actors. */
@@ -273,7 +273,7 @@ export class Writer {
 
   /** Whether a write may be numbered as the first one of its actors whose heads are not cached. */
   #mayBeNew(write: Write, now: number): boolean {
-    return write.expectsNewActors && this.#context.log.nothingExpired(now) &&
+    return write.expectsNewActors && this.#context.log.expiry.nothingExpired(now) &&
       (write.isConfirmed || this.#hasNone(write, now));
   }
 
