@@ -4,12 +4,16 @@ import assert from "node:assert/strict";
 import {
   DamagedHistoryError,
   JetStreamEventStore,
+  type StoredEvent,
   VersionConflictError,
   type Warning,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsCluster } from "../../support/nats_server.ts";
-import { replica } from "./chaos/replicas.ts";
+import { startProxy } from "../../support/proxy.ts";
+import { isAcknowledgement, isCommit } from "./chaos/faults.ts";
+import { makeLeader, replica, storedMessages } from "./chaos/replicas.ts";
 import { flip, streamFiles } from "./stream_files.ts";
+import { until } from "./support.ts";
 
 /** How often each read is repeated: which server answers is chosen at random. */
 const ROUNDS = 10;
@@ -163,4 +167,31 @@ Deno.test("one damaged replica of three", async (test) => {
     assert.equal(saved!.version, 6);
     assert.equal((await store.verify()).ok, true);
   });
+});
+
+Deno.test("a first commit without an acknowledgement is not stored again by a leader that cannot read it any more", async () => {
+  const stream = "aether_default";
+  await using cluster = await startNatsCluster();
+  const [good, bad] = [cluster.servers[0]!, cluster.servers[1]!];
+  await using proxy = startProxy(good.url);
+  await using store = await JetStreamEventStore.open(proxy.url, {
+    replicas: 3,
+    retention: "forever",
+    saveTimeout: 60_000,
+    connect: { client: { ignoreClusterUpdates: true } },
+    onWarning: () => {},
+  });
+  proxy.filter({ toClient: isAcknowledgement });
+  const saved = store.append("order", [event("marker-")], { expectedVersion: 0 });
+  await until(async () => await storedMessages(bad, stream) === 1);
+  proxy.filter({ toServer: isCommit }); // it is sent again only when the damaged server leads
+  await bad.shutdown();
+  await flip((await streamFiles(bad, stream)).blocks[0]!, "marker-");
+  await bad.restart();
+  await makeLeader(cluster, bad, stream);
+  proxy.filter({});
+  const [{ version, position }] = await saved as [StoredEvent];
+  assert.equal(version, 1);
+  await makeLeader(cluster, good, stream);
+  assert.deepEqual((await Array.fromAsync(store.readAll())).map((event) => event.position), [position]);
 });

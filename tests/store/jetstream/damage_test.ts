@@ -8,8 +8,11 @@ import {
   HistoryTruncatedError,
   JetStreamEventStore,
   LogReplacedError,
+  OutcomeUnknownError,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
+import { startProxy } from "../../support/proxy.ts";
+import { isAcknowledgement, isCommit } from "./chaos/faults.ts";
 import { replica } from "./chaos/replicas.ts";
 import { flip, type StreamFiles, streamFiles } from "./stream_files.ts";
 import type { StreamInfo } from "../../../src/nats/jetstream/requests.ts";
@@ -232,6 +235,34 @@ Deno.test("an actor whose latest commit cannot be read is damaged, and takes no 
   const { versions, faults } = await readAround(store);
   assert.deepEqual(versions, [1, 2, 3, 4]);
   assert.equal(faults.length, 1);
+});
+
+Deno.test("a first commit without an acknowledgement is not stored again by a server that cannot read it any more", async () => {
+  await using server = await startNatsServer();
+  await using proxy = startProxy(server.url);
+  await using store = await JetStreamEventStore.open(proxy.url, {
+    retention: "forever",
+    connect: { client: { reconnectTimeWait: 20 } },
+  });
+  await using nats = await client(server.url);
+  const stored = async (): Promise<number> =>
+    (await nats.requests.streamInfo("aether_default")).state.messages;
+  proxy.filter({ toClient: isAcknowledgement });
+  const saved = store.append("order", [{ id: "first", ...event("marker-") }], { expectedVersion: 0 });
+  const outcome = assert.rejects(saved, OutcomeUnknownError);
+  await until(async () => await stored() === 1);
+  proxy.filter({ toServer: isCommit }); // it is sent again only when the server is back
+  await server.shutdown();
+  await flip((await streamFiles(server, "aether_default")).blocks[0]!, "marker-");
+  await server.restart();
+  proxy.filter({});
+  await outcome;
+  await assert.rejects(
+    store.append("order", [{ id: "first", ...event("marker-") }], { expectedVersion: 0 }),
+    DamagedHistoryError,
+  );
+  await until(() => nats.state.isConnected);
+  assert.equal(await stored(), 1);
 });
 
 Deno.test("filtered reads, subscriptions and listings leave no damaged commit out in silence", async () => {

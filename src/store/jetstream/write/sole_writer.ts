@@ -57,6 +57,11 @@ export class SoleWriter implements ConnectionListener {
     if (this.#actors.size > this.#maxActors) this.#end();
   }
 
+  /** An actor may have a message: it is unknown whether a write was stored. */
+  mayHave({ hash }: KnownActor): void {
+    if (this.#isSole) this.#actors.add(hash);
+  }
+
   /** The server may come back with other data, and others may have written to it. */
   onDisconnect(): void {
     this.#validUntil = -Infinity;

@@ -227,6 +227,11 @@ export class Write implements Publication {
     return true;
   }
 
+  /** Whether it may have been stored as the first commit of an actor. */
+  get mayBeFirst(): boolean {
+    return this.doubt !== undefined && this.parts.some(({ head }) => head.sequence === 0);
+  }
+
   /** Adds the subjects of those of its actors that have no message as far as is known. */
   addNewSubjects(subjects: string[]): void {
     for (const { actor, subject } of this.parts) {

@@ -154,8 +154,17 @@ export class Writer {
     this.#setup.sole.stored(write, sequence - write.messageCount + 1, write.deadline - this.#setup.timeout);
   }
 
+  /** Notes that the actors of a write may have a message: the server is asked before the next one. */
+  #noteDoubt({ parts }: Write): void {
+    for (const { actor } of parts) {
+      actor!.noneUntil = 0;
+      this.#setup.sole.mayHave(actor!);
+    }
+  }
+
   #leave(write: Write): void {
     if (write.slot >= 0) this.#deadlines.delete(write);
+    if (write.doubt !== undefined) this.#noteDoubt(write);
     const ready = this.#setup.actors.leave(write);
     if (ready.length > 0) this.#beginThose(ready);
   }
@@ -192,6 +201,8 @@ export class Writer {
       const fresh = new Map<string, Head>();
       let next = tried && this.#sentOrThrow(tried);
       for (let attempt = 1; !write.isAnswered; attempt++) {
+        // A server that cannot read the first commit of an actor any more would store it a second time.
+        if (!next && write.mayBeFirst && await this.#find(write, fresh) === "answered") return;
         const outcome = next ?? await this.#try(write, fresh);
         next = undefined;
         const step = await this.#settle(write, outcome, fresh);
@@ -224,6 +235,7 @@ export class Writer {
   ): Promise<Next> {
     const { log, decoder } = this.#context;
     const isUncertain = write.doubt !== undefined;
+    write.isConfirmed = false; // by the next try, it may have changed
     if (outcome.status === "stored") {
       if (isUncertain) countSettled("jetstream", 1);
       if (outcome.sequence <= write.seen) await this.#explainOrder(outcome.sequence, write.seen);
@@ -235,18 +247,23 @@ export class Writer {
       if (outcome.cause !== "no responders") write.doubt = failure;
       await abortable(log.assertNotReplaced(), write.ending);
     } else if (outcome.status === "refused" && isConflict(outcome.code)) {
-      const found = await abortable(findWrite(this.#context, write, fresh), write.ending);
-      if (found === "nothing") return "try later";
-      if (isUncertain) countSettled("jetstream", 1);
-      write.doubt = undefined;
-      if (found === "another") return "try at once";
-      write.succeed(found.own, log, decoder);
-      return "answered";
+      return await this.#find(write, fresh);
     } else if (outcome.status === "refused" && !isUncertain && !isMomentary(outcome.code)) {
       write.fail(backendError("append", failure));
       return "answered";
     }
     return "try later";
+  }
+
+  /** Searches for a write, or for what was stored in its place. */
+  async #find(write: Write, fresh: Map<string, Head>): Promise<Next> {
+    const found = await abortable(findWrite(this.#context, write, fresh), write.ending);
+    if (found === "nothing") return "try later";
+    if (write.doubt !== undefined) countSettled("jetstream", 1);
+    write.doubt = undefined;
+    if (found === "another") return "try at once";
+    write.succeed(found.own, this.#context.log, this.#context.decoder);
+    return "answered";
   }
 
   /** Numbers a write against the cached heads, if they are cached and it fits them: most do, without a promise. */
