@@ -68,7 +68,7 @@ Deno.test("a credentials file is taken by path or as text, with any line ends an
     for (
       const given of [
         path,
-        credentials.replace(seed, `${seed.slice(0, -1)}${seed.endsWith("A") ? "B" : "A"}`),
+        credentials.replace(seed, `${seed.slice(0, -2)}${seed.at(-2) === "A" ? "B" : "A"}${seed.at(-1)}`),
         credentials.replace(seed, ""),
         credentials.replace(jwt, ""),
         credentials.slice(0, 60),

@@ -6,7 +6,7 @@
  * @module
  */
 import { type NatsFrame, NatsFrameSplitter } from "./nats_frames.ts";
-import { listenOnFreePort } from "./ports.ts";
+import { listenAgain, listenOnFreePort } from "./ports.ts";
 
 const MAX_QUEUED_CHUNKS = 256;
 
@@ -79,7 +79,7 @@ export class Proxy implements AsyncDisposable {
     this.#filter = {};
     this.#open();
     if (!this.#listener) {
-      this.#listener = Deno.listen({ hostname: "127.0.0.1", port: this.#port });
+      this.#listener = listenAgain(this.#port);
       this.#accepting = this.#accept(this.#listener);
     }
   }

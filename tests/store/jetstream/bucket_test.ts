@@ -222,7 +222,7 @@ Deno.test("a forged snapshot is ignored with a warning, and the next one takes i
 });
 
 Deno.test("a forged record of an actor whose events have expired is damage, and no version is used again", async () => {
-  const retention = 1_000;
+  const retention = 3_000; // the server is shut down before anything expires: the store would replace the forged record
   await using server = await startNatsServer();
   await using store = await JetStreamEventStore.open(server.url, { retention });
   await store.append("first", [event(1)], { expectedVersion: 0 });
@@ -239,7 +239,7 @@ Deno.test("a forged record of an actor whose events have expired is damage, and 
 });
 
 Deno.test("a record or a snapshot of expired events that is damaged on the disk is damage, and no version is used again", async () => {
-  const retention = 1_000;
+  const retention = 3_000; // the server is shut down before anything expires: the store would replace the forged record
   await using server = await startNatsServer();
   {
     await using store = await JetStreamEventStore.open(server.url, { retention });
