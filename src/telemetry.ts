@@ -19,6 +19,7 @@ import {
   type SpanName,
   SPANS,
 } from "./telemetry_names.ts";
+import { messageOf } from "./text.ts";
 
 /** The instrumentation scope of everything that the library reports. */
 export const SCOPE = "@flowmade-one/aether";
@@ -203,9 +204,12 @@ export class OpenSpan<N extends SpanName> {
     if (this.#ended) return;
     this.#ended = true;
     if (error !== undefined) {
-      this.#span.recordException(error instanceof Error ? error : String(error));
-      const message = error instanceof Error ? error.message : String(error);
-      this.#span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message });
+      try {
+        this.#span.recordException(error instanceof Error ? error : String(error));
+      } catch {
+        // Any value may be thrown, and one that throws when it is read is not shown.
+      }
+      this.#span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message: messageOf(error) });
     }
     this.#span.end();
   }

@@ -71,6 +71,15 @@ export function nameFault(value: unknown, limit: number): string | undefined {
   return undefined;
 }
 
+/** The message of what was thrown. Any value may be thrown, and one that throws when it is read has no message. */
+export function messageOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? String(thrown.message) : String(thrown);
+  } catch {
+    return "what was thrown cannot be read";
+  }
+}
+
 /** Names a value in an error: its kind, and the value itself where that is short. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);

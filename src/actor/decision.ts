@@ -10,6 +10,7 @@ import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
 import { checkDecision } from "../store/check_options.ts";
 import { withCommandId } from "../store/command_id.ts";
 import type { Replayed } from "../store/replay.ts";
+import { messageOf } from "../text.ts";
 import { type CallResult, type CommandCall, type QueryCall, TimerCall } from "./call.ts";
 import { enter, leave } from "./chain.ts";
 import type { AnyActor } from "./definition.ts";
@@ -43,7 +44,7 @@ export function decide(definition: AnyActor, call: CommandCall, state: unknown, 
     return { call, events: traceparent === undefined ? events : events.map(tracedBy(traceparent)) };
   } catch (error) {
     const failure = errorFor(definition, call.actorId, error);
-    if (call instanceof TimerCall) call.outcome = { refused: String((failure as Error).message) };
+    if (call instanceof TimerCall) call.outcome = { refused: messageOf(failure) };
     return { call, events: [], error: failure };
   } finally {
     leave(outer);
@@ -103,8 +104,22 @@ export function errorFor(definition: AnyActor, actorId: string, error: unknown):
 }
 
 /** Whether an error is of a class that the definition declares. */
-export function isDeclared({ errors }: AnyActor, error: unknown): boolean {
-  return Object.values(errors).some((type) => error instanceof type);
+export function isDeclared(definition: AnyActor, error: unknown): boolean {
+  return declaredName(definition, error) !== undefined;
+}
+
+/** Under which name a definition declares the class of an error: the nearest class, if the error is of several. */
+export function declaredName({ errors }: AnyActor, error: unknown): string | undefined {
+  let found: string | undefined;
+  try {
+    for (const [name, type] of Object.entries(errors)) {
+      if (!(error instanceof type)) continue;
+      if (found === undefined || type.prototype instanceof errors[found]!) found = name;
+    }
+  } catch {
+    return undefined; // a Proxy may throw when it is read
+  }
+  return found;
 }
 
 /**

@@ -6,6 +6,7 @@
 
 import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
+import { messageOf } from "../text.ts";
 
 /**
  * The actor refused the command with an error that its definition does not declare, or its decider failed. Nothing of the
@@ -47,7 +48,7 @@ export class ActorFailedError extends AetherError {
 
   /** Carries what the decider threw as its cause. */
   constructor(actorId: string, cause: unknown, isStored = false) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     super(
       isStored
         ? `The events of the command to actor "${actorId}" are stored, but there is no answer: ${reason}`

@@ -8,7 +8,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import { copyJson, JsonFault, JsonTooLarge } from "../event/json.ts";
 import type { Event } from "../event/types.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
-import { describe } from "../text.ts";
+import { describe, utf8Length } from "../text.ts";
 import { checkActorId } from "../store/check_options.ts";
 import { checkCommandId } from "../store/command_id.ts";
 import { telemetry } from "../telemetry.ts";
@@ -122,7 +122,7 @@ function checkCall(options: CallOptions): CallOptions {
   checkKnown(options, CALL_OPTIONS);
   const { id, timeout, signal } = options;
   if (id !== undefined) checkCommandId(id, "options.id");
-  if (timeout !== undefined && !(timeout > 0 && timeout <= MAX_TIMEOUT)) {
+  if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0 && timeout <= MAX_TIMEOUT)) {
     throw new InvalidArgumentError(
       "options.timeout",
       `must be above 0 and at most ${MAX_TIMEOUT} milliseconds, and is ${describe(timeout)}`,
@@ -144,7 +144,7 @@ function checkCall(options: CallOptions): CallOptions {
 export function copyCommand(command: unknown): unknown {
   try {
     const { value, most } = copyJson(command, "command", MAX_COMMAND_BYTES);
-    if (most > MAX_COMMAND_BYTES && JSON.stringify(value).length > MAX_COMMAND_BYTES) {
+    if (most > MAX_COMMAND_BYTES && utf8Length(JSON.stringify(value)) > MAX_COMMAND_BYTES) {
       throw new JsonTooLarge(most);
     }
     return value;

@@ -25,6 +25,7 @@ import {
   errorOf,
   isOfThisTryOnly,
   QUESTION,
+  valueOf,
   type WireAnswer,
   type WireRequest,
 } from "./wire.ts";
@@ -110,7 +111,7 @@ export class RemoteCaller {
       const answer = await abortable(this.#try(actorId, data, Math.min(left, ANSWER_TIMEOUT)), signal);
       if (this.#isClosed) throw new ClosedError("host");
       if (answer === "closed") throw new ClosedError("connection");
-      if (typeof answer === "object" && "ok" in answer) return answer.ok;
+      if (typeof answer === "object" && "ok" in answer) return valueOf(answer, "command" in content);
       if (typeof answer === "object" && !("retry" in answer)) {
         if (!mayBeStored || !isOfThisTryOnly(answer)) throw errorOf(answer, definition, actorId);
       } else {

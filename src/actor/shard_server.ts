@@ -14,6 +14,7 @@ import type { ActiveActors } from "./active_actors.ts";
 import { MovedError } from "./commit.ts";
 import { CommandCall, QueryCall, TimerCall } from "./call.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
+import { messageOf } from "../text.ts";
 import type { Warn } from "../warning.ts";
 import { HostService, type ServiceCounts } from "./service.ts";
 import { queryOf } from "./untyped.ts";
@@ -184,7 +185,7 @@ export class ShardServer {
       if (error instanceof ActorUnavailableError) return undefined;
       if (error instanceof OutcomeUnknownError) return encode({ retry: "unknown" });
       this.#counts.errors++;
-      this.#counts.lastError = String(error).slice(0, MAX_ERROR_TEXT);
+      this.#counts.lastError = messageOf(error).slice(0, MAX_ERROR_TEXT);
       return answerWithError(error, definition, maxBytes);
     }
   }

@@ -10,7 +10,8 @@ import { copyJson, freezeJson } from "../event/json.ts";
 import { checkActorId } from "../store/check_options.ts";
 import { checkCommandId } from "../store/command_id.ts";
 import { isTraceparent } from "../telemetry.ts";
-import { utf8 } from "../text.ts";
+import { messageOf, utf8 } from "../text.ts";
+import { declaredName } from "./decision.ts";
 import type { AnyActor } from "./definition.ts";
 import type { TimerReference } from "./timer.ts";
 import { ActorBusyError, ActorFailedError } from "./errors.ts";
@@ -50,7 +51,7 @@ type Retry = "moved" | "unknown" | "definition";
 
 /** An answer as it travels. */
 export type WireAnswer =
-  | { readonly ok: unknown }
+  | { readonly ok: unknown; readonly isUndefined?: true }
   | { readonly retry: Retry; readonly detail?: string }
   | { readonly busy: { readonly waiting: number; readonly retryAfter: number } }
   | { readonly declared: WireError }
@@ -142,11 +143,13 @@ function parse(data: Uint8Array): unknown {
 export function answerWith(value: unknown, maxBytes: number, isStored: boolean): Uint8Array {
   const limit = Math.min(MAX_ANSWER_BYTES, maxBytes);
   try {
-    const answer = encode({ ok: value === undefined ? null : copyJson(value, "state", limit).value });
+    const answer = encode(
+      value === undefined ? { ok: null, isUndefined: true } : { ok: copyJson(value, "state", limit).value },
+    );
     if (answer.length <= limit) return answer;
     return unsendable(`it is over ${limit} bytes as JSON`, isStored);
   } catch (error) {
-    return unsendable(error instanceof Error ? error.message : String(error), isStored);
+    return unsendable(messageOf(error), isStored);
   }
 }
 
@@ -160,19 +163,21 @@ function unsendable(why: string, isStored: boolean): Uint8Array {
  * @param maxBytes The largest message that the server takes.
  */
 export function answerWithError(error: unknown, definition: AnyActor, maxBytes: number): Uint8Array {
-  const answer = encode(wireError(error, definition));
-  return answer.length <= maxBytes
-    ? answer
-    : unsendable(`the error is over ${maxBytes} bytes as JSON`, false);
+  try {
+    const answer = encode(wireError(error, definition));
+    if (answer.length <= maxBytes) return answer;
+    return unsendable(`the error is over ${maxBytes} bytes as JSON`, false);
+  } catch (cause) {
+    return unsendable(`the error cannot be read: ${messageOf(cause)}`, false);
+  }
 }
 
 function wireError(error: unknown, definition: AnyActor): WireAnswer {
   if (error instanceof ActorBusyError) {
     return { busy: { waiting: error.waiting, retryAfter: error.retryAfter } };
   }
-  for (const [type, declared] of Object.entries(definition.errors)) {
-    if (error instanceof declared) return { declared: fieldsOf(type, error) };
-  }
+  const declared = declaredName(definition, error);
+  if (declared !== undefined) return { declared: fieldsOf(declared, error as Error) };
   if (error instanceof ActorFailedError) {
     const { cause, isStored } = error;
     if (!(cause instanceof Error)) return { failed: { message: String(cause), isStored } };
@@ -212,6 +217,16 @@ function isJson(value: unknown): boolean {
   } catch {
     return false;
   }
+}
+
+/** The value that an answer carries: JSON has no `undefined`. */
+export function valueOf(
+  { ok, isUndefined }: { readonly ok: unknown; readonly isUndefined?: true },
+  isCommand: boolean,
+): unknown {
+  if (isUndefined) return undefined;
+  if (!isCommand || typeof ok !== "object" || ok === null || "state" in ok) return ok;
+  return { ...ok, state: undefined };
 }
 
 /** The error that an answer carries. */
