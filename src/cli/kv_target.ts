@@ -5,6 +5,7 @@
  */
 
 import { openKv } from "../deno_kv.ts";
+import { AS_STORED } from "../event/registry.ts";
 import type { Event } from "../event/types.ts";
 import type { CheckpointStore } from "../projection/checkpoints.ts";
 import { DenoKvEventStore } from "../store/deno_kv/mod.ts";
@@ -71,7 +72,7 @@ export class KvTarget implements Target {
 
   async #open(pathOrKv: string | Deno.Kv): Promise<EventStore<Event>> {
     const { prefix, namespace } = this.#access;
-    const store = await DenoKvEventStore.open(pathOrKv, { prefix, namespace });
+    const store = await DenoKvEventStore.open(pathOrKv, { prefix, namespace, events: AS_STORED });
     this.#opened.push(store);
     return store;
   }

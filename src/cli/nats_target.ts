@@ -4,6 +4,7 @@
  * @module
  */
 
+import { AS_STORED } from "../event/registry.ts";
 import type { Event } from "../event/types.ts";
 import { connectTo } from "../nats/connect.ts";
 import type { NatsConnection } from "../nats/connection.ts";
@@ -100,7 +101,7 @@ export class NatsTarget implements Target {
   /** Opens the log, or makes it. */
   async storeToWrite(): Promise<EventStore<Event>> {
     const { prefix, namespace } = this.#access;
-    const options = { prefix, namespace, ...domainOf(this.#access) };
+    const options = { prefix, namespace, events: AS_STORED, ...domainOf(this.#access) };
     const store = await JetStreamEventStore.open(this.connection, options);
     this.#opened.push(store);
     return store;

@@ -25,6 +25,12 @@ const DEFINITION: OptionNames<EventDefinition> = {
   personal: true,
 };
 
+/**
+ * In place of definitions: every event is handed out as it was stored, under any schema version. A program that only shows
+ * events has no definitions, and newer ones than it knows do not exist.
+ */
+export const AS_STORED: Readonly<Record<string, never>> = Object.freeze({});
+
 /** Refuses what cannot check data. */
 function checkSchema(eventType: string, schema: StandardSchema | undefined): void {
   if (schema === undefined) return;
@@ -54,6 +60,7 @@ export class EventRegistry {
   /** The types that events of a former name are handed out as. */
   readonly #renamed = new Map<string, Entry[]>();
   readonly #personal = new Map<string, readonly PersonalFields[]>();
+  readonly #isAsStored: boolean;
   #hasSchemas = false;
   /** Whether a type has another version than 1, or a former name. */
   #changesEvents = false;
@@ -64,6 +71,7 @@ export class EventRegistry {
    * @throws {InvalidArgumentError} If a version is not a positive integer, or upcasters are missing or too many.
    */
   constructor(definitions: Readonly<Record<string, EventDefinition | undefined>> = {}) {
+    this.#isAsStored = definitions === AS_STORED;
     const listed = readOptions(definitions, (given) => Object.entries(given), "options.events");
     for (const [eventType, definition] of listed) {
       if (!definition) continue;
@@ -203,7 +211,7 @@ export class EventRegistry {
 
   /** Whether every event is handed out as it was stored. */
   get isIdle(): boolean {
-    return !this.#changesEvents && !this.#hasSchemas && !noted.any;
+    return this.#isAsStored || !this.#changesEvents && !this.#hasSchemas && !noted.any;
   }
 }
 

@@ -26,7 +26,9 @@ Deno.test("aether looks into a log, its projections and a cluster on NATS, with 
   assert.match(empty.err, /has no event log of the namespace "default"/);
   assert.equal((await run(["cluster", target])).code, 3);
   {
-    await using store = await JetStreamEventStore.open(url, { namespace: "orders" });
+    // The command line does not know the definitions of the program.
+    const events = { OrderPlaced: { version: 2, upcast: [(data: unknown) => data] } };
+    await using store = await JetStreamEventStore.open(url, { namespace: "orders", events });
     await using checkpoints = await JetStreamCheckpoints.open(url);
     await store.append("order-1", [{ eventType: "OrderPlaced", data: { total: 5 } }], { expectedVersion: 0 });
     await projectOnce(store, { name: "totals", checkpoints, handle: () => {} });

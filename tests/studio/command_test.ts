@@ -15,7 +15,9 @@ const SOURCE = fileURLToPath(new URL("../../src", import.meta.url));
 
 async function orders(): Promise<KvFolder> {
   const folder = await kvFolder();
-  await using store = await DenoKvEventStore.open(folder.file);
+  // The studio does not know the definitions of the program.
+  const events = { OrderPlaced: { version: 2, upcast: [(data: unknown) => data] } };
+  await using store = await DenoKvEventStore.open(folder.file, { events });
   await using checkpoints = await DenoKvCheckpoints.open(folder.file);
   for (const actorId of ["order-1", "order-2"]) {
     await store.append(actorId, [
