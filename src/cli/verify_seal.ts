@@ -10,6 +10,7 @@ import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { publicKeyOf } from "./keys.ts";
 import { jsonLine, plural, printable, type Terminal } from "./output.ts";
+import { showProgress } from "./progress.ts";
 import { openPlace } from "./seal_place.ts";
 
 /** Compares a log with its seal; returns whether they agree. */
@@ -29,7 +30,12 @@ export async function sealComparison(seal: string, request: RequestOf<"verify">)
   const seen = file === undefined ? {} : { seen: await Deno.readTextFile(file) };
   return async (store, terminal, signal) => {
     await using opened = await openPlace(seal, request, false);
-    const report = await verifySealedLog(store, opened.place, { key, copy, ...seen, signal });
+    using progress = await showProgress(terminal);
+    const report = await verifySealedLog(store, opened.place, {
+      ...{ key, copy, ...seen, signal },
+      onProgress: ({ events }) => progress.update("comparing", events),
+    });
+    progress[Symbol.dispose]();
     print(report, json, terminal);
     return report.ok;
   };

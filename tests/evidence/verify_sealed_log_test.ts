@@ -86,6 +86,21 @@ Deno.test("verifySealedLog() accepts a true copy, and counts events that are new
   }
 });
 
+Deno.test("verifySealedLog() reports how many events were compared, to the last", async () => {
+  await using store = new InMemoryEventStore();
+  await using seal = await sealFixture();
+  const { signer, folder, key } = seal;
+  await fill(store, 1_200);
+  await sealOnce(store, folder, { signer });
+  await fill(store, 50, 1_200);
+  const seen: number[] = [];
+  const { ok } = await verifySealedLog(store, folder, {
+    key,
+    onProgress: ({ events }) => void seen.push(events),
+  });
+  assert.deepEqual([ok, seen[0], seen.at(-1)], [true, 1_000, 1_250]);
+});
+
 Deno.test("verifySealedLog() names a change within a database whose own checksums were forged too", async () => {
   await using seal = await sealFixture();
   const { signer, folder, key } = seal;
