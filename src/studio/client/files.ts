@@ -22,6 +22,8 @@ import log from "./log.js" with { type: "text" };
 import logActivity from "./log_activity.js" with { type: "text" };
 import logRows from "./log_rows.js" with { type: "text" };
 import logTable from "./log_table.js" with { type: "text" };
+import logTail from "./log_tail.js" with { type: "text" };
+import logWindow from "./log_window.js" with { type: "text" };
 import parked from "./parked.js" with { type: "text" };
 import projections from "./projections.js" with { type: "text" };
 import route from "./route.js" with { type: "text" };
@@ -61,6 +63,8 @@ const SCRIPTS = {
   "log_activity.js": logActivity,
   "log_rows.js": logRows,
   "log_table.js": logTable,
+  "log_tail.js": logTail,
+  "log_window.js": logWindow,
   "parked.js": parked,
   "projections.js": projections,
   "route.js": route,
