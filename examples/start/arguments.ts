@@ -1,159 +1,156 @@
 /** The command line. */
 
-import { parseArgs } from "node:util";
 import { resolve } from "node:path";
+import {
+  argument,
+  choice,
+  command,
+  constant,
+  type InferValue,
+  merge,
+  type Message,
+  message,
+  type NonEmptyString,
+  object,
+  option,
+  optional,
+  or,
+  type Parser,
+  runParser,
+  string,
+  withDefault,
+} from "@optique/core";
 import type { ImportRequest } from "./import_command.ts";
 import type { ShowRequest } from "./show.ts";
 
 /** Where the store is kept, below the current directory. */
 export const DEFAULT_FOLDER = "aether-data";
 
-/** What can be asked for. */
-export const USAGE = `An event-sourced program on an embedded Deno KV store.
-
-  deno task start                       runs the story of an order; run it again to go on with it
-  deno task start import FILE [...]     imports an event log, CSV or NDJSON; safe to interrupt and to run again
-  deno task start show CASE [...]       shows the timeline of a case, and its state
-  deno task start help                  shows this
-
-Everywhere:
-  --data DIR            the folder that holds the store (default: ${DEFAULT_FOLDER} in the current directory)
-
-import and show:
-  --namespace NAME      keeps logs apart (default: default; show also looks among the story's orders)
-
-import:
-  --case COLUMN         names the case (default: case:concept:name)
-  --activity COLUMN     names the activity (default: concept:name)
-  --timestamp COLUMN    when, as RFC 3339 with T or a space (default: time:timestamp)
-  --format FORMAT       csv or ndjson (default: by the file's name, else csv)
-  --delimiter TEXT      what separates the fields of a CSV file (default: ,)
-  --skip-bad            lists bad rows and leaves them out; without it a file with bad rows is not imported at all
-
-show:
-  --resource COLUMN     who acted (default: org:resource)
-`;
-
-/** The command line asks for something that there is not. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
 /** What the user asks for. */
 export type Request =
   & { readonly data: string }
   & (
-    | { readonly command: "help" | "story" }
+    | { readonly command: "story" }
     | { readonly command: "import"; readonly request: ImportRequest }
     | { readonly command: "show"; readonly request: ShowRequest }
   );
 
-/** `--from` is what `deno task` passes: tasks run in the project's folder, no matter where they were called. */
-const COMMON = {
-  data: { type: "string" },
-  from: { type: "string" },
-  help: { type: "boolean", short: "h" },
-} as const;
-const OPTIONS = {
-  story: COMMON,
-  help: COMMON,
-  import: {
-    ...COMMON,
-    namespace: { type: "string" },
-    case: { type: "string" },
-    activity: { type: "string" },
-    timestamp: { type: "string" },
-    format: { type: "string" },
-    delimiter: { type: "string" },
-    "skip-bad": { type: "boolean" },
-  },
-  show: { ...COMMON, namespace: { type: "string" }, resource: { type: "string" } },
-} as const;
+/** An option with a text, and what it is without one. */
+function textOption(
+  name: `--${string}`,
+  metavar: NonEmptyString,
+  usual: string,
+  description: Message,
+): Parser<"sync", string, unknown> {
+  const text = string({
+    metavar,
+    pattern: /./s,
+    errors: { patternMismatch: message`It must not be empty.` },
+  });
+  return withDefault(option(name, text, { description }), usual);
+}
+
+const folder = object("Everywhere", {
+  data: optional(
+    option("--data", string({ metavar: "DIR" }), {
+      description:
+        message`The folder that holds the store. Without it, ${DEFAULT_FOLDER} in the current directory.`,
+    }),
+  ),
+});
+
+const namespace = textOption("--namespace", "NAME", "default", message`Keeps logs apart.`);
+
+const importCommand = command(
+  "import",
+  merge(
+    object({
+      command: constant("import"),
+      file: argument(string({ metavar: "FILE" }), { description: message`A file of CSV or NDJSON.` }),
+      case: textOption("--case", "COLUMN", "case:concept:name", message`Names the case.`),
+      activity: textOption("--activity", "COLUMN", "concept:name", message`Names the activity.`),
+      timestamp: textOption(
+        "--timestamp",
+        "COLUMN",
+        "time:timestamp",
+        message`When, as RFC 3339 with T or a space.`,
+      ),
+      format: optional(
+        option("--format", choice(["csv", "ndjson"], { metavar: "FORMAT" }), {
+          description: message`Without it by the name of the file, else csv.`,
+        }),
+      ),
+      delimiter: textOption("--delimiter", "TEXT", ",", message`What separates the fields of a CSV file.`),
+      skipBad: option("--skip-bad", {
+        description:
+          message`Lists bad rows and leaves them out. Without it a file with bad rows is not imported at all.`,
+      }),
+      namespace,
+    }),
+    folder,
+  ),
+  { description: message`Imports an event log. It can be interrupted, and run again.` },
+);
+
+const showCommand = command(
+  "show",
+  merge(
+    object({
+      command: constant("show"),
+      caseId: argument(string({ metavar: "CASE" }), { description: message`The name of a case.` }),
+      resource: textOption("--resource", "COLUMN", "org:resource", message`Who acted.`),
+      // Without it the story's orders are looked at too.
+      namespace: optional(
+        option("--namespace", string({ metavar: "NAME" }), { description: message`Keeps logs apart.` }),
+      ),
+    }),
+    folder,
+  ),
+  { description: message`Shows the timeline of a case, and its state.` },
+);
+
+const story = merge(object({ command: constant("story") }), folder);
+
+const grammar = or(importCommand, showCommand, story);
 
 /**
- * Understands the command line.
+ * Understands the command line; returns the exit code if that was all.
  *
- * @throws {UsageError} If it cannot.
+ * @param args What the user has typed. `deno task` puts the folder that it was called in before it, with `--from`: tasks run
+ * in the project's folder.
  */
-export function parseArguments(args: readonly string[]): Request {
-  const positional = parseArgs({
-    args: [...args],
-    options: OPTIONS.import,
-    allowPositionals: true,
-    strict: false,
+export function parseArguments(args: readonly string[]): Request | number {
+  const [here, typed] = args[0] === "--from" ? [args[1] ?? ".", args.slice(2)] : [".", args];
+  if (typed.length === 0) return requestOf({ command: "story", data: undefined }, here);
+  const asked = runParser<typeof grammar, number, number>(grammar, "deno task start", typed, {
+    help: { command: true, option: true, onShow: () => 0 },
+    onError: () => 2,
+    aboveError: "usage",
+    description:
+      message`An event-sourced program on an embedded Deno KV store. Without a command it runs the story of an order: run it again to go on with it.`,
+    footer: message`The options of a command: deno task start help COMMAND.`,
+    colors: Deno.stdout.isTerminal() && !Deno.noColor,
+    stdout: (text) => console.log(text),
+    stderr: (text) => console.error(text),
   });
-  const command = positional.positionals[0] ?? "story";
-  if (command !== "story" && command !== "import" && command !== "show" && command !== "help") {
-    throw new UsageError(`There is no command "${command}"`);
-  }
-  const { values, operands } = parseStrictly(args, command);
-  const here = values.from ?? ".";
-  const data = values.data === undefined ? resolve(DEFAULT_FOLDER) : resolve(here, values.data);
-  if (values.help || command === "help") return { command: "help", data };
-  if (command === "story") return { command, data };
-  const [operand, ...rest] = operands.slice(1);
-  if (operand === undefined || operand === "") {
-    throw new UsageError(
-      command === "import" ? "Which file is to be imported?" : "Which case is to be shown?",
-    );
-  }
-  if (rest.length > 0) throw new UsageError(`"${rest[0]}" is one argument too many: quote what has spaces`);
-  if (command === "show") {
-    return {
-      command,
-      data,
-      request: { caseId: operand, namespace: values.namespace, resource: values.resource ?? "org:resource" },
-    };
-  }
-  const { format, delimiter = "," } = values;
-  if (format !== undefined && format !== "csv" && format !== "ndjson") {
-    throw new UsageError(`--format is csv or ndjson, not "${format}"`);
-  }
-  if (delimiter === "") throw new UsageError("--delimiter must not be empty");
-  return {
-    command,
-    data,
-    request: {
-      file: resolve(here, operand),
-      columns: {
-        case: values.case ?? "case:concept:name",
-        activity: values.activity ?? "concept:name",
-        timestamp: values.timestamp ?? "time:timestamp",
-      },
-      format,
-      delimiter,
-      skipBad: values["skip-bad"] ?? false,
-      namespace: values.namespace ?? "default",
-    },
-  };
+  return typeof asked === "number" ? asked : requestOf(asked, here);
 }
 
-interface Values {
-  readonly data?: string;
-  readonly from?: string;
-  readonly help?: boolean;
-  readonly namespace?: string;
-  readonly case?: string;
-  readonly activity?: string;
-  readonly timestamp?: string;
-  readonly format?: string;
-  readonly delimiter?: string;
-  readonly "skip-bad"?: boolean;
-  readonly resource?: string;
-}
-
-function parseStrictly(
-  args: readonly string[],
-  command: keyof typeof OPTIONS,
-): { readonly values: Values; readonly operands: readonly string[] } {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: OPTIONS[command],
-      allowPositionals: true,
-    });
-    return { values: values as Values, operands: positionals };
-  } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
+function requestOf(asked: InferValue<typeof grammar>, here: string): Request {
+  const data = asked.data === undefined ? resolve(DEFAULT_FOLDER) : resolve(here, asked.data);
+  switch (asked.command) {
+    case "story":
+      return { command: asked.command, data };
+    case "show": {
+      const { command, caseId, namespace, resource } = asked;
+      return { command, data, request: { caseId, namespace, resource } };
+    }
+    case "import": {
+      const { command, file, case: caseColumn, activity, timestamp, ...rest } = asked;
+      const columns = { case: caseColumn, activity, timestamp };
+      const { format, delimiter, skipBad, namespace } = rest;
+      const request = { file: resolve(here, file), columns, format, delimiter, skipBad, namespace };
+      return { command, data, request };
+    }
   }
 }

@@ -7,20 +7,16 @@
  */
 
 import { AetherError } from "@flowmade-one/aether/memory";
-import { parseArguments, USAGE, UsageError } from "./arguments.ts";
+import { parseArguments } from "./arguments.ts";
 import { UserError } from "./rows.ts";
 import { printable } from "./text.ts";
 
-/** Exit codes: done, failed, and asked for something that there is not. */
+/** The exit code of what failed. What was asked for wrongly has 2. */
 const FAILED = 1;
-const MISUSED = 2;
 
 async function run(args: readonly string[]): Promise<number> {
   const asked = parseArguments(args);
-  if (asked.command === "help") {
-    console.log(USAGE);
-    return 0;
-  }
+  if (typeof asked === "number") return asked;
   const { DataFolder } = await import("./data_folder.ts");
   const folder = new DataFolder(asked.data);
   switch (asked.command) {
@@ -41,10 +37,7 @@ function isSystemError(error: unknown): error is Error {
 try {
   Deno.exitCode = await run(Deno.args);
 } catch (error) {
-  if (error instanceof UsageError) {
-    console.error(`${error.message}\n\n${USAGE}`);
-    Deno.exitCode = MISUSED;
-  } else if (error instanceof UserError || error instanceof AetherError || isSystemError(error)) {
+  if (error instanceof UserError || error instanceof AetherError || isSystemError(error)) {
     // It may quote the content of a file.
     console.error(error.message.split("\n").map(printable).join("\n"));
     Deno.exitCode = FAILED;

@@ -4,11 +4,13 @@ import { Workplace } from "./start_program.ts";
 Deno.test("start help lists every command", async () => {
   await using place = await Workplace.make();
   const help = await place.succeed("help");
-  for (const part of ["start import FILE", "start show CASE", "start help", "--data DIR", "--skip-bad"]) {
+  for (const part of ["start import ", "start show ", "start help", "--data DIR", "--skip-bad"]) {
     assert(help.includes(part), part);
   }
   assert.equal(await place.succeed("--help"), help);
-  assert.equal(await place.succeed("import", "--help"), help);
+  const ofImport = await place.succeed("import", "--help");
+  assert.match(ofImport, /--skip-bad +Lists bad rows/);
+  assert.equal(await place.succeed("help", "import"), ofImport);
 });
 
 Deno.test("deno task start takes files and folders from where it was called", async () => {
@@ -25,14 +27,18 @@ Deno.test("deno task start takes files and folders from where it was called", as
 });
 
 const MISUSES: Record<string, [args: string[], complaint: RegExp]> = {
-  "an unknown command": [["imprt", "log.csv"], /There is no command "imprt"/],
+  "an unknown command": [["imprt", "log.csv"], /`imprt`.*Did you mean `import`/s],
   "an unknown option": [["import", "log.csv", "--skipbad"], /--skipbad/],
   "an option of another command": [["show", "case-1", "--skip-bad"], /--skip-bad/],
   "an option without its value": [["import", "log.csv", "--case"], /--case/],
-  "an import of nothing": [["import"], /Which file/],
-  "a show of nothing": [["show"], /Which case/],
-  "one argument too many": [["show", "case", "7"], /"7" is one argument too many/],
-  "an unknown format": [["import", "log.xes", "--format", "xes"], /--format is csv or ndjson, not "xes"/],
+  "an import of nothing": [["import"], /Expected a `FILE`/],
+  "a show of nothing": [["show"], /Expected a `CASE`/],
+  "one argument too many": [["show", "case", "7"], /Unexpected option or subcommand: `7`/],
+  "an unknown format": [
+    ["import", "log.xes", "--format", "xes"],
+    /`--format`: Expected one of "csv" and "ndjson", but got "xes"/,
+  ],
+  "an empty delimiter": [["import", "log.csv", "--delimiter="], /`--delimiter`: It must not be empty/],
 };
 
 for (const [misuse, [args, complaint]] of Object.entries(MISUSES)) {
@@ -40,7 +46,7 @@ for (const [misuse, [args, complaint]] of Object.entries(MISUSES)) {
     await using place = await Workplace.make();
     const answer = await place.fail(2, ...args);
     assert.match(answer, complaint);
-    assert.match(answer, /deno task start import FILE/);
+    assert.match(answer, /deno task start import .* FILE/);
   });
 }
 
