@@ -68,9 +68,10 @@ export function ActorAt({ actorId, version: asked, query, session, onChange }) {
     )),
     [actorId, version, decider],
   );
+  const isComparable = from !== version && (from > 0 || decider !== "");
   const difference = useLoaded(
     (signal) =>
-      from >= 1 && from !== version || decider && from !== version
+      isComparable
         ? /** @type {Promise<Difference>} */ (get("api/actor/diff", {
           actor: actorId,
           a: from,
@@ -94,7 +95,7 @@ export function ActorAt({ actorId, version: asked, query, session, onChange }) {
   `;
   const changes = html`
     <${Changes} difference=${difference.value} failure=${difference.failure} from=${from} version=${version}
-      onChange=${onChange} />
+      isComparable=${isComparable} onChange=${onChange} />
   `;
   return html`
     <div class="at" aria-busy=${isStale ? "true" : "false"}>
@@ -137,11 +138,12 @@ function SettledCauses({ event }) {
  *   failure: any,
  *   from: number,
  *   version: number,
+ *   isComparable: boolean,
  *   onChange: (change: Record<string, string | number | undefined>) => void,
  * }} properties
  * @returns {unknown}
  */
-function Changes({ difference, failure, from, version, onChange }) {
+function Changes({ difference, failure, from, version, isComparable, onChange }) {
   const isShown = difference?.a === from && difference.b === version;
   const changes = isShown ? difference.changes : [];
   return html`
@@ -177,9 +179,20 @@ function Changes({ difference, failure, from, version, onChange }) {
         ${difference?.isCut && html`<p class="hint">There are more changes.</p>`}
       `}
       ${isShown && changes.length === 0 && html`<p class="hint">Nothing has changed.</p>`}
-      ${!isShown && from === version && html`<p class="hint">Choose two different versions.</p>`}
-      ${from === 0 && !isShown && from !== version && !failure &&
-        html`<p class="hint">This is the first version.</p>`}
+      ${!isComparable && html`<p class="hint">${whyNot(from, version)}</p>`}
     <//>
   `;
+}
+
+/**
+ * Why two versions have no difference.
+ *
+ * @param {number} from
+ * @param {number} version
+ * @returns {string}
+ */
+function whyNot(from, version) {
+  if (from === version) return "Choose two different versions.";
+  if (version === 1) return "This is the first version.";
+  return "Version 0 has no event: only a decider has a state there. Choose 1 or a later version.";
 }

@@ -155,6 +155,13 @@ async function checkActor(page: TestPage, { store }: Place): Promise<void> {
   });
   await page.see(/State at version 5.*"status": "cancelled"/);
 
+  await page.go("#/actor/order-3?version=3&compare=0");
+  await page.see(/status\s+"none"\s+"paid"/, ".changes");
+  await page.go("#/actor/order-3?version=3&compare=0&decider=none");
+  await page.see("Version 0 has no event: only a decider has a state there.");
+  await page.go("#/actor/order-3?version=1&decider=none");
+  await page.see("This is the first version.");
+
   await page.go("#/actor/nobody");
   await page.see(/There is no actor "nobody"\..*Look for it/);
 }
