@@ -19,7 +19,6 @@ import type { LeaseStore } from "../cluster/lease.ts";
  * const files = new Map<string, Uint8Array>();
  * const place: SealPlace = {
  *   read: (path) => Promise.resolve(files.get(path)),
- *   write: (path, bytes) => Promise.resolve(void files.set(path, bytes)),
  *   replace(path, bytes, expected) {
  *     const isExpected = files.get(path)?.toHex() === expected?.toHex();
  *     if (isExpected) files.set(path, bytes);
@@ -39,10 +38,9 @@ import type { LeaseStore } from "../cluster/lease.ts";
 export interface SealPlace {
   /** Reads a file; `undefined` if there is none. Never a stale one. */
   read(path: string, signal?: AbortSignal): Promise<Uint8Array | undefined>;
-  /** Writes a file, in place of an older one. When it resolves, the whole file is durable; until then, none of it is visible. */
-  write(path: string, bytes: Uint8Array, signal?: AbortSignal): Promise<void>;
   /**
-   * Writes a file as `write` does, if its present bytes are the expected ones; `undefined` if there must be none.
+   * Writes a file, if its present bytes are the expected ones; `undefined` if there must be none. When it resolves, the whole file
+   * is durable; until then, none of it is visible.
    *
    * @returns Whether it was written.
    */

@@ -70,14 +70,6 @@ export class SealBucket implements SealPlace, AsyncDisposable {
     return (await this.#open.bucket.getBytes(path, signal))?.value;
   }
 
-  /** Writes a file. */
-  async write(path: string, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
-    for (;;) {
-      const present = await this.#open.bucket.getBytes(path, signal);
-      if (isEqual(present?.value, bytes) || await this.#put(path, bytes, present?.revision ?? 0)) return;
-    }
-  }
-
   /** Writes a file if its bytes are the expected ones. */
   async replace(
     path: string,

@@ -44,6 +44,8 @@ export class SealFolder implements SealPlace {
   readonly #path: string;
   /** Folders that are known to exist. */
   readonly #made = new Set<string>();
+  /** Whether the file system can give a file a second name. */
+  #hasLinks = true;
 
   /**
    * Names a folder.
@@ -70,38 +72,52 @@ export class SealFolder implements SealPlace {
     }
   }
 
-  /** Writes a file under another name, flushes it and renames it. */
-  async write(path: string, bytes: Uint8Array): Promise<void> {
-    const file = this.#fileOf(path);
-    const folder = file.slice(0, file.lastIndexOf("/"));
-    for (let attempt = 1;; attempt++) {
-      await this.#make(folder);
-      try {
-        return await writeRenamed(file, bytes, path.startsWith(PRIVATE) ? PRIVATE_MODE : undefined);
-      } catch (error) {
-        this.#made.delete(folder);
-        // Another sealer has removed the folder, because the partial tiles in it are replaced.
-        if (!(error instanceof Deno.errors.NotFound) || attempt === MAX_ATTEMPTS) throw error;
-      }
-    }
-  }
-
-  /** Writes a file if its bytes are the expected ones. A lock of the operating system keeps other processes out meanwhile. */
+  /** Writes a file under another name, flushes it, and gives it its name if the present bytes are the expected ones. */
   async replace(
     path: string,
     bytes: Uint8Array,
     expected: Uint8Array | undefined,
     signal?: AbortSignal,
   ): Promise<boolean> {
+    if (expected === undefined && this.#hasLinks) {
+      // The system refuses a second name for a file if another one has it: no lock is needed.
+      const result = await this.#write(path, bytes, linked);
+      if (result !== "no-links") return result;
+      this.#hasLinks = false;
+    }
+    using _lock = await this.#lock(signal);
+    if (!isEqual(await this.read(path), expected)) return false;
+    return await this.#write(path, bytes, renamed);
+  }
+
+  /** A lock of the operating system, which keeps other processes out until it is disposed of. */
+  async #lock(signal: AbortSignal | undefined): Promise<Disposable> {
     const file = this.#fileOf(LOCK);
     await this.#make(file.slice(0, file.lastIndexOf("/")));
-    using lock = await Deno.open(file, { create: true, write: true, mode: PRIVATE_MODE });
-    // Not `lock()`, which a signal could not end while a process that has it is suspended.
-    while (!await lock.tryLock(true)) await sleep(LOCK_RETRY_MS, signal);
-    const present = await this.read(path);
-    if (!isEqual(present, expected)) return false;
-    await this.write(path, bytes);
-    return true;
+    const lock = await Deno.open(file, { create: true, write: true, mode: PRIVATE_MODE });
+    try {
+      // Not `lock()`, which a signal could not end while a process that has it is suspended.
+      while (!await lock.tryLock(true)) await sleep(LOCK_RETRY_MS, signal);
+      return lock;
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
+  }
+
+  async #write<T>(path: string, bytes: Uint8Array, name: Naming<T>): Promise<T> {
+    const file = this.#fileOf(path);
+    const folder = file.slice(0, file.lastIndexOf("/"));
+    for (let attempt = 1;; attempt++) {
+      await this.#make(folder);
+      try {
+        return await writeNamed(file, bytes, path.startsWith(PRIVATE) ? PRIVATE_MODE : undefined, name);
+      } catch (error) {
+        this.#made.delete(folder);
+        // Another sealer has removed the folder, because the partial tiles in it are replaced.
+        if (!(error instanceof Deno.errors.NotFound) || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
   }
 
   /** Whether the folder does not exist, or has no files except those that a sealer leaves that was killed at its beginning. */
@@ -149,17 +165,47 @@ async function isEmpty(folder: string, lock: string): Promise<boolean> {
   return true;
 }
 
-async function writeRenamed(file: string, bytes: Uint8Array, mode: number | undefined): Promise<void> {
+/** Gives a file its name; what it returns is the result of the write. */
+type Naming<T> = (temporary: string, file: string) => Promise<T>;
+
+async function renamed(temporary: string, file: string): Promise<true> {
+  await Deno.rename(temporary, file);
+  return true;
+}
+
+/** Gives a file its name if there is none of that name. */
+async function linked(temporary: string, file: string): Promise<boolean | "no-links"> {
+  try {
+    await Deno.link(temporary, file);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    if (error instanceof Deno.errors.NotFound) throw error;
+    return "no-links";
+  } finally {
+    await Deno.remove(temporary).catch(() => {});
+  }
+}
+
+async function writeNamed<T>(
+  file: string,
+  bytes: Uint8Array,
+  mode: number | undefined,
+  name: Naming<T>,
+): Promise<T> {
   // A name of its own: two sealers may write the same file at the same time.
   const temporary = `${file}.${crypto.randomUUID().slice(0, 8)}${TEMPORARY}`;
+  let result: T;
   try {
     await writeFlushed(temporary, bytes, mode);
-    await Deno.rename(temporary, file);
+    result = await name(temporary, file);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
     throw error;
   }
+  // Also if another sealer has given the name: it may not have flushed the folder yet.
   await flushFolder(file.slice(0, file.lastIndexOf("/")));
+  return result;
 }
 
 async function writeFlushed(file: string, bytes: Uint8Array, mode: number | undefined): Promise<void> {

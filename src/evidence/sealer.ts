@@ -28,11 +28,13 @@ import {
   replaceCheckpoint,
   trusted,
 } from "./sealed_tree.ts";
+import { LeftBehind, Superseded, TileWriter } from "./tile_writer.ts";
 import { MAX_ENTRY_BYTES, RightEdge, type TileFile } from "./tiles.ts";
+import { emptyRoot } from "./tree.ts";
 
 /** Leaves between two checkpoints of a long run. */
 const CHECKPOINT_EVERY = 65_536;
-/** Files that are written at the same time: they share flushes of the disk. */
+/** Files that are written at the same time. */
 const MAX_WRITES = 64;
 /** By how much the clock may be behind the last checkpoint: clocks that are synchronised are set back a little now and then. */
 const MAX_CLOCK_SKEW = 60_000;
@@ -75,8 +77,10 @@ export class Sealer {
   readonly #place: SealPlace;
   readonly #settings: SealSettings;
   #salts: Salts | undefined;
+  readonly #tiles: TileWriter;
   #state: State | undefined;
-  #writes: Promise<void>[] = [];
+  /** The checkpoint that was signed to replace what other sealers have left. */
+  #claim: Uint8Array | undefined;
   #replaced: string[] = [];
   #added = 0;
   #guard: () => void = () => {};
@@ -85,6 +89,7 @@ export class Sealer {
     this.#log = rawLogOf(store);
     this.#place = place;
     this.#settings = settings;
+    this.#tiles = new TileWriter(place);
   }
 
   /**
@@ -103,10 +108,13 @@ export class Sealer {
         const state = this.#state ??= await this.#load(bytes, signal);
         if (await this.#continue(state, signal)) return this.#report();
       } catch (error) {
+        const state = this.#state;
         // What is in memory is ahead of what is stored.
         this.#state = undefined;
-        await Promise.allSettled(this.#writes.splice(0));
-        throw error;
+        this.#replaced = [];
+        await this.#tiles.settle().catch(() => {});
+        if (error instanceof LeftBehind) await this.#claimPlace(state!, signal);
+        else if (!(error instanceof Superseded)) throw error;
       }
       this.#state = undefined;
     }
@@ -187,7 +195,7 @@ export class Sealer {
     let since = state.edge.size;
     for await (const event of this.#log.read(state.position ?? this.#settings.from, signal)) {
       this.#append(state, event, signal);
-      if (this.#writes.length >= MAX_WRITES) await this.#settle();
+      if (this.#tiles.pending >= MAX_WRITES) await this.#tiles.settle();
       if (state.edge.size - since < CHECKPOINT_EVERY) continue;
       if (!await this.#publish(state, signal)) return false;
       state = this.#state!;
@@ -204,38 +212,23 @@ export class Sealer {
       throw new SealError("place", `The event at ${event.position} takes ${leaf.length} bytes as a leaf.`);
     }
     state.edge.append(leaf, (file, partials) => {
-      this.#write(file, signal);
+      this.#write(file, state, signal);
       this.#replaced.push(partials);
     });
     state.position = event.position;
   }
 
-  #write({ path, bytes }: TileFile, signal: AbortSignal | undefined): void {
+  #write(file: TileFile, { bytes }: State, signal: AbortSignal | undefined): void {
     this.#guard();
-    const writing = atPlace(
-      `${path} of the seal cannot be written.`,
-      signal,
-      () => this.#place.write(path, bytes, signal),
-    );
-    // It is waited for later, and must not count as unhandled until then.
-    writing.catch(() => {});
-    this.#writes.push(writing);
-  }
-
-  /** Waits until what was written is durable. */
-  async #settle(): Promise<void> {
-    const failed = (await Promise.allSettled(this.#writes.splice(0))).find(({ status }) =>
-      status === "rejected"
-    );
-    if (failed?.status === "rejected") throw failed.reason;
+    this.#tiles.write(file, { bytes, isOwn: bytes !== undefined && isEqual(bytes, this.#claim) }, signal);
   }
 
   /** Signs a checkpoint over what was added; returns false if another sealer was first. */
   async #publish(state: State, signal: AbortSignal | undefined): Promise<boolean> {
     const { origin, signers } = this.#settings;
     const time = this.#time(state.checkpoint);
-    for (const file of state.edge.partials()) this.#write(file, signal);
-    await this.#settle();
+    for (const file of state.edge.partials()) this.#write(file, state, signal);
+    await this.#tiles.settle();
     this.#guard();
     const { edge } = state;
     const bytes = await signCheckpoint({ origin, size: edge.size, root: edge.root() }, time, signers);
@@ -245,6 +238,19 @@ export class Sealer {
     await this.#removePartials(signal);
     this.#settings.onProgress?.({ events: edge.size });
     return true;
+  }
+
+  /**
+   * Signs the present checkpoint again. Sealers that began with it cannot publish, so that what they have left may be replaced.
+   */
+  async #claimPlace({ checkpoint, bytes }: State, signal: AbortSignal | undefined): Promise<void> {
+    const { origin, signers } = this.#settings;
+    this.#guard();
+    const { size, root } = checkpoint ?? { size: 0, root: emptyRoot() };
+    const before = Date.parse(checkpoint?.time ?? "") || 0;
+    const time = Math.max(this.#time(checkpoint), before + 1);
+    const claim = await signCheckpoint({ origin, size, root }, time, signers);
+    if (await replaceCheckpoint(this.#place, claim, bytes, signal)) this.#claim = claim;
   }
 
   /** The time of a checkpoint, which is never before that of the one before. */

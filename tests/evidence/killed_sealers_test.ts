@@ -94,14 +94,14 @@ Deno.test("sealers of a NATS bucket that are killed at random moments make one t
   // The same files in a folder are a seal too.
   const paths = ["private/seal.json", "checkpoint"];
   const folder = new SealFolder(seal.path);
-  for (const path of paths) await folder.write(path, (await bucket.read(path))!);
+  for (const path of paths) assert(await folder.replace(path, (await bucket.read(path))!, undefined));
   const { size } = await sealSize(bucket);
   const copy = async (level: string, count: number): Promise<void> => {
     for (let index = 0; index * 256 < count; index++) {
       const suffix = (index + 1) * 256 > count ? `.p/${count % 256}` : "";
       const thousands = index < 1_000 ? "" : `x${String(Math.floor(index / 1_000)).padStart(3, "0")}/`;
       const path = `tile/${level}/${thousands}${String(index % 1_000).padStart(3, "0")}${suffix}`;
-      await folder.write(path, (await bucket.read(path))!);
+      assert(await folder.replace(path, (await bucket.read(path))!, undefined));
     }
   };
   await copy("entries", size);

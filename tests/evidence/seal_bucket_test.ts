@@ -38,7 +38,7 @@ Deno.test("a seal in a NATS bucket is made, continued and verified as one in a f
   await t.step("a value that was removed or changed is found, and can be written again", async () => {
     await using bucket = await SealBucket.open(server.url);
     const bytes = (await bucket.read("tile/0/001"))!;
-    await bucket.write("tile/0/001", bytes.with(5, bytes[5]! ^ 1));
+    assert(await bucket.replace("tile/0/001", bytes.with(5, bytes[5]! ^ 1), bytes));
     assert.deepEqual(shortly((await verifySeal(bucket, { key })).faults), ["tree tile/0/001"]);
     const nats = await connect({ servers: server.url });
     const { subject } = await lastMessage(nats, "KV_aether_seal", "tile/0/001");
@@ -47,13 +47,13 @@ Deno.test("a seal in a NATS bucket is made, continued and verified as one in a f
     await nats.request(subject, new Uint8Array(), { headers, timeout: 5_000 });
     await nats.close();
     assert.equal(await bucket.read("tile/0/001"), undefined);
-    await bucket.write("tile/0/001", bytes);
+    assert(await bucket.replace("tile/0/001", bytes, undefined));
     assert.deepEqual((await verifySeal(bucket, { key })).faults, []);
   });
 
   await t.step("a bucket with other values is refused", async () => {
     await using bucket = await SealBucket.open(server.url, { bucket: "others" });
-    await bucket.write("letter", new Uint8Array(1));
+    assert(await bucket.replace("letter", new Uint8Array(1), undefined));
     await refusesWith("not-empty", sealOnce(store, bucket, { signer }));
   });
 

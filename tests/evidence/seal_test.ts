@@ -330,7 +330,6 @@ function endingPlace(folder: SealFolder, operations: number, isDone: boolean): S
   return {
     read: (path) => folder.read(path),
     isEmpty: () => folder.isEmpty(),
-    write: (path, bytes) => step(() => folder.write(path, bytes)),
     replace: (path, bytes, expected) => step(() => folder.replace(path, bytes, expected)),
     removeFolder: (path) => step(() => folder.removeFolder(path)),
   };
