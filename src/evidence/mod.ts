@@ -59,11 +59,7 @@ export type { ExportSource } from "./export_reader.ts";
 export { importEvents, type ImportOptions } from "./import.ts";
 export type { ImportReport } from "./import_report.ts";
 export { verifyExport, type VerifyExportOptions } from "./verify_export.ts";
-export {
-  type ForgetOptions,
-  type ForgetReport,
-  type PersonForgotten,
-  Vault,
-  type VaultOptions,
-} from "./vault.ts";
+export { Vault } from "./vault.ts";
+export type { VaultOptions } from "./vault_options.ts";
+export type { ForgetOptions, ForgetReport, PersonForgotten } from "./forgetting.ts";
 export type { MasterKey } from "./vault_keys.ts";

@@ -1,125 +1,33 @@
 /**
  * The keys of persons: made, kept encrypted, and destroyed when a person is to be forgotten.
  *
- * ```text
- * <namespace>.master.<hash>    shows that a master key is the right one
- * <namespace>.person.<hash>    the key of a person, and those that are being forgotten
- * <namespace>.key.<id>         the key, encrypted with a master key; or when its person was forgotten
- * <namespace>.actor.<hash>     the keys of the persons that an actor has data of
- * ```
- *
  * @module
  */
 
 import type { NamedBucketOptions } from "../cluster/jetstream/open.ts";
-import { BackendError, InvalidArgumentError } from "../errors.ts";
-import { validateUserNamespace } from "../event/namespace.ts";
-import type { Event, StoredEvent } from "../event/types.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import type { Event } from "../event/types.ts";
 import type { NatsConnection } from "../nats/connection.ts";
-import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
-import { VersionConflictError } from "../store/errors.ts";
-import { VaultError } from "../store/personal_errors.ts";
+import { checkSignal, readOptions } from "../options.ts";
 import type { ForgottenKey, PersonalCipher, PersonalVault } from "../store/personal_vault.ts";
-import { RecentMap } from "../store/recent_map.ts";
 import type { EventStore } from "../store/types.ts";
 import { untyped } from "../store/untyped.ts";
-import { describe, nameFault } from "../text.ts";
-import { DataKey, hashOf, type MasterKey, OpenMasterKey } from "./vault_keys.ts";
+import { nameFault } from "../text.ts";
 import {
-  denoKvPlace,
-  jetStreamPlace,
-  memoryPlace,
-  type VaultPlace,
-  type VaultRecord,
-} from "./vault_place.ts";
+  checkForget,
+  checkPerson,
+  type ForgetOptions,
+  forgetPerson,
+  type ForgetReport,
+} from "./forgetting.ts";
+import { KeyRing, type KeyRingOptions } from "./vault_key_ring.ts";
+import { DataKey, type OpenMasterKey, type WrappedKey } from "./vault_keys.ts";
+import { readVault, type VaultOptions } from "./vault_options.ts";
+import { denoKvPlace, jetStreamPlace, memoryPlace, type VaultPlace } from "./vault_place.ts";
+import { VaultRecords } from "./vault_records.ts";
 
-/**
- * How a vault is opened.
- *
- * @category Evidence
- */
-export interface VaultOptions {
-  /** Encrypts the keys of persons. */
-  readonly masterKey: MasterKey;
-  /** The master keys before it, as long as `rotate()` has not encrypted everything with the present one. @default {none} */
-  readonly previousMasterKeys?: readonly MasterKey[];
-  /** Keeps vaults in one place apart. Data that were encrypted in one are not decrypted in another. @default {"default"} */
-  readonly namespace?: string;
-  /**
-   * How long a key stays in the memory of a process, in milliseconds: for so long, another process may read data of a person that
-   * was forgotten, and what it saves of the person is forgotten too.
-   *
-   * @default {60_000}
-   */
-  readonly cacheMs?: number;
-}
-
-/**
- * The receipt of an erasure. It has no data of the person: `key` is the random id of the key that was destroyed, which the
- * stored events of the person name.
- *
- * @category Evidence
- */
-export type PersonForgotten = Event<"PersonForgotten", {
-  readonly key: string;
-  readonly forgottenAt: string;
-  readonly reason?: string;
-}>;
-
-/**
- * What can be given with an erasure.
- *
- * @category Evidence
- */
-export interface ForgetOptions {
-  /** Why, for the receipt. Without data of the person, because the receipt is never erased. */
-  readonly reason?: string;
-  /** Ends it with the signal's reason. Run it again to go on. */
-  readonly signal?: AbortSignal;
-}
-
-/**
- * What an erasure did.
- *
- * @category Evidence
- */
-export interface ForgetReport {
-  /** The receipts that are stored, one for each key that was destroyed; none if the vault had no key of the person. */
-  readonly receipts: readonly StoredEvent<PersonForgotten>[];
-}
-
-const OPTIONS: OptionNames<VaultOptions> = {
-  masterKey: true,
-  previousMasterKeys: true,
-  namespace: true,
-  cacheMs: true,
-};
-const FORGET: OptionNames<ForgetOptions> = { reason: true, signal: true };
-
-const DEFAULT_CACHE_MS = 60_000;
-/** How many keys are kept in memory. */
-const CACHED = 10_000;
-/** How often a record is written against other writers. */
-const MAX_TRIES = 100;
-const MAX_PERSON_BYTES = 512;
-const MAX_REASON_BYTES = 1_000;
-/** An actor with data of more persons has no snapshots. */
-const MAX_KEYS = 500;
 const DEFAULT_PREFIX = "aether";
-
-/** What is in memory for a while. */
-interface Cached<T> {
-  readonly value: T;
-  /** On the clock of `performance.now()`. */
-  readonly until: number;
-}
-
-interface PersonJson {
-  readonly key?: string;
-  readonly forgetting?: readonly string[];
-}
-
-type KeyJson = { readonly master: string; readonly wrapped: string } | { readonly forgotten: string };
+const MAX_PREFIX_BYTES = 512;
 
 /**
  * Keys of persons, so that their data can be forgotten although events never change. A store with the option `vault` encrypts the
@@ -155,22 +63,14 @@ type KeyJson = { readonly master: string; readonly wrapped: string } | { readonl
  * @category Evidence
  */
 export class Vault implements PersonalVault, AsyncDisposable {
-  readonly #place: VaultPlace;
-  readonly #namespace: string;
-  readonly #master: OpenMasterKey;
-  readonly #masters: ReadonlyMap<string, OpenMasterKey>;
-  readonly #cacheMs: number;
-  readonly #keys = new RecentMap<Cached<DataKey | ForgottenKey>>(CACHED);
-  #persons = new RecentMap<Cached<DataKey>>(CACHED);
-  /** Reads that are under way, by what they read. */
-  readonly #reading = new Map<string, Promise<DataKey | ForgottenKey>>();
+  readonly #records: VaultRecords;
+  readonly #options: KeyRingOptions;
+  readonly #keys: KeyRing;
 
-  private constructor(place: VaultPlace, options: CheckedOptions) {
-    this.#place = place;
-    this.#namespace = options.namespace;
-    this.#master = options.master;
-    this.#masters = options.masters;
-    this.#cacheMs = options.cacheMs;
+  private constructor(place: VaultPlace, options: KeyRingOptions) {
+    this.#records = new VaultRecords(place, options.namespace);
+    this.#options = options;
+    this.#keys = new KeyRing(this.#records, options);
   }
 
   /** A vault in memory, for tests: when the process ends, all data are forgotten. */
@@ -192,7 +92,7 @@ export class Vault implements PersonalVault, AsyncDisposable {
   ): Promise<Vault> {
     const checked = readVault(options, ["prefix"]);
     const { prefix = DEFAULT_PREFIX } = options;
-    const fault = nameFault(prefix, MAX_PERSON_BYTES);
+    const fault = nameFault(prefix, MAX_PREFIX_BYTES);
     if (fault) throw new InvalidArgumentError("options.prefix", fault);
     return await Vault.#open(checked, () => denoKvPlace(pathOrKv, prefix));
   }
@@ -215,7 +115,7 @@ export class Vault implements PersonalVault, AsyncDisposable {
     return await Vault.#open(checked, () => jetStreamPlace(urlOrConnection, bucket));
   }
 
-  static async #open(options: CheckedOptions, open: () => Promise<VaultPlace>): Promise<Vault> {
+  static async #open(options: KeyRingOptions, open: () => Promise<VaultPlace>): Promise<Vault> {
     const vault = new Vault(await open(), options);
     try {
       for (const master of options.masters.values()) await vault.#checkMaster(master);
@@ -228,109 +128,35 @@ export class Vault implements PersonalVault, AsyncDisposable {
 
   /** A vault must not be filled with a wrong key: each master key has a record that only it can decrypt. */
   async #checkMaster(master: OpenMasterKey): Promise<void> {
-    const key = this.#key("master", hashOf(master.id));
-    await this.#change(key, (value) => {
-      if (value === undefined) {
-        return master === this.#master ? master.wrap(new Uint8Array(1), "check") : undefined;
-      }
-      master.unwrap(value, "check");
+    await this.#records.change("master", master.id, (value) => {
+      if (value === undefined) return master === this.#options.master ? master.check() : undefined;
+      master.assertChecks(value);
       return undefined;
     });
   }
 
-  #key(kind: "master" | "person" | "key" | "actor", name: string): string {
-    return `${this.#namespace}.${kind}.${name}`;
-  }
-
   /** The key of a person for data of an actor. */
   cipherFor(person: string, actorId: string): PersonalCipher | Promise<PersonalCipher> {
-    const name = `${person.length} ${person} ${actorId}`;
-    const cached = this.#persons.get(name);
-    if (cached && cached.until > performance.now()) return cached.value;
-    return this.#once(name, () => this.#cipherFor(person, actorId, name)) as Promise<DataKey>;
-  }
-
-  async #cipherFor(person: string, actorId: string, name: string): Promise<DataKey> {
-    const key = await this.#keyOfPerson(person);
-    await this.#link(actorId, key.keys[0]!);
-    this.#persons.set(name, { value: key, until: performance.now() + this.#cacheMs });
-    return key;
-  }
-
-  /** The key of a person; a new one if there is none. */
-  async #keyOfPerson(person: string): Promise<DataKey> {
-    const place = this.#key("person", hashOf(person));
-    for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-      const record = await this.#place.get(place);
-      const json = parse<PersonJson>(record.value) ?? {};
-      if (json.key !== undefined) {
-        const key = await this.#read(json.key);
-        if (key instanceof DataKey) return key;
-        continue; // it is being forgotten
-      }
-      const id = crypto.getRandomValues(new Uint8Array(16)).toHex();
-      const key = DataKey.random(id, this.#namespace);
-      const wrapped: KeyJson = { master: this.#master.id, wrapped: key.wrappedBy(this.#master) };
-      await this.#change(this.#key("key", id), () => JSON.stringify(wrapped));
-      if (await this.#place.put(place, JSON.stringify({ ...json, key: id }), record)) return key;
-      await this.#remove(this.#key("key", id)); // another process was faster
-    }
-    throw busy();
-  }
-
-  /** Notes that an actor has data of a person, before they are stored. */
-  async #link(actorId: string, keyId: string): Promise<void> {
-    await this.#change(this.#key("actor", hashOf(actorId)), (value) => {
-      const keys = parse<readonly string[]>(value) ?? [];
-      if (keys.includes(keyId) || keys.length > MAX_KEYS) return undefined;
-      return JSON.stringify([...keys, keyId]);
-    });
+    return this.#keys.ofPerson(person, actorId);
   }
 
   /** The key with an id. */
   cipherOf(keyId: string): PersonalCipher | ForgottenKey | Promise<PersonalCipher | ForgottenKey> {
-    const cached = this.#keys.get(keyId);
-    if (cached && cached.until > performance.now()) return cached.value;
-    return this.#once(keyId, () => this.#read(keyId));
-  }
-
-  async #read(keyId: string): Promise<DataKey | ForgottenKey> {
-    const { value } = /^[0-9a-f]{32}$/.test(keyId)
-      ? await this.#place.get(this.#key("key", keyId))
-      : { value: undefined };
-    const json = parse<KeyJson>(value);
-    if (!json) throw new VaultError("unknown-key", `The vault has no key ${describe(keyId)}`);
-    const isForgotten = "forgotten" in json;
-    const known = this.#keys.get(keyId)?.value;
-    if (known && "forgottenAt" in known) return known; // since the record was read
-    const key = isForgotten ? Object.freeze({ forgottenAt: json.forgotten }) : this.#unwrap(json, keyId);
-    // What was forgotten stays so.
-    this.#keys.set(keyId, { value: key, until: isForgotten ? Infinity : performance.now() + this.#cacheMs });
-    return key;
-  }
-
-  #unwrap({ master, wrapped }: Extract<KeyJson, { wrapped: string }>, keyId: string): DataKey {
-    const known = this.#masters.get(master);
-    if (known) return known.unwrap(wrapped, keyId);
-    throw new VaultError(
-      "master-key",
-      `A key is encrypted with the master key "${master}", which the vault does not have`,
-    );
+    return this.#keys.ofId(keyId);
   }
 
   /** What snapshots of an actor are encrypted with. */
   async snapshotCipherFor(actorId: string): Promise<PersonalCipher | "refused" | undefined> {
-    const { value } = await this.#place.get(this.#key("actor", hashOf(actorId)));
-    const keys = parse<readonly string[]>(value);
-    if (!keys) return undefined;
-    return keys.length > MAX_KEYS ? "refused" : await this.snapshotCipherOf(keys) ?? "refused";
+    const keys = await this.#keys.ofActor(actorId);
+    if (keys === undefined) return undefined;
+    return keys === "too-many" ? "refused" : await this.snapshotCipherOf(keys) ?? "refused";
   }
 
   /** The same for a snapshot that was stored. */
   async snapshotCipherOf(keyIds: readonly string[]): Promise<PersonalCipher | undefined> {
-    const keys = await Promise.all(keyIds.map((keyId) => this.cipherOf(keyId)));
+    const keys = await Promise.all(keyIds.map((keyId) => this.#keys.ofId(keyId)));
     const known = keys.filter((key) => key instanceof DataKey);
-    return known.length < keys.length ? undefined : DataKey.combined(known, this.#namespace);
+    return known.length < keys.length ? undefined : DataKey.combined(known, this.#options.namespace);
   }
 
   /**
@@ -366,61 +192,9 @@ export class Vault implements PersonalVault, AsyncDisposable {
     store: EventStore<E>,
     options?: ForgetOptions,
   ): Promise<ForgetReport> {
-    const { reason, signal } = readOptions(options, checkForget);
-    const fault = nameFault(person, MAX_PERSON_BYTES);
-    if (fault) throw new InvalidArgumentError("person", fault);
-    signal?.throwIfAborted();
-    const place = this.#key("person", hashOf(person));
-    // From here on, new data of the person get another key.
-    await this.#change(place, (value) => {
-      const { key, forgetting = [] } = parse<PersonJson>(value) ?? {};
-      return key === undefined ? undefined : JSON.stringify({ forgetting: [...forgetting, key] });
-    });
-    const { value } = await this.#place.get(place);
-    const keys = parse<PersonJson>(value)?.forgetting ?? [];
-    const receipts: StoredEvent<PersonForgotten>[] = [];
-    for (const key of keys) {
-      signal?.throwIfAborted();
-      const forgottenAt = await this.#destroy(key);
-      const data = { key, forgottenAt, ...(reason !== undefined && { reason }) };
-      receipts.push(await storeReceipt(untyped(store), data));
-    }
-    await this.#finish(place, keys);
-    return { receipts };
-  }
-
-  /** Destroys a key; returns when that was. */
-  async #destroy(keyId: string): Promise<string> {
-    const now = new Date().toISOString();
-    let forgottenAt = now;
-    await this.#change(this.#key("key", keyId), (value) => {
-      const json = parse<KeyJson>(value);
-      if (!json || !("forgotten" in json)) return JSON.stringify({ forgotten: now });
-      forgottenAt = json.forgotten;
-      return undefined;
-    });
-    this.#keys.set(keyId, { value: Object.freeze({ forgottenAt }), until: Infinity });
-    this.#persons = new RecentMap(CACHED);
-    return forgottenAt;
-  }
-
-  /** Removes what is known of a person, now that the receipts are stored. */
-  async #finish(place: string, forgotten: readonly string[]): Promise<void> {
-    for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-      const record = await this.#place.get(place);
-      const json = parse<PersonJson>(record.value);
-      if (!json?.forgetting) return;
-      const forgetting = json.forgetting.filter((key) => !forgotten.includes(key));
-      const rest = {
-        ...(json.key !== undefined && { key: json.key }),
-        ...(forgetting.length > 0 && { forgetting }),
-      };
-      const isDone = Object.keys(rest).length === 0
-        ? await this.#place.remove(place, record)
-        : await this.#place.put(place, JSON.stringify(rest), record);
-      if (isDone) return;
-    }
-    throw busy();
+    const checked = readOptions(options, checkForget);
+    checkPerson(person);
+    return await forgetPerson(this.#records, this.#keys, person, untyped(store), checked);
   }
 
   /**
@@ -444,16 +218,13 @@ export class Vault implements PersonalVault, AsyncDisposable {
   async rotate(options?: { readonly signal?: AbortSignal }): Promise<number> {
     const signal = checkSignal(options?.signal);
     let rotated = 0;
-    for (const place of await this.#place.list(`${this.#namespace}.key`)) {
+    const { master } = this.#options;
+    for (const keyId of await this.#records.listKeys()) {
       signal?.throwIfAborted();
-      const keyId = place.slice(place.lastIndexOf(".") + 1);
       let isRotated = false;
-      await this.#change(place, (value) => {
-        const json = parse<KeyJson>(value);
-        isRotated = json !== undefined && "wrapped" in json && json.master !== this.#master.id;
-        if (!isRotated) return undefined;
-        const key = this.#unwrap(json as Extract<KeyJson, { wrapped: string }>, keyId);
-        return JSON.stringify({ master: this.#master.id, wrapped: key.wrappedBy(this.#master) });
+      await this.#records.change("key", keyId, (record) => {
+        isRotated = record !== undefined && "wrapped" in record && record.master !== master.id;
+        return isRotated ? this.#keys.unwrap(record as WrappedKey, keyId).wrappedBy(master) : undefined;
       });
       if (isRotated) rotated++;
     }
@@ -462,110 +233,11 @@ export class Vault implements PersonalVault, AsyncDisposable {
 
   /** Closes what was opened for the vault. */
   async close(): Promise<void> {
-    await this.#place.close();
+    await this.#records.close();
   }
 
   /** The same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-
-  /** Changes a record by compare-and-set; nothing if the new value is `undefined`. */
-  async #change(key: string, replace: (value: string | undefined) => string | undefined): Promise<void> {
-    for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-      const record: VaultRecord = await this.#place.get(key);
-      const value = replace(record.value);
-      if (value === undefined || await this.#place.put(key, value, record)) return;
-    }
-    throw busy();
-  }
-
-  async #remove(key: string): Promise<void> {
-    await this.#place.remove(key, await this.#place.get(key));
-  }
-
-  /** Reads each thing once at a time. */
-  #once(
-    name: string,
-    read: () => Promise<DataKey | ForgottenKey>,
-  ): Promise<DataKey | ForgottenKey> {
-    let reading = this.#reading.get(name);
-    if (!reading) {
-      reading = read().finally(() => this.#reading.delete(name));
-      this.#reading.set(name, reading);
-    }
-    return reading;
-  }
-}
-
-/** Stores a receipt, once. */
-async function storeReceipt(
-  store: EventStore,
-  data: PersonForgotten["data"],
-): Promise<StoredEvent<PersonForgotten>> {
-  const actorId = `forgotten-${data.key}`;
-  const event = { id: actorId, eventType: "PersonForgotten", data };
-  try {
-    const [stored] = await store.append(actorId, [event], { expectedVersion: 0 });
-    return stored as StoredEvent<PersonForgotten>;
-  } catch (error) {
-    // An earlier run has stored it, perhaps with another reason.
-    if (!(error instanceof VersionConflictError)) throw error;
-    const [stored] = await store.getEvents(actorId);
-    if (stored?.eventType !== "PersonForgotten") throw error;
-    return stored as StoredEvent<PersonForgotten>;
-  }
-}
-
-/** The options of a vault as they were read. */
-interface CheckedOptions {
-  readonly master: OpenMasterKey;
-  readonly masters: ReadonlyMap<string, OpenMasterKey>;
-  readonly namespace: string;
-  readonly cacheMs: number;
-}
-
-/** @param others The names of options that are checked elsewhere. */
-function readVault(options: VaultOptions, others: readonly string[]): CheckedOptions {
-  return readOptions(options, ({ ...given }) => {
-    const own = Object.fromEntries(Object.entries(given).filter(([name]) => !others.includes(name)));
-    checkKnown<VaultOptions>(own as unknown as VaultOptions, OPTIONS);
-    const { masterKey, previousMasterKeys = [], namespace = "default", cacheMs = DEFAULT_CACHE_MS } = given;
-    validateUserNamespace(namespace);
-    if (typeof cacheMs !== "number" || !(cacheMs >= 0)) {
-      throw new InvalidArgumentError(
-        "options.cacheMs",
-        `must be a number of at least 0, and is ${describe(cacheMs)}`,
-      );
-    }
-    if (!Array.isArray(previousMasterKeys)) {
-      throw new InvalidArgumentError("options.previousMasterKeys", "must be a list of master keys");
-    }
-    const master = new OpenMasterKey("options.masterKey", masterKey, namespace);
-    const previous = (previousMasterKeys as readonly MasterKey[]).map((key, index) =>
-      new OpenMasterKey(`options.previousMasterKeys[${index}]`, key, namespace)
-    );
-    const masters = new Map([...previous, master].map((key) => [key.id, key]));
-    if (masters.size <= previous.length) {
-      throw new InvalidArgumentError("options.previousMasterKeys", "has the id of another master key");
-    }
-    return { master, masters, namespace, cacheMs };
-  });
-}
-
-/** Returns the options as they were read. */
-function checkForget({ ...options }: ForgetOptions): ForgetOptions {
-  checkKnown<ForgetOptions>(options, FORGET);
-  checkSignal(options.signal);
-  const fault = options.reason === undefined ? undefined : nameFault(options.reason, MAX_REASON_BYTES);
-  if (fault) throw new InvalidArgumentError("options.reason", fault);
-  return options;
-}
-
-function parse<T>(value: string | undefined): T | undefined {
-  return value === undefined ? undefined : JSON.parse(value) as T;
-}
-
-function busy(): BackendError {
-  return new BackendError("vault", "other writers came first for too long: try again");
 }

@@ -26,6 +26,16 @@ const KEY_BYTES = 32;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const MAX_ID_BYTES = 64;
+/** In place of the id of a key. */
+const CHECK = "check";
+
+/** The key of a person, encrypted. */
+export interface WrappedKey {
+  /** The id of the master key. */
+  readonly master: string;
+  /** The key, encrypted. */
+  readonly wrapped: string;
+}
 
 /** Encrypts and decrypts bytes with one key. */
 class Cipher {
@@ -107,8 +117,8 @@ export class DataKey implements PersonalCipher {
   }
 
   /** The key itself, encrypted with a master key. */
-  wrappedBy(master: OpenMasterKey): string {
-    return master.wrap(this.#secret, this.keys[0]!);
+  wrappedBy(master: OpenMasterKey): WrappedKey {
+    return { master: master.id, wrapped: master.wrap(this.#secret, this.keys[0]!) };
   }
 }
 
@@ -159,6 +169,20 @@ export class OpenMasterKey {
     );
   }
 
+  /** What shows later that a key is this one. */
+  check(): string {
+    return this.wrap(new Uint8Array(1), CHECK);
+  }
+
+  /**
+   * Checks that `check` of this key has made a text.
+   *
+   * @throws {VaultError} If it was another key of the same name.
+   */
+  assertChecks(text: string): void {
+    this.unwrap(text, CHECK);
+  }
+
   #place(keyId: string): string {
     return JSON.stringify(["aether/1 key", this.#namespace, this.id, keyId]);
   }
@@ -173,6 +197,6 @@ function fromBase64(text: string): Uint8Array | undefined {
 }
 
 /** The hash that stands for a name in the keys of records: the vault keeps no name of a person. */
-export function hashOf(...parts: readonly string[]): string {
-  return nodeCrypto().createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+export function hashOf(name: string): string {
+  return nodeCrypto().createHash("sha256").update(JSON.stringify([name])).digest("hex");
 }

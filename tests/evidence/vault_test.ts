@@ -648,6 +648,26 @@ Deno.test("an erasure that was interrupted before its receipt is finished by the
   assert.deepEqual((await vault.forget("ann", store)).receipts, []);
 });
 
+Deno.test("a save that asks for its key while its person is forgotten keeps no destroyed key for what comes next", async () => {
+  for (let turns = 0; turns < 40; turns++) {
+    await using vault = await Vault.inMemory({ masterKey: key });
+    await using store = new InMemoryEventStore({ vault, events: events as EventDefinitions });
+    await store.append("ann", [ann], { expectedVersion: 0 });
+    // Another actor: its key is not in memory yet.
+    const saving = store.append("anns-order", [
+      { eventType: "Sent", data: { from: "ann", to: "ann", text: "first", note: null } },
+    ], { expectedVersion: 0 });
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    await vault.forget("ann", store);
+    await saving;
+    const [later] = await store.append("anns-order", [
+      { eventType: "Sent", data: { from: "ann", to: "ann", text: "later", note: null } },
+    ], { expectedVersion: 1 });
+    const read = await store.getEvents("anns-order", later!.version);
+    assert.equal((read[0]!.data as Sent["data"]).text, "later", `forgotten after ${turns} turns`);
+  }
+});
+
 Deno.test("options of a vault that cannot be used are refused, and no secret is repeated", async () => {
   const secret = "not a key but a secret";
   for (

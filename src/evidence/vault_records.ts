@@ -1,0 +1,103 @@
+/**
+ * The records of a vault.
+ *
+ * ```text
+ * <namespace>.master.<hash>    shows that a master key is the right one
+ * <namespace>.person.<hash>    the key of a person, and those that are being forgotten
+ * <namespace>.key.<id>         the key, encrypted with a master key; or when its person was forgotten
+ * <namespace>.actor.<hash>     the keys of the persons that an actor has data of
+ * ```
+ *
+ * @module
+ */
+
+import { BackendError } from "../errors.ts";
+import { hashOf, type WrappedKey } from "./vault_keys.ts";
+import type { VaultPlace, VaultRecord } from "./vault_place.ts";
+
+/** How often a record is written against other writers. */
+const MAX_TRIES = 100;
+
+/** The keys of a person. */
+export interface PersonRecord {
+  /** The id of the present one; `undefined` if there is none. */
+  readonly key?: string;
+  /** The ids of those that are being forgotten. */
+  readonly forgetting?: readonly string[];
+}
+
+/** A key, or when its person was forgotten. */
+export type KeyRecord = WrappedKey | { readonly forgotten: string };
+
+/** What is in a record, by its kind. */
+interface Records {
+  readonly master: string;
+  readonly person: PersonRecord;
+  readonly key: KeyRecord;
+  readonly actor: readonly string[];
+}
+
+/** What a record is changed to so that it is removed. */
+export const REMOVE: unique symbol = Symbol("remove");
+
+/** Reads and changes records, each by compare-and-set. */
+export class VaultRecords {
+  readonly #place: VaultPlace;
+  readonly #namespace: string;
+
+  constructor(place: VaultPlace, namespace: string) {
+    this.#place = place;
+    this.#namespace = namespace;
+  }
+
+  /** What a record has; `undefined` if there is none. */
+  async read<K extends keyof Records>(kind: K, name: string): Promise<Records[K] | undefined> {
+    return parse((await this.#place.get(this.#key(kind, name))).value);
+  }
+
+  /**
+   * Changes a record, however many others do so at the same time.
+   *
+   * @param replace Returns what it is to have: `undefined` to leave it as it is, `REMOVE` to remove it.
+   * @returns What it had before.
+   */
+  async change<K extends keyof Records>(
+    kind: K,
+    name: string,
+    replace: (value: Records[K] | undefined) => Records[K] | typeof REMOVE | undefined,
+  ): Promise<Records[K] | undefined> {
+    const key = this.#key(kind, name);
+    for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
+      const record = await this.#place.get(key);
+      const before = parse<Records[K]>(record.value);
+      const after = replace(before);
+      if (after === undefined || await this.#write(key, after, record)) return before;
+    }
+    throw new BackendError("vault", "other writers came first for too long: try again");
+  }
+
+  #write(key: string, value: unknown, record: VaultRecord): Promise<boolean> {
+    if (value === REMOVE) return this.#place.remove(key, record);
+    return this.#place.put(key, JSON.stringify(value), record);
+  }
+
+  /** The ids of all keys. */
+  async listKeys(): Promise<readonly string[]> {
+    const places = await this.#place.list(`${this.#namespace}.key`);
+    return places.map((place) => place.slice(place.lastIndexOf(".") + 1));
+  }
+
+  /** Closes what was opened for them. */
+  async close(): Promise<void> {
+    await this.#place.close();
+  }
+
+  /** Names of persons, actors and master keys are in no key of a record. The ids of keys are random. */
+  #key(kind: keyof Records, name: string): string {
+    return `${this.#namespace}.${kind}.${kind === "key" ? name : hashOf(name)}`;
+  }
+}
+
+function parse<T>(value: string | undefined): T | undefined {
+  return value === undefined ? undefined : JSON.parse(value) as T;
+}
