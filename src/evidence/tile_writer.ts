@@ -3,7 +3,7 @@
  *
  * Sealers of one log write the same files, so that it does not matter which of them does. After a log was restored from a backup,
  * a sealer of the log before may still run, or continue after a pause of any length: its files are other ones. So a file is
- * written only where there is none. One that a sealer left behind without a checkpoint is replaced under a checkpoint that was
+ * written only if it does not exist. One that a sealer left behind without a checkpoint is replaced under a checkpoint that was
  * signed for it, which no other sealer has begun with.
  *
  * @module
