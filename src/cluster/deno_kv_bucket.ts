@@ -10,33 +10,33 @@ import { ClosedError } from "../errors.ts";
 import type { Bucket, BucketOrigin, BucketWatch, Entry, PutOptions, WatchUpdate } from "./bucket.ts";
 import { type Clock, CLOCK_RATE_ALLOWANCE, systemClock } from "./clock.ts";
 import { bucketLost, RevisionConflictError, unanswered } from "./errors.ts";
-import { MAX_LEASE_TTL } from "./lease.ts";
-import { decodeRecord, encodeRecord, isRevisionBefore } from "./record.ts";
+import {
+  type Counter,
+  decodeCounter,
+  decodeStored,
+  encodeCounter,
+  encodeStored,
+  revisionOf,
+  type Stored,
+} from "./deno_kv_records.ts";
 
 /** How often waiting processes look, in milliseconds. */
 const POLL_MS = 200;
 const MICROSECONDS_PER_MS = 1000;
+/** The most records of a write: with the counter they are the 10 keys of a read, and the 10 checks of KV Connect. */
+const MAX_BATCH = 9;
 /** How often a write is tried again while another process has the database locked. */
 const LOCKED_ATTEMPTS = 50;
-/** Keeps the revisions of records that cannot be read apart, and above those of all others. */
-const UNREADABLE_REVISIONS = 2 ** 40;
 
-/** A record as it is stored. */
-interface Stored {
-  readonly revision: number;
-  readonly value: string;
-  /** In milliseconds. */
-  readonly ttl?: number;
-}
-
-/** The record that the first use of a namespace makes: it names the bucket, and counts revisions over all of its keys. */
-interface Counter {
-  /** Unique to the bucket. */
-  readonly id: string;
-  /** When it was made, on the wall clock. */
-  readonly made: number;
-  /** The latest revision. */
-  readonly revision: number;
+/** A write that waits for its batch. */
+interface Write {
+  readonly key: string;
+  readonly expected: number;
+  readonly record: Omit<Stored, "revision"> | undefined;
+  /** The bucket that it is for: it is written to no other one. */
+  readonly origin: string;
+  readonly resolve: (revision: number) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** A record and since when it has been seen unchanged. */
@@ -69,6 +69,9 @@ export class DenoKvBucket implements Bucket {
   #origin: BucketOrigin = UNKNOWN;
   /** The highest revision that was seen. */
   #highest = 0;
+  /** The writes that are not begun. */
+  #waiting: readonly Write[] = [];
+  #isWriting = false;
 
   /** Keeps all records under a prefix of an open database, which is not closed. */
   constructor(kv: Deno.Kv, prefix: Deno.KvKey, { clock = systemClock, file }: DenoKvBucketOptions = {}) {
@@ -85,8 +88,11 @@ export class DenoKvBucket implements Bucket {
 
   /** The entry under a key: a tombstone if the record has been seen unchanged for too long. */
   async get(key: string): Promise<Entry | undefined> {
-    const [current] = await this.#read(`get ${key}`, key);
-    if (current.versionstamp !== null) return this.#judge(key, current);
+    const { id } = this.#origin;
+    const [[current], , counted] = await this.#read(`get ${key}`, [key]);
+    // The next call is for the bucket that is in the place of the one that was known.
+    if (id !== "" && id !== counted.id) throw bucketLost(`get ${key}`);
+    if (current!.versionstamp !== null) return this.#judge(key, current!);
     this.#sightings.delete(key);
     return undefined;
   }
@@ -115,60 +121,108 @@ export class DenoKvBucket implements Bucket {
     return revision;
   }
 
-  /** Revisions come from one counter, which starts at the time, so that they also increase over a database made again. */
-  async #write(key: string, expected: number, record: Omit<Stored, "revision"> | undefined): Promise<number> {
-    const operation = `write ${key}`;
-    for (;;) {
-      const [current, counter, counted] = await this.#read(operation, key);
-      if (revisionOf(current) !== expected) throw new RevisionConflictError(key, expected);
-      const next = this.#next(counted);
-      const { revision } = next;
-      const { ok } = await this.#try(operation, () => {
-        const write = this.#kv.atomic().check(current, counter).set(
-          counter.key,
-          encodeRecord("counter", next),
-        );
-        if (record === undefined) write.delete(current.key);
-        else write.set(current.key, encodeRecord("entry", { ...record, revision }));
-        return write.commit();
-      });
-      // Refused: another key took the revision, another process this key, or (over KV Connect) our own repetition.
-      if (ok) return revision;
-    }
-  }
-
-  #next(counter: Counter): Counter {
-    const time = Math.floor(this.#clock.wall()) * MICROSECONDS_PER_MS;
-    this.#highest = Math.max(this.#highest, counter.revision) + 1;
-    this.#highest = Math.max(this.#highest, time);
-    return { ...counter, revision: this.#highest };
+  #write(key: string, expected: number, record: Omit<Stored, "revision"> | undefined): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const origin = this.#origin.id;
+      this.#waiting = [...this.#waiting, { key, expected, record, origin, resolve, reject }];
+      if (!this.#isWriting) void this.#writeAll();
+    });
   }
 
   /**
-   * Reads a record and the counter, in the bucket that is known; the first call makes the bucket.
-   *
-   * @throws {BackendError} If another bucket is in its place: the next call is for that one.
+   * Writes what waits. Revisions come from one counter, so that one write at a time is taken: those that are asked for at the
+   * same time, such as the leases of all segments of a projection, share an atomic operation.
    */
-  async #read(operation: string, key: string): Promise<readonly [KvEntry, KvEntry, Counter]> {
-    const { id } = this.#origin;
+  async #writeAll(): Promise<void> {
+    this.#isWriting = true;
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      const batch = this.#nextBatch();
+      try {
+        await this.#writeBatch(batch);
+      } catch (error) {
+        for (const write of batch) write.reject(error);
+      }
+    }
+    this.#isWriting = false;
+  }
+
+  /** Takes the writes of different keys that come next. */
+  #nextBatch(): readonly Write[] {
+    const batch = new Map<string, Write>();
+    const later: Write[] = [];
+    for (const write of this.#waiting) {
+      if (batch.size === MAX_BATCH || batch.has(write.key)) later.push(write);
+      else batch.set(write.key, write);
+    }
+    this.#waiting = later;
+    return [...batch.values()];
+  }
+
+  /** Revisions start at the time, so that they also increase over a database made again. */
+  async #writeBatch(batch: readonly Write[]): Promise<void> {
+    const operation = `write ${batch.map(({ key }) => key).join(", ")}`;
+    for (let left = batch; left.length > 0;) {
+      const [current, counter, counted] = await this.#read(operation, left.map(({ key }) => key));
+      const isTaken = left.map(({ key, expected, origin, reject }, index) => {
+        if (origin !== "" && origin !== counted.id) reject(bucketLost(operation));
+        else if (revisionOf(current[index]!) !== expected) reject(new RevisionConflictError(key, expected));
+        else return true;
+        return false;
+      });
+      const entries = current.filter((_, index) => isTaken[index]);
+      left = left.filter((_, index) => isTaken[index]);
+      if (left.length === 0) return;
+      const revisions = left.map(() => this.#nextRevision(counted));
+      const { ok } = await this.#try(operation, () => {
+        const next = encodeCounter({ ...counted, revision: revisions.at(-1)! });
+        const write = this.#kv.atomic().check(...entries, counter).set(counter.key, next);
+        for (const [index, { record }] of left.entries()) {
+          const { key } = entries[index]!;
+          if (record === undefined) write.delete(key);
+          else write.set(key, encodeStored({ ...record, revision: revisions[index]! }));
+        }
+        return write.commit();
+      });
+      // Refused: another key took the revision, another process this key, or (over KV Connect) our own repetition.
+      if (!ok) continue;
+      for (const [index, { resolve }] of left.entries()) resolve(revisions[index]!);
+      return;
+    }
+  }
+
+  #nextRevision(counter: Counter): number {
+    const time = Math.floor(this.#clock.wall()) * MICROSECONDS_PER_MS;
+    this.#highest = Math.max(this.#highest, counter.revision) + 1;
+    return this.#highest = Math.max(this.#highest, time);
+  }
+
+  /**
+   * Reads records and the counter; the first call makes the bucket.
+   */
+  async #read(
+    operation: string,
+    names: readonly string[],
+  ): Promise<readonly [readonly KvEntry[], KvEntry, Counter]> {
     // The counter comes first in the order of keys: a namespace that is being cleared loses it before any record.
-    const keys: [Deno.KvKey, Deno.KvKey] = [[...this.#prefix, "value", key], [...this.#prefix, "revision"]];
+    const keys = [...names.map((key) => [...this.#prefix, "value", key]), [...this.#prefix, "revision"]];
     for (;;) {
-      const [current, counter] = await this.#try(operation, () => this.#kv.getMany<[unknown, unknown]>(keys));
+      const entries = await this.#try(operation, () => this.#kv.getMany<unknown[]>(keys));
+      const [current, counter] = [entries.slice(0, -1), entries.at(-1)!];
       const counted = decodeCounter(counter.value);
       if (counted === undefined) {
         await this.#make(operation, counter);
         continue;
       }
       if (this.#origin.id !== counted.id) this.#adopt(counted);
-      if (id !== "" && id !== counted.id) throw bucketLost(operation);
       return [current, counter, counted];
     }
   }
 
   async #make(operation: string, counter: KvEntry): Promise<void> {
     const made = this.#clock.wall();
-    const first = encodeRecord("counter", this.#next({ id: crypto.randomUUID(), made, revision: 0 }));
+    const counted = { id: crypto.randomUUID(), made, revision: 0 };
+    const first = encodeCounter({ ...counted, revision: this.#nextRevision(counted) });
     await this.#try(operation, () => this.#kv.atomic().check(counter).set(counter.key, first).commit());
   }
 
@@ -225,34 +279,6 @@ export class DenoKvBucket implements Bucket {
       },
     };
   }
-}
-
-function decodeStored(stored: unknown): Stored | undefined {
-  const { revision, value, ttl } = decodeRecord("entry", textOf(stored)) ?? {};
-  const isSound = isRevision(revision) && typeof value === "string" &&
-    (ttl === undefined || (typeof ttl === "number" && ttl > 0 && ttl <= MAX_LEASE_TTL));
-  return isSound ? { revision, value, ...(ttl === undefined ? {} : { ttl }) } : undefined;
-}
-
-function decodeCounter(stored: unknown): Counter | undefined {
-  const { id, made, revision } = decodeRecord("counter", textOf(stored)) ?? {};
-  const isSound = typeof id === "string" && id !== "" && typeof made === "number" && isRevision(revision);
-  return isSound ? { id, made, revision } : undefined;
-}
-
-function textOf(stored: unknown): string | undefined {
-  return typeof stored === "string" ? stored : undefined;
-}
-
-function isRevision(value: unknown): value is number {
-  return isRevisionBefore(value, Number.MAX_SAFE_INTEGER - UNREADABLE_REVISIONS);
-}
-
-/** The revision of a record; 0 if there is none; one of its own for a record that cannot be read. */
-function revisionOf({ value, versionstamp }: KvEntry): number {
-  if (versionstamp === null) return 0;
-  return decodeStored(value)?.revision ??
-    Number.MAX_SAFE_INTEGER - Number(BigInt(`0x${versionstamp}`) % BigInt(UNREADABLE_REVISIONS));
 }
 
 /** A closed database has no class of its own in every version of the runtime. */

@@ -210,3 +210,72 @@ Deno.test("DenoKvLeases rejects acquire() and ends leases when the owner closes 
   await until("the lease is over", () => lease.signal.aborted);
   await leases.close();
 });
+
+/** Counts the atomic operations of a database. */
+function countingCommits(kv: Deno.Kv): { commits: number } {
+  const counted = { commits: 0 };
+  const atomic = kv.atomic.bind(kv);
+  kv.atomic = () => {
+    const operation = atomic();
+    const commit = operation.commit.bind(operation);
+    operation.commit = () => {
+      counted.commits++;
+      return commit();
+    };
+    return operation;
+  };
+  return counted;
+}
+
+Deno.test("DenoKvLeases takes and releases many leases at once with few writes", async () => {
+  using kv = await Deno.openKv(":memory:");
+  await using leases = await DenoKvLeases.open(kv, { namespace: "many" });
+  const until = { ttl: 2000, maxClockSkew: 200 };
+  await (await leases.acquire("first", until)).release();
+  const counted = countingCommits(kv);
+  const keys = Array.from({ length: 32 }, (_, index) => `segment-${index}`);
+  const held = await Promise.all(keys.map((key) => leases.tryAcquire(key, until)));
+  const tokens = new Set(held.map((lease) => lease!.fencingToken));
+  assert.equal(tokens.size, keys.length, "each has a token of its own");
+  await Promise.all(held.map((lease) => lease!.release()));
+  // At most 9 in an operation; of those of one process none fails because of another.
+  assert(counted.commits <= 16, `${counted.commits} operations`);
+});
+
+Deno.test("a bucket in Deno KV that writes several records at once decides about each by itself", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const bucket = new DenoKvBucket(kv, ["leases"]);
+  const first = await bucket.put("a", "1", { expected: 0 });
+  const results = await Promise.allSettled([
+    bucket.put("a", "2", { expected: first }),
+    bucket.put("b", "1", { expected: 5 }),
+    bucket.put("c", "1", { expected: 0 }),
+    bucket.put("a", "3", { expected: first }),
+    bucket.remove("d", 0),
+    bucket.put("c", "2", { expected: 0 }),
+  ]);
+  assert.deepEqual(results.map(({ status }) => status), [
+    ...["fulfilled", "rejected", "fulfilled", "rejected", "fulfilled", "rejected"],
+  ]);
+  for (const result of results) {
+    if (result.status === "rejected") assert.equal(result.reason.name, "RevisionConflictError");
+  }
+  const revisions = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
+  assert.equal(new Set([first, ...revisions]).size, 4);
+  const [a, b, c] = await Promise.all(["a", "b", "c"].map((key) => bucket.get(key)));
+  assert.deepEqual([a?.value, b, c?.value], ["2", undefined, "1"]);
+  assert.deepEqual([a?.revision, c?.revision], [revisions[0], revisions[1]]);
+});
+
+Deno.test("a bucket in Deno KV that was deleted and made again takes no write that was asked for before", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const bucket = new DenoKvBucket(kv, ["leases"]);
+  await bucket.put("a", "1", { expected: 0 });
+  for await (const { key } of kv.list({ prefix: [] })) await kv.delete(key);
+  const writes = ["1", "2"].map((value) => bucket.put("a", value, { expected: 0 }));
+  for (const result of await Promise.allSettled(writes)) {
+    assert.equal(result.status, "rejected");
+    assert.match(String(result.reason), /BackendError/);
+  }
+  assert.equal(await bucket.get("a"), undefined);
+});
