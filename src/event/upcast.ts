@@ -61,10 +61,12 @@ export function partsOf(event: StoredEvent, stored: number, entries: readonly En
     return upcastData(event, stored, upcast).map((data) => ({ eventType, data, schema }));
   });
   if (parts.length === 0) throw new EventSchemaError(event.eventType, NOTHING_LEFT, event);
+  let first: StoredEvent | undefined;
   return parts.map(({ eventType, data, schema }, index) => {
     const id = index === 0 ? event.id : `${event.id}#${index + 1}`;
     const part = Object.freeze({ ...event, id, eventType, data });
-    if (parts.length > 1) notePart(part, { index, isLast: index === parts.length - 1 });
+    first ??= part;
+    if (parts.length > 1) notePart(part, { index, isLast: index === parts.length - 1, first });
     return { event: part, schema };
   });
 }
@@ -151,11 +153,13 @@ export interface EventPart {
   readonly index: number;
   /** Whether none follows. */
   readonly isLast: boolean;
+  /** The first of them. */
+  readonly first: StoredEvent;
 }
 
 /** The parts of split events, also of those that another copy of the library has read. */
 const noted = sharedByCopies(
-  "event-parts/1",
+  "event-parts/2",
   () => ({ parts: new WeakMap<object, EventPart>(), any: false }),
 );
 

@@ -7,6 +7,7 @@
 import { describe, nameFault } from "../text.ts";
 import { isVersion } from "../event/draft.ts";
 import type { Event, EventFilter, StoredEvent } from "../event/types.ts";
+import { partOf } from "../event/upcast.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";
@@ -14,6 +15,7 @@ import type { LogStart } from "../store/method_options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";
 import { MAX_SEGMENTS, type Segment, SEPARATOR } from "./layout.ts";
+import { shortError } from "./record.ts";
 import { segmentId } from "./segment.ts";
 import type { FailurePolicy, Handler, Projection } from "./projection.ts";
 
@@ -198,8 +200,19 @@ export function keyed(projection: { readonly key?: unknown }): KeyOf | undefined
     throw new InvalidArgumentError("projection.key", `must be a function, and is ${describe(key)}`);
   }
   return (event) => {
-    const found: unknown = key.call(projection, event);
+    let found: unknown;
+    try {
+      // Those that one stored event is turned into stay together: they have the key of the first.
+      found = key.call(projection, partOf(event)?.first ?? event);
+    } catch (cause) {
+      throw new InvalidArgumentError(
+        "projection.key",
+        `must return a well-formed string, and has thrown ${shortError(cause)}`,
+        { cause },
+      );
+    }
     if (typeof found === "string" && found.isWellFormed()) return found;
+    if (found instanceof Promise) found.catch(() => {}); // a promise is no key, whatever it rejects with
     throw new InvalidArgumentError(
       "projection.key",
       `must return a well-formed string, and has returned ${describe(found)}`,

@@ -6,6 +6,7 @@
 
 import { EventSchemaError } from "../event/errors.ts";
 import type { StoredEvent } from "../event/types.ts";
+import { partOf } from "../event/upcast.ts";
 import { sleep } from "../sleep.ts";
 import { takeBuffered } from "../store/buffered_iteration.ts";
 import type { EventStore, LogStart } from "../store/types.ts";
@@ -133,7 +134,8 @@ export class Feed<Tx> {
     const { position } = event;
     const segment = this.#ownerOf(keyIn(this.#projection, event));
     if (segment?.isJoined && !segment.isBehind && position > (segment.place ?? "")) segment.take(event);
-    this.#reached = position;
+    // One that is handed out as several is passed with the last of them.
+    if (partOf(event)?.isLast ?? true) this.#reached = position;
     return segment && segment.waiting >= MAX_WAITING && !segment.isBehind ? segment : undefined;
   }
 

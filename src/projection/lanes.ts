@@ -117,7 +117,7 @@ export class Lanes<Tx> {
       if (progress.isDone(event)) return progress.goPast(event, this.#skipping);
       if (this.#mayBegin(undefined)) return this.#begin(event, key);
     }
-    this.#enqueue(queue ?? this.#queue(key), this.#item(event, key));
+    this.#enqueue(queue ?? this.#queue(key), this.#item(event));
     return this.#window.open < this.#maxWaiting ? undefined : this.#room();
   }
 
@@ -183,9 +183,6 @@ export class Lanes<Tx> {
   #keyOf(event: StoredEvent): string | undefined {
     const { keyOf } = this.#handling.projection;
     if (!keyOf) return event.actorId;
-    // The others of the events that a stored one is turned into are handled behind the first.
-    const last = this.#window.last;
-    if (last?.position === event.position && last.key !== undefined) return last.key;
     try {
       return keyOf(event);
     } catch {
@@ -218,7 +215,7 @@ export class Lanes<Tx> {
       return progress.pass(event, this.#window.open === 0 ? moveOn : this.#skipping, false);
     }
     const queue = this.#queue(key);
-    const item = this.#item(event, key);
+    const item = this.#item(event);
     void this.#run(queue, item, { turn, result });
     return this.#window.open < this.#maxWaiting ? undefined : this.#room();
   }
@@ -237,11 +234,10 @@ export class Lanes<Tx> {
   }
 
   /** An event as an item of the window: those that one stored event is turned into share a place. */
-  #item(event: StoredEvent, key: string): Item {
+  #item(event: StoredEvent): Item {
     const last = this.#window.last;
     const isShared = last?.position === event.position;
     const place = isShared ? last : this.#window.push(event.position);
-    if (!isShared) place.key = key;
     const advance = (draft: Draft): void => {
       if (!isWhole(draft, event)) return;
       const reached = this.#window.finish(place);

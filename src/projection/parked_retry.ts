@@ -13,6 +13,7 @@ import type { CompiledProjection } from "./compile.ts";
 import type { Draft } from "./draft.ts";
 import { type ProjectionStoppedError, TransactionLostError } from "./errors.ts";
 import { forgetFailing } from "./failing.ts";
+import { keyIn } from "./progress.ts";
 import { MAX_RESOLUTIONS, type ParkedEvent, type Resolution, shortError } from "./record.ts";
 import type { Worker } from "./worker.ts";
 
@@ -101,9 +102,10 @@ export class Retry<Tx> {
 /** The events of the key of a parked one that its projection is of, from that one on. */
 export async function* eventsFrom<Tx>(
   { actorId, eventVersion, position, key }: ParkedEvent,
-  { chooses, keyOf, filter }: CompiledProjection<Tx>,
+  projection: CompiledProjection<Tx>,
   log: EventStore,
 ): AsyncIterable<StoredEvent> {
+  const { chooses, keyOf, filter } = projection;
   const isOwnKey = key !== undefined && keyOf !== undefined;
   for await (const event of log.readEvents(actorId, { fromVersion: eventVersion })) {
     if (isOwnKey && event.position > position) break;
@@ -111,7 +113,7 @@ export async function* eventsFrom<Tx>(
   }
   if (!isOwnKey) return;
   for await (const event of log.readAll({ ...filter, after: position })) {
-    if (keyOf(event) === key) yield event;
+    if (keyIn(projection, event) === key) yield event;
   }
 }
 

@@ -10,7 +10,7 @@ import type { EventIdentity, Guard } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import type { UnitOfWork } from "./checkpoints.ts";
-import { type CompiledProjection, recordIdOf } from "./compile.ts";
+import { type CompiledProjection, type KeyOf, recordIdOf } from "./compile.ts";
 import { type Advance, type Draft, moveOn, reach } from "./draft.ts";
 import { forgetFailing } from "./failing.ts";
 import type { DoneRange, ParkedEvent, ProjectionRecord } from "./record.ts";
@@ -360,7 +360,7 @@ export class Progress<Tx> {
 }
 
 /** The key of an event; its actor's id, if its key is not known. */
-export function keyIn<Tx>({ keyOf }: CompiledProjection<Tx>, event: EventIdentity): string {
+export function keyIn({ keyOf }: { readonly keyOf: KeyOf | undefined }, event: EventIdentity): string {
   if (!keyOf) return event.actorId;
   try {
     return keyOf(event as StoredEvent);

@@ -329,6 +329,15 @@ const FIELDS: Checks<ProjectionRecord> = {
 
 /** The text of an error, short enough for a record. */
 export function shortError(error: unknown): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : textOf(error);
   return (text.length > 300 ? text.slice(0, 300) + "..." : text).toWellFormed();
+}
+
+/** The text of a value that was thrown and is no error. */
+function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return describe(value); // an object without a prototype has no text
+  }
 }

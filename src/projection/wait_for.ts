@@ -16,6 +16,7 @@ import { heldByParked, notReached, type ProjectionId } from "./errors.ts";
 import type { ParkedEvent, ProjectionRecord } from "./record.ts";
 import { recordsOf } from "./segment.ts";
 import { keyed, type KeyOf } from "./compile.ts";
+import { keyIn } from "./progress.ts";
 import { describe } from "../text.ts";
 
 /**
@@ -238,7 +239,7 @@ async function hasKey(
 ): Promise<boolean> {
   const at = { direction: "backward", after: "first-kept", until: position, limit: 1 } as const;
   for await (const event of store.readAll({ ...filter, ...at })) {
-    return event.position === position && keyOf(event) === key;
+    return event.position === position && keyIn({ keyOf }, event) === key;
   }
   return false;
 }

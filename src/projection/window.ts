@@ -13,8 +13,6 @@ import type { DoneRange } from "./record.ts";
 export interface Place {
   /** The position of the event; of several, of the last. */
   position: string;
-  /** The key of the event. */
-  key?: string;
   isDone: boolean;
   before: Place | undefined;
   behind: Place | undefined;

@@ -139,3 +139,36 @@ Deno.test("a run follows a log whose events are handed out as several, and choos
   await run.waitFor(live!.position);
   assert.deepEqual(seen, ["a1", "a2", "a3", "b1", "a4", "c1", "c2"]);
 });
+
+for (const shape of [{}, { lanes: 4 }, { segments: 4 }, { segments: 4, lanes: 4 }]) {
+  const what = Object.entries(shape).map(([name, count]) => `${count} ${name}`).join(", ") || "one by one";
+  Deno.test(`those that one stored event is handed out as have the key of the first: ${what}`, async () => {
+    const storage = new InMemoryStorage();
+    await using old = new InMemoryEventStore({ storage });
+    for (let event = 0; event < 20; event++) {
+      const lines = ["x", "y", "z"].map((line) => `${event} ${line}`);
+      await old.append("shop", [{ eventType: "Placed", data: lines }], { expectedVersion: event });
+    }
+    await using store = new InMemoryEventStore({ storage, events: SPLIT });
+    const seen = new Map<string, string[]>();
+    let mayPass = false;
+    const projection: Projection = {
+      ...{ name: "lines", checkpoints: new InMemoryCheckpoints(), ...shape },
+      key: ({ data }) => data as string,
+      handle: async ({ data }) => {
+        await Promise.resolve();
+        if (data === "7 y" && !mayPass) throw new Error("poison");
+        const [event, line] = (data as string).split(" ") as [string, string];
+        seen.set(event, [...seen.get(event) ?? [], line]);
+      },
+      failure: { retries: 0, then: "park" },
+    };
+    await using run = runProjection(store, projection, { onWarning: () => {} });
+    await run.waitFor((await store.getLastPosition())!);
+    assert.deepEqual((await listParked(projection)).map(({ key, part }) => [key, part]), [["7 x", 1]]);
+    mayPass = true;
+    for (const { position } of await listParked(projection)) await retryParked(store, projection, position);
+    assert.deepEqual(await listParked(projection), []);
+    assert.deepEqual([...seen.values()], Array.from({ length: 20 }, () => ["x", "y", "z"]));
+  });
+}
