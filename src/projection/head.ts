@@ -116,7 +116,7 @@ export interface ChangeSegmentsOptions {
  * @param options Where its leases are kept.
  * @throws {ProjectionInUseError} If a process runs it without segments, or another version has replaced it.
  * @throws {InvalidArgumentError} If the number is out of range, or neither a multiple nor a part of the present one, or the
- * projection was not run yet, or is being built to replace another version.
+ * projection was not run yet, or is being built to replace another version, or another one is being built to replace it.
  *
  * @example Twice as many segments
  * ```ts
@@ -136,7 +136,7 @@ export async function changeSegments(
   projection: {
     readonly name: string;
     readonly version?: number;
-    readonly checkpoints: Pick<CheckpointStore<unknown>, "load" | "save" | "leases">;
+    readonly checkpoints: Pick<CheckpointStore<unknown>, "load" | "save" | "list" | "leases">;
   },
   segments: number,
   options?: ChangeSegmentsOptions,
@@ -152,6 +152,7 @@ export async function changeSegments(
     const record = (await abortable(loadHead({ id, checkpoints }), signal))?.record;
     if (record?.rebuild) await assertBuilt({ id, checkpoints }, record.rebuild.replaces);
     const isWhole = !record?.layout;
+    if (record && isWhole && !record.replacedBy) await abortable(assertServes({ id, checkpoints }), signal);
     const leases = isWhole
       ? given ?? await abortable(Promise.resolve(checkpoints.leases?.()), signal)
       : undefined;
@@ -180,6 +181,25 @@ export async function changeSegments(
   }
   if (!isKnown) {
     throw new InvalidArgumentError("projection", "has no checkpoint yet: declare segments and run it");
+  }
+}
+
+/** Checks that no version is being built to replace this one: it could not take over from segments. */
+async function assertServes(
+  { id, checkpoints }: {
+    readonly id: ProjectionId;
+    readonly checkpoints: Pick<CheckpointStore<unknown>, "list">;
+  },
+): Promise<void> {
+  for (const stored of await checkpoints.list()) {
+    const { id: other } = stored;
+    if (other?.name !== id.name || other.version === id.version) continue;
+    if (parseRecord(other, stored).rebuild?.replaces !== id.version) continue;
+    throw new InvalidArgumentError(
+      "segments",
+      `cannot be changed while version ${other.version} is being built to replace version ${id.version}: wait until ` +
+        "it has taken over, or delete its checkpoint",
+    );
   }
 }
 

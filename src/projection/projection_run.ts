@@ -5,7 +5,11 @@
  */
 
 import type { LeaseStore } from "../cluster/lease.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { checkFunction, checkKnown, checkSignal, type OptionNames } from "../options.ts";
+import { describe, nameFault } from "../text.ts";
 import type { Warning } from "../warning.ts";
+import { checkLeases } from "./checkpoints.ts";
 import type { WaitForOptions } from "./wait_for.ts";
 
 /**
@@ -66,4 +70,30 @@ export interface ProjectionRun extends AsyncDisposable {
   waitFor(position: string, options?: WaitForOptions): Promise<void>;
   /** Finishes the event in hand, writes the checkpoint and hands over to another worker at once. */
   close(): Promise<void>;
+}
+
+const RUN_OPTIONS: OptionNames<RunOptions> = {
+  leases: true,
+  leaseTtl: true,
+  holder: true,
+  signal: true,
+  onWarning: true,
+};
+
+/** Returns the options as they were read. */
+export function checkRun({ ...options }: RunOptions): RunOptions {
+  checkKnown<RunOptions>(options, RUN_OPTIONS);
+  const { holder, leaseTtl, leases, signal, onWarning } = options;
+  const fault = holder === undefined || holder === "" ? undefined : nameFault(holder, 256);
+  if (fault) throw new InvalidArgumentError("options.holder", fault);
+  if (leaseTtl !== undefined && !(typeof leaseTtl === "number" && leaseTtl >= 2000)) {
+    throw new InvalidArgumentError(
+      "options.leaseTtl",
+      `must be at least 2000 ms, and is ${describe(leaseTtl)}`,
+    );
+  }
+  checkLeases(leases, "acquire");
+  checkSignal(signal);
+  checkFunction("options.onWarning", onWarning);
+  return options;
 }

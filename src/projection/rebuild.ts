@@ -21,8 +21,8 @@ import { endOf } from "./ends.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import type { Projection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
-import type { ProjectionRun, RunOptions } from "./projection_run.ts";
-import { checkRun, Run } from "./run.ts";
+import { checkRun, type ProjectionRun, type RunOptions } from "./projection_run.ts";
+import { Run } from "./run.ts";
 import { untyped } from "../store/untyped.ts";
 
 /**
@@ -151,7 +151,7 @@ class Rebuild<Tx> extends Run<Tx> implements ProjectionRebuild {
       draft.rebuild = { replaces, since: new Date().toISOString(), handled: draft.handled };
     });
     this.takenOver = this.#takeOver(store, projection, replaces);
-    this.takenOver.catch(() => {}); // `finished` reports it too
+    this.takenOver.catch((error) => this.fail(error)); // a version that cannot take over does not run on
   }
 
   async #takeOver(

@@ -6,14 +6,12 @@
 
 import { LeaseLostError } from "../cluster/errors.ts";
 import type { Lease, LeaseOptions, LeaseStore } from "../cluster/lease.ts";
-import { describe, nameFault } from "../text.ts";
 import type { Event } from "../event/types.ts";
-import { InvalidArgumentError } from "../errors.ts";
-import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
+import { readOptions } from "../options.ts";
 import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner } from "../warning.ts";
-import { checkLeases, leaseKeyOf } from "./checkpoints.ts";
+import { leaseKeyOf } from "./checkpoints.ts";
 import { endOf, knownEnd, outcomeOf, Patience } from "./ends.ts";
 import { CheckpointConflictError, ProjectionInUseError, STOP_THIS } from "./errors.ts";
 import { workOff } from "./log.ts";
@@ -23,7 +21,7 @@ import type { Projection } from "./projection.ts";
 import type { Draft } from "./draft.ts";
 import { parseRecord } from "./record.ts";
 import { follow } from "./follow.ts";
-import type { ProjectionRun, RunOptions, RunState } from "./projection_run.ts";
+import { checkRun, type ProjectionRun, type RunOptions, type RunState } from "./projection_run.ts";
 import { SegmentedRun } from "./segmented_run.ts";
 import { untyped } from "../store/untyped.ts";
 import { readWaitFor, type WaitForOptions, waitForPosition } from "./wait_for.ts";
@@ -70,32 +68,6 @@ export function runProjection<E extends Event, Tx = undefined>(
     : new SegmentedRun(log, compiled, checked);
 }
 
-const RUN_OPTIONS: OptionNames<RunOptions> = {
-  leases: true,
-  leaseTtl: true,
-  holder: true,
-  signal: true,
-  onWarning: true,
-};
-
-/** Returns the options as they were read. */
-export function checkRun({ ...options }: RunOptions): RunOptions {
-  checkKnown<RunOptions>(options, RUN_OPTIONS);
-  const { holder, leaseTtl, leases, signal, onWarning } = options;
-  const fault = holder === undefined || holder === "" ? undefined : nameFault(holder, 256);
-  if (fault) throw new InvalidArgumentError("options.holder", fault);
-  if (leaseTtl !== undefined && !(typeof leaseTtl === "number" && leaseTtl >= 2000)) {
-    throw new InvalidArgumentError(
-      "options.leaseTtl",
-      `must be at least 2000 ms, and is ${describe(leaseTtl)}`,
-    );
-  }
-  checkLeases(leases, "acquire");
-  checkSignal(signal);
-  checkFunction("options.onWarning", onWarning);
-  return options;
-}
-
 /** How long a run must have followed the log for its next failure to count as the first one, in milliseconds. */
 const STEADY = 10_000;
 /** How often a run that waits for another worker looks whether it could work, at first and later, in milliseconds. */
@@ -117,6 +89,7 @@ export class Run<Tx> implements ProjectionRun {
   #state: RunState = "waiting";
   #hasClaimed = false;
   #liveSince = Infinity;
+  #failure: { readonly error: unknown } | undefined;
 
   /**
    * Begins.
@@ -165,6 +138,13 @@ export class Run<Tx> implements ProjectionRun {
     await this.close();
   }
 
+  /** Ends the run with an error, unless it has ended. What was handled is committed. */
+  protected fail(error: unknown): void {
+    if (this.#closing.signal.aborted) return;
+    this.#failure = { error };
+    this.#closing.abort();
+  }
+
   async #work(): Promise<void> {
     const { signal } = this.#options;
     const ending = AbortSignal.any([this.#closing.signal, ...(signal ? [signal] : [])]);
@@ -172,6 +152,7 @@ export class Run<Tx> implements ProjectionRun {
       await Promise.resolve(); // `finished` must exist before anything can happen
       const leases = this.#options.leases ?? await this.#projection.checkpoints.leases?.();
       while (!ending.aborted) await this.#attempt(leases, ending);
+      if (this.#failure) throw this.#failure.error;
       if (!this.#closing.signal.aborted) signal?.throwIfAborted();
       this.#state = "closed";
     } catch (error) {

@@ -397,16 +397,6 @@ Deno.test("segments: what cannot be is refused, and names the field", async () =
   await waitFor(store, projection(4), (await store.getLastPosition())!);
   assert.equal(await deleteCheckpoint(projection(4)), true);
   assert.deepEqual((await checkpoints.list()).length, 0);
-  // During a rebuild there is no split.
-  assert.throws(
-    () => rebuildProjection(store, { ...projection(4), version: 2 }),
-    named("projection.segments"),
-  );
-  await using before = runProjection(store, { ...projection(4), name: "q" }, quiet);
-  await before.waitFor((await store.getLastPosition())!);
-  await using rebuild = rebuildProjection(store, { ...projection(), name: "q", version: 2 }, quiet);
-  await assert.rejects(rebuild.takenOver, named("projection.segments"));
-  await assert.rejects(changeSegments({ name: "q", version: 2, checkpoints }, 4), ProjectionInUseError);
   assert.throws(() => runProjection(store, { ...projection(4), name: "a\u001fb" }), named("projection.name"));
 });
 
