@@ -1,8 +1,16 @@
 /**
  * Judges a read model of a projection with segments: whether each event was handled once, in the order of its actor.
  *
+ * `deno run -A tests/projection/segments_check.ts FILE` prints what is wrong with the one in a database of Deno KV.
+ *
  * @module
  */
+
+import { DenoKvEventStore, type EventStore } from "../../mod.ts";
+import type { Counted } from "./support.ts";
+
+/** The positions of each actor's events, in order. */
+export type Positions = ReadonlyMap<string, readonly string[]>;
 
 /** What is wrong with a read model. */
 export interface SegmentFaults {
@@ -20,10 +28,7 @@ export interface SegmentFaults {
  * @param log The positions of each actor's events, in order.
  * @param handled The positions as they were handled.
  */
-export function judgeSegments(
-  log: ReadonlyMap<string, readonly string[]>,
-  handled: ReadonlyMap<string, readonly string[]>,
-): SegmentFaults {
+export function judgeSegments(log: Positions, handled: Positions): SegmentFaults {
   const lost: string[] = [];
   const repeated: string[] = [];
   const disordered: string[] = [];
@@ -36,4 +41,27 @@ export function judgeSegments(
     if (seen.some((position, index) => index > 0 && position < seen[index - 1]!)) disordered.push(actor);
   }
   return { lost, repeated, disordered };
+}
+
+/** The events of a log. */
+export async function positionsIn(store: EventStore<Counted>): Promise<Positions> {
+  const log = new Map<string, string[]>();
+  for await (const { actorId, position } of store.readAll()) {
+    log.set(actorId, [...log.get(actorId) ?? [], position]);
+  }
+  return log;
+}
+
+/** What workers have noted in Deno KV. */
+export async function handledInKv(kv: Deno.Kv): Promise<Positions> {
+  const entries = await Array.fromAsync(kv.list<string>({ prefix: ["handled"] }));
+  const byActor = Map.groupBy(entries, ({ key }) => key[1] as string);
+  return new Map(Array.from(byActor, ([actor, own]) => [actor, own.map(({ value }) => value)]));
+}
+
+if (import.meta.main) {
+  const [file] = Deno.args;
+  using kv = await Deno.openKv(file);
+  await using store = await DenoKvEventStore.open<Counted>(kv);
+  console.log(judgeSegments(await positionsIn(store), await handledInKv(kv)));
 }
