@@ -22,7 +22,9 @@ import {
 } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { type Group, type GroupOptions, median, rate, type Row } from "./harness.ts";
+import { handoverRows } from "./projection_handover.ts";
 import { lanesRows } from "./projection_lanes.ts";
+import { pagesRows } from "./projection_pages.ts";
 import { lagBetweenProcesses, rateOfProcesses, takeOverAfterCrash } from "./projection_processes.ts";
 
 /** Events a commit while filling. */
@@ -174,18 +176,27 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   const folder = await Deno.makeTempDir();
   const kv = await Deno.openKv(`${folder}/bench.kv`);
   const file = await DenoKvEventStore.open(`${folder}/bench.kv`);
-  const smallCommits = await DenoKvEventStore.open(`${folder}/bench.kv`, { namespace: "small" });
   const checkpoints = await DenoKvCheckpoints.open(kv);
   await fill(file, onFile);
   const server = await startNatsServer();
   const onServer = await JetStreamEventStore.open(server.url);
   const inBucket = await JetStreamCheckpoints.open(server.url);
   await fill(onServer, onFile);
-  const place = { quick, memory, inMemory, file, kv, checkpoints, onFile, smallCommits, fill };
+  const place = { quick, memory, inMemory, file, kv, checkpoints, onFile };
+  const opened = new AsyncDisposableStack();
+  const stores = {
+    memory: () => Promise.resolve(opened.use(new InMemoryEventStore())),
+    "deno-kv": async (namespace: string) =>
+      opened.use(await DenoKvEventStore.open(`${folder}/pages.kv`, { namespace })),
+    jetstream: async (namespace: string) =>
+      opened.use(await JetStreamEventStore.open(server.url, { namespace })),
+  };
   const lags = quick ? 100 : 500;
   return {
     rows: [
-      ...await lanesRows(place),
+      ...lanesRows(place),
+      ...pagesRows({ quick, stores }),
+      ...handoverRows({ file: `${folder}/handover.kv`, url: server.url }),
       {
         name: "catch-up-memory",
         unit: "events/s",
@@ -240,8 +251,8 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         name: "segments-two-processes-wait-1ms",
         unit: "events/s",
         goal: { op: ">=", value: 1.7 },
-        baseline: "one process without segments",
-        measureOurs: () => rateOfProcesses(server.url, quick ? 1_000 : 8_000, 2, 4),
+        baseline: "one process without segments; ours has one segment a process",
+        measureOurs: () => rateOfProcesses(server.url, quick ? 1_000 : 8_000, 2, 2),
         measureBaseline: () => rateOfProcesses(server.url, quick ? 1_000 : 8_000, 1, undefined),
         warmUp: false,
         rounds: 2,
@@ -281,12 +292,12 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
       takeOverRow("jetstream", "JetStream"),
     ],
     async [Symbol.asyncDispose](): Promise<void> {
+      await opened.disposeAsync();
       await inBucket.close();
       await onServer.close();
       await server.stop();
       await checkpoints.close();
       await file.close();
-      await smallCommits.close();
       await memory.close();
       kv.close();
       await Deno.remove(folder, { recursive: true });

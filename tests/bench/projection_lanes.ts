@@ -1,5 +1,5 @@
 /**
- * Projections whose handlers work at once, the building of a next version, and pages of the log.
+ * Projections whose handlers work at once, and the building of a next version.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import {
   rebuildProjection,
   type StoredEvent,
 } from "../../mod.ts";
-import { median, rate, type Row } from "./harness.ts";
+import { rate, type Row } from "./harness.ts";
 
 /** What the rows read and write. */
 export interface LanesPlace {
@@ -30,17 +30,9 @@ export interface LanesPlace {
   readonly kv: Deno.Kv;
   readonly checkpoints: DenoKvCheckpoints;
   readonly onFile: number;
-  /** Another store in the same file, which is empty. */
-  readonly smallCommits: EventStore;
-  /** Adds events to a store. */
-  fill(store: EventStore, count: number): Promise<void>;
 }
 
 const LANES = 64;
-/** Events of a page. */
-const PAGE = 100;
-const SMALL_LOG = 5_000;
-const SMALL_COMMITS = 2_000;
 
 let names = 0;
 
@@ -65,16 +57,12 @@ async function inLanes(
 /** A store with so many events of a hundred actors in turn. */
 async function smallLog(count: number): Promise<InMemoryEventStore> {
   const store = new InMemoryEventStore();
-  await fillOneByOne(store, count);
-  return store;
-}
-
-async function fillOneByOne(store: EventStore, count: number): Promise<void> {
   for (let index = 0; index < count; index++) {
     await store.append(`order-${index % 100}`, [{ eventType: "Placed", data: null }], {
       expectedVersion: "any",
     });
   }
+  return store;
 }
 
 async function slowHandlers(count: number, lanes: number): Promise<number> {
@@ -112,34 +100,9 @@ async function rebuild({ file, checkpoints }: LanesPlace, lanes: number): Promis
   return performance.now() - begun;
 }
 
-/** The median time of a page in the middle of a log, in microseconds. */
-async function page(store: EventStore, position: string): Promise<number> {
-  const pages = 200;
-  const times: number[] = [];
-  for (let count = 0; count < pages; count++) {
-    const begun = performance.now();
-    let events = 0;
-    for await (const _ of store.readAll({ after: position, limit: PAGE })) events++;
-    assert.equal(events, PAGE);
-    times.push(performance.now() - begun);
-  }
-  return median(times) * 1_000;
-}
-
-/** The position of an event by its place in a log. */
-async function positionAt(store: EventStore, place: number): Promise<string> {
-  let position = "";
-  for await (const event of store.readAll({ limit: place })) position = event.position;
-  return position;
-}
-
 /** The rows. */
-export async function lanesRows(place: LanesPlace): Promise<readonly Row[]> {
-  const { memory, inMemory, quick, smallCommits } = place;
-  await fillOneByOne(smallCommits, SMALL_COMMITS);
-  const small = new InMemoryEventStore();
-  await place.fill(small, SMALL_LOG);
-  const [inSmall, inLarge] = [await positionAt(small, SMALL_LOG / 2), await positionAt(memory, inMemory / 2)];
+export function lanesRows(place: LanesPlace): readonly Row[] {
+  const { memory, inMemory, quick } = place;
   return [
     {
       name: "lanes-waiting-handler",
@@ -184,33 +147,6 @@ export async function lanesRows(place: LanesPlace): Promise<readonly Row[]> {
       measureBaseline: () => rebuild(place, 1),
       warmUp: false,
       rounds: 1,
-    },
-    {
-      name: "page-of-100-memory",
-      unit: "us",
-      goal: { op: "<=", value: 1.5 },
-      baseline: `the same in a log of ${SMALL_LOG} events`,
-      measureOurs: () => page(memory, inLarge),
-      measureBaseline: () => page(small, inSmall),
-    },
-    {
-      name: "page-of-100-of-large-commits-deno-kv",
-      unit: "us",
-      goal: { op: "<=", value: 1.5 },
-      baseline: "the same in a log whose commits have one event each, and not 100",
-      measureOurs: async () => await page(place.file, await positionAt(place.file, SMALL_COMMITS / 2)),
-      measureBaseline: async () =>
-        await page(smallCommits, await positionAt(smallCommits, SMALL_COMMITS / 2)),
-      rounds: 3,
-    },
-    {
-      name: "page-of-100-deno-kv",
-      unit: "us",
-      goal: { op: "<=", value: 1.5 },
-      baseline: `after the first event of the same store: a page in the middle of ${place.onFile} events`,
-      measureOurs: async () => await page(place.file, await positionAt(place.file, place.onFile / 2)),
-      measureBaseline: async () => await page(place.file, await positionAt(place.file, 1)),
-      rounds: 3,
     },
   ];
 }
