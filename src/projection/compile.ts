@@ -212,7 +212,7 @@ export function keyed(projection: { readonly key?: unknown }): KeyOf | undefined
       );
     }
     if (typeof found === "string" && found.isWellFormed()) return found;
-    if (found instanceof Promise) found.catch(() => {}); // a promise is no key, whatever it rejects with
+    if (found instanceof Promise) found.catch(() => {}); // a promise is no key
     throw new InvalidArgumentError(
       "projection.key",
       `must return a well-formed string, and has returned ${describe(found)}`,
