@@ -31,10 +31,11 @@ import {
 } from "./wire.ts";
 
 /**
- * How long another try must have for its answer, in milliseconds: without one it would be unknown what was known before, that
- * nothing is stored.
+ * How long another try must have for its answer, in milliseconds, and how many times as long as the slowest answer so far:
+ * without one it would be unknown what was known before, that nothing is stored.
  */
 const LEAST_TIME = 20;
+const TIMES_SLOWEST = 3;
 /** How long one request waits for an answer before it is sent again, in milliseconds. */
 const ANSWER_TIMEOUT = 2_000;
 /** The bounds of the wait before a request is sent again, in milliseconds. */
@@ -101,10 +102,11 @@ export class RemoteCaller {
     const deadline = performance.now() + timeout;
     const id = "query" in content ? undefined : request.id ?? crypto.randomUUID();
     let why: ActorUnavailableError | undefined;
+    let least = LEAST_TIME;
     for (let attempt = 1;; attempt++) {
       if (isOwn()) return new ComeHere(mayBeStored);
       const left = deadline - performance.now();
-      if (left <= 0 || attempt > 1 && !mayBeStored && left < LEAST_TIME) {
+      if (left <= 0 || attempt > 1 && id !== undefined && !mayBeStored && left < least) {
         throw mayBeStored ? outcomeUnknown() : why ?? new ActorUnavailableError(actorId, timeout);
       }
       const data = encode(wireRequest(request, id, left, mayBeStored));
@@ -119,6 +121,7 @@ export class RemoteCaller {
         if (!isRefused(answer)) mayBeStored = id !== undefined;
       }
       const rest = Math.max(0, deadline - performance.now());
+      least = Math.max(least, TIMES_SLOWEST * (left - rest));
       if (isWithoutOwner(answer) && this.#shardCount !== undefined) {
         await this.#waits.wait(shardOf(actorId, this.#shardCount), rest, isOwn, signal);
       } else await sleep(Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), rest), signal);
