@@ -6,6 +6,7 @@
 
 import { ClosedError } from "../errors.ts";
 import { Deadlines } from "../deadlines.ts";
+import { MAX_TIMER_MS } from "../sleep.ts";
 import { type OpenSpan, telemetry } from "../telemetry.ts";
 import { ActiveActor, type ActorSetup } from "./active_actor.ts";
 import type { ActorOwner } from "./commit.ts";
@@ -43,7 +44,8 @@ export class ActiveActors {
   /** Is empty at first. */
   constructor(setup: ActiveActorsSetup) {
     this.#setup = setup;
-    this.#timer = setInterval(() => this.#releaseIdle(), setup.idleTimeout / LOOKS_PER_TIMEOUT);
+    const interval = Math.min(setup.idleTimeout / LOOKS_PER_TIMEOUT, MAX_TIMER_MS); // a longer one would be over at once
+    this.#timer = setInterval(() => this.#releaseIdle(), interval);
     Deno.unrefTimer(this.#timer);
   }
 

@@ -269,6 +269,7 @@ function checkCluster(given: ActorCluster): Required<ActorCluster> {
   }
   requireConnection("options.cluster.connection", connection);
   checkClusterName("options.cluster.name", name);
+  ShardServer.assertFree(coordinator, name);
   return { coordinator, connection, name };
 }
 

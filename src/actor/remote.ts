@@ -43,6 +43,8 @@ const FIRST_WAIT = 10;
 const LONGEST_WAIT = 250;
 /** How long the answer to the question whether a shard is served may take, in milliseconds: then its host is busy. */
 const SERVED_TIMEOUT = 100;
+/** How often, while a shard has no owner, the cluster is asked for its number of shards, in milliseconds. */
+const INFO_INTERVAL = 1_000;
 
 /** The subject of a shard. */
 export function shardSubject(cluster: string, shard: number): string {
@@ -62,6 +64,7 @@ export class RemoteCaller {
   readonly #cluster: string;
   readonly #waits: ShardWaits;
   #shardCount: number | undefined;
+  #nextInfo = 0;
   #isClosed = false;
   /** The commands whose callers do not know what became of them. */
   readonly unknown: UnknownCommands = new UnknownCommands();
@@ -77,7 +80,10 @@ export class RemoteCaller {
       const answer = await this.#ask(shardSubject(cluster, shard), QUESTION, SERVED_TIMEOUT).catch(() =>
         "denied"
       );
-      return answer !== "disconnected" && !isWithoutOwner(answer);
+      if (answer === "disconnected") return false;
+      if (!isWithoutOwner(answer)) return true;
+      if (shardCount === undefined) await this.#askForOtherShards();
+      return false;
     });
     this.#shardCount = shardCount;
   }
@@ -86,7 +92,7 @@ export class RemoteCaller {
   close(): void {
     this.#isClosed = true;
     this.#inbox.close("closed");
-    this.#waits.close();
+    this.#waits.endAll();
     this.#state.close();
   }
 
@@ -119,6 +125,7 @@ export class RemoteCaller {
       } else {
         why = unavailable(request, answer) ?? why;
         if (!isRefused(answer)) mayBeStored = id !== undefined;
+        if (isOfOtherShard(answer)) this.#shardCount = undefined;
       }
       const rest = Math.max(0, deadline - performance.now());
       least = Math.max(least, TIMES_SLOWEST * (left - rest));
@@ -130,12 +137,29 @@ export class RemoteCaller {
 
   async #try(actorId: string, data: Uint8Array, timeout: number): Promise<WireAnswer | NoAnswer> {
     if (this.#shardCount === undefined) {
-      const info = await this.#ask(infoSubject(this.#cluster), new Uint8Array(), timeout);
-      if (typeof info === "string") return info === "timeout" ? "no responders" : info;
-      if ("ok" in info && Number.isSafeInteger(info.ok)) this.#shardCount = info.ok as number;
-      else return "no responders";
+      const failure = await this.#askForShards(timeout);
+      if (failure !== undefined) return failure;
     }
-    return await this.#ask(shardSubject(this.#cluster, shardOf(actorId, this.#shardCount)), data, timeout);
+    const shard = shardOf(actorId, this.#shardCount!);
+    return await this.#ask(shardSubject(this.#cluster, shard), data, timeout);
+  }
+
+  /** Asks a host for the number of shards; returns why it is not known. */
+  async #askForShards(timeout: number): Promise<NoAnswer | undefined> {
+    const info = await this.#ask(infoSubject(this.#cluster), new Uint8Array(), timeout);
+    if (typeof info === "string") return info === "timeout" ? "no responders" : info;
+    if (!("ok" in info && Number.isSafeInteger(info.ok))) return "no responders";
+    this.#shardCount = info.ok as number;
+    return undefined;
+  }
+
+  /** Lets calls go on that wait for a shard, if the cluster was set up again with another number of shards. */
+  async #askForOtherShards(): Promise<void> {
+    const before = this.#shardCount;
+    if (performance.now() < this.#nextInfo) return;
+    this.#nextInfo = performance.now() + INFO_INTERVAL;
+    await this.#askForShards(SERVED_TIMEOUT).catch(() => {});
+    if (this.#shardCount !== before) this.#waits.endAll();
   }
 
   #ask(subject: string, data: Uint8Array, timeout: number): Promise<WireAnswer | NoAnswer> {
@@ -219,8 +243,15 @@ function isWithoutOwner(answer: WireAnswer | string): boolean {
 /** Whether nothing of the request can have been stored. */
 function isRefused(answer: WireAnswer | NoAnswer): boolean {
   // Not if the actor has moved: its former owner and the new one may both have had the request.
-  if (typeof answer === "object") return "retry" in answer && answer.retry === "definition";
+  if (typeof answer === "object") {
+    return "retry" in answer && (answer.retry === "definition" || answer.retry === "shards");
+  }
   return answer === "no responders";
+}
+
+/** Whether the cluster has another number of shards than is known here. */
+function isOfOtherShard(answer: WireAnswer | NoAnswer): boolean {
+  return typeof answer === "object" && "retry" in answer && answer.retry === "shards";
 }
 
 /** What an answer shows about why the actor is not available. */

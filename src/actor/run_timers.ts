@@ -7,7 +7,7 @@
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import type { Event } from "../event/types.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
-import { sleep } from "../sleep.ts";
+import { MAX_TIMER_MS, sleep } from "../sleep.ts";
 import type { EventStore, SnapshotStore } from "../store/types.ts";
 import { describe } from "../text.ts";
 import { warner, type Warning } from "../warning.ts";
@@ -96,7 +96,6 @@ const ONCE_OPTIONS: OptionNames<FireTimersOnceOptions> = {
   budgetMs: true,
 };
 const MIN_LEASE_TTL = 2_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How many actors a run keeps in memory, and for how long: a timer seldom comes alone. */
 const ACTIVE = { maxActive: 10_000, idleTimeout: 5_000, maxWaiting: 1_000 };
 /** How long a timer may take, in milliseconds; then it is tried again. */

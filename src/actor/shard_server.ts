@@ -6,8 +6,9 @@
 
 import type { Coordinator } from "../cluster/coordinator.ts";
 import type { OwnedShard } from "../cluster/owned_shards.ts";
+import { shardOf } from "../cluster/shard_of.ts";
 import type { NatsConnection, NatsMessage, NatsSubscription } from "../nats/connection.ts";
-import { ClosedError } from "../errors.ts";
+import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import { sleep } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
 import type { ActiveActors } from "./active_actors.ts";
@@ -61,12 +62,25 @@ export class ShardServer {
   readonly #info: NatsSubscription;
   readonly #following: Promise<void>;
   readonly #service: HostService;
+  /** Which clusters a coordinator is used for: two hosts would both work on its actors. */
+  static readonly #clusters = new WeakMap<Coordinator, Set<string>>();
   readonly #counts: ServiceCounts = { requests: 0, errors: 0, lastError: "", time: 0 };
+
+  /** @throws {InvalidArgumentError} If a host of the cluster works under the coordinator. */
+  static assertFree(coordinator: Coordinator, cluster: string): void {
+    if (!ShardServer.#clusters.get(coordinator)?.has(cluster)) return;
+    throw new InvalidArgumentError(
+      "options.cluster.coordinator",
+      "has a host already: name all kinds of actors in one host, or close the other one first",
+    );
+  }
 
   /** Serves from now on. */
   constructor(setup: ShardServerSetup) {
     const { connection, cluster, coordinator } = setup;
     this.#setup = setup;
+    const clusters = ShardServer.#clusters.get(coordinator) ?? new Set();
+    ShardServer.#clusters.set(coordinator, clusters.add(cluster));
     this.#info = connection.subscribe(infoSubject(cluster), {
       callback: (error, { reply }) => {
         if (!error && reply) connection.publish(reply, encode({ ok: coordinator.shardCount }));
@@ -91,6 +105,7 @@ export class ShardServer {
     await this.#following;
     if (!this.#setup.connection.isClosed()) this.#info.unsubscribe();
     await Promise.all([...this.#served.keys()].map((shard) => this.#release(shard)));
+    ShardServer.#clusters.get(this.#setup.coordinator)?.delete(this.#setup.cluster);
   }
 
   async #follow(): Promise<void> {
@@ -165,7 +180,8 @@ export class ShardServer {
 
   /** `undefined` if nothing is known that a caller could use: it asks again, or its time is over. */
   async #answerTo(shard: OwnedShard, request: WireRequest): Promise<Uint8Array | undefined> {
-    const { actors, definitions, connection } = this.#setup;
+    const { actors, definitions, connection, coordinator } = this.#setup;
+    if (shardOf(request.actor, coordinator.shardCount) !== shard.id) return encode({ retry: "shards" });
     const maxBytes = connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD;
     const definition = definitions.get(request.kind);
     const detail = differenceOf(request, definition, definitions);

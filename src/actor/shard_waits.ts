@@ -67,7 +67,7 @@ export class ShardWaits {
   }
 
   /** Lets all calls go on. */
-  close(): void {
+  endAll(): void {
     for (const [shard, waiting] of this.#waiting) this.#end(shard, waiting);
   }
 

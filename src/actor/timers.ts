@@ -7,6 +7,7 @@
 import type { Clock } from "../cluster/clock.ts";
 import { copyJson, JsonFault, JsonTooLarge } from "../event/json.ts";
 import { toTimestamp } from "../event/timestamp.ts";
+import { TIMER_PREFIX } from "../store/command_id.ts";
 import type { EventStore, SnapshotStore } from "../store/types.ts";
 import { describe, nameFault, utf8Length } from "../text.ts";
 import type { Warn } from "../warning.ts";
@@ -134,10 +135,10 @@ function timeOf(at: unknown): number | undefined {
 
 /** The id of the command of a timer: the same one in every process, so that it takes effect once. */
 export async function timerCommandId(actorId: string, { name, at }: TimerReference): Promise<string> {
-  const id = `timer/${actorId}/${name}/${new Date(at).toISOString()}`;
+  const id = `${TIMER_PREFIX}${actorId}/${name}/${new Date(at).toISOString()}`;
   if (utf8Length(id) <= MAX_ID_BYTES) return id;
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(id));
-  return `timer/${new Uint8Array(digest).toHex()}`;
+  return `${TIMER_PREFIX}${new Uint8Array(digest).toHex()}`;
 }
 
 /** The kinds of actors that have timers. */

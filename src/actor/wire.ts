@@ -8,7 +8,7 @@ import { classNamed, registeredName } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 import { copyJson, freezeJson } from "../event/json.ts";
 import { checkActorId } from "../store/check_options.ts";
-import { checkCommandId } from "../store/command_id.ts";
+import { commandIdFault, TIMER_PREFIX } from "../store/command_id.ts";
 import { isTraceparent } from "../telemetry.ts";
 import { messageOf, utf8 } from "../text.ts";
 import { declaredName } from "./decision.ts";
@@ -45,9 +45,10 @@ export interface WireRequest {
 
 /**
  * Why a host does not answer a request itself: the caller asks again. `moved`: it does not own the actor. `unknown`: the
- * command may have been stored. `definition`: its definition is not the caller's.
+ * command may have been stored. `definition`: its definition is not the caller's. `shards`: the actor is of another shard,
+ * because the cluster has another number of shards than the caller knows.
  */
-type Retry = "moved" | "unknown" | "definition";
+type Retry = "moved" | "unknown" | "definition" | "shards";
 
 /** An answer as it travels. */
 export type WireAnswer =
@@ -113,8 +114,8 @@ function isRequest(request: Partial<WireRequest> | undefined): request is WireRe
   if (traceparent !== undefined && !isTraceparent(traceparent)) return false;
   try {
     checkActorId(actor);
-    if (id !== undefined) checkCommandId(id);
-    return true;
+    if (id === undefined) return true;
+    return commandIdFault(id) === undefined && id.startsWith(TIMER_PREFIX) === (timer !== undefined);
   } catch {
     return false;
   }

@@ -21,10 +21,19 @@ interface SearchedStore {
   readEvents(actorId: string, options?: ReadEventsOptions): AsyncIterable<StoredEvent>;
 }
 
-/** Refuses what cannot be a command's id. */
+/** The ids of the commands of timers begin with it. */
+export const TIMER_PREFIX = "timer/";
+
+/** Refuses what cannot be the id of a caller's command: a caller could keep a timer from firing by its id. */
 export function checkCommandId(commandId: unknown, argument = "options.commandId"): void {
-  const fault = nameFault(commandId, MAX_COMMAND_ID_BYTES);
+  const fault = commandIdFault(commandId) ??
+    ((commandId as string).startsWith(TIMER_PREFIX) ? `must not begin with "${TIMER_PREFIX}"` : undefined);
   if (fault) throw new InvalidArgumentError(argument, fault);
+}
+
+/** Returns why something cannot be the id of any command, or `undefined` if it can. */
+export function commandIdFault(commandId: unknown): string | undefined {
+  return nameFault(commandId, MAX_COMMAND_ID_BYTES);
 }
 
 /** The id of a command's first event. */
