@@ -126,20 +126,32 @@ export function encodeActor({ version, timers, fault }: IndexedActor): string {
 /** Reads an actor back. What cannot be read counts as at fault: the actor is asked again. */
 export function decodeActor(actorId: string, text: unknown, revision: string): StoredActor {
   const { version, timers, fault } = parse(text) as Readonly<Record<string, unknown>>;
-  const isReadable = typeof version === "number" && Array.isArray(timers);
-  return {
-    actorId,
-    version: isReadable ? version : 0,
-    timers: isReadable ? timers.flatMap(decodeTimer) : [],
-    ...(isReadable ? typeof fault === "string" && { fault } : { fault: "its record cannot be read" }),
-    revision,
-  };
+  if (typeof version !== "number" || !Array.isArray(timers)) {
+    return { actorId, version: 0, timers: [], revision, fault: "its record cannot be read" };
+  }
+  // Many of them are in memory for long: a list of the right size, and no members that are added later.
+  const stored = { actorId, version, timers: timers.filter(isTimer).map(decodeTimer), revision };
+  return typeof fault === "string" ? { ...stored, fault } : stored;
 }
 
-function decodeTimer(row: unknown): IndexedTimer[] {
-  if (!Array.isArray(row)) return [];
-  const [name, at, isFired] = row;
-  return typeof name === "string" && Number.isSafeInteger(at) ? [{ name, at, isFired: isFired === 1 }] : [];
+function isTimer(row: unknown): row is [name: string, at: number, isFired?: unknown] {
+  return Array.isArray(row) && typeof row[0] === "string" && Number.isSafeInteger(row[1]);
+}
+
+function decodeTimer([name, at, isFired]: [name: string, at: number, isFired?: unknown]): IndexedTimer {
+  return { name: sharedText(name), at, isFired: isFired === 1 };
+}
+
+const names = new Map<string, string>();
+/** How many names are shared: a definition has a few. */
+const MAX_NAMES = 1_000;
+
+/** The same text, in memory once: each record that is read has its own copy of the name. */
+function sharedText(name: string): string {
+  const known = names.get(name);
+  if (known !== undefined) return known;
+  if (names.size < MAX_NAMES) names.set(name, name);
+  return name;
 }
 
 /** A head as text. */
