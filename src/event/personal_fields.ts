@@ -22,6 +22,8 @@ export interface FieldPath {
 /** Fields of one person. */
 export interface PersonalFields {
   readonly fields: readonly FieldPath[];
+  /** Their names. */
+  readonly names: readonly string[];
   /** Where the person's id is; the actor's id if `undefined`. */
   readonly person: FieldPath | undefined;
 }
@@ -56,8 +58,10 @@ function readOne(argument: string, given: unknown): PersonalFields {
         `must be a list of fields, and is ${describe(fields)}`,
       );
     }
+    const paths = fields.map((field) => pathOf(`${argument}.fields`, field));
     return {
-      fields: fields.map((field) => pathOf(`${argument}.fields`, field)),
+      fields: paths,
+      names: paths.map(({ name }) => name),
       person: person === undefined ? undefined : pathOf(`${argument}.person`, person),
     };
   }, argument);

@@ -7,7 +7,8 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { VaultError } from "../store/personal_errors.ts";
 import type { PersonalCipher } from "../store/personal_vault.ts";
-import { describe, nameFault, utf8 } from "../text.ts";
+import { describe, nameFault } from "../text.ts";
+import { Cipher } from "./cipher.ts";
 import { nodeCrypto } from "./crypto.ts";
 
 /**
@@ -23,8 +24,6 @@ export interface MasterKey {
 }
 
 const KEY_BYTES = 32;
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
 const MAX_ID_BYTES = 64;
 /** In place of the id of a key. */
 const CHECK = "check";
@@ -36,48 +35,6 @@ export interface WrappedKey {
   /** The key, encrypted. */
   readonly wrapped: string;
 }
-
-/** Encrypts and decrypts bytes with one key. */
-class Cipher {
-  readonly #secret: Uint8Array;
-
-  constructor(secret: Uint8Array) {
-    this.#secret = secret;
-  }
-
-  seal(text: Uint8Array, place: string): string {
-    const sealed = new Uint8Array(IV_BYTES + text.length + TAG_BYTES);
-    const iv = crypto.getRandomValues(sealed.subarray(0, IV_BYTES));
-    const cipher = nodeCrypto().createCipheriv("aes-256-gcm", this.#secret, iv);
-    cipher.setAAD(utf8(place));
-    sealed.set(cipher.update(text), IV_BYTES);
-    cipher.final(); // nothing is left in this mode
-    sealed.set(cipher.getAuthTag(), IV_BYTES + text.length);
-    return sealed.toBase64();
-  }
-
-  /** What was sealed; `undefined` if it was changed, or sealed with another key or for another place. */
-  open(sealed: string, place: string): Uint8Array | undefined {
-    try {
-      const bytes = Uint8Array.fromBase64(sealed);
-      const end = bytes.length - TAG_BYTES;
-      const decipher = nodeCrypto().createDecipheriv(
-        "aes-256-gcm",
-        this.#secret,
-        bytes.subarray(0, IV_BYTES),
-      );
-      decipher.setAAD(utf8(place));
-      decipher.setAuthTag(bytes.subarray(end));
-      const text = decipher.update(bytes.subarray(IV_BYTES, end));
-      decipher.final(); // it throws if anything was changed
-      return text;
-    } catch {
-      return undefined;
-    }
-  }
-}
-
-const decoder = new TextDecoder();
 
 /** The key of a person, or of several together. */
 export class DataKey implements PersonalCipher {
@@ -108,12 +65,11 @@ export class DataKey implements PersonalCipher {
   }
 
   encrypt(text: string, place: string): string {
-    return this.#cipher.seal(utf8(text), this.#space + place);
+    return this.#cipher.seal(text, this.#space + place);
   }
 
   decrypt(sealed: string, place: string): string | undefined {
-    const bytes = this.#cipher.open(sealed, this.#space + place);
-    return bytes && decoder.decode(bytes);
+    return this.#cipher.open(sealed, this.#space + place);
   }
 
   /** The key itself, encrypted with a master key. */
@@ -152,7 +108,7 @@ export class OpenMasterKey {
 
   /** Encrypts the secret of a key. */
   wrap(secret: Uint8Array, keyId: string): string {
-    return this.#cipher.seal(secret, this.#place(keyId));
+    return this.#cipher.seal(secret.toBase64(), this.#place(keyId));
   }
 
   /**
@@ -162,7 +118,7 @@ export class OpenMasterKey {
    */
   unwrap(wrapped: string, keyId: string): DataKey {
     const secret = this.#cipher.open(wrapped, this.#place(keyId));
-    if (secret) return new DataKey([keyId], secret, this.#namespace);
+    if (secret !== undefined) return new DataKey([keyId], Uint8Array.fromBase64(secret), this.#namespace);
     throw new VaultError(
       "master-key",
       `The master key "${this.id}" is not the one that the vault was filled with`,
@@ -171,7 +127,7 @@ export class OpenMasterKey {
 
   /** What shows later that a key is this one. */
   check(): string {
-    return this.wrap(new Uint8Array(1), CHECK);
+    return this.wrap(new Uint8Array(KEY_BYTES), CHECK);
   }
 
   /**

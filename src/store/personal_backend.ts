@@ -282,8 +282,19 @@ function withParts(
 
 /** The stored events, with the data that were given. */
 function plainEvents(stored: readonly StoredEvent[], { parts }: Commit): readonly StoredEvent[] {
-  const drafts = parts.flatMap((part) => part.drafts);
-  return stored.map((event, index) => Object.freeze({ ...event, data: drafts[index]!.event.data }));
+  const plain: StoredEvent[] = [];
+  for (const { drafts } of parts) {
+    for (const { event } of drafts) {
+      const own = stored[plain.length]!;
+      // Without personal fields, it may be the very event that is stored.
+      if (own !== event) {
+        event.position = own.position;
+        Object.freeze(event);
+      }
+      plain.push(event);
+    }
+  }
+  return plain;
 }
 
 /** What an encrypted snapshot belongs to. */

@@ -36,6 +36,7 @@ type SealedFields = readonly [keyId: string, sealed: string, ...fields: string[]
 /** The fields of one person that are to be encrypted. */
 interface OpenFields {
   readonly fields: readonly FieldPath[];
+  readonly names: readonly string[];
   readonly values: readonly unknown[];
   readonly cipher: PersonalCipher | Promise<PersonalCipher>;
 }
@@ -78,19 +79,19 @@ export class PersonalCodec {
     if (!persons) return draft;
     const open: OpenFields[] = [];
     let waits = false;
-    for (const { fields, person } of persons) {
-      const found: FieldPath[] = [];
+    for (const { fields, names, person } of persons) {
       const values: unknown[] = [];
+      let found = fields;
       for (const field of fields) {
         const value = fieldOf(event.data, field, event);
-        if (value === undefined) continue;
-        found.push(field);
-        values.push(value);
+        if (value === undefined) found = found.filter((other) => other !== field);
+        else values.push(value);
       }
       if (found.length === 0) continue;
       const cipher = this.#vault.cipherFor(personOf(event, person), event.actorId);
       if (cipher instanceof Promise) waits = Boolean(handled(cipher));
-      open.push({ fields: found, values, cipher });
+      const isWhole = found === fields;
+      open.push({ fields: found, names: isWhole ? names : found.map(({ name }) => name), values, cipher });
     }
     if (open.length === 0) return draft;
     return waits ? handled(sealedLater(draft, version, open)) : sealed(draft, version, open);
@@ -125,8 +126,7 @@ function sealed(draft: Draft, version: number, open: readonly OpenFields[]): Dra
   const data: Record<string, unknown> = { ...event.data as object };
   let { most } = draft;
   const list: SealedFields[] = [];
-  for (const { fields, values, cipher } of open) {
-    const names = fields.map(({ name }) => name);
+  for (const { fields, names, values, cipher } of open) {
     const { keys: [keyId] } = cipher as PersonalCipher;
     const place = placeOf(event.actorId, version, names);
     const text = (cipher as PersonalCipher).encrypt(JSON.stringify(values), place);
@@ -179,7 +179,7 @@ function restoreField(event: StoredEvent, data: object, name: string, value: unk
 
 /** What encrypted fields belong to. */
 function placeOf(actorId: string, version: number, fields: readonly string[]): string {
-  return JSON.stringify([actorId, version, ...fields]);
+  return `${actorId.length} ${actorId} ${version} ${JSON.stringify(fields)}`;
 }
 
 function personOf({ data, actorId }: DraftEvent, path: FieldPath | undefined): string {
