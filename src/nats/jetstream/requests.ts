@@ -135,6 +135,8 @@ export interface StreamInfo {
   readonly cluster?: {
     readonly name?: string;
     readonly leader?: string;
+    /** Since when it leads, by its clock, RFC 3339. */
+    readonly leader_since?: string;
     readonly replicas?: readonly {
       readonly name: string;
       readonly current: boolean;

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import {
   DamagedHistoryError,
   JetStreamEventStore,
+  OutcomeUnknownError,
   type StoredEvent,
   VersionConflictError,
   type Warning,
@@ -134,10 +135,11 @@ Deno.test("one damaged replica of three", async (test) => {
           VersionConflictError,
         );
       }
-      await assert.rejects(
-        store.append(actorId, [event("x")], { expectedVersion: "any" }),
-        DamagedHistoryError,
-      );
+      await assert.rejects(store.append(actorId, [event("x")], { expectedVersion: "any" }), (error) => {
+        // A refusal by a leader that was just elected is no proof that no other one stores it.
+        const why = error instanceof OutcomeUnknownError ? error.cause : error;
+        return why instanceof DamagedHistoryError;
+      });
       assert(warnings[0]?.message.includes(`"${bad.name}"`), warnings[0]?.message);
     }
     await using writer = await open(KEPT);

@@ -1,10 +1,10 @@
 /** A leader that is cut off answers reads until it notices: what it does not know is no damage. */
 
 import assert from "node:assert/strict";
-import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+import { JetStreamEventStore, OutcomeUnknownError } from "@flowmade-one/aether/jetstream";
 import { startNatsCluster } from "../../support/nats_server.ts";
 import { startProxy } from "../../support/proxy.ts";
-import { sleep, text } from "./support.ts";
+import { client, sleep, text, until } from "./support.ts";
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
 
@@ -116,5 +116,44 @@ async function round(): Promise<boolean> {
 Deno.test("a deposed leader's older head of the same version settles no save of unknown outcome: it is stored once, and is no conflict", async () => {
   for (let rounds = 1; !await round(); rounds++) {
     assert(rounds < 8, "the old leader had always noticed before it was asked");
+  }
+});
+
+Deno.test("a refusal by a leader that is about to be deposed is no proof that the present one stores nothing", async () => {
+  await using cluster = await startNatsCluster();
+  const options = { replicas: 3, retention: "forever" as const };
+  {
+    await using first = await JetStreamEventStore.open(cluster.urls, options);
+    await first.append("other", [event(0)], { expectedVersion: 0 });
+  }
+  const leader = (await cluster.streamLeader("aether_default"))!;
+  const connect = { client: { ignoreClusterUpdates: true } };
+  await using store = await JetStreamEventStore.open(leader.url, { ...options, saveTimeout: 2_000, connect });
+  // For a moment after an election two servers take what is published: this one refuses as the former leader does.
+  await using former = await client(leader.url);
+  const refusal = { error: { code: 400, err_code: 10164, description: "wrong last sequence" } };
+  const refuse = JSON.stringify({ ...refusal, stream: "aether_default", seq: 0 });
+  let refusals = 0;
+  former.connection.subscribe("aether.default.>", {
+    callback: (error, { reply }) => {
+      if (!error && reply && refusals++ === 0) {
+        former.connection.publish(reply, new TextEncoder().encode(refuse));
+      }
+    },
+  });
+  await former.connection.flush();
+  const followers = cluster.servers.filter((server) => server !== leader);
+  for (const server of followers) await server.suspend(); // it is stored once they are back
+  for (
+    const [actorId, conditions] of [["order", []], ["guarded", [{ actorId: "other", version: 1 }]]] as const
+  ) {
+    refusals = 0;
+    const saved = store.append(actorId, [event(1)], { expectedVersion: 0, conditions });
+    await assert.rejects(saved, OutcomeUnknownError);
+    assert(refusals > 0);
+  }
+  for (const server of followers) server.resume();
+  for (const actorId of ["order", "guarded"]) {
+    await until(async () => await store.getLatestVersion(actorId) === 1, `${actorId} is stored`);
   }
 });

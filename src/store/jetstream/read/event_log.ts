@@ -46,6 +46,8 @@ const SHORTEST_ELECTION = 3_000;
 const TIME_TO_CATCH_UP = 2_000;
 /** A leader that is cut off notices it after 10 s (by the server's source), in milliseconds. */
 const MAX_STALE_LEADER_MS = 15_000;
+/** For how long it counts that there is only one leader, in milliseconds. */
+const SETTLED_VALIDITY = 500;
 
 /** The status of a direct read that would find too many subjects. */
 const TOO_MANY_RESULTS = 413;
@@ -77,6 +79,8 @@ interface Knowledge {
   highest: number;
   /** Whether the log was deleted or replaced when it was last checked. */
   isReplaced: boolean;
+  /** Until when, on the clock of `performance.now()`, it counts that there is only one leader. */
+  settledUntil: number;
 }
 
 /** Reads the stream. */
@@ -106,6 +110,7 @@ export class EventLog {
       replicas: new Replicas(layout.stream, warn),
       highest: 0,
       isReplaced: false,
+      settledUntil: -Infinity,
     };
   }
 
@@ -198,14 +203,38 @@ export class EventLog {
   ): Promise<T> {
     const deadline = performance.now() + MAX_STALE_LEADER_MS;
     let confirmedSince = Infinity;
+    let before = performance.now();
     for (let attempt = 1;; attempt++) {
       const found = await read();
       if (!isBehind(found)) return found;
-      const { replicated, isConfirmedLeader } = await this.#leadership();
+      const { replicated, isConfirmed } = await this.#leadership();
       const now = performance.now();
-      if (!replicated || now > deadline || now > confirmedSince + TIME_TO_CATCH_UP) return found;
-      confirmedSince = isConfirmedLeader ? Math.min(now, confirmedSince) : Infinity;
+      if (!replicated || now > deadline) return found;
+      // In a longer pause, as of a leader that was suspended, another one may have been elected.
+      const isSameLeader = isConfirmed && now - before < SHORTEST_ELECTION;
+      if (isSameLeader && now > confirmedSince + TIME_TO_CATCH_UP) return found;
+      if (!isSameLeader) confirmedSince = Infinity;
+      if (isConfirmed) confirmedSince = Math.min(now, confirmedSince);
+      before = now;
       await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), this.#signal);
+    }
+  }
+
+  /**
+   * Whether there has been one leader for long enough. For a moment after an election the former leader still takes what is
+   * published, and refuses what the new one stores: a publication has two answers then.
+   */
+  async hasSettledLeader(): Promise<boolean> {
+    if (this.#setup.replicas === 1) return true;
+    const now = performance.now();
+    if (now < this.#known.settledUntil) return true;
+    try {
+      const { isConfirmed, age } = await this.#leadership();
+      const isSettled = isConfirmed && age > MAX_STALE_LEADER_MS;
+      if (isSettled) this.#known.settledUntil = now + SETTLED_VALIDITY;
+      return isSettled;
+    } catch {
+      return false;
     }
   }
 
@@ -317,13 +346,18 @@ export class EventLog {
     return otherLog(`stream "${this.layout.stream}"`, "server", options);
   }
 
-  /** Whether the leader that answers has heard from a majority too recently for another election. */
-  async #leadership(): Promise<{ replicated: boolean; isConfirmedLeader: boolean }> {
-    const replicas = (await this.info()).cluster?.replicas ?? [];
+  /**
+   * The leader that answers: whether it has heard from a majority too recently for another election, and for how long it has
+   * led, in milliseconds.
+   */
+  async #leadership(): Promise<{ replicated: boolean; isConfirmed: boolean; age: number }> {
+    const { cluster, ts = "" } = await this.info();
+    const replicas = cluster?.replicas ?? [];
     const heard = replicas.filter(({ active = Infinity }) => active / NANOSECONDS < SHORTEST_ELECTION);
     return {
       replicated: replicas.length > 0,
-      isConfirmedLeader: heard.length + 1 > (replicas.length + 1) / 2,
+      isConfirmed: heard.length + 1 > (replicas.length + 1) / 2,
+      age: Date.parse(ts) - Date.parse(cluster?.leader_since ?? ""),
     };
   }
 

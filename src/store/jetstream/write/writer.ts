@@ -234,10 +234,9 @@ export class Writer {
     fresh: Map<string, Head>,
   ): Promise<Next> {
     const { log, decoder } = this.#context;
-    const isUncertain = write.doubt !== undefined;
     write.isConfirmed = false; // by the next try, it may have changed
     if (outcome.status === "stored") {
-      if (isUncertain) countSettled("jetstream", 1);
+      if (write.doubt !== undefined) countSettled("jetstream", 1);
       if (outcome.sequence <= write.seen) await this.#explainOrder(outcome.sequence, write.seen);
       write.succeed(outcome.sequence - write.messageCount + 1, log, decoder);
       return "answered";
@@ -246,13 +245,21 @@ export class Writer {
     if (outcome.status === "unknown") {
       if (outcome.cause !== "no responders") write.doubt = failure;
       await abortable(log.assertNotReplaced(), write.ending);
-    } else if (outcome.status === "refused" && isConflict(outcome.code)) {
-      return await this.#find(write, fresh);
-    } else if (outcome.status === "refused" && !isUncertain && !isMomentary(outcome.code)) {
-      write.fail(backendError("append", failure));
-      return "answered";
+    } else if (outcome.status === "refused") {
+      const mayPass = isConflict(outcome.code) || isMomentary(outcome.code);
+      if (mayPass) await this.#noteRefusal(write, failure);
+      if (isConflict(outcome.code)) return await this.#find(write, fresh);
+      if (!mayPass && write.doubt === undefined) {
+        write.fail(backendError("append", failure));
+        return "answered";
+      }
     }
     return "try later";
+  }
+
+  /** A refusal may be the answer of a former leader, while the present one stores the write. */
+  async #noteRefusal(write: Write, refusal: Error): Promise<void> {
+    if (!await abortable(this.#context.log.hasSettledLeader(), write.ending)) write.doubt ??= refusal;
   }
 
   /** Searches for a write, or for what was stored in its place. */
@@ -344,6 +351,7 @@ export class Writer {
     const isAlone = write.conditions.length > 0;
     let tried = await this.#publish(write, isAlone);
     if (tried.status === "not taken" && tried.error === REFUSED_TOGETHER) {
+      await this.#noteRefusal(write, REFUSED_TOGETHER);
       tried = await this.#publish(write, true);
     }
     return this.#sentOrThrow(tried);
