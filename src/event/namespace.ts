@@ -35,12 +35,17 @@ export function validateNamespace(namespace: unknown): string {
   return namespace;
 }
 
+/** Names that were found valid: programs publish to few, and looking one up is faster. */
+const userNamespaces = new Set<unknown>();
+const MAX_USER_NAMESPACES = 1_000;
+
 /**
  * Returns a namespace that a user may write to: valid, and not one of the system's.
  *
  * @throws {InvalidArgumentError} If it is not.
  */
 export function validateUserNamespace(namespace: unknown): string {
+  if (userNamespaces.has(namespace)) return namespace as string;
   const name = validateNamespace(namespace);
   if (isSystemNamespace(name)) {
     throw new InvalidArgumentError(
@@ -48,5 +53,6 @@ export function validateUserNamespace(namespace: unknown): string {
       `"${name}" begins and ends with two underscores: such names are the system's, choose another`,
     );
   }
+  if (userNamespaces.size < MAX_USER_NAMESPACES) userNamespaces.add(name);
   return name;
 }
