@@ -81,7 +81,7 @@ export class LocalEventBus<E extends Event = Event> implements EventBus<E> {
       const name = validateUserNamespace(namespace);
       if (this.#closed) throw new ClosedError("bus");
       this.#publish(name, draftPublication(event));
-      return Promise.resolve();
+      return this.ready; // resolved: one promise for all publications
     } catch (error) {
       return Promise.reject(error);
     }

@@ -172,17 +172,24 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
       throw new InvalidArgumentError("handler", `must be a function, and is ${describe(handler)}`);
     }
     this.#take();
+    const { bus, select } = this.#setup;
+    let observed = telemetry(); // for what is handled without a wait: asking for each event takes as long as handling it
     for (;;) {
       const delivery = this.#buffer.shift();
       if (!delivery) {
-        if (await this.#ended()) return;
+        if (this.#isOver()) return;
+        await this.#nextOffer();
+        observed = telemetry();
         continue;
       }
-      const observed = telemetry();
       try {
-        const handle = (): void | PromiseLike<void> => handler(this.#setup.select(delivery));
-        const handled = observed ? observeHandler(observed, this.#setup.bus, delivery, handle) : handle();
-        if (handled !== undefined) await handled;
+        const handled = observed
+          ? observeHandler(observed, bus, delivery, () => handler(select(delivery)))
+          : handler(select(delivery));
+        if (handled !== undefined) {
+          await handled;
+          observed = telemetry();
+        }
       } catch (cause) {
         this.#failures++;
         this.#setup.warn({
@@ -205,17 +212,20 @@ export class BufferedSubscription<T> implements BusSubscription<T> {
     for (;;) {
       const delivery = this.#buffer.shift();
       if (delivery) return { done: false, value: this.#deliver(delivery) };
-      if (await this.#ended()) return { done: true, value: undefined };
+      if (this.#isOver()) return { done: true, value: undefined };
+      await this.#nextOffer();
     }
   }
 
-  /** Waits for the next arrival; whether there will be none. Throws, once, what has ended it. */
-  async #ended(): Promise<boolean> {
+  /** Resolves when there may be something to take, or the end has come. */
+  #nextOffer(): Promise<void> {
+    return (this.#arrival ??= Promise.withResolvers<void>()).promise;
+  }
+
+  /** Whether nothing comes any more. Throws, once, what has ended it. */
+  #isOver(): boolean {
     const end = this.#end;
-    if (!end) {
-      await (this.#arrival ??= Promise.withResolvers<void>()).promise;
-      return false;
-    }
+    if (!end) return false;
     if (!end.fails) return true;
     this.#end = { fails: false };
     throw end.error;

@@ -6,42 +6,11 @@
 
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import assert from "node:assert/strict";
-import {
-  DenoKvEventStore,
-  type Event,
-  type EventStore,
-  InMemoryEventStore,
-  InMemoryStorage,
-  INTERNAL_NAMESPACE,
-  LocalEventBus,
-  NatsEventBus,
-} from "../../mod.ts";
-import { BackedEventStore } from "../../src/store/backed_event_store.ts";
-import type { KvBackend } from "../../src/store/deno_kv/backend.ts";
-import { openKvBackend } from "../../src/store/deno_kv/open.ts";
-import { logOf, MemoryBackend } from "../../src/store/memory/backend.ts";
-import { type FullStoreSetup, setUpStore } from "../../src/store/store_options.ts";
+import { type Event, LocalEventBus, NatsEventBus } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
+import { input } from "./bus_input.ts";
+import { saveRows } from "./bus_saves.ts";
 import { type Group, type GroupOptions, rate, type Row } from "./harness.ts";
-
-/** An event as a user would publish it. */
-function input(index: number): {
-  id: string;
-  eventType: string;
-  actorId: string;
-  version: number;
-  data: { total: number; items: number; customer: string };
-  timestamp: string;
-} {
-  return {
-    id: `event-${index}`,
-    eventType: "OrderPlaced",
-    actorId: `order-${index % 1_000}`,
-    version: 1 + index,
-    data: { total: 99.99, items: 3, customer: "customer-123" },
-    timestamp: "2026-01-31T12:00:00.000Z",
-  };
-}
 
 /** Publications that are made before the subscribers get their turn. */
 const TURN = 500;
@@ -66,14 +35,24 @@ async function publishLocally(count: number, subscribers: number): Promise<numbe
   return result;
 }
 
+/** Passes an event on as it is. */
+const asItIs = (event: unknown): unknown => event;
+
+/** A copy that no listener can change, and no later change of the original. */
+function frozenCopy(event: { readonly data: object }): unknown {
+  const copy = structuredClone(event);
+  Object.freeze(copy.data);
+  return Object.freeze(copy);
+}
+
 /** Dispatches to listeners of an `EventTarget`, each of which counts. */
-async function dispatch(count: number, listeners: number): Promise<number> {
+async function dispatch(count: number, listeners: number, pass: typeof frozenCopy = asItIs): Promise<number> {
   const target = new EventTarget();
   let handled = 0;
   for (let index = 0; index < listeners; index++) target.addEventListener("orders", () => void handled++);
   const result = await rate(count, () => {
     for (let index = 0; index < count; index++) {
-      target.dispatchEvent(new CustomEvent("orders", { detail: input(index) }));
+      target.dispatchEvent(new CustomEvent("orders", { detail: pass(input(index)) }));
     }
     return Promise.resolve();
   });
@@ -154,72 +133,6 @@ async function publishBare(
   return result;
 }
 
-async function saveAll(store: EventStore, count: number): Promise<number> {
-  const result = await rate(count, async () => {
-    for (let index = 0; index < count; index++) await store.saveEvent(input(index));
-  });
-  assert.equal((await store.getEvents("order-0")).length, Math.ceil(count / 1_000));
-  return result;
-}
-
-/** Saves in memory, with a bus, and with a subscriber to it or without. */
-async function saveInMemory(count: number, bus: "none" | "attached" | "heard"): Promise<number> {
-  await using local = new LocalEventBus();
-  let heard = 0;
-  if (bus === "heard") {
-    local.subscribe(INTERNAL_NAMESPACE).forEach(() => {
-      heard++;
-    });
-  }
-  await using store = new InMemoryEventStore(bus === "none" ? {} : { bus: local });
-  const result = await saveAll(store, count);
-  if (bus === "heard") assert.equal(heard, count);
-  return result;
-}
-
-async function withKvFile<T>(work: (path: string) => Promise<T>): Promise<T> {
-  const folder = await Deno.makeTempDir();
-  try {
-    return await work(`${folder}/bench.kv`);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-async function saveInKv(count: number, heard: boolean): Promise<number> {
-  return await withKvFile(async (path) => {
-    await using local = new LocalEventBus();
-    if (heard) local.subscribe(INTERNAL_NAMESPACE).forEach(() => {});
-    await using store = await DenoKvEventStore.open(path, heard ? { bus: local } : {});
-    return await saveAll(store, count);
-  });
-}
-
-/** A setup that looks for a provider at each save, or never. */
-function setUp(telemetry: "none registered" | "null"): FullStoreSetup {
-  const setup = setUpStore({}) as FullStoreSetup;
-  return telemetry === "null" ? { ...setup, telemetry: () => undefined } : setup;
-}
-
-async function saveObservedInMemory(count: number, telemetry: "none registered" | "null"): Promise<number> {
-  const setup = setUp(telemetry);
-  await using store = new BackedEventStore(
-    new MemoryBackend(logOf(new InMemoryStorage(), "default")),
-    setup,
-  );
-  return await saveAll(store, count);
-}
-
-async function saveObservedInKv(count: number, telemetry: "none registered" | "null"): Promise<number> {
-  return await withKvFile(async (path) => {
-    const setup = setUp(telemetry);
-    const settings = { prefix: "aether", pollInterval: 100, saveTimeout: 30_000, cachedActors: 100_000 };
-    const backend: KvBackend = await openKvBackend(path, setup, settings);
-    await using store = new BackedEventStore(backend, setup);
-    return await saveAll(store, count);
-  });
-}
-
 /** The rows of the buses and of telemetry. */
 export async function open({ quick }: GroupOptions): Promise<Group> {
   const server = await startNatsServer();
@@ -227,70 +140,39 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   const [publisher, listener] = connections as [NatsConnection, NatsConnection];
   const local = quick ? 50_000 : 200_000;
   const nats = quick ? 20_000 : 100_000;
-  const saves = quick ? 50_000 : 200_000;
-  const kvSaves = quick ? 1_000 : 5_000;
   const rows: Row[] = [
     ...[1, 10, 100].map((subscribers): Row => {
       const count = subscribers === 100 ? local / 10 : local;
       return {
         name: `local-${subscribers}-subscribers`,
         unit: "publications/s",
-        goal: { op: ">=", value: 1 },
-        baseline: "EventTarget with as many listeners; it neither validates nor copies",
+        goal: { op: ">=", value: 0.8 },
+        baseline:
+          "EventTarget with as many listeners; it neither validates nor copies, which is 0.55 of the 0.7 us " +
+          "that a publication takes here, where a dispatch takes 0.2; each further subscriber takes 0.03 in both",
         measureOurs: () => publishLocally(count, subscribers),
         measureBaseline: () => dispatch(count, subscribers),
       };
     }),
     {
+      name: "local-1-subscriber-over-frozen-copies",
+      unit: "publications/s",
+      goal: { op: ">=", value: 1 },
+      baseline: "EventTarget, each event a structuredClone that is frozen",
+      measureOurs: () => publishLocally(local, 1),
+      measureBaseline: () => dispatch(local, 1, frozenCopy),
+    },
+    {
       name: "nats-publish-and-deliver",
       unit: "events/s",
       goal: { op: ">=", value: 0.8 },
-      baseline: "bare nc.publish and nc.subscribe with JSON",
+      baseline:
+        "bare nc.publish and nc.subscribe with JSON; here 0.6 us of 11 validate and copy what is published, " +
+        "and 0.4 check and freeze what arrives",
       measureOurs: () => publishOverNats(publisher, listener, nats),
       measureBaseline: () => publishBare(publisher, listener, nats),
     },
-    {
-      name: "save-in-memory-with-bus",
-      unit: "saves/s",
-      goal: { op: ">=", value: 0.9 },
-      baseline: "the same store without a bus",
-      measureOurs: () => saveInMemory(saves, "attached"),
-      measureBaseline: () => saveInMemory(saves, "none"),
-    },
-    {
-      name: "save-in-memory-with-subscriber",
-      unit: "saves/s",
-      goal: { op: ">=", value: 0.9 },
-      baseline: "the same store without a bus",
-      measureOurs: () => saveInMemory(saves, "heard"),
-      measureBaseline: () => saveInMemory(saves, "none"),
-    },
-    {
-      name: "save-in-kv-with-subscriber",
-      unit: "saves/s",
-      goal: { op: ">=", value: 0.9 },
-      baseline: "the same store without a bus",
-      measureOurs: () => saveInKv(kvSaves, true),
-      measureBaseline: () => saveInKv(kvSaves, false),
-    },
-    {
-      name: "save-in-memory-without-provider",
-      unit: "saves/s",
-      goal: { op: ">=", value: 0.9 },
-      baseline: "the same store given a null tracer",
-      measureOurs: () => saveObservedInMemory(saves, "none registered"),
-      measureBaseline: () => saveObservedInMemory(saves, "null"),
-      rounds: 7,
-    },
-    {
-      name: "save-in-kv-without-provider",
-      unit: "saves/s",
-      goal: { op: ">=", value: 0.97 },
-      baseline: "the same store given a null tracer",
-      measureOurs: () => saveObservedInKv(kvSaves, "none registered"),
-      measureBaseline: () => saveObservedInKv(kvSaves, "null"),
-      rounds: 7,
-    },
+    ...saveRows(quick),
   ];
   return {
     rows,
