@@ -80,7 +80,10 @@ export interface Bucket {
    * process that uses it lives.
    */
   readonly origin?: BucketOrigin | undefined;
-  /** The entry under a key, tombstones included, as the leader of the storage knows it. */
+  /**
+   * The entry under a key, tombstones included, as the leader of the storage knows it. One that is stored and cannot be read
+   * has an empty value, which is no record, and the revision that a write in its place has to expect.
+   */
   get(key: string): Promise<Entry | undefined>;
   /**
    * Replaces the entry whose revision is `expected` and answers with the new revision.

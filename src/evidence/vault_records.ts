@@ -99,5 +99,10 @@ export class VaultRecords {
 }
 
 function parse<T>(value: string | undefined): T | undefined {
-  return value === undefined ? undefined : JSON.parse(value) as T;
+  try {
+    return value === undefined ? undefined : JSON.parse(value) as T;
+  } catch (cause) {
+    const message = "a record of the vault cannot be read: restore the vault from a backup";
+    throw new BackendError("vault", message, { cause });
+  }
 }

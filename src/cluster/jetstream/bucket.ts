@@ -160,10 +160,15 @@ export class JetStreamBucket implements Bucket {
     return this.#stream;
   }
 
-  /** Reads from the stream's leader: direct gets may be stale. */
+  /** Reads from the stream's leader: direct gets may be stale. What the leader cannot read is not taken for nothing. */
   async get(key: string, signal?: AbortSignal): Promise<Entry | undefined> {
-    const message = await this.#ask(`get ${key}`, ({ base }) => this.#values.get(base + key, signal));
+    const message = await this.#find(key, signal);
+    if (message === "unreadable") return { key, revision: 0, value: "" };
     return message && this.#entry(key, message);
+  }
+
+  #find(key: string, signal?: AbortSignal): ReturnType<KvBucket["find"]> {
+    return this.#ask(`get ${key}`, ({ base }) => this.#values.find(base + key, signal));
   }
 
   #entry(key: string, message: MessageBytes): Entry {
@@ -184,7 +189,8 @@ export class JetStreamBucket implements Bucket {
 
   /** Reads a value that is no text. */
   async getBytes(key: string, signal?: AbortSignal): Promise<BytesEntry | undefined> {
-    const message = await this.#ask(`get ${key}`, ({ base }) => this.#values.get(base + key, signal));
+    const message = await this.#find(key, signal);
+    if (message === "unreadable") return { revision: 0, value: new Uint8Array(0) };
     if (!message) return undefined;
     const isGone = isRemoval((name) => headerOf(message, name));
     return { revision: this.#seen(message.sequence), value: isGone ? undefined : payloadOf(message) };
@@ -212,6 +218,12 @@ export class JetStreamBucket implements Bucket {
         if (isOther && !isRemoval((name) => headerOf(message, name))) return true;
       }
       return false;
+    });
+  }
+
+  #keys(pattern: string): Promise<string[]> {
+    return this.#ask(`list ${pattern}`, async ({ base }) => {
+      return (await this.#values.keys(base + pattern)).map((subject) => subject.slice(base.length));
     });
   }
 
@@ -294,6 +306,8 @@ export class JetStreamBucket implements Bucket {
       heartbeat,
       clock,
       decode: (key, message): Entry => this.#entry(key, message),
+      keys: (pattern) => this.#keys(pattern),
+      get: (key) => this.get(key),
       listener,
       onMissing: () => this.#reopen(this.#stream, "watch"),
       errorOf: (error) => bucketError(this.#connection, operation, error),

@@ -28,6 +28,10 @@ export interface StreamWatchOptions {
   readonly clock: Clock;
   /** Makes an entry of a message. */
   decode(key: string, message: Delivery): Entry;
+  /** All keys that match a pattern, also those whose message the server cannot read. */
+  keys(pattern: string): Promise<readonly string[]>;
+  /** Reads an entry from the leader. */
+  get(key: string): Promise<Entry | undefined>;
   /** Called with every update. */
   listener(update: WatchUpdate): void;
   /** Called if the stream is missing. */
@@ -117,11 +121,25 @@ export class StreamWatch implements BucketWatch, ConnectionListener {
         else {
           snapshot.push(...entries);
           isComplete = (messages.at(-1)?.pending ?? consumer.pending) === 0;
+          if (isComplete && consumer.leftOut > 0) await this.#addLeftOut(snapshot);
+          if (consumer.isClosed) return;
           if (isComplete) listener({ type: "snapshot", entries: snapshot });
         }
       }
     } finally {
       consumer.close();
+    }
+  }
+
+  /** Adds what the server counts and did not deliver: it cannot read it, and perhaps the leader can. */
+  async #addLeftOut(snapshot: Entry[]): Promise<void> {
+    const { patterns, keys, get } = this.#options;
+    const delivered = new Set(snapshot.map(({ key }) => key));
+    for (const pattern of patterns) {
+      for (const key of await keys(pattern)) {
+        const entry = delivered.has(key) ? undefined : await get(key);
+        if (entry) snapshot.push(entry);
+      }
     }
   }
 }

@@ -29,6 +29,10 @@ import { findOrCreateStream } from "./streams.ts";
 
 /** How often a change is tried against other writers, and against a server that does not answer. */
 const MAX_TRIES = 50;
+/** How often a key without a readable message is compared with what the server counts. */
+const COUNT_TRIES = 2;
+/** How long the look after an acknowledgement that did not come may take, in milliseconds. */
+const LOOK_TIME = 500;
 const MS_PER_SECOND = 1_000;
 
 /** The name of the stream behind a bucket. */
@@ -72,8 +76,9 @@ export interface KvPutOptions {
 /** What to store in place of a value; `undefined` leaves it as it is. */
 export type Replacement = Uint8Array | undefined;
 
-/** The part of a stream's information that counts messages by subject. */
+/** The part of a stream's information that counts messages by subject, a page of it. */
 interface StreamSubjects {
+  readonly total?: number;
   readonly state: { readonly subjects?: Readonly<Record<string, number>> | null };
 }
 
@@ -93,6 +98,19 @@ export class KvBucket {
     return this.#get({ last_by_subj: subject }, signal);
   }
 
+  /**
+   * The last message of a key, from the leader; `"unreadable"` if it counts one that it cannot read. A read finds none
+   * then either, and a value that is stored in its place with 0 as the expected sequence is taken.
+   */
+  async find(subject: string, signal?: AbortSignal): Promise<StoredMessage | "unreadable" | undefined> {
+    for (let attempt = 1;; attempt++) {
+      const message = await this.get(subject, signal);
+      if (message || await this.count(subject, signal) === 0) return message;
+      // Perhaps it was stored between both questions.
+      if (attempt === COUNT_TRIES) return "unreadable";
+    }
+  }
+
   /** The last messages of all keys that a filter chooses, from the leader. The server searches for each: use it if they are few. */
   async getEach(filter: string, signal?: AbortSignal): Promise<StoredMessage[]> {
     const last = await this.get(filter, signal);
@@ -108,20 +126,30 @@ export class KvBucket {
   }
 
   /**
-   * How many keys that a filter chooses have a message, by the index of the leader. It counts messages that it cannot read,
-   * and `get` finds none of those.
+   * All keys that a filter chooses, by the index of the leader: also those whose message it cannot read, of which `get` finds
+   * none.
    */
-  async count(filter: string, signal?: AbortSignal): Promise<number> {
+  async keys(filter: string, signal?: AbortSignal): Promise<string[]> {
     const { requests, stream, patience, config } = this.#setup;
-    const read = (): Promise<StreamSubjects> =>
-      requests.request(`STREAM.INFO.${stream}`, { subjects_filter: filter });
-    try {
-      const { state } = await retryTransient(patience, read, undefined, signal);
-      return Object.keys(state.subjects ?? {}).length;
-    } catch (error) {
-      if (config && error instanceof StreamNotFoundError) return 0;
-      throw error;
+    const keys: string[] = [];
+    for (;;) {
+      const page = { subjects_filter: filter, offset: keys.length };
+      const read = (): Promise<StreamSubjects> => requests.request(`STREAM.INFO.${stream}`, page);
+      try {
+        const { state, total = 0 } = await retryTransient(patience, read, undefined, signal);
+        const found = Object.keys(state.subjects ?? {});
+        keys.push(...found);
+        if (found.length === 0 || keys.length >= total) return keys;
+      } catch (error) {
+        if (config && error instanceof StreamNotFoundError) return [];
+        throw error;
+      }
     }
+  }
+
+  /** How many keys they are. */
+  async count(filter: string, signal?: AbortSignal): Promise<number> {
+    return (await this.keys(filter, signal)).length;
   }
 
   /**
@@ -149,7 +177,9 @@ export class KvBucket {
   }
 
   /**
-   * Stores a value in place of the message that is expected, in one try.
+   * Stores a value in place of the message that is expected, in one try. Without a timeout of the call, a value that is
+   * found in place although no acknowledgement came counts as stored: once a key has a message that the server cannot read,
+   * it acknowledges none of the later ones.
    *
    * @throws {PayloadTooLargeError} If the server does not take a message of that size.
    * @throws {NotConnectedError} If the connection is closed, or stays down for longer than the timeout.
@@ -157,7 +187,9 @@ export class KvBucket {
    */
   async put(subject: string, data: Uint8Array, options: KvPutOptions): Promise<PublishOutcome> {
     const { timeout } = options;
-    if (timeout === undefined) return await this.#put(subject, data, options);
+    if (timeout === undefined) {
+      return await this.#look(subject, data, options, await this.#put(subject, data, options));
+    }
     const ending = new AbortController();
     const timer = setTimeout(() => ending.abort(new NoAnswerError(subject, "timeout")), timeout);
     try {
@@ -179,6 +211,22 @@ export class KvBucket {
     if (ttl !== undefined) fields.push([TIME_TO_LIVE, `${Math.ceil(ttl / MS_PER_SECOND)}s`]);
     const message = { subject: address.writePrefix + subject, data, headers: encodeHeaders(fields) };
     return publisher.publish(message, { answers: this.#answers, ...(signal && { signal }) });
+  }
+
+  /** Looks whether a value is stored that was not acknowledged. */
+  async #look(
+    subject: string,
+    data: Uint8Array,
+    { expected }: KvPutOptions,
+    outcome: PublishOutcome,
+  ): Promise<PublishOutcome> {
+    if (outcome.status !== "unknown" || outcome.cause !== "timeout") return outcome;
+    const ending = new AbortController();
+    const timer = setTimeout(() => ending.abort(), LOOK_TIME);
+    const stored = await this.get(subject, ending.signal).catch(() => {});
+    clearTimeout(timer);
+    if (!stored || stored.sequence <= expected || !isEqual(stored.data, data)) return outcome;
+    return { status: "stored", sequence: stored.sequence, duplicate: true };
   }
 
   /**
