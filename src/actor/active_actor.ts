@@ -14,7 +14,7 @@ import type { Warn } from "../warning.ts";
 import { eventId } from "../store/command_id.ts";
 import { keepSnapshot, SNAPSHOT_EVERY } from "../store/execute.ts";
 import { type Replayed, replayWith, resume } from "../store/replay.ts";
-import { type CallResult, CommandCall, type QueryCall } from "./call.ts";
+import { type CallResult, CommandCall, hasId, isWaiting, mayBeStored, type QueryCall } from "./call.ts";
 import { CommandIds } from "./command_ids.ts";
 import { type ActorOwner, Commits, MovedError } from "./commit.ts";
 import { answer, answerQuery, decide, type Decided, foldAhead, refusePromise } from "./decision.ts";
@@ -79,6 +79,16 @@ export class ActiveActor {
     return this.#running !== undefined;
   }
 
+  /** Whether a commit that was given up may still be stored. Only this instance knows of it: it is not to be released. */
+  get isUnsettled(): boolean {
+    return this.#commits.isUnknown;
+  }
+
+  /** Tries once to learn what became of that commit. */
+  settle(): Promise<void> {
+    return this.#running ??= this.#run(true);
+  }
+
   /** Takes a call, to be answered after those before it. */
   enqueue(call: CommandCall | QueryCall): void {
     this.#queue.push(call);
@@ -103,8 +113,9 @@ export class ActiveActor {
     await this.#snapshot;
   }
 
-  async #run(): Promise<void> {
+  async #run(isSettling = false): Promise<void> {
     await undefined; // calls of the same turn of the event loop are decided together
+    if (isSettling) await this.#settleOnce();
     while (this.#queue.length > 0) {
       try {
         await this.#next();
@@ -146,6 +157,12 @@ export class ActiveActor {
   async #settle(): Promise<void> {
     await this.#commits.settle(() => this.#queue.find(isWaiting) instanceof CommandCall);
     if (!this.#commits.isUnknown && this.#current) this.#current = await this.#loadNew(this.#current);
+  }
+
+  async #settleOnce(): Promise<void> {
+    let tries = 0;
+    await this.#commits.settle(() => tries++ === 0).catch(() => {}); // another process owns the actor
+    this.#current = undefined;
   }
 
   /** A command that an earlier owner may still store is decided once that cannot happen any more. */
@@ -285,18 +302,6 @@ export class ActiveActor {
       call.reject(error);
     }
   }
-}
-
-function hasId(call: CommandCall | QueryCall): boolean {
-  return call instanceof CommandCall && call.id !== undefined;
-}
-
-function isWaiting(call: CommandCall | QueryCall): boolean {
-  return !call.isSettled;
-}
-
-function mayBeStored(call: CommandCall | QueryCall): boolean {
-  return call instanceof CommandCall && call.mayBeStored && !call.isSettled;
 }
 
 function isSnapshotDue(

@@ -39,6 +39,7 @@ export class ActiveActors {
   readonly #active = new Map<string, ActiveActor>();
   readonly #releasing = new Set<Promise<void>>();
   readonly #timer: ReturnType<typeof setInterval>;
+  #isSettling = false;
   #isClosed = false;
 
   /** Is empty at first. */
@@ -121,8 +122,23 @@ export class ActiveActors {
     const latest = performance.now() - this.#setup.idleTimeout;
     for (const actor of this.#active.values()) {
       if (actor.lastUsed > latest) return;
+      if (actor.isUnsettled) void this.#settleIdle(latest);
+      else this.#release(actor);
+    }
+  }
+
+  /** Releases actors of which a commit was given up, once it is known what became of it: one after the other. */
+  async #settleIdle(latest: number): Promise<void> {
+    if (this.#isSettling) return;
+    this.#isSettling = true;
+    for (const actor of this.#active.values()) {
+      if (actor.lastUsed > latest || this.#isClosed) break;
+      if (!actor.isUnsettled || actor.isBusy) continue;
+      await actor.settle();
+      if (actor.isUnsettled) break; // the store does not answer: later
       this.#release(actor);
     }
+    this.#isSettling = false;
   }
 
   readonly #onIdle = (): void => {
@@ -138,6 +154,7 @@ export class ActiveActors {
 
   #release(actor: ActiveActor): void {
     if (actor.isBusy) return;
+    if (actor.isUnsettled) return;
     this.#active.delete(actor.id);
     const released = actor.passivate().finally(() => this.#releasing.delete(released));
     this.#releasing.add(released);

@@ -157,6 +157,21 @@ export class QueryCall extends Call {
   }
 }
 
+/** Whether a call is a command that can be found again. */
+export function hasId(call: CommandCall | QueryCall): boolean {
+  return call instanceof CommandCall && call.id !== undefined;
+}
+
+/** Whether a call has not been answered. */
+export function isWaiting(call: CommandCall | QueryCall): boolean {
+  return !call.isSettled;
+}
+
+/** Whether a call waits of which an earlier try may still be stored by another process. */
+export function mayBeStored(call: CommandCall | QueryCall): boolean {
+  return call instanceof CommandCall && call.mayBeStored && !call.isSettled;
+}
+
 /** What the store refuses to store, whenever it is sent. */
 const REFUSALS = [InvalidEventError, EventTooLargeError, CommitTooLargeError, InvalidArgumentError];
 

@@ -31,10 +31,11 @@ import {
 } from "./wire.ts";
 
 /**
- * How long another try must have for its answer, in milliseconds, and how many times as long as the slowest answer so far:
- * without one it would be unknown what was known before, that nothing is stored.
+ * How long another try must have for its answer, in milliseconds: without one it would be unknown what was known before, that
+ * nothing is stored. It is three times as long as the slowest answer so far, within these bounds.
  */
 const LEAST_TIME = 20;
+const MOST_LEAST_TIME = 300;
 const TIMES_SLOWEST = 3;
 /** How long one request waits for an answer before it is sent again, in milliseconds. */
 const ANSWER_TIMEOUT = 2_000;
@@ -128,7 +129,9 @@ export class RemoteCaller {
         if (isOfOtherShard(answer)) this.#shardCount = undefined;
       }
       const rest = Math.max(0, deadline - performance.now());
-      least = Math.max(least, TIMES_SLOWEST * (left - rest));
+      if (isRefused(answer)) {
+        least = Math.min(MOST_LEAST_TIME, Math.max(least, TIMES_SLOWEST * (left - rest)));
+      }
       if (isWithoutOwner(answer) && this.#shardCount !== undefined) {
         await this.#waits.wait(shardOf(actorId, this.#shardCount), rest, isOwn, signal);
       } else await sleep(Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), rest), signal);

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import {
   type ActorCluster,
   ActorHost,
+  type ActorHostOptions,
   type ActorReference,
   type Decider,
   defineActor,
@@ -101,7 +102,7 @@ async function addAndTake(actor: ActorReference<number, "add" | "take", Moved, u
 }
 
 /** A host that is cut off from its store, with a commit that its callers gave up. */
-async function cutOff(): Promise<
+async function cutOff(options: Partial<ActorHostOptions<Moved>> = {}): Promise<
   AsyncDisposable & {
     readonly log: InMemoryEventStore<Moved>;
     readonly line: Line;
@@ -111,7 +112,7 @@ async function cutOff(): Promise<
 > {
   const log = new InMemoryEventStore<Moved>();
   const line = new Line(log);
-  const host = await ActorHost.start({ store: line.store, actors: [shelf], onWarning: () => {} });
+  const host = await ActorHost.start({ store: line.store, actors: [shelf], onWarning: () => {}, ...options });
   const actor = host.client.get(shelf, "shelf-1");
   line.isCut = true;
   await addAndTake(actor);
@@ -156,6 +157,27 @@ Deno.test("a query is answered before a commit that its callers gave up is settl
   line.isCut = false;
   // From what the query was answered with it would be refused.
   assert.deepEqual(await actor.call("take", { id: "take" }), { version: 2, state: 0 });
+});
+
+Deno.test("an actor is not released while a commit of it may still be stored, and is as soon as that is known", async () => {
+  await using place = await cutOff({ idleTimeout: 40, maxActive: 1 });
+  const { log, line, host, actor } = place;
+  // It is idle, and one too many.
+  for (const id of ["shelf-2", "shelf-3"]) await host.client.get(shelf, id).query("count");
+  const tries = line.late.length;
+  await until("the commit is sent again although no call waits for it", () => line.late.length > tries + 1);
+  const again = actor.call("take", { id: "take" });
+  setTimeout(() => line.isCut = false, 50);
+  // A new instance would not know of the commit, and would refuse the command.
+  assert.deepEqual(await again, { version: 2, state: 0 });
+  await until("the actors are released", () => host.active === 0);
+
+  line.isCut = true;
+  await assert.rejects(actor.call("add", { timeout: 50 }), OutcomeUnknownError);
+  line.isCut = false;
+  await until("the actor is released without a further call", () => host.active === 0);
+  await line.arrive("shelf-1");
+  assert.deepEqual((await log.getEvents("shelf-1")).map(({ version }) => version), [1, 2, 3]);
 });
 
 /** A bucket that one node may be cut off from. */

@@ -75,6 +75,7 @@ export class Nats {
   /** A process's connection. */
   connect(process: Process): SimulatedConnection {
     const statuses: ((status: NatsStatus) => void)[] = [];
+    const reported: NatsStatus[] = [];
     return {
       // As in the production connection, the options are there though its type does not say so.
       ...{ options: { inboxPrefix: `_INBOX.${process.newId()}` } },
@@ -111,11 +112,14 @@ export class Nats {
       }),
       isClosed: () => false,
       close: () => Promise.resolve(),
-      report: (): void =>
+      report: (): void => {
+        // In order, and as it is now: what a paused process is told comes later, and in any order.
+        reported.push({ type: process.isCut ? "disconnect" : "reconnect" });
         enter(process, () => {
-          const type = process.isCut ? "disconnect" : "reconnect";
-          for (const take of statuses) take({ type });
-        }),
+          const status = reported.shift()!;
+          for (const take of statuses) take(status);
+        });
+      },
     };
   }
 
