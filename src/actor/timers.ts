@@ -97,7 +97,9 @@ function checkTimers(kind: string, named: unknown): CheckedTimers {
 }
 
 function checkTimer(kind: string, name: string, timer: unknown): CheckedTimer | InvalidTimersError {
-  const nameIs = nameFault(name, MAX_NAME_BYTES);
+  // As JSON, which is how the index stores it: there a control character takes six bytes.
+  const nameIs = nameFault(name, MAX_NAME_BYTES) ??
+    nameFault(JSON.stringify(name).slice(1, -1), MAX_NAME_BYTES);
   if (nameIs) return new InvalidTimersError(kind, name, `its name ${nameIs}`);
   if (typeof timer !== "object" || timer === null || !("at" in timer && "command" in timer)) {
     return new InvalidTimersError(kind, name, `it must be { at, command }, and is ${describe(timer)}`);

@@ -169,6 +169,7 @@ const BAD_TIMERS: Readonly<Record<string, () => unknown>> = {
   "command is too large": () => ({ a: { at: 0, command: "x".repeat(300_000) } }),
   "name is empty": () => ({ "": { at: 0, command: "a" } }),
   "name is too long": () => ({ ["n".repeat(129)]: { at: 0, command: "a" } }),
+  "name is too long as JSON": () => ({ ["\u0001".repeat(22)]: { at: 0, command: "a" } }),
   "a thousand": () =>
     Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`n${index}`, { at: 0, command: "a" }])),
   "nothing": () => undefined,
