@@ -141,6 +141,7 @@ export class ActiveActor {
     this.#assertOwned();
     const group = this.#decide(current);
     if (group.every(({ events }) => events.length === 0)) {
+      if (this.#isOpen(group)) return this.#requeue(group);
       return void answer(this.#decider, current, group, []);
     }
     const stored = await this.#commits.store(group, current.version);
@@ -170,6 +171,17 @@ export class ActiveActor {
     this.#assertOwned();
     this.#isFenced = await this.#commits.takeOver(owner, () => this.#queue.some(mayBeStored));
     if (this.#isFenced && this.#current) this.#current = await this.#loadNew(this.#current);
+  }
+
+  /**
+   * Whether a command without an effect may have been called before, by a client that is not known here, and an earlier
+   * owner may still store that try: it is decided again once that cannot happen any more.
+   */
+  #isOpen(group: readonly Decided[]): boolean {
+    if (this.#isFenced || !this.#setup.owner) return false;
+    const named = group.filter(({ call }) => call.isNamed);
+    for (const { call } of named) call.mayBeStored = true;
+    return named.length > 0;
   }
 
   /** Whether a command cannot be decided yet: it came while the actor was loaded. */

@@ -125,6 +125,8 @@ export class CommandCall extends Call {
   isStored = false;
   /** Whether an earlier try of it may still be stored by another process. */
   mayBeStored = false;
+  /** Whether its caller has named it: then another client may have called it before. */
+  isNamed = false;
 
   constructor(
     actorId: string,

@@ -17,7 +17,8 @@ import type { ActorDefinition } from "./definition.ts";
 export interface CallOptions {
   /**
    * Names the command, so that it can be repeated: a repetition is answered with what the first one led to, without
-   * deciding again, as long as the command is among the latest 1,000 of the actor. A text of 1 to 128 UTF-8 bytes.
+   * deciding again, as long as the command is among the latest 1,000 of the actor. A text of 1 to 128 UTF-8 bytes that does
+   * not begin with `timer/`.
    *
    * @default {none}
    */

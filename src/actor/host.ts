@@ -218,7 +218,7 @@ export class ActorHost implements AsyncDisposable {
   async #sendTo(cluster: ActorCluster, remote: RemoteCaller, request: ActorRequest): Promise<unknown> {
     const deadline = performance.now() + request.timeout;
     const named = "command" in request.content
-      ? { ...request, id: request.id ?? crypto.randomUUID() }
+      ? { ...request, id: request.id ?? crypto.randomUUID(), isNamed: request.id !== undefined }
       : request;
     let mayBeStored = request.mayBeStored ?? false;
     for (;;) {
@@ -247,7 +247,10 @@ export class ActorHost implements AsyncDisposable {
       : "command" in content
       ? new CommandCall(actorId, content.command, id, timeout, signal, origin)
       : new QueryCall(actorId, queryOf(definition, content.query)!, timeout, signal, origin);
-    if (call instanceof CommandCall) call.mayBeStored = request.mayBeStored ?? false;
+    if (call instanceof CommandCall) {
+      call.mayBeStored = request.mayBeStored ?? false;
+      call.isNamed = request.isNamed ?? false;
+    }
     return this.#parts.actors.call(definition, call, owner);
   }
 }

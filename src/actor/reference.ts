@@ -36,6 +36,8 @@ export interface ActorRequest {
     | { readonly timer: TimerReference };
   /** The name of the command. */
   readonly id: string | undefined;
+  /** Whether the caller has named the command, and so may call it again from anywhere. @default {whether it has an id} */
+  readonly isNamed?: boolean;
   /** Whether an earlier call of the command may be stored. @default {false} */
   readonly mayBeStored?: boolean;
   /** How long the answer may take, in milliseconds. */

@@ -217,18 +217,20 @@ function denied(description: string): BackendError {
 }
 
 function wireRequest(
-  { definition, actorId, content, origin }: ActorRequest,
+  { definition, actorId, content, origin, ...request }: ActorRequest,
   id: string | undefined,
   timeout: number,
   mayBeStored: boolean,
 ): WireRequest {
   const { chain, traceparent } = origin;
+  const isNamed = "command" in content && (request.isNamed ?? request.id !== undefined);
   return {
     kind: definition.name,
     version: definition.version,
     actor: actorId,
     ...content,
     ...(id !== undefined && { id }),
+    ...(isNamed && { isNamed }),
     ...(mayBeStored && { mayBeStored }),
     timeout: Math.ceil(timeout),
     ...(chain.length > 0 && { chain }),

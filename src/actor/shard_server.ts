@@ -233,7 +233,18 @@ function differenceOf(
 }
 
 function callOf(request: WireRequest, definition: AnyActor): CommandCall | QueryCall {
-  const { actor, query, command, timer, id, mayBeStored = false, timeout, chain = [], traceparent } = request;
+  const {
+    actor,
+    query,
+    command,
+    timer,
+    id,
+    isNamed = false,
+    mayBeStored = false,
+    timeout,
+    chain = [],
+    traceparent,
+  } = request;
   const origin = { chain, traceparent };
   if (query !== undefined) {
     return new QueryCall(actor, queryOf(definition, query)!, timeout, undefined, origin);
@@ -242,5 +253,6 @@ function callOf(request: WireRequest, definition: AnyActor): CommandCall | Query
     ? new TimerCall(actor, timer, id!, timeout, undefined, origin)
     : new CommandCall(actor, command, id, timeout, undefined, origin);
   call.mayBeStored = mayBeStored;
+  call.isNamed = isNamed;
   return call;
 }

@@ -33,6 +33,8 @@ export interface WireRequest {
   readonly timer?: TimerReference;
   /** The name of the command. */
   readonly id?: string;
+  /** Whether the caller has named the command; absent if only its tries have this id. */
+  readonly isNamed?: boolean;
   /** Whether an earlier try of the command may be stored; absent if none may. */
   readonly mayBeStored?: boolean;
   /** How long the answer may take, in milliseconds. */
@@ -102,8 +104,9 @@ export function decodeRequest(data: Uint8Array): WireRequest | string {
 
 function isRequest(request: Partial<WireRequest> | undefined): request is WireRequest {
   if (typeof request?.kind !== "string" || !Number.isSafeInteger(request.version)) return false;
-  const { actor, timeout, id, mayBeStored, query, timer, chain, traceparent } = request;
-  if (mayBeStored !== undefined && typeof mayBeStored !== "boolean") return false;
+  const { actor, timeout, id, isNamed = false, mayBeStored = false, query, timer, chain, traceparent } =
+    request;
+  if (typeof mayBeStored !== "boolean" || typeof isNamed !== "boolean") return false;
   if (typeof timeout !== "number" || !(timeout > 0 && timeout <= MAX_TIMEOUT)) return false;
   if (timer !== undefined) {
     if (typeof timer?.name !== "string" || !Number.isSafeInteger(timer.at) || id === undefined) return false;

@@ -40,7 +40,7 @@ export interface ExecuteOptions<S = unknown> extends SaveOptions {
   /**
    * Names the command, so that it can be repeated: its events get the ids `<commandId>/1`, `<commandId>/2` and so on, and
    * a repetition is answered with what the first one stored, without deciding again, also after other events have come.
-   * A text of 1 to 128 UTF-8 bytes. A command that decided nothing is decided again. @default {none}
+   * A text of 1 to 128 UTF-8 bytes that does not begin with `timer/`. A command that decided nothing is decided again. @default {none}
    */
   readonly commandId?: string;
   /**

@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import {
+  ActorClient,
   type ActorCluster,
   ActorHost,
   type ActorHostOptions,
@@ -238,9 +239,13 @@ Deno.test("a command called again at a new owner is not refused while the commit
     onWarning: () => {},
   });
 
-  const [actor, other, last] = ["shelf-1", "shelf-2", "shelf-3"].map((id) => nextHost.client.get(shelf, id));
+  const [actor, other, last, ...more] = [1, 2, 3, 5, 6].map((key) =>
+    nextHost.client.get(shelf, `shelf-${key}`)
+  );
+  const all = [actor!, other!, last!, ...more];
+  await Promise.all(all.map((each) => each.query("count")));
   line.isCut = true;
-  for (const each of [actor!, other!, last!]) await addAndTake(each);
+  await Promise.all(all.map(addAndTake));
   cut.isCut = true;
   next.cluster.coordinator.drain(false);
   await until(
@@ -256,7 +261,7 @@ Deno.test("a command called again at a new owner is not refused while the commit
   // The same if the caller has given up before, while the store did not answer the new owner either.
   nextLine.isCut = true;
   await assert.rejects(other!.call("take", { id: "take", timeout: 100 }));
-  await assert.rejects(other!.call("take", { id: "between" }), Empty);
+  await assert.rejects(other!.call("take"), Empty);
   nextLine.isCut = false;
   await assert.rejects(other!.call("take", { id: "take" }), Empty);
   assert.ok(await line.arrive("shelf-2") instanceof FencedError);
@@ -272,8 +277,17 @@ Deno.test("a command called again at a new owner is not refused while the commit
   await assert.rejects(again, Empty);
   assert.ok(await line.arrive("shelf-3") instanceof FencedError);
 
-  // What was never called before is refused without a write: an actor that is only asked leaves nothing in the store.
-  await assert.rejects(nextHost.client.get(shelf, "shelf-4").call("take", { id: "other" }), Empty);
+  // The same through a client that does not know of the first try.
+  {
+    await using client = await ActorClient.connect(server.url, { actors: [shelf] });
+    await assert.rejects(client.get(shelf, "shelf-5").call("take", { id: "take" }), Empty);
+    assert.ok(await line.arrive("shelf-5") instanceof FencedError);
+    assert.deepEqual(await client.get(shelf, "shelf-6").call("add", { id: "add" }), { version: 1, state: 1 });
+    assert.ok(await line.arrive("shelf-6") instanceof FencedError);
+  }
+
+  // What cannot have been called before is refused without a write: it leaves nothing in the store.
+  await assert.rejects(nextHost.client.get(shelf, "shelf-4").call("take"), Empty);
   await log.append("shelf-4", [{ eventType: "Added", data: null }], { expectedVersion: 0 });
 
   cut.isCut = line.isCut = false;
