@@ -265,6 +265,32 @@ Deno.test("a first commit without an acknowledgement is not stored again by a se
   assert.equal(await stored(), 1);
 });
 
+Deno.test("a commit whose condition is an actor without events is not stored by a server that cannot read its first commit", async () => {
+  await using server = await startNatsServer();
+  await using other = await JetStreamEventStore.open(server.url, { retention: "forever" });
+  await using proxy = startProxy(server.url);
+  await using store = await JetStreamEventStore.open(proxy.url, {
+    retention: "forever",
+    connect: { client: { reconnectTimeWait: 20 } },
+  });
+  await store.append("order", [event("first")], { expectedVersion: 0 });
+  let lost = 0;
+  proxy.filter({ toServer: (frame) => isCommit(frame) && ++lost > 0 });
+  const saved = store.append("order", [event("second")], {
+    expectedVersion: 1,
+    conditions: [{ actorId: "name", version: 0 }],
+  });
+  const outcome = assert.rejects(saved, OutcomeUnknownError);
+  await until(() => lost > 0);
+  await other.append("name", [event("marker-")], { expectedVersion: 0 });
+  await server.shutdown();
+  await flip((await streamFiles(server, "aether_default")).blocks[0]!, "marker-");
+  await server.restart();
+  proxy.filter({});
+  await outcome;
+  await until(async () => await other.getLatestVersion("order").catch(() => 0) === 1);
+});
+
 Deno.test("filtered reads, subscriptions and listings leave no damaged commit out in silence", async () => {
   for (const damaged of ["marker-3-", "marker-5-", "marker-other-"]) {
     await using server = await startNatsServer();

@@ -227,9 +227,11 @@ export class Write implements Publication {
     return true;
   }
 
-  /** Whether it may have been stored as the first commit of an actor. */
+  /** Whether it was sent for an actor without a message: it may be stored, or another commit may be the first one since. */
   get mayBeFirst(): boolean {
-    return this.doubt !== undefined && this.parts.some(({ head }) => head.sequence === 0);
+    if (this.doubt === undefined) return false;
+    const isNew = ({ head }: WritePart | WriteCondition): boolean => head.sequence === 0;
+    return this.parts.some(isNew) || this.conditions.some(isNew);
   }
 
   /** Adds the subjects of those of its actors that have no message as far as is known. */

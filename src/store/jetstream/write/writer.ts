@@ -201,7 +201,7 @@ export class Writer {
       const fresh = new Map<string, Head>();
       let next = tried && this.#sentOrThrow(tried);
       for (let attempt = 1; !write.isAnswered; attempt++) {
-        // A server that cannot read the first commit of an actor any more would store it a second time.
+        // A server that cannot read the first commit of an actor any more takes another one for it.
         if (!next && write.mayBeFirst && await this.#find(write, fresh) === "answered") return;
         const outcome = next ?? await this.#try(write, fresh);
         next = undefined;
