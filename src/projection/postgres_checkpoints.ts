@@ -36,6 +36,9 @@ const LOCK_GROUP = 0x61657468;
  * refused with a {@linkcode HandlerError} once the handler's attempt is over, and takes no `COMMIT` or `ROLLBACK`; savepoints can be
  * used.
  *
+ * Handlers work one at a time, also with `lanes`, because a transaction has one connection. With `segments` as many work at once as
+ * a process has segments, each in a transaction of its own: give the pool a connection for each, and one more.
+ *
  * A statement that fails undoes the writes of its event alone. Serialization failures and deadlocks are repeated; they do not count
  * as failures of the handler. A server that cannot be reached is waited for. PostgreSQL has no leases: if several processes run the
  * projection, pass some to `runProjection`, or the worker that came last continues and the others end with a

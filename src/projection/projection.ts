@@ -203,7 +203,8 @@ export interface Projection<E extends Event = Event, Tx = undefined> {
   /**
    * How many handlers may work at once in this process, up to 1024: of different keys only. The events of one key are handled in order,
    * also over retries, while other keys go on. The checkpoint is the place before which every event is done, so that
-   * `waitFor` waits for all keys. Handlers that do not wait for anything gain nothing.
+   * `waitFor` waits for all keys. Handlers that do not wait for anything gain nothing, nor do those that write in PostgreSQL: a
+   * transaction has one connection. Declare `segments` there.
    *
    * What two keys share must not be read and written back by handlers without the transaction of their checkpoints.
    *

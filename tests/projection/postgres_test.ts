@@ -484,6 +484,31 @@ test("a pool that was closed is final, and a server that is not there is not", a
   await unknown.end();
 });
 
+test("handlers work one at a time with lanes, and at once with segments", async (driver, place) => {
+  await using at = await place(driver, ROWS);
+  await using store = await storeOf(...Array.from({ length: 40 }, () => "Plain"));
+  await using leases = new InMemoryLeases();
+  for (const [shape, isAtOnce] of [[{ lanes: 8 }, false], [{ segments: 3 }, true]] as const) {
+    let working = 0;
+    let most = 0;
+    const { handle, ...rest } = seen(isAtOnce ? "segments" : "lanes", at);
+    const counted: Projection<Event, Transaction> = {
+      ...{ ...rest, ...shape },
+      handle: async (event, context) => {
+        most = Math.max(most, ++working);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        await (handle as (...given: unknown[]) => Promise<void>)(event, context);
+        working--;
+      },
+    };
+    await at.rows("DELETE FROM seen");
+    await using run = runProjection(store, counted, { ...quiet, leases });
+    await run.waitFor((await store.getLastPosition())!);
+    assert.equal(most > 1, isAtOnce, `${most} at once`);
+    assert.equal((await at.rows(SEEN)).length, 40);
+  }
+});
+
 Deno.test("PostgreSQL: what is no database of either driver is refused", async () => {
   for (const database of [undefined, null, {}, "postgres://", { query: () => {} }, { begin: () => {} }]) {
     await assert.rejects(PostgresCheckpoints.open(database as never), InvalidArgumentError);
