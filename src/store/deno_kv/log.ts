@@ -10,11 +10,12 @@ import { missingPredecessor, VersionContinuity } from "../continuity.ts";
 import { DamagedHistoryError, type HistoryFault, InvalidPositionError } from "../errors.ts";
 import type { LogStart } from "../types.ts";
 import type { KvPositions } from "./kv_positions.ts";
-import { following, STAMP_PART, stampOf } from "./layout.ts";
+import { following, STAMP_PART } from "./layout.ts";
+import { type ReadRecord, readRecords } from "./read_records.ts";
 import type { StoredKvPart } from "./part_format.ts";
 import type { CommitReader, OrFault } from "./commit_reader.ts";
-import { OpenRecords, partsOfRecord } from "./logged_parts.ts";
-import { firstEntry, getAll, type KeyRange, Need, scan } from "./scan.ts";
+import { partsAround } from "./logged_parts.ts";
+import { firstEntry, getAll } from "./scan.ts";
 
 /** What a read of the log needs. */
 export interface LogReading {
@@ -38,7 +39,8 @@ export async function* readLog(
 ): AsyncIterable<LogBatch> {
   if (after === "end") return;
   const resumed = after !== "start" && after !== "first-kept" ? after : undefined;
-  const begun = resumed === undefined ? undefined : positions.place(resumed).versionstamp;
+  const place = resumed === undefined ? undefined : positions.place(resumed);
+  const begun = place?.versionstamp;
   let range = reader.logRange;
   if (bounded || begun) {
     const last = await lastCommit(reader);
@@ -51,7 +53,7 @@ export async function* readLog(
   const chains = new VersionContinuity(begun === undefined ? undefined : isBefore);
   let position = resumed;
   let isChecked = resumed === undefined;
-  for await (const records of readRecords(reader, range, { limit })) {
+  for await (const records of readRecords(reader, range, { limit, place })) {
     const shares: OrFault<StoredKvPart>[] = [];
     /** How many of the shares are of the record of the position. */
     let ofBegun = 0;
@@ -59,7 +61,7 @@ export async function* readLog(
       const isBegun = begun !== undefined && stamp === begun;
       if (!isChecked) assertHolds(isBegun ? read : [], after);
       isChecked = true;
-      if (isBegun) ofBegun = read.length;
+      if (isBegun) ofBegun += read.length;
       for (const share of read) shares.push(share);
     }
     const faults = await faultsOf(shares, chains, reader);
@@ -89,11 +91,11 @@ export async function* readLogBackward(
   positions: KvPositions,
   { from, limit, onDamage }: BackwardLogRead,
 ): AsyncIterable<readonly StoredEvent[]> {
-  const begun = from === undefined ? undefined : positions.place(from).versionstamp;
-  const range = begun === undefined
+  const place = from === undefined ? undefined : positions.place(from);
+  const range = place === undefined
     ? reader.logRange
-    : { ...reader.logRange, end: following(reader.layout.commit(begun)) };
-  for await (const records of readRecords(reader, range, { reverse: true, limit })) {
+    : { ...reader.logRange, end: following(reader.layout.commit(place.versionstamp)) };
+  for await (const records of readRecords(reader, range, { reverse: true, limit, place })) {
     const shares = records.flatMap(({ read }) => read.toReversed());
     const faults = await missingBefore(shares, records, reader);
     let events: StoredEvent[] = [];
@@ -112,108 +114,6 @@ export async function* readLogBackward(
     }
     yield events;
   }
-}
-
-/** A record of the log that was read. */
-interface ReadRecord {
-  /** The versionstamp in its key. */
-  readonly stamp: string | undefined;
-  readonly read: readonly OrFault<StoredKvPart>[];
-}
-
-/** A group of records ends when it has so many events; a part that is large counts as many of them. */
-const MAX_EVENTS = 1_000;
-const LARGE_EVENTS = MAX_EVENTS / 8;
-
-/** The records of a range, in groups that fit the memory: of a read with a limit, as many as have so many events. */
-async function* readRecords(
-  reader: CommitReader,
-  range: KeyRange,
-  { reverse = false, limit }: { readonly reverse?: boolean; readonly limit: number | undefined },
-): AsyncGenerator<readonly ReadRecord[]> {
-  const need = Need.of(limit);
-  const batches = scan(reader.kv, range, { reverse, need });
-  for await (const entries of need ? batches : windows(batches)) {
-    let records: ReadRecord[] = [];
-    let together = 0;
-    for (const run of runs(entries, need ? 0 : RUN_BYTES)) {
-      const opened = await OpenRecords.of(reader, run);
-      for (const [index, { key }] of run.entries()) {
-        const read = await opened.parts(index);
-        records.push({ stamp: stampOf(key), read });
-        const events = eventsOf(read);
-        together += opened.isLarge(index) ? Math.max(events, LARGE_EVENTS) : events;
-        if (!need?.note(events) && together < MAX_EVENTS) continue;
-        yield records;
-        records = [];
-        together = 0;
-      }
-    }
-    if (records.length > 0) yield records;
-  }
-}
-
-/** How many bytes of records are opened together. They are deflated, and take ten times as much and more when they are read. */
-const RUN_BYTES = 64 * 1024;
-
-/** Records of this size have a few names, or a small event. */
-const SMALL_BYTES = 200;
-/** How many small records are read at most before what they name. */
-const MAX_WINDOW = 8_192;
-
-function sizeOf({ value }: Deno.KvEntry<unknown>): number {
-  return value instanceof Uint8Array ? value.length : 0;
-}
-
-/** Batches of records; small ones are put together, so that the parts of an actor that they name are read together. */
-async function* windows(
-  batches: AsyncIterable<readonly Deno.KvEntry<unknown>[]>,
-): AsyncGenerator<readonly Deno.KvEntry<unknown>[]> {
-  let window: Deno.KvEntry<unknown>[] = [];
-  let bytes = 0;
-  for await (const batch of batches) {
-    for (const entry of batch) {
-      window.push(entry);
-      bytes += sizeOf(entry);
-    }
-    if (bytes < window.length * SMALL_BYTES && window.length < MAX_WINDOW) continue;
-    yield window;
-    window = [];
-    bytes = 0;
-  }
-  if (window.length > 0) yield window;
-}
-
-/**
- * Records divided into what is opened together: small records that follow one another, and larger ones up to so many bytes.
- *
- * @param most 0 if each larger record is opened alone.
- */
-function runs(entries: readonly Deno.KvEntry<unknown>[], most: number): Deno.KvEntry<unknown>[][] {
-  const divided: Deno.KvEntry<unknown>[][] = [];
-  let bytes = Infinity;
-  let areSmall = false;
-  for (const entry of entries) {
-    const size = sizeOf(entry);
-    const isSmall = size < SMALL_BYTES;
-    if (isSmall && areSmall || bytes + size <= most) {
-      divided.at(-1)!.push(entry);
-      bytes += size;
-      areSmall &&= isSmall;
-    } else {
-      divided.push([entry]);
-      bytes = size;
-      areSmall = isSmall;
-    }
-  }
-  return divided;
-}
-
-function eventsOf(shares: readonly OrFault<StoredKvPart>[]): number {
-  return shares.reduce(
-    (sum, share) => sum + (share instanceof DamagedHistoryError ? 0 : share.events.length),
-    0,
-  );
 }
 
 /** The faults of shares whose predecessor is neither among these records nor in the log before. */
@@ -264,10 +164,10 @@ export async function checkPosition(
   positions: KvPositions,
   position: string,
 ): Promise<void> {
-  const { versionstamp } = positions.place(position);
+  const { versionstamp, index } = positions.place(position);
   const [entry] = await getAll(reader.kv, [reader.layout.commit(versionstamp)]);
   if (entry && entry.versionstamp !== null) {
-    return assertHolds(await partsOfRecord(reader, entry), position);
+    return assertHolds(await partsAround(reader, entry, index), position);
   }
   const last = await lastCommit(reader);
   const isAhead = last === undefined || versionstamp > last;
@@ -293,7 +193,7 @@ export async function lastCommit(reader: CommitReader): Promise<string | undefin
 export async function lastPosition(reader: CommitReader): Promise<string | undefined> {
   const entry = await firstEntry(reader.kv, reader.logRange, true);
   if (!entry) return undefined;
-  const last = (await partsOfRecord(reader, entry)).at(-1);
+  const last = (await partsAround(reader, entry, Infinity)).at(-1);
   if (last instanceof DamagedHistoryError) throw last;
   return last?.events.at(-1)?.position;
 }

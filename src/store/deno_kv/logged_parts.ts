@@ -29,12 +29,18 @@ interface LogEntry {
   readonly parts: readonly LoggedPartJson[] | DamagedHistoryError;
 }
 
-/** The parts of a record of the log, in order. */
-export async function partsOfRecord(
+/**
+ * Those parts of a record of the log among which an event is.
+ *
+ * @param at The index of the event in the record; infinity for the last one.
+ */
+export async function partsAround(
   reader: CommitReader,
   entry: Deno.KvEntry<unknown>,
+  at: number,
 ): Promise<OrFault<StoredKvPart>[]> {
-  return await (await OpenRecords.of(reader, [entry])).parts(0);
+  const opened = await OpenRecords.of(reader, [entry]);
+  return await opened.parts(0, opened.pieces(0).findLast(({ begin }, index) => index === 0 || begin <= at));
 }
 
 /**
@@ -63,12 +69,30 @@ export class OpenRecords {
     return new OpenRecords(reader, records, named.length === 0 ? NO_ROWS : await readNamed(reader, named));
   }
 
-  /** The parts of the record of an entry, by its index. */
-  async parts(index: number): Promise<OrFault<StoredKvPart>[]> {
+  /** The parts of the record of an entry, by its index; all, or those of a piece. */
+  async parts(index: number, piece?: Piece): Promise<OrFault<StoredKvPart>[]> {
     const { versionstamp, parts } = this.#records[index]!;
     return parts instanceof DamagedHistoryError
       ? [parts]
-      : await partsOf(this.#reader, versionstamp, parts, this.#rows);
+      : await partsOf(this.#reader, versionstamp, parts, this.#rows, piece);
+  }
+
+  /**
+   * Divides the record of an entry, by its index: a page may need few of the commits that were stored together. Each part that is
+   * read alone is a piece.
+   */
+  pieces(index: number): readonly Piece[] {
+    const { parts } = this.#records[index]!;
+    if (parts instanceof DamagedHistoryError) return [{ from: 0, to: 1, begin: 0, end: Infinity }];
+    const pieces: Piece[] = [];
+    for (let from = 0; from < parts.length;) {
+      let to = from + 1;
+      for (; to < parts.length && !parts[from]!.large && !parts[to]!.large;) to++;
+      const begin = from === 0 ? 0 : parts[from]!.offset ?? 0;
+      pieces.push({ from, to, begin, end: parts[to]?.offset ?? Infinity });
+      from = to;
+    }
+    return pieces;
   }
 
   /** Whether the record of an entry, by its index, names a part that is so large that it is read alone. */
@@ -76,6 +100,16 @@ export class OpenRecords {
     const { parts } = this.#records[index]!;
     return !(parts instanceof DamagedHistoryError) && parts.some(({ large }) => large);
   }
+}
+
+/** Some parts of a record that follow one another. */
+export interface Piece {
+  /** The index of the first part, and that behind the last one. */
+  readonly from: number;
+  readonly to: number;
+  /** The index of the first event, and that behind the last one. */
+  readonly begin: number;
+  readonly end: number;
 }
 
 function openRecord(reader: CommitReader, { key, value, versionstamp }: Deno.KvEntry<unknown>): LogEntry {
@@ -93,12 +127,14 @@ async function partsOf(
   versionstamp: string,
   logged: readonly LoggedPartJson[],
   rows: Rows,
+  piece?: Piece,
 ): Promise<OrFault<StoredKvPart>[]> {
   const parts: OrFault<StoredKvPart>[] = [];
   const places = new Set<string>();
-  let next = 0; // the index of the next event
+  const { begin = 0, end = Infinity } = piece ?? {};
+  let next = begin; // the index of the next event
   let isExact = true;
-  for (const part of logged) {
+  for (const part of piece ? logged.slice(piece.from, piece.to) : logged) {
     const { offset = 0 } = part;
     try {
       if (isExact ? offset !== next : offset < next) {
@@ -126,6 +162,10 @@ async function partsOf(
       isExact = false;
       parts.push(reader.loggedFault(versionstamp, error, offset));
     }
+  }
+  if (end !== Infinity && (isExact ? end !== next : end < next)) {
+    const error = new UnreadableRecord(`the events behind a part of it begin at ${end}, not at ${next}`);
+    parts.push(reader.loggedFault(versionstamp, error, end));
   }
   return parts;
 }

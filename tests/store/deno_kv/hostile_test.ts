@@ -351,7 +351,9 @@ Deno.test("a forged record of the log is damage to reads of the log alone, which
         const own = events.filter(({ eventType }) => eventType === "Happened");
         assert.deepEqual(own, direction === "forward" ? sound : sound.toReversed(), name);
         assert(faults.length > 0, name);
-        await assert.rejects(Array.fromAsync(reader.readAll(place)), DamagedHistoryError, name);
+        for (const limited of [place, { ...place, limit: 1_000 }]) {
+          await assert.rejects(Array.fromAsync(reader.readAll(limited)), DamagedHistoryError, name);
+        }
       }
     }
     await assert.rejects(Array.fromAsync(reader.subscribe()), DamagedHistoryError, name);

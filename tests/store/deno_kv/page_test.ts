@@ -133,3 +133,42 @@ function decoding(): Disposable & { characters: number } {
   };
   return counted;
 }
+
+Deno.test("a page reads few of the large commits that were stored by one operation", async () => {
+  await using folder = await kvFolder();
+  using kv = await Deno.openKv(folder.file);
+  await using store = await DenoKvEventStore.open(kv);
+  const events = Array.from({ length: 1_000 }, (_, index) => (
+    {
+      eventType: "Placed",
+      data: { index, text: `some text ${Math.sin(index)} of an event that is not small` },
+    }
+  ));
+  await Promise.all(
+    Array.from({ length: 24 }, (_, index) => store.append(`order-${index}`, events, { expectedVersion: 0 })),
+  );
+  const all = await Array.fromAsync(store.readAll(), ({ position }) => position);
+  const records = await Array.fromAsync(kv.list({ prefix: ["aether", "default", "commit"] }));
+  assert.ok(records.length <= 12, `${records.length} operations: they are stored together`);
+  let read = 0;
+  const getMany = kv.getMany.bind(kv);
+  kv.getMany = (keys: readonly Deno.KvKey[], options?: Parameters<typeof getMany>[1]) => {
+    read += keys.filter(([, , kind]) => kind === "event").length;
+    return getMany(keys as never, options) as never;
+  };
+  for (const direction of ["forward", "backward"] as const) {
+    for (const place of [1, 999, 1_000, 4_321, 12_000, 23_850]) {
+      read = 0;
+      const where = direction === "forward" ? { after: all[place]! } : { until: all[place]! };
+      const page = await Array.fromAsync(
+        store.readAll({ ...where, limit: 100, direction }),
+        ({ position }) => position,
+      );
+      const expected = direction === "forward"
+        ? all.slice(place + 1, place + 101)
+        : all.slice(Math.max(0, place - 99), place + 1).toReversed();
+      assert.deepEqual(page, expected, `${direction} from ${place}`);
+      assert.ok(read <= 3, `${read} commits, ${direction} from ${place}`);
+    }
+  }
+});

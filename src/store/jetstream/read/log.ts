@@ -10,6 +10,7 @@ import type { EventLog } from "./event_log.ts";
 import { findStart, type Start } from "./log_position.ts";
 import { LogReading, narrowed } from "./log_reading.ts";
 import { lostEnd } from "./missing.ts";
+import { PageSize } from "./page_size.ts";
 import type { OrderedConsumer } from "../../../nats/jetstream/ordered_consumer.ts";
 
 /** The log up to its end at the time of the call. */
@@ -24,7 +25,8 @@ export async function* readLog(unlimited: JetStreamContext, read: LogRead): Asyn
   const reading = new LogReading(context, read, start, subject);
   const end = subject === undefined ? start.lastSequence : await endOfFilter(log, subject, start);
   if (subject === undefined && (read.limit ?? Infinity) <= MAX_PAGE) {
-    yield* readPages(log, reading, end, after === "first-kept", read.limit!);
+    const size = new PageSize(read.limit!, start.first);
+    yield* readPages(log, reading, end, after === "first-kept", size);
   } else if (end >= start.sequence) {
     const { sequence: startSequence } = start;
     const options = {
@@ -47,23 +49,24 @@ export async function* readLog(unlimited: JetStreamContext, read: LogRead): Asyn
 
 /** Up to so many events are read by their sequences: a consumer is created, and is sent far more than they are. */
 const MAX_PAGE = 1_000;
-/** How many messages are read at once: conditions and tokens are messages without events. */
-const MIN_PAGE = 16;
-const MAX_PAGE_MESSAGES = 256;
-
 /** The messages up to a sequence, as many at once as events are to be taken. */
 async function* readPages(
   log: EventLog,
   reading: LogReading,
   end: number,
   mayBeginLater: boolean,
-  limit: number,
+  size: PageSize,
 ): AsyncGenerator<LogBatch> {
-  const size = Math.max(MIN_PAGE, Math.min(MAX_PAGE_MESSAGES, limit));
-  for (let from = reading.sequence + 1; from <= end; from += size) {
-    const count = Math.min(size, end - from + 1);
+  for (let from = reading.sequence + 1; from <= end;) {
+    const count = Math.min(size.next, end - from + 1);
     const messages = await log.all(Array.from({ length: count }, (_, index) => from + index));
-    yield* reading.take(messages.filter((message) => message !== undefined));
+    let events = 0;
+    for await (const batch of reading.take(messages.filter((message) => message !== undefined))) {
+      events += batch.events.length;
+      yield batch;
+    }
+    size.note(count, events);
+    from += count;
   }
   if (reading.sequence < end) yield* reading.skipTo(end + 1, mayBeginLater);
 }

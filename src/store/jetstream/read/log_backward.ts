@@ -8,12 +8,10 @@ import type { StoredEvent } from "../../../event/types.ts";
 import type { BackwardLogRead } from "../../backend.ts";
 import { DamagedHistoryError } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
+import { firstMessage } from "./log_position.ts";
 import { gap, truncated } from "./missing.ts";
+import { PageSize } from "./page_size.ts";
 import { Repairs } from "./repairs.ts";
-
-/** How many messages are fetched together, at first and at most. */
-const FIRST_BATCH = 16;
-const LARGEST_BATCH = 256;
 
 /** The log's events from a position back to its beginning, in batches whose first event is the latest. */
 export async function* readLogBackward(
@@ -22,15 +20,20 @@ export async function* readLogBackward(
 ): AsyncGenerator<readonly StoredEvent[]> {
   const log = wholeLog.until(signal);
   const repairs = new Repairs({ log, decoder });
-  let sequence = from === undefined ? await log.lastSequence() : decoder.place(from).sequence;
-  let count = Math.min(LARGEST_BATCH, Math.max(FIRST_BATCH, limit));
-  for (; sequence > 0; sequence -= count, count = Math.min(LARGEST_BATCH, count * 2)) {
-    const sequences = Array.from({ length: Math.min(count, sequence) }, (_, index) => sequence - index);
+  const last = from === undefined ? await log.last() : undefined;
+  let sequence = from === undefined
+    ? last?.sequence ?? await log.lastSequence()
+    : decoder.place(from).sequence;
+  const size = new PageSize(limit, last && firstMessage(decoder.header(last), 0));
+  while (sequence > 0) {
+    const count = Math.min(size.next, sequence);
+    const sequences = Array.from({ length: count }, (_, index) => sequence - index);
     const messages = await log.all(sequences);
     // Read after the misses: what is before it has expired.
     const first = messages.includes(undefined) ? await log.first() : undefined;
     const kept = first?.sequence ?? (messages.includes(undefined) && log.expires ? Infinity : 1);
     let events: StoredEvent[] = [];
+    let found = 0;
     for (const [index, message] of messages.entries()) {
       if (!message && log.expires && sequences[index]! < kept) {
         if (events.length > 0) yield events;
@@ -42,6 +45,7 @@ export async function* readLogBackward(
         for (const event of commit.events.toReversed()) {
           if (from === undefined || event.position <= from) events.push(event);
         }
+        found += commit.events.length;
         continue;
       }
       if (await repairs.covers(commit)) continue;
@@ -50,6 +54,8 @@ export async function* readLogBackward(
       if (!onDamage) throw commit;
       onDamage(commit);
     }
+    size.note(count, found);
+    sequence -= count;
     yield events;
   }
 }

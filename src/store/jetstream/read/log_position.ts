@@ -7,9 +7,11 @@
 import type { LogRead } from "../../backend.ts";
 import { DamagedHistoryError, InvalidPositionError } from "../../errors.ts";
 import { type JetStreamContext, until } from "../context.ts";
-import { isStray } from "../format/commit_decoder.ts";
+import { isStray, type OrFault } from "../format/commit_decoder.ts";
+import type { CommitHeader } from "../format/commit_header.ts";
 import type { EventLog } from "./event_log.ts";
 import { gap, truncated } from "./missing.ts";
+import type { FirstMessage } from "./page_size.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /** How many messages are read at once while the last event is searched for. */
@@ -25,6 +27,8 @@ export interface Start {
   readonly lastSequence: number;
   /** Whether the read begins with the very first commit of the log. */
   readonly fromStart: boolean;
+  /** The first message to read, if it is known. */
+  readonly first?: FirstMessage | undefined;
 }
 
 /** The end of the log, and the place of a position in it. */
@@ -35,6 +39,8 @@ interface CheckedEnd {
   readonly lastSequence: number;
   /** The sequence of the position. */
   readonly sequence: number;
+  /** The message of the position, if it can be read. */
+  readonly first: FirstMessage | undefined;
 }
 
 /** The position of the log's last event. */
@@ -102,7 +108,17 @@ export async function checkPosition(
     const isBehindLast = sequence === last?.sequence && index >= header.versions.length;
     throw new InvalidPositionError(position, isBehindLast ? "ahead" : "diverged");
   }
-  return { last, lastSequence, sequence };
+  return { last, lastSequence, sequence, first: firstMessage(header, index + 1) };
+}
+
+/** How many events a message has, and how many of them behind the first so many. */
+export function firstMessage(
+  header: OrFault<CommitHeader> | undefined,
+  before: number,
+): FirstMessage | undefined {
+  if (!header || header instanceof DamagedHistoryError) return undefined;
+  const { length: events } = header.versions;
+  return { events, ofPage: Math.max(0, events - before) };
 }
 
 /** The last message, and its sequence. */
@@ -134,7 +150,8 @@ export async function findStart(
       if (log.expires) throw truncated(decoder, first);
       throw gap(decoder, place.sequence + 1);
     }
-    return { sequence: Math.max(place.sequence, kept), after, lastSequence, fromStart: false };
+    const { first: known } = place;
+    return { sequence: Math.max(place.sequence, kept), after, lastSequence, fromStart: false, first: known };
   }
   const sequence = first?.sequence ?? lastSequence + 1;
   if (after === "start") {
@@ -142,5 +159,6 @@ export async function findStart(
       throw log.expires ? truncated(decoder, first) : gap(decoder, 1);
     }
   }
-  return { sequence, after: undefined, lastSequence, fromStart: after === "start" };
+  const known = first && firstMessage(decoder.header(first), 0);
+  return { sequence, after: undefined, lastSequence, fromStart: after === "start", first: known };
 }
