@@ -1,10 +1,10 @@
 /**
  * What the studio's server answers: the routes below `api/`, and the JSON and the server-sent events of each.
  *
- * All addresses are relative to the page, which may be below any path: `api/session`, `client/studio.js`. The page itself is
- * `client/index.html`, served as `./`, so that what it shows is chosen by the hash of its address. Each file of `client/` is
- * served as `client/<name>`, and Preact with htm (`htm/preact/standalone.module.js`) as `client/preact.js`. The policy of the page
- * allows scripts, styles, images and connections of its own origin, and nothing inline.
+ * All addresses are relative to the page, which may be below any path: `api/session`, `client/icon.svg`. The page itself is
+ * `client/index.html`, served as `./`, with the modules and the style of `client/` in it, so that what it shows is chosen by
+ * the hash of its address. Preact with htm (`htm/preact/standalone.module.js`) takes the place of `client/preact.js`. The
+ * policy of the page allows this script and this style by their hashes, and images and connections of its own origin.
  *
  * | route                           | query                                           | answer                                   |
  * | ------------------------------- | ----------------------------------------------- | ---------------------------------------- |

@@ -6,6 +6,7 @@
 
 import { utf8 } from "../text.ts";
 import { CLIENT_FILES, type ClientFile, PAGE } from "./client/files.ts";
+import { POLICY, policyWith } from "./policy.ts";
 
 /** A file as it is sent. */
 interface Asset {
@@ -17,9 +18,22 @@ interface Asset {
 
 const assets = new WeakMap<ClientFile, Promise<Asset>>();
 
-/** Answers with the page. */
+/** Answers with the page. Its policy allows the one script and the one style that are in it, and no other. */
 export async function pageResponse(request: Request): Promise<Response> {
-  return await assetResponse(request, PAGE);
+  return await assetResponse(request, PAGE, pagePolicy ??= makePagePolicy());
+}
+
+let pagePolicy: Promise<string> | undefined;
+
+async function makePagePolicy(): Promise<string> {
+  const [script, style] = await Promise.all([PAGE.script, PAGE.style].map(hashOf));
+  return policyWith(
+    `script-src 'sha256-${script}'; style-src 'sha256-${style}'; img-src 'self'; connect-src 'self'`,
+  );
+}
+
+async function hashOf(text: string): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(text) as BufferSource)).toBase64();
 }
 
 /** Answers with a file of the page; `undefined` if there is none of this name. */
@@ -28,12 +42,17 @@ export async function fileResponse(request: Request, name: string): Promise<Resp
   return file && await assetResponse(request, file);
 }
 
-async function assetResponse(request: Request, file: ClientFile): Promise<Response> {
+async function assetResponse(
+  request: Request,
+  file: ClientFile,
+  policy?: Promise<string>,
+): Promise<Response> {
   let making = assets.get(file);
   if (!making) assets.set(file, making = makeAsset(file));
   const { type, plain, compressed, tag } = await making;
   // The page asks each time, and gets a new file as soon as there is one.
   const headers = new Headers({ "cache-control": "no-cache", "etag": tag, "vary": "accept-encoding" });
+  if (policy) headers.set(POLICY, await policy);
   if (request.headers.get("if-none-match")?.includes(tag)) {
     return new Response(null, { status: 304, headers });
   }

@@ -7,8 +7,8 @@
 import { timingSafeEqual } from "node:crypto";
 import { utf8 } from "../text.ts";
 import { ApiFailure } from "./failure.ts";
-import { secured } from "./handler.ts";
 import { jsonResponse } from "./json.ts";
+import { secured } from "./policy.ts";
 
 const TOKEN_BYTES = 24;
 const NO_COOKIE =

@@ -17,6 +17,7 @@ import { jsonResponse } from "./json.ts";
 import { followLog } from "./live_log.ts";
 import { showActivity, showEvent, showLinks, showLog } from "./log_routes.ts";
 import type { StudioParts } from "./parts.ts";
+import { secured } from "./policy.ts";
 import { discard, followProjections, listParkedEvents, retry, showProjections } from "./projection_routes.ts";
 import { answerWithin, Pulse } from "./pulse.ts";
 import { MAX_LIMIT, Query } from "./query.ts";
@@ -66,24 +67,6 @@ const CHANGES: ReadonlyMap<string, Route> = new Map([
   ["parked/retry", retry],
   ["parked/discard", discard],
 ]);
-
-/** What a browser may do with an answer. */
-const HEADERS: Readonly<Record<string, string>> = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-  "x-frame-options": "DENY",
-};
-
-/** Adds what a browser may do with an answer. */
-export function secured(response: Response): Response {
-  for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
-  return response;
-}
 
 /**
  * Makes the function that answers requests.

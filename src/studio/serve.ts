@@ -5,10 +5,11 @@
  */
 
 import { Guard, isAnyAddress } from "./guard.ts";
-import { handlerOf, secured } from "./handler.ts";
+import { handlerOf } from "./handler.ts";
 import { failureOf } from "./failure.ts";
 import { jsonResponse } from "./json.ts";
 import type { StudioParts } from "./parts.ts";
+import { secured } from "./policy.ts";
 
 /** Where a studio is served. */
 export interface ServeSetup {

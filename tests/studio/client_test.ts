@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { EventRow, HistoryPage, LogPage } from "../../src/studio/api.ts";
 import { linePoints } from "../../src/studio/client/chart.js";
+import { bundle } from "../../src/studio/client/bundle.ts";
 import { CLIENT_FILES, PAGE } from "../../src/studio/client/files.ts";
 import { foldTimes } from "../../src/studio/client/fold.js";
 import {
@@ -249,27 +250,44 @@ Deno.test("Versions keeps a bounded part of a long history", async () => {
   assert.equal(kept, 3_000);
 });
 
-Deno.test("the page names each of its files, and no file names one that is not sent", () => {
-  const preloaded = [...PAGE.text.matchAll(/href="client\/([^"]+)"/g)].map(([, name]) => name!);
-  const named = [...preloaded, ...[...PAGE.text.matchAll(/src="client\/([^"]+)"/g)].map(([, name]) => name!)];
-  assert.deepEqual(named.sort(), [...CLIENT_FILES.keys()].sort());
-  for (const [name, { text }] of CLIENT_FILES) {
-    for (const [, imported] of text.matchAll(/ from "\.\/([^"]+)"/g)) {
-      assert(CLIENT_FILES.has(imported!), `${name}: ${imported}`);
-    }
+Deno.test("the page has one script and one style, which are not cut off, and names its files", () => {
+  const named = new Set(Array.from(PAGE.text.matchAll(/client\/([\w.]+)/g), ([, name]) => name!));
+  assert.deepEqual([...named], [...CLIENT_FILES.keys()]);
+  for (const part of [PAGE.script, PAGE.style]) {
+    assert(part.length > 10_000 && PAGE.text.includes(`>${part}</`));
+    assert.doesNotMatch(part, /<\/?(script|style)|<!--/i);
   }
+  assert.equal(PAGE.text.match(/<script|<style/g)!.length, 2);
+  assert.doesNotMatch(PAGE.script, /^(import|export)\b/m);
 });
 
-Deno.test("the page has no script or style of its own, and nothing in it parses text as HTML or as a program", () => {
-  assert.doesNotMatch(PAGE.text, /<style|<script(?![^>]*\bsrc=)|\bon\w+=|\bstyle=|https?:/);
-  for (const [name, { text }] of CLIENT_FILES) {
-    if (name === "preact.js" || !name.endsWith(".js")) continue;
-    assert.doesNotMatch(
-      text,
-      /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?:\/\//,
-      name,
-    );
-  }
+Deno.test("nothing in the page is an attribute that runs, or parses text as HTML or as a program", () => {
+  assert.doesNotMatch(
+    PAGE.text.replace(PAGE.script, "").replace(PAGE.style, ""),
+    /\bon\w+=|\bstyle=|https?:/,
+  );
+  const own = PAGE.script.replace(/^const \$preact_js = .*?^\}\)\(\);$/ms, "");
+  assert(own.length > 50_000 && own.length < PAGE.script.length - 10_000);
+  assert.doesNotMatch(
+    own,
+    /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?:\/\//,
+  );
+});
+
+Deno.test("bundle() makes one script of modules that import each other", async () => {
+  const script = bundle({
+    "main.js":
+      `/** Starts. */\nimport { add, ONE as one } from "./sums.js";\nimport * as sums from "./sums.js";\n` +
+      `globalThis.bundled = [add(one, 2), sums.Sum.name, sums.later()];\n`,
+    "sums.js": `import { two } from "./package.js";\nexport const ONE = 1;\nexport class Sum {}\n` +
+      `export function add(a, b) {\n  return a + b;\n}\nexport async function later() {\n  return await two;\n}\n`,
+    "package.js": `var e=2,x=e;export{e as one,x as two};`,
+  }, "main.js");
+  assert.doesNotMatch(script, /Starts/);
+  await import(`data:text/javascript,${encodeURIComponent(script)}`);
+  const { bundled } = globalThis as unknown as { readonly bundled: readonly unknown[] };
+  assert.deepEqual(await Promise.all(bundled), [3, "Sum", 2]);
+  assert.throws(() => bundle({ "main.js": 'import { a } from "./b.js";\n' }, "main.js"), /no module b\.js/);
 });
 
 Deno.test("everything that the page loads has at most 60 KB, compressed", async () => {

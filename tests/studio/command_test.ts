@@ -108,8 +108,11 @@ Deno.test("aether studio answers the browser that has its token, and no other si
   assert.equal(page.status, 200);
   assert.match(await page.text(), /<!doctype html>/i);
   const policy = page.headers.get("content-security-policy")!;
-  assert.match(policy, /default-src 'none'.*script-src 'self';.*frame-ancestors 'none'/);
-  assert.doesNotMatch(policy, /unsafe|\*|http/);
+  assert.match(
+    policy,
+    /^default-src 'none'; script-src 'sha256-[^ ']+'; style-src 'sha256-.*frame-ancestors 'none'/,
+  );
+  assert.doesNotMatch(policy, /unsafe|\*|http|script-src [^;]*self/);
   assert.equal(page.headers.get("x-content-type-options"), "nosniff");
 
   for (const path of ["", "?token=wrong", `?token=${"x".repeat(32)}`]) {
@@ -125,9 +128,9 @@ Deno.test("aether studio answers the browser that has its token, and no other si
     cookie: cookie.replace(/=.*/, "=abc"),
   });
   assert.equal((await earlier.refused("session")).status, 401);
-  const script = await fetch(`${url.origin}/client/studio.js`);
-  assert.equal(script.status, 401);
-  await script.body?.cancel();
+  const icon = await fetch(`${url.origin}/client/icon.svg`);
+  assert.equal(icon.status, 401);
+  await icon.body?.cancel();
 
   assert.equal(await statusUnder(`127.0.0.1:${port}`, port, cookie), 200);
   assert.equal(await statusUnder(`localhost:${port}`, port, cookie), 200);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { bundle } from "./bundle.ts";
 import preact from "htm/preact/standalone" with { type: "text" };
 import actor from "./actor.js" with { type: "text" };
 import actorAt from "./actor_at.js" with { type: "text" };
@@ -37,12 +38,20 @@ import icon from "./icon.svg" with { type: "text" };
 import page from "./index.html" with { type: "text" };
 import styles from "./studio.css" with { type: "text" };
 
-/** A file of the page. */
+/** A file that is sent. */
 export interface ClientFile {
   /** Its media type. */
   readonly type: string;
   /** What is in it. */
   readonly text: string;
+}
+
+/** The page, with its script and its style in it. */
+export interface PageFile extends ClientFile {
+  /** The script. */
+  readonly script: string;
+  /** The style. */
+  readonly style: string;
 }
 
 const SCRIPTS = {
@@ -76,26 +85,16 @@ const SCRIPTS = {
   "window.js": window,
 };
 
-/** Scripts name each other: without this a browser learns of them one after the other. */
-const PRELOADS = Object.keys(SCRIPTS).filter((name) => name !== "studio.js").map((name) =>
-  `    <link rel="modulepreload" href="client/${name}">\n`
-).join("");
+/** The page: a browser that asks for its script and its style one after the other paints later. */
+export const PAGE: PageFile = pageOf(bundle(SCRIPTS, "studio.js"), styles);
 
-/** The page itself, which refers to the files as `client/NAME`. */
-export const PAGE: ClientFile = {
-  type: "text/html; charset=utf-8",
-  text: page.replace("  </head>", `${PRELOADS}  </head>`),
-};
+function pageOf(script: string, style: string): PageFile {
+  const text = page.replace("<style></style>", () => `<style>${style}</style>`)
+    .replace('<script type="module"></script>', () => `<script type="module">${script}</script>`);
+  return { type: "text/html; charset=utf-8", text, script, style };
+}
 
-/** Comments that fill whole lines are a third of a script, and are not sent. */
-const COMMENTS = /^ *\/\*\*(?:(?!\*\/)[^])*\*\/\n/gm;
-
-/** The files of the page by their names below `client/`. */
+/** The files that the page refers to as `client/NAME`. */
 export const CLIENT_FILES: ReadonlyMap<string, ClientFile> = new Map([
   ["icon.svg", { type: "image/svg+xml", text: icon }],
-  ["studio.css", { type: "text/css; charset=utf-8", text: styles }],
-  ...Object.entries(SCRIPTS).map(([name, text]): [string, ClientFile] => [
-    name,
-    { type: "text/javascript; charset=utf-8", text: text.replace(COMMENTS, "") },
-  ]),
 ]);
