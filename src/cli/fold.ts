@@ -6,10 +6,10 @@
 
 import { TextLineStream } from "./lines.ts";
 import type { StoredEvent } from "../event/types.ts";
-import type { EventStore } from "../store/types.ts";
 import { CommandFailure } from "./failure.ts";
 import { exportName } from "./module.ts";
 import { printable } from "./output.ts";
+import type { Histories } from "./target.ts";
 
 /** An actor's state. */
 export interface FoldedState {
@@ -33,7 +33,7 @@ const MAX_TEXT = 2_000;
  * @throws {CommandFailure} If it cannot be loaded, throws, needs a permission, or takes too long.
  */
 export async function foldIn(
-  store: EventStore,
+  store: Histories,
   actorId: string,
   decider: string,
   versions: readonly number[],

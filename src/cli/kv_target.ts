@@ -5,13 +5,11 @@
  */
 
 import { openKv } from "../deno_kv.ts";
-import { AS_STORED } from "../event/registry.ts";
 import type { Event } from "../event/types.ts";
 import type { CheckpointStore } from "../projection/checkpoints.ts";
-import { DenoKvEventStore } from "../store/deno_kv/mod.ts";
 import type { EventStore } from "../store/types.ts";
 import { CommandFailure } from "./failure.ts";
-import { type Access, MAX_NAMES, otherNamespaces, type Target } from "./target.ts";
+import { type Access, type Histories, MAX_NAMES, otherNamespaces, type Target } from "./target.ts";
 import { shownTarget } from "./secrets.ts";
 
 const KV_CONNECT = /^https?:\/\//;
@@ -48,6 +46,16 @@ export class KvTarget implements Target {
     return await this.#open(await this.#checkLog());
   }
 
+  /** Opens the histories of actors. */
+  async histories(): Promise<Histories> {
+    const [kv, { KvHistories }] = await Promise.all([
+      this.#checkLog(),
+      import("../store/deno_kv/histories.ts"),
+    ]);
+    const { prefix, namespace } = this.#access;
+    return await KvHistories.open(kv, prefix, namespace);
+  }
+
   /** Looks whether the log exists, and returns the handle. */
   async #checkLog(): Promise<Deno.Kv> {
     if (!this.#exists) throw new CommandFailure(`There is no file "${this.#shown}".`, 3);
@@ -71,6 +79,10 @@ export class KvTarget implements Target {
   }
 
   async #open(pathOrKv: string | Deno.Kv): Promise<EventStore<Event>> {
+    const [{ DenoKvEventStore }, { AS_STORED }] = await Promise.all([
+      import("../store/deno_kv/mod.ts"),
+      import("../event/registry.ts"),
+    ]);
     const { prefix, namespace } = this.#access;
     const store = await DenoKvEventStore.open(pathOrKv, { prefix, namespace, events: AS_STORED });
     this.#opened.push(store);

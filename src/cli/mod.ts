@@ -16,19 +16,11 @@
  * @module
  */
 
-import { message, parseSync, runParser } from "@optique/core";
 import { AetherError } from "../errors.ts";
-import { grammarOf, type Request } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { printable, processTerminal, type Terminal } from "./output.ts";
+import { readPlain } from "./plain_arguments.ts";
 import { hider } from "./secrets.ts";
-
-const PROGRAM = "aether";
-
-/** The command line asked for something to read, which was printed. */
-const PRINTED = Symbol();
-/** The command line is wrong, which was printed. */
-const REFUSED = Symbol();
 
 /**
  * Runs a command line, and returns its exit code: 0 if it did what was asked, 1 if it could not, 2 if the command line is
@@ -53,9 +45,8 @@ export async function runCommandLine(
 ): Promise<number> {
   const terminal = processTerminal(hider(args));
   try {
-    const request = parse(args, terminal);
-    if (request === PRINTED) return ExitCode.done;
-    if (request === REFUSED) return ExitCode.misused;
+    const request = readPlain(args) ?? (await import("./parse.ts")).parse(args, terminal);
+    if (typeof request === "number") return request;
     return await (await import("./run.ts")).run(request, terminal, signal);
   } catch (error) {
     return fail(error, terminal, signal);
@@ -76,30 +67,6 @@ function fail(error: unknown, terminal: Terminal, signal: AbortSignal): ExitCode
     // No reader is left.
   }
   return isInterrupted ? ExitCode.interrupted : exitCode;
-}
-
-function parse(args: readonly string[], terminal: Terminal): Request | typeof PRINTED | typeof REFUSED {
-  const grammar = grammarOf(args[0]);
-  // Most often it is right: what explains it is not built then.
-  const parsed = parseSync(grammar, args);
-  if (parsed.success) return parsed.value;
-  return runParser(grammar, PROGRAM, args, {
-    help: { command: true, option: true, onShow: () => PRINTED as never },
-    completion: { command: true, onShow: () => PRINTED as never },
-    onError: () => {
-      terminal.note(`\nSee: ${PROGRAM} help`);
-      return REFUSED as never;
-    },
-    stdout: (text) => terminal.print(text),
-    stderr: (text) => terminal.note(text),
-    colors: terminal.hasColours,
-    aboveError: "none",
-    commandList: "top-level",
-    description: message`Looks into an event log of Aether, in a file of Deno KV or on a NATS server.`,
-    footer:
-      message`A command's help names the permissions that suffice: aether help COMMAND. Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found or not whole, 130 interrupted, 141 its output was closed.`,
-    ...(terminal.columns !== undefined && { maxWidth: terminal.columns }),
-  });
 }
 
 /** One sentence or two, without a stack. */

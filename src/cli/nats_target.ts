@@ -21,7 +21,7 @@ import type { EventStore } from "../store/types.ts";
 import { timersBucket } from "../actor/bucket_timer_index.ts";
 import { sideOf } from "../side_storage.ts";
 import { CommandFailure } from "./failure.ts";
-import { type Access, otherNamespaces, type Target } from "./target.ts";
+import { type Access, type Histories, otherNamespaces, type Target } from "./target.ts";
 import { shownTarget } from "./secrets.ts";
 
 /** How long the server may take to answer, in milliseconds. */
@@ -95,6 +95,11 @@ export class NatsTarget implements Target {
 
   /** Opens the log. */
   look(): Promise<EventStore<Event>> {
+    return this.store();
+  }
+
+  /** Opens the log. */
+  histories(): Promise<Histories> {
     return this.store();
   }
 

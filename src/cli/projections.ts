@@ -14,7 +14,7 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { loadExport } from "./module.ts";
-import { duration, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import { duration, jsonLine, plural, printable, printTable, type Terminal, whole } from "./output.ts";
 
 type Checkpoints = CheckpointStore<unknown> | undefined;
 type ParkedRequest = RequestOf<"parked">;
@@ -41,7 +41,7 @@ export async function projections(
       behindOf(status),
       status.lag ? duration(status.lag.time) : "",
       String(status.parked.length),
-      status.handled.toLocaleString("en"),
+      whole(status.handled),
       status.savedAt,
     ]);
     await printTable(terminal, { columns, rows });
@@ -68,7 +68,7 @@ function stateOf({ stopped, failing, problem, lag }: ProjectionStatus): string {
 }
 
 function behindOf({ lag }: ProjectionStatus): string {
-  return lag ? `${lag.events.toLocaleString("en")}${lag.isMore ? "+" : ""}` : "?";
+  return lag ? `${whole(lag.events)}${lag.isMore ? "+" : ""}` : "?";
 }
 
 /** Runs `parked list`. */

@@ -18,8 +18,10 @@ export async function run(request: Request, terminal: Terminal, signal: AbortSig
   }
   await using target = await openTarget(request.target, request);
   switch (request.command) {
-    case "show":
-      return await (await import("./show.ts")).show(await target.look(), request, terminal, signal);
+    case "show": {
+      const [histories, { show }] = await Promise.all([target.histories(), import("./show.ts")]);
+      return await show(histories, request, terminal, signal);
+    }
     case "log":
       return await (await import("./log.ts")).log(await target.look(), request, terminal);
     case "tail":

@@ -5,19 +5,17 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
-import type { EventStore } from "../store/types.ts";
 import { toTimestamp } from "../event/timestamp.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
-import { foldIn } from "./fold.ts";
-import { changesBetween, givenText } from "./history.ts";
 import { jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import type { Histories } from "./target.ts";
 
 type ShowRequest = RequestOf<"show">;
 
 /** Runs `show`. */
 export async function show(
-  store: EventStore,
+  store: Histories,
   request: ShowRequest,
   terminal: Terminal,
   signal: AbortSignal,
@@ -32,9 +30,9 @@ export async function show(
   const until = await endOf(store, request, latest);
   const [folded] = request.decider === undefined
     ? []
-    : await foldIn(store, actorId, request.decider, [until], signal);
+    : await (await import("./fold.ts")).foldIn(store, actorId, request.decider, [until], signal);
   const events = await lastEvents(store, actorId, until, request.limit);
-  if (given) terminal.print(givenText(events));
+  if (given) terminal.print((await import("./history.ts")).givenText(events));
   else if (request.json) { for (const event of events) terminal.print(jsonLine(event)); }
   else await printEvents(events, request, until, terminal);
   if (folded) {
@@ -46,7 +44,7 @@ export async function show(
 }
 
 /** The version that is asked for: that of the latest event, or of the last one before a time. */
-async function endOf(store: EventStore, { at, actorId }: ShowRequest, latest: number): Promise<number> {
+async function endOf(store: Histories, { at, actorId }: ShowRequest, latest: number): Promise<number> {
   if (at === undefined) return latest;
   if (/^\d+$/.test(at)) {
     const version = Number(at);
@@ -69,7 +67,7 @@ async function endOf(store: EventStore, { at, actorId }: ShowRequest, latest: nu
 }
 
 async function lastEvents(
-  store: EventStore,
+  store: Histories,
   actorId: string,
   toVersion: number,
   limit: number,
@@ -104,7 +102,7 @@ async function printEvents(
 
 /** What has changed between two versions: the state, by a decider; without one, the data of the two events. */
 async function showDifference(
-  store: EventStore,
+  store: Histories,
   { actorId, decider, json }: ShowRequest,
   versions: readonly [number, number],
   terminal: Terminal,
@@ -113,6 +111,7 @@ async function showDifference(
   const [before, after] = decider === undefined
     ? await Promise.all(versions.map((version) => dataAt(store, actorId, version)))
     : await statesAt(store, actorId, decider, versions, signal);
+  const { changesBetween } = await import("./history.ts");
   const changes = (await changesBetween(before, after)).map(({ path, ...values }) => ({
     path: path.join("."),
     ...values,
@@ -154,18 +153,19 @@ function notReached(version: string, latest: number): CommandFailure {
 
 /** The states at two versions, of which the later one may come first. */
 async function statesAt(
-  store: EventStore,
+  store: Histories,
   actorId: string,
   decider: string,
   versions: readonly [number, number],
   signal: AbortSignal,
 ): Promise<unknown[]> {
+  const { foldIn } = await import("./fold.ts");
   const folded = await foldIn(store, actorId, decider, versions, signal);
   const states = new Map(folded.map(({ version, state }) => [version, state]));
   return versions.map((version) => states.get(version));
 }
 
-async function dataAt(store: EventStore, actorId: string, version: number): Promise<unknown> {
+async function dataAt(store: Histories, actorId: string, version: number): Promise<unknown> {
   for await (const event of store.readEvents(actorId, { fromVersion: version, toVersion: version })) {
     return event.data;
   }

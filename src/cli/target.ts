@@ -20,12 +20,17 @@ export interface Access {
   readonly domain?: string | undefined;
 }
 
+/** The histories of actors. */
+export type Histories = Pick<EventStore, "getLatestVersion" | "readEvents">;
+
 /** What a command works on, until it is disposed of. */
 export interface Target extends AsyncDisposable {
   /** Opens the log. */
   store(): Promise<EventStore<Event>>;
   /** Opens the log for a look, with as little as that needs. */
   look(): Promise<EventStore<Event>>;
+  /** Opens the histories of actors, with as little as that needs. */
+  histories(): Promise<Histories>;
   /** Opens the log, or makes it. */
   storeToWrite(): Promise<EventStore<Event>>;
   /** Opens the checkpoints of projections; `undefined` if there are none. */

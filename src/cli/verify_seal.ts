@@ -9,7 +9,7 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { publicKeyOf } from "./keys.ts";
-import { jsonLine, plural, printable, type Terminal } from "./output.ts";
+import { jsonLine, plural, printable, type Terminal, whole } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { openPlace } from "./seal_place.ts";
 
@@ -53,9 +53,7 @@ function print(report: SealedLogVerification, json: boolean, terminal: Terminal)
   const { size, verified, unsealed, removed, origin } = report;
   terminal.print(
     `${report.ok ? "The log is as it was sealed" : "The log is not as it was sealed"}: ` +
-      `${verified.toLocaleString("en")} of ${plural(size, "event")} of the seal "${printable(origin)}" are ` +
-      `unchanged, ${removed.toLocaleString("en")} were removed by retention, ${
-        unsealed.toLocaleString("en")
-      } are newer.`,
+      `${whole(verified)} of ${plural(size, "event")} of the seal "${printable(origin)}" are ` +
+      `unchanged, ${whole(removed)} were removed by retention, ${whole(unsealed)} are newer.`,
   );
 }

@@ -13,6 +13,22 @@ export async function loadChecksum(): Promise<Checksum> {
   return crc32;
 }
 
+/** The same without `node:zlib`, for a program that reads some kilobytes and ends. */
+export function plainChecksum(): Checksum {
+  const table = Uint32Array.from({ length: 256 }, (_, byte) => {
+    let rest = byte;
+    for (let bit = 0; bit < 8; bit++) rest = rest & 1 ? rest >>> 1 ^ POLYNOMIAL : rest >>> 1;
+    return rest;
+  });
+  return (bytes, previous = 0) => {
+    let rest = ~previous;
+    for (const byte of bytes) rest = table[(rest ^ byte) & 0xff]! ^ rest >>> 8;
+    return ~rest >>> 0;
+  };
+}
+
+const POLYNOMIAL = 0xedb88320;
+
 /** How many digits a checksum has. */
 export const CHECKSUM_DIGITS = 8;
 

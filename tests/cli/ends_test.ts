@@ -104,6 +104,7 @@ Deno.test("aether can be installed as a command, and shows a bar on a terminal",
   }
   const install = new Deno.Command(Deno.execPath(), {
     args: ["install", "--global", "--quiet", "--root", path, "--name", "aether", "--unstable-kv", "-A"]
+      .concat("--unstable-lazy-dynamic-imports")
       .concat("--config", fileURLToPath(new URL("../../deno.json", import.meta.url)), PROGRAM),
   });
   const { success, stderr } = await install.output();

@@ -31,9 +31,9 @@ export class CommitReader {
   /** The log's positions. */
   readonly positions: KvPositions;
   /** Reads values. */
-  readonly values: ValueFormat;
+  readonly values: Pick<ValueFormat, "decode">;
 
-  constructor(kv: Deno.Kv, layout: Layout, positions: KvPositions, values: ValueFormat) {
+  constructor(kv: Deno.Kv, layout: Layout, positions: KvPositions, values: Pick<ValueFormat, "decode">) {
     this.kv = kv;
     this.layout = layout;
     this.positions = positions;
@@ -41,16 +41,15 @@ export class CommitReader {
   }
 
   /**
-   * The record of an entry under an actor's key. It is a promise only where chunks have to be waited for: a long history
-   * comes as a thousand entries at once.
+   * The record of an entry under an actor's key. It is a promise only where chunks, or a format that decodes later, have to be
+   * waited for: a long history comes as a thousand entries at once.
    */
   read(entry: Deno.KvEntry<unknown>): OrFault<StoredKvPart> | Promise<OrFault<StoredKvPart>> {
     const { key, value, versionstamp } = entry;
     const actorId = actorOf(key);
     const version = versionOf(key);
-    const decode = (bytes: Uint8Array): StoredKvPart => {
-      const json = this.values.decode(bytes) as PartJson;
-      const part = decodePart(json, actorId!, versionstamp, this.positions);
+    const partOf = (json: unknown): StoredKvPart => {
+      const part = decodePart(json as PartJson, actorId!, versionstamp, this.positions);
       if (part.previousVersion + 1 === version) return part;
       throw new UnreadableRecord(`it is the record of version ${part.previousVersion + 1}`);
     };
@@ -60,9 +59,12 @@ export class CommitReader {
         throw new ForeignValue("the key is not that of a record");
       }
       const count = chunkCount(value);
-      return count > 0
-        ? this.#whole(value as Uint8Array, actorId, version, count).then(decode).catch(refuse)
-        : decode(value as Uint8Array);
+      if (count > 0) {
+        return this.#whole(value as Uint8Array, actorId, version, count)
+          .then((bytes) => this.values.decode(bytes)).then(partOf).catch(refuse);
+      }
+      const json = this.values.decode(value as Uint8Array);
+      return json instanceof Promise ? json.then(partOf).catch(refuse) : partOf(json);
     } catch (error) {
       return refuse(error);
     }

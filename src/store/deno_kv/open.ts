@@ -5,8 +5,7 @@
  */
 
 import { openError, openKv } from "../../deno_kv.ts";
-import { utf8 } from "../../text.ts";
-import { type Checksum, loadChecksum } from "../checksum.ts";
+import { loadChecksum } from "../checksum.ts";
 import { Wakeups } from "../follow.ts";
 import type { StoreSetup } from "../store_options.ts";
 import type { Finding } from "../types.ts";
@@ -18,7 +17,7 @@ import { Layout } from "./layout.ts";
 import { LogRecord } from "./log_record.ts";
 import { CommitReader } from "./commit_reader.ts";
 import { Snapshots } from "./snapshots.ts";
-import { loadValueFormat } from "./value_format.ts";
+import { checksumOf, loadValueFormat } from "./value_format.ts";
 import { GroupWriter } from "./writer.ts";
 
 /** What Deno KV is opened with, every default filled in. */
@@ -159,9 +158,3 @@ const DEFAULT_DATABASE: Finding = {
     "file in Deno's cache folder, and a program that is moved or started by another path gets another one",
   advice: "Open a path, unless the program runs on Deno Deploy",
 };
-
-/** The checksums of a log: a record of another log does not pass for one of this log. */
-function checksumOf(logId: string, checksum: Checksum): Checksum {
-  const seed = checksum(utf8(logId));
-  return (bytes) => checksum(bytes, seed);
-}
