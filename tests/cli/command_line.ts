@@ -45,3 +45,20 @@ export async function aether(args: readonly string[], options: RunOptions): Prom
 export function startAether(args: readonly string[], options: RunOptions): Deno.ChildProcess {
   return command(args, options).spawn();
 }
+
+/** Runs a script of bash in which `aether` is the command line, and `$AETHER` its words. */
+export async function shell(
+  script: string,
+  more: readonly string[] = [],
+): Promise<{ readonly code: number; readonly text: string }> {
+  const words = [Deno.execPath(), "run", "--quiet", "--no-prompt", "--unstable-kv", "-A", PROGRAM];
+  const quoted = words.map((word) => `'${word}'`).join(" ");
+  const command = new Deno.Command("bash", {
+    args: ["-c", `aether() { ${quoted} "$@"; }\n${script}`, "bash", ...more],
+    env: { NO_COLOR: "1", AETHER: quoted },
+    stdin: "null",
+  });
+  const { code, stdout, stderr } = await command.output();
+  const decoder = new TextDecoder();
+  return { code, text: decoder.decode(stdout) + decoder.decode(stderr) };
+}
