@@ -7,7 +7,7 @@
 /** The header of the Content-Security-Policy. */
 export const POLICY = "content-security-policy";
 
-/** A policy that allows nothing but what is named. */
+/** A policy that allows only what is named. */
 export function policyWith(allowed: string): string {
   return `default-src 'none'; ${allowed}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 }
