@@ -19,7 +19,7 @@ import { HistoryTruncatedError } from "../../src/store/mod.ts";
 import { until } from "../support/until.ts";
 import { DenoKvEventStore } from "../../src/store/deno_kv/mod.ts";
 import { fill, ORIGIN, refusesWith, sealFixture, shortly } from "./support.ts";
-import { generateSealKey } from "../../src/evidence/signer.ts";
+import { generateSealKey, openSigner } from "../../src/evidence/signer.ts";
 
 Deno.test("sealOnce() continues a seal at each size around those of tiles", async () => {
   await using store = new InMemoryEventStore();
@@ -179,6 +179,30 @@ Deno.test("sealLog() warns while the place fails, and goes on after it", async (
   await until("it is sealed", () => run.report?.size === 300);
   assert.equal(codes[0], "seal-interrupted");
   assert((await verifySeal(seal.folder, { key })).ok);
+});
+
+Deno.test("a signing function that fails delays a seal, and writes no checkpoint", async () => {
+  await using store = new InMemoryEventStore();
+  await using seal = await sealFixture();
+  const { folder, key } = seal;
+  await fill(store, 300);
+  const own = await openSigner(seal.signer, "signer");
+  let isDown = true;
+  const signer = {
+    publicKey: key,
+    sign(bytes: Uint8Array): Promise<Uint8Array> {
+      return isDown ? Promise.reject(new Error("down")) : own.sign(new TextDecoder().decode(bytes), 0);
+    },
+  };
+  await assert.rejects(sealOnce(store, folder, { signer }), /down/);
+  await refusesWith("not-sealed", verifySeal(folder, { key }));
+  const codes: string[] = [];
+  await using run = sealLog(store, folder, { signer, onWarning: ({ code }) => codes.push(code) });
+  await until("it has warned", () => codes.length > 0);
+  isDown = false;
+  await until("it is sealed", () => run.report?.size === 300);
+  assert.equal(codes[0], "seal-interrupted");
+  assert((await verifySeal(folder, { key })).ok);
 });
 
 Deno.test("a place that is not empty, another origin, another key and a damaged tree are refused", async () => {

@@ -23,6 +23,7 @@ import {
   isForgotten,
   type MasterKey,
   projectOnce,
+  proveEvent,
   replay,
   SealFolder,
   sealOnce,
@@ -31,10 +32,12 @@ import {
   VaultError,
   type VaultOptions,
   verifyExport,
+  verifyProof,
   verifySealedLog,
   VersionConflictError,
 } from "../../mod.ts";
 import { rawLogOf } from "../../src/store/raw_log.ts";
+import { until } from "../support/until.ts";
 import { type AnyStore, type Kind, KINDS, type Stores, stores } from "./stores.ts";
 
 type Registered = Event<"Registered", {
@@ -522,9 +525,18 @@ onEach("a seal goes on to hold when a person is forgotten", async ({ store, vaul
     const place = new SealFolder(folder);
     const seal = (): Promise<unknown> =>
       sealOnce(store as EventStore, place, { signer: { key: privateKey } });
-    await store.append("ann", [ann, ann], { expectedVersion: 0 });
+    const [first] = await store.append("ann", [ann, ann], { expectedVersion: 0 });
     await seal();
+    const proof = await proveEvent(store as EventStore, place, first!.position);
     await vault.forget("ann", store);
+    assert.deepEqual(
+      verifyProof(proof, { key }),
+      verifyProof(
+        await proveEvent(store as EventStore, place, first!.position),
+        { key },
+      ),
+    );
+    assert(!JSON.stringify(verifyProof(proof, { key })).includes("Secret"));
     const before = await verifySealedLog(store as EventStore, place, { key });
     assert.deepEqual([before.ok, before.verified, before.unsealed], [true, 2, 1]);
     await seal(); // the receipt
@@ -556,6 +568,11 @@ Deno.test("two processes share a vault: one key for a person, and an erasure rea
     );
     const keys = new Set((await storedText(one)).match(/[0-9a-f]{32}/g));
     assert.equal(keys.size, 1);
+    await using third = await openVault(all, kind, { namespace, cacheMs: 50 });
+    const later = await all.open(kind, { namespace, vault: third, events: events as EventDefinitions });
+    const isLaterForgotten = async (): Promise<boolean> =>
+      isForgotten(((await later.getEvents("actor-0"))[0]!.data as Sent["data"]).note);
+    assert(!await isLaterForgotten());
     assert.equal((await two.getEvents("actor-0")).length, 1);
     assert.equal((await first.forget("ann", one)).receipts.length, 1);
     for (const store of [one, two]) {
@@ -563,6 +580,7 @@ Deno.test("two processes share a vault: one key for a person, and an erasure rea
         assert(isForgotten(((await store.getEvents(`actor-${index}`))[0]!.data as Sent["data"]).note));
       }
     }
+    await until("its key is read again", isLaterForgotten);
   }
 });
 
