@@ -7,6 +7,9 @@
 const encoder = new TextEncoder();
 let scratch = new Uint8Array(16 * 1024);
 
+/** The most bytes that are written into the scratch buffer. */
+const LARGEST_SCRATCH = 1024 * 1024;
+
 /** The most that one UTF-16 code unit takes in UTF-8. */
 const BYTES_PER_CODE_UNIT = 3;
 
@@ -30,14 +33,21 @@ export function utf8(text: string): Uint8Array<ArrayBuffer> {
     if (index === text.length) return bytes;
   }
   const bound = text.length * BYTES_PER_CODE_UNIT;
-  if (bound > 1024 * 1024) return encoder.encode(text);
-  if (bound > scratch.length) scratch = new Uint8Array(bound * 2);
-  return scratch.slice(0, encoder.encodeInto(text, scratch).written);
+  if (bound > LARGEST_SCRATCH) return encoder.encode(text);
+  const written = writeScratch(text, bound); // it may replace the buffer
+  return scratch.slice(0, written);
 }
 
 /** How many UTF-8 bytes a string takes. */
 export function utf8Length(text: string): number {
-  return utf8(text).length;
+  const bound = text.length * BYTES_PER_CODE_UNIT;
+  return bound > LARGEST_SCRATCH ? encoder.encode(text).length : writeScratch(text, bound);
+}
+
+/** Writes a string into the scratch buffer, and returns how many bytes it takes. */
+function writeScratch(text: string, bound: number): number {
+  if (bound > scratch.length) scratch = new Uint8Array(bound * 2);
+  return encoder.encodeInto(text, scratch).written;
 }
 
 const PLAIN_LEVEL = /^[A-Za-z0-9_-]+$/;

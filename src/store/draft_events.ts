@@ -5,7 +5,7 @@
  */
 
 import { AetherError, InvalidArgumentError } from "../errors.ts";
-import { type Draft, type DraftContext, draftEvent } from "../event/draft.ts";
+import { Draft, type DraftContext, draftEvent } from "../event/draft.ts";
 import { InvalidEventError } from "../event/errors.ts";
 import { schemaVersionOf } from "../event/registry.ts";
 import type { StoredEvent } from "../event/types.ts";
@@ -59,7 +59,9 @@ export function draftStored(
   limits: StoreLimits,
 ): Draft[] {
   return draftAll(events, undefined, context, limits)
-    .map((draft, index) => ({ ...draft, schemaVersion: schemaVersionOf(events[index]!) }));
+    .map(({ event, givenVersion, givenId, most }, index) =>
+      new Draft(event, givenVersion, givenId, schemaVersionOf(events[index]!), most)
+    );
 }
 
 /**

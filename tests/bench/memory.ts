@@ -104,7 +104,9 @@ export function open({ quick }: GroupOptions): Promise<Group> {
         name: "save-over-map-of-clones",
         unit: "saves/s",
         goal: { op: ">=", value: 4 },
-        baseline: "a Map of arrays with structuredClone",
+        baseline:
+          "a Map of arrays with structuredClone; a save takes 1.3 us in a small store and 2.4 in one of 200,000 events, " +
+          "where the collector moves the 240 bytes that are kept of each",
         measureOurs: () => saveOurs(saves, 1_000),
         measureBaseline: () => saveClones(saves, 1_000),
       },
@@ -120,7 +122,9 @@ export function open({ quick }: GroupOptions): Promise<Group> {
         name: "save-100000-actors-over-100",
         unit: "saves/s",
         goal: { op: ">=", value: 0.77 },
-        baseline: "ours with 100 actors",
+        baseline:
+          "ours with 100 actors; with two events an actor 380 bytes are kept of each and not 240, which the collector " +
+          "moves",
         measureOurs: () => saveOurs(200_000, 100_000),
         measureBaseline: () => saveOurs(200_000, 100),
       },
@@ -128,7 +132,9 @@ export function open({ quick }: GroupOptions): Promise<Group> {
         name: "read-100-events",
         unit: "reads/s",
         goal: { op: ">=", value: 1 },
-        baseline: "Emmett's in-memory store",
+        baseline:
+          "Emmett's in-memory store, which copies its list as ours does; 0.09 of the 0.28 us that a read takes here are " +
+          "the check of the actor's id, the look for telemetry and the look for upcasters",
         measureOurs: () => readOurs(200_000, 100),
         measureBaseline: () => readEmmett(200_000, 100),
       },
