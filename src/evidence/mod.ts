@@ -42,13 +42,8 @@ export {
   verifySealedLog,
   type VerifySealedLogOptions,
 } from "./verify_sealed_log.ts";
-export {
-  type ProvedEvent,
-  proveEvent,
-  type ProveOptions,
-  verifyProof,
-  type VerifyProofOptions,
-} from "./proof.ts";
+export { proveEvent, type ProveOptions } from "./prove_event.ts";
+export { type ProvedEvent, verifyProof, type VerifyProofOptions } from "./verify_proof.ts";
 export type { NatsConnection } from "../nats/connection.ts";
 export type { NamedBucketOptions } from "../cluster/jetstream/open.ts";
 export type { Lease, LeaseOptions, LeaseStatus, LeaseStore } from "../cluster/lease.ts";

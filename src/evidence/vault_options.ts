@@ -53,7 +53,7 @@ export function readVault(options: VaultOptions, others: readonly string[]): Key
     checkKnown<VaultOptions>(own as unknown as VaultOptions, OPTIONS);
     const { masterKey, previousMasterKeys = [], namespace = "default", cacheMs = DEFAULT_CACHE_MS } = given;
     validateUserNamespace(namespace);
-    if (typeof cacheMs !== "number" || !(cacheMs >= 0)) {
+    if (!Number.isFinite(cacheMs) || cacheMs < 0) {
       throw new InvalidArgumentError(
         "options.cacheMs",
         `must be a number of at least 0, and is ${describe(cacheMs)}`,

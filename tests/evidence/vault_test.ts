@@ -603,6 +603,10 @@ Deno.test("a master key that is wrong, gone or rotated: typed errors, and nothin
     assert(error instanceof VaultError && error.reason === "master-key" && error.message.includes('"2025"'));
     await assert.rejects(blind.append("ann", [ann], { expectedVersion: 1 }), { reason: "master-key" });
     await assert.rejects(gone.rotate(), { reason: "master-key" });
+    // A key can be destroyed without being decrypted.
+    await store.append("bob", [ann], { expectedVersion: 0 });
+    assert.equal((await gone.forget("bob", blind)).receipts.length, 1);
+    assert(isForgotten(((await blind.getEvents("bob"))[0]!.data as Registered["data"]).name));
     await using both = await openVault(all, kind, { namespace, masterKey: next, previousMasterKeys: [old] });
     assert.equal(await both.rotate(), 1);
     assert.equal(await both.rotate(), 0);
@@ -696,6 +700,7 @@ Deno.test("options of a vault that cannot be used are refused, and no secret is 
       { masterKey: { id: "a", secret } },
       { masterKey: { id: "a", secret: new Uint8Array(31) } },
       { masterKey: key, cacheMs: -1 },
+      { masterKey: key, cacheMs: Infinity },
       { masterKey: key, namespace: "a.b" },
       { masterKey: key, previousMasterKeys: [key] },
       { masterKey: key, master: key },

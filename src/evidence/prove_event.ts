@@ -1,0 +1,128 @@
+/**
+ * Proving that an event is sealed.
+ *
+ * @module
+ */
+
+import { InvalidArgumentError } from "../errors.ts";
+import type { Event, StoredEvent } from "../event/types.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
+import { rawLogOf } from "../store/raw_log.ts";
+import type { EventStore } from "../store/types.ts";
+import { untyped } from "../store/untyped.ts";
+import { describe } from "../text.ts";
+import { isEqual } from "./bytes.ts";
+import { SealError } from "./errors.ts";
+import { decodeLeaf, digestOf, Salts, storedText } from "./leaf.ts";
+import { parseCheckpoint } from "./note.ts";
+import type { SealPlace } from "./place.ts";
+import { formatProof } from "./proof.ts";
+import { checkPlace } from "./seal_options.ts";
+import { readCheckpoint, readSecrets } from "./sealed_tree.ts";
+import { TreeReader } from "./tree_reader.ts";
+import { leafHash, rootFromProof } from "./tree.ts";
+
+const decoder = new TextDecoder();
+
+/**
+ * How an event is proved.
+ *
+ * @category Evidence
+ */
+export interface ProveOptions {
+  /** Ends the work with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Proves that an event was in the log when its last checkpoint was signed. The result is a text that is verified without the store,
+ * the seal or a network; it contains the event as it is stored.
+ *
+ * @param store The store.
+ * @param place Where the seal is, `private/seal.json` included.
+ * @param position The position of the event.
+ * @param options How long it may take.
+ * @throws {SealError} If the event is not sealed yet, or is not the one that was sealed.
+ * @throws {InvalidArgumentError} If the position is no text, or an option is out of range.
+ *
+ * @example Prove an event to others
+ * ```ts
+ * import { generateSealKey, proveEvent, SealFolder, sealOnce, verifyProof } from "@flowmade-one/aether/evidence";
+ * import { InMemoryEventStore } from "@flowmade-one/aether/memory";
+ * import assert from "node:assert/strict";
+ *
+ * await using store = new InMemoryEventStore();
+ * const placed = [{ eventType: "OrderPlaced", data: { total: 5 } }];
+ * const [event] = await store.append("order-1", placed, { expectedVersion: 0 });
+ * const { privateKey, publicKey } = generateSealKey("example.com/orders");
+ * const folder = new SealFolder(await Deno.makeTempDir());
+ * await sealOnce(store, folder, { signer: { key: privateKey } });
+ *
+ * const proof = await proveEvent(store, folder, event!.position);
+ * // Elsewhere, with the proof and the public key alone:
+ * assert.deepEqual(verifyProof(proof, { key: publicKey }).event.data, { total: 5 });
+ * ```
+ *
+ * @category Evidence
+ */
+export async function proveEvent<E extends Event>(
+  store: EventStore<E>,
+  place: SealPlace,
+  position: string,
+  options?: ProveOptions,
+): Promise<string> {
+  const { signal } = readOptions(options, checkProve);
+  checkPlace(place);
+  if (typeof position !== "string") {
+    throw new InvalidArgumentError(
+      "position",
+      `must be the position of an event, and is ${describe(position)}`,
+    );
+  }
+  const bytes = await readCheckpoint(place, signal);
+  if (!bytes) throw new SealError("not-sealed", "The place has no checkpoint.");
+  const secrets = await readSecrets(place, signal);
+  if (!secrets) {
+    throw new SealError("not-sealed", "private/seal.json is missing, which the salts follow from.");
+  }
+  const checkpoint = parseCheckpoint(bytes);
+  const tree = TreeReader.of(place, checkpoint, signal);
+  const index = await tree.find(position);
+  const leaf = await tree.entry(index);
+  const salt = new Salts(secrets.saltKey).of(index);
+  const event = await storedEvent(untyped(store), tree, index, position, signal);
+  const text = storedText(event);
+  if (digestOf(salt, text) !== decodeLeaf(leaf)?.digest) {
+    throw new SealError("other-log", `The event at ${position} is not the one that was sealed.`);
+  }
+  const hashes = await tree.proof(index);
+  if (!isEqual(rootFromProof(leafHash(leaf), index, checkpoint.size, hashes), checkpoint.root)) {
+    TreeReader.forget(place);
+    throw new SealError("damaged", `The files of the seal do not lead from entry ${index} to the root.`);
+  }
+  return formatProof({ leaf: decoder.decode(leaf), salt, event: text }, index, hashes, decoder.decode(bytes));
+}
+
+/** The event at a position: the first one after the position of the leaf before. */
+async function storedEvent(
+  store: EventStore,
+  tree: TreeReader,
+  index: number,
+  position: string,
+  signal: AbortSignal | undefined,
+): Promise<StoredEvent> {
+  const before = index === 0 ? undefined : (await tree.leaf(index - 1)).position;
+  for await (const event of rawLogOf(store).read(before ?? "start", signal)) {
+    if (event.position === position) return event;
+    break;
+  }
+  throw new SealError("other-log", `The store has no event at ${position}, which is sealed.`);
+}
+
+const PROVE_OPTIONS: OptionNames<ProveOptions> = { signal: true };
+
+function checkProve({ ...options }: ProveOptions): ProveOptions {
+  checkKnown<ProveOptions>(options, PROVE_OPTIONS);
+  checkSignal(options.signal);
+  return options;
+}
