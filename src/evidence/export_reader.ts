@@ -4,10 +4,7 @@
  * @module
  */
 
-import { abortable } from "../abortable.ts";
-import { InvalidArgumentError } from "../errors.ts";
 import { type Checksum, checksumText } from "../store/checksum.ts";
-import { describe } from "../text.ts";
 import { ExportError } from "./export_errors.ts";
 import {
   EXPORT_FORMAT,
@@ -18,19 +15,11 @@ import {
   noteText,
   SUM_BYTES,
 } from "./export_format.ts";
-
-/**
- * Where an export is read from: a path, or a stream.
- *
- * @category Evidence
- */
-export type ExportSource = string | URL | ReadableStream<Uint8Array>;
+import { chunksOf, joined, NOTHING, unpacked } from "./export_stream.ts";
 
 /** The longest line that is read, in bytes: a commit of this library takes less. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
 const NEW_LINE = 10;
-/** How gzip begins. */
-const GZIP = [0x1f, 0x8b];
 
 /** The trailer of an export. */
 export interface ExportTrailer extends ExportCounts {
@@ -217,95 +206,6 @@ export class ExportReader {
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const LINE_END_LENGTH = 60;
-const NOTHING = new Uint8Array();
-
-function joined(parts: readonly Uint8Array[], last: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, last.length));
-  let at = 0;
-  for (const part of [...parts, last]) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
-
-/** A stream's chunks; the stream is cancelled if they are not all taken. */
-async function* chunksOf(
-  stream: ReadableStream<Uint8Array>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array, void, void> {
-  const reader = stream.getReader();
-  let isDone = false;
-  try {
-    for (;;) {
-      const { done, value } = await abortable(reader.read(), signal);
-      isDone = done;
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    if (!isDone) await reader.cancel().catch(() => {});
-  }
-}
-
-/** The text of a stream that may be compressed with gzip. */
-async function unpacked(
-  stream: ReadableStream<Uint8Array>,
-  onPacked: () => void,
-): Promise<ReadableStream<Uint8Array>> {
-  const reader = stream.getReader();
-  let begun: Uint8Array = NOTHING;
-  let isDone = false;
-  while (begun.length < GZIP.length && !isDone) {
-    const { done, value } = await reader.read();
-    isDone = done;
-    if (value !== undefined) begun = joined([begun], checkBytes(value));
-  }
-  const whole = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    start(controller): void {
-      if (begun.length > 0) controller.enqueue(begun as Uint8Array<ArrayBuffer>);
-      if (isDone) controller.close();
-    },
-    async pull(controller): Promise<void> {
-      const { done, value } = await reader.read();
-      if (done) controller.close();
-      else controller.enqueue(checkBytes(value) as Uint8Array<ArrayBuffer>);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
-  if (!GZIP.every((byte, index) => begun[index] === byte)) return whole;
-  onPacked();
-  return whole.pipeThrough(new DecompressionStream("gzip"));
-}
-
-/**
- * Opens a source.
- *
- * @throws {InvalidArgumentError} If it is no stream, and no file that can be read.
- */
-export async function openSource(source: ExportSource): Promise<ReadableStream<Uint8Array>> {
-  if (source instanceof ReadableStream) return source;
-  if (typeof source !== "string" && !((source as unknown) instanceof URL)) {
-    throw new InvalidArgumentError(
-      "source",
-      `must be a path or a ReadableStream, and is ${describe(source)}`,
-    );
-  }
-  try {
-    const file = await Deno.open(source);
-    return file.readable;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new InvalidArgumentError("source", `cannot be read: ${reason}`, { cause });
-  }
-}
-
-/** Refuses a stream of something else, such as text. */
-function checkBytes(chunk: unknown): Uint8Array {
-  if (chunk instanceof Uint8Array) return chunk;
-  throw new InvalidArgumentError("source", `must be a stream of bytes, and has ${describe(chunk)} in it`);
-}
-
 function isExportedParts(value: unknown): value is readonly ExportedPart[] {
   return Array.isArray(value) && value.length > 0 && value.every(isExportedPart);
 }

@@ -50,7 +50,7 @@ export type { Lease, LeaseOptions, LeaseStatus, LeaseStore } from "../cluster/le
 export { exportEvents } from "./export.ts";
 export type { ExportOptions, ExportProgress, ExportReport } from "./export_types.ts";
 export { ExportError } from "./export_errors.ts";
-export type { ExportSource } from "./export_reader.ts";
+export type { ExportSource } from "./export_stream.ts";
 export { importEvents, type ImportOptions } from "./import.ts";
 export type { ImportReport } from "./import_report.ts";
 export { verifyExport, type VerifyExportOptions } from "./verify_export.ts";

@@ -9,7 +9,8 @@ import { loadChecksum } from "../store/checksum.ts";
 import { ExportError } from "./export_errors.ts";
 import { isSignedBy } from "./export_format.ts";
 import { type ExportProgress, type ExportReport, REPORT_EVERY } from "./export_types.ts";
-import { ExportReader, type ExportSource, openSource } from "./export_reader.ts";
+import { ExportReader } from "./export_reader.ts";
+import { type ExportSource, openSource } from "./export_stream.ts";
 import { type PublicKey, readPublicKey } from "./signer.ts";
 
 /**
