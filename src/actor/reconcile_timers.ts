@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import type { Event } from "../event/types.ts";
 import {
   checkFlag,
@@ -156,7 +157,7 @@ class Reconciliation {
 
   async run(): Promise<ReconcileTimersResult> {
     // What comes meanwhile is read again by those that follow the log.
-    const position = await this.#setup.store.getLastPosition();
+    const position = await abortable(this.#setup.store.getLastPosition(), this.#signal);
     await this.#find();
     if (this.#suspects.size > 0) await sleep(SETTLING, this.#signal);
     for (const actorId of this.#suspects) {

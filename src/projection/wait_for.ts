@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { compileFilter } from "../event/filter.ts";
 import type { Event, EventFilter } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
@@ -130,7 +131,7 @@ export async function waitForPosition(
 ): Promise<void> {
   const { timeout = 10_000, pollInterval = 20, signal, listen, ended, keyOf } = options;
   const log = rawLogOf(store);
-  await log.checkPosition(position);
+  await abortable(log.checkPosition(position), signal);
   const deadline = performance.now() + timeout;
   let failure: { readonly error: unknown } | undefined;
   let wake = (): void => {};
@@ -154,21 +155,22 @@ export async function waitForPosition(
       signal?.throwIfAborted();
       if (isReached) return;
       try {
-        const records = await recordsOf(id, checkpoints, passed);
+        const records = await abortable(recordsOf(id, checkpoints, passed), signal);
         let isBehind = records.length === 0 && passed.size === 0;
         reached = records[0]?.position;
         for (const record of records) {
-          if (!await isHandled(store, { ...record, ...id }, position, keyOf)) {
+          if (!await abortable(isHandled(store, { ...record, ...id }, position, keyOf), signal)) {
             isBehind = true;
             reached = record.position;
             continue;
           }
           // A checkpoint of a lost part of the log is ahead of everything that came in its place.
-          if (record.position !== position) await log.checkPosition(record.position!);
+          if (record.position !== position) await abortable(log.checkPosition(record.position!), signal);
           if (record.name !== id.name) passed.add(record.name);
         }
         if (!isBehind) return;
       } catch (error) {
+        signal?.throwIfAborted();
         // What cannot be reached now may be in time.
         if (!mayPass(error) || performance.now() >= deadline) throw outcomeOf(id, error);
       }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { isVersion } from "../event/draft.ts";
 import { describe } from "../text.ts";
 import { toTimestamp } from "../event/timestamp.ts";
@@ -141,7 +142,7 @@ export async function replayWith<S, E extends Event>(
   signal?.throwIfAborted();
   const warn = onWarning ? warner(onWarning) : warnOnConsole;
   const snapshot = atTime === undefined
-    ? await usableSnapshot(store, actorId, view, atVersion, warn)
+    ? await abortable(usableSnapshot(store, actorId, view, atVersion, warn), signal)
     : undefined;
   const hit = { "aether.snapshot.hit": snapshot !== undefined };
   if (view.snapshot) telemetry()?.count("aether.snapshot.lookups", 1, hit);
@@ -156,7 +157,7 @@ export async function replayWith<S, E extends Event>(
     : await fold(store, actorId, view, begin, end);
   telemetry()?.record("aether.replay.events", replayed.events, hit);
   if (atVersion !== undefined && replayed.version < atVersion && atTime === undefined) {
-    const latest = await store.getLatestVersion(actorId);
+    const latest = await abortable(store.getLatestVersion(actorId), signal);
     if (latest < atVersion) {
       throw new InvalidArgumentError(
         "options.atVersion",
@@ -291,7 +292,7 @@ async function foldBehind<S, E extends Event>(
     const take = async (event: StoredEvent): Promise<boolean> => {
       isTaken = true;
       const isOwn = event.version === version;
-      const last = isOwn ? event.position : await positionAt(store, actorId, version);
+      const last = isOwn ? event.position : await abortable(positionAt(store, actorId, version), end.signal);
       if (last !== undefined && last !== position) throw diverged(snapshot);
       return isOwn;
     };
@@ -305,7 +306,7 @@ async function foldBehind<S, E extends Event>(
     }
   }
   const replayed = end.atVersion === version ? from : await fold(store, actorId, view, from, end);
-  if (replayed.events === 0) await assertReached(store, actorId, snapshot);
+  if (replayed.events === 0) await abortable(assertReached(store, actorId, snapshot), end.signal);
   return replayed;
 }
 

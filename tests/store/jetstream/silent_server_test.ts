@@ -1,7 +1,8 @@
 /** Reads that wait for a server which stands still: an abort and close() end them at once, and leave nothing behind. */
 
 import assert from "node:assert/strict";
-import { JetStreamEventStore, StoreClosedError } from "@flowmade-one/aether/jetstream";
+import { InMemoryCheckpoints, waitFor } from "@flowmade-one/aether";
+import { execute, JetStreamEventStore, replay, StoreClosedError } from "@flowmade-one/aether/jetstream";
 import { connectTo } from "../../../src/nats/connect.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { sleep } from "./support.ts";
@@ -27,6 +28,23 @@ const iterations: Readonly<Record<string, Read>> = {
   listActors: read((store, signal) => store.listActors(options(signal))),
   verify: (store, signal) => store.verify(options(signal)),
 };
+
+const counter = {
+  initialState: (): number => 0,
+  evolve: (count: number): number => count + 1,
+  decide: (): readonly { eventType: string; data: null }[] => [{ eventType: "Counted", data: null }],
+  snapshot: { kind: "count", schemaVersion: 1 },
+};
+
+/** What is built on several calls of the store. */
+const folds = (position: string): Readonly<Record<string, Read>> => ({
+  replay: (store, signal) => replay(store, "a", counter, options(signal)),
+  execute: (store, signal) => execute(store, "a", counter, "count", options(signal)),
+  waitFor: (store, signal) => {
+    const projection = { name: "counts", checkpoints: new InMemoryCheckpoints(), handle: (): void => {} };
+    return waitFor(store, projection, position, options(signal));
+  },
+});
 
 const reads: Readonly<Record<string, Read>> = {
   ...iterations,
@@ -70,10 +88,11 @@ Deno.test("an abort ends every read of a silent server at once with the signal's
   await using server = await startNatsServer();
   await using store = await JetStreamEventStore.open(server.url);
   await fill(store);
+  const abortable = { ...iterations, ...folds((await store.getLastPosition())!) };
   await server.suspend();
   try {
     const abort = new AbortController();
-    const outcomes = Object.values(iterations).map((begin) => outcome(begin(store, abort.signal)));
+    const outcomes = Object.values(abortable).map((begin) => outcome(begin(store, abort.signal)));
     const subscription = store.subscribe({ signal: abort.signal });
     const ready = outcome(subscription.ready);
     const followed = outcome(Array.fromAsync(subscription));
@@ -81,7 +100,7 @@ Deno.test("an abort ends every read of a silent server at once with the signal's
     const reason = new Error("enough");
     abort.abort(reason);
     for (const [index, result] of (await atOnce([...outcomes, ready, followed])).entries()) {
-      assert.equal(result, reason, [...Object.keys(iterations), "ready", "subscribe"][index]);
+      assert.equal(result, reason, [...Object.keys(abortable), "ready", "subscribe"][index]);
     }
   } finally {
     server.resume();
