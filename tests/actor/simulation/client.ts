@@ -30,6 +30,8 @@ export interface ClientSetup {
   readonly requests: Requests;
   /** Whether there are no faults: then each call is answered. */
   readonly isQuiet: boolean;
+  /** Is called once a caller was told that its call has no effect. */
+  readonly onRefused: (call: string) => void;
   /** When the clients end. */
   readonly until: number;
 }
@@ -147,6 +149,7 @@ export class Client {
         }
         world.note(`${this.process.name}: ${command.call}: ${(error as Error).message}`);
         invariants.hasNoEffect(command);
+        this.#setup.onRefused(command.call);
         return false;
       }
     }

@@ -117,11 +117,16 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "the state of an earlier ownership used again",
-    firstSeed: 60,
     breaks: /decided .* without owning|was seen at|without an answer|no end after/,
     file: "active_actors.ts",
     find: "if (!actor || actor.owner !== owner) {",
     replace: "if (!actor) {",
+    and: [{
+      file: "active_actors.ts",
+      find: "      if (own.length === 0) return;\n",
+      replace:
+        "      await Promise.all(own.map((actor) => actor.passivate()));\n      if (own.length >= 0) return;\n",
+    }],
   },
   {
     name: "a commit of unknown outcome reported as not stored",
@@ -178,7 +183,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "a command called again refused while the commit of an earlier owner is on its way",
-    firstSeed: 1_310,
+    firstSeed: 50,
     breaks: /took effect after its caller was told/,
     file: "active_actor.ts",
     find: "await this.#fence(this.#setup.owner);",

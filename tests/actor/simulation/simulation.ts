@@ -175,6 +175,7 @@ class Schedule {
       subject: this.#subject,
       invariants: this.#invariants,
       requests: this.#requests,
+      onRefused: (call) => this.#store.arrive(call),
       until: this.#calmAt + 500,
       isQuiet: this.#isQuiet,
     };
@@ -244,8 +245,15 @@ class Schedule {
       () => node && this.#leave(node),
       () => this.#ownership.move(Math.floor(random.between(0, SHARDS))),
       () => this.#ownership.move(Math.floor(random.between(0, SHARDS))),
-      // It has stored a commit, and learns it after its lease is over.
-      () => this.#store.atNextAppend = (process) => process.pause(random.between(TTL, 2 * TTL)),
+      () => {
+        const pause = (process: Process): void => process.pause(random.between(TTL, 2 * TTL));
+        // It has stored a commit, and learns it after its lease is over; or the commit arrives after that.
+        if (random.chance(0.5)) return void (this.#store.atNextAppend = pause);
+        this.#store.holdNextAppend = (process) => {
+          pause(process);
+          return random.between(TTL, 3 * TTL);
+        };
+      },
       () => this.#write(),
       () => this.#write(),
       () => {

@@ -26,18 +26,30 @@ const EVENTS_PER_COMMIT = 5;
 /** What takes note of appends that are stored. */
 export type OnStored = (process: Process | undefined, events: readonly StoredEvent[], token?: number) => void;
 
+/** What may be stored although no answer comes. */
+interface SentAppend {
+  /** The error of which its sender learns that. */
+  readonly unanswered: () => Error;
+  /** The calls that it is of. */
+  readonly calls: readonly string[];
+}
+
 /** The servers of the store. */
 export class StoreServers {
   /** The log itself. */
   readonly log: InMemoryEventStore = new InMemoryEventStore();
   /** Is called once, with the process whose append is stored next. */
   atNextAppend: ((process: Process) => void) | undefined;
+  /** Is called once, with the process that sends the next append; returns how long that is on its way. */
+  holdNextAppend: ((process: Process) => number) | undefined;
   /** Until when no server answers. */
   unavailableUntil = 0;
   readonly #world: World;
   readonly #faults: Faults;
   readonly #onStored: OnStored;
   readonly #known = new Set<string>();
+  /** Appends that are held up on their way, by the calls that they are of. */
+  readonly #held = new Map<string, () => void>();
 
   constructor(world: World, faults: Faults, onStored: OnStored) {
     this.#world = world;
@@ -48,8 +60,8 @@ export class StoreServers {
   /** The store as one process has it. */
   connect(process: Process): HostStore {
     const { log } = this;
-    const call = <T>(operation: string, run: () => Promise<T>, mayBeDone?: () => Error): Promise<T> =>
-      this.#call(process, operation, run, mayBeDone);
+    const call = <T>(operation: string, run: () => Promise<T>, append?: SentAppend): Promise<T> =>
+      this.#call(process, operation, run, append);
     const part: Partial<HostStore> = {
       limits: { ...log.limits, eventsPerCommit: EVENTS_PER_COMMIT },
       append: (actorId, events, options) =>
@@ -65,12 +77,15 @@ export class StoreServers {
             this.#world.note(`${process.name}: stored ${id} of ${actorId} at ${version}`);
           }
           return stored;
-        }, () => new OutcomeUnknownError([], options.expectedVersion as number)),
+        }, {
+          unanswered: () => new OutcomeUnknownError([], options.expectedVersion as number),
+          calls: events.map(({ data }) => (data as Noted["data"]).call),
+        }),
       takeOver: (actorId, token) =>
         call(
           `take over ${actorId}`,
           () => log.takeOver(actorId, token),
-          () => new OutcomeUnknownError([], 0),
+          { unanswered: () => new OutcomeUnknownError([], 0), calls: [] },
         ),
       getLatestVersion: (actorId) => call(`version of ${actorId}`, () => log.getLatestVersion(actorId)),
       getEvents: (actorId, from) => call(`events of ${actorId}`, () => log.getEvents(actorId, from)),
@@ -84,6 +99,11 @@ export class StoreServers {
     return part as HostStore;
   }
 
+  /** A caller was told that its call has no effect: an append of it that is held up arrives now, the worst of all times. */
+  arrive(call: string): void {
+    this.#held.get(call)?.();
+  }
+
   /** A program without a host appends an event. */
   async write(event: NewEvent<Noted>, actorId: string, basis: number): Promise<void> {
     this.#world.note(`a writer: ${event.data.call} to ${actorId} over ${basis}`);
@@ -93,17 +113,13 @@ export class StoreServers {
     );
   }
 
-  #call<T>(
-    process: Process,
-    operation: string,
-    run: () => Promise<T>,
-    mayBeDone: () => Error = () => new BackendError(operation, "no answer", { reason: "unreachable" }),
-  ): Promise<T> {
+  #call<T>(process: Process, operation: string, run: () => Promise<T>, append?: SentAppend): Promise<T> {
     const { random } = this.#world;
     return new Promise((resolve, reject) => {
       const cancel = process.clock.setTimer(() => {
         this.#world.note(`${process.name}: ${operation}: no answer`);
-        enter(process, () => reject(mayBeDone()));
+        const unreachable = (): Error => new BackendError(operation, "no answer", { reason: "unreachable" });
+        enter(process, () => reject((append?.unanswered ?? unreachable)()));
       }, TIMEOUT);
       const arrive = async (): Promise<void> => {
         if (this.#world.time < this.unavailableUntil) return;
@@ -121,9 +137,18 @@ export class StoreServers {
             answer();
           }));
       };
+      if (new Set(append?.calls).size > 1 && this.holdNextAppend) {
+        return this.#hold(process, append!, () => void arrive());
+      }
       this.#send(process, () => void arrive());
       if (random.chance(this.#faults.twice)) this.#send(process, () => void arrive());
     });
+  }
+
+  #hold(process: Process, { calls }: SentAppend, arrive: () => void): void {
+    for (const call of calls) this.#held.set(call, arrive);
+    this.#world.after(this.holdNextAppend!(process), arrive);
+    this.holdNextAppend = undefined;
   }
 
   #send(process: Process, deliver: () => void): void {
