@@ -94,6 +94,7 @@ export async function exportEvents<E extends Event>(
   const { namespace = "" } = store as { readonly namespace?: string };
   const setup = { log, namespace, checksum, signer, ...checked };
   if (target instanceof WritableStream) {
+    if (target.locked) throw new InvalidArgumentError("target", "is a stream that has a writer already");
     return await write(setup, new ExportChain(), new Output(target, setup.compress));
   }
   if (typeof target !== "string" && !(target instanceof URL)) {

@@ -87,7 +87,10 @@ export async function unpacked(
  * @throws {InvalidArgumentError} If it is no stream, and no file that can be read.
  */
 export async function openSource(source: ExportSource): Promise<ReadableStream<Uint8Array>> {
-  if (source instanceof ReadableStream) return source;
+  if (source instanceof ReadableStream) {
+    if (source.locked) throw new InvalidArgumentError("source", "is a stream that has a reader already");
+    return source;
+  }
   if (typeof source !== "string" && !((source as unknown) instanceof URL)) {
     throw new InvalidArgumentError(
       "source",

@@ -310,6 +310,13 @@ Deno.test("verifyExport() refuses what is no export, and one of a newer format",
   await assert.rejects(verifyExport(7 as never), InvalidArgumentError);
   const text = new Blob(["text"]).stream().pipeThrough(new TextDecoderStream());
   await assert.rejects(verifyExport(text as never), InvalidArgumentError);
+  await using store = new InMemoryEventStore();
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  readable.getReader();
+  writable.getWriter();
+  await assert.rejects(verifyExport(readable), InvalidArgumentError);
+  await assert.rejects(importEvents(readable, store), InvalidArgumentError);
+  await assert.rejects(exportEvents(store, writable), InvalidArgumentError);
 });
 
 Deno.test("a signed export is verified by the public key; one that was made again without the private key is not", async () => {
