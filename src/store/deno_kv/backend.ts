@@ -225,7 +225,11 @@ export class KvBackend implements StorageBackend {
   }
 
   diagnose(): Promise<Finding[]> {
-    return Promise.resolve([...this.#parts.findings]);
+    return this.#reading("diagnose", async () => {
+      const { log, findings } = this.#parts;
+      await log.assertSame();
+      return [...findings];
+    });
   }
 
   saveSnapshot(snapshot: Snapshot): Promise<void> {

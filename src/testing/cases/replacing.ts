@@ -54,6 +54,7 @@ function reads(store: StoreUnderTest, position: string): Record<string, () => un
     getLastPosition: () => store.getLastPosition(),
     listActors: () => all(() => store.listActors()),
     verify: () => store.verify(),
+    diagnose: () => store.diagnose(),
   };
 }
 
