@@ -12,7 +12,6 @@ import { AetherError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import type { Warn } from "../warning.ts";
 import { eventId } from "../store/command_id.ts";
-import { keepSnapshot, SNAPSHOT_EVERY } from "../store/execute.ts";
 import { type Replayed, replayWith, resume } from "../store/replay.ts";
 import { type CallResult, CommandCall, hasId, isWaiting, mayBeStored, type QueryCall } from "./call.ts";
 import { CommandIds } from "./command_ids.ts";
@@ -20,6 +19,7 @@ import { type ActorOwner, Commits, MovedError } from "./commit.ts";
 import { answer, answerQuery, decide, type Decided, foldAhead, refusePromise } from "./decision.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorFailedError } from "./errors.ts";
+import { HOT, isSnapshotDue, keepSnapshots, snapshotsAtRelease } from "./snapshots.ts";
 import { type AnyDecider, type AnyStore, deciderOf } from "./untyped.ts";
 
 /** What actors work with. */
@@ -95,15 +95,14 @@ export class ActiveActor {
     this.#running ??= this.#run();
   }
 
-  /** Waits until all calls are answered, and keeps a snapshot if that shortens the next load. */
-  async passivate(): Promise<void> {
+  /** Waits until all calls are answered, and keeps a snapshot if that shortens the next load; of a few events if it moves. */
+  async passivate(isMoving = false): Promise<void> {
     await this.#running;
     await this.#snapshot;
     const current = this.#current;
-    const { snapshot } = this.#decider;
-    if (!current || !snapshot) return;
-    const every = Math.ceil((snapshot.every ?? SNAPSHOT_EVERY) / 2);
-    await this.#keepSnapshot(current, every);
+    if (!current || !this.#decider.snapshot) return;
+    const isNeededSoon = isMoving && performance.now() - this.lastUsed < HOT;
+    await this.#keepSnapshot(current, snapshotsAtRelease(this.#decider, isNeededSoon));
   }
 
   /** Rejects the calls that wait, and waits for the one that is being stored. */
@@ -281,18 +280,9 @@ export class ActiveActor {
     this.#snapshot = this.#keepSnapshot(this.#current).finally(() => this.#snapshot = undefined);
   }
 
-  /** Keeps a snapshot, if enough has come since the last one. */
   async #keepSnapshot(current: Replayed<unknown>, every?: number): Promise<void> {
-    const { store, warn } = this.#setup;
-    const { version, state, snapshotVersion: since } = current;
-    const isKept = await keepSnapshot(store, this.#decider, {
-      actorId: this.id,
-      version,
-      state,
-      since,
-      every,
-    }, warn);
-    if (isKept && this.#current) this.#current = { ...this.#current, snapshotVersion: version };
+    const isKept = await keepSnapshots(this.#setup, this.id, this.#decider, current, this.#ids, every);
+    if (isKept && this.#current) this.#current = { ...this.#current, snapshotVersion: current.version };
   }
 
   /** Answers a command that was executed before. */
@@ -314,11 +304,4 @@ export class ActiveActor {
       call.reject(error);
     }
   }
-}
-
-function isSnapshotDue(
-  { snapshot }: AnyDecider,
-  { version, snapshotVersion }: Replayed<unknown>,
-): boolean {
-  return snapshot !== undefined && version - snapshotVersion >= (snapshot.every ?? SNAPSHOT_EVERY);
 }

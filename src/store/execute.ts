@@ -18,6 +18,7 @@ import { CommandSearch, withCommandId } from "./command_id.ts";
 import { checkExpected } from "./commit.ts";
 import { checkExecute, type ExecuteOptions } from "./execute_options.ts";
 import { type HistoryStore, type Replayed, type ReplayStore, replayWith, resume } from "./replay.ts";
+import type { SnapshotInput } from "./snapshot.ts";
 import type { AppendOptions, SnapshotStore } from "./types.ts";
 
 /**
@@ -235,10 +236,20 @@ export async function keepSnapshot<S, E extends Event>(
   const least = every ?? snapshot?.every ?? SNAPSHOT_EVERY;
   if (!snapshot || !store.saveSnapshot || version - since < least) return false;
   const { kind, schemaVersion } = snapshot;
+  return await saveSnapshot(store, { actorId, kind, schemaVersion, version, state }, warn);
+}
+
+/** Saves a snapshot; returns whether it was saved: a failure is a warning. */
+export async function saveSnapshot(
+  store: Partial<SnapshotStore>,
+  snapshot: SnapshotInput,
+  warn: Warn,
+): Promise<boolean> {
   try {
-    await store.saveSnapshot({ actorId, kind, schemaVersion, version, state });
+    await store.saveSnapshot?.(snapshot);
     return true;
   } catch (cause) {
+    const { kind, actorId } = snapshot;
     warn({
       code: "snapshot-not-saved",
       message: `the snapshot "${kind}" of "${actorId}" was not saved`,

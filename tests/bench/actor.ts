@@ -13,7 +13,15 @@ import { replay } from "../../src/store/replay.ts";
 import { type Counted, counter } from "../actor/counter.ts";
 import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
 import { effectCalls } from "./actor_effect.ts";
-import { failOver, HostProcess, movedCalls, remoteQueries, stockRequests, TTL } from "./actor_hosts.ts";
+import {
+  counters,
+  failOver,
+  HostProcess,
+  movedCalls,
+  remoteQueries,
+  stockRequests,
+  TTL,
+} from "./actor_hosts.ts";
 import { memoryOfActor } from "./actor_memory.ts";
 import { timerRows } from "./actor_timers.ts";
 import {
@@ -220,7 +228,7 @@ export function open({ quick }: GroupOptions): Promise<Group> {
     closing.unshift(() => process.end());
     await process.owns((shards) => shards > 0);
     const connection = await connect({ servers: server.url });
-    const client = await ActorClient.connect(server.url, { actors: [counter] });
+    const client = await ActorClient.connect(server.url, { actors: [counters] });
     remote = later(async () => {
       await client.close();
       await connection.close();
