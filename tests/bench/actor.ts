@@ -248,18 +248,21 @@ export function open({ quick }: GroupOptions): Promise<Group> {
     ...memoryRows(quick),
     ...durableRows(quick, () => durable).map((row) => ({ ...row, prepare: openStore })),
     {
+      // By the clock this is bounded by the processor time of all three processes, if two processors serve them: measured 24 us
+      // a query (caller 9, host 9, server 6) beside 48 us a request (37, 5, 6), which is the ratio of 2 that is seen there.
       name: "remote-query",
       unit: "calls/s",
       goal: { op: ">=", value: 3 },
-      baseline: "request() of the stock client to an echo",
+      baseline: "request() of the stock client to an echo; caller, server and host share the processors",
       prepare: openRemote,
       measureOurs: () => remoteQueries(rate, remote.client, requests, 256),
       measureBaseline: () => stockRequests(rate, remote.connection, requests, 256),
     },
     {
-      // With two processors for caller, server and host, the caller waits for the other two: this is what it costs itself.
+      // What a query costs the process that calls, whatever the others have to wait for.
       name: "remote-query-caller",
       unit: "calls/s of the caller's processor",
+      goal: { op: ">=", value: 3 },
       baseline: "request() of the stock client to an echo",
       prepare: openRemote,
       measureOurs: () => remoteQueries(perProcessorSecond, remote.client, requests, 256),

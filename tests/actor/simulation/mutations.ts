@@ -34,6 +34,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   },
   {
     name: "ids forgotten at a snapshot",
+    firstSeed: 3,
     breaks: /took effect twice/,
     file: "command_ids.ts",
     find: "this.#unread = snapshotVersion;",
