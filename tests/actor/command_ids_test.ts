@@ -16,9 +16,9 @@ type Store = InMemoryEventStore<Counted>;
 function watched(store: Store, position?: string): { readonly store: Store; readonly read: number[] } {
   const read: number[] = [];
   const watching = new Proxy(store, {
-    get(target, name) {
+    get(target, name): unknown {
       if (name === "readEvents") {
-        return async function* (...args: Parameters<Store["readEvents"]>) {
+        return async function* (...args: Parameters<Store["readEvents"]>): ReturnType<Store["readEvents"]> {
           for await (const event of target.readEvents(...args)) {
             read.push(event.version);
             yield event;
@@ -26,7 +26,7 @@ function watched(store: Store, position?: string): { readonly store: Store; read
         };
       }
       if (name === "getLatestSnapshot" && position !== undefined) {
-        return async (actorId: string, kind: string) => {
+        return async (actorId: string, kind: string): ReturnType<Store["getLatestSnapshot"]> => {
           const snapshot = await target.getLatestSnapshot(actorId, kind);
           return snapshot && kind !== "sum" ? { ...snapshot, position } : snapshot;
         };
