@@ -174,7 +174,8 @@ export class Faults {
   /** Changes a byte of some commits in a server's file. The server leads after that, so that saves and reads meet it. */
   async #damage(server: NatsServer): Promise<End> {
     const { random, now, cluster } = this.#setup;
-    await until(async () => await storedMessages(server, STREAM) >= LATEST_EVENTS, "enough to damage");
+    const isEnough = async (): Promise<boolean> => await storedMessages(server, STREAM) >= LATEST_EVENTS;
+    await until(() => isEnough().catch(() => false), "enough to damage"); // there may be no leader just now
     await server.shutdown();
     const { blocks } = await streamFiles(server, STREAM);
     const block = blocks.at(-1)!;
