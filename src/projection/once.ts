@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
@@ -151,10 +152,10 @@ async function projectWithin<Tx>(
       return { position: record?.position, handled, caughtUp };
     };
     try {
-      worker = await Worker.load(store, projection, guard);
+      worker = await abortable(Worker.load(store, projection, guard), guard.signal);
       before = worker.record.handled;
       await worker.finishIntent();
-      const end = await store.getLastPosition();
+      const end = await abortable(store.getLastPosition(), guard.signal);
       await worker.beginOnce(end, isFirst);
       return await result(await workOff(store, projection, worker, guard, end));
     } catch (error) {

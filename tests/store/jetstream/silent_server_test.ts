@@ -1,7 +1,7 @@
 /** Reads that wait for a server which stands still: an abort and close() end them at once, and leave nothing behind. */
 
 import assert from "node:assert/strict";
-import { InMemoryCheckpoints, waitFor } from "@flowmade-one/aether";
+import { InMemoryCheckpoints, type Projection, projectOnce, waitFor } from "@flowmade-one/aether";
 import { execute, JetStreamEventStore, replay, StoreClosedError } from "@flowmade-one/aether/jetstream";
 import { connectTo } from "../../../src/nats/connect.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
@@ -36,14 +36,18 @@ const counter = {
   snapshot: { kind: "count", schemaVersion: 1 },
 };
 
+const newProjection = (): Projection => ({
+  name: "counts",
+  checkpoints: new InMemoryCheckpoints(),
+  handle: (): void => {},
+});
+
 /** What is built on several calls of the store. */
 const folds = (position: string): Readonly<Record<string, Read>> => ({
   replay: (store, signal) => replay(store, "a", counter, options(signal)),
   execute: (store, signal) => execute(store, "a", counter, "count", options(signal)),
-  waitFor: (store, signal) => {
-    const projection = { name: "counts", checkpoints: new InMemoryCheckpoints(), handle: (): void => {} };
-    return waitFor(store, projection, position, options(signal));
-  },
+  waitFor: (store, signal) => waitFor(store, newProjection(), position, options(signal)),
+  projectOnce: (store, signal) => projectOnce(store, newProjection(), options(signal)),
 });
 
 const reads: Readonly<Record<string, Read>> = {
