@@ -56,6 +56,8 @@ export class Lanes<Tx> {
   readonly #maxWaiting: number;
   /** What the record of the process before holds of the events behind its position. */
   #recorded: readonly DoneRange[] | undefined;
+  /** Whether it holds any, as far as it is known. */
+  #mayBeRecorded = true;
   /** How many may work at this moment: fewer while handlers disturb each other. */
   #limit: number;
   #running = 0;
@@ -103,10 +105,23 @@ export class Lanes<Tx> {
    * @returns `"alone"` if it must be handled alone, after all before it.
    */
   handle(event: StoredEvent): Promise<void> | "alone" | undefined {
+    const progress = this.#progress;
+    // Of a handler that does not wait nothing is in hand: each further condition is one more for each event.
+    if (this.#keys.size > 0 || this.#isHalted || this.#mayBeRecorded || this.#hasOwnKey) {
+      return this.#handleAmong(event);
+    }
+    if (progress.isBlocked(event)) return progress.leave(event, this.#skipping);
+    if (progress.isDone(event)) return progress.goPast(event, this.#skipping);
+    return this.#begin(event, event.actorId);
+  }
+
+  /** The same while others are in hand. */
+  #handleAmong(event: StoredEvent): Promise<void> | "alone" | undefined {
     if (this.#failure) return this.#rethrow();
     const progress = this.#progress;
     this.#recorded ??= progress.draft.done ?? [];
-    if (this.#recorded.length > 0 && isIn(this.#recorded, event.position)) {
+    this.#mayBeRecorded = this.#recorded.length > 0;
+    if (this.#mayBeRecorded && isIn(this.#recorded, event.position)) {
       return progress.goPast(event, this.#skipping);
     }
     const key = this.#hasOwnKey ? this.#keyOf(event) : event.actorId;
@@ -175,6 +190,7 @@ export class Lanes<Tx> {
     this.#keys.clear();
     this.#ready = [];
     this.#recorded = this.#failure = this.#postponed = undefined;
+    this.#mayBeRecorded = true;
     this.#isHalted = false;
     if (this.#halted.signal.aborted) this.#halted = new AbortController();
     return head;
@@ -214,9 +230,13 @@ export class Lanes<Tx> {
       // Nothing before it is in hand: the position itself moves on.
       return progress.pass(event, this.#window.open === 0 ? moveOn : this.#skipping, false);
     }
+    return this.#follow(event, key, { turn, result });
+  }
+
+  /** Follows a handler that waits, or has written, to its end. */
+  #follow(event: StoredEvent, key: string, begun: Begun<Tx>): Promise<void> | undefined {
     const queue = this.#queue(key);
-    const item = this.#item(event);
-    void this.#run(queue, item, { turn, result });
+    void this.#run(queue, this.#item(event), begun);
     return this.#window.open < this.#maxWaiting ? undefined : this.#room();
   }
 
