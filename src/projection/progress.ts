@@ -38,8 +38,9 @@ export class Progress<Tx> {
   readonly #guard: Guard;
   readonly #onProgress: ((position: string) => void) | undefined;
   readonly #blocked = new Set<string>();
-  /** The keys with events that were left out since the last commit. */
-  readonly #left = new Set<string>();
+  /** The keys with events that were left out since the last commit began, and those that it is to hold. */
+  #left = new Set<string>();
+  #leaving: ReadonlySet<string> = new Set();
   #isUnitUsed = false;
   /** The record before the first event whose writes the unit holds. */
   #beforeUnit: Draft | undefined;
@@ -51,6 +52,8 @@ export class Progress<Tx> {
   #rangesOf: (() => readonly DoneRange[] | undefined) | undefined;
   /** Whether the last commit has failed. */
   #hasFailed = false;
+  /** Why no further commit may follow: what was read of the record since is of another worker, or of a retry. */
+  #superseded: CheckpointConflictError | undefined;
   #uncommitted = 0;
   #committedAt = performance.now();
   #lookedAt = this.#committedAt;
@@ -248,8 +251,9 @@ export class Progress<Tx> {
     return true;
   }
 
-  /** Commits what is not committed yet. */
+  /** Commits what is not committed yet, and waits for the commit that is in progress. */
   async flush(): Promise<void> {
+    while (this.#committing) await this.#committing;
     if (this.#isDirty) await this.commit();
   }
 
@@ -258,6 +262,7 @@ export class Progress<Tx> {
    * repeated: the writes of its handlers are gone. A failure here adds nothing to the first one.
    */
   async salvage(): Promise<void> {
+    while (this.#committing) await this.#committing;
     if (this.#hasFailed) return;
     await this.flush().catch(() => {});
   }
@@ -265,6 +270,10 @@ export class Progress<Tx> {
   /** Commits the record, together with what handlers wrote; one commit after the other. */
   async commit(): Promise<void> {
     for (let waiting; (waiting = this.#committing ?? this.unit?.beforeCommit?.());) await waiting;
+    if (this.#superseded) {
+      this.unit?.afterCommit?.();
+      throw this.#superseded;
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#committing = promise;
     try {
@@ -284,12 +293,13 @@ export class Progress<Tx> {
     this.#isDirty = false;
     this.#uncommitted = 0;
     this.#noteRanges();
-    const left = [...this.#left];
+    this.#leaving = this.#left.union(this.#leaving);
+    this.#left = new Set();
     const unit = this.#isUnitUsed ? this.unit : undefined;
     for (let isCommitted = false; !isCommitted;) isCommitted = await this.#commitOrJoin(unit);
     this.#hasFailed = false;
     if (this.#checkpointer.record.position !== before) this.#guard.onCommit?.();
-    for (const key of left) this.#left.delete(key);
+    this.#leaving = new Set();
     this.#isUnitUsed = false;
     this.#beforeUnit = undefined;
     this.#committedAt = performance.now();
@@ -308,7 +318,9 @@ export class Progress<Tx> {
     } catch (error) {
       this.#isDirty = true;
       // The writes of a unit are gone with its commit: its events are handled again.
-      if (!(error instanceof CheckpointConflictError) || unit || this.draft.retry) throw error;
+      if (!(error instanceof CheckpointConflictError)) throw error;
+      this.#superseded = error;
+      if (unit || this.draft.retry) throw error;
       const { record: known } = this.#checkpointer;
       await this.#checkpointer.reload();
       await whileRetried(this.#checkpointer, this.#guard, this.#projection);
@@ -319,13 +331,14 @@ export class Progress<Tx> {
       this.draft.resolved = stored.resolved;
       this.draft.handled += stored.handled - known.handled;
       this.#noteBlocked();
+      this.#superseded = undefined;
       return false;
     }
   }
 
   /** Whether a key is waited for no more whose events were left out since the last commit: they must be read again. */
   #freesLeft({ parked }: ProjectionRecord): boolean {
-    return [...this.#left].some((left) =>
+    return [...this.#left, ...this.#leaving].some((left) =>
       !parked.some((entry) => entry.blocksActor && blockedKeyOf(entry) === left)
     );
   }

@@ -225,6 +225,44 @@ for (const isOwnKey of [false, true]) {
   });
 }
 
+Deno.test("a worker that met a retry of a parked event commits nothing more, also if two commits were asked for", async () => {
+  await using store = new InMemoryEventStore<Counted>();
+  await using checkpoints = new InMemoryCheckpoints();
+  const save = checkpoints.save.bind(checkpoints);
+  let isSlow = false;
+  checkpoints.save = async (...given) => {
+    if (isSlow) await pause(30);
+    return await save(...given);
+  };
+  let isCorrected = false;
+  const handled = new Set<number>();
+  const projection: Projection<Counted> = {
+    ...{ name: "parking", checkpoints, lanes: 4, checkpointInterval: 20 },
+    failure: { retries: 0, then: "park" },
+    handle: async ({ data }) => {
+      await pause(0);
+      if (data.by === 5 && !isCorrected) throw new Error("not yet");
+      handled.add(data.by);
+    },
+  };
+  await using run = runProjection(store, projection, { onWarning: () => {} });
+  const stored = await add(store, 16, ["a", "b", "c", "d"]);
+  await run.waitFor(stored.at(-1)!.position);
+  const [entry] = await listParked(projection);
+  isCorrected = true;
+  await retryParked(store, projection, entry!.position);
+  isSlow = true;
+  // The worker does not know of the retry: it leaves out those of the key, until it commits.
+  for (let by = 16; by < 96; by++) {
+    const actorId = ["a", "b", "c", "d"][by % 4]!;
+    await store.append(actorId, [{ eventType: "Added", data: { by } }], { expectedVersion: "any" });
+    await pause(1);
+  }
+  await run.waitFor((await store.getLastPosition())!);
+  assert.deepEqual(await listParked(projection), []);
+  await until("all are handled", () => handled.size === 96, 5_000);
+});
+
 Deno.test("a discarded event of a key lets the later ones of the key be handled", async () => {
   await using store = new InMemoryEventStore<Counted>();
   const handled: number[] = [];
