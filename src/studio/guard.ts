@@ -112,7 +112,7 @@ function refusal(failure: ApiFailure, isApi: boolean, refresh = false): Response
   const again = refresh ? '<meta http-equiv="refresh" content="0">' : "";
   const page =
     `<!doctype html><html lang="en"><head><meta charset="utf-8">${again}<title>Aether studio</title></head>` +
-    `<body><h1>Aether studio</h1><p>${escapeHtml(failure.message)}</p></body></html>`;
+    `<body><main><h1>Aether studio</h1><p>${escapeHtml(failure.message)}</p></main></body></html>`;
   return secured(
     new Response(page, {
       status: failure.status,
