@@ -60,6 +60,7 @@ export function Cluster({ session }) {
     return html`
       <${Empty} title="The studio does not know a cluster.">
         <p>A target on NATS has one if its programs join it. Elsewhere, pass <code>coordinator</code> to <code>studio()</code>.</p>
+        <p>A file of Deno KV has no cluster, and its leases are not shown: a process judges a lease by how long it has watched it.</p>
         <//>
     `;
   }
