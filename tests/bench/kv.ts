@@ -148,7 +148,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         (way.actors < 1_000
           ? ""
           : "; 380 bytes are the log's own compressed copy: with names alone in the log, reading it took " +
-            "3 to 4 times as long"),
+            "several times as long"),
       measureOurs: () => withFile((path) => storeBytes(path, way, quick ? 4_000 : 20_000)),
       measureBaseline: () => withFile((path) => rawBytes(path, way, quick ? 4_000 : 20_000)),
       rounds: 1,
