@@ -19,7 +19,7 @@ import { type ActorOwner, Commits, MovedError } from "./commit.ts";
 import { answer, answerQuery, decide, type Decided, foldAhead, refusePromise } from "./decision.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorFailedError } from "./errors.ts";
-import { HOT, isSnapshotDue, keepSnapshots, snapshotsAtRelease } from "./snapshots.ts";
+import { eventsAtRelease, isSnapshotDue, keepSnapshots } from "./snapshots.ts";
 import { type AnyDecider, type AnyStore, deciderOf } from "./untyped.ts";
 
 /** What actors work with. */
@@ -95,14 +95,13 @@ export class ActiveActor {
     this.#running ??= this.#run();
   }
 
-  /** Waits until all calls are answered, and keeps a snapshot if that shortens the next load; of a few events if it moves. */
-  async passivate(isMoving = false): Promise<void> {
+  /** Waits until all calls are answered, and keeps a snapshot if that shortens the next load. */
+  async passivate(): Promise<void> {
     await this.#running;
     await this.#snapshot;
     const current = this.#current;
     if (!current || !this.#decider.snapshot) return;
-    const isNeededSoon = isMoving && performance.now() - this.lastUsed < HOT;
-    await this.#keepSnapshot(current, snapshotsAtRelease(this.#decider, isNeededSoon));
+    await this.#keepSnapshot(current, eventsAtRelease(this.#decider));
   }
 
   /** Rejects the calls that wait, and waits for the one that is being stored. */

@@ -87,7 +87,7 @@ export class ActiveActors {
       const own = [...this.#active.values()].filter((actor) => actor.owner === owner);
       if (own.length === 0) return;
       await Promise.all(own.map(async (actor) => {
-        await actor.passivate(true);
+        await actor.passivate();
         // A call that came meanwhile is the actor's still: another one of the same id would not keep the order.
         if (!actor.isBusy && this.#active.get(actor.id) === actor) this.#active.delete(actor.id);
       }));

@@ -10,11 +10,6 @@ import type { Warn } from "../warning.ts";
 import type { CommandIds } from "./command_ids.ts";
 import type { AnyDecider, AnyStore } from "./untyped.ts";
 
-/** An actor that was called within this time is likely to be called again at once, in milliseconds. */
-export const HOT = 1_000;
-/** To read so many events takes as long as to keep a snapshot (measured on JetStream). */
-const WORTH_A_SNAPSHOT = 5;
-
 /** Whether enough has come since the last snapshot. */
 export function isSnapshotDue(
   { snapshot }: AnyDecider,
@@ -25,9 +20,8 @@ export function isSnapshotDue(
 }
 
 /** How many events must have come since the last snapshot when an actor is released, so that another one pays. */
-export function snapshotsAtRelease({ snapshot }: AnyDecider, isNeededSoon: boolean): number {
-  const half = Math.ceil((snapshot?.every ?? SNAPSHOT_EVERY) / 2);
-  return isNeededSoon ? Math.min(half, WORTH_A_SNAPSHOT) : half;
+export function eventsAtRelease({ snapshot }: AnyDecider): number {
+  return Math.ceil((snapshot?.every ?? SNAPSHOT_EVERY) / 2);
 }
 
 /**
