@@ -65,6 +65,12 @@ async function faultOf(
   return [error.reason, error.line];
 }
 
+/** The text of a compressed export; `undefined` if it cannot be unpacked. */
+async function unpacked(bytes: Uint8Array<ArrayBuffer>): Promise<string | undefined> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return await new Response(stream).text().catch(() => undefined);
+}
+
 /** A random history: commits of several actors, with gaps, tokens and all kinds of data. */
 const commits = fc.array(
   fc.record({
@@ -291,10 +297,17 @@ Deno.test("verifyExport() refuses a compressed export that was cut or changed an
   await using store = new InMemoryEventStore();
   await place(store, 6);
   const bytes = await bytesOf(store, { compress: true });
+  const text = await unpacked(bytes);
+  const { events } = await verifyExport(streamOf(bytes));
   const header = 10; // a time and the name of a system, which are no part of the text
   for (let at = 0; at < bytes.length; at += 5) {
     assert.equal((await faultOf(bytes.slice(0, at)))[0], at === 0 ? "not-an-export" : "cut", String(at));
-    if (at >= header) await faultOf(bytes.with(at, bytes[at]! ^ 1));
+    if (at < header) continue;
+    const changed = bytes.with(at, bytes[at]! ^ 1);
+    // Some bits of the compression mean nothing: the text is the same then.
+    if (await unpacked(changed) === text) {
+      assert.equal((await verifyExport(streamOf(changed))).events, events);
+    } else await faultOf(changed);
   }
 });
 

@@ -156,8 +156,8 @@ Deno.test("a user adds the package to an empty folder, checks and runs a program
       "./backend": { atStart: [], later: [telemetry] },
       "./bus": { atStart: [], later: [...nats, telemetry] },
       "./cli": {
-        atStart: ["@optique/core"],
-        later: [...nats, telemetry, "cli-progress", "htm", "microdiff", "string-width"],
+        atStart: [],
+        later: [...nats, telemetry, "@optique/core", "cli-progress", "htm", "microdiff", "string-width"],
       },
       "./cluster": { atStart: [], later: nats },
       "./cron": { atStart: ["croner"], later: [] },

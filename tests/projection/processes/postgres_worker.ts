@@ -7,6 +7,7 @@
 import { Pool } from "../../support/pg.ts";
 import postgres from "postgres";
 import {
+  BackendError,
   DenoKvEventStore,
   DenoKvLeases,
   PostgresCheckpoints,
@@ -36,9 +37,14 @@ if (import.meta.main) {
     : postgres(order.url, { max: 4, onnotice: () => {} });
   const store = await DenoKvEventStore.open<Counted>(order.file, { pollInterval: 20 });
   const leases = await DenoKvLeases.open(order.file);
+  let checkpoints = await PostgresCheckpoints.open(database).catch(unlessDown);
+  while (!checkpoints) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    checkpoints = await PostgresCheckpoints.open(database).catch(unlessDown);
+  }
   const run = runProjection(store, {
     name: "counted",
-    checkpoints: await PostgresCheckpoints.open(database),
+    checkpoints,
     checkpointInterval: 50,
     handle: async ({ position, actorId, version, data }, { transaction }) => {
       const execute = (sql: string, parameters: unknown[]): Promise<unknown> =>
@@ -56,4 +62,9 @@ if (import.meta.main) {
     },
   }, { leases, leaseTtl: 2_000, onWarning: () => {} });
   await run.finished;
+}
+
+/** The process may be started while the server is down. */
+function unlessDown(error: unknown): undefined {
+  if (!(error instanceof BackendError)) throw error;
 }
