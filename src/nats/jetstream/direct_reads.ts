@@ -20,7 +20,7 @@ const STATUS_NOT_FOUND = 404;
 const MAX_BYTES_IN_FLIGHT = 2 * 1_024 * 1_024;
 
 /** What a message is taken for before any was read, in bytes. */
-const FIRST_GUESS = 128 * 1_024;
+const FIRST_GUESS = 256 * 1_024;
 
 /** How many messages a series asks for before it has seen the size of one. */
 const FIRST_READS = 64;
