@@ -8,7 +8,7 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import assert from "node:assert/strict";
 import { type Event, LocalEventBus, NatsEventBus } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
-import { input } from "./bus_input.ts";
+import { input } from "./order_input.ts";
 import { saveRows } from "./bus_saves.ts";
 import { type Group, type GroupOptions, rate, type Row } from "./harness.ts";
 

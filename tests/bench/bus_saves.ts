@@ -18,7 +18,7 @@ import type { KvBackend } from "../../src/store/deno_kv/backend.ts";
 import { openKvBackend } from "../../src/store/deno_kv/open.ts";
 import { logOf, MemoryBackend } from "../../src/store/memory/backend.ts";
 import { type FullStoreSetup, setUpStore } from "../../src/store/store_options.ts";
-import { input } from "./bus_input.ts";
+import { input } from "./order_input.ts";
 import { rate, type Row } from "./harness.ts";
 
 async function saveAll(store: EventStore, count: number): Promise<number> {

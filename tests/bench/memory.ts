@@ -9,25 +9,7 @@ import assert from "node:assert/strict";
 import { InMemoryEventStore } from "../../mod.ts";
 import { type Group, type GroupOptions, rate } from "./harness.ts";
 import { loadTime } from "./load.ts";
-
-/** An event as a user would save it, its id given. */
-function input(index: number, actors: number): {
-  id: string;
-  eventType: string;
-  actorId: string;
-  version: number;
-  data: { total: number; items: number; customer: string };
-  timestamp: string;
-} {
-  return {
-    id: `event-${index}`,
-    eventType: "OrderPlaced",
-    actorId: `order-${index % actors}`,
-    version: 1 + Math.floor(index / actors),
-    data: { total: 99.99, items: 3, customer: "customer-123" },
-    timestamp: "2026-01-31T12:00:00.000Z",
-  };
-}
+import { input } from "./order_input.ts";
 
 async function saveOurs(count: number, actors: number): Promise<number> {
   await using store = new InMemoryEventStore();
