@@ -6,17 +6,12 @@
  */
 
 import { fileURLToPath } from "node:url";
-import {
-  deleteCheckpoint,
-  JetStreamCheckpoints,
-  JetStreamEventStore,
-  runProjection,
-  waitFor,
-} from "../../mod.ts";
+import { JetStreamCheckpoints, JetStreamEventStore, runProjection, waitFor } from "../../mod.ts";
 import type { SegmentOrder } from "../projection/processes/segment_worker.ts";
 import { STAGES } from "../projection/processes/stages.ts";
 import { Workers } from "../projection/processes/worker_process.ts";
 import { add, until } from "../projection/support.ts";
+import { startNatsServer } from "../support/nats_server.ts";
 import { median } from "./harness.ts";
 
 /** How the other process reads. */
@@ -91,13 +86,17 @@ export async function takeOverAfterCrash(stage: string, leaseTtl: number): Promi
   return performance.now() - begun;
 }
 
-/** Events a second whose handler waits 1 ms: of some processes that share segments, or of one that has all events. */
+/**
+ * Events a second whose handler waits 1 ms: of some processes that share segments, or of one that has all events. On a server of
+ * its own: they begin with the first event of the log.
+ */
 export async function rateOfProcesses(
-  url: string,
   events: number,
   processes: number,
   segments: number | undefined,
 ): Promise<number> {
+  await using server = await startNatsServer();
+  const { url } = server;
   await using store = await JetStreamEventStore.open(url);
   await using checkpoints = await JetStreamCheckpoints.open(url);
   const program = fileURLToPath(new URL("../projection/processes/segment_worker.ts", import.meta.url));
@@ -130,6 +129,5 @@ export async function rateOfProcesses(
   } finally {
     for (const worker of workers) worker.kill("SIGTERM");
     await Promise.all(workers.map((worker) => worker.status));
-    await deleteCheckpoint({ name: "waiting", checkpoints });
   }
 }
