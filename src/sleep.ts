@@ -29,6 +29,14 @@ export async function sleep(milliseconds: number, signal?: AbortSignal): Promise
   }
 }
 
+/** Waits until a promise has settled, at most for a time. */
+export async function settledWithin(promise: Promise<unknown>, milliseconds: number): Promise<void> {
+  const settled = new AbortController();
+  const end = (): void => settled.abort();
+  promise.then(end, end);
+  await sleep(milliseconds, settled.signal).catch(() => {});
+}
+
 /**
  * How long to wait before a further try: a random time up to a bound that doubles with each try ("full jitter"), so
  * that writers who met once do not meet again.

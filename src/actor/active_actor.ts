@@ -10,6 +10,7 @@
 
 import { AetherError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
+import { settledWithin } from "../sleep.ts";
 import type { Warn } from "../warning.ts";
 import { eventId } from "../store/command_id.ts";
 import { type Replayed, replayWith, resume } from "../store/replay.ts";
@@ -21,6 +22,9 @@ import type { AnyActor } from "./definition.ts";
 import { ActorFailedError } from "./errors.ts";
 import { eventsAtRelease, isSnapshotDue, keepSnapshots } from "./snapshots.ts";
 import { type AnyDecider, type AnyStore, deciderOf } from "./untyped.ts";
+
+/** How much longer than its calls an actor waits for a store that does not answer, in milliseconds. */
+const MAX_SILENCE = 500;
 
 /** What actors work with. */
 export interface ActorSetup {
@@ -95,20 +99,37 @@ export class ActiveActor {
     this.#running ??= this.#run();
   }
 
+  /** Whether a call waits for its answer. */
+  get hasCalls(): boolean {
+    return this.#calls.some(isWaiting);
+  }
+
   /** Waits until all calls are answered, and keeps a snapshot if that shortens the next load. */
   async passivate(): Promise<void> {
-    await this.#running;
-    await this.#snapshot;
+    await this.#finish();
     const current = this.#current;
-    if (!current || !this.#decider.snapshot) return;
-    await this.#keepSnapshot(current, eventsAtRelease(this.#decider));
+    if (!current || !this.#decider.snapshot || this.#running) return;
+    await settledWithin(this.#keepSnapshot(current, eventsAtRelease(this.#decider)), MAX_SILENCE);
   }
 
   /** Rejects the calls that wait, and waits for the one that is being stored. */
   async close(error: unknown): Promise<void> {
     for (const call of this.#queue.splice(0)) call.reject(error);
-    await this.#running;
-    await this.#snapshot;
+    await this.#finish();
+  }
+
+  get #calls(): readonly (CommandCall | QueryCall)[] {
+    return [...this.#commits.sending.map(({ call }) => call), ...this.#queue];
+  }
+
+  /** Waits until all calls are answered. A store that does not answer is waited for a little longer than they are. */
+  async #finish(): Promise<void> {
+    const running = this.#running;
+    if (running) {
+      const answers = Promise.allSettled(this.#calls.map(({ promise }) => promise));
+      await Promise.race([running, answers.then(() => settledWithin(running, MAX_SILENCE))]);
+    }
+    if (this.#snapshot) await settledWithin(this.#snapshot, MAX_SILENCE);
   }
 
   async #run(isSettling = false): Promise<void> {

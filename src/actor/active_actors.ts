@@ -89,7 +89,7 @@ export class ActiveActors {
       await Promise.all(own.map(async (actor) => {
         await actor.passivate();
         // A call that came meanwhile is the actor's still: another one of the same id would not keep the order.
-        if (!actor.isBusy && this.#active.get(actor.id) === actor) this.#active.delete(actor.id);
+        if (!actor.hasCalls && this.#active.get(actor.id) === actor) this.#active.delete(actor.id);
       }));
     }
   }
@@ -99,7 +99,7 @@ export class ActiveActors {
     this.#isClosed = true;
     clearInterval(this.#timer);
     await Promise.all([...this.#active.values()].map((actor) => actor.close(new ClosedError("host"))));
-    await Promise.all(this.#releasing);
+    await Promise.all(this.#releasing); // each of them waits for its time only
     this.#deadlines.close();
   }
 

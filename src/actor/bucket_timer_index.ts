@@ -14,8 +14,10 @@ import { ClosedError } from "../errors.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import type { JetStreamAddress } from "../nats/jetstream/address.ts";
 import type { SideStorage } from "../side_storage.ts";
+import { settledWithin } from "../sleep.ts";
 import { escapeLevel } from "../text.ts";
 import {
+  CLOSE_TIMEOUT,
   decodeActor,
   decodeHead,
   encodeActor,
@@ -57,6 +59,15 @@ export class BucketTimerIndex implements TimerIndex {
     return { head: decodeHead(entry?.value), revision: entry && String(entry.revision) };
   }
 
+  async heads(): Promise<ReadonlyMap<string, IndexHead>> {
+    const heads = new Map<string, IndexHead>();
+    for (const { key, value } of await this.#entries(`${HEADS}>`)) {
+      const head = decodeHead(value);
+      if (head) heads.set(key.slice(HEADS.length), head);
+    }
+    return heads;
+  }
+
   async saveHead(kind: string, head: IndexHead, revision: string | undefined): Promise<string> {
     return await this.#put(HEADS + kind, encodeHead(head), revision);
   }
@@ -92,15 +103,15 @@ export class BucketTimerIndex implements TimerIndex {
   }
 
   async *all(): AsyncIterable<StoredActor> {
-    for (const entry of await this.#entries()) {
+    for (const entry of await this.#entries(`${ACTORS}>`)) {
       const actorId = actorOf(entry.key);
       if (actorId !== undefined && entry.value !== undefined) yield storedOf(actorId, entry);
     }
   }
 
-  async #entries(): Promise<readonly Entry[]> {
+  async #entries(pattern: string): Promise<readonly Entry[]> {
     const { promise, resolve, reject } = Promise.withResolvers<readonly Entry[]>();
-    const watch = this.#bucket.watch([`${ACTORS}>`], (update) => {
+    const watch = this.#bucket.watch([pattern], (update) => {
       if (update.type === "snapshot") resolve(update.entries);
     });
     const timer = setTimeout(() => reject(unanswered("list timers")), LIST_TIMEOUT);
@@ -120,7 +131,7 @@ export class BucketTimerIndex implements TimerIndex {
 
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError("leases"));
-    await this.leases.close();
+    await settledWithin(this.leases.close(), CLOSE_TIMEOUT);
     this.#closeBucket();
   }
 }

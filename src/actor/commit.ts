@@ -55,6 +55,7 @@ export class Commits {
   readonly #warn: Warn;
   #groupLimit = Infinity;
   #conflicts = 0;
+  #sending: readonly Decided[] = [];
   /** What was sent, and is stored or not, though no caller waits for it any more. */
   #unknown: { readonly group: readonly Decided[]; readonly expectedVersion: number } | undefined;
 
@@ -77,6 +78,7 @@ export class Commits {
     expectedVersion: number,
   ): Promise<readonly StoredEvent[] | NotStored> {
     for (const { call, events } of group) call.sent = { events, expectedVersion };
+    this.#sending = group;
     try {
       const stored = await this.#append(group, expectedVersion);
       this.#groupLimit *= 2;
@@ -85,7 +87,14 @@ export class Commits {
     } catch (error) {
       if (error instanceof OutcomeUnknownError) return await this.#learn(group, expectedVersion, error);
       return await this.#refused(group, error);
+    } finally {
+      this.#sending = [];
     }
+  }
+
+  /** What is being stored. */
+  get sending(): readonly Decided[] {
+    return this.#sending;
   }
 
   #append(group: readonly Decided[], expectedVersion: number): Promise<readonly StoredEvent[]> {

@@ -20,8 +20,9 @@ import {
   LONGEST_BUSY_WAIT,
   whileBusy,
 } from "../deno_kv_failures.ts";
-import { backoff, sleep } from "../sleep.ts";
+import { backoff, settledWithin, sleep } from "../sleep.ts";
 import {
+  CLOSE_TIMEOUT,
   decodeActor,
   decodeHead,
   encodeActor,
@@ -62,6 +63,17 @@ export class DenoKvTimerIndex implements TimerIndex {
   async head(kind: string): ReturnType<TimerIndex["head"]> {
     const { value, versionstamp } = await this.#reading(() => this.#kv.get([...this.#base, "head", kind]));
     return { head: decodeHead(value), revision: versionstamp ?? undefined };
+  }
+
+  async heads(): Promise<ReadonlyMap<string, IndexHead>> {
+    const list = (): Promise<Deno.KvEntry<unknown>[]> =>
+      Array.fromAsync(this.#kv.list({ prefix: [...this.#base, "head"] }));
+    const heads = new Map<string, IndexHead>();
+    for (const { key, value } of await this.#reading(list)) {
+      const head = decodeHead(value);
+      if (head) heads.set(String(key.at(-1)), head);
+    }
+    return heads;
   }
 
   async saveHead(kind: string, head: IndexHead, revision: string | undefined): Promise<string> {
@@ -142,7 +154,7 @@ export class DenoKvTimerIndex implements TimerIndex {
 
   /** Releases its leases. The database is the store's. */
   async close(): Promise<void> {
-    await this.leases.close();
+    await settledWithin(this.leases.close(), CLOSE_TIMEOUT);
   }
 
   #actor(actorId: string): Deno.KvKey {

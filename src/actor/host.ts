@@ -194,7 +194,7 @@ export class ActorHost implements AsyncDisposable {
     return this.#parts.actors.size;
   }
 
-  /** Stops. In a cluster, calls that were taken are finished; else what waits is rejected. What is being stored is waited for. */
+  /** Stops. In a cluster, calls that were taken are finished; else what waits is rejected. What is being stored is waited for, as long as its calls wait. */
   async close(): Promise<void> {
     await this.#timers?.close();
     await this.#server?.close();

@@ -4,13 +4,16 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { Event } from "../event/types.ts";
-import { checkKnown, type OptionNames, readOptions } from "../options.ts";
+import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { describe } from "../text.ts";
-import { openTimerIndex } from "./open_timer_index.ts";
+import { definitionOf } from "./definition.ts";
+import { withTimerIndex } from "./open_timer_index.ts";
 import { checkStore, type TimerStore } from "./run_timers.ts";
-import type { PendingTimer } from "./timer_index.ts";
+import { type PendingRange, type PendingTimer, pendingWhere, type TimerIndex } from "./timer_index.ts";
+import { isOfAnotherLog } from "./timer_session.ts";
 
 /**
  * Which timers are listed.
@@ -24,6 +27,8 @@ export interface ListTimersOptions {
   readonly after?: string;
   /** Only those that are due at this time at the latest. @default {all} */
   readonly until?: Date;
+  /** Ends the wait for a storage that does not answer. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -52,12 +57,13 @@ export interface TimerPage {
   readonly next: string | undefined;
 }
 
-const OPTIONS: OptionNames<ListTimersOptions> = { limit: true, after: true, until: true };
+const OPTIONS: OptionNames<ListTimersOptions> = { limit: true, after: true, until: true, signal: true };
 const MAX_LIMIT = 10_000;
 
 /**
  * Lists the timers that wait, by page, in the order of their times. They come from the index, which follows the log while a
- * host or {@linkcode runTimers} runs: the timers of the latest events may be missing.
+ * host or {@linkcode runTimers} runs: the timers of the latest events may be missing. Timers of a log that another one has
+ * replaced are left out.
  *
  * @example What is due next
  * ```ts
@@ -76,6 +82,7 @@ const MAX_LIMIT = 10_000;
  *
  * @throws {InvalidArgumentError} If an option is out of range.
  * @throws {BackendError} If the index cannot be reached.
+ * @throws {LogReplacedError} If the log was deleted, or another one has replaced it, since the store was opened.
  *
  * @category Actors
  */
@@ -83,37 +90,68 @@ export async function listTimers<E extends Event>(
   store: TimerStore<E>,
   options?: ListTimersOptions,
 ): Promise<TimerPage> {
-  const { limit, after, until } = readOptions(options, checkList);
-  const index = await openTimerIndex(checkStore(store));
+  const { limit, signal, ...range } = readOptions(options, checkList);
+  const found = await withTimerIndex(checkStore(store), signal, async (index) => {
+    const isOld = await oldTimers(store, index, signal);
+    return await pendingWhere(index, { ...range, limit: limit + 1 }, ({ actorId }) => !isOld(actorId));
+  });
+  const page = found.slice(0, limit);
+  return {
+    timers: page.map(({ actorId, name, at }) => ({ actorId, name, at: new Date(at) })),
+    next: found.length > limit ? encodeCursor(page.at(-1)!) : undefined,
+  };
+}
+
+/** Finds out which actors the index has from a log that another one has replaced: no process has worked on them since. */
+async function oldTimers<E extends Event>(
+  store: TimerStore<E>,
+  index: TimerIndex,
+  signal: AbortSignal | undefined,
+): Promise<(actorId: string) => boolean> {
+  await abortable(store.getLastPosition(), signal); // throws if the log was replaced after the store was opened
+  const heads = await index.heads();
+  const kinds = [...heads.keys()].map((name) => ({ name }));
+  const old = new Set<string>();
+  for (const [kind, { position }] of heads) {
+    if (position !== undefined && !await isOfThisLog(store, position, signal)) old.add(kind);
+  }
+  return (actorId) => old.size > 0 && old.has(definitionOf(actorId, kinds)?.name ?? "");
+}
+
+async function isOfThisLog<E extends Event>(
+  store: TimerStore<E>,
+  after: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   try {
-    const range = { limit: limit + 1, ...(after && { after }), ...(until !== undefined && { until }) };
-    const found = await index.pending(range);
-    const page = found.slice(0, limit);
-    return {
-      timers: page.map(({ actorId, name, at }) => ({ actorId, name, at: new Date(at) })),
-      next: found.length > limit ? encodeCursor(page.at(-1)!) : undefined,
-    };
-  } finally {
-    await index.close();
+    for await (const _event of store.readAll({ after, ...(signal && { signal }) })) break;
+    return true;
+  } catch (error) {
+    if (isOfAnotherLog(error)) return false;
+    throw error;
   }
 }
 
-interface CheckedList {
-  readonly limit: number;
-  readonly after: PendingTimer | undefined;
-  readonly until: number | undefined;
+interface CheckedList extends PendingRange {
+  readonly signal: AbortSignal | undefined;
 }
 
 function checkList(options: ListTimersOptions): CheckedList {
   checkKnown<ListTimersOptions>(options, OPTIONS);
-  const { limit = 100, after, until } = options;
+  const { limit = 100, after, until, signal } = options;
+  checkSignal(signal);
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
     throw new InvalidArgumentError("options.limit", `must be 1 to ${MAX_LIMIT}, and is ${describe(limit)}`);
   }
   if (until !== undefined && !(until instanceof Date && !Number.isNaN(until.getTime()))) {
     throw new InvalidArgumentError("options.until", `must be a valid Date, and is ${describe(until)}`);
   }
-  return { limit, after: after === undefined ? undefined : decodeCursor(after), until: until?.getTime() };
+  return {
+    limit,
+    signal,
+    ...(after !== undefined && { after: decodeCursor(after) }),
+    ...(until !== undefined && { until: until.getTime() }),
+  };
 }
 
 function encodeCursor({ at, actorId, name }: PendingTimer): string {

@@ -48,15 +48,8 @@ export type { CallResult } from "./call.ts";
 export type { ActorCaller, ActorEventsOptions, ActorFinder, ActorReference, CallOptions } from "./client.ts";
 export { ActorBusyError, ActorFailedError, ActorUnavailableError, InvalidTimersError } from "./errors.ts";
 export type { ActorTimer, ActorTimers } from "./timer.ts";
-export {
-  fireTimersOnce,
-  type FireTimersOnceOptions,
-  type FireTimersOnceResult,
-  runTimers,
-  type RunTimersOptions,
-  type TimerRun,
-  type TimerStore,
-} from "./run_timers.ts";
+export { runTimers, type RunTimersOptions, type TimerRun, type TimerStore } from "./run_timers.ts";
+export { fireTimersOnce, type FireTimersOnceOptions, type FireTimersOnceResult } from "./fire_timers_once.ts";
 export { type ListedTimer, listTimers, type ListTimersOptions, type TimerPage } from "./list_timers.ts";
 export {
   reconcileTimers,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { sideOf } from "../side_storage.ts";
 import { DenoKvTimerIndex } from "./deno_kv_timer_index.ts";
 import { InMemoryTimerIndex, type TimerIndex } from "./timer_index.ts";
@@ -17,4 +18,31 @@ export async function openTimerIndex(store: object): Promise<TimerIndex> {
     return await openJetStreamTimerIndex(storage);
   }
   return new InMemoryTimerIndex(storage?.type === "memory" ? storage.owner : store);
+}
+
+/**
+ * Works with the index of a store, and closes it afterwards. An abort ends the wait at once, and what still waits for the
+ * storage soon after.
+ *
+ * @throws The signal's reason.
+ */
+export async function withTimerIndex<T>(
+  store: object,
+  signal: AbortSignal | undefined,
+  work: (index: TimerIndex) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const run = async (): Promise<T> => {
+    const index = await openTimerIndex(store);
+    const close = (): void => void index.close();
+    signal?.addEventListener("abort", close, { once: true });
+    try {
+      signal?.throwIfAborted();
+      return await work(index);
+    } finally {
+      signal?.removeEventListener("abort", close);
+      await index.close();
+    }
+  };
+  return await abortable(run(), signal);
 }

@@ -19,7 +19,7 @@ import { replayWith } from "../store/replay.ts";
 import { warner, type Warning } from "../warning.ts";
 import { deciderOf } from "./untyped.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
-import { openTimerIndex } from "./open_timer_index.ts";
+import { withTimerIndex } from "./open_timer_index.ts";
 import { checkActors } from "./reference.ts";
 import { checkStore, type TimerStore } from "./run_timers.ts";
 import {
@@ -115,12 +115,9 @@ export async function reconcileTimers<E extends Event>(
     definitions: checkActors(actors, "actors"),
     warn: warner(onWarning),
   };
-  const index = await openTimerIndex(store);
-  try {
-    return await new Reconciliation(setup, index, dryRun, signal).run();
-  } finally {
-    await index.close();
-  }
+  return await withTimerIndex(store, signal, (index) => {
+    return new Reconciliation(setup, index, dryRun, signal).run();
+  });
 }
 
 function checkReconcile({ ...given }: ReconcileTimersOptions): ReconcileTimersOptions {

@@ -4,23 +4,20 @@
  * @module
  */
 
-import { ClosedError, InvalidArgumentError } from "../errors.ts";
+import { InvalidArgumentError } from "../errors.ts";
 import type { Event } from "../event/types.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
-import { MAX_TIMER_MS, sleep } from "../sleep.ts";
+import { MAX_TIMER_MS } from "../sleep.ts";
 import type { EventStore, SnapshotStore } from "../store/types.ts";
 import { describe } from "../text.ts";
 import { warner, type Warning } from "../warning.ts";
 import { ActiveActors } from "./active_actors.ts";
 import { TimerCall } from "./call.ts";
 import type { AnyActor } from "./definition.ts";
-import { openTimerIndex } from "./open_timer_index.ts";
 import { checkActors } from "./reference.ts";
 import type { TimerOutcome } from "./timer.ts";
-import { IndexConflict } from "./timer_index.ts";
 import { DEFAULT_LEASE_TTL, timerClock, TimerRunners } from "./timer_runner.ts";
-import { type OnceResult, TimerSession } from "./timer_session.ts";
-import { kindsWithTimers, type TimerSetup } from "./timers.ts";
+import type { TimerSetup } from "./timers.ts";
 
 /** A store that has actors with timers. */
 export type TimerStore<E extends Event> = EventStore<E> & Partial<SnapshotStore>;
@@ -47,40 +44,13 @@ export interface RunTimersOptions {
  * @category Actors
  */
 export interface TimerRun extends AsyncDisposable {
-  /** Resolves when the run has ended: it was closed, its signal has fired, or its store was closed. */
+  /**
+   * Resolves when the run has ended: it was closed, its signal has fired, or its store was closed. Rejects with a
+   * {@linkcode LogReplacedError} if the log was deleted or another one has replaced it.
+   */
   readonly finished: Promise<void>;
   /** Finishes what is being fired, and hands over to another process at once. */
   close(): Promise<void>;
-}
-
-/**
- * How timers are fired once.
- *
- * @category Actors
- */
-export interface FireTimersOnceOptions extends Pick<RunTimersOptions, "signal" | "now" | "onWarning"> {
-  /** How long it may take, in milliseconds. @default {10_000} */
-  readonly budgetMs?: number;
-}
-
-/**
- * What {@linkcode fireTimersOnce} has done.
- *
- * @category Actors
- */
-export interface FireTimersOnceResult {
-  /** Timers whose command took effect. */
-  readonly fired: number;
-  /** Timers whose command the decider refused: they are not fired again. */
-  readonly refused: number;
-  /** Timers that the state of the actor did not name any more. */
-  readonly dropped: number;
-  /** Timers that could not be fired: the next call tries again. */
-  readonly failed: number;
-  /** When the next timer is due; `undefined` if there is none. */
-  readonly next: Date | undefined;
-  /** Whether everything that was due is done: otherwise call it again. */
-  readonly isComplete: boolean;
 }
 
 const RUN_OPTIONS: OptionNames<RunTimersOptions> = {
@@ -89,20 +59,11 @@ const RUN_OPTIONS: OptionNames<RunTimersOptions> = {
   now: true,
   onWarning: true,
 };
-const ONCE_OPTIONS: OptionNames<FireTimersOnceOptions> = {
-  signal: true,
-  now: true,
-  onWarning: true,
-  budgetMs: true,
-};
 const MIN_LEASE_TTL = 2_000;
 /** How many actors a run keeps in memory, and for how long: a timer seldom comes alone. */
 const ACTIVE = { maxActive: 10_000, idleTimeout: 5_000, maxWaiting: 1_000 };
 /** How long a timer may take, in milliseconds; then it is tried again. */
 const TIMER_TIMEOUT = 5_000;
-/** How long to wait when another process has written to the index, in milliseconds. */
-const CONFLICT_WAIT = 20;
-
 /**
  * Fires the timers of actors in a process without a host: for programs that use `execute`, or a worker of its own.
  * Several processes may run it: one of them works on a kind of actors at a time, and another takes over when it has ended. Actors that a
@@ -150,93 +111,25 @@ export function runTimers<E extends Event>(
   options?: RunTimersOptions,
 ): TimerRun {
   const { leaseTtl, signal, ...terms } = readOptions(options, checkRun);
-  const { setup, closeActors } = setUp(store, actors, terms);
+  const { setup, closeActors } = timersHere(store, actors, terms);
   const runner = new TimerRunners(setup, leaseTtl);
   const close = (): void => void runner.close();
   if (signal?.aborted) close();
   else signal?.addEventListener("abort", close, { once: true });
-  const finished = runner.finished.then(async () => {
+  const finished = runner.finished.finally(async () => {
     signal?.removeEventListener("abort", close);
     await closeActors();
   });
+  finished.catch(() => {}); // a warning reports it too
   const end = async (): Promise<void> => {
     await runner.close();
-    await finished;
+    await finished.catch(() => {});
   };
   return { finished, close: end, [Symbol.asyncDispose]: end };
 }
 
-/**
- * Fires the timers that are due, and returns: for a function that is called by a schedule, such as `Deno.cron` on Deno
- * Deploy. What fell due since the last call is fired. It may be called by several processes at once.
- *
- * @example On Deno Deploy
- * ```ts
- * import { type AnyActor, type EventStore, fireTimersOnce } from "@flowmade-one/aether/actor";
- *
- * function fireEveryMinute(store: EventStore, actors: AnyActor[]): void {
- *   Deno.cron("timers", "* * * * *", async () => {
- *     const { fired, isComplete, next } = await fireTimersOnce(store, actors, { budgetMs: 30_000 });
- *     console.log({ fired, isComplete, next });
- *   });
- * }
- * ```
- *
- * @param store Where the events are.
- * @param actors The kinds of actors.
- * @param options How long it may take.
- * @throws {InvalidArgumentError} If something is not sound.
- * @throws {BackendError} If the store, or the index of timers, cannot be reached.
- *
- * @category Actors
- */
-export async function fireTimersOnce<E extends Event>(
-  store: TimerStore<E>,
-  actors: readonly AnyActor<E>[],
-  options?: FireTimersOnceOptions,
-): Promise<FireTimersOnceResult> {
-  const { budgetMs, signal, ...terms } = readOptions(options, checkOnce);
-  signal?.throwIfAborted();
-  const { setup, closeActors } = setUp(store, actors, terms);
-  const over = AbortSignal.timeout(budgetMs);
-  const ending = signal ? AbortSignal.any([signal, over]) : over;
-  const counts = { fired: 0, refused: 0, dropped: 0, failed: 0 };
-  const index = await openTimerIndex(store);
-  try {
-    let isComplete = true;
-    for (const kind of kindsWithTimers(setup.definitions)) {
-      let result: OnceResult = "conflict";
-      while (result === "conflict" && !ending.aborted) {
-        const session = new TimerSession(setup, kind, index);
-        result = await once(session, ending);
-        for (const name of Object.keys(counts) as (keyof typeof counts)[]) {
-          counts[name] += session.counts[name];
-        }
-        if (result === "conflict") await sleep(CONFLICT_WAIT, ending).catch(() => {});
-      }
-      isComplete &&= result === "complete";
-    }
-    signal?.throwIfAborted();
-    const [next] = await index.pending({ limit: 1 });
-    return { ...counts, next: next && new Date(next.at), isComplete };
-  } finally {
-    await closeActors();
-    await index.close();
-  }
-}
-
-async function once(session: TimerSession, ending: AbortSignal): Promise<OnceResult> {
-  try {
-    return await session.once(ending);
-  } catch (error) {
-    if (error instanceof IndexConflict) return "conflict";
-    if (ending.aborted && !(error instanceof ClosedError)) return "over";
-    throw error;
-  }
-}
-
 /** Fires timers by the actors of this process. */
-function setUp(
+export function timersHere(
   store: unknown,
   given: unknown,
   { now, onWarning }: Pick<RunTimersOptions, "now" | "onWarning">,
@@ -260,7 +153,8 @@ export function checkStore(store: unknown): EventStore & Partial<SnapshotStore> 
   throw new InvalidArgumentError("store", `must be an event store, and is ${describe(store)}`);
 }
 
-function checkCommon({ signal, now, onWarning }: FireTimersOnceOptions): void {
+/** Checks the options that both ways of firing have. */
+export function checkCommon({ signal, now, onWarning }: Omit<RunTimersOptions, "leaseTtl">): void {
   checkSignal(signal);
   checkFunction("options.now", now);
   checkFunction("options.onWarning", onWarning);
@@ -274,17 +168,8 @@ function checkRun({ ...given }: RunTimersOptions): RunTimersOptions & { readonly
   return { ...common, leaseTtl };
 }
 
-function checkOnce(
-  { ...given }: FireTimersOnceOptions,
-): FireTimersOnceOptions & { readonly budgetMs: number } {
-  checkKnown<FireTimersOnceOptions>(given, ONCE_OPTIONS);
-  const { budgetMs = 10_000, ...common } = given;
-  checkMilliseconds("options.budgetMs", budgetMs, 1);
-  checkCommon(common);
-  return { ...common, budgetMs };
-}
-
-function checkMilliseconds(argument: string, value: unknown, least: number): void {
+/** Refuses what is no time from a least one on. */
+export function checkMilliseconds(argument: string, value: unknown, least: number): void {
   if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) return;
   throw new InvalidArgumentError(
     argument,

@@ -9,7 +9,7 @@ import type { OwnedShard } from "../cluster/owned_shards.ts";
 import { shardOf } from "../cluster/shard_of.ts";
 import type { NatsConnection, NatsMessage, NatsSubscription } from "../nats/connection.ts";
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
-import { sleep } from "../sleep.ts";
+import { settledWithin } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
 import type { ActiveActors } from "./active_actors.ts";
 import { MovedError } from "./commit.ts";
@@ -210,10 +210,7 @@ export class ShardServer {
 /** Ends a subscription once the requests that are on their way have arrived: without that, their callers would wait. */
 async function drained(subscription: NatsSubscription, connection: NatsConnection): Promise<void> {
   if (connection.isClosed()) return;
-  const waiting = new AbortController();
-  const bound = sleep(MAX_DRAIN, waiting.signal).catch(() => {});
-  await Promise.race([subscription.drain().catch(() => {}), bound]); // it does not end while there is no server
-  waiting.abort();
+  await settledWithin(subscription.drain(), MAX_DRAIN); // it does not end while there is no server
 }
 
 /** Why the definition of a host is not the caller's; a host with another one may answer. */

@@ -58,6 +58,9 @@ export interface PendingRange {
 /** Another process has written in the meantime. */
 export class IndexConflict extends Error {}
 
+/** How long closing an index waits for its storage, in milliseconds: a lease that is not released expires. */
+export const CLOSE_TIMEOUT = 500;
+
 /** An index of timers. */
 export interface TimerIndex {
   /** Whether the order of waiting timers is stored next to the actors, and may differ from them. */
@@ -68,6 +71,8 @@ export interface TimerIndex {
   head(
     kind: string,
   ): Promise<{ readonly head: IndexHead | undefined; readonly revision: string | undefined }>;
+  /** How far it goes, for each kind of actors that it has a record of. */
+  heads(): Promise<ReadonlyMap<string, IndexHead>>;
   /** @throws {IndexConflict} If it has another revision. */
   saveHead(kind: string, head: IndexHead, revision: string | undefined): Promise<string>;
   /** What it holds of an actor. */
@@ -83,7 +88,7 @@ export interface TimerIndex {
   all(): AsyncIterable<StoredActor>;
   /** Timers that wait. */
   pending(range: PendingRange): Promise<readonly PendingTimer[]>;
-  /** Releases its leases, and what was opened for it. */
+  /** Releases its leases, and what was opened for it. It does not wait long for a storage that does not answer. */
   close(): Promise<void>;
 }
 
@@ -115,6 +120,23 @@ export function pendingOf(
     }
   }
   return found.sort(compareTimers).slice(0, limit);
+}
+
+/** The first waiting timers of a range for which a condition holds. */
+export async function pendingWhere(
+  index: TimerIndex,
+  { after, ...range }: PendingRange,
+  holds: (timer: PendingTimer) => boolean,
+): Promise<readonly PendingTimer[]> {
+  const { limit } = range;
+  const found: PendingTimer[] = [];
+  for (let last = after; found.length < limit;) {
+    const page = await index.pending({ ...range, ...(last && { after: last }) });
+    found.push(...page.filter(holds));
+    if (page.length < limit) break;
+    last = page.at(-1);
+  }
+  return found.slice(0, limit);
 }
 
 /** An actor as text. */
@@ -209,6 +231,10 @@ export class InMemoryTimerIndex implements TimerIndex {
 
   head(kind: string): ReturnType<TimerIndex["head"]> {
     return Promise.resolve(this.#index.heads.get(kind) ?? { head: undefined, revision: undefined });
+  }
+
+  heads(): Promise<ReadonlyMap<string, IndexHead>> {
+    return Promise.resolve(new Map([...this.#index.heads].map(([kind, { head }]) => [kind, head])));
   }
 
   // deno-lint-ignore require-await -- so that a conflict is a rejection

@@ -7,8 +7,9 @@
 import { type Clock, systemClock } from "../cluster/clock.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { ClosedError } from "../errors.ts";
-import { backoff, sleep } from "../sleep.ts";
+import { backoff, settledWithin, sleep } from "../sleep.ts";
 import { sideOf } from "../side_storage.ts";
+import { LogReplacedError } from "../store/errors.ts";
 import type { AnyActor } from "./definition.ts";
 import { openTimerIndex } from "./open_timer_index.ts";
 import { IndexConflict, type TimerIndex } from "./timer_index.ts";
@@ -22,6 +23,11 @@ export const DEFAULT_LEASE_TTL = 3_000;
 /** The bounds of the wait before the work is taken up again, in milliseconds. */
 const FIRST_RETRY = 100;
 const LONGEST_RETRY = 10_000;
+/**
+ * How long the last writes may take when it is closed, in milliseconds. On a storage that does not answer they are given up:
+ * the index follows from the log, and a timer that was fired takes effect once.
+ */
+const CLOSE_TIMEOUT = 1_000;
 /** How often a clock of the user's is looked at, in milliseconds: it may be set at any time. */
 const LOOK_INTERVAL = 20;
 
@@ -41,32 +47,46 @@ class TimerRunner {
   readonly #definition: AnyActor;
   readonly #leaseTtl: number;
   readonly #closing = new AbortController();
-  /** Resolves when it has ended. */
+  #index: TimerIndex | undefined;
+  /** Resolves when it has ended. Rejects with a {@linkcode LogReplacedError} if the log is another one. */
   readonly finished: Promise<void>;
 
   constructor(setup: TimerSetup, definition: AnyActor, leaseTtl: number) {
     this.#setup = setup;
     this.#definition = definition;
     this.#leaseTtl = leaseTtl;
-    this.finished = this.#work(this.#closing.signal);
+    this.finished = this.#run(this.#closing.signal);
+    this.finished.catch(() => {}); // a warning reports it too
   }
 
   /** Finishes what is being fired, and hands over at once. */
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError("host"));
-    await this.finished;
+    await this.finished.catch(() => {});
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    const work = this.#work(signal);
+    try {
+      await Promise.race([work, closed.then(() => settledWithin(work, CLOSE_TIMEOUT))]);
+    } finally {
+      await this.#index?.close(); // which ends what still waits
+    }
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    let index: TimerIndex | undefined;
     for (let attempt = 1; !signal.aborted; attempt++) {
       const began = performance.now();
       try {
-        index ??= await openTimerIndex(this.#setup.store);
-        await this.#workOn(index, signal);
+        this.#index ??= await openTimerIndex(this.#setup.store);
+        await this.#workOn(this.#index, signal);
         break; // the store was closed
       } catch (error) {
         if (signal.aborted || error instanceof ClosedError) break;
+        if (error instanceof LogReplacedError) throw this.#stopped(error);
         if (performance.now() - began > LONGEST_RETRY) attempt = 1;
         if (!(error instanceof IndexConflict)) {
           const message = "work on timers was interrupted and is tried again: until then timers may be late";
@@ -75,7 +95,14 @@ class TimerRunner {
         await sleep(backoff(attempt, FIRST_RETRY, LONGEST_RETRY), signal).catch(() => {});
       }
     }
-    await index?.close();
+    await this.#index?.close();
+  }
+
+  /** What was worked on are the timers of a log that does not exist any more. */
+  #stopped(cause: LogReplacedError): LogReplacedError {
+    const message = `work on the timers of "${this.#definition.name}" has stopped: ${cause.message}`;
+    this.#setup.warn({ code: "timers-stopped", message, cause });
+    return cause;
   }
 
   /** Works until the store is closed. */
@@ -111,12 +138,15 @@ class TimerRunner {
 /** Work on the timers of several kinds: each has a lease of its own, because another process may not know all of them. */
 export class TimerRunners {
   readonly #runners: readonly TimerRunner[];
-  /** Resolves when all have ended. */
+  /** Resolves when all have ended. Rejects if one of them has failed, which ends the others. */
   readonly finished: Promise<void>;
 
   constructor(setup: TimerSetup, leaseTtl = DEFAULT_LEASE_TTL) {
     this.#runners = kindsWithTimers(setup.definitions).map((kind) => new TimerRunner(setup, kind, leaseTtl));
-    this.finished = Promise.all(this.#runners.map(({ finished }) => finished)).then(() => {});
+    this.finished = Promise.all(this.#runners.map(({ finished }) => finished))
+      .then(() => {})
+      .finally(() => this.close());
+    this.finished.catch(() => {}); // a warning reports it too
   }
 
   /** Finishes what is being fired, and hands over at once. */

@@ -229,7 +229,7 @@ export class TimerSession {
         this.#isClosed = error instanceof ClosedError;
         if (this.#position !== before) attempt = 1;
         if (signal.aborted || error instanceof ClosedError) return;
-        if (error instanceof IndexConflict) throw error;
+        if (error instanceof IndexConflict || error instanceof LogReplacedError) throw error;
         const { code, message } = INTERRUPTED;
         this.#setup.warn({ code, message, cause: error });
         if (isOfAnotherLog(error)) await this.#rebuild(signal);
@@ -336,7 +336,8 @@ function isOfStore(error: unknown): boolean {
   return error instanceof BackendError || error instanceof ClosedError || error instanceof LogReplacedError;
 }
 
-function isOfAnotherLog(error: unknown): boolean {
+/** Whether a position is refused because the log is another one than that which it is of. */
+export function isOfAnotherLog(error: unknown): boolean {
   return error instanceof InvalidPositionError || error instanceof HistoryTruncatedError;
 }
 

@@ -110,7 +110,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
   {
     name: "an actor that is released before its first call",
     firstSeed: 25,
-    breaks: /which came first/,
+    breaks: /which came first|was seen at/,
     file: "active_actors.ts",
     find: "    this.#active.set(actorId, actor);\n",
     replace: "    this.#active.set(actorId, actor);\n" +

@@ -1,0 +1,74 @@
+/** Timers of a log that is deleted or made again under an open store. */
+
+import assert from "node:assert/strict";
+import {
+  ActorHost,
+  execute,
+  fireTimersOnce,
+  listTimers,
+  LogReplacedError,
+  runTimers,
+} from "@flowmade-one/aether/actor";
+import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
+import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { kvFolder } from "../support/kv_file.ts";
+import { startNatsServer } from "../support/nats_server.ts";
+import { booking, type BookingEvent, decider } from "./booking.ts";
+import { MINUTE, type Store, until } from "./timer_stores.ts";
+
+type OpenStore = Store & AsyncDisposable;
+
+/** @param open Opens a store on the log that there is, or makes one. */
+async function replace(open: () => Promise<OpenStore>, remove: () => Promise<void>): Promise<void> {
+  const codes: string[] = [];
+  const onWarning = ({ code }: { readonly code: string }): void => void codes.push(code);
+  await using store = await open();
+  const dueAt = Date.now() + 60 * MINUTE;
+  await execute(store, "booking-1", decider, { reserve: dueAt });
+  await using run = runTimers(store, [booking], { onWarning });
+  await until(async () => (await listTimers(store)).timers.length === 1);
+
+  await remove();
+  await assert.rejects(run.finished, LogReplacedError);
+  assert.ok(codes.includes("timers-stopped"), codes.join());
+  await run.close();
+  await assert.rejects(listTimers(store), LogReplacedError);
+  await assert.rejects(fireTimersOnce(store, [booking]), LogReplacedError);
+  // A host reports it, and can be closed.
+  codes.length = 0;
+  await using host = await ActorHost.start({ store, actors: [booking], onWarning });
+  await until(() => codes.includes("timers-stopped"));
+  await host.close();
+
+  await using fresh = await open();
+  assert.deepEqual((await listTimers(fresh)).timers, []);
+  await execute(fresh, "booking-2", decider, { reserve: dueAt });
+  assert.deepEqual((await listTimers(fresh)).timers, [], "the index is that of the earlier log");
+  await using _again = runTimers(fresh, [booking], { onWarning });
+  await until(async () => (await listTimers(fresh)).timers.length === 1);
+  assert.equal((await listTimers(fresh)).timers[0]!.actorId, "booking-2");
+}
+
+Deno.test("timers end with a LogReplacedError when the stream is deleted, and a new log begins without the old ones", async () => {
+  await using server = await startNatsServer();
+  const connection = await connect({ servers: server.url });
+  await replace(
+    () => JetStreamEventStore.open<BookingEvent>(connection, { onWarning: () => {} }),
+    async () => void await connection.request("$JS.API.STREAM.DELETE.aether_default"),
+  );
+  await connection.close();
+});
+
+Deno.test("timers end with a LogReplacedError when the log is deleted from its database, and a new log begins without the old ones", async () => {
+  await using folder = await kvFolder();
+  using kv = await Deno.openKv(folder.file);
+  await replace(
+    () => DenoKvEventStore.open<BookingEvent>(kv, { pollInterval: 20, onWarning: () => {} }),
+    async () => {
+      for await (const { key } of kv.list({ prefix: ["aether", "default"] })) {
+        if (key[2] !== "timer") await kv.delete(key);
+      }
+    },
+  );
+});
