@@ -267,7 +267,8 @@ export class ActiveActor {
         folded = foldAhead(this.#decider, folded.state, version, group.at(-1)!, bytesPerEvent);
       }
       if (!folded) break;
-      const decided = decide(this.#definition, call, folded.state, this.#setup.now());
+      const reached = version + (group.at(-1)?.events.length ?? 0);
+      const decided = decide(this.#definition, call, folded.state, reached, this.#setup.now());
       if (count > 0 && count + decided.events.length > eventsPerCommit) break;
       this.#queue.shift();
       version += group.at(-1)?.events.length ?? 0;

@@ -28,12 +28,19 @@ export interface Decided {
 /**
  * Decides a command. Its events have their ids from now on, so that the commit can be repeated.
  *
+ * @param version The version of the state.
  * @param now The time of its events, in milliseconds since 1970.
  */
-export function decide(definition: AnyActor, call: CommandCall, state: unknown, now: number): Decided {
+export function decide(
+  definition: AnyActor,
+  call: CommandCall,
+  state: unknown,
+  version: number,
+  now: number,
+): Decided {
   const outer = enter(call);
   try {
-    const command = call instanceof TimerCall ? commandOf(definition, call, state, now) : call;
+    const command = call instanceof TimerCall ? commandOf(definition, call, state, version, now) : call;
     if (!command) return { call, events: [] };
     const decided = deciderOf(definition).decide(command.command, state);
     checkDecision(decided);
@@ -56,10 +63,11 @@ function commandOf(
   definition: AnyActor,
   call: TimerCall,
   state: unknown,
+  version: number,
   now: number,
 ): { readonly command: unknown } | undefined {
   const { name, at } = call.timer;
-  const timer = timersOf(definition, state).timers.get(name);
+  const timer = timersOf(definition, state, version).timers.get(name);
   call.outcome = timer?.at !== at ? "dropped" : at > now ? "early" : "fired";
   return call.outcome === "fired" ? timer : undefined;
 }

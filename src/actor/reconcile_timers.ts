@@ -205,7 +205,7 @@ class Reconciliation {
     try {
       const options = { onWarning: warn, ...(this.#signal && { signal: this.#signal }) };
       const { state, version } = await replayWith(store, actorId, deciderOf(definition), options, undefined);
-      const { timers, fault } = timersOf(definition, state);
+      const { timers, fault } = timersOf(definition, state, version);
       if (fault) warn({ code: "timers-invalid", message: fault.message, cause: fault });
       const expected = [...timers].map(([name, { at }]) => ({ name, at, isFired: false }));
       return { actorId, version, timers: expected, ...(fault && { fault: fault.message }) };

@@ -204,11 +204,11 @@ export class TimerSession {
     if (!this.#isOwn(actorId)) return;
     try {
       const { state, version } = await read(definition);
-      const checked = timersOf(definition, state);
+      const checked = timersOf(definition, state, version);
       if (checked.fault) {
         warn({ code: "timers-invalid", message: checked.fault.message, cause: checked.fault });
       }
-      await this.#table.apply(actorId, version, checked, isForced);
+      await this.#table.apply(actorId, version, checked, isForced || version === 0);
     } catch (cause) {
       if (cause instanceof IndexConflict || isOfStore(cause)) throw cause;
       const message = `the timers of actor "${actorId}" are not known, because its events cannot be folded`;

@@ -40,9 +40,13 @@ const MAX_ID_BYTES = 128;
 
 const NONE: CheckedTimers = { timers: new Map(), fault: undefined };
 
-/** Asks a definition for the timers of a state. It never throws: what is wrong is a fault, and the other timers hold. */
-export function timersOf(definition: AnyActor, state: unknown): CheckedTimers {
-  if (!definition.timers) return NONE;
+/**
+ * Asks a definition for the timers of a state. It never throws: what is wrong is a fault, and the other timers hold.
+ *
+ * @param version The version of the state: an actor without events has no timers, also if its initial state names some.
+ */
+export function timersOf(definition: AnyActor, state: unknown, version: number): CheckedTimers {
+  if (!definition.timers || version === 0) return NONE;
   let named: unknown;
   try {
     named = definition.timers(state);

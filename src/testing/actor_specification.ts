@@ -172,7 +172,7 @@ function assertTimers<S, C, E extends Event, A>(
   state: S,
   expected: Readonly<Record<string, ActorTimer<C>>>,
 ): void {
-  const { timers, fault } = timersOf(untyped(definition), state);
+  const { timers, fault } = timersOf(untyped(definition), state, 1);
   if (fault) throw fault;
   const actual = Object.fromEntries(
     [...timers].map(([name, { at, command }]) => [name, { at: new Date(at).toISOString(), command }]),

@@ -3,6 +3,9 @@
 import assert from "node:assert/strict";
 import {
   ActorHost,
+  type Decider,
+  defineActor,
+  type Event,
   execute,
   fireTimersOnce,
   listTimers,
@@ -15,9 +18,21 @@ import { connect } from "@nats-io/transport-node";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { booking, type BookingEvent, decider } from "./booking.ts";
-import { MINUTE, type Store, until } from "./timer_stores.ts";
+import { aWhile, MINUTE, type Store, until } from "./timer_stores.ts";
 
 type OpenStore = Store & AsyncDisposable;
+type Greeted = Event<"Greeted", null>;
+
+const greeter: Decider<number, "greet", Greeted> = {
+  initialState: () => 0,
+  evolve: (count) => count + 1,
+  decide: () => [{ eventType: "Greeted", data: null }],
+};
+/** Its initial state names a timer too. */
+const greeting = defineActor("greeting", {
+  decider: greeter,
+  timers: (count) => ({ next: { at: count === 0 ? 0 : Date.UTC(2100, 0), command: "greet" } }),
+});
 
 /** @param open Opens a store on the log that there is, or makes one. */
 async function replace(open: () => Promise<OpenStore>, remove: () => Promise<void>): Promise<void> {
@@ -26,8 +41,9 @@ async function replace(open: () => Promise<OpenStore>, remove: () => Promise<voi
   await using store = await open();
   const dueAt = Date.now() + 60 * MINUTE;
   await execute(store, "booking-1", decider, { reserve: dueAt });
-  await using run = runTimers(store, [booking], { onWarning });
-  await until(async () => (await listTimers(store)).timers.length === 1);
+  await execute(store as never, "greeting-1", greeter, "greet");
+  await using run = runTimers<never>(store as never, [booking, greeting] as never, { onWarning });
+  await until(async () => (await listTimers(store)).timers.length === 2);
 
   await remove();
   await assert.rejects(run.finished, LogReplacedError);
@@ -45,9 +61,15 @@ async function replace(open: () => Promise<OpenStore>, remove: () => Promise<voi
   assert.deepEqual((await listTimers(fresh)).timers, []);
   await execute(fresh, "booking-2", decider, { reserve: dueAt });
   assert.deepEqual((await listTimers(fresh)).timers, [], "the index is that of the earlier log");
-  await using _again = runTimers(fresh, [booking], { onWarning });
-  await until(async () => (await listTimers(fresh)).timers.length === 1);
-  assert.equal((await listTimers(fresh)).timers[0]!.actorId, "booking-2");
+  await execute(fresh as never, "greeting-2", greeter, "greet");
+  await using _again = runTimers<never>(fresh as never, [booking, greeting] as never, { onWarning });
+  const listed = async (): Promise<string[]> => {
+    return (await listTimers(fresh)).timers.map(({ actorId }) => actorId);
+  };
+  await until(async () => (await listed()).includes("booking-2") && (await listed()).includes("greeting-2"));
+  await aWhile();
+  assert.deepEqual(await fresh.getEvents("greeting-1"), [], "an actor without events has no timers");
+  assert.deepEqual(await listed(), ["booking-2", "greeting-2"]);
 }
 
 Deno.test("timers end with a LogReplacedError when the stream is deleted, and a new log begins without the old ones", async () => {
