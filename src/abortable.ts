@@ -51,3 +51,26 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
     });
   });
 }
+
+/** Iterates. The signal also ends a wait for the next item: the iteration ends with the signal's reason. */
+export async function* abortableItems<T>(
+  items: AsyncIterable<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T, void, void> {
+  const source = items[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const { done, value } = await abortable(source.next(), signal);
+      if (done) return;
+      yield value;
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    const ended = Promise.resolve(source.return?.());
+    // An iteration that was aborted does not wait for what it was waiting for.
+    if (signal?.aborted) ended.catch(() => {});
+    else await ended;
+  }
+}

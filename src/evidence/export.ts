@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { AetherError, InvalidArgumentError } from "../errors.ts";
 import type { Event } from "../event/types.ts";
 import {
@@ -93,9 +94,10 @@ export async function exportEvents<E extends Event>(
   const log = rawLogOf(untyped(store));
   const { namespace = "" } = store as { readonly namespace?: string };
   const setup = { log, namespace, checksum, signer, ...checked };
+  const { signal } = setup;
   if (target instanceof WritableStream) {
     if (target.locked) throw new InvalidArgumentError("target", "is a stream that has a writer already");
-    return await write(setup, new ExportChain(), new Output(target, setup.compress));
+    return await write(setup, new ExportChain(), new Output(target, setup.compress, signal));
   }
   if (typeof target !== "string" && !(target instanceof URL)) {
     throw new InvalidArgumentError(
@@ -103,10 +105,14 @@ export async function exportEvents<E extends Event>(
       `must be a path or a WritableStream, and is ${describe(target)}`,
     );
   }
+  const refuse = (cause: unknown): never => {
+    throw unwritable(cause, signal);
+  };
   const file = await FileTarget.open(target, setup).catch(refuse);
   try {
-    const report = await write(setup, file.chain, new Output(file.writable, false));
-    await file.finish(setup.compress).catch(refuse);
+    // Without the signal: what is being written to the file is awaited, so that the next run finds it unlocked.
+    const report = await write(setup, file.chain, new Output(file.writable, false, undefined));
+    await file.finish(setup.compress, signal).catch(refuse);
     return report;
   } finally {
     file.close();
@@ -174,8 +180,9 @@ class LineWriter {
 
   async #trailer(): Promise<void> {
     const { counts, root } = this.#chain;
-    const { namespace, signer } = this.#setup;
-    const note = signer && await signNote(noteText(namespace, counts, root), signer, Date.now());
+    const { namespace, signer, signal } = this.#setup;
+    const note = signer &&
+      await abortable(signNote(noteText(namespace, counts, root), signer, Date.now()), signal);
     await this.#write(trailerBody(counts, root, note), false);
   }
 
@@ -215,10 +222,13 @@ async function* commitsOf(
 class Output {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #done: Promise<void> | undefined;
+  readonly #signal: AbortSignal | undefined;
   #chunk = new Uint8Array(CHUNK_BYTES);
   #size = 0;
 
-  constructor(target: WritableStream<Uint8Array>, compress: boolean) {
+  /** @param signal Ends a wait for a target that takes nothing. */
+  constructor(target: WritableStream<Uint8Array>, compress: boolean, signal: AbortSignal | undefined) {
+    this.#signal = signal;
     if (!compress) {
       this.#writer = target.getWriter();
       this.#writer.closed.catch(() => {}); // each write reports it
@@ -253,9 +263,10 @@ class Output {
     this.#chunk = new Uint8Array(CHUNK_BYTES);
     this.#size = 0;
     try {
-      await this.#writer.ready;
-      await this.#writer.write(bytes);
+      await abortable(this.#writer.ready, this.#signal);
+      await abortable(this.#writer.write(bytes), this.#signal);
     } catch (error) {
+      this.#signal?.throwIfAborted();
       throw unwritable(this.#done ? await this.#done.then(() => error, (cause) => cause) : error);
     }
   }
@@ -264,26 +275,23 @@ class Output {
   async close(): Promise<void> {
     await this.#flush();
     try {
-      await this.#writer.close();
-      await this.#done;
+      await abortable(this.#writer.close(), this.#signal);
+      await abortable(Promise.resolve(this.#done), this.#signal);
     } catch (error) {
-      throw unwritable(error);
+      throw unwritable(error, this.#signal);
     }
   }
 
-  /** Gives up. */
+  /** Gives up. A target that takes nothing is not waited for after an abort. */
   async abort(reason: unknown): Promise<void> {
-    await this.#writer.abort(reason).catch(() => {});
-    await this.#done?.catch(() => {});
+    const ended = Promise.allSettled([this.#writer.abort(reason), this.#done]);
+    if (!this.#signal?.aborted) await ended;
   }
 }
 
-function refuse(cause: unknown): never {
-  throw unwritable(cause);
-}
-
-/** The error of a target that takes no more. */
-function unwritable(cause: unknown): unknown {
+/** The error of a target that takes no more; after an abort, its reason. */
+function unwritable(cause: unknown, signal?: AbortSignal): unknown {
+  if (signal?.aborted) return signal.reason;
   if (cause instanceof AetherError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new ExportError("unwritable", `The export could not be written: ${reason}`, undefined, { cause });

@@ -63,11 +63,16 @@ export class FileTarget {
    *
    * @param compress Whether the file that gets the name is compressed; until then, the text is kept as it is.
    */
-  async finish(compress: boolean): Promise<void> {
+  async finish(compress: boolean, signal: AbortSignal | undefined): Promise<void> {
     await this.#file.syncData();
     if (!compress) return await Deno.rename(this.#partial, this.#path);
     const packed = withSuffix(this.#path, ".packed");
-    await compressFile(this.#partial, packed);
+    try {
+      await compressFile(this.#partial, packed, signal);
+    } catch (error) {
+      await Deno.remove(packed).catch(() => {}); // it is made from the text again
+      throw error;
+    }
     await Deno.rename(packed, this.#path);
     await Deno.remove(this.#partial);
   }
@@ -126,12 +131,19 @@ function hasEvents(parts: readonly ExportedPart[]): boolean {
 }
 
 /** Compresses a file with gzip, into another one. */
-async function compressFile(from: string | URL, to: string | URL): Promise<void> {
+async function compressFile(
+  from: string | URL,
+  to: string | URL,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const target = await Deno.open(to, { write: true, create: true, truncate: true });
   try {
     const source = (await Deno.open(from)).readable;
     const packed = source.pipeThrough(new CompressionStream("gzip"));
-    for await (const bytes of packed) await writeAll(target, bytes);
+    for await (const bytes of packed) {
+      signal?.throwIfAborted();
+      await writeAll(target, bytes);
+    }
     await target.syncData();
   } finally {
     target.close();

@@ -5,6 +5,7 @@
  */
 
 import { type Checksum, checksumText } from "../store/checksum.ts";
+import { concat } from "./bytes.ts";
 import { ExportError } from "./export_errors.ts";
 import {
   EXPORT_FORMAT,
@@ -15,7 +16,7 @@ import {
   noteText,
   SUM_BYTES,
 } from "./export_format.ts";
-import { chunksOf, joined, NOTHING, unpacked } from "./export_stream.ts";
+import { chunksOf, unpacked } from "./export_stream.ts";
 
 /** The longest line that is read, in bytes: a commit of this library takes less. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
@@ -165,7 +166,7 @@ export class ExportReader {
       let from = 0;
       for (let end = chunk.indexOf(NEW_LINE); end >= 0; end = chunk.indexOf(NEW_LINE, from)) {
         const last = chunk.subarray(from, end);
-        yield rest.length === 0 ? last : joined(rest, last);
+        yield rest.length === 0 ? last : concat(...rest, last);
         rest = [];
         size = 0;
         from = end + 1;
@@ -180,13 +181,13 @@ export class ExportReader {
     }
     if (size === 0 || this.#mayEnd) return;
     this.#line++;
-    if (this.#line === 1) this.#checkBeginning(new TextDecoder().decode(joined(rest, NOTHING)));
+    if (this.#line === 1) this.#checkBeginning(new TextDecoder().decode(concat(...rest)));
     throw this.#fault("cut", "the file ends in the middle of it");
   }
 
   async *#chunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
     let isPacked = false;
-    const source = chunksOf(await unpacked(stream, () => (isPacked = true)), this.#signal);
+    const source = chunksOf(await unpacked(stream, () => (isPacked = true), this.#signal), this.#signal);
     for (;;) {
       let next: IteratorResult<Uint8Array>;
       try {

@@ -7,6 +7,7 @@
 import { abortable } from "../abortable.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { describe } from "../text.ts";
+import { concat } from "./bytes.ts";
 
 /**
  * Where an export is read from: a path, or a stream.
@@ -17,20 +18,6 @@ export type ExportSource = string | URL | ReadableStream<Uint8Array>;
 
 /** How gzip begins. */
 const GZIP = [0x1f, 0x8b];
-
-/** No bytes. */
-export const NOTHING: Uint8Array = new Uint8Array();
-
-/** Joins bytes. */
-export function joined(parts: readonly Uint8Array[], last: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, last.length));
-  let at = 0;
-  for (const part of [...parts, last]) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
 
 /** A stream's chunks; the stream is cancelled if they are not all taken. */
 export async function* chunksOf(
@@ -47,7 +34,9 @@ export async function* chunksOf(
       yield value;
     }
   } finally {
-    if (!isDone) await reader.cancel().catch(() => {});
+    const ended = isDone ? undefined : reader.cancel().catch(() => {});
+    // What was waited for until an abort may never come.
+    if (!signal?.aborted) await ended;
   }
 }
 
@@ -55,14 +44,20 @@ export async function* chunksOf(
 export async function unpacked(
   stream: ReadableStream<Uint8Array>,
   onPacked: () => void,
+  signal: AbortSignal | undefined,
 ): Promise<ReadableStream<Uint8Array>> {
   const reader = stream.getReader();
-  let begun: Uint8Array = NOTHING;
+  let begun: Uint8Array = new Uint8Array();
   let isDone = false;
-  while (begun.length < GZIP.length && !isDone) {
-    const { done, value } = await reader.read();
-    isDone = done;
-    if (value !== undefined) begun = joined([begun], checkBytes(value));
+  try {
+    while (begun.length < GZIP.length && !isDone) {
+      const { done, value } = await abortable(reader.read(), signal);
+      isDone = done;
+      if (value !== undefined) begun = concat(begun, checkBytes(value));
+    }
+  } catch (error) {
+    reader.cancel(error).catch(() => {});
+    throw error;
   }
   const whole = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller): void {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { checkKnown, checkSignal, type OptionNames } from "../options.ts";
@@ -75,34 +76,42 @@ export async function forgetPerson(
   store: EventStore,
   { reason, signal }: ForgetOptions,
 ): Promise<ForgetReport> {
-  signal?.throwIfAborted();
   // From here on, new data of the person get another key.
   await records.change("person", person, (record) => {
     return record?.key === undefined ? undefined : { forgetting: [...record.forgetting ?? [], record.key] };
-  });
-  const { forgetting = [] } = await records.read("person", person) ?? {};
+  }, signal);
+  const { forgetting = [] } = await records.read("person", person, signal) ?? {};
   const receipts: StoredEvent<PersonForgotten>[] = [];
   for (const key of forgetting) {
-    signal?.throwIfAborted();
-    const forgottenAt = await destroy(records, key);
+    const forgottenAt = await destroy(records, key, signal);
     keys.forget(key, forgottenAt);
-    receipts.push(await storeReceipt(store, { key, forgottenAt, ...(reason !== undefined && { reason }) }));
+    const receipt = { key, forgottenAt, ...(reason !== undefined && { reason }) };
+    receipts.push(await storeReceipt(store, receipt, signal));
   }
-  await finish(records, person, forgetting);
+  await finish(records, person, forgetting, signal);
   return { receipts };
 }
 
 /** Destroys a key; returns when that was. */
-async function destroy(records: VaultRecords, keyId: string): Promise<string> {
+async function destroy(
+  records: VaultRecords,
+  keyId: string,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const now = new Date().toISOString();
   const before = await records.change("key", keyId, (record) => {
     return record && "forgotten" in record ? undefined : { forgotten: now };
-  });
+  }, signal);
   return before && "forgotten" in before ? before.forgotten : now;
 }
 
 /** Removes what is known of a person, now that the receipts are stored. */
-async function finish(records: VaultRecords, person: string, forgotten: readonly string[]): Promise<void> {
+async function finish(
+  records: VaultRecords,
+  person: string,
+  forgotten: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
   await records.change("person", person, (record) => {
     if (!record?.forgetting) return undefined;
     const forgetting = record.forgetting.filter((key) => !forgotten.includes(key));
@@ -111,23 +120,24 @@ async function finish(records: VaultRecords, person: string, forgotten: readonly
       ...(record.key !== undefined && { key: record.key }),
       ...(forgetting.length > 0 && { forgetting }),
     };
-  });
+  }, signal);
 }
 
 /** Stores a receipt, once. */
 async function storeReceipt(
   store: EventStore,
   data: PersonForgotten["data"],
+  signal: AbortSignal | undefined,
 ): Promise<StoredEvent<PersonForgotten>> {
   const actorId = `forgotten-${data.key}`;
   const event = { id: actorId, eventType: "PersonForgotten", data };
   try {
-    const [stored] = await store.append(actorId, [event], { expectedVersion: 0 });
+    const [stored] = await store.append(actorId, [event], { expectedVersion: 0, ...(signal && { signal }) });
     return stored as StoredEvent<PersonForgotten>;
   } catch (error) {
     // An earlier run has stored it, perhaps with another reason.
     if (!(error instanceof VersionConflictError)) throw error;
-    const [stored] = await store.getEvents(actorId);
+    const [stored] = await abortable(store.getEvents(actorId), signal);
     if (stored?.eventType !== "PersonForgotten") throw error;
     return stored as StoredEvent<PersonForgotten>;
   }

@@ -89,7 +89,7 @@ export async function importEvents<E extends Event>(
     await log.flush();
     return await log.compareAll();
   } catch (error) {
-    await log.flush().catch(() => {}); // what comes before the fault
+    if (!signal?.aborted) await log.flush().catch(() => {}); // what comes before the fault
     await log.end();
     throw error;
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { noteSchemaVersion, schemaVersionOf } from "../event/registry.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { Batch, isCopyOf } from "../store/batch.ts";
@@ -120,7 +121,7 @@ export class ImportLog {
     for (const [actorId, token] of takeOvers) {
       this.#controls.signal?.throwIfAborted();
       try {
-        await this.#store.takeOver(actorId, token);
+        await abortable(this.#store.takeOver(actorId, token), this.#controls.signal);
       } catch (error) {
         if (!(error instanceof FencedError)) throw error; // the actor has a newer one
       }

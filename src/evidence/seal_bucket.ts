@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { RevisionConflictError } from "../cluster/errors.ts";
 import type { LeaseStore } from "../cluster/lease.ts";
 import { BucketLeaseStore } from "../cluster/lease_store.ts";
@@ -88,9 +89,9 @@ export class SealBucket implements SealPlace, AsyncDisposable {
   }
 
   /** Removes all files in a folder. */
-  async removeFolder(path: string): Promise<void> {
+  async removeFolder(path: string, signal?: AbortSignal): Promise<void> {
     // The last level of such a path follows a dot: `tile/0/000.p/5` has the levels `tile/0/000` and `p/5`.
-    await this.#open.bucket.purge(path.replace(/\.[a-z]+$/, ".*"));
+    await abortable(this.#open.bucket.purge(path.replace(/\.[a-z]+$/, ".*")), signal);
   }
 
   /** Leases in the same bucket. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { sleep } from "../sleep.ts";
 import { describe } from "../text.ts";
@@ -62,8 +63,10 @@ export class SealFolder implements SealPlace {
   /** Reads a file. */
   async read(path: string, signal?: AbortSignal): Promise<Uint8Array | undefined> {
     try {
-      return await Deno.readFile(this.#fileOf(path), signal && { signal });
+      // A file system that does not answer cannot be asked to stop: its answer is dropped.
+      return await abortable(Deno.readFile(this.#fileOf(path), signal && { signal }), signal);
     } catch (error) {
+      signal?.throwIfAborted();
       // A file in the place of a folder: what is below it does not exist.
       if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
         return undefined;

@@ -8,7 +8,7 @@ import type { NamedBucketOptions } from "../cluster/jetstream/open.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { Event } from "../event/types.ts";
 import type { NatsConnection } from "../nats/connection.ts";
-import { checkSignal, readOptions } from "../options.ts";
+import { checkKnown, checkSignal, readOptions } from "../options.ts";
 import type { ForgottenKey, PersonalCipher, PersonalVault } from "../store/personal_vault.ts";
 import type { EventStore } from "../store/types.ts";
 import { untyped } from "../store/untyped.ts";
@@ -216,16 +216,15 @@ export class Vault implements PersonalVault, AsyncDisposable {
    * ```
    */
   async rotate(options?: { readonly signal?: AbortSignal }): Promise<number> {
-    const signal = checkSignal(options?.signal);
+    const signal = readOptions(options, checkRotate);
     let rotated = 0;
     const { master } = this.#options;
-    for (const keyId of await this.#records.listKeys()) {
-      signal?.throwIfAborted();
+    for (const keyId of await this.#records.listKeys(signal)) {
       let isRotated = false;
       await this.#records.change("key", keyId, (record) => {
         isRotated = record !== undefined && "wrapped" in record && record.master !== master.id;
         return isRotated ? this.#keys.unwrap(record as WrappedKey, keyId).wrappedBy(master) : undefined;
-      });
+      }, signal);
       if (isRotated) rotated++;
     }
     return rotated;
@@ -240,4 +239,9 @@ export class Vault implements PersonalVault, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function checkRotate({ ...options }: { readonly signal?: AbortSignal }): AbortSignal | undefined {
+  checkKnown(options, { signal: true });
+  return checkSignal(options.signal);
 }

@@ -22,13 +22,13 @@ export interface VaultRecord {
 /** Records by their keys, which are levels of letters and digits, separated by dots. */
 export interface VaultPlace {
   /** Reads a record. Never a stale one. */
-  get(key: string): Promise<VaultRecord>;
+  get(key: string, signal?: AbortSignal): Promise<VaultRecord>;
   /** Replaces a record, of which nothing is left; returns whether it was the expected one. */
   put(key: string, value: string, expected: VaultRecord): Promise<boolean>;
   /** Removes a record; returns whether it was the expected one. */
   remove(key: string, expected: VaultRecord): Promise<boolean>;
   /** The keys below a level. */
-  list(level: string): Promise<readonly string[]>;
+  list(level: string, signal?: AbortSignal): Promise<readonly string[]>;
   /** Releases what was opened. */
   close(): Promise<void>;
 }
@@ -115,13 +115,13 @@ export async function jetStreamPlace(
     }
   };
   return {
-    async get(key): Promise<VaultRecord> {
-      const entry = await bucket.get(key);
+    async get(key, signal): Promise<VaultRecord> {
+      const entry = await bucket.get(key, signal);
       return { value: entry?.value, revision: String(entry?.revision ?? 0) };
     },
     put: (key, value, { revision }) => unlessChanged(bucket.put(key, value, { expected: Number(revision) })),
     remove: (key, { revision }) => unlessChanged(bucket.remove(key, Number(revision))),
-    async list(level): Promise<readonly string[]> {
+    async list(level, signal): Promise<readonly string[]> {
       const { promise, resolve } = Promise.withResolvers<readonly string[]>();
       const watch = bucket.watch([`${level}.>`], (update) => {
         if (update.type !== "snapshot") return;
@@ -133,7 +133,7 @@ export async function jetStreamPlace(
         LIST_TIMEOUT,
       );
       try {
-        return await abortable(promise, timeout.signal);
+        return await abortable(abortable(promise, timeout.signal), signal);
       } finally {
         clearTimeout(late);
         watch.close();

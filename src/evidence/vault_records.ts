@@ -11,6 +11,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { BackendError } from "../errors.ts";
 import { hashOf, type WrappedKey } from "./vault_keys.ts";
 import type { VaultPlace, VaultRecord } from "./vault_place.ts";
@@ -51,29 +52,40 @@ export class VaultRecords {
   }
 
   /** What a record has; `undefined` if there is none. */
-  async read<K extends keyof Records>(kind: K, name: string): Promise<Records[K] | undefined> {
-    return parse((await this.#place.get(this.#key(kind, name))).value);
+  async read<K extends keyof Records>(
+    kind: K,
+    name: string,
+    signal?: AbortSignal,
+  ): Promise<Records[K] | undefined> {
+    return parse((await this.#get(this.#key(kind, name), signal)).value);
   }
 
   /**
    * Changes a record, however many others do so at the same time.
    *
    * @param replace Returns what it is to have: `undefined` to leave it as it is, `REMOVE` to remove it.
+   * @param signal Ends it before the next write; a write runs to its answer.
    * @returns What it had before.
    */
   async change<K extends keyof Records>(
     kind: K,
     name: string,
     replace: (value: Records[K] | undefined) => Records[K] | typeof REMOVE | undefined,
+    signal?: AbortSignal,
   ): Promise<Records[K] | undefined> {
     const key = this.#key(kind, name);
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-      const record = await this.#place.get(key);
+      const record = await this.#get(key, signal);
       const before = parse<Records[K]>(record.value);
       const after = replace(before);
       if (after === undefined || await this.#write(key, after, record)) return before;
     }
     throw new BackendError("vault", "other writers came first for too long: try again");
+  }
+
+  async #get(key: string, signal: AbortSignal | undefined): Promise<VaultRecord> {
+    signal?.throwIfAborted();
+    return await abortable(this.#place.get(key, signal), signal);
   }
 
   #write(key: string, value: unknown, record: VaultRecord): Promise<boolean> {
@@ -82,8 +94,8 @@ export class VaultRecords {
   }
 
   /** The ids of all keys. */
-  async listKeys(): Promise<readonly string[]> {
-    const places = await this.#place.list(`${this.#namespace}.key`);
+  async listKeys(signal: AbortSignal | undefined): Promise<readonly string[]> {
+    const places = await abortable(this.#place.list(`${this.#namespace}.key`, signal), signal);
     return places.map((place) => place.slice(place.lastIndexOf(".") + 1));
   }
 

@@ -31,7 +31,7 @@ import {
   readVerification,
 } from "./check_options.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./draft_events.ts";
-import { abortable } from "../abortable.ts";
+import { abortable, abortableItems } from "../abortable.ts";
 import { flatten, type FlattenOptions, passing, type Restore } from "./buffered_iteration.ts";
 import {
   checkCondition,
@@ -374,10 +374,14 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         return flatten(eventsOf(backend.readLog(read)), { signal: ending });
       },
       readParts: (after, signal) => {
-        const read = { after, filter: {}, onDamage: undefined, signal: this.#untilClosed(signal) };
-        return partsOf((onPart) => backend.readLog({ ...read, onPart }));
+        const ending = this.#untilClosed(signal);
+        const read = { after, filter: {}, onDamage: undefined, signal: ending };
+        return abortableItems(partsOf((onPart) => backend.readLog({ ...read, onPart })), ending);
       },
-      listTokens: (signal) => backend.listTokens?.(this.#untilClosed(signal)) ?? noTokens(),
+      listTokens: (signal) => {
+        const ending = this.#untilClosed(signal);
+        return abortableItems(backend.listTokens?.(ending) ?? noTokens(), ending);
+      },
       maxSavesInOrder: backend.maxCommitsInOrder ?? 1,
       save: async (events, signal, tokens, behind) => {
         this.#assertOpen();

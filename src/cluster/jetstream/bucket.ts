@@ -168,7 +168,7 @@ export class JetStreamBucket implements Bucket {
   }
 
   #find(key: string, signal?: AbortSignal): ReturnType<KvBucket["find"]> {
-    return this.#ask(`get ${key}`, ({ base }) => this.#values.find(base + key, signal));
+    return this.#ask(`get ${key}`, ({ base }) => this.#values.find(base + key, signal), signal);
   }
 
   #entry(key: string, message: MessageBytes): Entry {
@@ -218,7 +218,7 @@ export class JetStreamBucket implements Bucket {
         if (isOther && !isRemoval((name) => headerOf(message, name))) return true;
       }
       return false;
-    });
+    }, signal);
   }
 
   #keys(pattern: string): Promise<string[]> {
@@ -248,11 +248,16 @@ export class JetStreamBucket implements Bucket {
   }
 
   /** Asks about one stream. If nothing listens, or the stream is missing, looks which one there is now. */
-  async #ask<T>(operation: string, run: (stream: BucketStream) => Promise<T>): Promise<T> {
+  async #ask<T>(
+    operation: string,
+    run: (stream: BucketStream) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const stream = this.#stream;
     try {
       return await run(stream);
     } catch (error) {
+      signal?.throwIfAborted();
       if (isUnheard(error) || error instanceof StreamNotFoundError) await this.#reopen(stream, operation);
       throw bucketError(this.#connection, operation, error);
     }
