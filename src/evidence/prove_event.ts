@@ -7,20 +7,19 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
+import { InvalidPositionError } from "../store/errors.ts";
 import { rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
 import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
-import { isEqual } from "./bytes.ts";
 import { SealError } from "./errors.ts";
 import { decodeLeaf, digestOf, Salts, storedText } from "./leaf.ts";
 import { parseCheckpoint } from "./note.ts";
 import type { SealPlace } from "./place.ts";
 import { formatProof } from "./proof.ts";
 import { checkPlace } from "./seal_options.ts";
-import { readCheckpoint, readSecrets } from "./sealed_tree.ts";
+import { readCheckpoint, requireSecrets } from "./sealed_tree.ts";
 import { TreeReader } from "./tree_reader.ts";
-import { leafHash, rootFromProof } from "./tree.ts";
 
 const decoder = new TextDecoder();
 
@@ -81,26 +80,24 @@ export async function proveEvent<E extends Event>(
   }
   const bytes = await readCheckpoint(place, signal);
   if (!bytes) throw new SealError("not-sealed", "The place has no checkpoint.");
-  const secrets = await readSecrets(place, signal);
-  if (!secrets) {
-    throw new SealError("not-sealed", "private/seal.json is missing, which the salts follow from.");
-  }
   const checkpoint = parseCheckpoint(bytes);
+  const secrets = await requireSecrets(place, checkpoint, signal);
   const tree = TreeReader.of(place, checkpoint, signal);
-  const index = await tree.find(position);
-  const leaf = await tree.entry(index);
-  const salt = new Salts(secrets.saltKey).of(index);
-  const event = await storedEvent(untyped(store), tree, index, position, signal);
-  const text = storedText(event);
-  if (digestOf(salt, text) !== decodeLeaf(leaf)?.digest) {
-    throw new SealError("other-log", `The event at ${position} is not the one that was sealed.`);
+  try {
+    const index = await tree.find(position);
+    const { entry, hashes } = await tree.prove(index);
+    const salt = new Salts(secrets.saltKey).of(index);
+    const text = storedText(await storedEvent(untyped(store), tree, index, position, signal));
+    if (digestOf(salt, text) !== decodeLeaf(entry)?.digest) {
+      throw new SealError("other-log", `The event at ${position} is not the one that was sealed.`);
+    }
+    const extra = { leaf: decoder.decode(entry), salt, event: text };
+    return formatProof(extra, index, hashes, decoder.decode(bytes));
+  } catch (error) {
+    // So that what is restored is read.
+    if (error instanceof SealError && error.reason === "damaged") TreeReader.forget(place);
+    throw error;
   }
-  const hashes = await tree.proof(index);
-  if (!isEqual(rootFromProof(leafHash(leaf), index, checkpoint.size, hashes), checkpoint.root)) {
-    TreeReader.forget(place);
-    throw new SealError("damaged", `The files of the seal do not lead from entry ${index} to the root.`);
-  }
-  return formatProof({ leaf: decoder.decode(leaf), salt, event: text }, index, hashes, decoder.decode(bytes));
 }
 
 /** The event at a position: the first one after the position of the leaf before. */
@@ -111,11 +108,16 @@ async function storedEvent(
   position: string,
   signal: AbortSignal | undefined,
 ): Promise<StoredEvent> {
-  const before = index === 0 ? undefined : (await tree.leaf(index - 1)).position;
-  for await (const event of rawLogOf(store).read(before ?? "start", signal)) {
-    if (event.position === position) return event;
-    break;
+  const before = index === 0 ? "start" : (await tree.leaf(index - 1)).position;
+  try {
+    for await (const event of rawLogOf(store).read(before, signal)) {
+      if (event.position === position) return event;
+      break;
+    }
+  } catch (error) {
+    if (!(error instanceof InvalidPositionError)) throw error;
   }
+  if (index > 0) await tree.prove(index - 1); // a position that was changed leads elsewhere
   throw new SealError("other-log", `The store has no event at ${position}, which is sealed.`);
 }
 

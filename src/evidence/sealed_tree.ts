@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { utf8 } from "../text.ts";
 import { fromBase64, isEqual } from "./bytes.ts";
 import { SealError } from "./errors.ts";
@@ -34,10 +35,13 @@ export async function readFile(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array | undefined> {
   signal?.throwIfAborted();
-  return await atPlace(`${path} of the seal cannot be read.`, signal, () => place.read(path, signal));
+  const read = (): Promise<Uint8Array | undefined> => abortable(place.read(path, signal), signal);
+  return await atPlace(`${path} of the seal cannot be read.`, signal, read);
 }
 
-/** Does something at a place; what it throws becomes an error that explains what to do. */
+/**
+ * Does something at a place; what it throws becomes an error that explains what to do, and after an abort the signal's reason.
+ */
 export async function atPlace<T>(
   message: string,
   signal: AbortSignal | undefined,
@@ -46,7 +50,8 @@ export async function atPlace<T>(
   try {
     return await work();
   } catch (cause) {
-    if (cause instanceof SealError || signal?.aborted && cause === signal.reason) throw cause;
+    signal?.throwIfAborted();
+    if (cause instanceof SealError) throw cause;
     throw new SealError("place", message, { cause });
   }
 }
@@ -68,6 +73,27 @@ export async function readSecrets(
     // refused below
   }
   throw new SealError("damaged", `${SECRETS} of the seal cannot be read.`);
+}
+
+/**
+ * The secrets of a seal, to compare it with its store.
+ *
+ * @throws {SealError} If there are none, or they are not those of the checkpoint's seal.
+ */
+export async function requireSecrets(
+  place: SealPlace,
+  { origin }: SignedCheckpoint,
+  signal: AbortSignal | undefined,
+): Promise<Secrets> {
+  const secrets = await readSecrets(place, signal);
+  if (!secrets) {
+    throw new SealError(
+      "not-sealed",
+      `${SECRETS} is missing: without its salts the store cannot be compared.`,
+    );
+  }
+  if (secrets.origin === origin) return secrets;
+  throw new SealError("damaged", `${SECRETS} is of "${secrets.origin}", and the checkpoint of "${origin}".`);
 }
 
 /** Makes the secrets of a new seal, unless another sealer was first. */
@@ -186,6 +212,15 @@ export async function readBundleBytes(
   const bytes = await readFile(place, tilePath("entries", index, width), signal);
   if (bytes || width === TILE_WIDTH) return bytes;
   return await readFile(place, tilePath("entries", index), signal);
+}
+
+/** Whether there is a first bundle of entries, of any width. */
+export async function hasEntries(place: SealPlace, signal: AbortSignal | undefined): Promise<boolean> {
+  const widths = Array.from({ length: TILE_WIDTH }, (_, at) => at + 1);
+  const bundles = await Promise.all(
+    widths.map((width) => readFile(place, tilePath("entries", 0, width), signal)),
+  );
+  return bundles.some((bundle) => bundle !== undefined);
 }
 
 /** The leaf at an index, from the bundle that it is in. */

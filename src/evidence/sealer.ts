@@ -3,31 +3,35 @@
  *
  * The argument: a leaf follows from the log and the secret of the seal, so that all sealers write the same files. A checkpoint
  * replaces the one before by compare-and-set, after everything that it commits to is durable. So a sealer can end at any
- * moment: what is in the place beyond its checkpoint is written again.
+ * moment: what is in the place beyond its checkpoint is written again. The first checkpoint, of an empty tree, is written before all
+ * other files: if it is missing later, it was removed, and the seal is not begun again over what it had.
  *
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import type { StoredEvent } from "../event/types.ts";
-import { HistoryTruncatedError, InvalidPositionError } from "../store/errors.ts";
 import { type RawLog, rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
 import { isEqual } from "./bytes.ts";
 import { SealError } from "./errors.ts";
-import { digestOf, encodeLeaf, Salts, storedText } from "./leaf.ts";
-import { signCheckpoint, type SignedCheckpoint } from "./note.ts";
+import { encodeLeaf, Salts } from "./leaf.ts";
+import { type Checkpoint, parseCheckpoint, signCheckpoint, type SignedCheckpoint } from "./note.ts";
 import type { SealPlace } from "./place.ts";
 import type { SealSettings } from "./seal_options.ts";
 import {
   atPlace,
+  hasEntries,
   makeSecrets,
   readCheckpoint,
   readEdge,
   readLeaf,
   readSecrets,
   replaceCheckpoint,
+  type Secrets,
   trusted,
 } from "./sealed_tree.ts";
+import { checkSealedEnd } from "./sealed_end.ts";
 import { LeftBehind, Superseded, TileWriter } from "./tile_writer.ts";
 import { MAX_ENTRY_BYTES, RightEdge, type TileFile } from "./tiles.ts";
 import { emptyRoot } from "./tree.ts";
@@ -61,9 +65,9 @@ export interface SealReport {
 
 /** A tree that is being continued. */
 interface State {
-  readonly checkpoint: SignedCheckpoint | undefined;
+  readonly checkpoint: SignedCheckpoint;
   /** The bytes of the checkpoint. */
-  readonly bytes: Uint8Array | undefined;
+  readonly bytes: Uint8Array;
   readonly edge: RightEdge;
   /** The position of the last leaf. */
   position: string | undefined;
@@ -101,7 +105,7 @@ export class Sealer {
     this.#guard = guard;
     this.#added = 0;
     for (;;) {
-      const bytes = await readCheckpoint(this.#place, signal);
+      const bytes = await readCheckpoint(this.#place, signal) ?? await this.#begin(signal);
       // Another sealer may have gone on, or a witness may have added its signature.
       if (!this.#state || !isEqual(bytes, this.#state.bytes)) this.#state = undefined;
       try {
@@ -120,74 +124,65 @@ export class Sealer {
     }
   }
 
+  /** Begins a seal in an empty place: with a checkpoint that shows that nothing is sealed yet. */
+  async #begin(signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const fault = await this.#assess(signal);
+    if (!fault) {
+      const bytes = await this.#sign({ size: 0, root: emptyRoot() }, Date.now(), signal);
+      this.#guard();
+      await replaceCheckpoint(this.#place, bytes, undefined, signal);
+    }
+    // It may be that of another sealer, which has begun in between.
+    const bytes = await readCheckpoint(this.#place, signal);
+    if (bytes) return bytes;
+    throw fault ?? new SealError("place", "The checkpoint was written, and is not found.");
+  }
+
+  /** Why a seal cannot be begun in a place without a checkpoint. */
+  async #assess(signal: AbortSignal | undefined): Promise<SealError | undefined> {
+    if (await readSecrets(this.#place, signal)) {
+      return await hasEntries(this.#place, signal)
+        ? new SealError("damaged", "The checkpoint of the seal is missing.")
+        : undefined;
+    }
+    const isEmpty = await atPlace("The place cannot be read.", signal, () => this.#place.isEmpty(signal));
+    return isEmpty ? undefined : new SealError("not-empty", "The place holds files, and no seal.");
+  }
+
   /** Reads how far the seal is, and whether the log continues it. */
-  async #load(bytes: Uint8Array | undefined, signal: AbortSignal | undefined): Promise<State> {
+  async #load(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<State> {
     const { origin, signers } = this.#settings;
-    const checkpoint = bytes && trusted(bytes, { origin, keys: [signers[0]!.publicKey] });
-    const secrets = await this.#secrets(checkpoint, signal);
-    this.#salts = new Salts(secrets.saltKey);
-    if (!checkpoint || checkpoint.size === 0) {
+    const checkpoint = trusted(bytes, { origin, keys: [signers[0]!.publicKey] });
+    const { saltKey } = await this.#secrets(checkpoint, signal);
+    this.#salts = new Salts(saltKey);
+    if (checkpoint.size === 0) {
       return { checkpoint, bytes, edge: new RightEdge(), position: undefined };
     }
     const edge = await readEdge(this.#place, checkpoint, signal);
-    const { position } = await readLeaf(this.#place, edge.size, edge.size - 1, signal);
-    await this.#checkLast(edge.size, position, signal);
-    return { checkpoint, bytes, edge, position };
+    const { size } = edge;
+    const last = await readLeaf(this.#place, size, size - 1, signal);
+    const before = size === 1
+      ? this.#settings.from
+      : (await readLeaf(this.#place, size, size - 2, signal)).position;
+    await checkSealedEnd(this.#log, { size, last, before, salts: this.#salts }, signal);
+    return { checkpoint, bytes, edge, position: last.position };
   }
 
-  async #secrets(
-    checkpoint: SignedCheckpoint | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly saltKey: Uint8Array }> {
+  async #secrets({ size }: SignedCheckpoint, signal: AbortSignal | undefined): Promise<Secrets> {
     const { origin } = this.#settings;
     let secrets = await readSecrets(this.#place, signal);
-    if (!secrets) {
-      if (checkpoint) {
-        throw new SealError(
-          "damaged",
-          "private/seal.json of the seal is missing, which its salts follow from.",
-        );
-      }
-      const isEmpty = await atPlace("The place cannot be read.", signal, () => this.#place.isEmpty(signal));
-      // Another sealer may have begun in between.
-      if (!isEmpty && !await readSecrets(this.#place, signal)) {
-        throw new SealError("not-empty", "The place holds files, and no seal.");
-      }
-      secrets = await makeSecrets(this.#place, origin, signal);
+    if (!secrets && size > 0) {
+      throw new SealError(
+        "damaged",
+        "private/seal.json of the seal is missing, which its salts follow from.",
+      );
     }
+    secrets ??= await makeSecrets(this.#place, origin, signal);
     if (secrets.origin === origin) return secrets;
     throw new SealError(
       "other-origin",
       `The place holds the seal of "${secrets.origin}", not of "${origin}".`,
     );
-  }
-
-  /**
-   * Compares the last leaf with the event in the log.
-   *
-   * @throws {SealError} If the log is not the one that was sealed.
-   */
-  async #checkLast(size: number, position: string, signal: AbortSignal | undefined): Promise<void> {
-    const last = await readLeaf(this.#place, size, size - 1, signal);
-    const before = size === 1 ? undefined : await readLeaf(this.#place, size, size - 2, signal);
-    try {
-      for await (const event of this.#log.read(before?.position ?? this.#settings.from, signal)) {
-        const isSame = event.position === position && event.actorId === last.actorId &&
-          digestOf(this.#salts!.of(size - 1), storedText(event)) === last.digest;
-        if (isSame) return;
-        throw new SealError(
-          "other-log",
-          `The log holds another event than the last one that is sealed, ${position}.`,
-        );
-      }
-    } catch (error) {
-      // Retention has removed the event before the last leaf: the position of the last leaf is all that can be checked.
-      if (error instanceof HistoryTruncatedError) {
-        return await this.#log.checkPosition(position).catch(positionError);
-      }
-      throw positionError(error);
-    }
-    throw new SealError("ahead", `The log ends before ${position}, which is sealed.`);
   }
 
   /** Adds what the log has; returns false if another sealer was first. */
@@ -201,8 +196,7 @@ export class Sealer {
       state = this.#state!;
       since = state.edge.size;
     }
-    // An empty log is sealed too: the checkpoint shows that it was empty.
-    if (state.checkpoint && state.edge.size === state.checkpoint.size) return true;
+    if (state.edge.size === state.checkpoint.size) return true;
     return await this.#publish(state, signal);
   }
 
@@ -220,21 +214,20 @@ export class Sealer {
 
   #write(file: TileFile, { bytes }: State, signal: AbortSignal | undefined): void {
     this.#guard();
-    this.#tiles.write(file, { bytes, isOwn: bytes !== undefined && isEqual(bytes, this.#claim) }, signal);
+    this.#tiles.write(file, { bytes, isOwn: isEqual(bytes, this.#claim) }, signal);
   }
 
   /** Signs a checkpoint over what was added; returns false if another sealer was first. */
   async #publish(state: State, signal: AbortSignal | undefined): Promise<boolean> {
-    const { origin, signers } = this.#settings;
     const time = this.#time(state.checkpoint);
     for (const file of state.edge.partials()) this.#write(file, state, signal);
     await this.#tiles.settle();
-    this.#guard();
     const { edge } = state;
-    const bytes = await signCheckpoint({ origin, size: edge.size, root: edge.root() }, time, signers);
+    const bytes = await this.#sign({ size: edge.size, root: edge.root() }, time, signal);
+    this.#guard();
     if (!await replaceCheckpoint(this.#place, bytes, state.bytes, signal)) return false;
-    this.#added += edge.size - (state.checkpoint?.size ?? 0);
-    this.#state = { ...state, checkpoint: trusted(bytes, { keys: [], origin }), bytes };
+    this.#added += edge.size - state.checkpoint.size;
+    this.#state = { ...state, checkpoint: parseCheckpoint(bytes), bytes };
     await this.#removePartials(signal);
     this.#settings.onProgress?.({ events: edge.size });
     return true;
@@ -244,26 +237,33 @@ export class Sealer {
    * Signs the present checkpoint again. Sealers that began with it cannot publish, so that what they have left may be replaced.
    */
   async #claimPlace({ checkpoint, bytes }: State, signal: AbortSignal | undefined): Promise<void> {
-    const { origin, signers } = this.#settings;
+    const before = Date.parse(checkpoint.time ?? "") || 0;
+    const claim = await this.#sign(checkpoint, Math.max(this.#time(checkpoint), before + 1), signal);
     this.#guard();
-    const { size, root } = checkpoint ?? { size: 0, root: emptyRoot() };
-    const before = Date.parse(checkpoint?.time ?? "") || 0;
-    const time = Math.max(this.#time(checkpoint), before + 1);
-    const claim = await signCheckpoint({ origin, size, root }, time, signers);
     if (await replaceCheckpoint(this.#place, claim, bytes, signal)) this.#claim = claim;
   }
 
+  /** Signs a checkpoint; a signing function that does not answer is not waited for after an abort. */
+  #sign(
+    { size, root }: Pick<Checkpoint, "size" | "root">,
+    time: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const { origin, signers } = this.#settings;
+    return abortable(signCheckpoint({ origin, size, root }, time, signers), signal);
+  }
+
   /** The time of a checkpoint, which is never before that of the one before. */
-  #time(checkpoint: SignedCheckpoint | undefined): number {
+  #time(checkpoint: SignedCheckpoint): number {
     const now = Date.now();
-    const before = checkpoint?.time === undefined ? NaN : Date.parse(checkpoint.time);
+    const before = checkpoint.time === undefined ? NaN : Date.parse(checkpoint.time);
     if (!(before > now)) return now;
     if (before - now <= MAX_CLOCK_SKEW) return before;
     throw new SealError(
       "clock",
-      `The clock of this machine shows ${new Date(now).toISOString()}, and the last checkpoint is of ${
-        checkpoint!.time
-      }.`,
+      `The clock of this machine shows ${
+        new Date(now).toISOString()
+      }, and the last checkpoint is of ${checkpoint.time}.`,
     );
   }
 
@@ -276,7 +276,7 @@ export class Sealer {
 
   #report(): SealReport {
     const { checkpoint, bytes, position } = this.#state!;
-    const { origin, size, root } = checkpoint!;
+    const { origin, size, root } = checkpoint;
     return {
       origin,
       size,
@@ -286,13 +286,4 @@ export class Sealer {
       checkpoint: decoder.decode(bytes),
     };
   }
-}
-
-/** What a position that the log refuses means for a seal. */
-function positionError(error: unknown): never {
-  if (!(error instanceof InvalidPositionError)) throw error;
-  if (error.reason === "ahead") {
-    throw new SealError("ahead", "The log ends before the last event that is sealed.", { cause: error });
-  }
-  throw new SealError("other-log", "The log does not hold the last event that is sealed.", { cause: error });
 }

@@ -16,8 +16,8 @@ import type { TileFile } from "./tiles.ts";
 
 /** The checkpoint that a sealer continues. */
 export interface Basis {
-  /** Its bytes; `undefined` if there is none. */
-  readonly bytes: Uint8Array | undefined;
+  /** Its bytes. */
+  readonly bytes: Uint8Array;
   /** Whether this sealer has signed it, to replace what others have left. */
   readonly isOwn: boolean;
 }

@@ -4,13 +4,14 @@
  * @module
  */
 
+import { isEqual } from "./bytes.ts";
 import { SealError } from "./errors.ts";
 import { decodeLeaf, type SealedEvent } from "./leaf.ts";
 import type { Checkpoint } from "./note.ts";
 import type { SealPlace } from "./place.ts";
 import { readBundleBytes, readTile } from "./sealed_tree.ts";
 import { encodeTile, entryAt, TILE_WIDTH } from "./tiles.ts";
-import { HASH_BYTES, nodeHash, rowAbove, split } from "./tree.ts";
+import { HASH_BYTES, leafHash, nodeHash, rootFromProof, rowAbove, split } from "./tree.ts";
 
 /** How many hashes there are between two levels of tiles. */
 const LEVELS_PER_TILE = 8;
@@ -42,16 +43,29 @@ interface Known {
 /** What was read of a place, as long as its checkpoint is the same. */
 const known = new WeakMap<SealPlace, Known>();
 
+/** An entry, and the hashes that lead from it to the root. */
+export interface ProvedEntry {
+  readonly entry: Uint8Array;
+  readonly hashes: readonly Uint8Array[];
+}
+
 /** Reads a tree. */
 export class TreeReader {
   readonly #place: SealPlace;
   readonly #size: number;
+  readonly #root: Uint8Array;
   readonly #signal: AbortSignal | undefined;
   readonly #known: Known;
 
-  private constructor(place: SealPlace, size: number, signal: AbortSignal | undefined, known: Known) {
+  private constructor(
+    place: SealPlace,
+    { size, root }: Checkpoint,
+    signal: AbortSignal | undefined,
+    known: Known,
+  ) {
     this.#place = place;
     this.#size = size;
+    this.#root = root;
     this.#signal = signal;
     this.#known = known;
   }
@@ -61,7 +75,7 @@ export class TreeReader {
     const root = checkpoint.root.toHex();
     let found = known.get(place);
     if (found?.root !== root) known.set(place, found = { root, tiles: new Kept(), bundles: new Kept() });
-    return new TreeReader(place, checkpoint.size, signal, found);
+    return new TreeReader(place, checkpoint, signal, found);
   }
 
   /** Reads everything of a place again the next time. */
@@ -69,8 +83,7 @@ export class TreeReader {
     known.delete(place);
   }
 
-  /** An entry. */
-  async entry(index: number): Promise<Uint8Array> {
+  async #entry(index: number): Promise<Uint8Array> {
     const bundle = Math.floor(index / TILE_WIDTH);
     const bytes = await this.#known.bundles.get(String(bundle), async () => {
       const read = await readBundleBytes(this.#place, this.#size, bundle, this.#signal);
@@ -81,13 +94,13 @@ export class TreeReader {
 
   /** A leaf. */
   async leaf(index: number): Promise<SealedEvent> {
-    return decodeLeaf(await this.entry(index)) ?? this.#damaged(`Entry ${index}`);
+    return decodeLeaf(await this.#entry(index)) ?? this.#damaged(`Entry ${index}`);
   }
 
   /**
    * The index of the leaf at a position.
    *
-   * @throws {SealError} If there is none.
+   * @throws {SealError} If there is none, or a leaf that would be next to it was changed.
    */
   async find(position: string): Promise<number> {
     let [low, high] = [0, this.#size];
@@ -97,27 +110,39 @@ export class TreeReader {
       else high = middle;
     }
     if (low < this.#size && (await this.leaf(low)).position === position) return low;
+    // The leaves on both sides show that there is none, if they are in the tree.
+    if (low > 0) await this.prove(low - 1);
+    if (low < this.#size) await this.prove(low);
     throw new SealError("not-sealed", `No event at ${position} is sealed.`);
   }
 
-  /** The hashes that lead from a leaf to the root. */
-  async proof(index: number): Promise<Uint8Array[]> {
-    const proof: Uint8Array[] = [];
+  /**
+   * An entry, with the hashes that lead from it to the root.
+   *
+   * @throws {SealError} If they do not.
+   */
+  async prove(index: number): Promise<ProvedEntry> {
+    const entry = await this.#entry(index);
+    const hashes: Uint8Array[] = [];
     for (let [from, to] = [0, this.#size]; to - from > 1;) {
       const middle = from + split(to - from);
-      proof.push(await (index < middle ? this.#root(middle, to) : this.#root(from, middle)));
+      hashes.push(await (index < middle ? this.#rootOf(middle, to) : this.#rootOf(from, middle)));
       [from, to] = index < middle ? [from, middle] : [middle, to];
     }
-    return proof.reverse();
+    hashes.reverse();
+    if (isEqual(rootFromProof(leafHash(entry), index, this.#size, hashes), this.#root)) {
+      return { entry, hashes };
+    }
+    throw new SealError("damaged", `The files of the seal do not lead from entry ${index} to the root.`);
   }
 
   /** The root of the leaves of a range, whose beginning is a multiple of the largest power of two in it. */
-  async #root(from: number, to: number): Promise<Uint8Array> {
+  async #rootOf(from: number, to: number): Promise<Uint8Array> {
     const count = to - from;
     const height = Math.log2(count);
     if (!Number.isInteger(height)) {
       const middle = from + split(count);
-      return nodeHash(await this.#root(from, middle), await this.#root(middle, to));
+      return nodeHash(await this.#rootOf(from, middle), await this.#rootOf(middle, to));
     }
     const level = Math.floor(height / LEVELS_PER_TILE);
     const at = from / TILE_WIDTH ** level;

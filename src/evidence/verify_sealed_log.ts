@@ -8,7 +8,6 @@ import type { Event } from "../event/types.ts";
 import { checkFlag, checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import type { EventStore } from "../store/types.ts";
 import { untyped } from "../store/untyped.ts";
-import { SealError } from "./errors.ts";
 import { Salts } from "./leaf.ts";
 import { type ComparisonOptions, LogComparison } from "./log_comparison.ts";
 import type { SealPlace } from "./place.ts";
@@ -19,7 +18,7 @@ import {
   VERIFY_OPTIONS,
   type VerifySealOptions,
 } from "./seal_options.ts";
-import { readLeaf, readSecrets, readTrusted } from "./sealed_tree.ts";
+import { readLeaf, readTrusted, requireSecrets } from "./sealed_tree.ts";
 import { checkedLeaves, Faults, reportOf, type SealVerification } from "./verify_seal.ts";
 
 /**
@@ -98,13 +97,7 @@ export async function verifySealedLog<E extends Event>(
   checkPlace(place);
   const checkpoint = await readTrusted(place, expected);
   const { size } = checkpoint;
-  const secrets = await readSecrets(place, expected.signal);
-  if (!secrets) {
-    throw new SealError(
-      "not-sealed",
-      "private/seal.json is missing: without its salts the store cannot be compared.",
-    );
-  }
+  const secrets = await requireSecrets(place, checkpoint, expected.signal);
   const last = size === 0
     ? undefined
     : await readLeaf(place, size, size - 1, expected.signal).catch(() => undefined);
