@@ -21,6 +21,7 @@ import type { LogPart } from "../store/backend.ts";
 import { type Checksum, checksumText } from "../store/checksum.ts";
 import { utf8 } from "../text.ts";
 import { concat } from "./bytes.ts";
+import { isOf, readSignature, signatureLine } from "./note.ts";
 import type { NoteSigner, PublicKey } from "./signer.ts";
 import { leafHash, MerkleTree } from "./tree.ts";
 
@@ -149,28 +150,16 @@ export function noteText(namespace: string, counts: ExportCounts, root: string):
     `commits ${commits}\nevents ${events}\nposition ${lastPosition}\n`;
 }
 
-/** How a signature line begins. */
-const DASH = "\u2014";
-
 /** A signed note. */
 export async function signNote(text: string, signer: NoteSigner, time: number): Promise<string> {
-  const { publicKey } = signer;
-  const signature = concat(publicKey.id, await signer.sign(text, time)).toBase64();
-  return `${text}\n${DASH} ${publicKey.name} ${signature}\n`;
+  return `${text}\n${await signatureLine(text, time, signer)}`;
 }
 
 /** Whether a note is of a text, and is signed by a key. */
 export function isSignedBy(note: string, text: string, key: PublicKey): boolean {
   if (!note.startsWith(`${text}\n`)) return false;
   return note.slice(text.length + 1).split("\n").some((line) => {
-    const [dash, name, base64] = line.split(" ");
-    if (dash !== DASH || name !== key.name || base64 === undefined) return false;
-    try {
-      const bytes = Uint8Array.fromBase64(base64);
-      return key.id.every((byte, index) => bytes[index] === byte) &&
-        key.verify(text, bytes.subarray(key.id.length));
-    } catch {
-      return false;
-    }
+    const found = readSignature(line);
+    return found !== undefined && isOf(found, key) && key.verify(text, found.signature);
   });
 }

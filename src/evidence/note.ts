@@ -6,7 +6,8 @@
 
 import { utf8 } from "../text.ts";
 import { SealError } from "./errors.ts";
-import { concat, fromBase64 } from "./bytes.ts";
+import { concat, fromBase64, isEqual } from "./bytes.ts";
+import { KEY_ID_BYTES } from "./key_text.ts";
 import type { NoteSigner, PublicKey } from "./signer.ts";
 import { HASH_BYTES } from "./tree.ts";
 
@@ -31,14 +32,16 @@ export interface SignedCheckpoint extends Checkpoint {
 }
 
 /** A signature of a note. */
-interface NoteSignature {
+export interface NoteSignature {
+  /** The name of the key. */
   readonly name: string;
+  /** The id of the key. */
   readonly id: Uint8Array;
+  /** The signature. */
   readonly signature: Uint8Array;
 }
 
 const SIGNATURE_LINE = /^\u2014 (\S+) ([A-Za-z0-9+/]+=*)$/;
-const ID_BYTES = 4;
 const TIME = "time ";
 const MAX_SIGNATURES = 100;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -50,11 +53,22 @@ export async function signCheckpoint(
   signers: readonly NoteSigner[],
 ): Promise<Uint8Array> {
   const text = `${origin}\n${size}\n${root.toBase64()}\n${TIME}${new Date(time).toISOString()}\n`;
-  const lines = await Promise.all(signers.map(async (signer) => {
-    const { name, id } = signer.publicKey;
-    return `\u2014 ${name} ${concat(id, await signer.sign(text, time)).toBase64()}\n`;
-  }));
+  const lines = await Promise.all(signers.map((signer) => signatureLine(text, time, signer)));
   return utf8(`${text}\n${lines.join("")}`);
+}
+
+/** The line of a signature of a text, with its line break. */
+export async function signatureLine(text: string, time: number, signer: NoteSigner): Promise<string> {
+  const { name, id } = signer.publicKey;
+  return `\u2014 ${name} ${concat(id, await signer.sign(text, time)).toBase64()}\n`;
+}
+
+/** Reads the line of a signature, without its line break; `undefined` if it is none. */
+export function readSignature(line: string): NoteSignature | undefined {
+  const [, name, base64 = ""] = SIGNATURE_LINE.exec(line) ?? [];
+  const bytes = fromBase64(base64);
+  if (name === undefined || !bytes || bytes.length <= KEY_ID_BYTES) return undefined;
+  return { name, id: bytes.subarray(0, KEY_ID_BYTES), signature: bytes.subarray(KEY_ID_BYTES) };
 }
 
 /**
@@ -84,12 +98,7 @@ export function parseCheckpoint(bytes: Uint8Array): SignedCheckpoint {
   if (root?.length !== HASH_BYTES) return refuse("it has no root");
   const lines = note.slice(end + 2, -1).split("\n");
   if (lines.length > MAX_SIGNATURES) return refuse("it has too many signatures");
-  const signatures = lines.map((line) => {
-    const [, name = "", base64 = ""] = SIGNATURE_LINE.exec(line) ?? [];
-    const signature = fromBase64(base64);
-    if (name === "" || !signature || signature.length <= ID_BYTES) return refuse("a line is no signature");
-    return { name, id: signature.subarray(0, ID_BYTES), signature: signature.subarray(ID_BYTES) };
-  });
+  const signatures = lines.map((line) => readSignature(line) ?? refuse("a line is no signature"));
   const time = extensions.find((line) => line.startsWith(TIME))?.slice(TIME.length);
   return { origin, size, root, time, text, signatures };
 }
@@ -111,6 +120,7 @@ export function verifySignatures(checkpoint: SignedCheckpoint, keys: readonly Pu
   }
 }
 
-function isOf({ name, id }: NoteSignature, key: PublicKey): boolean {
-  return name === key.name && id.every((byte, index) => byte === key.id[index]);
+/** Whether a signature names a key. */
+export function isOf({ name, id }: NoteSignature, key: PublicKey): boolean {
+  return name === key.name && isEqual(id, key.id);
 }

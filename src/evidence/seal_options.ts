@@ -9,15 +9,9 @@ import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames } from "../options.ts";
 import { describe } from "../text.ts";
 import type { Warning } from "../warning.ts";
+import { checkName } from "./key_text.ts";
 import type { SealPlace } from "./place.ts";
-import {
-  checkName,
-  type NoteSigner,
-  openSigner,
-  type PublicKey,
-  readPublicKey,
-  type SignerSource,
-} from "./signer.ts";
+import { type NoteSigner, openSigner, type PublicKey, readPublicKey, type SignerSource } from "./signer.ts";
 
 /**
  * How a log is sealed.

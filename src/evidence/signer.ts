@@ -1,32 +1,19 @@
 /**
- * Keys and signatures of signed notes, as c2sp.org/signed-note and c2sp.org/tlog-cosignature define them. The texts of keys
- * are those of Go's `golang.org/x/mod/sumdb/note`, so that other programs take them.
+ * Signatures of signed notes, as c2sp.org/signed-note and c2sp.org/tlog-cosignature define them.
  *
  * @module
  */
 
-import type { Buffer } from "node:buffer";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFlag, checkKnown, readOptions } from "../options.ts";
 import { describe, utf8 } from "../text.ts";
-import { concat, fromBase64 } from "./bytes.ts";
+import { concat } from "./bytes.ts";
 import { nodeCrypto } from "./crypto.ts";
-import { sha256 } from "./tree.ts";
+import { checkName, COSIGNATURE, ED25519, newKeyTexts, readPrivateText, readPublicText } from "./key_text.ts";
 
-/** An Ed25519 signature of the text. */
-const ED25519 = 1;
-/** An Ed25519 signature of the text and a time: a cosignature. */
-const COSIGNATURE = 4;
-
-const KEY_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 const TIME_BYTES = 8;
-const ID_BYTES = 4;
-const PRIVATE = "PRIVATE+KEY+";
 const MS_PER_SECOND = 1_000;
-/** What comes before the bytes of a key in DER (RFC 8410). */
-const PRIVATE_DER = new Uint8Array([0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20]);
-const PUBLIC_DER = new Uint8Array([0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0]);
 
 /**
  * A signing function, for a key that the process must not have: one in a hardware module or a signing service.
@@ -114,15 +101,7 @@ export interface NoteSigner {
  */
 export function generateSealKey(name: string, options?: SealKeyOptions): SealKey {
   checkName("name", name);
-  const algorithm = readOptions(options, isCosigner) ? COSIGNATURE : ED25519;
-  const { privateKey, publicKey } = nodeCrypto().generateKeyPairSync("ed25519");
-  const seed = privateKey.export({ format: "der", type: "pkcs8" }).subarray(-KEY_BYTES);
-  const key = publicKey.export({ format: "der", type: "spki" }).subarray(-KEY_BYTES);
-  const id = idOf(name, algorithm, key).toHex();
-  return {
-    privateKey: `${PRIVATE}${name}+${id}+${concat([algorithm], seed).toBase64()}`,
-    publicKey: `${name}+${id}+${concat([algorithm], key).toBase64()}`,
-  };
+  return newKeyTexts(name, readOptions(options, isCosigner) ? COSIGNATURE : ED25519);
 }
 
 function isCosigner({ ...options }: SealKeyOptions): boolean {
@@ -136,11 +115,7 @@ function isCosigner({ ...options }: SealKeyOptions): boolean {
  * @throws {InvalidArgumentError} If it is none.
  */
 export function readPublicKey(text: string, argument: string): PublicKey {
-  const { name, id, algorithm, key } = readKey(text, argument, "public");
-  if (idOf(name, algorithm, key).toHex() !== id) {
-    throw new InvalidArgumentError(argument, "is not whole: its id does not belong to its name and key");
-  }
-  const publicKey = nodeCrypto().createPublicKey({ key: der(PUBLIC_DER, key), format: "der", type: "spki" });
+  const { name, id, algorithm, key } = readPublicText(text, argument);
   const isCosigner = algorithm === COSIGNATURE;
   return {
     name,
@@ -148,9 +123,9 @@ export function readPublicKey(text: string, argument: string): PublicKey {
     isCosigner,
     verify: (message, signature) => {
       if (signature.length !== (isCosigner ? TIME_BYTES : 0) + SIGNATURE_BYTES) return false;
-      if (!isCosigner) return nodeCrypto().verify(null, utf8(message), publicKey, signature);
+      if (!isCosigner) return nodeCrypto().verify(null, utf8(message), key, signature);
       const signed = cosigned(message, timeOf(signature));
-      return nodeCrypto().verify(null, signed, publicKey, signature.subarray(TIME_BYTES));
+      return nodeCrypto().verify(null, signed, key, signature.subarray(TIME_BYTES));
     },
   };
 }
@@ -227,71 +202,8 @@ function readVariable(name: string, argument: string): string {
 }
 
 function signerOf(text: string, argument: string): Signer {
-  const { name, id, algorithm, key: seed } = readKey(text, argument, "private");
-  const key = nodeCrypto().createPrivateKey({ key: der(PRIVATE_DER, seed), format: "der", type: "pkcs8" });
-  const bare = nodeCrypto().createPublicKey(key).export({ format: "der", type: "spki" }).subarray(-KEY_BYTES);
-  if (idOf(name, algorithm, bare).toHex() !== id) {
-    throw new InvalidArgumentError(argument, "is not whole: its id does not belong to its name and key");
-  }
-  return {
-    publicKey: `${name}+${id}+${concat([algorithm], bare).toBase64()}`,
-    sign: (bytes) => nodeCrypto().sign(null, bytes, key),
-  };
-}
-
-/** A key in DER. The runtime takes any bytes, its types ask for a buffer. */
-function der(prefix: Uint8Array, key: Uint8Array): Buffer {
-  return concat(prefix, key) as Buffer;
-}
-
-interface KeyText {
-  readonly name: string;
-  readonly id: string;
-  readonly algorithm: number;
-  readonly key: Uint8Array;
-}
-
-const KEY_TEXT = /^([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/;
-
-function readKey(text: unknown, argument: string, kind: "public" | "private"): KeyText {
-  const isPrivate = typeof text === "string" && text.startsWith(PRIVATE);
-  if (kind === "public" && isPrivate) {
-    throw new InvalidArgumentError(argument, "is a private key: pass the public key");
-  }
-  if (kind === "private" && !isPrivate) {
-    // It may be a secret all the same: it is not repeated.
-    throw new InvalidArgumentError(argument, `must be a private key that begins with ${PRIVATE}`);
-  }
-  const found = typeof text === "string"
-    ? KEY_TEXT.exec(isPrivate ? text.slice(PRIVATE.length) : text)
-    : null;
-  const bytes = found ? fromBase64(found[3]!) : undefined;
-  if (!found || bytes?.length !== KEY_BYTES + 1 || ![ED25519, COSIGNATURE].includes(bytes[0]!)) {
-    const shown = kind === "public" ? `, and is ${describe(text)}` : "";
-    throw new InvalidArgumentError(argument, `must be name+id+key of an Ed25519 key${shown}`);
-  }
-  return { name: found[1]!, id: found[2]!, algorithm: bytes[0]!, key: bytes.subarray(1) };
-}
-
-/**
- * Checks the name of a key, or the origin of a log.
- *
- * @throws {InvalidArgumentError} If it cannot be used.
- */
-export function checkName(argument: string, name: unknown): string {
-  if (
-    typeof name === "string" && name.length <= 256 && /^[^+\s\p{Cc}]+$/u.test(name) && name.isWellFormed()
-  ) {
-    return name;
-  }
-  throw new InvalidArgumentError(
-    argument,
-    `must be 1 to 256 characters without spaces and +, such as example.com/orders, and is ${describe(name)}`,
-  );
-}
-
-function idOf(name: string, algorithm: number, key: Uint8Array): Uint8Array {
-  return sha256(utf8(`${name}\n`), new Uint8Array([algorithm]), key).subarray(0, ID_BYTES);
+  const { key, publicText: publicKey } = readPrivateText(text, argument);
+  return { publicKey, sign: (bytes) => nodeCrypto().sign(null, bytes, key) };
 }
 
 /** What a cosigner signs. */

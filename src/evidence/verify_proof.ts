@@ -11,11 +11,12 @@ import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import { describe, utf8 } from "../text.ts";
 import { isEqual } from "./bytes.ts";
 import { SealError } from "./errors.ts";
+import { checkName } from "./key_text.ts";
 import { decodeLeaf, digestOf, type SealedEvent } from "./leaf.ts";
 import { verifySignatures } from "./note.ts";
 import { parseProof, refused } from "./proof.ts";
 import { readKeys } from "./seal_options.ts";
-import { checkName, type PublicKey } from "./signer.ts";
+import type { PublicKey } from "./signer.ts";
 import { leafHash, rootFromProof } from "./tree.ts";
 
 /**
