@@ -8,7 +8,7 @@ import { TextLineStream } from "./lines.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { CommandFailure } from "./failure.ts";
 import { exportName } from "./module.ts";
-import { printable } from "./output.ts";
+import { printable, printableLines } from "./output.ts";
 import type { Histories } from "./target.ts";
 
 /** An actor's state. */
@@ -149,5 +149,5 @@ function failureText(decider: string, idle: number | undefined, errors: string):
 
 /** What is wrong, without the lines of a stack. */
 function withoutStack(text: string): string {
-  return text.split("\n").filter((line) => !/^\s+at /.test(line)).map(printable).join("\n");
+  return printableLines(text.split("\n").filter((line) => !/^\s+at /.test(line)).join("\n"));
 }

@@ -18,7 +18,7 @@
 
 import { AetherError } from "../errors.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
-import { printable, processTerminal, type Terminal } from "./output.ts";
+import { printableLines, processTerminal, type Terminal } from "./output.ts";
 import { readPlain } from "./plain_arguments.ts";
 import { hider } from "./secrets.ts";
 
@@ -71,17 +71,15 @@ function fail(error: unknown, terminal: Terminal, signal: AbortSignal): ExitCode
 
 /** One sentence or two, without a stack. */
 function failureText(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable) return `A permission is missing: ${error.message}`;
-  if (error instanceof AetherError || error instanceof CommandFailure) return lines(error.message);
+  if (error instanceof Deno.errors.NotCapable) {
+    return `A permission is missing: ${printableLines(error.message)}`;
+  }
+  if (error instanceof AetherError || error instanceof CommandFailure) return printableLines(error.message);
   const text = error instanceof Error ? error.message : String(error);
   const isSystem = Object.values(Deno.errors).some((kind) => error instanceof kind);
-  if (isSystem) return `The system refused it: ${lines(text)}`;
+  if (isSystem) return `The system refused it: ${printableLines(text)}`;
   const name = error instanceof Error ? `${error.name}: ` : "";
-  return `It failed, and this may be a fault of the program: ${name}${lines(text)}`;
-}
-
-function lines(text: string): string {
-  return text.split("\n").map(printable).join("\n");
+  return `It failed, and this may be a fault of the program: ${name}${printableLines(text)}`;
 }
 
 /** Ends at the first interrupt; a second one ends the process. */

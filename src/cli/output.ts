@@ -54,7 +54,12 @@ export function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Ui
 /** Text without control characters or marks that change its direction: what a log contains cannot steer the terminal. */
 export function printable(text: string): string {
   // deno-lint-ignore no-control-regex -- these are what is to be replaced
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, escaped);
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, escaped);
+}
+
+/** The same of a text of several lines, which stay lines. */
+export function printableLines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
 }
 
 function escaped(character: string): string {

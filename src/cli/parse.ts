@@ -7,7 +7,7 @@
 import { message, parseSync, runParser } from "@optique/core";
 import { grammarOf, type Request } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import type { Terminal } from "./output.ts";
+import { printable, type Terminal } from "./output.ts";
 
 const PROGRAM = "aether";
 
@@ -17,7 +17,9 @@ export function parse(args: readonly string[], terminal: Terminal): Request | Ex
   // Most often it is right: what explains it is not built then.
   const parsed = parseSync(grammar, args);
   if (parsed.success) return parsed.value;
-  return runParser<typeof grammar, ExitCode, ExitCode>(grammar, PROGRAM, args, {
+  // What is wrong is repeated, and must not steer the terminal.
+  const shown = args.map(printable);
+  return runParser<typeof grammar, ExitCode, ExitCode>(grammar, PROGRAM, shown, {
     help: { command: true, option: true, onShow: () => ExitCode.done },
     completion: { command: true, onShow: () => ExitCode.done },
     onError: () => {

@@ -50,7 +50,7 @@ export async function projections(
       if (failing) {
         terminal.print(
           `\n${printable(name)} fails on event ${failing.eventVersion} of "${printable(failing.actorId)}" ` +
-            `(position ${failing.position}, ${plural(failing.attempts, "attempt")}): ${
+            `(position ${printable(failing.position)}, ${plural(failing.attempts, "attempt")}): ${
               printable(failing.error)
             }`,
         );
@@ -132,7 +132,7 @@ export async function retryParkedEvent(
     throw new CommandFailure(`${printable(projection)} is no projection.`, ExitCode.misused);
   }
   await retryParked(store, { checkpoints, ...loaded } as Projection, position, { signal });
-  terminal.print(`The event at ${position} was handled by "${printable(loaded.name)}".`);
+  terminal.print(`The event at ${printable(position)} was handled by "${printable(loaded.name)}".`);
   return ExitCode.done;
 }
 
@@ -149,11 +149,11 @@ export async function discardParkedEvent(
   const next = await discardWithoutHandler(store, checkpoints!, request, signal);
   terminal.print(
     next
-      ? `The event at ${position} was discarded. Event ${next.version} of "${
+      ? `The event at ${printable(position)} was discarded. Event ${next.version} of "${
         printable(next.actorId)
       }" waited behind it ` +
         "and is parked in its place: retry it."
-      : `The event at ${position} was discarded.`,
+      : `The event at ${printable(position)} was discarded.`,
   );
   return ExitCode.done;
 }

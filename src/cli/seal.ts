@@ -9,7 +9,7 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { makeKey, signerOf } from "./keys.ts";
-import { jsonLine, plural, printable, type Terminal, whole } from "./output.ts";
+import { jsonLine, plural, printable, printableLines, type Terminal, whole } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { openPlace } from "./seal_place.ts";
 import { shownTarget } from "./secrets.ts";
@@ -46,7 +46,7 @@ export async function seal(
       `${printable(shownTarget(place))} has ${plural(report.size, "sealed event")} of "${
         printable(report.origin)
       }", ${whole(report.added)} of them new, up to position ${report.position ?? "(empty)"}.\n` +
-        `Give this checkpoint to others:\n\n${report.checkpoint.trimEnd()}`,
+        `Give this checkpoint to others:\n\n${printableLines(report.checkpoint.trimEnd())}`,
     );
   }
   return ExitCode.done;

@@ -8,7 +8,7 @@ import type { StoredEvent } from "../event/types.ts";
 import { toTimestamp } from "../event/timestamp.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
-import { jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import { jsonLine, plural, printable, printableLines, printTable, type Terminal } from "./output.ts";
 import type { Histories } from "./target.ts";
 
 type ShowRequest = RequestOf<"show">;
@@ -177,5 +177,5 @@ function shown(value: unknown): string {
 }
 
 function indented(value: unknown): string {
-  return (JSON.stringify(value, null, 2) ?? "undefined").split("\n").map(printable).join("\n");
+  return printableLines(JSON.stringify(value, null, 2) ?? "undefined");
 }

@@ -7,6 +7,7 @@
 import type { Event } from "../event/types.ts";
 import type { CheckpointStore } from "../projection/checkpoints.ts";
 import type { EventStore } from "../store/types.ts";
+import { printable } from "./output.ts";
 
 /** How a target is reached. */
 export interface Access {
@@ -45,5 +46,5 @@ export const MAX_NAMES = 20;
 /** The sentence about the namespaces that exist. */
 export function otherNamespaces(names: readonly string[]): string {
   if (names.length === 0) return "It has none at all with this prefix: check --prefix and the target.";
-  return `Choose one of its namespaces with --namespace: ${names.slice(0, MAX_NAMES).join(", ")}.`;
+  return `Choose one of its namespaces with --namespace: ${printable(names.slice(0, MAX_NAMES).join(", "))}.`;
 }
