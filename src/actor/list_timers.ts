@@ -13,7 +13,7 @@ import { definitionOf } from "./definition.ts";
 import { withTimerIndex } from "./open_timer_index.ts";
 import { checkStore, type TimerStore } from "./run_timers.ts";
 import { type PendingRange, type PendingTimer, pendingWhere, type TimerIndex } from "./timer_index.ts";
-import { isOfAnotherLog } from "./timer_session.ts";
+import { isOfAnotherLog } from "./timer_log.ts";
 
 /**
  * Which timers are listed.

@@ -29,7 +29,7 @@ import {
   type StoredActor,
   type TimerIndex,
 } from "./timer_index.ts";
-import { eachActor } from "./timer_session.ts";
+import { eachActor } from "./timer_log.ts";
 import { kindsWithTimers, MAX_TIMERS, type TimerSetup, timersOf } from "./timers.ts";
 
 /**
