@@ -87,6 +87,22 @@ export function headerIn(text: string, end: number, line: string, from = 0): str
   return text.slice(start, text.indexOf("\r\n", start)).trim();
 }
 
+/**
+ * The value that comes last, if a header is there several times: the server appends its own headers to those of a message,
+ * which any program may have given the same names.
+ *
+ * @param text The text of the header block, and perhaps what comes before and behind it.
+ * @param end Where the block ends.
+ * @param line How the header's line begins: {@linkcode headerLine}.
+ * @param from Where the block begins.
+ */
+export function lastHeaderIn(text: string, end: number, line: string, from = 0): string | undefined {
+  const begin = text.lastIndexOf(line, end - line.length);
+  if (begin < from) return undefined;
+  const start = begin + line.length;
+  return text.slice(start, text.indexOf("\r\n", start)).trim();
+}
+
 function begins(bytes: Uint8Array): boolean {
   for (let index = 0; index < VERSION.length; index++) if (bytes[index] !== VERSION[index]) return false;
   return true;

@@ -6,9 +6,9 @@
  */
 
 import type { NatsMessage } from "../connection.ts";
-import { statusOf, wireMessage } from "../wire.ts";
+import { wireMessage } from "../wire.ts";
 import type { NoAnswer, Waiter } from "./reply_inbox.ts";
-import { readDirectMessages, type StoredMessage } from "./stored_message.ts";
+import { directStatus, readDirectMessages, type StoredMessage } from "./stored_message.ts";
 import type { Bytes } from "./text_run.ts";
 
 const STATUS_NOT_FOUND = 404;
@@ -140,7 +140,7 @@ export class DirectReads implements Waiter {
     if (this.#signal?.aborted) this.fail(this.#signal.reason);
     if (this.#failed) return true;
     const wire = wireMessage(message);
-    const code = statusOf(wire);
+    const code = directStatus(wire);
     if (code === 0) this.#keep(wire);
     else if (code !== STATUS_NOT_FOUND) {
       this.fail(this.#failures.refused(code, message.headers?.description ?? ""));

@@ -54,6 +54,11 @@ const TICKS = 20;
 const INITIAL_SLOTS = 256;
 const STATUS_NO_RESPONDERS = 503;
 
+/** Whether nothing listens; a message that is read may have been stored with that status, and has a sequence. */
+function isNoResponders({ headers }: NatsMessage): boolean {
+  return headers?.code === STATUS_NO_RESPONDERS && headers.get("Nats-Sequence") === "";
+}
+
 /** Waits for answers until `close()`. */
 export class ReplyInbox implements ConnectionListener {
   readonly #state: ConnectionState;
@@ -146,7 +151,7 @@ export class ReplyInbox implements ConnectionListener {
     if (error) return this.#fail(error);
     const entry = this.#find(message.subject);
     if (!entry) return;
-    if (message.data.length === 0 && message.headers?.code === STATUS_NO_RESPONDERS) {
+    if (message.data.length === 0 && isNoResponders(message)) {
       this.#release(entry);
       entry.waiter.onNoAnswer("no responders");
       return;

@@ -10,13 +10,19 @@ import type { NatsMessage } from "../connection.ts";
 import { PayloadTooLargeError } from "../errors.ts";
 import { publishAll } from "../publish_all.ts";
 import { refusalOf, refusalText } from "../refusals.ts";
-import { statusOf, wireMessage } from "../wire.ts";
+import { wireMessage } from "../wire.ts";
 import { utf8 } from "../../text.ts";
 import type { ConnectionState } from "../connection_state.ts";
 import { ErrorCode, isPassing } from "./error_codes.ts";
 import { DirectReadBudget, DirectReads } from "./direct_reads.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
-import { readDirectMessages, readLeaderMessage, type StoredMessage } from "./stored_message.ts";
+import {
+  directStatus,
+  readDirectMessages,
+  readLeaderMessage,
+  type StoredMessage,
+  UnreadableAnswerError,
+} from "./stored_message.ts";
 import type { Bytes } from "./text_run.ts";
 
 /** The server answered a request with an error that has no class of its own. */
@@ -198,13 +204,14 @@ export class JetStreamRequests {
    * @throws {StreamNotFoundError} If the stream does not exist.
    * @throws {JetStreamApiError} If the server answers with another error.
    * @throws {NoAnswerError} If it does not answer.
+   * @throws {UnreadableAnswerError} If the answer is not a JSON object.
    */
   async request<Answer>(operation: string, body?: unknown): Promise<Answer> {
     const subject = `${this.apiPrefix}.${operation}`;
     const { data } = await this.#one(subject, body === undefined ? "" : JSON.stringify(body));
-    const answer = JSON.parse(decoder.decode(data)) as Answer & ErrorAnswer;
+    const answer = parseAnswer(subject, data);
     if (answer.error) throw apiError(subject, answer.error);
-    return answer;
+    return answer as Answer;
   }
 
   /**
@@ -270,7 +277,7 @@ export class JetStreamRequests {
         subject,
         onAnswer(message): boolean {
           const wire = wireMessage(message);
-          const code = statusOf(wire);
+          const code = directStatus(wire);
           if (code === 0) {
             answers.push({ bytes: wire.bytes, headerLength: wire.headerLength });
             return false;
@@ -392,6 +399,20 @@ export interface ConsumerInfo {
 
 interface ErrorAnswer {
   readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
+}
+
+/** Any subscriber may answer a request that the server's permissions let it hear. */
+function parseAnswer(subject: string, data: Uint8Array): ErrorAnswer {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(decoder.decode(data));
+  } catch {
+    // Below.
+  }
+  if (typeof answer === "object" && answer !== null) return answer;
+  throw new UnreadableAnswerError(
+    `The answer to "${subject}" is not that of a NATS server. Find out which program subscribes to that subject.`,
+  );
 }
 
 function apiError(subject: string, error: NonNullable<ErrorAnswer["error"]>): JetStreamApiError {

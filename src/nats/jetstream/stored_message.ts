@@ -5,7 +5,7 @@
  */
 import { registerClass } from "../../copies.ts";
 import { AetherError } from "../../errors.ts";
-import { headerIn, headerLine, headerText } from "../wire.ts";
+import { headerIn, headerLine, headerText, lastHeaderIn, statusOf, type WireMessage } from "../wire.ts";
 import { type Bytes, type TextRun, TextRuns } from "./text_run.ts";
 
 /** A message of a stream, as the bytes that the server sent. */
@@ -57,7 +57,9 @@ export class StoredMessage implements MessageBytes {
 
   /** When the stream's leader stored it, RFC 3339 with nanoseconds. */
   get time(): string {
-    return this.#time ?? this.header("Nats-Time-Stamp") ?? "";
+    if (this.#time !== undefined) return this.#time;
+    const text = headerText(this);
+    return lastHeaderIn(text, text.length, TIME) ?? "";
   }
 
   /** Its payload. */
@@ -122,6 +124,13 @@ function base64Length(text: string): number {
 
 const SUBJECT = headerLine("Nats-Subject");
 const SEQUENCE = headerLine("Nats-Sequence");
+const TIME = headerLine("Nats-Time-Stamp");
+
+/** The status of an answer to a direct get; 0 if it is a message, which may have been stored with a status of its own. */
+export function directStatus(answer: WireMessage): number {
+  const status = statusOf(answer);
+  return status !== 0 && headerText(answer).includes(SEQUENCE) ? 0 : status;
+}
 
 /**
  * Reads the answers of direct gets.
@@ -139,8 +148,8 @@ function readDirectMessage(answer: Bytes, run: TextRun | undefined): StoredMessa
   const text = run ? run.text : headerText(answer);
   const start = run ? bytes.byteOffset - run.start : 0;
   const end = run ? start + headerLength : text.length;
-  const sequence = Number(headerIn(text, end, SEQUENCE, start));
-  const subject = headerIn(text, end, SUBJECT, start);
+  const sequence = Number(lastHeaderIn(text, end, SEQUENCE, start));
+  const subject = lastHeaderIn(text, end, SUBJECT, start);
   if (!subject || !Number.isSafeInteger(sequence) || sequence < 1) {
     throw new UnreadableAnswerError("The answer of DIRECT.GET lacks Nats-Sequence or Nats-Subject");
   }

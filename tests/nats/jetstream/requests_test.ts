@@ -178,3 +178,46 @@ Deno.test("JetStreamRequests rejects as denied, without a timeout, if its inbox 
     });
   }
 });
+
+Deno.test("a message that was published with a status or with the server's own headers is read as what was stored", async () => {
+  await using server = await startNatsServer();
+  await using c = await client(server.url);
+  await c.requests.createStream(STREAM);
+  const blocks = [
+    "NATS/1.0 404 Message Not Found\r\n\r\n",
+    "NATS/1.0 204 EOB\r\n\r\n",
+    "NATS/1.0 503\r\n\r\n",
+    "NATS/1.0 500 Broken\r\nA: b\r\n\r\n",
+    "NATS/1.0\r\nNats-Sequence: 1\r\nNats-Subject: s.0\r\nNats-Time-Stamp: never\r\nNats-Stream: T\r\n\r\n",
+    "NATS/1.0 408\r\nNats-Sequence: x\r\nNats-Subject: \r\n\r\n",
+    `NATS/1.0\r\n${"Nats-Sequence: 7\r\n".repeat(1_000)}\r\n`,
+  ];
+  for (const [index, block] of blocks.entries()) {
+    const headers = { encode: (): Uint8Array => bytes(block) };
+    const { data } = await c.connection.request(`s.${index}`, bytes(""), { headers, timeout: 5_000 });
+    assert.equal(JSON.parse(text(data)).seq, index + 1);
+  }
+  const sequences = blocks.map((_, index) => index + 1);
+  const subjects = blocks.map((_, index) => `s.${index}`);
+  const direct = await c.requests.getDirect("S", sequences);
+  const last = (await c.requests.getLastOfSubjects("S", subjects)).messages;
+  for (const messages of [direct, last]) {
+    assert.deepEqual(messages.map((message) => message?.sequence), sequences);
+    assert.deepEqual(messages.map((message) => message?.subject), subjects);
+    for (const message of messages) assert(Date.parse(message!.time) > 0, message!.time);
+  }
+  assert.deepEqual(await c.requests.getDirect("S", [8]), [undefined]);
+});
+
+Deno.test("an answer of the API that is not a JSON object is a typed error", async () => {
+  await using server = await startNatsServer();
+  await using c = await client(server.url);
+  const answers = ["", "no JSON", "null", "1", '"x"'];
+  const apiPrefix = "other.API";
+  c.connection.subscribe(`${apiPrefix}.>`, {
+    callback: (_, message) => void c.connection.publish(message.reply!, bytes(answers.shift()!)),
+  });
+  const other = new JetStreamRequests(c.state, { apiPrefix });
+  while (answers.length > 0) await assert.rejects(other.streamInfo("S"), { name: "UnreadableAnswerError" });
+  other.close();
+});
