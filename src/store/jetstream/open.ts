@@ -47,7 +47,6 @@ import {
   type StreamInfo,
 } from "../../nats/jetstream/requests.ts";
 import { isOnOneOfMany, replicasLeftOut } from "../../nats/jetstream/streams.ts";
-import { retentionOf } from "./retention/retention.ts";
 import { Snapshots } from "./bucket/snapshots.ts";
 import { type StreamChoices, streamConfig, streamDifferences } from "./format/stream_config.ts";
 import { ExpiringActors } from "./retention/expiring_actors.ts";
@@ -129,12 +128,10 @@ export async function openJetStreamBackend(
     closing.push(() => publisher.close());
     // Without domains, a single stream has a subject.
     if (domain !== undefined) warnOfHearers(await findHearers(connection, layout));
-    const retention = retentionOf(config);
     const checksum = await loadChecksum();
-    const expires = retention < Infinity;
     const { warn } = setup;
     const replicas = Number(config.num_replicas ?? 1);
-    const log = new EventLog({ state, requests, layout, expires, replicas, patience, warn });
+    const log = new EventLog({ state, requests, layout, config, patience, warn });
     const decoder = new CommitDecoder(logId, layout, checksum);
     const bucket = new KvBucket({
       stream: layout.bucketStream,
@@ -146,6 +143,7 @@ export async function openJetStreamBackend(
       config: bucketConfig(layout, replicas),
     });
     const expired = new ExpiredActors(bucket, layout, checksum);
+    if (!log.expires && await expired.explainsMissing(info.state)) log.noteExpired();
     const actors = new KnownActors(settings.cachedActors);
     const heads = new Heads(log, decoder, expired, actors);
     const { heartbeat } = settings;
@@ -158,7 +156,7 @@ export async function openJetStreamBackend(
     log.expiry.nothingExpired(performance.now()); // looked up, so that the first saves know it
     const snapshots = new Snapshots(bucket, log, checksum, warn);
     const limits = limitsOf(state.maxPayload);
-    const expiring = new ExpiringActors(context, expired, retention);
+    const expiring = new ExpiringActors(context, expired);
     closing.push(() => expiring.close());
     const endMark = new EndMark(context, bucket);
     closing.push(() => endMark.close());

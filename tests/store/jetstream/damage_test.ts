@@ -444,8 +444,7 @@ Deno.test("a log in which commits have expired leaves no damaged commit out in s
       state: nats.state,
       requests,
       layout,
-      expires: true,
-      replicas: 1,
+      config,
       patience: 5_000,
       warn,
     });

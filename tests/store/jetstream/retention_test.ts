@@ -261,3 +261,35 @@ Deno.test("listActors() and verify() end if the last commit expires before it is
     proxy.resume();
   }
 });
+
+Deno.test("a store notices that an operator gives its stream a retention, and takes it away again", async () => {
+  await using server = await startNatsServer();
+  await using nats = await client(server.url);
+  await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
+  for (let version = 0; version < 3; version++) {
+    await store.append("order", [event(version)], { expectedVersion: version });
+  }
+  const { config } = await nats.requests.streamInfo("aether_default");
+  await nats.requests.updateStream({ ...config, max_age: 3_000 * 1_000_000 });
+  await store.diagnose(); // any question to the stream
+  await until(async () => (await nats.requests.streamInfo("aether_default")).state.first_seq > 3);
+
+  const isTruncated = async (opened: JetStreamEventStore): Promise<void> => {
+    assert.equal(await opened.getLatestVersion("order"), 3);
+    await assert.rejects(opened.getEvents("order"), HistoryTruncatedError);
+    await assert.rejects(Array.fromAsync(opened.readAll()), HistoryTruncatedError);
+    await assert.rejects(Array.fromAsync(opened.readAll({ direction: "backward" })), HistoryTruncatedError);
+    await assert.rejects(opened.append("order", [event(0)], { expectedVersion: 0 }), VersionConflictError);
+    assert.deepEqual((await opened.verify()).faults, []);
+  };
+  await isTruncated(store);
+  await nats.requests.updateStream(config);
+  await store.append("other", [event(1)], { expectedVersion: 0 });
+  await isTruncated(store);
+  // What had expired when the retention was taken away is not lost, and no version is used again.
+  await using reopened = await JetStreamEventStore.open(server.url, { retention: "forever" });
+  await isTruncated(reopened);
+  await reopened.append("order", [event(4)], { expectedVersion: 3 });
+  const kept = await Array.fromAsync(reopened.readAll({ after: "first-kept" }));
+  assert.deepEqual(kept.map(({ actorId, version }) => `${actorId} ${version}`), ["other 1", "order 4"]);
+});

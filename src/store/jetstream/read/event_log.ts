@@ -61,10 +61,8 @@ export interface EventLogSetup {
   readonly requests: JetStreamRequests;
   /** The names of streams and subjects. */
   readonly layout: Layout;
-  /** Whether messages expire. */
-  readonly expires: boolean;
-  /** How many servers keep each message. */
-  readonly replicas: number;
+  /** The stream as it is when the log is opened. */
+  readonly config: StreamConfig;
   /** How long a read may wait for a leader or a connection, in milliseconds. */
   readonly patience: number;
   /** Takes what an operator should know. */
@@ -75,6 +73,14 @@ export interface EventLogSetup {
 interface Knowledge {
   readonly expiry: Expiry;
   readonly replicas: Replicas;
+  /** How long messages are kept, in milliseconds. */
+  retention: number;
+  /** Whether messages have expired, or may expire. */
+  expires: boolean;
+  /** How many servers keep each message. */
+  replicaCount: number;
+  /** Called when an operator has changed the retention. */
+  onRetentionChange: () => void;
   /** The greatest sequence that this store has seen. */
   highest: number;
   /** Whether the log was deleted or replaced when it was last checked. */
@@ -88,8 +94,6 @@ export class EventLog {
   /** The names of streams and subjects. */
   readonly layout: Layout;
   readonly requests: JetStreamRequests;
-  /** Whether messages expire. */
-  readonly expires: boolean;
   readonly #setup: EventLogSetup;
   readonly #known: Knowledge;
   readonly #signal: AbortSignal | undefined;
@@ -99,15 +103,18 @@ export class EventLog {
    * @param known What is shared with the log that it is derived from.
    */
   constructor(setup: EventLogSetup, signal?: AbortSignal, known?: Knowledge) {
-    const { requests, layout, expires, warn } = setup;
+    const { requests, layout, config, warn } = setup;
     this.#setup = setup;
     this.#signal = signal;
     this.requests = requests;
     this.layout = layout;
-    this.expires = expires;
     this.#known = known ?? {
-      expiry: new Expiry(expires, () => this.#timeLeft()),
+      expiry: new Expiry(() => this.expires, () => this.#timeLeft()),
       replicas: new Replicas(layout.stream, warn),
+      retention: retentionOf(config),
+      expires: retentionOf(config) < Infinity,
+      replicaCount: replicaCount(config),
+      onRetentionChange: () => {},
       highest: 0,
       isReplaced: false,
       settledUntil: -Infinity,
@@ -142,6 +149,32 @@ export class EventLog {
   /** Whether messages may have expired. */
   get expiry(): Expiry {
     return this.#known.expiry;
+  }
+
+  /** How long messages are kept, in milliseconds, as far as is known: an operator may change it. */
+  get retention(): number {
+    return this.#known.retention;
+  }
+
+  /** Calls a function whenever the retention has changed. */
+  set onRetentionChange(listener: () => void) {
+    this.#known.onRetentionChange = listener;
+  }
+
+  /** Whether messages may have expired, as far as is known. */
+  get expires(): boolean {
+    return this.#known.expires;
+  }
+
+  /** Notes that messages have expired before the retention was taken away. */
+  noteExpired(): void {
+    this.#known.expires = true;
+  }
+
+  /** Whether messages may have expired, by the stream as it is now: before something is reported as lost. */
+  async mayHaveExpired(): Promise<boolean> {
+    if (!this.expires) await this.info();
+    return this.expires;
   }
 
   /** What is known of the servers that keep the stream. */
@@ -225,7 +258,7 @@ export class EventLog {
    * published, and refuses what the new one stores: a publication has two answers then.
    */
   async hasSettledLeader(): Promise<boolean> {
-    if (this.#setup.replicas === 1) return true;
+    if (this.#known.replicaCount === 1) return true;
     const now = performance.now();
     if (now < this.#known.settledUntil) return true;
     try {
@@ -266,10 +299,10 @@ export class EventLog {
     const messages = await this.#direct(sequences);
     const missing = (): number[] => Array.from(messages.keys()).filter((index) => !messages[index]);
     await Promise.all(missing().map(async (index) => messages[index] = await this.at(sequences[index]!)));
-    if (this.#setup.replicas === 1) return messages;
+    if (this.#known.replicaCount === 1) return messages;
     const lost = missing();
     if (lost.length === 0) return messages;
-    const kept = this.expires ? await this.firstSequence() : 1; // read after the misses
+    const kept = await this.mayHaveExpired() ? await this.firstSequence() : 1; // read after the misses
     for (const index of lost) {
       if (sequences[index]! >= kept) messages[index] = await this.#fromOthers(sequences[index]!);
     }
@@ -292,7 +325,7 @@ export class EventLog {
       stream: this.layout.stream,
       signal: this.#signal,
       patience: this.#setup.patience,
-      chooseServer: this.#setup.replicas > 1 && options.filterSubjects
+      chooseServer: this.#known.replicaCount > 1 && options.filterSubjects
         ? async () => this.replicas.choose(await this.#info())
         : undefined,
       check: async (passed, last) => {
@@ -328,7 +361,18 @@ export class EventLog {
     const info = await this.#found(() => this.requests.streamInfo(this.layout.stream));
     this.#known.isReplaced = logIdOf(info.config) !== this.layout.logId;
     if (this.#known.isReplaced) throw this.#replacedError();
+    this.#noteConfig(info.config);
     return info;
+  }
+
+  /** An operator may change the retention and the number of replicas while the log is open. */
+  #noteConfig(config: StreamConfig): void {
+    const retention = retentionOf(config);
+    this.#known.replicaCount = replicaCount(config);
+    if (retention === this.#known.retention) return;
+    this.#known.retention = retention;
+    this.#known.expires ||= retention < Infinity; // what has expired before stays so
+    this.#known.onRetentionChange();
   }
 
   /** A stream that does not exist is a log that was deleted. */
@@ -375,7 +419,7 @@ export class EventLog {
   async #confirmNone(subject: string): Promise<StoredMessage | undefined> {
     const { stream } = this.layout;
     // Any replica may answer. A single server is asked twice, because messages arrive and expire.
-    const tries = this.#setup.replicas > 1 ? COPY_TRIES : 2;
+    const tries = this.#known.replicaCount > 1 ? COPY_TRIES : 2;
     for (let attempt = 1;; attempt++) {
       const { messages: [copy], isUnreadable } = await this.#patiently(
         () => this.#answered(() => this.requests.getLastOfSubjects(stream, [subject])),
@@ -383,7 +427,7 @@ export class EventLog {
       if (!copy && !isUnreadable) return undefined;
       const message = await this.#get({ last_by_subj: subject });
       if (message) return message;
-      if (copy && this.#setup.replicas > 1) {
+      if (copy && this.#known.replicaCount > 1) {
         await this.#noteLacking(copy.sequence);
         return copy;
       }
@@ -437,6 +481,10 @@ export class EventLog {
   #patiently<T>(read: () => Promise<T>): Promise<T> {
     return retryTransient(this.#setup.patience, read, () => this.isClosed, this.#signal);
   }
+}
+
+function replicaCount({ num_replicas }: StreamConfig): number {
+  return Number(num_replicas ?? 1);
 }
 
 /** The id of the log that a stream holds; `undefined` if it holds none. */

@@ -13,7 +13,7 @@ const LONG_TO_LIVE = 60 * 60 * 1_000;
 
 /** What a store knows of it. */
 export class Expiry {
-  readonly #expires: boolean;
+  readonly #expires: () => boolean;
   readonly #timeLeft: () => Promise<number>;
   /** Until when, on the clock of `performance.now()`, it is known that nothing has expired. */
   #soundUntil = 0;
@@ -21,10 +21,10 @@ export class Expiry {
   #looking: Promise<void> | undefined;
 
   /**
-   * @param expires Whether messages of this log expire at all.
+   * @param expires Returns whether messages of this log expire at all.
    * @param timeLeft Asks for how long the log's first message is still kept, in milliseconds; infinite if nothing expires, NaN if it is gone.
    */
-  constructor(expires: boolean, timeLeft: () => Promise<number>) {
+  constructor(expires: () => boolean, timeLeft: () => Promise<number>) {
     this.#expires = expires;
     this.#timeLeft = timeLeft;
   }
@@ -47,7 +47,7 @@ export class Expiry {
       const done = (): void => void (this.#looking = undefined);
       this.#looking = this.#look(now).then(done, done); // if it fails it stays unknown, which costs a read
     }
-    return !this.#expires || now < this.#soundUntil;
+    return now < this.#soundUntil || !this.#expires();
   }
 
   async #look(now: number): Promise<void> {

@@ -30,7 +30,7 @@ const HEARTBEAT = 100;
  * @param count How many were left out.
  */
 export async function countUnreadable(log: EventLog, range: LeftOutRange, count: number): Promise<number> {
-  if (!log.expires) return count;
+  if (!await log.mayHaveExpired()) return count;
   // It is read after they were left out: every expired message is before it.
   let kept = await log.firstSequence();
   if (kept <= range.from) return count;

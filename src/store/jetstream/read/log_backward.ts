@@ -30,12 +30,13 @@ export async function* readLogBackward(
     const sequences = Array.from({ length: count }, (_, index) => sequence - index);
     const messages = await log.all(sequences);
     // Read after the misses: what is before it has expired.
-    const first = messages.includes(undefined) ? await log.first() : undefined;
-    const kept = first?.sequence ?? (messages.includes(undefined) && log.expires ? Infinity : 1);
+    const expires = messages.includes(undefined) && await log.mayHaveExpired();
+    const first = expires ? await log.first() : undefined;
+    const kept = first?.sequence ?? Infinity;
     let events: StoredEvent[] = [];
     let found = 0;
     for (const [index, message] of messages.entries()) {
-      if (!message && log.expires && sequences[index]! < kept) {
+      if (!message && expires && sequences[index]! < kept) {
         if (events.length > 0) yield events;
         if (!toFirstKept) throw truncated(decoder, first);
         return;

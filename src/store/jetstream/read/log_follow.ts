@@ -89,7 +89,9 @@ async function assertContinues(
   if (lastSequence < passed) throw lostEnd(context, lastSequence, passed);
   const first = await log.first();
   const kept = first?.sequence ?? lastSequence + 1;
-  if (kept > passed + 1) throw log.expires ? truncated(decoder, first) : gap(decoder, passed + 1);
+  if (kept > passed + 1) {
+    throw await log.mayHaveExpired() ? truncated(decoder, first) : gap(decoder, passed + 1);
+  }
   if (!last || last.sequence < kept) return;
   const stored = await log.at(last.sequence);
   if (!stored || isSame(decoder, stored, last)) return;

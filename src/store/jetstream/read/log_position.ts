@@ -147,8 +147,7 @@ export async function findStart(
   if (place) {
     const kept = first?.sequence ?? lastSequence + 1;
     if (place.sequence + 1 < kept) {
-      if (log.expires) throw truncated(decoder, first);
-      throw gap(decoder, place.sequence + 1);
+      throw await log.mayHaveExpired() ? truncated(decoder, first) : gap(decoder, place.sequence + 1);
     }
     const { first: known } = place;
     return { sequence: Math.max(place.sequence, kept), after, lastSequence, fromStart: false, first: known };
@@ -156,7 +155,7 @@ export async function findStart(
   const sequence = first?.sequence ?? lastSequence + 1;
   if (after === "start") {
     if (first ? sequence > 1 : lastSequence > 0) {
-      throw log.expires ? truncated(decoder, first) : gap(decoder, 1);
+      throw await log.mayHaveExpired() ? truncated(decoder, first) : gap(decoder, 1);
     }
   }
   const known = first && firstMessage(decoder.header(first), 0);

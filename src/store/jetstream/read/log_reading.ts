@@ -137,7 +137,7 @@ export class LogReading {
    */
   async *skipTo(end: number, mayBeginLater: boolean): AsyncGenerator<LogBatch, boolean> {
     const { log, decoder } = this.#context;
-    if (log.expires) {
+    if (await log.mayHaveExpired()) {
       const first = await log.first();
       const kept = Math.min(end, first?.sequence ?? Infinity);
       if (this.sequence + 1 < kept) {

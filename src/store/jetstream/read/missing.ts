@@ -22,7 +22,7 @@ export async function missingBefore(
   lost: DamagedHistoryError,
 ): Promise<HistoryFault> {
   const { actorId, previousSequence, previousVersion, events } = commit;
-  if (!log.expires) return lost;
+  if (!await log.mayHaveExpired()) return lost;
   // If it is 0, the actor had no commit left when this one was stored.
   if (previousSequence > 0 && previousSequence >= await log.firstSequence()) return lost;
   const first = events[0];

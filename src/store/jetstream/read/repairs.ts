@@ -66,7 +66,7 @@ export class Repairs {
     const { actorId, previousSequence, sequence, passedOver } = repair;
     const { count, next } = await this.#find(actorId, previousSequence + 1);
     const isNext = next !== undefined && !(next instanceof DamagedHistoryError) && next.sequence === sequence;
-    return isNext && (count === passedOver || this.#context.log.expires);
+    return isNext && (count === passedOver || await this.#context.log.mayHaveExpired());
   }
 
   /**

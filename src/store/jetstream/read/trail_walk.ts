@@ -163,7 +163,7 @@ class Walker {
     if (commit instanceof DamagedHistoryError) return;
     const { previousSequence, previousVersion } = commit;
     if (previousSequence === 0 || previousVersion < this.#walk.fromVersion) return;
-    if (this.#log.expires && previousSequence < await this.#log.firstSequence()) return;
+    if (await this.#log.mayHaveExpired() && previousSequence < await this.#log.firstSequence()) return;
     throw new BrokenTrail("it ends before the first commit");
   }
 
@@ -256,10 +256,10 @@ class Walker {
   /** A message that the leader does not have: it has expired, or it is lost. */
   async #absent(sequence: number): Promise<DamagedHistoryError | undefined> {
     // It is read after the miss, and is then valid for every earlier sequence.
-    if (this.#log.expires && sequence < await (this.#firstSequence ??= this.#log.firstSequence())) {
-      return undefined;
+    if (await this.#log.mayHaveExpired()) {
+      if (sequence < await (this.#firstSequence ??= this.#log.firstSequence())) return undefined;
+      if (sequence < await this.#log.firstSequence()) return undefined;
     }
-    if (this.#log.expires && sequence < await this.#log.firstSequence()) return undefined;
     return new DamagedHistoryError("a commit is missing", {
       actorId: this.#actorId,
       position: this.#decoder.placeOf(sequence, undefined),

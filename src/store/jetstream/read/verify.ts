@@ -113,10 +113,10 @@ class Verification {
     const last = await log.last();
     const first = await log.first();
     this.#firstSequence = first?.sequence ?? Infinity;
-    if (first && first.sequence > 1 && !log.expires) this.#gap(1, first.sequence);
+    if (first && first.sequence > 1 && !await log.mayHaveExpired()) this.#gap(1, first.sequence);
     const end = last?.sequence ?? (await log.info()).state.last_seq;
     if (first) await this.#read(first.sequence, end);
-    if (end < seen && !(log.expires && !last)) {
+    if (end < seen && (last || !await log.mayHaveExpired())) {
       this.#faults.push(
         new DamagedHistoryError("the log ends before a commit that this store has seen", {
           position: this.#context.decoder.placeOf(seen, undefined),
@@ -193,8 +193,9 @@ class Verification {
   /** Reads from the leader the messages that the consumer skipped. */
   async #skip({ server }: OrderedConsumer, from: number, end: number): Promise<void> {
     const { log, decoder } = this.#context;
-    if (log.expires) this.#firstSequence = await log.firstSequence();
-    const kept = log.expires ? Math.max(from, Math.min(end, this.#firstSequence)) : from;
+    const expires = await log.mayHaveExpired();
+    if (expires) this.#firstSequence = await log.firstSequence();
+    const kept = expires ? Math.max(from, Math.min(end, this.#firstSequence)) : from;
     for await (const found of fetchSkipped(log, kept, end)) {
       if ("count" in found) this.#gap(found.from, found.from + found.count);
       else {

@@ -11,6 +11,7 @@ import { furthestVersion } from "../bucket/snapshots.ts";
 import type { KvBucket } from "../../../nats/jetstream/kv_bucket.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
 import type { Layout } from "../format/layout.ts";
+import type { StreamInfo } from "../../../nats/jetstream/requests.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /** What is remembered of an actor. */
@@ -115,6 +116,15 @@ export class ExpiredActors {
   async preservedTo(end: number, signal?: AbortSignal): Promise<number> {
     const stored = await this.#bucket.get(this.#layout.progressRecord, signal);
     return this.#swept(stored, end);
+  }
+
+  /**
+   * Whether the beginning of a log that keeps everything has expired: it had a retention before, and runs have read what is
+   * gone. Otherwise that is lost.
+   */
+  async explainsMissing({ first_seq, last_seq }: StreamInfo["state"]): Promise<boolean> {
+    if (first_seq <= 1) return false;
+    return await this.preservedTo(last_seq).then((sequence) => sequence >= first_seq - 1, () => false);
   }
 
   /**

@@ -49,20 +49,16 @@ const COMMITS_AT_ONCE = 10_000;
 export class ExpiringActors {
   readonly #context: JetStreamContext;
   readonly #expired: ExpiredActors;
-  readonly #retention: number;
   readonly #ending = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #running: Promise<PreservationReport> | undefined;
 
-  /**
-   * @param expired Where actors are remembered.
-   * @param retention How long events are kept, in milliseconds.
-   */
-  constructor(context: JetStreamContext, expired: ExpiredActors, retention: number) {
+  /** @param expired Where actors are remembered. */
+  constructor(context: JetStreamContext, expired: ExpiredActors) {
     this.#context = context;
     this.#expired = expired;
-    this.#retention = retention;
-    this.#schedule(Math.min(FIRST_RUN, this.#interval));
+    context.log.onRetentionChange = () => this.#scheduleFirst();
+    this.#scheduleFirst();
   }
 
   /** Runs now, or waits for the run in progress. */
@@ -73,8 +69,8 @@ export class ExpiringActors {
   /** Whether a commit expires soon that no run has read. */
   async isLate(signal?: AbortSignal): Promise<boolean> {
     const log = this.#context.log.until(signal);
-    if (!log.expires) return false;
     const { ts, config } = await log.info();
+    if (!log.expires) return false;
     const first = await log.first();
     if (!first || ts === undefined) return false;
     const age = Date.parse(ts) - Date.parse(first.time);
@@ -90,17 +86,24 @@ export class ExpiringActors {
   }
 
   get #interval(): number {
-    const interval = this.#retention / RUNS_IN_RETENTION;
+    const interval = this.#context.log.retention / RUNS_IN_RETENTION;
     return Math.min(LONGEST_INTERVAL, Math.max(SHORTEST_INTERVAL, interval));
   }
 
+  /** A log that keeps everything has an interval too: an operator may give it a retention. */
+  #scheduleFirst(): void {
+    const isForever = this.#context.log.retention === Infinity;
+    this.#schedule(isForever ? LONGEST_INTERVAL : Math.min(FIRST_RUN, this.#interval));
+  }
+
   #schedule(delay: number): void {
-    if (this.#retention === Infinity || this.#ending.signal.aborted) return;
+    clearTimeout(this.#timer);
+    if (this.#ending.signal.aborted) return;
     this.#timer = setTimeout(async () => {
       try {
         await this.preserve();
       } catch (cause) {
-        if (!this.#ending.signal.aborted) {
+        if (!this.#ending.signal.aborted && this.#context.log.retention < Infinity) {
           const message = "Expiring actors could not be preserved. The next run tries it again.";
           this.#context.warn({ code: "preserve-failed", message, cause });
         }
@@ -115,10 +118,11 @@ export class ExpiringActors {
     const log = this.#context.log.until(signal);
     const report = { commits: 0, remembered: 0 };
     const { ts, config } = await log.info();
+    const retention = retentionOf(config);
+    if (retention === Infinity) return report;
     const first = await log.first();
     const last = await log.lastSequence(); // also of a message that cannot be read
-    const retention = retentionOf(config);
-    if (!first || ts === undefined || retention === Infinity) return report;
+    if (!first || ts === undefined) return report;
     const horizon = Date.parse(ts) - retention * OLDEST_PART;
     if (Date.parse(first.time) > horizon) return report;
     const start = Math.max(first.sequence, await this.#expired.preservedTo(last, signal) + 1);
