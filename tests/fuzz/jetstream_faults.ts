@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import { encodeHeaders, type HeaderField } from "../../src/nats/headers.ts";
-import type { StreamConfig } from "../../src/nats/jetstream/requests.ts";
+import type { StreamConfig } from "../../src/nats/jetstream/api_types.ts";
 import type { StoredMessage } from "../../src/nats/jetstream/stored_message.ts";
 import { EXPECTED_SEQUENCE } from "../../src/nats/jetstream/header_names.ts";
 import { COMMIT_HEADER } from "../../src/store/jetstream/format/commit_header.ts";

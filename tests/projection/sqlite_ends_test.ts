@@ -14,7 +14,7 @@ import {
   SqliteCheckpoints,
   type Warning,
 } from "../../mod.ts";
-import { StreamNotFoundError } from "../../src/nats/jetstream/requests.ts";
+import { StreamNotFoundError } from "../../src/nats/jetstream/api_errors.ts";
 import { Patience } from "../../src/projection/ends.ts";
 import { add, type Counted, until } from "./support.ts";
 

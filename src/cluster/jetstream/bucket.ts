@@ -22,12 +22,8 @@ import { acknowledgedDomain, type JetStreamAddress, jetStreamAddress } from "../
 import { ErrorCode, isConflict } from "../../nats/jetstream/error_codes.ts";
 import { bucketStream, isRemoval, KvBucket, type KvPutOptions } from "../../nats/jetstream/kv_bucket.ts";
 import { Publisher } from "../../nats/jetstream/publisher.ts";
-import {
-  JetStreamApiError,
-  JetStreamRequests,
-  NoAnswerError,
-  StreamNotFoundError,
-} from "../../nats/jetstream/requests.ts";
+import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/api_errors.ts";
+import { JetStreamRequests } from "../../nats/jetstream/requests.ts";
 import { checkServer } from "../../nats/jetstream/server.ts";
 import { headerOf, type MessageBytes, payloadOf } from "../../nats/jetstream/stored_message.ts";
 import { OPEN_PATIENCE } from "../../nats/patience.ts";

@@ -8,7 +8,8 @@ import type { Clock } from "../clock.ts";
 import type { BucketOrigin } from "../bucket.ts";
 import { randomToken } from "../../nats/connection.ts";
 import { bucketStream } from "../../nats/jetstream/kv_bucket.ts";
-import type { JetStreamRequests, StreamConfig, StreamInfo } from "../../nats/jetstream/requests.ts";
+import type { JetStreamRequests } from "../../nats/jetstream/requests.ts";
+import type { StreamConfig, StreamInfo } from "../../nats/jetstream/api_types.ts";
 import { findOrCreateStream, isOnOneOfMany } from "../../nats/jetstream/streams.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;

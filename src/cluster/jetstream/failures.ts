@@ -7,7 +7,7 @@ import { AetherError, BackendError, ClosedError } from "../../errors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import { jetStreamDisabled, PayloadTooLargeError, permissionDenied } from "../../nats/errors.ts";
 import { isNotEnabled } from "../../nats/jetstream/error_codes.ts";
-import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
+import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/api_errors.ts";
 import { refusalOf } from "../../nats/refusals.ts";
 import { bucketLost, unanswered } from "../errors.ts";
 

@@ -8,7 +8,8 @@ import { type Clock, RetryDelay, sleepOn } from "../clock.ts";
 import type { ConnectionListener, ConnectionState } from "../../nats/connection_state.ts";
 import type { Delivery } from "../../nats/jetstream/delivery.ts";
 import { OrderedConsumer } from "../../nats/jetstream/ordered_consumer.ts";
-import { type JetStreamRequests, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
+import type { JetStreamRequests } from "../../nats/jetstream/requests.ts";
+import { StreamNotFoundError } from "../../nats/jetstream/api_errors.ts";
 
 /** What is watched, and how. */
 export interface StreamWatchOptions {

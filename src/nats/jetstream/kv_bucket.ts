@@ -15,14 +15,9 @@ import type { JetStreamAddress } from "./address.ts";
 import { isConflict, isMomentary } from "./error_codes.ts";
 import { EXPECTED_SEQUENCE, KEY_VALUE_OPERATION, MARKER_REASON, TIME_TO_LIVE } from "./header_names.ts";
 import type { Publisher } from "./publisher.ts";
-import {
-  JetStreamApiError,
-  type JetStreamRequests,
-  type MessageQuery,
-  NoAnswerError,
-  type StreamConfig,
-  StreamNotFoundError,
-} from "./requests.ts";
+import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./api_errors.ts";
+import type { JetStreamRequests } from "./requests.ts";
+import type { MessageQuery, StreamConfig } from "./api_types.ts";
 import { retryTransient } from "./retry.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import { findOrCreateStream } from "./streams.ts";

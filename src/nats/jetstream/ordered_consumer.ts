@@ -15,7 +15,9 @@ import { type Delivery, readDelivery, Subjects } from "./delivery.ts";
 import { FlowControl } from "./flow_control.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import { SilenceMonitor } from "./silence.ts";
-import { type ConsumerInfo, isTransient, type JetStreamRequests } from "./requests.ts";
+import type { ConsumerInfo } from "./api_types.ts";
+import { isTransient } from "./api_errors.ts";
+import type { JetStreamRequests } from "./requests.ts";
 
 /** Where and how an {@linkcode OrderedConsumer} reads. */
 export interface OrderedConsumerOptions {

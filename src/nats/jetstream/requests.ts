@@ -4,8 +4,6 @@
  *
  * @module
  */
-import { registerClass } from "../../copies.ts";
-import { AetherError } from "../../errors.ts";
 import type { NatsMessage } from "../connection.ts";
 import { PayloadTooLargeError } from "../errors.ts";
 import { publishAll } from "../publish_all.ts";
@@ -13,7 +11,9 @@ import { refusalOf, refusalText } from "../refusals.ts";
 import { wireMessage } from "../wire.ts";
 import { utf8 } from "../../text.ts";
 import type { ConnectionState } from "../connection_state.ts";
-import { ErrorCode, isPassing } from "./error_codes.ts";
+import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./api_errors.ts";
+import type { ConsumerConfig, ConsumerInfo, MessageQuery, StreamConfig, StreamInfo } from "./api_types.ts";
+import { ErrorCode } from "./error_codes.ts";
 import { DirectReadBudget, DirectReads } from "./direct_reads.ts";
 import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
 import {
@@ -25,133 +25,12 @@ import {
 } from "./stored_message.ts";
 import type { Bytes } from "./text_run.ts";
 
-/** The server answered a request with an error that has no class of its own. */
-export class JetStreamApiError extends AetherError {
-  static {
-    registerClass(this, "JetStreamApiError");
-  }
-
-  /** The name of the error's class. */
-  override readonly name: string = "JetStreamApiError";
-
-  /** The subject of the request. */
-  readonly subject: string;
-  /** JetStream's error code. */
-  readonly code: number;
-  /** The description that the server gives. */
-  readonly description: string;
-
-  /** Keeps the request's subject, JetStream's error code, and the server's description. */
-  constructor(subject: string, code: number, description: string) {
-    super(`JetStream refused "${subject}": ${description} (${code}).`);
-    this.subject = subject;
-    this.code = code;
-    this.description = description;
-  }
-}
-
-/** The stream does not exist (any more). */
-export class StreamNotFoundError extends JetStreamApiError {
-  static {
-    registerClass(this, "StreamNotFoundError");
-  }
-
-  /** The name of the error's class. */
-  override readonly name = "StreamNotFoundError";
-}
-
-/** The server gave no answer to a request: it can be repeated, if what it asks for can happen twice. */
-export class NoAnswerError extends AetherError {
-  static {
-    registerClass(this, "NoAnswerError");
-  }
-
-  /** The name of the error's class. */
-  override readonly name = "NoAnswerError";
-
-  /** The subject of the request. */
-  readonly subject: string;
-  /** Why there was no answer. */
-  readonly why: NoAnswer;
-
-  /** Keeps the request's subject and why there was no answer. */
-  constructor(subject: string, why: NoAnswer, description?: string, options?: ErrorOptions) {
-    super(`No answer to "${subject}": ${description || EXPLANATIONS[why]}.`, options);
-    this.subject = subject;
-    this.why = why;
-  }
-}
-
-const EXPLANATIONS: Readonly<Record<NoAnswer, string>> = {
-  "timeout": "the server did not answer in time",
-  "no responders":
-    "nothing listens there; is JetStream enabled, does the stream exist, and does it have a leader?",
-  "disconnected": "the connection was lost",
-  "closed": "the connection is closed",
-  "denied": "the server denied it; check the permissions",
-};
-
-/** Which message of a stream is meant. */
-export type MessageQuery =
-  /** The one with this stream sequence. */
-  | { readonly seq: number }
-  /** The last one of this exact subject. */
-  | { readonly last_by_subj: string }
-  /** The first one from this sequence on whose subject matches the filter. */
-  | { readonly next_by_subj: string; readonly seq?: number };
-
 /** What a replica has of the last messages of subjects. */
 export interface LastOfSubjects {
   /** Those that it could read, in the order of the stream. */
   readonly messages: readonly StoredMessage[];
   /** Whether there is a further one that it counts and cannot read. */
   readonly isUnreadable: boolean;
-}
-
-/** A stream's configuration, in the server's own terms. */
-export type StreamConfig = Readonly<Record<string, unknown>> & {
-  /** The stream's name. */
-  readonly name: string;
-  /** How many servers keep it. */
-  readonly num_replicas?: unknown;
-  /** The most bytes that it may hold. */
-  readonly max_bytes?: unknown;
-  /** How long it keeps messages, in nanoseconds. */
-  readonly max_age?: unknown;
-  /** What its maker has noted. */
-  readonly metadata?: unknown;
-};
-
-/** What the server reports about a stream. Its counts may be stale: the end of a log must not be taken from here. */
-export interface StreamInfo {
-  /** The configuration in force. */
-  readonly config: StreamConfig;
-  /** When the stream was created, RFC 3339: another stream of the same name has another time. */
-  readonly created: string;
-  /** The time by the server's clock, RFC 3339. */
-  readonly ts?: string;
-  /** Counts and sequences. */
-  readonly state: {
-    readonly messages: number;
-    readonly bytes: number;
-    readonly first_seq: number;
-    readonly last_seq: number;
-  };
-  /** The replicas. A single server names itself as the leader, and no cluster. */
-  readonly cluster?: {
-    readonly name?: string;
-    readonly leader?: string;
-    /** Since when it leads, by its clock, RFC 3339. */
-    readonly leader_since?: string;
-    readonly replicas?: readonly {
-      readonly name: string;
-      readonly current: boolean;
-      readonly offline?: boolean;
-      readonly lag?: number;
-      /** How long ago the leader has heard of it, in nanoseconds. */
-      readonly active?: number;
-    }[];
-  };
 }
 
 /** How {@linkcode JetStreamRequests} asks. */
@@ -379,24 +258,6 @@ function withoutFullStop(sentence: string): string {
   return sentence.replace(/\.$/, "");
 }
 
-/** A consumer's configuration, in the server's own terms. */
-export type ConsumerConfig = Readonly<Record<string, unknown>> & {
-  /** The consumer's name. */
-  readonly name: string;
-  /** Its only filter, if it has exactly one. */
-  readonly filter_subject?: string;
-};
-
-/** What the server reports about a consumer that it has made. */
-export interface ConsumerInfo {
-  /** How many messages it is to deliver, by the server's index: also those that it cannot read. */
-  readonly num_pending: number;
-  /** What it has delivered so far. */
-  readonly delivered?: { readonly consumer_seq: number };
-  /** Where it runs; absent on a single server. */
-  readonly cluster?: { readonly leader?: string };
-}
-
 interface ErrorAnswer {
   readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
 }
@@ -419,11 +280,4 @@ function apiError(subject: string, error: NonNullable<ErrorAnswer["error"]>): Je
   const code = error.err_code ?? error.code ?? 0;
   const ErrorClass = code === ErrorCode.streamNotFound ? StreamNotFoundError : JetStreamApiError;
   return new ErrorClass(subject, code, error.description ?? "");
-}
-
-/** Whether a request that failed may succeed later: an election, a lost connection or a lost answer pass; a stream that is gone or a denial do not. */
-export function isTransient(error: unknown): boolean {
-  if (error instanceof StreamNotFoundError) return false;
-  if (error instanceof JetStreamApiError) return error.code === 0 || isPassing(error.code);
-  return error instanceof NoAnswerError && error.why !== "denied" && error.why !== "closed";
 }

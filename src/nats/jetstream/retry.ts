@@ -6,7 +6,7 @@
 
 import { abortable } from "../../abortable.ts";
 import { retryWhile } from "../patience.ts";
-import { isTransient } from "./requests.ts";
+import { isTransient } from "./api_errors.ts";
 
 /**
  * Repeats a read while there is no leader, no connection, or no answer.

@@ -5,13 +5,9 @@
  */
 
 import { ErrorCode } from "./error_codes.ts";
-import {
-  JetStreamApiError,
-  type JetStreamRequests,
-  type StreamConfig,
-  type StreamInfo,
-  StreamNotFoundError,
-} from "./requests.ts";
+import { JetStreamApiError, StreamNotFoundError } from "./api_errors.ts";
+import type { JetStreamRequests } from "./requests.ts";
+import type { StreamConfig, StreamInfo } from "./api_types.ts";
 import { retryTransient } from "./retry.ts";
 import type { Warning } from "../../warning.ts";
 

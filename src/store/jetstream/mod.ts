@@ -71,7 +71,7 @@ export type {
   NatsSubscriptionOptions,
 } from "../../nats/connection.ts";
 export { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
-export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/requests.ts";
+export { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/api_errors.ts";
 export type { NoAnswer } from "../../nats/jetstream/reply_inbox.ts";
 export type { Retention } from "./retention/retention.ts";
 export { type PreservationReport } from "./retention/expiring_actors.ts";

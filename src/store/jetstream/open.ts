@@ -39,13 +39,9 @@ import { Layout, streamName } from "./format/layout.ts";
 import { Publisher } from "../../nats/jetstream/publisher.ts";
 import { CommitDecoder } from "./format/commit_decoder.ts";
 import { MAX_EVENTS } from "./format/commit_header.ts";
-import {
-  JetStreamApiError,
-  JetStreamRequests,
-  NoAnswerError,
-  type StreamConfig,
-  type StreamInfo,
-} from "../../nats/jetstream/requests.ts";
+import { JetStreamApiError, NoAnswerError } from "../../nats/jetstream/api_errors.ts";
+import { JetStreamRequests } from "../../nats/jetstream/requests.ts";
+import type { StreamConfig, StreamInfo } from "../../nats/jetstream/api_types.ts";
 import { isOnOneOfMany, replicasLeftOut } from "../../nats/jetstream/streams.ts";
 import { Snapshots } from "./bucket/snapshots.ts";
 import { type StreamChoices, streamConfig, streamDifferences } from "./format/stream_config.ts";

@@ -5,11 +5,8 @@ import { AcknowledgementReader } from "../../../src/nats/jetstream/acknowledgeme
 import { jetStreamAddress } from "../../../src/nats/jetstream/address.ts";
 import { isRemoval, KvBucket } from "../../../src/nats/jetstream/kv_bucket.ts";
 import { Publisher } from "../../../src/nats/jetstream/publisher.ts";
-import {
-  NoAnswerError,
-  type StreamConfig,
-  StreamNotFoundError,
-} from "../../../src/nats/jetstream/requests.ts";
+import { NoAnswerError, StreamNotFoundError } from "../../../src/nats/jetstream/api_errors.ts";
+import type { StreamConfig } from "../../../src/nats/jetstream/api_types.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { bytes, type Client, client, text, until } from "../../store/jetstream/support.ts";
 

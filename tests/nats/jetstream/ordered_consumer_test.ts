@@ -5,7 +5,7 @@ import { readDelivery, Subjects } from "../../../src/nats/jetstream/delivery.ts"
 import { OrderedConsumer } from "../../../src/nats/jetstream/ordered_consumer.ts";
 import { AcknowledgementReader } from "../../../src/nats/jetstream/acknowledgement.ts";
 import { Publisher } from "../../../src/nats/jetstream/publisher.ts";
-import { StreamNotFoundError } from "../../../src/nats/jetstream/requests.ts";
+import { StreamNotFoundError } from "../../../src/nats/jetstream/api_errors.ts";
 import { startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { bytes, type Client, client, sleep, STREAM, text, until } from "../../store/jetstream/support.ts";

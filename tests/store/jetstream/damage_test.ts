@@ -15,7 +15,7 @@ import { startProxy } from "../../support/proxy.ts";
 import { isAcknowledgement, isCommit } from "./chaos/faults.ts";
 import { replica } from "./chaos/replicas.ts";
 import { flip, type StreamFiles, streamFiles } from "./stream_files.ts";
-import type { StreamInfo } from "../../../src/nats/jetstream/requests.ts";
+import type { StreamInfo } from "../../../src/nats/jetstream/api_types.ts";
 import { EventLog } from "../../../src/store/jetstream/read/event_log.ts";
 import { countUnreadable } from "../../../src/store/jetstream/read/left_out.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";

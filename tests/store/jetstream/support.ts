@@ -6,7 +6,8 @@
 import { connectTo } from "../../../src/nats/connect.ts";
 import type { NatsConnection } from "../../../src/nats/connection.ts";
 import { ConnectionState } from "../../../src/nats/connection_state.ts";
-import { JetStreamRequests, type StreamConfig } from "../../../src/nats/jetstream/requests.ts";
+import { JetStreamRequests } from "../../../src/nats/jetstream/requests.ts";
+import type { StreamConfig } from "../../../src/nats/jetstream/api_types.ts";
 import { until as untilHolds } from "../../support/until.ts";
 
 /** A connection with what hangs on it. Disposing of it closes all of it. */

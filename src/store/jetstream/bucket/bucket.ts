@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { StreamConfig } from "../../../nats/jetstream/requests.ts";
+import type { StreamConfig } from "../../../nats/jetstream/api_types.ts";
 import type { Layout } from "../format/layout.ts";
 
 /** How the stream behind the bucket is created. */

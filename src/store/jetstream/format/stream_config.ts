@@ -8,7 +8,7 @@ import type { SettingDifference } from "../../../errors.ts";
 import { BackendError } from "../../errors.ts";
 import { LOG_FORMAT, LOG_ID, logIdOf } from "../read/event_log.ts";
 import type { Layout } from "./layout.ts";
-import type { StreamConfig } from "../../../nats/jetstream/requests.ts";
+import type { StreamConfig } from "../../../nats/jetstream/api_types.ts";
 import { maxAge, NANOSECONDS, ONE_YEAR, type Retention } from "../retention/retention.ts";
 
 /** The shortest time that the server can be set to look for repeated message ids; the store sends no ids. */

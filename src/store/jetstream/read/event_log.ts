@@ -15,15 +15,9 @@ import { refusalOf } from "../../../nats/refusals.ts";
 import { retryTransient } from "../../../nats/jetstream/retry.ts";
 import type { Layout } from "../format/layout.ts";
 import { OrderedConsumer, type OrderedConsumerOptions } from "../../../nats/jetstream/ordered_consumer.ts";
-import {
-  JetStreamApiError,
-  type JetStreamRequests,
-  type MessageQuery,
-  NoAnswerError,
-  type StreamConfig,
-  type StreamInfo,
-  StreamNotFoundError,
-} from "../../../nats/jetstream/requests.ts";
+import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../../nats/jetstream/api_errors.ts";
+import type { JetStreamRequests } from "../../../nats/jetstream/requests.ts";
+import type { MessageQuery, StreamConfig, StreamInfo } from "../../../nats/jetstream/api_types.ts";
 import { NANOSECONDS, retentionOf } from "../retention/retention.ts";
 import { Expiry } from "./expiry.ts";
 import { Replicas } from "./replicas.ts";

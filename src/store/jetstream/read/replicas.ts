@@ -5,7 +5,7 @@
  */
 
 import type { Warn } from "../../../warning.ts";
-import type { StreamInfo } from "../../../nats/jetstream/requests.ts";
+import type { StreamInfo } from "../../../nats/jetstream/api_types.ts";
 
 /** The replicas of one stream. */
 export class Replicas {

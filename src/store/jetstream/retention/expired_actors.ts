@@ -11,7 +11,7 @@ import { furthestVersion } from "../bucket/snapshots.ts";
 import type { KvBucket } from "../../../nats/jetstream/kv_bucket.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
 import type { Layout } from "../format/layout.ts";
-import type { StreamInfo } from "../../../nats/jetstream/requests.ts";
+import type { StreamInfo } from "../../../nats/jetstream/api_types.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /** What is remembered of an actor. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { StreamConfig } from "../../../nats/jetstream/requests.ts";
+import type { StreamConfig } from "../../../nats/jetstream/api_types.ts";
 
 /**
  * How long events are kept: milliseconds, or `"forever"`.

@@ -25,7 +25,7 @@ import type { Layout } from "../format/layout.ts";
 import type { EventLog } from "../read/event_log.ts";
 import type { OutgoingMessage, Publication } from "../../../nats/jetstream/publisher.ts";
 import type { CommitDecoder } from "../format/commit_decoder.ts";
-import { NoAnswerError } from "../../../nats/jetstream/requests.ts";
+import { NoAnswerError } from "../../../nats/jetstream/api_errors.ts";
 import { NotConnectedError } from "../../../nats/errors.ts";
 import { refusalText } from "../../../nats/refusals.ts";
 import { Trail } from "../format/trail.ts";
