@@ -8,7 +8,8 @@ import { InvalidArgumentError } from "../../errors.ts";
 import { randomToken } from "../connection.ts";
 import { type EncodedHeaders, encodeHeaders, type HeaderField } from "../headers.ts";
 import type { PublishOutcome } from "./acknowledgement.ts";
-import type { OutgoingMessage, Publisher, PublishOptions } from "./publisher.ts";
+import type { OutgoingMessage } from "./publication.ts";
+import type { Publisher, PublishOptions } from "./publisher.ts";
 
 /** The most messages of a batch with the server's default limits (error 10199 beyond). */
 export const MAX_BATCH_MESSAGES = 1_000;

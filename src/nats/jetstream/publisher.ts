@@ -5,24 +5,12 @@
  * @module
  */
 import { MessageSender } from "../sender.ts";
-import type { NatsMessage } from "../connection.ts";
 import { NotConnectedError, PayloadTooLargeError } from "../errors.ts";
 import { refusalOf, refusalText } from "../refusals.ts";
 import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
-import type { EncodedHeaders } from "../headers.ts";
 import type { AcknowledgementReader, PublishOutcome } from "./acknowledgement.ts";
-import { ErrorCode } from "./error_codes.ts";
-import { type NoAnswer, ReplyInbox, type Waiter } from "./reply_inbox.ts";
-
-/** A message on its way to the stream. */
-export interface OutgoingMessage {
-  /** Its subject, encoded. */
-  readonly subject: string;
-  /** Its payload. */
-  readonly data: Uint8Array;
-  /** Its headers, if it has any. */
-  readonly headers?: EncodedHeaders;
-}
+import { AcknowledgementWaiter, type OutgoingMessage, type Publication } from "./publication.ts";
+import { ReplyInbox } from "./reply_inbox.ts";
 
 /** How a {@linkcode Publisher} works. */
 export interface PublisherOptions {
@@ -42,20 +30,6 @@ export interface PublishOptions {
 
 const DEFAULT_MAX_IN_FLIGHT = 1_024;
 const DEFAULT_TIMEOUT_MS = 5_000;
-/** How long the report of a denial may come after the answer that it has caused, in milliseconds. */
-const DENIAL_DELAY = 50;
-
-/** A publication, called with its outcome: once, and perhaps before `submit()` returns. */
-export interface Publication {
-  /** Whether it is no longer to be sent; asked before it leaves the queue, at a time on the clock of `performance.now()`. */
-  isOver?(now: number): boolean;
-  /** Called when it is sent. */
-  onSent?(): void;
-  /** It was sent, and this is known. */
-  onOutcome(outcome: PublishOutcome): void;
-  /** Nothing was sent. */
-  onNotSent(error: unknown): void;
-}
 
 /** A publication that has not been sent yet. */
 interface Queued {
@@ -212,7 +186,7 @@ export class Publisher implements ConnectionListener {
   ): void {
     const fault = this.#faultOf(messages);
     if (fault) return publication.onNotSent(fault);
-    const reply = this.#inbox.expect(new Acknowledgement(messages, publication, answers, this.#settled));
+    const reply = this.#inbox.expect(new AcknowledgementWaiter(messages, publication, answers, this.#settled));
     try {
       // Without a pause, so that nothing comes between: the server takes a connection's messages in order.
       for (let index = 0; index < messages.length; index++) {
@@ -301,63 +275,5 @@ export class Publisher implements ConnectionListener {
     if (this.#inbox.waiting > 0 || this.#queue.size > 0) return;
     this.#idle?.resolve();
     this.#idle = undefined;
-  }
-}
-
-/** Waits for the acknowledgement of one publication. */
-class Acknowledgement implements Waiter {
-  readonly subject: string;
-  readonly #messages: readonly OutgoingMessage[];
-  readonly #publication: Publication;
-  readonly #answers: AcknowledgementReader;
-  readonly #settled: () => void;
-  #denial: ReturnType<typeof setTimeout> | undefined;
-  #isSettled = false;
-
-  constructor(
-    messages: readonly OutgoingMessage[],
-    publication: Publication,
-    answers: AcknowledgementReader,
-    settled: () => void,
-  ) {
-    this.subject = messages[messages.length - 1]!.subject;
-    this.#messages = messages;
-    this.#publication = publication;
-    this.#answers = answers;
-    this.#settled = settled;
-  }
-
-  /** A batch is denied with any of its messages. */
-  isAbout(subject: string): boolean {
-    return this.#messages.length > 1 && this.#messages.some((message) => message.subject === subject);
-  }
-
-  onAnswer(message: NatsMessage): boolean {
-    const outcome = this.#answers.read(message.data);
-    // Another stream, or any subscriber of the subject, may answer too: its answer is no success and no failure.
-    if (!outcome) return false;
-    if (
-      this.#messages.length > 1 && outcome.status === "refused" && outcome.code === ErrorCode.batchIncomplete
-    ) {
-      // A message is missing. If the server has denied it, the client reports that a moment later than this answer.
-      this.#denial = setTimeout(() => this.#settle(outcome), DENIAL_DELAY);
-      return false;
-    }
-    this.#settle(outcome);
-    return true;
-  }
-
-  onNoAnswer(why: NoAnswer, description = ""): void {
-    if (this.#isSettled) return this.#settled();
-    this.#settle(
-      why === "denied" ? { status: "refused", code: 0, description } : { status: "unknown", cause: why },
-    );
-  }
-
-  #settle(outcome: PublishOutcome): void {
-    clearTimeout(this.#denial);
-    this.#isSettled = true;
-    this.#publication.onOutcome(outcome);
-    this.#settled();
   }
 }

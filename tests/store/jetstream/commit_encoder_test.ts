@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import { CommitEncoder, type CommitFields } from "../../../src/store/jetstream/format/commit_encoder.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
-import type { OutgoingMessage } from "../../../src/nats/jetstream/publisher.ts";
+import type { OutgoingMessage } from "../../../src/nats/jetstream/publication.ts";
 import { CommitDecoder } from "../../../src/store/jetstream/format/commit_decoder.ts";
 import type { StoredCommit } from "../../../src/store/jetstream/format/commit_header.ts";
 import { Trail } from "../../../src/store/jetstream/format/trail.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import { DamagedHistoryError } from "@flowmade-one/aether/jetstream";
 import { batchOf } from "../../../src/nats/jetstream/batch.ts";
-import type { OutgoingMessage } from "../../../src/nats/jetstream/publisher.ts";
+import type { OutgoingMessage } from "../../../src/nats/jetstream/publication.ts";
 import { CommitDecoder, isStray, type OrFault } from "../../../src/store/jetstream/format/commit_decoder.ts";
 import type { StoredCommit } from "../../../src/store/jetstream/format/commit_header.ts";
 import { CommitEncoder } from "../../../src/store/jetstream/format/commit_encoder.ts";

@@ -8,7 +8,7 @@ import { type EncodedHeaders, encodeHeaders } from "../../../nats/headers.ts";
 import { utf8 } from "../../../text.ts";
 import { type Checksum, CHECKSUM_DIGITS, writeChecksum } from "../../checksum.ts";
 import { joined } from "../../../nats/jetstream/batch.ts";
-import type { OutgoingMessage } from "../../../nats/jetstream/publisher.ts";
+import type { OutgoingMessage } from "../../../nats/jetstream/publication.ts";
 import { EXPECTED_SEQUENCE, EXPECTED_SUBJECT } from "../../../nats/jetstream/header_names.ts";
 import { COMMIT_HEADER, FORMAT, REPAIR } from "./commit_header.ts";
 import { Trail } from "./trail.ts";

@@ -11,7 +11,8 @@
 import { NotConnectedError } from "../../../nats/errors.ts";
 import { batchOf } from "../../../nats/jetstream/batch.ts";
 import type { PublishOutcome } from "../../../nats/jetstream/acknowledgement.ts";
-import type { OutgoingMessage, Publication, Publisher } from "../../../nats/jetstream/publisher.ts";
+import type { OutgoingMessage, Publication } from "../../../nats/jetstream/publication.ts";
+import type { Publisher } from "../../../nats/jetstream/publisher.ts";
 
 /** A server accepts 50 open batches for each stream; some of them are left to other programs. */
 const MAX_IN_FLIGHT = 16;

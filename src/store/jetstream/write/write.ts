@@ -23,7 +23,7 @@ import { CommittedHead, type Head, NEW_HEAD } from "./head.ts";
 import type { KnownActor } from "./known_actor.ts";
 import type { Layout } from "../format/layout.ts";
 import type { EventLog } from "../read/event_log.ts";
-import type { OutgoingMessage, Publication } from "../../../nats/jetstream/publisher.ts";
+import type { OutgoingMessage, Publication } from "../../../nats/jetstream/publication.ts";
 import type { CommitDecoder } from "../format/commit_decoder.ts";
 import { NoAnswerError } from "../../../nats/jetstream/api_errors.ts";
 import { NotConnectedError } from "../../../nats/errors.ts";
