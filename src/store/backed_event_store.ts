@@ -14,22 +14,9 @@ import { listOf } from "../short_lived.ts";
 import type { TelemetrySource } from "../telemetry.ts";
 import type { AnnouncementCounts, Announcer } from "./announcer.ts";
 import type { StorageBackend } from "./backend.ts";
-import {
-  checkActorId,
-  type CheckedLogRead,
-  type CheckedSave,
-  checkFromVersion,
-  checkKind,
-  checkSubscription,
-  checkToken,
-  readAppend,
-  readDeleteSnapshots,
-  readHistoryRead,
-  readListing,
-  readLogRead,
-  readSave,
-  readVerification,
-} from "./check_options.ts";
+import { checkActorId, checkFromVersion, checkKind, checkToken } from "./check_options.ts";
+import { type CheckedLogRead, checkSubscription, readDeleteSnapshots, readHistoryRead, readListing, readLogRead, readVerification } from "./read_options.ts";
+import { type CheckedSave, readAppend, readSave } from "./save_options.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./draft_events.ts";
 import { abortable, abortableItems } from "../abortable.ts";
 import { flatten, type FlattenOptions, passing, type Restore } from "./buffered_iteration.ts";

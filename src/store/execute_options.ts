@@ -10,7 +10,7 @@ import type { Warning } from "../warning.ts";
 import { checkMetadata, isVersion } from "../event/draft.ts";
 import { describe } from "../text.ts";
 import { checkFunction, checkKnown, type OptionNames } from "../options.ts";
-import { readSave } from "./check_options.ts";
+import { readSave } from "./save_options.ts";
 import { checkCommandId, COMMAND_HISTORY } from "./command_id.ts";
 import type { Replayed } from "./replay.ts";
 import type { SaveOptions } from "./types.ts";

@@ -7,7 +7,7 @@
 import type { StoredEvent } from "../event/types.ts";
 import type { StorageBackend } from "./backend.ts";
 import { passing } from "./buffered_iteration.ts";
-import type { CheckedLogRead } from "./check_options.ts";
+import type { CheckedLogRead } from "./read_options.ts";
 
 /** The log from a place on, as a read chose it. */
 export async function* readForward(
