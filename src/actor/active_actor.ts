@@ -13,7 +13,8 @@ import type { StoredEvent } from "../event/types.ts";
 import { settledWithin } from "../sleep.ts";
 import type { Warn } from "../warning.ts";
 import { eventId } from "../store/command_id.ts";
-import { type Replayed, replayWith, resume } from "../store/replay.ts";
+import { fold, type Replayed } from "../store/fold.ts";
+import { replayWith } from "../store/replay.ts";
 import { type CallResult, CommandCall, hasId, isWaiting, mayBeStored, type QueryCall } from "./call.ts";
 import { CommandIds } from "./command_ids.ts";
 import { type ActorOwner, Commits, MovedError } from "./commit.ts";
@@ -226,7 +227,7 @@ export class ActiveActor {
   /** Another writer came first: reads what is new. */
   async #loadNew(current: Replayed<unknown>): Promise<Replayed<unknown>> {
     const end = { signal: undefined, onEvent: this.#ids.note };
-    return await resume(this.#setup.store, this.id, this.#decider, current, end);
+    return await fold(this.#setup.store, this.id, this.#decider, current, end);
   }
 
   #requeue(group: readonly Decided[]): void {

@@ -9,7 +9,7 @@ import { copyJson } from "../event/json.ts";
 import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
 import { checkDecision } from "../store/check_options.ts";
 import { withCommandId } from "../store/command_id.ts";
-import type { Replayed } from "../store/replay.ts";
+import type { Replayed } from "../store/fold.ts";
 import { messageOf } from "../text.ts";
 import { type CallResult, type CommandCall, type QueryCall, TimerCall } from "./call.ts";
 import { enter, leave } from "./chain.ts";

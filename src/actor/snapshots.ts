@@ -5,7 +5,7 @@
  */
 
 import { keepSnapshot, saveSnapshot, SNAPSHOT_EVERY } from "../store/execute.ts";
-import type { Replayed } from "../store/replay.ts";
+import type { Replayed } from "../store/fold.ts";
 import type { Warn } from "../warning.ts";
 import type { CommandIds } from "./command_ids.ts";
 import type { AnyDecider, AnyStore } from "./untyped.ts";

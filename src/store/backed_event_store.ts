@@ -15,7 +15,15 @@ import type { TelemetrySource } from "../telemetry.ts";
 import type { AnnouncementCounts, Announcer } from "./announcer.ts";
 import type { StorageBackend } from "./backend.ts";
 import { checkActorId, checkFromVersion, checkKind, checkToken } from "./check_options.ts";
-import { type CheckedLogRead, checkSubscription, readDeleteSnapshots, readHistoryRead, readListing, readLogRead, readVerification } from "./read_options.ts";
+import {
+  type CheckedLogRead,
+  checkSubscription,
+  readDeleteSnapshots,
+  readHistoryRead,
+  readListing,
+  readLogRead,
+  readVerification,
+} from "./read_options.ts";
 import { type CheckedSave, readAppend, readSave } from "./save_options.ts";
 import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./draft_events.ts";
 import { abortable, abortableItems } from "../abortable.ts";

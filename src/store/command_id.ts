@@ -8,7 +8,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import { nameFault } from "../text.ts";
 import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
 import { HistoryTruncatedError } from "./errors.ts";
-import type { Replayed } from "./replay.ts";
+import type { Replayed } from "./fold.ts";
 import type { ReadEventsOptions } from "./types.ts";
 
 /** How many of an actor's latest events are searched for a command, unless the caller gives another number. */

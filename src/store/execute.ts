@@ -17,7 +17,8 @@ import { VersionConflictError } from "./errors.ts";
 import { CommandSearch, withCommandId } from "./command_id.ts";
 import { checkExpected } from "./commit.ts";
 import { checkExecute, type ExecuteOptions } from "./execute_options.ts";
-import { type HistoryStore, type Replayed, type ReplayStore, replayWith, resume } from "./replay.ts";
+import { type HistoryStore, replayWith } from "./replay.ts";
+import { fold, type Replayed, type ReplayStore } from "./fold.ts";
 import type { SnapshotInput } from "./snapshot.ts";
 import type { AppendOptions, SnapshotStore } from "./types.ts";
 
@@ -145,7 +146,7 @@ export async function execute<S, C, Stored extends Event, E extends Event = Stor
     if (repeated) return await answer(repeated as readonly StoredEvent<E>[]);
     const decided = tryDecide();
     if (decided === undefined) {
-      current = await resume(store, actorId, decider, current, end);
+      current = await fold(store, actorId, decider, current, end);
       isGiven = false;
       continue;
     }
@@ -154,7 +155,7 @@ export async function execute<S, C, Stored extends Event, E extends Event = Stor
     const events = await tryAppend(withMetadata(named, metadata), attempt > retries);
     if (events) return await finish(events);
     await waitAfterConflict(attempt++, signal);
-    current = await resume(store, actorId, decider, current, end);
+    current = await fold(store, actorId, decider, current, end);
     isGiven = false;
   }
 

@@ -21,7 +21,8 @@ import {
   COMMAND_OPTIONS,
   type CommandOptions,
 } from "./execute_options.ts";
-import { type Replayed, type ReplayOptions, type ReplayStore, replayWith, resume } from "./replay.ts";
+import { fold, type Replayed, type ReplayStore } from "./fold.ts";
+import { type ReplayOptions, replayWith } from "./replay.ts";
 import type { CommitCondition, SaveOptions } from "./types.ts";
 
 /**
@@ -305,7 +306,7 @@ class Member {
   /** Reads what has come since. */
   async resume(): Promise<void> {
     const end = { signal: this.#checked.save.signal, onEvent: this.#search?.onEvent };
-    this.#current = await resume(this.#store, this.actorId, this.#view, this.#current, end);
+    this.#current = await fold(this.#store, this.actorId, this.#view, this.#current, end);
   }
 
   /** The events that an earlier execution of the same command stored for the actor. */

@@ -12,7 +12,7 @@ import { describe } from "../text.ts";
 import { checkFunction, checkKnown, type OptionNames } from "../options.ts";
 import { readSave } from "./save_options.ts";
 import { checkCommandId, COMMAND_HISTORY } from "./command_id.ts";
-import type { Replayed } from "./replay.ts";
+import type { Replayed } from "./fold.ts";
 import type { SaveOptions } from "./types.ts";
 
 /**

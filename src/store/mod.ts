@@ -59,7 +59,8 @@ export {
   VersionConflictError,
 } from "./errors.ts";
 export type { Decider, SnapshotPolicy, View } from "./decider.ts";
-export { type HistoryStore, replay, type Replayed, type ReplayOptions, type ReplayStore } from "./replay.ts";
+export { type HistoryStore, replay, type ReplayOptions } from "./replay.ts";
+export type { Replayed, ReplayStore } from "./fold.ts";
 export { execute, type Executed, type ExecuteStore } from "./execute.ts";
 export {
   type ActorViews,

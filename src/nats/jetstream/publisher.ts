@@ -186,7 +186,9 @@ export class Publisher implements ConnectionListener {
   ): void {
     const fault = this.#faultOf(messages);
     if (fault) return publication.onNotSent(fault);
-    const reply = this.#inbox.expect(new AcknowledgementWaiter(messages, publication, answers, this.#settled));
+    const reply = this.#inbox.expect(
+      new AcknowledgementWaiter(messages, publication, answers, this.#settled),
+    );
     try {
       // Without a pause, so that nothing comes between: the server takes a connection's messages in order.
       for (let index = 0; index < messages.length; index++) {

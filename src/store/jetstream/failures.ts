@@ -10,7 +10,12 @@ import { ErrorCode, isConflict, isNotEnabled, isOverLimit } from "../../nats/jet
 import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError } from "../errors.ts";
 import { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { PublishOutcome, Stored } from "../../nats/jetstream/acknowledgement.ts";
-import { isTransient, JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/api_errors.ts";
+import {
+  isTransient,
+  JetStreamApiError,
+  NoAnswerError,
+  StreamNotFoundError,
+} from "../../nats/jetstream/api_errors.ts";
 
 /** Whether JetStream is not enabled for this account. */
 export function isDisabled(error: unknown): boolean {

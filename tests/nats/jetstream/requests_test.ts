@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { encodeHeaders } from "../../../src/nats/headers.ts";
 import { AcknowledgementReader } from "../../../src/nats/jetstream/acknowledgement.ts";
 import { Publisher } from "../../../src/nats/jetstream/publisher.ts";
-import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../../src/nats/jetstream/api_errors.ts";
+import {
+  JetStreamApiError,
+  NoAnswerError,
+  StreamNotFoundError,
+} from "../../../src/nats/jetstream/api_errors.ts";
 import { JetStreamRequests } from "../../../src/nats/jetstream/requests.ts";
 import type { StoredMessage } from "../../../src/nats/jetstream/stored_message.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
