@@ -88,7 +88,7 @@ export function headerIn(text: string, end: number, line: string, from = 0): str
 }
 
 /**
- * The value that comes last, if a header is there several times: the server appends its own headers to those of a message,
+ * The value that comes last, if a header occurs several times: the server appends its own headers to those of a message,
  * which any program may have given the same names.
  *
  * @param text The text of the header block, and perhaps what comes before and behind it.

@@ -262,7 +262,7 @@ Deno.test("listActors() and verify() end if the last commit expires before it is
   }
 });
 
-Deno.test("a store notices that an operator gives its stream a retention, and takes it away again", async () => {
+Deno.test("a store notices that an operator gives its stream a retention, and removes it again", async () => {
   await using server = await startNatsServer();
   await using nats = await client(server.url);
   await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
@@ -286,7 +286,7 @@ Deno.test("a store notices that an operator gives its stream a retention, and ta
   await nats.requests.updateStream(config);
   await store.append("other", [event(1)], { expectedVersion: 0 });
   await isTruncated(store);
-  // What had expired when the retention was taken away is not lost, and no version is used again.
+  // What had expired when the retention was removed is not lost, and no version is used again.
   await using reopened = await JetStreamEventStore.open(server.url, { retention: "forever" });
   await isTruncated(reopened);
   await reopened.append("order", [event(4)], { expectedVersion: 3 });

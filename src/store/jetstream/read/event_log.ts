@@ -160,7 +160,7 @@ export class EventLog {
     return this.#known.expires;
   }
 
-  /** Notes that messages have expired before the retention was taken away. */
+  /** Notes that messages have expired under a retention that was removed. */
   noteExpired(): void {
     this.#known.expires = true;
   }
