@@ -38,7 +38,8 @@ async function openRaw(url: string): Promise<
   const nats = await connect({ servers: url });
   const { headers } = await import("@nats-io/nats-core");
   const ask = async (subject: string, request: unknown): Promise<Record<string, unknown>> =>
-    (await nats.request(`$JS.API.${subject}.KV_aether_seal`, JSON.stringify(request))).json();
+    (await nats.request(`$JS.API.${subject}.KV_aether_seal`, JSON.stringify(request), { timeout: 20_000 }))
+      .json();
   const { state } = await ask("STREAM.INFO", { subjects_filter: "$KV.>" }) as {
     state: { subjects: Record<string, number> };
   };
@@ -68,7 +69,7 @@ async function openRaw(url: string): Promise<
       await nats.request(
         base + key,
         value ?? new Uint8Array(),
-        { headers: fields, timeout: 5_000 },
+        { headers: fields, timeout: 20_000 },
       );
     },
     async erase(key): Promise<void> {
@@ -114,6 +115,7 @@ Deno.test(`each of ${ROUNDS} random changes of a seal in a NATS bucket is found,
       read: (path, signal) => bucket.read(path, signal),
       replace: (path, bytes, expected, signal) => bucket.replace(path, bytes, expected, signal),
       isEmpty: (signal) => bucket.isEmpty(signal),
+      removeFolder: (path, signal) => bucket.removeFolder(path, signal),
     };
 
     if (name !== SECRETS) assert.equal(await holds(verifySeal(place, { key })), false, `verifySeal: ${hint}`);
