@@ -21,6 +21,7 @@ import {
   type ValueParser,
   withDefault,
 } from "@optique/core";
+import { DEFAULT_LOG } from "./defaults.ts";
 
 /** A grammar that is built when it is needed: each one takes some milliseconds. */
 export function lazily<T>(build: () => T): () => T {
@@ -51,11 +52,11 @@ export function limitOf(rows: number): Parser<"sync", { readonly limit: number }
 const access = object("Target", {
   namespace: withDefault(
     option("--namespace", text("NAME"), { description: message`The namespace of the log.` }),
-    "default",
+    DEFAULT_LOG.namespace,
   ),
   prefix: withDefault(
     option("--prefix", text("PREFIX"), { description: message`The prefix that the store was opened with.` }),
-    "aether",
+    DEFAULT_LOG.prefix,
   ),
   credentials: optional(
     option("--credentials", text("FILE"), {

@@ -27,7 +27,10 @@ export async function makeKey(file: string | undefined, name: string, terminal: 
   try {
     await Deno.writeTextFile(file, `${privateKey}\n`, { createNew: true, mode: PRIVATE_MODE });
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    if (!(error instanceof Deno.errors.AlreadyExists)) {
+      await Deno.remove(file).catch(() => {}); // a part of a key, as on a disk that is full
+      throw error;
+    }
     throw new CommandFailure(
       `There is a file "${printable(file)}" already: leave --new-key out to use its key.`,
     );

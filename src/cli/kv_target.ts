@@ -8,7 +8,7 @@ import { openKv } from "../deno_kv.ts";
 import type { Event } from "../event/types.ts";
 import type { CheckpointStore } from "../projection/checkpoints.ts";
 import type { EventStore } from "../store/types.ts";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, ExitCode } from "./failure.ts";
 import { type Access, type Histories, MAX_NAMES, otherNamespaces, type Target } from "./target.ts";
 import { shownTarget } from "./secrets.ts";
 
@@ -58,7 +58,7 @@ export class KvTarget implements Target {
 
   /** Looks whether the log exists, and returns the handle. */
   async #checkLog(): Promise<Deno.Kv> {
-    if (!this.#exists) throw new CommandFailure(`There is no file "${this.#shown}".`, 3);
+    if (!this.#exists) throw new CommandFailure(`There is no file "${this.#shown}".`, ExitCode.found);
     const kv = await this.#database();
     const { prefix, namespace } = this.#access;
     const log = await kv.get([prefix, namespace, "log"]).catch((cause) => {
@@ -67,7 +67,7 @@ export class KvTarget implements Target {
     if (log.versionstamp === null) {
       throw new CommandFailure(
         `"${this.#shown}" has no event log of the namespace "${namespace}". ${await this.#others(kv)}`,
-        3,
+        ExitCode.found,
       );
     }
     return kv;
@@ -91,7 +91,7 @@ export class KvTarget implements Target {
 
   /** Opens the checkpoints. */
   async checkpoints(): Promise<CheckpointStore<unknown> | undefined> {
-    if (!this.#exists) throw new CommandFailure(`There is no file "${this.#shown}".`, 3);
+    if (!this.#exists) throw new CommandFailure(`There is no file "${this.#shown}".`, ExitCode.found);
     const { prefix, namespace } = this.#access;
     const { DenoKvCheckpoints } = await import("../projection/deno_kv_checkpoints.ts");
     const checkpoints = await DenoKvCheckpoints.open(await this.#database(), { prefix, namespace });
@@ -134,7 +134,9 @@ export class KvTarget implements Target {
 async function isFile(path: string): Promise<boolean> {
   try {
     const { isFile, isDirectory } = await Deno.stat(path);
-    if (isDirectory) throw new CommandFailure(`"${path}" is a directory. Name the file of the database.`, 3);
+    if (isDirectory) {
+      throw new CommandFailure(`"${path}" is a directory. Name the file of the database.`, ExitCode.found);
+    }
     return isFile;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;

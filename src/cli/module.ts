@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Projection } from "../projection/projection.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { printable } from "./output.ts";
 
@@ -58,4 +59,20 @@ export async function loadExport(text: string, option: string): Promise<unknown>
   }
   if (module[name] !== undefined) return module[name];
   throw new CommandFailure(`${printable(text)}: there is no export "${printable(name)}".`);
+}
+
+/**
+ * Loads a projection, or a function that returns one, of a file into this process.
+ *
+ * @throws {CommandFailure} If it is none.
+ */
+export async function loadProjection(
+  text: string,
+): Promise<Partial<Projection> & { readonly name: string }> {
+  const exported = await loadExport(text, "--projection");
+  const loaded = await (typeof exported === "function" ? exported() : exported) as Partial<Projection> | null;
+  if (typeof loaded === "object" && typeof loaded?.name === "string") {
+    return loaded as Partial<Projection> & { readonly name: string };
+  }
+  throw new CommandFailure(`${printable(text)} is no projection.`, ExitCode.misused);
 }

@@ -21,7 +21,7 @@ import { JetStreamEventStore } from "../store/jetstream/mod.ts";
 import type { EventStore } from "../store/types.ts";
 import { timersBucket } from "../actor/bucket_timer_index.ts";
 import { sideOf } from "../side_storage.ts";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, ExitCode } from "./failure.ts";
 import { type Access, type Histories, otherNamespaces, type Target } from "./target.ts";
 import { shownTarget } from "./secrets.ts";
 
@@ -88,7 +88,7 @@ export class NatsTarget implements Target {
     if (!await this.exists(stream)) {
       throw new CommandFailure(
         `${this.#shown} has no event log of the namespace "${namespace}". ${await this.#others()}`,
-        3,
+        ExitCode.found,
       );
     }
     return await this.storeToWrite();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, ExitCode } from "./failure.ts";
 import type { Access, Target } from "./target.ts";
 import { shownTarget } from "./secrets.ts";
 
@@ -32,6 +32,6 @@ function noTarget(target: string): CommandFailure {
     `"${
       shownTarget(target)
     }" is no target: name a file of Deno KV, or a NATS server such as nats://127.0.0.1:4222.`,
-    2,
+    ExitCode.misused,
   );
 }

@@ -6,6 +6,7 @@
  */
 
 import type { RequestOf } from "./arguments.ts";
+import { DEFAULT_LOG, DEFAULT_SHOWN } from "./defaults.ts";
 
 type Show = RequestOf<"show">;
 
@@ -47,8 +48,8 @@ export function readPlain([command, ...rest]: readonly string[]): Show | undefin
   if (!target || !actorId || more.length > 0) return undefined;
   return {
     ...{ command, target, actorId, at: undefined, diff: undefined, decider: undefined, given: false },
-    ...{ limit: 100, namespace: "default", prefix: "aether", credentials: undefined, domain: undefined },
-    ...{ json: false, ...options },
+    ...{ limit: DEFAULT_SHOWN, ...DEFAULT_LOG, credentials: undefined, domain: undefined, json: false },
+    ...options,
   };
 }
 

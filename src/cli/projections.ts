@@ -13,7 +13,7 @@ import { type ProjectionStatus, projectionStatuses } from "../projection/status.
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
-import { loadExport } from "./module.ts";
+import { loadProjection } from "./module.ts";
 import { duration, jsonLine, plural, printable, printTable, type Terminal, whole } from "./output.ts";
 
 type Checkpoints = CheckpointStore<unknown> | undefined;
@@ -124,13 +124,7 @@ export async function retryParkedEvent(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<ExitCode> {
-  const exported = await loadExport(projection, "--projection");
-  const loaded = await (typeof exported === "function" ? exported() : exported) as
-    | Partial<Projection>
-    | undefined;
-  if (typeof loaded !== "object" || typeof loaded.name !== "string") {
-    throw new CommandFailure(`${printable(projection)} is no projection.`, ExitCode.misused);
-  }
+  const loaded = await loadProjection(projection);
   await retryParked(store, { checkpoints, ...loaded } as Projection, position, { signal });
   terminal.print(`The event at ${printable(position)} was handled by "${printable(loaded.name)}".`);
   return ExitCode.done;

@@ -18,6 +18,7 @@ import {
   target,
   text,
 } from "./common_arguments.ts";
+import { DEFAULT_SHOWN } from "./defaults.ts";
 
 /** `show`. */
 export const show = lazily(() =>
@@ -45,7 +46,7 @@ export const show = lazily(() =>
         ),
         given: option("--given", { description: message`Print the history as the given([...]) of a test.` }),
       }),
-      limitOf(100),
+      limitOf(DEFAULT_SHOWN),
       common,
     ),
     {

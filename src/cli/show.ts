@@ -5,7 +5,6 @@
  */
 
 import type { StoredEvent } from "../event/types.ts";
-import { toTimestamp } from "../event/timestamp.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { jsonLine, plural, printable, printableLines, printTable, type Terminal } from "./output.ts";
@@ -51,13 +50,7 @@ async function endOf(store: Histories, { at, actorId }: ShowRequest, latest: num
     if (version <= latest) return version;
     throw notReached(at, latest);
   }
-  const time = toTimestamp(/^\d{4}-\d{2}-\d{2}$/.test(at) ? `${at}T00:00:00Z` : at);
-  if (time === undefined) {
-    throw new CommandFailure(
-      `--at must be a version, or a time such as 2026-01-31T12:00:00Z, and is "${printable(at)}".`,
-      ExitCode.misused,
-    );
-  }
+  const time = (await import("./time.ts")).readTime(at, "--at must be a version, or a time");
   let end = 0;
   for await (const event of store.readEvents(actorId)) {
     if (event.timestamp > time) break;

@@ -13,7 +13,7 @@ import { serveStudio } from "../studio/serve.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { foldIn } from "./fold.ts";
-import { exportName, loadExport } from "./module.ts";
+import { exportName, loadProjection } from "./module.ts";
 import { isNats, openTarget } from "./open_target.ts";
 import { remembered } from "./remembered.ts";
 import { openPlace } from "./seal_place.ts";
@@ -37,7 +37,7 @@ export async function studio(
   const checkpoints = remembered(() => (elsewhere ?? target).checkpoints());
   await using seal = request.seal === undefined ? undefined : await openPlace(request.seal, request, false);
   const projections = await Promise.all(
-    request.projections.map((text) => loadProjection(text, checkpoints)),
+    request.projections.map((text) => projectionOf(text, checkpoints)),
   );
   await using cluster = isNats(request.target)
     ? (await import("./nats_cluster.ts")).openNatsCluster(target, request)
@@ -93,17 +93,12 @@ async function aborted(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-async function loadProjection(
+/** A projection with its checkpoints, or those of the target. */
+async function projectionOf(
   text: string,
   checkpointsOf: () => Promise<CheckpointStore<unknown> | undefined>,
 ): Promise<AnyProjection> {
-  const exported = await loadExport(text, "--projection");
-  const loaded = await (typeof exported === "function" ? exported() : exported) as
-    | Partial<AnyProjection>
-    | null;
-  if (typeof loaded !== "object" || typeof loaded?.name !== "string") {
-    throw new CommandFailure(`${printable(text)} is no projection.`, ExitCode.misused);
-  }
+  const loaded = await loadProjection(text);
   const checkpoints = loaded.checkpoints ?? await checkpointsOf();
   if (checkpoints) return { ...loaded, checkpoints } as AnyProjection;
   throw new CommandFailure(

@@ -7,11 +7,11 @@
 import type { AnyActor } from "../actor/definition.ts";
 import { type ListedTimer, listTimers } from "../actor/list_timers.ts";
 import { reconcileTimers } from "../actor/reconcile_timers.ts";
-import { toTimestamp } from "../event/timestamp.ts";
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
-import { CommandFailure, ExitCode } from "./failure.ts";
+import { ExitCode } from "./failure.ts";
 import { loadExport } from "./module.ts";
+import { readTime } from "./time.ts";
 import { duration, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
 
 type TimersRequest = RequestOf<"timers">;
@@ -27,7 +27,7 @@ export async function timers(
   { until, limit, json }: TimersRequest,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const last = until === undefined ? undefined : timeOf(until);
+  const last = until === undefined ? undefined : new Date(readTime(until, "--until must be a time"));
   const { listed, hasMore } = await read(store, limit, last);
   const now = Date.now();
   if (json) {
@@ -83,15 +83,6 @@ async function read(store: EventStore, limit: number, until: Date | undefined): 
 function stateOf(overdue: number): "late" | "due" | "coming" {
   if (overdue < 0) return "coming";
   return overdue > LATE_AFTER ? "late" : "due";
-}
-
-function timeOf(text: string): Date {
-  const time = toTimestamp(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text);
-  if (time !== undefined) return new Date(time);
-  throw new CommandFailure(
-    `--until must be a time such as 2026-01-31T12:00:00Z, and is "${printable(text)}".`,
-    ExitCode.misused,
-  );
 }
 
 /** Runs `timers --actors`: compares the index with the states, and corrects it if that is asked. */
