@@ -8,7 +8,7 @@ import { openClusterBucket, openNamedBucket } from "../cluster/jetstream/open.ts
 import { createInbox } from "../nats/connection.ts";
 import { bucketStream } from "../nats/jetstream/kv_bucket.ts";
 import { DEFAULT_BUCKET } from "../projection/jetstream_checkpoints.ts";
-import type { ClusterPicture } from "../studio/api.ts";
+import type { ClusterPicture } from "../studio/api/mod.ts";
 import { WatchedCluster } from "../studio/cluster_source.ts";
 import { ApiFailure } from "../studio/failure.ts";
 import type { ClusterSource } from "../studio/parts.ts";

@@ -6,7 +6,7 @@
  */
 
 import type { ActorSummary, EventStore } from "../store/types.ts";
-import type { ActorPage } from "./api.ts";
+import type { ActorPage } from "./api/mod.ts";
 import { ApiFailure } from "./failure.ts";
 
 /** How many lists are kept open. */

@@ -7,7 +7,7 @@
 import { changesBetween, givenLine, givenOf } from "../cli/history.ts";
 import type { StoredEvent } from "../event/types.ts";
 import type { EventStore } from "../store/types.ts";
-import type { ActorState, Change, Difference, Given } from "./api.ts";
+import type { ActorState, Change, Difference, Given } from "./api/mod.ts";
 import type { Call } from "./call.ts";
 import { ApiFailure } from "./failure.ts";
 import { eventRow, jsonOf, jsonResponse, jsonTextResponse } from "./json.ts";

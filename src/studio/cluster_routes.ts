@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ClusterPicture, NodeRow, ShardMove } from "./api.ts";
+import type { ClusterPicture, NodeRow, ShardMove } from "./api/mod.ts";
 import { type Call, recently, streamOf } from "./call.ts";
 import { pause, type StreamOutput } from "./event_stream.ts";
 import { ApiFailure, failureOf } from "./failure.ts";

@@ -17,7 +17,7 @@ import { LEADER_KEY } from "../cluster/leadership.ts";
 import type { ClusterNode } from "../cluster/membership.ts";
 import { decodeNode } from "../cluster/node_record.ts";
 import { decodeShardMap, MAP_KEY, sessionKey } from "../cluster/shard_map.ts";
-import type { ClusterPicture, LeaseRow, NodeRow } from "./api.ts";
+import type { ClusterPicture, LeaseRow, NodeRow } from "./api/mod.ts";
 import type { ClusterSource } from "./parts.ts";
 import { answerWithin } from "./pulse.ts";
 

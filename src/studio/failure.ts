@@ -17,7 +17,7 @@ import {
   InvalidPositionError,
   LogReplacedError,
 } from "../store/errors.ts";
-import type { ApiError } from "./api.ts";
+import type { ApiError } from "./api/mod.ts";
 
 /** The HTTP status of each code. */
 const STATUS: Readonly<Record<ApiError["code"], number>> = {

@@ -6,7 +6,7 @@
 
 import { ActorLists } from "./actor_list.ts";
 import { listActors, showDifference, showGiven, showHistory, showState } from "./actor_routes.ts";
-import type { Session } from "./api.ts";
+import type { Session } from "./api/mod.ts";
 import { fileResponse, pageResponse } from "./assets.ts";
 import type { Call, Route, StudioState } from "./call.ts";
 import { followCluster, showCluster } from "./cluster_routes.ts";

@@ -6,7 +6,7 @@
 
 import type { SealPlace } from "../evidence/place.ts";
 import type { Finding, StoreLimits } from "../store/types.ts";
-import type { Health, VerifyLive } from "./api.ts";
+import type { Health, VerifyLive } from "./api/mod.ts";
 import { type Call, streamOf } from "./call.ts";
 import { LAST } from "./event_stream.ts";
 import { ApiFailure } from "./failure.ts";

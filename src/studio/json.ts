@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import type { HistoryFault } from "../store/errors.ts";
-import type { DamageRow, EventRow } from "./api.ts";
+import type { DamageRow, EventRow } from "./api/mod.ts";
 
 /** The JSON of a value; numbers that JSON does not have become text, and other values that it does not have `null`. */
 export function jsonOf(value: unknown): string {

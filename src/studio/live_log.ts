@@ -9,7 +9,7 @@ import type { EventFilter, StoredEvent } from "../event/types.ts";
 import { BackendError } from "../errors.ts";
 import { DamagedHistoryError, HistoryTruncatedError } from "../store/errors.ts";
 import type { EventStore, LogSubscription } from "../store/types.ts";
-import type { LogGap } from "./api.ts";
+import type { LogGap } from "./api/mod.ts";
 import { type Call, streamOf } from "./call.ts";
 import { pause, type StreamOutput } from "./event_stream.ts";
 import { ApiFailure } from "./failure.ts";

@@ -6,7 +6,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import type { EventStore, LogStart, ReadAllOptions } from "../store/types.ts";
-import type { Activity, EventLinks, TypeCount } from "./api.ts";
+import type { Activity, EventLinks, TypeCount } from "./api/mod.ts";
 import type { Call } from "./call.ts";
 import { ApiFailure } from "./failure.ts";
 import { eventRow, jsonOf, jsonResponse, jsonTextResponse } from "./json.ts";

@@ -9,7 +9,7 @@ import { compileFilter } from "../event/filter.ts";
 import type { EventFilter, StoredEvent } from "../event/types.ts";
 import type { HistoryFault } from "../store/errors.ts";
 import type { EventStore, LogStart, ReadAllOptions } from "../store/types.ts";
-import type { DamageRow } from "./api.ts";
+import type { DamageRow } from "./api/mod.ts";
 import { damageRow, eventRow, jsonOf } from "./json.ts";
 
 /** A page ends when its events have so many characters of JSON. */

@@ -8,7 +8,7 @@ import type { SealPlace } from "../evidence/place.ts";
 import type { CheckpointStore } from "../projection/checkpoints.ts";
 import type { Projection } from "../projection/projection.ts";
 import type { EventStore } from "../store/types.ts";
-import type { ClusterPicture } from "./api.ts";
+import type { ClusterPicture } from "./api/mod.ts";
 
 /** An actor's state at a version. */
 export interface StateAt {

@@ -20,7 +20,7 @@ import type {
   ProjectionList,
   ProjectionRow,
   SegmentRow,
-} from "./api.ts";
+} from "./api/mod.ts";
 import { type Call, recently, streamOf } from "./call.ts";
 import { pause } from "./event_stream.ts";
 import { ApiFailure, failureOf } from "./failure.ts";

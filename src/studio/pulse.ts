@@ -7,7 +7,7 @@
 import { abortable } from "../abortable.ts";
 import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
-import type { ConnectionState } from "./api.ts";
+import type { ConnectionState } from "./api/mod.ts";
 import { pause, type StreamOutput } from "./event_stream.ts";
 import { ApiFailure, failureOf } from "./failure.ts";
 

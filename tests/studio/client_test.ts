@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { EventRow, HistoryPage, LogPage } from "../../src/studio/api.ts";
+import type { EventRow, HistoryPage, LogPage } from "../../src/studio/api/mod.ts";
 import { linePoints } from "../../src/studio/client/chart.js";
 import { bundle } from "../../src/studio/client/bundle.ts";
 import { CLIENT_FILES, PAGE } from "../../src/studio/client/files.ts";

@@ -10,7 +10,7 @@ import {
   JetStreamEventStore,
   JetStreamLeases,
 } from "../../mod.ts";
-import type { ClusterPicture, ShardMove } from "../../src/studio/api.ts";
+import type { ClusterPicture, ShardMove } from "../../src/studio/api/mod.ts";
 import { studio } from "../../src/studio/mod.ts";
 import { type Counted, counter } from "../actor/counter.ts";
 import { startNatsCluster } from "../support/nats_server.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { DenoKvCheckpoints, DenoKvEventStore, projectOnce } from "../../mod.ts";
-import type { ActorState, ParkedPage, Session } from "../../src/studio/api.ts";
+import type { ActorState, ParkedPage, Session } from "../../src/studio/api/mod.ts";
 import { aether } from "../cli/command_line.ts";
 import { type KvFolder, kvFolder } from "../support/kv_file.ts";
 import { freePort } from "../support/ports.ts";

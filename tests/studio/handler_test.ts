@@ -27,7 +27,7 @@ import type {
   ParkedPage,
   ProjectionList,
   Session,
-} from "../../src/studio/api.ts";
+} from "../../src/studio/api/mod.ts";
 import { studio } from "../../src/studio/mod.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";

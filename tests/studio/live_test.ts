@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type EventStore, InMemoryEventStore, JetStreamEventStore } from "../../mod.ts";
-import type { EventRow, LogPage } from "../../src/studio/api.ts";
+import type { EventRow, LogPage } from "../../src/studio/api/mod.ts";
 import { studio } from "../../src/studio/mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { Client, type Stream } from "./support.ts";

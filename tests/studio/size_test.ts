@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { DenoKvEventStore, InMemoryEventStore } from "../../mod.ts";
 import { CLIENT_FILES, PAGE } from "../../src/studio/client/files.ts";
-import type { ActorState, HistoryPage, LogPage } from "../../src/studio/api.ts";
+import type { ActorState, HistoryPage, LogPage } from "../../src/studio/api/mod.ts";
 import { studio } from "../../src/studio/mod.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { freePort } from "../support/ports.ts";

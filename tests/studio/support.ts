@@ -1,7 +1,7 @@
 /** Asks a studio, and reads its streams. */
 
 import assert from "node:assert/strict";
-import type { ApiError } from "../../src/studio/api.ts";
+import type { ApiError } from "../../src/studio/api/mod.ts";
 
 export type Answer = (request: Request) => Promise<Response>;
 

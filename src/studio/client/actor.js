@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { EventRow, Given, HistoryPage, Session } from "../api.ts" */
+/** @import { EventRow, Given, HistoryPage, Session } from "../api/mod.ts" */
 /** @import { ApiFailure } from "./api.js" */
 /** @import { Route } from "./route.js" */
 

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { ActorState, Difference, EventRow, Session } from "../api.ts" */
+/** @import { ActorState, Difference, EventRow, Session } from "../api/mod.ts" */
 
 /**
  * An actor at a version: its event, its state, the difference to another version, and what caused it.

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { ActorPage, Session } from "../api.ts" */
+/** @import { ActorPage, Session } from "../api/mod.ts" */
 /** @import { Route } from "./route.js" */
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { ApiError } from "../api.ts" */
+/** @import { ApiError } from "../api/mod.ts" */
 /** @import { Query } from "./route.js" */
 
 /**

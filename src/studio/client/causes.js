@@ -1,5 +1,5 @@
 // @ts-check
-/** @import { EventLinks, EventRow } from "../api.ts" */
+/** @import { EventLinks, EventRow } from "../api/mod.ts" */
 
 /**
  * What caused an event, and what it caused.

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { ClusterLive, ClusterPicture, LeaseRow, NodeRow, Session, ShardMove } from "../api.ts" */
+/** @import { ClusterLive, ClusterPicture, LeaseRow, NodeRow, Session, ShardMove } from "../api/mod.ts" */
 
 /**
  * The nodes of a cluster, and which shards they have.

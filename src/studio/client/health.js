@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { Health as HealthReport, Session, VerifyLive } from "../api.ts" */
+/** @import { Health as HealthReport, Session, VerifyLive } from "../api/mod.ts" */
 /** @import { ApiFailure } from "./api.js" */
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { Session } from "../api.ts" */
+/** @import { Session } from "../api/mod.ts" */
 /** @import { LogTail } from "./log_tail.js" */
 /** @import { Route } from "./route.js" */
 

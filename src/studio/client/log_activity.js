@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { Activity, LogLive } from "../api.ts" */
+/** @import { Activity, LogLive } from "../api/mod.ts" */
 /** @import { Query } from "./route.js" */
 
 /**

@@ -1,5 +1,5 @@
 // @ts-check
-/** @import { DamageRow, EventRow, LogGap, LogPage } from "../api.ts" */
+/** @import { DamageRow, EventRow, LogGap, LogPage } from "../api/mod.ts" */
 
 /**
  * The part of the log that is on the page: a window that moves, of a bounded number of rows, the latest first.

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { EventRow, LogLive } from "../api.ts" */
+/** @import { EventRow, LogLive } from "../api/mod.ts" */
 /** @import { ApiFailure } from "./api.js" */
 /** @import { LogRow } from "./log_rows.js" */
 /** @import { MovingWindow } from "./log_window.js" */

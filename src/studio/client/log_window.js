@@ -1,5 +1,5 @@
 // @ts-check
-/** @import { EventRow, LogPage } from "../api.ts" */
+/** @import { EventRow, LogPage } from "../api/mod.ts" */
 /** @import { ApiFailure, Loaded } from "./api.js" */
 /** @import { LogWindow } from "./log_rows.js" */
 /** @import { Route } from "./route.js" */

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { ParkedPage, ParkedRow, ProjectionRow } from "../api.ts" */
+/** @import { ParkedPage, ParkedRow, ProjectionRow } from "../api/mod.ts" */
 
 /**
  * What a projection has set aside, and what can be done about it.

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { ProjectionList, ProjectionRow, SegmentRow, Session } from "../api.ts" */
+/** @import { ProjectionList, ProjectionRow, SegmentRow, Session } from "../api/mod.ts" */
 /** @import { Route } from "./route.js" */
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { ApiError, ConnectionState } from "../api.ts" */
+/** @import { ApiError, ConnectionState } from "../api/mod.ts" */
 /** @import { Query } from "./route.js" */
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { Session } from "../api.ts" */
+/** @import { Session } from "../api/mod.ts" */
 
 /**
  * The page: its head, and one view at a time.

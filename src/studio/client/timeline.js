@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { DamageRow } from "../api.ts" */
+/** @import { DamageRow } from "../api/mod.ts" */
 /** @import { Versions } from "./versions.js" */
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { EventRow } from "../api.ts" */
+/** @import { EventRow } from "../api/mod.ts" */
 /** @import { ApiFailure } from "./api.js" */
 
 /**

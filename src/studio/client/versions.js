@@ -1,5 +1,5 @@
 // @ts-check
-/** @import { DamageRow, EventRow, HistoryPage } from "../api.ts" */
+/** @import { DamageRow, EventRow, HistoryPage } from "../api/mod.ts" */
 
 /**
  * An actor's events by version, of which only those that were looked at are in memory.
