@@ -8,7 +8,7 @@ import { openClusterBucket, openNamedBucket } from "../cluster/jetstream/open.ts
 import { createInbox } from "../nats/connection.ts";
 import { bucketStream } from "../nats/jetstream/kv_bucket.ts";
 import { DEFAULT_BUCKET } from "../projection/jetstream_checkpoints.ts";
-import type { ClusterPicture } from "../studio/api/mod.ts";
+import type { LeasePage, NodePicture } from "../studio/api/mod.ts";
 import { WatchedCluster } from "../studio/cluster_source.ts";
 import { ApiFailure } from "../studio/failure.ts";
 import type { ClusterSource } from "../studio/parts.ts";
@@ -48,9 +48,17 @@ export class NatsCluster implements ClusterSource, AsyncDisposable {
     this.#domain = domain === undefined ? {} : { domain };
   }
 
-  async picture(): Promise<ClusterPicture> {
+  async picture(): Promise<NodePicture> {
+    return await (await this.#found()).picture();
+  }
+
+  async leases(after: string, limit: number): Promise<LeasePage> {
+    return await (await this.#found()).leases(after, limit);
+  }
+
+  async #found(): Promise<WatchedCluster> {
     const watched = await this.#watched();
-    if (watched) return await watched.picture();
+    if (watched) return watched;
     throw new ApiFailure("not-found", `There is no cluster "${this.#name}". Choose one with --cluster.`);
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { ActorLists } from "./actor_list.ts";
+import type { DamageRow } from "./api/mod.ts";
 import { eventStream, type StreamCount, type StreamOutput } from "./event_stream.ts";
 import { ApiFailure } from "./failure.ts";
 import type { StudioParts } from "./parts.ts";
@@ -23,6 +24,8 @@ export interface StudioState {
   readonly recent: Map<string, { readonly at: number; readonly value: Promise<unknown> }>;
   /** Whether a verification runs. */
   isVerifying: boolean;
+  /** What the last verification has found. */
+  faults: readonly DamageRow[];
 }
 
 /** A call: what was asked, and by whom it can be ended. */
@@ -44,6 +47,8 @@ export type Route = (call: Call) => Response | Promise<Response>;
 
 /** The most streams at the same time. */
 const MAX_STREAMS = 64;
+/** How many outcomes are remembered. */
+const MAX_RECENT = 16;
 
 /** Answers with a stream, which also sends whether the store answers. */
 export function streamOf(
@@ -78,6 +83,8 @@ export function recently<T>(
   const now = performance.now();
   if (known && now - known.at <= maxAge) return known.value as Promise<T>;
   const value = work();
+  const [oldest = ""] = recent.keys();
+  if (recent.size >= MAX_RECENT) recent.delete(oldest);
   recent.set(name, { at: now, value });
   value.catch(() => recent.get(name)?.value === value && recent.delete(name));
   return value;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ClusterPicture, NodeRow, ShardMove } from "./api/mod.ts";
+import type { ClusterPicture, LeasePage, NodePicture, NodeRow, ShardMove } from "./api/mod.ts";
 import { type Call, recently, streamOf } from "./call.ts";
 import { pause, type StreamOutput } from "./event_stream.ts";
 import { ApiFailure, failureOf } from "./failure.ts";
@@ -20,13 +20,18 @@ const MAX_AGE = 1_500;
 /** GET `api/cluster`. */
 export async function showCluster(call: Call): Promise<Response> {
   const source = sourceOf(call);
-  const [picture, active] = await Promise.all([source.picture(), activeActors(call)]);
-  return jsonResponse(withActors(picture, active));
+  const [picture, leases, active] = await Promise.all([source.picture(), leasesOf(call), activeActors(call)]);
+  return jsonResponse({ ...withActors(picture, active), ...leases } satisfies ClusterPicture);
 }
 
 function sourceOf({ parts: { cluster } }: Call): ClusterSource {
   if (cluster) return cluster;
   throw new ApiFailure("not-found", "No cluster is known to this studio.");
+}
+
+async function leasesOf(call: Call): Promise<LeasePage> {
+  const { query } = call;
+  return await sourceOf(call).leases(query.text("after") ?? "", query.limit);
 }
 
 /** Hosts that do not answer are left out. */
@@ -35,7 +40,7 @@ async function activeActors(call: Call): Promise<Readonly<Record<string, number>
   return await recently(call.state, "actors", MAX_AGE, () => source.activeActors().catch(() => ({})));
 }
 
-function withActors(picture: ClusterPicture, active: Readonly<Record<string, number>>): ClusterPicture {
+function withActors(picture: NodePicture, active: Readonly<Record<string, number>>): NodePicture {
   const nodes = picture.nodes.map((node): NodeRow => (
     { ...node, activeActors: Object.hasOwn(active, node.name) ? active[node.name]! : null }
   ));
@@ -45,6 +50,7 @@ function withActors(picture: ClusterPicture, active: Readonly<Record<string, num
 /** Stream `api/cluster/live`. */
 export function followCluster(call: Call): Response {
   sourceOf(call);
+  void call.query.limit; // a wrong one is refused before the stream opens
   return streamOf(call, (output) => new LiveCluster(call, output).run());
 }
 
@@ -86,12 +92,14 @@ class LiveCluster {
     // What changes with each move is not a change of the node.
     const nodes = jsonOf([picture.shardCount, ...picture.nodes.map((node) => ({ ...node, shards: 0 }))]);
     if (nodes !== this.#nodes) {
-      this.#output.send("cluster", withActors(picture, await activeActors(this.#call)));
+      const shown = withActors(picture, await activeActors(this.#call));
+      this.#output.send("cluster", { ...shown, ...await leasesOf(this.#call) } satisfies ClusterPicture);
     }
     if (moves.length > 0) this.#output.send("moves", moves);
     [this.#nodes, this.#owners] = [nodes, owners];
     if (performance.now() - this.#leasesAt < LEASE_INTERVAL) return;
     this.#leasesAt = performance.now();
-    this.#output.send("leases", { leases: picture.leases, activeActors: await activeActors(this.#call) });
+    const active = await activeActors(this.#call);
+    this.#output.send("leases", { ...await leasesOf(this.#call), activeActors: active });
   }
 }

@@ -17,7 +17,7 @@ import { LEADER_KEY } from "../cluster/leadership.ts";
 import type { ClusterNode } from "../cluster/membership.ts";
 import { decodeNode } from "../cluster/node_record.ts";
 import { decodeShardMap, MAP_KEY, sessionKey } from "../cluster/shard_map.ts";
-import type { ClusterPicture, LeaseRow, NodeRow } from "./api/mod.ts";
+import type { LeasePage, LeaseRow, NodePicture, NodeRow } from "./api/mod.ts";
 import type { ClusterSource } from "./parts.ts";
 import { answerWithin } from "./pulse.ts";
 
@@ -35,10 +35,16 @@ export class CoordinatorCluster implements ClusterSource {
     this.#host = host;
   }
 
-  /** How the cluster is, as the coordinator has heard of it. */
-  picture(): Promise<ClusterPicture> {
+  /** The nodes and shards, as the coordinator has heard of them. */
+  picture(): Promise<NodePicture> {
     const { leader } = this.#coordinator;
-    const nodes = this.#coordinator.nodes();
+    const owners = this.#coordinator.shardOwners();
+    return Promise.resolve(pictureOf(this.#coordinator.nodes(), owners, leader?.name));
+  }
+
+  /** The leases of the leader and of the nodes. */
+  leases(after: string, limit: number): Promise<LeasePage> {
+    const { leader } = this.#coordinator;
     const leases = [
       ...leader
         ? [{
@@ -49,15 +55,12 @@ export class CoordinatorCluster implements ClusterSource {
           token: leader.fencingToken,
         }]
         : [],
-      ...nodes.map(({ name, incarnation }) => (
+      ...this.#coordinator.nodes().map(({ name, incarnation }) => (
         { key: `node ${name}`, name, kind: "node" as const, holder: name, token: incarnation }
       )),
     ];
-    const ages = leases.map(({ key, ...lease }) => ({
-      ...lease,
-      ...this.#ages.of(key, lease.token, undefined),
-    }));
-    return Promise.resolve(pictureOf(nodes, this.#coordinator.shardOwners(), leader?.name, ages));
+    const rows = leases.map((lease) => ({ ...lease, ...this.#ages.of(lease.key, lease.token, undefined) }));
+    return Promise.resolve(leasePage(rows.map((row) => [row.key, () => row]), after, limit));
   }
 
   /** The actors of this process. */
@@ -70,8 +73,7 @@ function pictureOf(
   nodes: readonly ClusterNode[],
   owners: readonly (ClusterNode | undefined)[],
   leader: string | undefined,
-  leases: readonly LeaseRow[],
-): ClusterPicture {
+): NodePicture {
   const indexes = new Map(nodes.map((node, index) => [keyOf(node), index]));
   const ownerIndexes = owners.map((owner) => owner ? indexes.get(keyOf(owner)) ?? -1 : -1);
   const counts = new Array<number>(nodes.length).fill(0);
@@ -83,7 +85,24 @@ function pictureOf(
       ...{ shards: counts[index]!, activeActors: null },
     };
   });
-  return { nodes: rows, shardCount: owners.length, owners: ownerIndexes, leases };
+  return { nodes: rows, shardCount: owners.length, owners: ownerIndexes };
+}
+
+/** The page behind a key. Of each lease there are its key, and what reads it. */
+function leasePage(
+  all: readonly (readonly [key: string, read: () => LeaseRow | undefined])[],
+  after: string,
+  limit: number,
+): LeasePage {
+  const behind = all.filter(([key]) => key > after).sort(([a], [b]) => a < b ? -1 : 1);
+  const leases: LeaseRow[] = [];
+  for (const [, read] of behind) {
+    const row = read();
+    if (!row) continue;
+    if (leases.length === limit) return { leases, nextLease: leases.at(-1)!.key };
+    leases.push(row);
+  }
+  return { leases, nextLease: null };
 }
 
 function keyOf({ name, incarnation }: ClusterNode): string {
@@ -121,7 +140,9 @@ class LeaseAges {
 /** How long the first picture may take, in milliseconds. */
 const PATIENCE = 5_000;
 const LEASE_KEYS = ["lease.>"];
-const CLUSTER_KEYS = ["node.>", "alive.>", LEADER_KEY, MAP_KEY, ...LEASE_KEYS];
+/** The keys whose records are leases. */
+const LEASED = ["alive.>", LEADER_KEY, ...LEASE_KEYS];
+const CLUSTER_KEYS = ["node.>", MAP_KEY, ...LEASED];
 
 /** What a cluster is looked up in. */
 export interface WatchedSetup {
@@ -170,20 +191,26 @@ export class WatchedCluster implements ClusterSource, Disposable {
     const [level = "", ...rest] = entry.key.split(".");
     const kind = level === "lease" ? "lease" : level === "alive" ? "node" : "leader";
     const name = kind === "leader" ? "leader" : nameOf(rest.join("."));
-    return { name, kind, holder, token, ...this.#ages.of(id, token, entry.revision) };
+    return { key: id, name, kind, holder, token, ...this.#ages.of(id, token, entry.revision) };
   }
 
-  /** How the cluster is, as far as it was heard of. */
-  async picture(): Promise<ClusterPicture> {
+  /** The leases, as far as they were heard of: of the cluster's bucket first, and then of others. */
+  async leases(after: string, limit: number): Promise<LeasePage> {
+    await answerWithin(PATIENCE, () => this.#synced.promise);
+    const all = this.#views.flatMap((view, index) =>
+      LEASED.flatMap((pattern) => [...view.matching(pattern)]).map((entry) => {
+        const id = `${index} ${entry.key}`;
+        return [id, (): LeaseRow | undefined => this.#leaseOf(entry, id)] as const;
+      })
+    );
+    return leasePage(all, after, limit);
+  }
+
+  /** The nodes and shards, as far as they were heard of. */
+  async picture(): Promise<NodePicture> {
     await answerWithin(PATIENCE, () => this.#synced.promise);
     const [view] = this.#views;
-    const leases = this.#views.flatMap((view, index) =>
-      ["alive.>", LEADER_KEY, ...LEASE_KEYS].flatMap((pattern) =>
-        Array.from(view.matching(pattern), (entry) => this.#leaseOf(entry, `${index} ${entry.key}`))
-          .filter((lease) => lease !== undefined)
-      )
-    );
-    if (!view || !this.#hasCluster) return pictureOf([], [], undefined, leases);
+    if (!view || !this.#hasCluster) return pictureOf([], [], undefined);
     const nodes = Array.from(view.matching("node.>"), decodeNode).filter((node) => node !== undefined)
       .map(({ session: incarnation, ...node }): ClusterNode => ({ ...node, incarnation }))
       .sort((a, b) => a.name < b.name ? -1 : 1);
@@ -192,7 +219,7 @@ export class WatchedCluster implements ClusterSource, Disposable {
     const owners = (map?.assignments ?? []).map((assignment) =>
       assignment && byKey.get(sessionKey(assignment.owner))
     );
-    return pictureOf(nodes, owners, map?.leader, leases);
+    return pictureOf(nodes, owners, map?.leader);
   }
 
   /** Ends the watching. */

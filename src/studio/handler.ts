@@ -12,7 +12,7 @@ import type { Call, Route, StudioState } from "./call.ts";
 import { followCluster, showCluster } from "./cluster_routes.ts";
 import { HEARTBEAT, LAST } from "./event_stream.ts";
 import { ApiFailure, failureOf } from "./failure.ts";
-import { showHealth, verify } from "./health_routes.ts";
+import { listFaults, showHealth, verify } from "./health_routes.ts";
 import { jsonResponse } from "./json.ts";
 import { followLog } from "./live_log.ts";
 import { showActivity, showEvent, showLinks, showLog } from "./log_routes.ts";
@@ -54,6 +54,7 @@ const ANSWERS: ReadonlyMap<string, Route> = new Map<string, Route>([
   ["parked", listParkedEvents],
   ["cluster", showCluster],
   ["health", showHealth],
+  ["faults", listFaults],
 ]);
 
 const STREAMS: ReadonlyMap<string, Route> = new Map([
@@ -81,6 +82,7 @@ export function handlerOf(parts: StudioParts, path: string): (request: Request) 
     streams: { open: 0 },
     recent: new Map(),
     isVerifying: false,
+    faults: [],
   };
   return async (request) => secured(await answer(request, parts, state, path));
 }

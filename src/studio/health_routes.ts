@@ -6,13 +6,11 @@
 
 import type { SealPlace } from "../evidence/place.ts";
 import type { Finding, StoreLimits } from "../store/types.ts";
-import type { Health, VerifyLive } from "./api/mod.ts";
+import type { FaultPage, Health, VerifyLive } from "./api/mod.ts";
 import { type Call, streamOf } from "./call.ts";
 import { LAST } from "./event_stream.ts";
 import { ApiFailure } from "./failure.ts";
 import { damageRow, jsonResponse } from "./json.ts";
-import { MAX_LIMIT } from "./query.ts";
-
 const SEVERITIES: readonly Finding["severity"][] = ["critical", "warning", "info"];
 
 /** GET `api/health`. */
@@ -56,6 +54,8 @@ async function readSeal(place: SealPlace, signal: AbortSignal): Promise<Health["
   };
 }
 
+/** How many damaged places are kept to be listed. */
+const MAX_FAULTS = 10_000;
 /** Between two messages about the progress, in milliseconds. */
 const PROGRESS_INTERVAL = 200;
 
@@ -82,13 +82,21 @@ export function verify(call: Call): Response {
         onProgress,
         signal,
       });
+      state.faults = faults.slice(0, MAX_FAULTS).map(damageRow);
       const report: VerifyLive["report"] = {
-        ...{ ok, commits, events, actors, lastPosition: lastPosition ?? null },
-        ...{ faults: faults.slice(0, MAX_LIMIT).map(damageRow), faultCount: faults.length },
+        ...{ ok, commits, events, actors, lastPosition: lastPosition ?? null, faultCount: faults.length },
       };
       output.send("report", report, LAST);
     } finally {
       state.isVerifying = false;
     }
   });
+}
+
+/** GET `api/faults`: the list is that of the last verification, and `after` a number of places in it. */
+export function listFaults({ state: { faults }, query }: Call): Response {
+  const { limit } = query;
+  const end = (query.number("after") ?? 0) + limit;
+  const page = faults.slice(end - limit, end);
+  return jsonResponse({ faults: page, next: end < faults.length ? String(end) : null } satisfies FaultPage);
 }

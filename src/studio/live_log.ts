@@ -16,6 +16,7 @@ import { ApiFailure } from "./failure.ts";
 import { damageRow, eventRow, jsonOf } from "./json.ts";
 import { TypeCounts } from "./log_routes.ts";
 import { answerWithin } from "./pulse.ts";
+import { placeOf } from "./query.ts";
 
 /** How often what has come is sent, and how often the rate, in milliseconds. */
 const FLUSH_INTERVAL = 50;
@@ -36,8 +37,12 @@ const MAX_TYPES = 20;
 export function followLog(call: Call): Response {
   const { request, query } = call;
   const { filter } = query;
-  const from = request.headers.get("last-event-id") || query.text("after");
-  return streamOf(call, (output) => new LiveLog(call, output, filter, from).run());
+  const lastId = request.headers.get("last-event-id");
+  // A page that has a wrong place is told so by the stream, since a browser does not read the answer to a refused one.
+  return streamOf(call, (output) => {
+    const from = lastId ? placeOf("last-event-id", lastId) : query.place("after");
+    return new LiveLog(call, output, filter, from).run();
+  });
 }
 
 /** Sends the log to one page. */

@@ -14,8 +14,8 @@ import { readLogPage } from "./page.ts";
 
 /** GET `api/log`. */
 export async function showLog({ parts: { store }, query, signal }: Call): Promise<Response> {
-  const after = query.text("after");
-  const before = query.text("before");
+  const after = query.place("after");
+  const before = query.place("before");
   if (after !== undefined && before !== undefined) {
     throw new ApiFailure("invalid", 'Only one of "after" and "before" can be given.');
   }
@@ -28,11 +28,15 @@ export async function showLog({ parts: { store }, query, signal }: Call): Promis
     signal,
   );
   const ends = after !== undefined
-    ? { earlier: rows.first?.position ?? (after === "start" ? null : after), later: reached }
+    ? { earlier: rows.first?.position ?? (isBeginning(after) ? null : after), later: reached }
     : { earlier: reached, later: before === undefined ? null : rows.first?.position ?? null };
   return jsonTextResponse(
     `{${rows.json(after === undefined)},${jsonOf({ ...ends, last: last ?? null }).slice(1)}`,
   );
+}
+
+function isBeginning(place: LogStart): boolean {
+  return place === "start" || place === "first-kept";
 }
 
 /** The event at a position. */
@@ -65,7 +69,7 @@ export async function showLinks({ parts: { store }, query, signal }: Call): Prom
     other.position !== event.position;
   const back = async (): Promise<string | null> => {
     if (causationId === undefined && correlationId === undefined) return null;
-    const until = query.text("before") ?? event.position;
+    const until = query.place("before") ?? event.position;
     const read = { after: "first-kept", until, direction: "backward" } as const;
     return await search(store, read, signal, (other) => {
       if (other.id === causationId && other.position !== event.position) cause = other;
@@ -74,7 +78,7 @@ export async function showLinks({ parts: { store }, query, signal }: Call): Prom
     });
   };
   const on = async (): Promise<string | null> =>
-    await search(store, { after: query.text("after") ?? event.position }, signal, (other) => {
+    await search(store, { after: query.place("after") ?? event.position }, signal, (other) => {
       if (other.metadata?.causationId === event.id) effects.push(other);
       else if (isRelated(other)) related.push(other);
       return effects.length < MAX_LINKS && related.length < 2 * MAX_LINKS;

@@ -8,7 +8,7 @@ import type { SealPlace } from "../evidence/place.ts";
 import type { CheckpointStore } from "../projection/checkpoints.ts";
 import type { Projection } from "../projection/projection.ts";
 import type { EventStore } from "../store/types.ts";
-import type { ClusterPicture } from "./api/mod.ts";
+import type { LeasePage, NodePicture } from "./api/mod.ts";
 
 /** An actor's state at a version. */
 export interface StateAt {
@@ -27,8 +27,10 @@ export type Fold = (
 
 /** Where the nodes, shards and leases of a cluster are looked up. */
 export interface ClusterSource {
-  /** How the cluster is at the moment. It is asked several times a second. */
-  picture(): Promise<ClusterPicture>;
+  /** The nodes and shards at the moment. It is asked several times a second. */
+  picture(): Promise<NodePicture>;
+  /** Some of the leases at the moment: those behind a key, in the order of their keys. */
+  leases(after: string, limit: number): Promise<LeasePage>;
   /** The actors in memory by name of node, as far as it is known. */
   activeActors(): Promise<Readonly<Record<string, number>>>;
 }

@@ -5,10 +5,11 @@
  */
 
 import { discardWithoutHandler } from "../cli/projections.ts";
-import type { CheckpointStore } from "../projection/checkpoints.ts";
+import type { CheckpointStore, StoredCheckpoint } from "../projection/checkpoints.ts";
 import { ProjectionStoppedError } from "../projection/errors.ts";
 import { discardParked, listParked, retryParked } from "../projection/parked.ts";
-import type { FailingEvent, ParkedEvent } from "../projection/record.ts";
+import { type FailingEvent, type ParkedEvent, parseRecord } from "../projection/record.ts";
+import { segmentOf } from "../projection/segment.ts";
 import { type ProjectionStatus, projectionStatuses, type SegmentStatus } from "../projection/status.ts";
 import type {
   FailingRow,
@@ -45,6 +46,7 @@ export async function showProjections(call: Call): Promise<Response> {
 /** Stream `api/projections/live`. */
 export function followProjections(call: Call): Response {
   if (!call.parts.checkpoints) throw new ApiFailure("not-found", NONE);
+  void call.query.limit; // a wrong one is refused before the stream opens
   return streamOf(call, async (output) => {
     let before = "";
     for (; !output.signal.aborted; await pause(INTERVAL, output.signal)) {
@@ -61,19 +63,34 @@ export function followProjections(call: Call): Response {
 }
 
 async function statuses(call: Call): Promise<ProjectionList> {
-  return await recently(call.state, "projections", MAX_AGE, async () => {
-    const { parts } = call;
-    const all: ProjectionRow[] = [];
-    for (const checkpoints of await placesOf(call)) {
+  const { parts, query, state } = call;
+  const { limit } = query;
+  const after = query.text("after") ?? "";
+  return await recently(state, `projections ${limit} ${after}`, MAX_AGE, async () => {
+    const lists: (readonly StoredCheckpoint[])[] = [];
+    for (const checkpoints of await placesOf(call)) lists.push(await checkpoints.list());
+    const behind = new Set(lists.flat().map(nameOf).filter((name) => name > after));
+    const names = [...behind].sort();
+    // Only what is shown costs a count of events.
+    const shown = new Set(names.slice(0, limit));
+    const rows: ProjectionRow[] = [];
+    for (const list of lists) {
+      const page = list.filter((stored) => shown.has(nameOf(stored)));
       const options = { countLimit: COUNT_LIMIT, signal: parts.signal };
-      for (const status of await projectionStatuses(parts.store, checkpoints, options)) {
-        all.push(projectionRow(status, known(parts.projections, status) !== undefined));
-      }
+      for (
+        const status of await projectionStatuses(parts.store, { list: () => Promise.resolve(page) }, options)
+      ) rows.push(projectionRow(status, known(parts.projections, status) !== undefined));
     }
     return {
-      projections: all.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.version - b.version),
+      projections: rows.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.version - b.version),
+      next: names.length > limit ? names[limit - 1]! : null,
     };
   });
+}
+
+/** The name of the projection that a checkpoint is of, also of one of its segments. */
+function nameOf(stored: StoredCheckpoint): string {
+  return segmentOf(stored.id ?? parseRecord(undefined, stored)).id.name;
 }
 
 async function placesOf({ parts: { checkpoints } }: Call): Promise<readonly CheckpointStore<unknown>[]> {
@@ -217,7 +234,7 @@ async function parkedWith(call: Call, id: Named, position: string): Promise<read
 }
 
 function result({ state }: Call, left: readonly ParkedEvent[], next: ParkedEvent | null): Response {
-  state.recent.delete("projections");
+  state.recent.clear();
   return jsonResponse({ parked: left.length, next: next ? parkedRow(next) : null } satisfies ParkedResult);
 }
 

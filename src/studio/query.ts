@@ -5,12 +5,25 @@
  */
 
 import type { EventFilter } from "../event/types.ts";
+import type { LogStart } from "../store/types.ts";
 import { ApiFailure } from "./failure.ts";
 
 /** The largest `limit` of a page. */
 export const MAX_LIMIT = 500;
 const DEFAULT_LIMIT = 50;
 const MAX_TYPES = 100;
+
+/** What a position can be like, and a word for the beginning. A page cannot go on from `end`, which moves. */
+const PLACE = /^(?!end$)[\w-]{1,100}$/;
+
+/** Checks a place of the log that a page has sent. */
+export function placeOf(name: string, text: string): LogStart {
+  if (PLACE.test(text)) return text;
+  throw new ApiFailure(
+    "invalid",
+    `"${name}" must be the position of an event of this log, "start" or "first-kept".`,
+  );
+}
 
 /** The query of a request. */
 export class Query {
@@ -30,6 +43,12 @@ export class Query {
     const text = this.text(name);
     if (text === undefined) throw new ApiFailure("invalid", `"${name}" is missing.`);
     return text;
+  }
+
+  /** A place of the log; `undefined` if it is missing. Whether it is of this log, the store checks. */
+  place(name: string): LogStart | undefined {
+    const text = this.text(name);
+    return text === undefined ? undefined : placeOf(name, text);
   }
 
   /** A number, from 0 on; `undefined` if it is missing. */

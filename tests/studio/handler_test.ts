@@ -1,18 +1,7 @@
 /** The studio's answers, on the three stores. */
 
 import assert from "node:assert/strict";
-import {
-  type CheckpointStore,
-  DenoKvCheckpoints,
-  DenoKvEventStore,
-  type EventStore,
-  InMemoryCheckpoints,
-  InMemoryEventStore,
-  JetStreamCheckpoints,
-  JetStreamEventStore,
-  type Projection,
-  projectOnce,
-} from "../../mod.ts";
+import { type EventStore, type Projection, projectOnce } from "../../mod.ts";
 import type {
   Activity,
   ActorPage,
@@ -29,8 +18,7 @@ import type {
   Session,
 } from "../../src/studio/api/mod.ts";
 import { studio } from "../../src/studio/mod.ts";
-import { kvFolder } from "../support/kv_file.ts";
-import { startNatsServer } from "../support/nats_server.ts";
+import { BACKENDS } from "./backends.ts";
 import { Client } from "./support.ts";
 
 const HOSTILE = `order-"><script>alert(1)</script>\u202e\n`;
@@ -47,54 +35,6 @@ const fails = {
     throw new RangeError("no such total");
   },
 };
-
-interface Backend {
-  readonly name: string;
-  open(): Promise<AsyncDisposable & { store: EventStore; checkpoints: CheckpointStore<unknown> }>;
-}
-
-const BACKENDS: readonly Backend[] = [
-  {
-    name: "memory",
-    open: () => {
-      const store = new InMemoryEventStore();
-      const parts = { store, checkpoints: new InMemoryCheckpoints() as CheckpointStore<unknown> };
-      return Promise.resolve({ ...parts, [Symbol.asyncDispose]: () => store.close() });
-    },
-  },
-  {
-    name: "Deno KV",
-    open: async () => {
-      const folder = await kvFolder();
-      const store = await DenoKvEventStore.open(folder.file);
-      const checkpoints = await DenoKvCheckpoints.open(folder.file);
-      return {
-        ...{ store, checkpoints: checkpoints as CheckpointStore<unknown> },
-        async [Symbol.asyncDispose](): Promise<void> {
-          await checkpoints[Symbol.asyncDispose]();
-          await store.close();
-          await folder[Symbol.asyncDispose]();
-        },
-      };
-    },
-  },
-  {
-    name: "NATS JetStream",
-    open: async () => {
-      const server = await startNatsServer();
-      const store = await JetStreamEventStore.open(server.url);
-      const checkpoints = await JetStreamCheckpoints.open(server.url);
-      return {
-        ...{ store, checkpoints: checkpoints as CheckpointStore<unknown> },
-        async [Symbol.asyncDispose](): Promise<void> {
-          await checkpoints[Symbol.asyncDispose]();
-          await store.close();
-          await server[Symbol.asyncDispose]();
-        },
-      };
-    },
-  },
-];
 
 /** Twelve orders of two events, the second caused by the first; the last order has a hostile name. */
 async function seed(store: EventStore): Promise<void> {

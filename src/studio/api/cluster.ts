@@ -4,16 +4,25 @@
  * @module
  */
 
+/** The nodes of a cluster, which shards they have, and some of the leases. */
+export interface ClusterPicture extends NodePicture, LeasePage {}
+
 /** The nodes of a cluster, and which shards they have. */
-export interface ClusterPicture {
+export interface NodePicture {
   /** Its nodes, by name. */
   readonly nodes: readonly NodeRow[];
   /** The number of shards; 0 before the first leader. */
   readonly shardCount: number;
   /** By shard: the index of its owner in `nodes`, or -1 if no node has it. */
   readonly owners: readonly number[];
-  /** The leases that are known, by name. */
+}
+
+/** Some of the leases that are known, in the order of their keys. */
+export interface LeasePage {
+  /** The leases. */
   readonly leases: readonly LeaseRow[];
+  /** Pass it as `after` for the next page; `null` if there is none. */
+  readonly nextLease: string | null;
 }
 
 /** A node of a cluster. */
@@ -40,6 +49,8 @@ export interface NodeRow {
 
 /** A lease. */
 export interface LeaseRow {
+  /** Tells it apart from all others: several buckets may have leases of one name. */
+  readonly key: string;
   /** Its name: `leader`, or that of a node or a user's lease. */
   readonly name: string;
   /** `leader`, `node` (shows that a node is alive), or `lease` (one that a program has acquired). */
@@ -61,9 +72,7 @@ export interface ClusterLive {
   /** Shards that have moved since the last message. */
   readonly moves: readonly ShardMove[];
   /** The leases, and the actors in memory by name of node: every two seconds. */
-  readonly leases: {
-    /** The leases. */
-    readonly leases: readonly LeaseRow[];
+  readonly leases: LeasePage & {
     /** Actors in memory by name of node. */
     readonly activeActors: Readonly<Record<string, number>>;
   };

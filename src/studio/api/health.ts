@@ -70,9 +70,15 @@ export interface VerifyLive {
     readonly actors: number;
     /** The log's last position; `null` if the log is empty. */
     readonly lastPosition: string | null;
-    /** The first damaged or truncated places; at most {@linkcode Session.maxLimit}. */
-    readonly faults: readonly DamageRow[];
-    /** How many there are. */
+    /** How many damaged or truncated places there are: {@linkcode FaultPage} lists them. */
     readonly faultCount: number;
   };
+}
+
+/** Some of what the last verification has found. */
+export interface FaultPage {
+  /** The damaged or truncated places. */
+  readonly faults: readonly DamageRow[];
+  /** Pass it as `after` for the next page; `null` if there is none. */
+  readonly next: string | null;
 }

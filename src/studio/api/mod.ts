@@ -19,15 +19,16 @@
  * | GET `api/log`                   | `after` or `before`, `limit`, filter            | {@linkcode LogPage}                      |
  * | GET `api/log/activity`          | `limit`, filter                                 | {@linkcode Activity}                     |
  * | stream `api/log/live`           | `after`, filter                                 | {@linkcode LogLive}                      |
- * | GET `api/projections`           |                                                 | {@linkcode ProjectionList}               |
- * | stream `api/projections/live`   |                                                 | {@linkcode ProjectionsLive}              |
+ * | GET `api/projections`           | `after`, `limit`                                | {@linkcode ProjectionList}               |
+ * | stream `api/projections/live`   | `after`, `limit`                                | {@linkcode ProjectionsLive}              |
  * | GET `api/parked`                | `projection`, `version`, `after`, `limit`       | {@linkcode ParkedPage}                   |
  * | POST `api/parked/retry`         | body {@linkcode ParkedCommand}                  | {@linkcode ParkedResult}                 |
  * | POST `api/parked/discard`       | body {@linkcode ParkedCommand}                  | {@linkcode ParkedResult}                 |
- * | GET `api/cluster`               |                                                 | {@linkcode ClusterPicture}               |
- * | stream `api/cluster/live`       |                                                 | {@linkcode ClusterLive}                  |
+ * | GET `api/cluster`               | `after`, `limit`, of leases                     | {@linkcode ClusterPicture}               |
+ * | stream `api/cluster/live`       | `after`, `limit`, of leases                     | {@linkcode ClusterLive}                  |
  * | GET `api/health`                |                                                 | {@linkcode Health}                       |
  * | stream `api/verify`             |                                                 | {@linkcode VerifyLive}                   |
+ * | GET `api/faults`                | `after`, `limit`                                | {@linkcode FaultPage}                    |
  *
  * A *filter* is `type` (may be repeated), `actor` and `prefix` (of actor ids). `limit` is 1 to {@linkcode Session.maxLimit}; a
  * page may have fewer rows than that, since it is bounded by bytes too. What is not answered with 200 is an

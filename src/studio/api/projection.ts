@@ -4,10 +4,12 @@
  * @module
  */
 
-/** How all projections are getting on. */
+/** Some of the projections, and how they are getting on. */
 export interface ProjectionList {
-  /** The projections, by name and version. */
+  /** The projections, by name and version; `limit` counts names, since the versions of a name belong together. */
   readonly projections: readonly ProjectionRow[];
+  /** Pass it as `after` for the next page; `null` if there is none. */
+  readonly next: string | null;
 }
 
 /** How a projection is getting on. */
@@ -95,9 +97,9 @@ export interface FailingRow {
   readonly attempts: number;
 }
 
-/** How projections are getting on, as it changes: all of them each time, at most once in two seconds. */
+/** How projections are getting on, as it changes: the whole page each time, at most once in two seconds. */
 export interface ProjectionsLive {
-  /** All projections. */
+  /** The page. */
   readonly projections: ProjectionList;
 }
 

@@ -47,15 +47,24 @@ export function Actor({ route, session, go }) {
   return html`
     <${Failure} failure=${first.failure} onRetry=${first.reload} />
     ${first.value && first.value.actorId === actorId &&
-      html`<${History} key=${actorId} first=${first.value} route=${route} session=${session} go=${go} />`}
+      html`
+        <${History} key=${actorId} first=${first.value} route=${route} session=${session} go=${go}
+          onReload=${first.reload} />
+      `}
   `;
 }
 
 /**
- * @param {{ first: HistoryPage, route: Route, session: Session, go: (href: string, isReplaced?: boolean) => void }} properties
+ * @param {{
+ *   first: HistoryPage,
+ *   route: Route,
+ *   session: Session,
+ *   go: (href: string, isReplaced?: boolean) => void,
+ *   onReload: () => void,
+ * }} properties
  * @returns {unknown}
  */
-function History({ first, route, session, go }) {
+function History({ first, route, session, go, onReload }) {
   const { id: actorId, query } = route;
   const [latest, setLatest] = useState(first.latestVersion);
   const [changes, setChanges] = useState(0);
@@ -69,7 +78,7 @@ function History({ first, route, session, go }) {
     [actorId],
   );
   useEffect(() => {
-    setLatest((before) => Math.max(before, first.latestVersion));
+    setLatest(first.latestVersion);
     versions.clear();
   }, [first]);
   const stream = useStream("api/log/live", { actor: actorId, after: first.events.at(-1)?.position }, {
@@ -78,7 +87,7 @@ function History({ first, route, session, go }) {
       setLatest((before) => Math.max(before, ...events.map(({ version }) => version)));
     },
     gap: () => versions.clear(),
-  }, [actorId]);
+  }, [actorId, first]);
 
   const asked = Number(query["version"]);
   const isFollowing = !(asked >= 1);
@@ -103,7 +112,7 @@ function History({ first, route, session, go }) {
         : `Version ${count(selected)} of ${count(latest)}`}</span>
       <${CopyButton} text=${given} onFailed=${setFailure}>Copy as test<//>
     </div>
-    <${Failure} failure=${failure ?? stream.failure} onRetry=${stream.failure && stream.restart} />
+    <${Failure} failure=${failure ?? stream.failure} onRetry=${stream.failure && onReload} />
     <div class="split even">
       <section class="panel" aria-label="Timeline">
         <${Timeline} versions=${versions} latest=${latest} selected=${selected} changes=${changes} onSelect=${select} onFailed=${setFailure} />

@@ -13,7 +13,7 @@ import { get, usePages } from "./api.js";
 import { count } from "./format.js";
 import { html } from "./preact.js";
 import { hrefOf } from "./route.js";
-import { ActorLink, Empty, Failure } from "./ui.js";
+import { ActorLink, Empty, Failure, MorePages } from "./ui.js";
 
 /** The actors of a page. */
 const PAGE = 100;
@@ -24,7 +24,7 @@ const PAGE = 100;
  */
 export function Actors({ route, go }) {
   const { prefix = "" } = route.query;
-  const { pages, next, failure, reload, showMore } = usePages(
+  const list = usePages(
     (
       after,
       signal,
@@ -39,6 +39,7 @@ export function Actors({ route, go }) {
     else if (id === "") go(hrefOf("actors"));
     else go(hrefOf("actor", id));
   };
+  const { pages, next } = list;
   const actors = pages.flatMap((page) => page.actors);
   return html`
     <form class="toolbar" role="search" aria-label="Find an actor" onSubmit=${onSubmit}>
@@ -47,7 +48,7 @@ export function Actors({ route, go }) {
       <button>Show</button>
       ${prefix && html`<a class="button" href=${hrefOf("actors")}>Show all</a>`}
     </form>
-    <${Failure} failure=${failure} onRetry=${reload} />
+    <${Failure} failure=${list.failure} onRetry=${list.reload} />
     ${actors.length > 0 && html`
       <table class="rows actors">
         <thead>
@@ -75,6 +76,6 @@ export function Actors({ route, go }) {
         <p>An actor is listed as soon as it has an event.</p>
         <//>
     `}
-    ${next !== null && html`<button type="button" class="more" onClick=${showMore}>More actors</button>`}
+    <${MorePages} list=${list} what="actors" />
   `;
 }

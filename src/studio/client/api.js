@@ -27,6 +27,8 @@ export class ApiFailure extends Error {
 }
 
 const OFFLINE = "The studio's server does not answer. If it has ended, start it again.";
+/** The most pages of a list that are shown at once. */
+const MAX_PAGES = 10;
 /** Between two tries of a server that does not answer, in milliseconds. */
 const PATIENCE = 1_000;
 
@@ -139,7 +141,8 @@ export function useLoaded(load, inputs, { isKept = false } = {}) {
 /**
  * @template T
  * @typedef {object} Paged
- * @property {T[]} pages Empty until the first is loaded.
+ * @property {readonly T[]} pages Empty until the first is loaded; the latest of them if they are many.
+ * @property {boolean} isCut Whether the first of them are no longer there.
  * @property {string | null} next `null` if there are no more.
  * @property {ApiFailure | undefined} failure
  * @property {() => void} reload Loads the first page again, and forgets the others.
@@ -147,7 +150,8 @@ export function useLoaded(load, inputs, { isKept = false } = {}) {
  */
 
 /**
- * Loads the first page of a list, and more when they are asked for. What is answered for an earlier list is left out.
+ * Loads the first page of a list, and more when they are asked for. What is answered for an earlier list is left out. Pages
+ * that are too many leave at the beginning: a list of any length is shown in bounded memory.
  *
  * @template {{ readonly next: string | null }} T
  * @param {(after: string | undefined, signal?: AbortSignal) => Promise<T>} load
@@ -164,17 +168,18 @@ export function usePages(load, inputs) {
     setMore([]);
     setMoreFailure(undefined);
   }, [first]);
-  const pages = first ? [first, ...more] : [];
+  const isCut = more.length === MAX_PAGES;
+  const pages = isCut ? more : first ? [first, ...more] : [];
   const next = pages.at(-1)?.next ?? null;
   const showMore = async () => {
     try {
       const page = await load(next ?? undefined);
       if (shown.current !== first) return;
-      setMore([...more, page]);
+      setMore([...more, page].slice(-MAX_PAGES));
       setMoreFailure(undefined);
     } catch (error) {
       if (shown.current === first) setMoreFailure(/** @type {ApiFailure} */ (error));
     }
   };
-  return { pages, next, failure: failure ?? moreFailure, reload, showMore };
+  return { pages, isCut, next, failure: failure ?? moreFailure, reload, showMore };
 }

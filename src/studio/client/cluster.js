@@ -1,6 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { ClusterLive, ClusterPicture, LeaseRow, NodeRow, Session, ShardMove } from "../api/mod.ts" */
+/** @import { ClusterLive, ClusterPicture, LeasePage, NodeRow, Session, ShardMove } from "../api/mod.ts" */
+/** @import { Route } from "./route.js" */
 
 /**
  * The nodes of a cluster, and which shards they have.
@@ -11,10 +12,12 @@
 import { count, duration, plural, visible } from "./format.js";
 import { html, useState } from "./preact.js";
 import { useStream } from "./stream.js";
-import { Empty, Failure, Panel, Table, useNow } from "./ui.js";
+import { Empty, Failure, NextPage, Panel, Table, useNow } from "./ui.js";
 
 /** How many moves are listed. */
 const MOVES = 50;
+/** The leases of a page. */
+const LEASES = 50;
 /** How long a shard that has moved is marked, in milliseconds. */
 const MARKED = 4_000;
 /** The shards of a line of the grid. */
@@ -29,33 +32,37 @@ const ARROW = "\u2192";
 /**
  * The view of a cluster.
  *
- * @param {{ session: Session }} properties
+ * @param {{ route: Route, session: Session }} properties
  * @returns {unknown}
  */
-export function Cluster({ session }) {
+export function Cluster({ route, session }) {
+  const { after } = route.query;
   const [cluster, setCluster] = useState(/** @type {ClusterPicture | undefined} */ (undefined));
   const [moves, setMoves] = useState(/** @type {readonly SeenMove[]} */ ([]));
   const [selected, setSelected] = useState(/** @type {string | undefined} */ (undefined));
   const now = useNow(0);
-  const { failure, restart } = useStream(session.hasCluster ? "api/cluster/live" : undefined, {}, {
+  const { failure, restart } = useStream(session.hasCluster ? "api/cluster/live" : undefined, {
+    after,
+    limit: LEASES,
+  }, {
     cluster: setCluster,
     moves: (/** @type {ShardMove[]} */ added) => {
       const at = Date.now();
       setMoves((before) => [...added.map((move) => ({ ...move, at })).reverse(), ...before].slice(0, MOVES));
       setCluster((before) => before && withMoves(before, added));
     },
-    leases: (/** @type {ClusterLive["leases"]} */ { leases, activeActors }) =>
+    leases: (/** @type {ClusterLive["leases"]} */ { leases, nextLease, activeActors }) =>
       setCluster((before) =>
         before && {
           ...before,
-          leases,
+          ...{ leases, nextLease },
           nodes: before.nodes.map((node) => ({
             ...node,
             activeActors: activeActors[node.name] ?? node.activeActors,
           })),
         }
       ),
-  }, []);
+  }, [after]);
   if (!session.hasCluster) {
     return html`
       <${Empty} title="The studio does not know a cluster.">
@@ -71,7 +78,7 @@ export function Cluster({ session }) {
         <div>
           <${Nodes} nodes=${cluster.nodes} selected=${selected} onSelect=${setSelected} />
           <${Shards} cluster=${cluster} selected=${selected} moves=${moves} now=${now} />
-          <${Leases} leases=${cluster.leases} />
+          <${Leases} page=${cluster} after=${after} />
         </div>
         <aside class="side" aria-label="What moves">
           <${Moves} moves=${moves} now=${now} />
@@ -236,13 +243,13 @@ function agoText(age) {
 }
 
 /**
- * @param {{ leases: readonly LeaseRow[] }} properties
+ * @param {{ page: LeasePage, after: string | undefined }} properties
  * @returns {unknown}
  */
-function Leases({ leases }) {
-  const rows = leases.map(({ name, kind, holder, token, renewed, held }) =>
+function Leases({ page: { leases, nextLease }, after }) {
+  const rows = leases.map(({ key, name, holder, token, renewed, held }) =>
     html`
-      <tr key=${`${kind} ${name}`}>
+      <tr key=${key}>
         <td>${visible(name)}</td>
         <td>${visible(holder)}</td>
         <td class="number code">${token}</td>
@@ -255,10 +262,12 @@ function Leases({ leases }) {
   );
   return html`
     <${Panel} title="Leases">
-      ${leases.length === 0 && html`<p class="hint">No lease is held.</p>`}
+      ${leases.length === 0 &&
+        html`<p class="hint">${after ? "There are no more leases." : "No lease is held."}</p>`}
       ${leases.length > 0 && html`
         <${Table} label="Table of leases" columns=${LEASE_COLUMNS}>${rows}<//>
       `}
+      <${NextPage} view="cluster" what="leases" after=${after} next=${nextLease} />
     <//>
   `;
 }

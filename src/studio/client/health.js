@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** @import { Health as HealthReport, Session, VerifyLive } from "../api/mod.ts" */
+/** @import { FaultPage, Health as HealthReport, Session, VerifyLive } from "../api/mod.ts" */
 /** @import { ApiFailure } from "./api.js" */
 
 /**
@@ -9,13 +9,16 @@
  * @module
  */
 
-import { get, useLoaded } from "./api.js";
+import { get, useLoaded, usePages } from "./api.js";
 import { count, plural, visible } from "./format.js";
 import { html, useEffect, useRef, useState } from "./preact.js";
 import { hrefOf } from "./route.js";
 import { Stream } from "./stream.js";
-import { Empty, Failure, Panel, Time } from "./ui.js";
+import { Empty, Failure, MorePages, Panel, Time } from "./ui.js";
 
+/** The damaged places of a page, and how many the server lists. */
+const FAULTS = 50;
+const MAX_FAULTS = 10_000;
 const SEVERITIES = { info: "info", warning: "warn", critical: "bad" };
 
 /**
@@ -127,20 +130,43 @@ function Verify() {
  * @param {{ report: VerifyLive["report"] }} properties
  * @returns {unknown}
  */
-function Report({ report: { ok, commits, events, actors, faults, faultCount } }) {
+function Report({ report: { ok, commits, events, actors, faultCount } }) {
   const read = `${plural(events, "event")} in ${plural(commits, "commit")} of ${plural(actors, "actor")}`;
   return html`
     <p class=${`note ${ok ? "good" : "bad"}`}>${ok
       ? `The log is whole: ${read}.`
       : `The log is not whole: ${plural(faultCount, "fault")} in ${read}.`}</p>
-    <ul class="findings">${faults.map(({ message }) =>
+    ${faultCount > 0 && html`<${Faults} />`}
+    ${faultCount > MAX_FAULTS &&
+      html`<p class="hint">The first ${
+        count(MAX_FAULTS)
+      } are listed. <code>aether verify</code> prints all.</p>`}
+  `;
+}
+
+/**
+ * What the last verification has found, page by page.
+ *
+ * @returns {unknown}
+ */
+function Faults() {
+  const list = usePages(
+    (
+      after,
+      signal,
+    ) => /** @type {Promise<FaultPage>} */ (get("api/faults", { after, limit: FAULTS }, signal)),
+    [],
+  );
+  return html`
+    <${Failure} failure=${list.failure} onRetry=${list.reload} />
+    <ul class="findings">${list.pages.flatMap(({ faults }) => faults).map(({ message }) =>
       html`
         <li>
           <p>${visible(message)}</p>
         </li>
       `
     )}</ul>
-    ${faultCount > faults.length && html`<p class="hint">These are the first ${faults.length}.</p>`}
+    <${MorePages} list=${list} what="faults" />
   `;
 }
 

@@ -42,7 +42,7 @@ export function Log({ route, go }) {
         <${Tail} tail=${tail} end=${hrefOf("log", "", { type, actor })} />
       </div>
       <${Failure} failure=${first.failure} onRetry=${first.reload} />
-      <${Failure} failure=${shown.failure ?? tail.failure} onRetry=${tail.failure && tail.restart} />
+      <${Failure} failure=${shown.failure ?? tail.failure} onRetry=${tail.failure && first.reload} />
       <div class="split">
         <div class="log-list scroll" ref=${list} role="region" aria-label="Events, the latest first"
           tabindex="0">

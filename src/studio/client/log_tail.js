@@ -24,8 +24,7 @@ const SCROLLED = 40;
  * @property {boolean} isPaused
  * @property {number} missed How many new events wait to be shown.
  * @property {LogLive["rate"] | undefined} rate
- * @property {ApiFailure | undefined} failure Why it does not go on.
- * @property {() => void} restart
+ * @property {ApiFailure | undefined} failure Why it does not go on, until what is shown is loaded again.
  * @property {() => void} pause
  * @property {() => void} resume
  */
@@ -68,7 +67,7 @@ export function useLogTail({ filter, first, window, move, showLatest }, list) {
   };
   const isLive = window.later === null && first.value !== undefined && !first.isLoading;
   const start = first.value && (logRows.latestPosition(window) ?? first.value.last ?? undefined);
-  const { failure, restart } = useStream(isLive ? "api/log/live" : undefined, { ...filter, after: start }, {
+  const { failure } = useStream(isLive ? "api/log/live" : undefined, { ...filter, after: start }, {
     events: (/** @type {EventRow[]} */ events) => arrive(logRows.rowsOf(events)),
     damage: (damage) => arrive([logRows.damageRow(damage)]),
     gap: (gap) => {
@@ -78,7 +77,7 @@ export function useLogTail({ filter, first, window, move, showLatest }, list) {
     rate: setRate,
   }, [filter.type, filter.actor, filter.prefix, first.value]);
   return {
-    ...{ isLive, isPaused, missed, rate, failure, restart },
+    ...{ isLive, isPaused, missed, rate, failure },
     pause: () => setPaused(true),
     resume: () => {
       move((before) => logRows.withLater(before, waiting, null));

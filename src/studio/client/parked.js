@@ -11,7 +11,7 @@
 import { get, post, usePages } from "./api.js";
 import { plural, visible } from "./format.js";
 import { html, useState } from "./preact.js";
-import { ActorLink, Ago, Dialog, EventType, Failure } from "./ui.js";
+import { ActorLink, Ago, Dialog, EventType, Failure, MorePages } from "./ui.js";
 
 /** The events of a page. */
 const PAGE = 50;
@@ -80,8 +80,7 @@ export function Parked({ row, canWrite, now, onChange }) {
         `
       )}
     </ul>
-    ${list.next !== null &&
-      html`<button type="button" class="more" onClick=${list.showMore}>More parked events</button>`}
+    <${MorePages} list=${list} what="parked events" />
     ${!canWrite &&
       html`<p class="hint">To retry or discard events, start the studio with <code>--write</code>.</p>`}
     ${canWrite && !row.canRetry &&

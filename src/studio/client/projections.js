@@ -15,8 +15,10 @@ import { count, duration, plural, short, visible } from "./format.js";
 import { Parked } from "./parked.js";
 import { html, useRef, useState } from "./preact.js";
 import { useStream } from "./stream.js";
-import { ActorLink, Ago, Empty, Failure, Figure, Panel, Table, useNow } from "./ui.js";
+import { ActorLink, Ago, Empty, Failure, Figure, NextPage, Panel, Table, useNow } from "./ui.js";
 
+/** The projections of a page, by name. */
+const PAGE = 50;
 /** How many values a line shows. */
 const VALUES = 60;
 
@@ -49,25 +51,7 @@ function keyOf({ name, version }) {
  * @param {{ route: Route, session: Session, offset: number }} properties
  * @returns {unknown}
  */
-export function Projections({ session, offset }) {
-  const [rows, setRows] = useState(/** @type {readonly ProjectionRow[] | undefined} */ (undefined));
-  const lags = useRef(/** @type {Map<string, number[]>} */ (new Map()));
-  const now = useNow(offset);
-  /** @param {ProjectionList} list */
-  const show = ({ projections }) => {
-    for (const row of projections) {
-      const before = lags.current.get(keyOf(row)) ?? [];
-      if (row.lag) lags.current.set(keyOf(row), [...before.slice(1 - VALUES), row.lag.events]);
-    }
-    setRows(projections);
-  };
-  const { failure, restart } = useStream(
-    session.hasProjections ? "api/projections/live" : undefined,
-    {},
-    { projections: show },
-    [],
-  );
-  const look = () => get("api/projections").then(show, () => {});
+export function Projections({ route, session, offset }) {
   if (!session.hasProjections) {
     return html`
       <${Empty} title="The studio does not know where the checkpoints of projections are.">
@@ -75,20 +59,46 @@ export function Projections({ session, offset }) {
         <//>
     `;
   }
+  const { after } = route.query;
+  return html`<${Page} key=${after} after=${after} session=${session} offset=${offset} />`;
+}
+
+/**
+ * A page of projections.
+ *
+ * @param {{ after: string | undefined, session: Session, offset: number }} properties
+ * @returns {unknown}
+ */
+function Page({ after, session, offset }) {
+  const [list, setList] = useState(/** @type {ProjectionList | undefined} */ (undefined));
+  const lags = useRef(/** @type {Map<string, number[]>} */ (new Map()));
+  const now = useNow(offset);
+  /** @param {ProjectionList} shown */
+  const show = (shown) => {
+    for (const row of shown.projections) {
+      const before = lags.current.get(keyOf(row)) ?? [];
+      if (row.lag) lags.current.set(keyOf(row), [...before.slice(1 - VALUES), row.lag.events]);
+    }
+    setList(shown);
+  };
+  const query = { after, limit: PAGE };
+  const { failure, restart } = useStream("api/projections/live", query, { projections: show }, []);
+  const look = () => get("api/projections", query).then(show, () => {});
   return html`
     <${Failure} failure=${failure} onRetry=${restart} />
-    ${rows?.map((/** @type {ProjectionRow} */ row) =>
+    ${list?.projections.map((/** @type {ProjectionRow} */ row) =>
       html`
         <${Projection} key=${keyOf(row)} row=${row} lags=${lags.current.get(keyOf(row)) ??
           []} session=${session} now=${now}
           onChange=${look} />
       `
     )}
-    ${rows?.length === 0 && html`
-      <${Empty} title="No projection has a checkpoint yet.">
+    ${list?.projections.length === 0 && html`
+      <${Empty} title=${after ? "There are no more projections." : "No projection has a checkpoint yet."}>
         <p>A projection is listed when it has handled its first events.</p>
         <//>
     `}
+    ${list && html`<${NextPage} view="projections" what="projections" after=${after} next=${list.next} />`}
   `;
 }
 

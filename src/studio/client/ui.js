@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** @import { EventRow } from "../api/mod.ts" */
-/** @import { ApiFailure } from "./api.js" */
+/** @import { ApiFailure, Paged } from "./api.js" */
 
 /**
  * Parts that several views have.
@@ -218,6 +218,35 @@ export function Dialog({ title, onClose, children }) {
       <h2>${title}</h2>
       ${children}
     </dialog>
+  `;
+}
+
+/**
+ * Shows more of a list, and its beginning again if that has left.
+ *
+ * @param {{ list: Paged<unknown>, what: string }} properties
+ * @returns {unknown}
+ */
+export function MorePages({ list: { isCut, next, reload, showMore }, what }) {
+  return html`
+    ${next !== null && html`<button type="button" class="more" onClick=${showMore}>More ${what}</button>`}
+    ${isCut && html`<button type="button" class="more" onClick=${reload}>First ${what}</button>`}
+  `;
+}
+
+/**
+ * Links to the next page of a list that is followed as it changes, and to its first page.
+ *
+ * @param {{ view: string, what: string, after: string | undefined, next: string | null }} properties
+ * @returns {unknown}
+ */
+export function NextPage({ view, what, after, next }) {
+  if (!after && next === null) return null;
+  return html`
+    <nav class="pages" aria-label=${`Pages of ${what}`}>
+      ${after && html`<a class="button" href=${hrefOf(view)}>First ${what}</a>`}
+      ${next !== null && html`<a class="button" href=${hrefOf(view, "", { after: next })}>Next ${what}</a>`}
+    </nav>
   `;
 }
 
