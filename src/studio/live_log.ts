@@ -38,7 +38,7 @@ export function followLog(call: Call): Response {
   const { request, query } = call;
   const { filter } = query;
   const lastId = request.headers.get("last-event-id");
-  // A page that has a wrong place is told so by the stream, since a browser does not read the answer to a refused one.
+  // A wrong place is refused by the stream: a browser does not read the answer if a stream is refused.
   return streamOf(call, (output) => {
     const from = lastId ? placeOf("last-event-id", lastId) : query.place("after");
     return new LiveLog(call, output, filter, from).run();

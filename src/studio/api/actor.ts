@@ -60,7 +60,7 @@ export interface Difference {
   readonly b: number;
   /** The decider's name; `null` if none was named. */
   readonly decider: string | null;
-  /** The changes; at most {@linkcode Session.maxLimit}. */
+  /** The changes; at most `maxLimit` of the session. */
   readonly changes: readonly Change[];
   /** Whether there are more changes than that. */
   readonly isCut: boolean;

@@ -49,7 +49,7 @@ export interface NodeRow {
 
 /** A lease. */
 export interface LeaseRow {
-  /** Tells it apart from all others: several buckets may have leases of one name. */
+  /** Unique: several buckets may have leases of one name. */
   readonly key: string;
   /** Its name: `leader`, or that of a node or a user's lease. */
   readonly name: string;

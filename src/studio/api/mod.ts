@@ -6,29 +6,29 @@
  * the hash of its address. Preact with htm (`htm/preact/standalone.module.js`) takes the place of `client/preact.js`. The
  * policy of the page allows this script and this style by their hashes, and images and connections of its own origin.
  *
- * | route                           | query                                           | answer                                   |
- * | ------------------------------- | ----------------------------------------------- | ---------------------------------------- |
- * | GET `api/session`               |                                                 | {@linkcode Session}                      |
- * | GET `api/actors`                | `prefix`, `after`, `limit`                      | {@linkcode ActorPage}                    |
- * | GET `api/actor`                 | `actor`, `from`, `to`, `direction`, `limit`     | {@linkcode HistoryPage}                  |
- * | GET `api/actor/state`           | `actor`, `version`, `decider`                   | {@linkcode ActorState}                   |
- * | GET `api/actor/diff`            | `actor`, `a`, `b`, `decider`                    | {@linkcode Difference}                   |
- * | GET `api/actor/given`           | `actor`, `to`                                   | {@linkcode Given}                        |
- * | GET `api/event`                 | `position`                                      | {@linkcode EventRow}                     |
- * | GET `api/event/links`           | `position`, `before`, `after`                   | {@linkcode EventLinks}                   |
- * | GET `api/log`                   | `after` or `before`, `limit`, filter            | {@linkcode LogPage}                      |
- * | GET `api/log/activity`          | `limit`, filter                                 | {@linkcode Activity}                     |
- * | stream `api/log/live`           | `after`, filter                                 | {@linkcode LogLive}                      |
- * | GET `api/projections`           | `after`, `limit`                                | {@linkcode ProjectionList}               |
- * | stream `api/projections/live`   | `after`, `limit`                                | {@linkcode ProjectionsLive}              |
- * | GET `api/parked`                | `projection`, `version`, `after`, `limit`       | {@linkcode ParkedPage}                   |
- * | POST `api/parked/retry`         | body {@linkcode ParkedCommand}                  | {@linkcode ParkedResult}                 |
- * | POST `api/parked/discard`       | body {@linkcode ParkedCommand}                  | {@linkcode ParkedResult}                 |
- * | GET `api/cluster`               | `after`, `limit`, of leases                     | {@linkcode ClusterPicture}               |
- * | stream `api/cluster/live`       | `after`, `limit`, of leases                     | {@linkcode ClusterLive}                  |
- * | GET `api/health`                |                                                 | {@linkcode Health}                       |
- * | stream `api/verify`             |                                                 | {@linkcode VerifyLive}                   |
- * | GET `api/faults`                | `after`, `limit`                                | {@linkcode FaultPage}                    |
+ * | route                         | query                                       | answer            |
+ * | ----------------------------- | ------------------------------------------- | ----------------- |
+ * | GET `api/session`             |                                             | `Session`         |
+ * | GET `api/actors`              | `prefix`, `after`, `limit`                  | `ActorPage`       |
+ * | GET `api/actor`               | `actor`, `from`, `to`, `direction`, `limit` | `HistoryPage`     |
+ * | GET `api/actor/state`         | `actor`, `version`, `decider`               | `ActorState`      |
+ * | GET `api/actor/diff`          | `actor`, `a`, `b`, `decider`                | `Difference`      |
+ * | GET `api/actor/given`         | `actor`, `to`                               | `Given`           |
+ * | GET `api/event`               | `position`                                  | `EventRow`        |
+ * | GET `api/event/links`         | `position`, `before`, `after`               | `EventLinks`      |
+ * | GET `api/log`                 | `after` or `before`, `limit`, filter        | `LogPage`         |
+ * | GET `api/log/activity`        | `limit`, filter                             | `Activity`        |
+ * | stream `api/log/live`         | `after`, filter                             | `LogLive`         |
+ * | GET `api/projections`         | `after`, `limit`                            | `ProjectionList`  |
+ * | stream `api/projections/live` | `after`, `limit`                            | `ProjectionsLive` |
+ * | GET `api/parked`              | `projection`, `version`, `after`, `limit`   | `ParkedPage`      |
+ * | POST `api/parked/retry`       | body `ParkedCommand`                        | `ParkedResult`    |
+ * | POST `api/parked/discard`     | body `ParkedCommand`                        | `ParkedResult`    |
+ * | GET `api/cluster`             | `after`, `limit`, of leases                 | `ClusterPicture`  |
+ * | stream `api/cluster/live`     | `after`, `limit`, of leases                 | `ClusterLive`     |
+ * | GET `api/health`              |                                             | `Health`          |
+ * | stream `api/verify`           |                                             | `VerifyLive`      |
+ * | GET `api/faults`              | `after`, `limit`                            | `FaultPage`       |
  *
  * A *filter* is `type` (may be repeated), `actor` and `prefix` (of actor ids). `limit` is 1 to {@linkcode Session.maxLimit}; a
  * page may have fewer rows than that, since it is bounded by bytes too. What is not answered with 200 is an
