@@ -15,12 +15,13 @@ import type { Warn } from "../warning.ts";
 import { eventId } from "../store/command_id.ts";
 import { fold, type Replayed } from "../store/fold.ts";
 import { replayWith } from "../store/replay.ts";
-import { type CallResult, CommandCall, hasId, isWaiting, mayBeStored, type QueryCall } from "./call.ts";
+import { type CallResult, CommandCall, hasId, isWaiting, type QueryCall } from "./call.ts";
 import { CommandIds } from "./command_ids.ts";
 import { type ActorOwner, Commits, MovedError } from "./commit.ts";
 import { answer, answerQuery, decide, type Decided, foldAhead, refusePromise } from "./decision.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorFailedError } from "./errors.ts";
+import { Ownership } from "./ownership.ts";
 import { eventsAtRelease, isSnapshotDue, keepSnapshots } from "./snapshots.ts";
 import { type AnyDecider, type AnyStore, deciderOf } from "./untyped.ts";
 
@@ -49,13 +50,12 @@ export class ActiveActor {
   readonly #decider: AnyDecider;
   readonly #setup: ActorSetup;
   readonly #commits: Commits;
+  readonly #ownership: Ownership;
   readonly #queue: (CommandCall | QueryCall)[] = [];
   #ids: CommandIds;
   #current: Replayed<unknown> | undefined;
   #running: Promise<void> | undefined;
   #snapshot: Promise<void> | undefined;
-  /** Whether the store refuses what earlier owners have sent to it. */
-  #isFenced = false;
   /** When it was last called, on the clock of `performance.now()`. */
   lastUsed = 0;
 
@@ -66,6 +66,7 @@ export class ActiveActor {
     this.#decider = deciderOf(definition);
     this.#setup = setup;
     this.#commits = new Commits(setup.store, id, setup.owner, setup.warn);
+    this.#ownership = new Ownership(setup.owner, this.#commits);
     this.#ids = new CommandIds(setup.store, id);
   }
 
@@ -153,20 +154,18 @@ export class ActiveActor {
   /** Works on the calls at the head of the queue: those that one commit answers. */
   async #next(): Promise<void> {
     if (this.#commits.isUnknown) await this.#settle();
-    if (!this.#isFenced && this.#setup.owner && this.#queue.some(mayBeStored)) {
-      await this.#fence(this.#setup.owner);
-    }
+    if (this.#ownership.isToFence(this.#queue)) await this.#fence();
     const current = this.#current ??= await this.#load();
     if (!this.#ids.isComplete && this.#queue.some(hasId)) await this.#ids.complete();
-    this.#assertOwned();
+    this.#ownership.assertHeld();
     const group = this.#decide(current);
     if (group.every(({ events }) => events.length === 0)) {
-      if (this.#isOpen(group)) return this.#requeue(group);
+      if (this.#ownership.isOpen(group)) return this.#requeue(group);
       return void answer(this.#decider, current, group, []);
     }
     const stored = await this.#commits.store(group, current.version);
     if (typeof stored !== "string") {
-      this.#isFenced = true;
+      this.#ownership.noteStored();
       return this.#take(current, group, stored);
     }
     if (stored === "reload") this.#current = undefined;
@@ -186,33 +185,9 @@ export class ActiveActor {
     this.#current = undefined;
   }
 
-  /** A command that an earlier owner may still store is decided once that cannot happen any more. */
-  async #fence(owner: ActorOwner): Promise<void> {
-    this.#assertOwned();
-    this.#isFenced = await this.#commits.takeOver(owner, () => this.#queue.some(mayBeStored));
-    if (this.#isFenced && this.#current) this.#current = await this.#loadNew(this.#current);
-  }
-
-  /**
-   * Whether a command without an effect may have been called before, by a client that is not known here, and an earlier
-   * owner may still store that try: it is decided again once that cannot happen any more.
-   */
-  #isOpen(group: readonly Decided[]): boolean {
-    if (this.#isFenced || !this.#setup.owner) return false;
-    const named = group.filter(({ call }) => call.isNamed);
-    for (const { call } of named) call.mayBeStored = true;
-    return named.length > 0;
-  }
-
-  /** Whether a command cannot be decided yet: it came while the actor was loaded. */
-  #isTooEarly(call: CommandCall): boolean {
-    return this.#commits.isUnknown || !this.#isFenced && this.#setup.owner !== undefined && mayBeStored(call);
-  }
-
-  /** @throws {MovedError} If another process may own the actor now: its history holds what was stored here. */
-  #assertOwned(): void {
-    const { owner } = this.#setup;
-    if (owner && !owner.isHeld) throw new MovedError(false);
+  async #fence(): Promise<void> {
+    const isFenced = await this.#ownership.fence(this.#queue);
+    if (isFenced && this.#current) this.#current = await this.#loadNew(this.#current);
   }
 
   async #load(): Promise<Replayed<unknown>> {
@@ -254,7 +229,7 @@ export class ActiveActor {
         answerQuery(this.#definition, call, state);
         continue;
       }
-      if (this.#isTooEarly(call)) break;
+      if (this.#ownership.isTooEarly(call)) break;
       if (call.id !== undefined) {
         if (named?.has(call.id)) break; // it is found once the first one is stored
         const earlier = this.#ids.versionOf(call.id);
@@ -287,8 +262,7 @@ export class ActiveActor {
     stored: readonly StoredEvent[],
   ): void {
     for (const event of stored) this.#ids.note(event);
-    const { owner } = this.#setup;
-    if (owner && !owner.isHeld) { for (const { call } of group) call.reject(new MovedError(true)); }
+    if (this.#ownership.isLost) { for (const { call } of group) call.reject(new MovedError(true)); }
     const state = answer(this.#decider, current, group, stored);
     if (!state) return void (this.#current = undefined);
     this.#current = {
@@ -318,8 +292,7 @@ export class ActiveActor {
       }
       const options = { atVersion: last, onWarning: warn };
       const { state } = await replayWith(store, this.id, this.#decider, options, undefined);
-      const { owner } = this.#setup;
-      if (owner && !owner.isHeld) throw new MovedError(true);
+      if (this.#ownership.isLost) throw new MovedError(true);
       call.isStored = true;
       call.resolve({ version: last, state } satisfies CallResult<unknown>);
     } catch (error) {
