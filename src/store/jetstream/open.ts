@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ConfigurationMismatchError } from "../../errors.ts";
+import { ConfigurationMismatchError, type SettingDifference } from "../../errors.ts";
 import { sleep } from "../../sleep.ts";
 import { loadChecksum } from "../checksum.ts";
 import { ClosedError } from "../../errors.ts";
@@ -126,8 +126,11 @@ export async function openJetStreamBackend(
     if (domain !== undefined) warnOfHearers(await findHearers(connection, layout));
     const checksum = await loadChecksum();
     const { warn } = setup;
+    const asItIs: StreamChoices = { retention: undefined, replicas: undefined };
+    const differences = (now: StreamConfig): SettingDifference[] =>
+      streamDifferences(() => layout, now, asItIs);
     const replicas = Number(config.num_replicas ?? 1);
-    const log = new EventLog({ state, requests, layout, config, patience, warn });
+    const log = new EventLog({ state, requests, layout, config, patience, warn, differences });
     const decoder = new CommitDecoder(logId, layout, checksum);
     const bucket = new KvBucket({
       stream: layout.bucketStream,

@@ -9,6 +9,7 @@ import {
   JetStreamEventStore,
   LogReplacedError,
   StoreOpenError,
+  type Warning,
 } from "@flowmade-one/aether/jetstream";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { client, until } from "./support.ts";
@@ -241,4 +242,32 @@ Deno.test("256 saves whose connection dies under them are stored once, or say th
   assert.equal(log.length, 257);
   assert.equal(new Set(log.map(({ actorId }) => actorId)).size, 257);
   await store.close();
+});
+
+Deno.test("a setting that is changed under an open store is named by a warning, once, and nothing is lost", async () => {
+  await using server = await startNatsServer();
+  await using nats = await client(server.url);
+  const changes: Readonly<Record<string, Record<string, unknown>>> = {
+    subjects: { subjects: ["elsewhere.>"] },
+    max_msgs: { max_msgs: 1 },
+    subject_transform: { subject_transform: { src: "aether.>", dest: "moved.>" } },
+    sealed: { sealed: true },
+  };
+  for (const [setting, change] of Object.entries(changes)) {
+    const warnings: Warning[] = [];
+    await using store = await JetStreamEventStore.open(server.url, {
+      namespace: setting,
+      saveTimeout: 300,
+      onWarning: (warning) => warnings.push(warning),
+    });
+    await store.append("order", [event(1)], { expectedVersion: 0 });
+    const stream = `aether_${setting}`;
+    await nats.requests.updateStream({ ...(await nats.requests.streamInfo(stream)).config, ...change });
+    const failed = await refusal(() => store.append("order", [event(2)], { expectedVersion: 1 }));
+    assert(failed instanceof BackendError, String(failed));
+    for (let read = 0; read < 2; read++) assert.equal(await store.getLatestVersion("none"), 0);
+    assert.deepEqual(warnings.map(({ code }) => code), ["stream-changed"], setting);
+    assert(warnings[0]!.message.includes(`${setting} is `), warnings[0]!.message);
+    assert.deepEqual((await store.getEvents("order")).map(({ version }) => version), [1]);
+  }
 });

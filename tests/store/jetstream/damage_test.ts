@@ -447,6 +447,7 @@ Deno.test("a log in which commits have expired leaves no damaged commit out in s
       config,
       patience: 5_000,
       warn,
+      differences: () => [],
     });
     const to = state.last_seq;
     for (const lastOfEach of [false, true]) {

@@ -6,7 +6,7 @@
  */
 
 import type { ConnectionState } from "../../../nats/connection_state.ts";
-import type { BackendError } from "../../../errors.ts";
+import type { BackendError, SettingDifference } from "../../../errors.ts";
 import { backoff, sleep } from "../../../sleep.ts";
 import type { Warn } from "../../../warning.ts";
 import { DamagedHistoryError, LogReplacedError, otherLog } from "../../errors.ts";
@@ -61,6 +61,8 @@ export interface EventLogSetup {
   readonly patience: number;
   /** Takes what an operator should know. */
   readonly warn: Warn;
+  /** How a configuration differs from what the store needs. */
+  readonly differences: (config: StreamConfig) => readonly SettingDifference[];
 }
 
 /** What a store knows of the stream. */
@@ -73,6 +75,8 @@ interface Knowledge {
   expires: boolean;
   /** How many servers keep each message. */
   replicaCount: number;
+  /** The last warning of settings that were changed; empty without one. */
+  changes: string;
   /** Called when an operator has changed the retention. */
   onRetentionChange: () => void;
   /** The greatest sequence that this store has seen. */
@@ -108,6 +112,7 @@ export class EventLog {
       retention: retentionOf(config),
       expires: retentionOf(config) < Infinity,
       replicaCount: replicaCount(config),
+      changes: "",
       onRetentionChange: () => {},
       highest: 0,
       isReplaced: false,
@@ -359,14 +364,30 @@ export class EventLog {
     return info;
   }
 
-  /** An operator may change the retention and the number of replicas while the log is open. */
+  /** An operator may change the stream while the log is open. */
   #noteConfig(config: StreamConfig): void {
+    this.#warnOfChanges(config);
     const retention = retentionOf(config);
     this.#known.replicaCount = replicaCount(config);
     if (retention === this.#known.retention) return;
     this.#known.retention = retention;
     this.#known.expires ||= retention < Infinity; // what has expired before stays so
     this.#known.onRetentionChange();
+  }
+
+  /** Warns once of settings that the store does not work with: what saves and reads meet then does not name them. */
+  #warnOfChanges(config: StreamConfig): void {
+    const { differences, layout, warn } = this.#setup;
+    const changes = differences(config).map(({ setting, expected, actual }) =>
+      `${setting} is ${JSON.stringify(actual)}, and must be ${JSON.stringify(expected) ?? "unset"}`
+    ).join("; ");
+    if (changes === this.#known.changes) return;
+    this.#known.changes = changes;
+    if (changes === "") return;
+    const message =
+      `The stream "${layout.stream}" was changed: ${changes}. Saves and reads may fail, and events may ` +
+      "be lost. Change it back, and find out who changed it.";
+    warn({ code: "stream-changed", message });
   }
 
   /** A stream that does not exist is a log that was deleted. */
