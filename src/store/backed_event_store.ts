@@ -37,7 +37,7 @@ import {
   divideConditions,
   NO_CONDITIONS,
 } from "./commit.ts";
-import { StoreClosedError } from "./errors.ts";
+import { Lifetime } from "./lifetime.ts";
 import {
   type ObservedRead,
   observeIteration,
@@ -103,10 +103,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   readonly #telemetry: TelemetrySource;
   readonly #drafting: DraftContext;
   readonly #subscriptions = new Set<{ close(): Promise<void> }>();
-  readonly #idle: PromiseWithResolvers<void> = Promise.withResolvers<void>();
-  /** Fires when the store is closed, and ends the reads that are in progress. */
-  readonly #closing = new AbortController();
-  #inFlight = 0;
+  readonly #lifetime = new Lifetime();
   #closed: Promise<void> | undefined;
 
   /**
@@ -143,7 +140,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** Saves one event under a version of the caller's choice. */
   async saveEvent(event: EventInput<E>, options?: SaveOptions): Promise<StoredEvent<E>> {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     const save = readSave(options);
     const draft = draftEvent(event, undefined, this.#drafting);
     const part = new CommitPart(draft.event.actorId, listOf(draft), "given");
@@ -154,7 +151,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** Saves events of one or several actors in one commit: all, or none. */
   saveEvents(events: readonly EventInput<E>[], options?: SaveOptions): Promise<StoredEvent<E>[]> {
     return promised(() => {
-      this.#assertOpen();
+      this.#lifetime.assertOpen();
       const save = readSave(options);
       const drafts = draftAll(events, undefined, this.#drafting, this.limits);
       if (drafts.length === 0) return this.#require(save);
@@ -169,7 +166,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     options: AppendOptions,
   ): Promise<StoredEvent<E>[]> {
     return promised(() => {
-      this.#assertOpen();
+      this.#lifetime.assertOpen();
       const fault = actorIdFault(actorId);
       if (fault) throw new InvalidEventError("actorId", fault);
       const { expectedVersion: expected, save } = readAppend(options);
@@ -182,15 +179,15 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** Stores a fencing token for an actor, alone. */
   async takeOver(actorId: string, token: number): Promise<void> {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     checkActorId(actorId);
     checkToken("token", token);
-    await this.#track(() => this.#backend.takeOver(actorId, token));
+    await this.#lifetime.track(() => this.#backend.takeOver(actorId, token));
   }
 
   /** An actor's events from a version on, in order. */
   async getEvents(actorId: string, fromVersion = 0): Promise<StoredEvent<E>[]> {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     checkActorId(actorId);
     checkFromVersion("fromVersion", fromVersion);
     if (fromVersion === 0) fromVersion = 1;
@@ -198,10 +195,10 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const read = this.#telemetry()
       ? this.#read(
         { operation: "getEvents", actorId },
-        () => this.#backend.getEvents(actorId, fromVersion, this.#closing.signal),
+        () => this.#backend.getEvents(actorId, fromVersion, this.#lifetime.signal),
       )
-      : this.#backend.getEvents(actorId, fromVersion, this.#closing.signal);
-    const events = read instanceof Promise ? await this.#ask(() => read) : read;
+      : this.#backend.getEvents(actorId, fromVersion, this.#lifetime.signal);
+    const events = read instanceof Promise ? await this.#lifetime.ask(() => read) : read;
     const restored = this.#registry.restoreAll(events);
     return (restored instanceof Promise ? await restored : restored) as StoredEvent<E>[];
   }
@@ -224,9 +221,9 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** The version of an actor's latest event; 0 if it never had one. */
   async getLatestVersion(actorId: string): Promise<number> {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     checkActorId(actorId);
-    return await this.#ask((signal) => {
+    return await this.#lifetime.ask((signal) => {
       const read = (): number | Promise<number> => this.#backend.getLatestVersion(actorId, signal);
       return this.#read({ operation: "getLatestVersion", actorId }, read);
     });
@@ -247,15 +244,15 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** The position of the last event of the global log. */
   async getLastPosition(): Promise<string | undefined> {
-    this.#assertOpen();
-    return await this.#ask((signal) => this.#backend.getLastPosition(signal));
+    this.#lifetime.assertOpen();
+    return await this.#lifetime.ask((signal) => this.#backend.getLastPosition(signal));
   }
 
   /** The global log from a position on, and then every event as it is stored. */
   subscribe<T extends E["eventType"] = E["eventType"]>(
     options?: SubscribeOptions<T>,
   ): LogSubscription<StoredEvent<EventOf<E, T>>> {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     checkSubscription(options);
     const { after, filter, chosen, accepts, signal } = this.#readLog(options);
     type Delivered = StoredEvent<EventOf<E, T>>;
@@ -281,7 +278,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   /** Every actor that has events, once. */
   listActors(options?: ListActorsOptions): AsyncIterable<ActorSummary> {
     const listing = readListing(options);
-    const signal = this.#untilClosed(listing.signal);
+    const signal = this.#lifetime.until(listing.signal);
     const list = async function* (backend: StorageBackend): AsyncIterable<readonly ActorSummary[]> {
       if ((listing.actorPrefix?.length ?? 0) > MAX_ACTOR_ID_BYTES) return; // no actor's id is as long
       for await (const actor of backend.listActors({ ...listing, signal })) yield [actor];
@@ -291,25 +288,25 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** Reads everything and reports what is damaged, missing or out of order. */
   async verify(options?: VerifyOptions): Promise<VerificationReport> {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     const read = readVerification(options);
     read.signal?.throwIfAborted();
-    const signal = this.#untilClosed(read.signal);
-    return await this.#track(() => abortable(verifyFor({ ...read, signal }, this.#backend), signal));
+    const signal = this.#lifetime.until(read.signal);
+    return await this.#lifetime.track(() => abortable(verifyFor({ ...read, signal }, this.#backend), signal));
   }
 
   /** Describes what weakens this store's promises as it is set up. */
   async diagnose(): Promise<Finding[]> {
-    this.#assertOpen();
-    return await this.#ask((signal) => this.#backend.diagnose(signal));
+    this.#lifetime.assertOpen();
+    return await this.#lifetime.ask((signal) => this.#backend.diagnose(signal));
   }
 
   /** Keeps a snapshot in place of an older one of the same actor and kind. */
   async saveSnapshot<S>(snapshot: SnapshotInput<S>): Promise<void> {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     const valid = validateSnapshot(snapshot, this.#drafting.now);
-    await this.#track(async () => {
-      const { signal } = this.#closing;
+    await this.#lifetime.track(async () => {
+      const { signal } = this.#lifetime;
       const position = await abortable(positionOf(valid, this.#backend, signal), signal); // nothing is sent yet
       await this.#backend.saveSnapshot(
         position === undefined ? valid : Object.freeze({ ...valid, position }),
@@ -320,22 +317,22 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** The snapshot of an actor and kind. */
   async getLatestSnapshot<S = unknown>(actorId: string, kind: string): Promise<Snapshot<S> | undefined> {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     checkActorId(actorId);
     checkKind(kind);
     const read = (signal: AbortSignal): Promise<Snapshot | undefined> =>
       this.#backend.getLatestSnapshot(actorId, kind, signal);
-    return await this.#ask(read) as Snapshot<S> | undefined;
+    return await this.#lifetime.ask(read) as Snapshot<S> | undefined;
   }
 
   /** Deletes the snapshots of a kind, those of all actors. */
   async deleteSnapshots(kind: string, options?: DeleteSnapshotsOptions): Promise<number> {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     checkKind(kind);
     const { signal } = readDeleteSnapshots(options);
     signal?.throwIfAborted();
-    const ending = this.#untilClosed(signal);
-    return await this.#track(() => abortable(this.#backend.deleteSnapshots(kind, ending), ending));
+    const ending = this.#lifetime.until(signal);
+    return await this.#lifetime.track(() => abortable(this.#backend.deleteSnapshots(kind, ending), ending));
   }
 
   /**
@@ -344,7 +341,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
    */
   close(): Promise<void> {
     this.#closed ??= this.#finish();
-    this.#closing.abort(new StoreClosedError());
+    this.#lifetime.close();
     return this.#closed;
   }
 
@@ -355,7 +352,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   async #finish(): Promise<void> {
     await Promise.all(Array.from(this.#subscriptions, (subscription) => subscription.close()));
-    if (this.#inFlight > 0) await this.#idle.promise;
+    await this.#lifetime.idle();
     await this.#announcer?.close();
     await this.#backend.close();
   }
@@ -364,22 +361,22 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   #rawLog(backend: StorageBackend): RawLog {
     return {
       read: (after, signal, onDamage) => {
-        const ending = this.#untilClosed(signal);
+        const ending = this.#lifetime.until(signal);
         const read = { after, filter: {}, onDamage, signal: ending };
         return flatten(eventsOf(backend.readLog(read)), { signal: ending });
       },
       readParts: (after, signal) => {
-        const ending = this.#untilClosed(signal);
+        const ending = this.#lifetime.until(signal);
         const read = { after, filter: {}, onDamage: undefined, signal: ending };
         return abortableItems(partsOf((onPart) => backend.readLog({ ...read, onPart })), ending);
       },
       listTokens: (signal) => {
-        const ending = this.#untilClosed(signal);
+        const ending = this.#lifetime.until(signal);
         return abortableItems(backend.listTokens?.(ending) ?? noTokens(), ending);
       },
       maxSavesInOrder: backend.maxCommitsInOrder ?? 1,
       save: async (events, signal, tokens, behind) => {
-        this.#assertOpen();
+        this.#lifetime.assertOpen();
         const divided = divideByActor(draftStored(events, this.#drafting, this.limits));
         const fenced = tokens
           ? divided.map(({ actorId, drafts }) =>
@@ -389,45 +386,13 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
         const { parts, conditions } = divideConditions(fenced, behind ? [behind] : NO_CONDITIONS);
         checkCounts(parts, this.limits, conditions.length);
         const commit = new Commit(parts, undefined, tokens !== undefined, signal, conditions);
-        return await this.#track(() => backend.commit(commit));
+        return await this.#lifetime.track(() => backend.commit(commit));
       },
       checkPosition: async (position) => {
-        this.#assertOpen();
-        await this.#ask((signal) => backend.checkPosition(position, signal));
+        this.#lifetime.assertOpen();
+        await this.#lifetime.ask((signal) => backend.checkPosition(position, signal));
       },
     };
-  }
-
-  #assertOpen(): void {
-    if (this.#closed) throw new StoreClosedError();
-  }
-
-  /** Runs an operation that `close()` waits for. */
-  async #track<T>(operation: () => T | Promise<T>): Promise<T> {
-    this.#inFlight++;
-    try {
-      return await operation();
-    } finally {
-      this.#leave();
-    }
-  }
-
-  /** Runs a read, which `close()` ends. */
-  #ask<T>(read: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
-    const { signal } = this.#closing;
-    return this.#track(() => {
-      const answer = read(signal);
-      return answer instanceof Promise ? abortable(answer, signal) : answer;
-    });
-  }
-
-  /** A signal that fires when the caller's does, or when the store is closed. */
-  #untilClosed(signal: AbortSignal | undefined): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
-  }
-
-  #leave(): void {
-    if (--this.#inFlight === 0 && this.#closed) this.#idle.resolve();
   }
 
   /** Saves at once where the backend does: a promise costs as much as the rest of a save in memory. */
@@ -459,7 +424,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   ): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
     if (conditions.length === 0 && expected === "any") return [];
     signal?.throwIfAborted();
-    return this.#ask(async (signal) => {
+    return this.#lifetime.ask(async (signal) => {
       if (expected !== "any") {
         checkExpected(actorId, expected, { version: await this.#backend.getLatestVersion(actorId, signal) });
       }
@@ -502,12 +467,12 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
 
   /** Waits for a save, which `close()` waits for too: with one promise for all that most saves need. */
   #settle(commit: Commit, stored: Promise<readonly StoredEvent[]>): Promise<StoredEvent<E>[]> {
-    this.#inFlight++;
+    this.#lifetime.enter();
     return stored.then(this.#settled, (error) => this.#explain(commit, error)) as Promise<StoredEvent<E>[]>;
   }
 
   readonly #settled = (stored: readonly StoredEvent[]): readonly StoredEvent[] => {
-    this.#leave();
+    this.#lifetime.leave();
     return stored;
   };
 
@@ -516,7 +481,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     try {
       return await this.#registry.restoreAll(await explainConflict(commit, error, this.#backend));
     } finally {
-      this.#leave();
+      this.#lifetime.leave();
     }
   }
 
@@ -562,8 +527,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   ): AsyncIterable<T> {
     return {
       [Symbol.asyncIterator]: (): AsyncIterator<T> => {
-        this.#assertOpen();
-        const signal = this.#untilClosed(options.signal);
+        this.#lifetime.assertOpen();
+        const signal = this.#lifetime.until(options.signal);
         const items = flatten(begin(signal), { ...options, signal }) as AsyncIterator<T>;
         const telemetry = this.#telemetry();
         return telemetry
