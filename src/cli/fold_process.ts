@@ -53,13 +53,13 @@ function write(line: string): void {
 }
 
 function viewOf(module: object, name: string): View<unknown, Event> {
-  const view = (module as Record<string, Partial<View<unknown, Event>> | undefined>)[name];
+  const view = (module as Record<string, Partial<View<unknown, Event>> | null | undefined>)[name];
   if (view === undefined) {
     throw new TypeError(
       `There is no export "${name}". The file has: ${Object.keys(module).join(", ") || "none"}.`,
     );
   }
-  if (typeof view.initialState === "function" && typeof view.evolve === "function") {
+  if (typeof view?.initialState === "function" && typeof view.evolve === "function") {
     return view as View<unknown, Event>;
   }
   throw new TypeError(`"${name}" is no decider: it needs the functions initialState and evolve.`);

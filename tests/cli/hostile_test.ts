@@ -145,6 +145,8 @@ function refusals(target: string, positions: readonly string[]): (readonly [stri
       ],
     ),
     [["show", target, `none ${HOSTILE}`], [3]],
+    [["parked", "retry", target, "--projection", `${DECIDERS}#nothing`, "--yes", "1"], [2]],
+    [["show", target, `seat-${HOSTILE}`, "--decider", `${DECIDERS}#nothing`], [1]],
     [["show", target, "order", HOSTILE], [2]],
     [["show", target, "order", `--decider=${HOSTILE}`], [1, 2, 3]],
     [["log", target, `--limit=${HOSTILE}`], [2]],
@@ -202,7 +204,7 @@ async function check(
     const hint = JSON.stringify([args, code, out.slice(0, 2_000), err.slice(0, 2_000)]);
     assert(codes.includes(code), hint);
     assert(!OBEYED.test(out + err), hint);
-    assert.doesNotMatch(err, /\n\s+at |fault of the program/, hint);
+    assert.doesNotMatch(err, /\n\s+at |fault of the program|TypeError: Cannot/, hint);
     assert.notEqual((out + err).trim(), "", hint);
   }
 }

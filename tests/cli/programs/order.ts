@@ -33,6 +33,7 @@ export const fails = {
   },
 };
 export const notOne = { evolve: 1 };
+export const nothing = null;
 
 /** A projection without checkpoints: those of the target are used. */
 export const totals = { name: "totals", handle: () => {} };
