@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import type { Event } from "../event/types.ts";
@@ -171,7 +172,7 @@ class Run implements SealRun {
   async #work(settings: SealSettings, onSealed: () => void): Promise<void> {
     const signal = this.#signal;
     const sealer = new Sealer(this.#store, this.#place, settings);
-    await using lease = await settings.leases?.acquire(`seal ${settings.origin}`, { signal });
+    await using lease = await acquireLease(settings, signal);
     while (isFree(lease)) {
       const ending = lease ? AbortSignal.any([signal, lease.signal]) : signal;
       try {
@@ -191,6 +192,20 @@ class Run implements SealRun {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+}
+
+/** The lease of a sealer, if there are leases. After an abort it is not waited for, and released when it comes. */
+async function acquireLease(
+  { leases, origin }: SealSettings,
+  signal: AbortSignal,
+): Promise<Lease | undefined> {
+  const acquiring = leases?.acquire(`seal ${origin}`, { signal });
+  try {
+    return acquiring && await abortable(acquiring, signal);
+  } catch (error) {
+    acquiring?.then((lease) => lease.release()).catch(() => {});
+    throw error;
   }
 }
 

@@ -136,6 +136,7 @@ Deno.test("exports, imports, seals, erasures and their verification end at once 
       "copy to": (signal) => copyEvents<never>(memory as never, store as never, { signal }),
       "seal from": (signal) => sealOnce(store, folder, { signer, signal }),
       "seal to": (signal) => sealOnce(memory, bucket, { signer, signal }),
+      "sealLog to": (signal) => sealLog(memory, bucket, { signer, signal }).finished,
       verifySeal: (signal) => verifySeal(bucket, { key, signal }),
       "verifySealedLog, the store": (signal) => verifySealedLog(store, folder, { key, signal }),
       "verifySealedLog, the seal": (signal) => verifySealedLog(store, bucket, { key, signal }),

@@ -7,6 +7,7 @@ import {
   proveEvent,
   SealBucket,
   SealError,
+  sealLog,
   sealOnce,
   type SealPlace,
   verifyProof,
@@ -15,6 +16,7 @@ import {
 } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { Random } from "../support/random.ts";
+import { until } from "../support/until.ts";
 import { fill, refusesWith, sealFixture } from "./support.ts";
 
 const ROUNDS = Deno.env.get("AETHER_CHAOS_ROUNDS") ? 1_000 : 25;
@@ -208,11 +210,13 @@ Deno.test("a seal whose checkpoint was removed is not begun again, also if the l
   await fill(store, 300);
   await using forged = new InMemoryEventStore();
   await fill(forged, 300, 7, "forged");
-  await sealOnce(store, bucket, { signer });
   await sealOnce(store, folder, { signer });
+  await using run = sealLog(store, bucket, { signer, interval: 10 });
+  await until("it is sealed", () => run.report?.size === 300);
   await using raw = await openRaw(server.url);
   await raw.write("checkpoint", undefined);
   await Deno.remove(`${seal.path}/checkpoint`);
+  await refusesWith("damaged", run.finished);
   const before = await raw.values();
   for (const log of [store, forged]) {
     for (const place of [bucket, folder]) await refusesWith("damaged", sealOnce(log, place, { signer }));
