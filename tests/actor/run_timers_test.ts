@@ -124,6 +124,18 @@ const ON_STORES: Record<string, TimerTest> = {
     }
   },
 
+  "fireTimersOnce() reports the next timer of the kinds that it was given": async ({ store }) => {
+    const other = defineActor("other", { decider, timers: booking.timers as never });
+    await reserve(store, START + MINUTE, "other-1");
+    await reserve(store, START + 2 * MINUTE, "booking-1");
+    const next = async (...kinds: AnyActor<BookingEvent>[]): Promise<number | undefined> =>
+      (await fireTimersOnce(store, kinds, QUIET)).next?.getTime();
+    assert.equal(await next(booking, other), START + MINUTE);
+    assert.equal(await next(booking), START + 2 * MINUTE);
+    await execute(store, "booking-1", decider, { pay: true });
+    assert.equal(await next(booking), undefined);
+  },
+
   "fireTimersOnce() with `now` fires what is due then": async ({ store }) => {
     await reserve(store, START + MINUTE, "booking-1");
     const now = (): Date => new Date(START + 365 * 24 * 60 * MINUTE);
