@@ -13,7 +13,7 @@ import { definitionOf } from "./definition.ts";
 import { withTimerIndex } from "./open_timer_index.ts";
 import { checkStore, type TimerStore } from "./run_timers.ts";
 import { type PendingRange, type PendingTimer, pendingWhere, type TimerIndex } from "./timer_index.ts";
-import { isOfAnotherLog } from "./timer_log.ts";
+import { isOfThisLog } from "./timer_log.ts";
 
 /**
  * Which timers are listed.
@@ -116,20 +116,6 @@ async function oldTimers<E extends Event>(
     if (position !== undefined && !await isOfThisLog(store, position, signal)) old.add(kind);
   }
   return (actorId) => old.size > 0 && old.has(definitionOf(actorId, kinds)?.name ?? "");
-}
-
-async function isOfThisLog<E extends Event>(
-  store: TimerStore<E>,
-  after: string,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  try {
-    for await (const _event of store.readAll({ after, ...(signal && { signal }) })) break;
-    return true;
-  } catch (error) {
-    if (isOfAnotherLog(error)) return false;
-    throw error;
-  }
 }
 
 interface CheckedList extends PendingRange {

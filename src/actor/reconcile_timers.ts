@@ -29,7 +29,7 @@ import {
   type StoredActor,
   type TimerIndex,
 } from "./timer_index.ts";
-import { eachActor } from "./timer_log.ts";
+import { eachActor, isOfThisLog } from "./timer_log.ts";
 import { kindsWithTimers, MAX_TIMERS, type TimerSetup, timersOf } from "./timers.ts";
 
 /**
@@ -243,8 +243,10 @@ class Reconciliation {
   async #announce(kind: string, position: string | undefined): Promise<void> {
     for (let attempt = 1;; attempt++) {
       const { head, revision } = await this.#index.head(kind);
-      if (head && this.#differing === 0) return;
-      const reached = head ? head.position : position;
+      const isOld = head?.position !== undefined &&
+        !await isOfThisLog(this.#setup.store, head.position, this.#signal);
+      if (head && !isOld && this.#differing === 0) return;
+      const reached = head && !isOld ? head.position : position;
       try {
         await this.#index.saveHead(kind, reached === undefined ? {} : { position: reached }, revision);
         return;

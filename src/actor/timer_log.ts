@@ -8,6 +8,7 @@ import { BackendError, ClosedError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { backoff, sleep } from "../sleep.ts";
 import { HistoryTruncatedError, InvalidPositionError, LogReplacedError } from "../store/errors.ts";
+import type { EventStore } from "../store/types.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
 import { IndexConflict } from "./timer_index.ts";
 import { TimerStates } from "./timer_states.ts";
@@ -166,8 +167,23 @@ function isOfStore(error: unknown): boolean {
 }
 
 /** Whether a position is refused because the log is another one than that which it is of. */
-export function isOfAnotherLog(error: unknown): boolean {
+function isOfAnotherLog(error: unknown): boolean {
   return error instanceof InvalidPositionError || error instanceof HistoryTruncatedError;
+}
+
+/** Whether a position is one of the log that a store has open. */
+export async function isOfThisLog(
+  store: Pick<EventStore, "readAll">,
+  after: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    for await (const _event of store.readAll({ after, ...(signal && { signal }) })) break;
+    return true;
+  } catch (error) {
+    if (isOfAnotherLog(error)) return false;
+    throw error;
+  }
 }
 
 /** Whether an actor is of a kind. */

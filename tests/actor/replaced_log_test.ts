@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import {
   ActorHost,
+  type AnyActor,
   type Decider,
   defineActor,
   type Event,
@@ -10,6 +11,7 @@ import {
   fireTimersOnce,
   listTimers,
   LogReplacedError,
+  reconcileTimers,
   runTimers,
 } from "@flowmade-one/aether/actor";
 import { DenoKvEventStore } from "@flowmade-one/aether/deno-kv";
@@ -17,8 +19,9 @@ import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";
+import { until } from "../support/until.ts";
 import { booking, type BookingEvent, decider } from "./booking.ts";
-import { aWhile, MINUTE, type Store, until } from "./timer_stores.ts";
+import { aWhile, MINUTE, type Store } from "./timer_stores.ts";
 
 type OpenStore = Store & AsyncDisposable;
 type Greeted = Event<"Greeted", null>;
@@ -34,8 +37,21 @@ const greeting = defineActor("greeting", {
   timers: (count) => ({ next: { at: count === 0 ? 0 : Date.UTC(2100, 0), command: "greet" } }),
 });
 
+/** What makes the index that of a new log. */
+type TakeUp = (store: Store, actors: readonly AnyActor<never>[]) => Promise<AsyncDisposable | void>;
+
+const TAKE_UP = {
+  runTimers: (store, actors) => Promise.resolve(runTimers(store as never, actors, { onWarning: () => {} })),
+  fireTimersOnce: async (store, actors) => void await fireTimersOnce(store as never, actors),
+  reconcileTimers: async (store, actors) => void await reconcileTimers(store as never, actors),
+} satisfies Record<string, TakeUp>;
+
 /** @param open Opens a store on the log that there is, or makes one. */
-async function replace(open: () => Promise<OpenStore>, remove: () => Promise<void>): Promise<void> {
+async function replace(
+  open: () => Promise<OpenStore>,
+  remove: () => Promise<void>,
+  takeUp: TakeUp,
+): Promise<void> {
   const codes: string[] = [];
   const onWarning = ({ code }: { readonly code: string }): void => void codes.push(code);
   await using store = await open();
@@ -43,7 +59,7 @@ async function replace(open: () => Promise<OpenStore>, remove: () => Promise<voi
   await execute(store, "booking-1", decider, { reserve: dueAt });
   await execute(store as never, "greeting-1", greeter, "greet");
   await using run = runTimers<never>(store as never, [booking, greeting] as never, { onWarning });
-  await until(async () => (await listTimers(store)).timers.length === 2);
+  await until("the index is up to date", async () => (await listTimers(store)).timers.length === 2);
 
   await remove();
   await assert.rejects(run.finished, LogReplacedError);
@@ -54,7 +70,7 @@ async function replace(open: () => Promise<OpenStore>, remove: () => Promise<voi
   // A host reports it, and can be closed.
   codes.length = 0;
   await using host = await ActorHost.start({ store, actors: [booking], onWarning });
-  await until(() => codes.includes("timers-stopped"));
+  await until("a warning", () => codes.includes("timers-stopped"));
   await host.close();
 
   await using fresh = await open();
@@ -62,11 +78,14 @@ async function replace(open: () => Promise<OpenStore>, remove: () => Promise<voi
   await execute(fresh, "booking-2", decider, { reserve: dueAt });
   assert.deepEqual((await listTimers(fresh)).timers, [], "the index is that of the earlier log");
   await execute(fresh as never, "greeting-2", greeter, "greet");
-  await using _again = runTimers<never>(fresh as never, [booking, greeting] as never, { onWarning });
+  await using _run = await takeUp(fresh, [booking, greeting] as never) ?? null;
   const listed = async (): Promise<string[]> => {
     return (await listTimers(fresh)).timers.map(({ actorId }) => actorId);
   };
-  await until(async () => (await listed()).includes("booking-2") && (await listed()).includes("greeting-2"));
+  await until(
+    "the index is up to date",
+    async () => (await listed()).includes("booking-2") && (await listed()).includes("greeting-2"),
+  );
   await aWhile();
   assert.deepEqual(await fresh.getEvents("greeting-1"), [], "an actor without events has no timers");
   assert.deepEqual(await listed(), ["booking-2", "greeting-2"]);
@@ -78,19 +97,23 @@ Deno.test("timers end with a LogReplacedError when the stream is deleted, and a 
   await replace(
     () => JetStreamEventStore.open<BookingEvent>(connection, { onWarning: () => {} }),
     async () => void await connection.request("$JS.API.STREAM.DELETE.aether_default"),
+    TAKE_UP.runTimers,
   );
   await connection.close();
 });
 
-Deno.test("timers end with a LogReplacedError when the log is deleted from its database, and a new log begins without the old ones", async () => {
-  await using folder = await kvFolder();
-  using kv = await Deno.openKv(folder.file);
-  await replace(
-    () => DenoKvEventStore.open<BookingEvent>(kv, { pollInterval: 20, onWarning: () => {} }),
-    async () => {
-      for await (const { key } of kv.list({ prefix: ["aether", "default"] })) {
-        if (key[2] !== "timer") await kv.delete(key);
-      }
-    },
-  );
-});
+for (const [name, takeUp] of Object.entries(TAKE_UP)) {
+  Deno.test(`timers end with a LogReplacedError when the log is deleted from its database, and ${name}() begins without the old ones`, async () => {
+    await using folder = await kvFolder();
+    using kv = await Deno.openKv(folder.file);
+    await replace(
+      () => DenoKvEventStore.open<BookingEvent>(kv, { pollInterval: 20, onWarning: () => {} }),
+      async () => {
+        for await (const { key } of kv.list({ prefix: ["aether", "default"] })) {
+          if (key[2] !== "timer") await kv.delete(key);
+        }
+      },
+      takeUp,
+    );
+  });
+}
