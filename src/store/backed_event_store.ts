@@ -25,8 +25,8 @@ import {
   readVerification,
 } from "./read_options.ts";
 import { type CheckedSave, readAppend, readSave } from "./save_options.ts";
-import { checkGivenVersions, divideByActor, draftAll, draftStored } from "./draft_events.ts";
-import { abortable, abortableItems } from "../abortable.ts";
+import { checkGivenVersions, divideByActor, draftAll } from "./draft_events.ts";
+import { abortable } from "../abortable.ts";
 import { flatten, type FlattenOptions, passing, type Restore } from "./buffered_iteration.ts";
 import {
   checkCondition,
@@ -53,7 +53,8 @@ import { PersonalBackend } from "./personal_backend.ts";
 import { PersonalCodec } from "./personal_data.ts";
 import type { PersonalVault } from "./personal_vault.ts";
 import type { Warn } from "../warning.ts";
-import { eventsOf, offerRawLog, partsOf, type RawLog } from "./raw_log.ts";
+import { rawLogOver } from "./backed_raw_log.ts";
+import { offerRawLog } from "./raw_log.ts";
 import { readBackward, readForward } from "./read_log.ts";
 import { type Snapshot, type SnapshotInput, validateSnapshot } from "./snapshot.ts";
 import { positionOf } from "./snapshot_position.ts";
@@ -125,7 +126,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       bytesPerEvent: backend.limits.bytesPerEvent,
       schemaVersionOf: registry.versionOf,
     };
-    offerRawLog(this, this.#rawLog(backend));
+    offerRawLog(this, rawLogOver(backend, this.limits, this.#drafting, this.#lifetime));
   }
 
   /** The most that one commit may hold. */
@@ -357,44 +358,6 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     await this.#backend.close();
   }
 
-  /** What carries events from and to this store, below its registry. */
-  #rawLog(backend: StorageBackend): RawLog {
-    return {
-      read: (after, signal, onDamage) => {
-        const ending = this.#lifetime.until(signal);
-        const read = { after, filter: {}, onDamage, signal: ending };
-        return flatten(eventsOf(backend.readLog(read)), { signal: ending });
-      },
-      readParts: (after, signal) => {
-        const ending = this.#lifetime.until(signal);
-        const read = { after, filter: {}, onDamage: undefined, signal: ending };
-        return abortableItems(partsOf((onPart) => backend.readLog({ ...read, onPart })), ending);
-      },
-      listTokens: (signal) => {
-        const ending = this.#lifetime.until(signal);
-        return abortableItems(backend.listTokens?.(ending) ?? noTokens(), ending);
-      },
-      maxSavesInOrder: backend.maxCommitsInOrder ?? 1,
-      save: async (events, signal, tokens, behind) => {
-        this.#lifetime.assertOpen();
-        const divided = divideByActor(draftStored(events, this.#drafting, this.limits));
-        const fenced = tokens
-          ? divided.map(({ actorId, drafts }) =>
-            new CommitPart(actorId, drafts, "given", undefined, tokens.get(actorId))
-          )
-          : divided;
-        const { parts, conditions } = divideConditions(fenced, behind ? [behind] : NO_CONDITIONS);
-        checkCounts(parts, this.limits, conditions.length);
-        const commit = new Commit(parts, undefined, tokens !== undefined, signal, conditions);
-        return await this.#lifetime.track(() => backend.commit(commit));
-      },
-      checkPosition: async (position) => {
-        this.#lifetime.assertOpen();
-        await this.#lifetime.ask((signal) => backend.checkPosition(position, signal));
-      },
-    };
-  }
-
   /** Saves at once where the backend does: a promise costs as much as the rest of a save in memory. */
   #save(
     operation: SaveOperation,
@@ -548,8 +511,6 @@ function withVault(
   const codec = new PersonalCodec(vault, personal);
   return new PersonalBackend(backend, codec, vault, warn);
 }
-
-async function* noTokens(): AsyncGenerator<never> {}
 
 /** Calls a function as an async function would be called, without the promise that `return await` adds. */
 function promised<T>(call: () => T | Promise<T>): Promise<T> {
