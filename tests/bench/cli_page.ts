@@ -1,6 +1,11 @@
 /**
  * How soon the studio's first page is painted, after its server is up, in a browser that runs.
  *
+ * Where the time goes, as the browser's own trace has it: the script is compiled in 4 ms of the processor and evaluated in
+ * 10 ms, the page is laid out in 5 ms, and the server answers in 5 to 15 ms. The rest, most of it, is the browser's: a new
+ * process commits the document, makes a script context and paints a frame. The first data is asked for after that paint.
+ * To ask for it as soon as the script runs made no difference that could be measured.
+ *
  * @module
  */
 

@@ -12,6 +12,7 @@ Deno.test("a page shows that it was cut off, and goes on by itself", async (t) =
   if (!browser) return;
   await t.step("when the store goes away and comes back", () => checkStore(browser));
   await t.step("when the studio's server ends and is started again", () => checkServer(browser));
+  await t.step("when the log was replaced meanwhile, by a click", () => checkReplaced(browser));
   await t.step("in a tab that has slept, nothing is missing", () => checkSleep(browser));
 });
 
@@ -52,6 +53,32 @@ async function checkServer(browser: TestBrowser): Promise<void> {
   await using _second = serve(store, {}, first.port);
   await page.see(/The connection is back.*Live.*order-4.*order-3.*order-2/);
   assert.deepEqual(page.faults, []);
+}
+
+async function checkReplaced(browser: TestBrowser): Promise<void> {
+  await using before = new InMemoryEventStore<OrderEvent>();
+  await placeOrders(before, 0, 3);
+  const first = serve(before);
+  await using page = await browser.open(first.url);
+  await using actor = await browser.open(`${first.url}#/actor/order-1`);
+  try {
+    await page.see(/Live.*order-2/);
+    await actor.see(/4 OrderShipped/, ".timeline");
+  } finally {
+    await first[Symbol.asyncDispose]();
+  }
+  await using after = new InMemoryEventStore<OrderEvent>();
+  await placeOrders(after, 1, 2);
+  await placeOrders(after, 7, 9);
+  await using _second = serve(after, {}, first.port);
+  await page.see("is of another log", "[role=alert]");
+  await page.click("Try again");
+  await page.see(/Live.*order-8/);
+  assert.doesNotMatch(await page.text(".log-list"), /order-2/);
+  await placeOrders(after, 9, 10);
+  await page.see("order-9", ".log-list");
+  await actor.see(/Latest.*4 OrderShipped/);
+  assert.deepEqual([...page.faults, ...actor.faults], []);
 }
 
 async function checkSleep(browser: TestBrowser): Promise<void> {

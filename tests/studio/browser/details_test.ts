@@ -7,6 +7,7 @@ import {
   InMemoryCheckpoints,
   InMemoryEventStore,
   type Projection,
+  projectOnce,
   rebuildProjection,
   runProjection,
 } from "../../../mod.ts";
@@ -23,6 +24,7 @@ Deno.test("the studio shows segments, a rebuild and a seal, and explains how it 
   await using browser = await startBrowser("the studio's segments, rebuilds, seals and refusals");
   if (!browser) return;
   await t.step("segments, and a version that takes over", () => checkSegments(browser));
+  await t.step("long lists, a page at a time", () => checkLists(browser));
   await t.step("a seal, and none", () => checkSeal(browser));
   await t.step("a wrong token, and another host name", () => checkRefusals(browser));
   await t.step("a decider that throws, loops or asks for a permission", () => checkDeciders(browser));
@@ -69,6 +71,51 @@ async function checkSegments(browser: TestBrowser): Promise<void> {
   assert.deepEqual(await page.violations(), []);
   assert.deepEqual(page.faults, []);
   old.finished.catch(() => {});
+}
+
+async function checkLists(browser: TestBrowser): Promise<void> {
+  await using store = new InMemoryEventStore<OrderEvent>();
+  await using checkpoints = new InMemoryCheckpoints();
+  const event = { eventType: "PaymentReceived" as const, data: { amount: 1, method: "card" } };
+  for (let actor = 0; actor < 1_050; actor++) {
+    await store.append(`payment-${actor}`, [event], { expectedVersion: 0 });
+  }
+  for (let index = 10; index < 62; index++) {
+    await projectOnce(store, { name: `view-${index}`, checkpoints, handle: () => {} });
+  }
+  await using served = serve(store, { checkpoints });
+  await using page = await browser.open(`${served.url}#/projections`);
+  await page.see(/view-10, version 1.*view-59, version 1.*Next projections/);
+  await page.click("Next projections", "link");
+  await page.see(/view-60, version 1.*view-61, version 1.*First projections/);
+  assert.equal((await page.page.$$(".projection")).length, 2);
+  assert.deepEqual(await page.violations(), []);
+  await page.click("First projections", "link");
+  await page.see("view-10, version 1");
+
+  await page.go("#/actors");
+  for (let pages = 1; pages < 11; pages++) {
+    await page.page.waitForFunction(
+      (rows) => document.querySelectorAll(".actors tbody tr").length === rows,
+      { polling: 30 },
+      Math.min(pages, 10) * 100,
+    );
+    await page.page.$eval("main button.more", (button) => (button as HTMLElement).click());
+  }
+  await page.page.waitForFunction(
+    () => document.querySelector(".actors tbody tr:last-child")?.textContent?.includes("payment-1049"),
+    { polling: 30 },
+  );
+  assert(
+    (await page.page.$$(".actors tbody tr")).length <= 1_000,
+    "the page keeps a bounded part of the list",
+  );
+  await page.click("First actors");
+  await page.page.waitForFunction(
+    () => document.querySelectorAll(".actors tbody tr").length === 100,
+    { polling: 30 },
+  );
+  assert.deepEqual(page.faults, []);
 }
 
 async function checkSeal(browser: TestBrowser): Promise<void> {
