@@ -68,7 +68,12 @@ function escaped(character: string): string {
 
 /** A value as one line of JSON. What JSON leaves as it is and a terminal obeys is escaped; it is the same JSON. */
 export function jsonLine(value: unknown): string {
-  return printable(JSON.stringify(value) ?? "null");
+  return printable(JSON.stringify(value, withMessages) ?? "null");
+}
+
+/** The message of an error is none of the fields that JSON takes. */
+function withMessages(_: string, value: unknown): unknown {
+  return value instanceof Error ? { ...value, name: value.name, message: value.message } : value;
 }
 
 /** The names of columns, and the cells of each row. */

@@ -6,7 +6,7 @@
 
 import type { CheckpointStore } from "../projection/checkpoints.ts";
 import { ProjectionStoppedError } from "../projection/errors.ts";
-import { discardParked, retryParked } from "../projection/parked.ts";
+import { discardParked, listParked, retryParked } from "../projection/parked.ts";
 import type { Projection } from "../projection/projection.ts";
 import { parseRecord, type ProjectionRecord } from "../projection/record.ts";
 import { type ProjectionStatus, projectionStatuses } from "../projection/status.ts";
@@ -77,7 +77,9 @@ export async function listParkedEvents(
   request: Extract<ParkedRequest, { readonly action: "list" }>,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const { parked } = await recordOf(checkpoints, request);
+  await recordOf(checkpoints, request);
+  const { name, version } = request;
+  const parked = await listParked({ name, version, checkpoints: checkpoints! });
   if (request.json) { for (const entry of parked) terminal.print(jsonLine(entry)); }
   else if (parked.length === 0) terminal.print("Nothing is parked.");
   else {

@@ -10,6 +10,7 @@ import type { UnitOfWork } from "./checkpoints.ts";
 import { CheckpointConflictError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
 import { type CompiledProjection, recordIdOf } from "./compile.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
+import { joinedRecord } from "./segment.ts";
 
 /** A checkpoint that was read. Every write is refused once another process has written. */
 export class Checkpointer<Tx> {
@@ -50,6 +51,7 @@ export class Checkpointer<Tx> {
     if (record.replacedBy) throw replaced(id, record.replacedBy.version);
     if (record.layout) throw otherSegments(projection.segments, record.layout.count);
     if (record.closed) throw new CheckpointConflictError(id);
+    checkKey(record, projection.keyOf !== undefined);
     const [before, now] = [JSON.stringify(record.filter), JSON.stringify(filter)];
     if (before !== now && continueFrom !== id.version) throw otherFilter(id, before, now);
     return new Checkpointer(projection, stored.revision, { ...record, filter }, before !== now);
@@ -122,18 +124,14 @@ export function otherSegments(declared: number | undefined, stored: number): Inv
 }
 
 /** The record of a projection that has none: as that of the version which it continues, or of one that has done nothing. */
-export async function firstRecord<Tx>(
-  { id, filter, checkpoints, continueFrom }: CompiledProjection<Tx>,
-): Promise<ProjectionRecord> {
+export async function firstRecord<Tx>(projection: CompiledProjection<Tx>): Promise<ProjectionRecord> {
+  const { id, filter, checkpoints, continueFrom } = projection;
   if (continueFrom !== undefined && continueFrom !== id.version) {
     const before = { name: id.name, version: continueFrom };
     const stored = await checkpoints.load(before);
     if (stored) {
       const { owner: _, failing: __, alsoFailing: ___, replacedBy: ____, rebuild: _____, ...record } =
-        parseRecord(
-          before,
-          stored,
-        );
+        await continued(projection, before, parseRecord(before, stored));
       return { ...record, ...id, filter, stopped: false };
     }
   }
@@ -148,6 +146,52 @@ export async function firstRecord<Tx>(
     parked: [],
     resolved: [],
   };
+}
+
+/** The record of a version that is continued: with segments, that of all of them. */
+async function continued<Tx>(
+  { checkpoints, segments, keyOf }: CompiledProjection<Tx>,
+  id: ProjectionId,
+  record: ProjectionRecord,
+): Promise<ProjectionRecord> {
+  const { layout } = record;
+  if (!layout) return record;
+  if (segments === undefined) {
+    throw new InvalidArgumentError(
+      "projection.segments",
+      `are missing: version ${id.version}, which is continued, has ${layout.count}. Declare as many, or another number`,
+    );
+  }
+  checkKey(record, keyOf !== undefined);
+  return await joinedRecord({ id, checkpoints }, record, layout);
+}
+
+/**
+ * Checks that events are divided as they were: by their actors, or by a key of the projection's own.
+ *
+ * @throws {InvalidArgumentError} If segments were made by the other one, or events wait by it behind a parked one.
+ */
+export function checkKey({ hasOwnKey, parked }: ProjectionRecord, isOwn: boolean): void {
+  if (hasOwnKey !== undefined && hasOwnKey !== isOwn) {
+    throw new InvalidArgumentError(
+      "projection.key",
+      `is ${
+        isOwn
+          ? "declared, and its segments were made by actors"
+          : "missing, and its segments were made by a key"
+      }: declare it as before, or build the next version of the projection`,
+    );
+  }
+  const waiting = parked.find((entry) => entry.blocksActor && (entry.key !== undefined) !== isOwn);
+  if (!waiting) return;
+  throw new InvalidArgumentError(
+    "projection.key",
+    `is ${
+      isOwn ? "declared" : "missing"
+    }, and events wait behind the parked one at position ${waiting.position} by ${
+      isOwn ? "their actor" : "their key"
+    }: declare it as before, and retry or discard what is parked`,
+  );
 }
 
 /** Another version has taken over. */

@@ -10,7 +10,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { checkKnown, checkSignal } from "../options.ts";
 import { describe } from "../text.ts";
-import type { ProjectionId } from "./errors.ts";
+import { DamagedCheckpointError, type ProjectionId } from "./errors.ts";
 
 /**
  * Names a projection where its checkpoints are; the projection itself will do.
@@ -40,6 +40,18 @@ export interface StoredCheckpoint {
   readonly revision: string;
   /** Which projection it is of, by its key: `list()` returns it. */
   readonly id?: ProjectionId;
+  /** Why it cannot be read: `list()` returns it in the place of the value, which is empty, and the others with it. */
+  readonly damage?: DamagedCheckpointError;
+}
+
+/**
+ * A checkpoint that cannot be read, as `list()` returns it.
+ *
+ * @throws What is no damage.
+ */
+export function unreadable(id: ProjectionId, error: unknown): StoredCheckpoint {
+  if (!(error instanceof DamagedCheckpointError)) throw error;
+  return { value: "", revision: "", id, damage: error };
 }
 
 /**
@@ -146,7 +158,7 @@ export interface CheckpointStore<Tx = undefined> extends AsyncDisposable {
    * @returns Whether there was one.
    */
   delete?(id: ProjectionId): Promise<boolean>;
-  /** All checkpoints. */
+  /** All checkpoints, also those that cannot be read. */
   list(): Promise<readonly StoredCheckpoint[]>;
   /** Begins a unit of work, where the store has such. */
   begin?(id: ProjectionId): UnitOfWork<Tx>;

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { describe, nameFault } from "../text.ts";
+import { hash } from "../cluster/shard_of.ts";
+import { describe } from "../text.ts";
 import { isVersion } from "../event/draft.ts";
 import type { Event, EventFilter, StoredEvent } from "../event/types.ts";
 import { partOf } from "../event/upcast.ts";
@@ -14,9 +15,10 @@ import { checkKnown, type OptionNames, readOptions } from "../options.ts";
 import type { LogStart } from "../store/method_options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";
-import { MAX_SEGMENTS, type Segment, SEPARATOR } from "./layout.ts";
+import { MAX_SEGMENTS, type Segment, segmentId } from "./layout.ts";
+import { checkNamed } from "./reference.ts";
 import { shortError } from "./record.ts";
-import { segmentId } from "./segment.ts";
+
 import type { FailurePolicy, Handler, Projection } from "./projection.ts";
 
 /** Any handler, once its event was chosen. */
@@ -49,8 +51,9 @@ export interface CompiledProjection<Tx> {
 /** Finds the key of an event. */
 export type KeyOf = (event: StoredEvent) => string;
 
-const MAX_NAME_BYTES = 128;
 const MAX_LANES = 1024;
+/** The longest key that is taken as it is, in UTF-16 code units. */
+const MAX_KEY = 256;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
@@ -75,24 +78,10 @@ const FAILURE_FIELDS: OptionNames<FailurePolicy> = {
 };
 
 function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledProjection<Tx> {
-  const { name, version = 1, checkpoints, handle, from = "start", continueFrom, filter: given = {} } =
-    projection;
+  const { id, checkpoints } = checkNamed<CheckpointStore<Tx>>(projection);
+  const { version } = id;
+  const { handle, from = "start", continueFrom, filter: given = {} } = projection;
   const { handlerTimeout = 30_000, checkpointEvents = 10_000, checkpointInterval = 200 } = projection;
-  const fault = nameFault(name, MAX_NAME_BYTES);
-  if (fault) throw new InvalidArgumentError("projection.name", fault);
-  if (name.includes(SEPARATOR)) throw new InvalidArgumentError("projection.name", "must not contain U+001F");
-  if (!isVersion(version)) {
-    throw new InvalidArgumentError(
-      "projection.version",
-      `must be a positive integer, and is ${describe(version)}`,
-    );
-  }
-  if (typeof checkpoints?.load !== "function") {
-    throw new InvalidArgumentError(
-      "projection.checkpoints",
-      `must be a place for checkpoints, such as InMemoryCheckpoints, and is ${describe(checkpoints)}`,
-    );
-  }
   if (typeof from !== "string" || from === "") {
     throw new InvalidArgumentError(
       "projection.from",
@@ -142,7 +131,7 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
     );
   }
   return {
-    id: { name, version },
+    id,
     checkpoints,
     filter,
     chooses: compileFilter(filter) ?? ((): boolean => true),
@@ -211,13 +200,19 @@ export function keyed(projection: { readonly key?: unknown }): KeyOf | undefined
         { cause },
       );
     }
-    if (typeof found === "string" && found.isWellFormed()) return found;
+    if (typeof found === "string" && found.isWellFormed()) return recordable(found);
     if (found instanceof Promise) found.catch(() => {}); // a promise is no key
     throw new InvalidArgumentError(
       "projection.key",
       `must return a well-formed string, and has returned ${describe(found)}`,
     );
   };
+}
+
+/** A key is recorded with each event that fails or is parked: of a long one its beginning and a number that follows from all of it. */
+function recordable(key: string): string {
+  if (key.length <= MAX_KEY) return key;
+  return `${key.slice(0, MAX_KEY).toWellFormed()}... ${hash(key)}`;
 }
 
 /** The handlers, each of which fails for an event that has no key. */

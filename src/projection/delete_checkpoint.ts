@@ -17,7 +17,10 @@ import {
 import { outcomeOf } from "./ends.ts";
 import { DamagedCheckpointError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
 import { loadHead } from "./head.ts";
-import { generationsOf, segmentId } from "./segment.ts";
+import { segmentId, segmentOf } from "./layout.ts";
+import type { ProjectionRecord } from "./record.ts";
+import { readNamed } from "./reference.ts";
+import { generationsOf } from "./segment.ts";
 import { describe } from "../text.ts";
 
 /**
@@ -71,11 +74,13 @@ export interface DeleteCheckpointOptions {
  */
 export async function deleteCheckpoint(
   projection: ProjectionReference & {
-    readonly checkpoints: Pick<CheckpointStore<unknown>, "delete" | "leases">;
+    readonly checkpoints:
+      & Pick<CheckpointStore<unknown>, "delete" | "leases">
+      & Partial<Pick<CheckpointStore<unknown>, "list">>;
   },
   options?: DeleteCheckpointOptions,
 ): Promise<boolean> {
-  const { name, version = 1, checkpoints } = projection;
+  const { id, checkpoints } = readNamed(projection);
   const { signal, leases: given } = readOptions(options, checkUnderLease);
   if (typeof checkpoints?.delete !== "function") {
     throw new InvalidArgumentError(
@@ -83,12 +88,11 @@ export async function deleteCheckpoint(
       `must be a place for checkpoints that has delete(), and is ${describe(checkpoints)}`,
     );
   }
-  const id = { name, version };
   signal?.throwIfAborted();
   try {
     const leases = given ?? await abortable(Promise.resolve(checkpoints.leases?.()), signal);
     await using held = new AsyncDisposableStack();
-    const segments = await segmentIdsOf(id, checkpoints);
+    const segments = await abortable(segmentIdsOf(id, checkpoints), signal);
     for (const each of [id, ...segments]) {
       const lease = await leases?.tryAcquire(leaseKeyOf(each), { ...(signal && { signal }) });
       if (leases && !lease) throw new ProjectionInUseError(id, "running", "close every run of it first");
@@ -102,19 +106,41 @@ export async function deleteCheckpoint(
   }
 }
 
-/** The records of its segments. Of a record that cannot be read it is not known whether it has any. */
+/**
+ * The records of its segments: those that its own record names, and others that are there. Its own may be damaged, or a process may have
+ * been killed before it deleted those of the segments before a change. A run that begins again must not take them for its own.
+ */
 async function segmentIdsOf(
   id: ProjectionId,
-  checkpoints: Pick<CheckpointStore<unknown>, "load">,
+  checkpoints: Pick<CheckpointStore<unknown>, "load"> & Partial<Pick<CheckpointStore<unknown>, "list">>,
 ): Promise<readonly ProjectionId[]> {
+  const record = await recordOf(id, checkpoints);
+  if (record && !record.layout) return [];
+  const segments = new Map<string, ProjectionId>();
+  for (const { generation, count } of record?.layout ? generationsOf(record.layout) : []) {
+    for (let index = 0; index < count; index++) {
+      const segment = segmentId(id, { generation, count, index });
+      segments.set(segment.name, segment);
+    }
+  }
+  for (const { id: other } of await checkpoints.list?.() ?? []) {
+    const { id: projection, segment } = other ? segmentOf(other) : { id };
+    const isItsOwn = segment !== undefined && projection.name === id.name &&
+      projection.version === id.version;
+    if (isItsOwn) segments.set(other!.name, other!);
+  }
+  return [...segments.values()];
+}
+
+/** Its record; `undefined` if there is none, or it cannot be read. */
+async function recordOf(
+  id: ProjectionId,
+  checkpoints: Pick<CheckpointStore<unknown>, "load">,
+): Promise<ProjectionRecord | undefined> {
   try {
-    const layout = (await loadHead({ id, checkpoints }))?.record.layout;
-    if (!layout) return [];
-    return generationsOf(layout).flatMap(({ generation, count }) =>
-      Array.from({ length: count }, (_, index) => segmentId(id, { generation, count, index }))
-    );
+    return (await loadHead({ id, checkpoints }))?.record;
   } catch (error) {
-    if (error instanceof DamagedCheckpointError) return [];
+    if (error instanceof DamagedCheckpointError) return undefined;
     throw error;
   }
 }

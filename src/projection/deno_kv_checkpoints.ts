@@ -25,7 +25,13 @@ import {
   LONGEST_BUSY_WAIT,
   whileBusy,
 } from "../deno_kv_failures.ts";
-import type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
+import {
+  type CheckpointStore,
+  type HandlerScope,
+  type StoredCheckpoint,
+  type UnitOfWork,
+  unreadable,
+} from "./checkpoints.ts";
 import {
   CheckpointConflictError,
   DamagedCheckpointError,
@@ -193,7 +199,7 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
     }
   }
 
-  /** All checkpoints. */
+  /** All checkpoints, also those that cannot be read. */
   async list(): Promise<readonly StoredCheckpoint[]> {
     const found: StoredCheckpoint[] = [];
     const entries = await this.#reading(() =>
@@ -202,8 +208,9 @@ export class DenoKvCheckpoints implements CheckpointStore<KvTransaction> {
     for (const { key } of entries) {
       const [name, version, ...more] = key.slice(this.#base.length + 1);
       if (typeof name !== "string" || typeof version !== "number" || more.length > 0) continue; // no checkpoint's key
-      const stored = await this.load({ name, version });
-      if (stored) found.push({ ...stored, id: { name, version } });
+      const id = { name, version };
+      const stored = await this.load(id).catch((error) => unreadable(id, error));
+      if (stored) found.push({ ...stored, id });
     }
     return found;
   }

@@ -7,6 +7,7 @@
 import { registerClass } from "../copies.ts";
 import { AetherError } from "../errors.ts";
 import { FencedError } from "../store/errors.ts";
+import { segmentOf } from "./layout.ts";
 
 /**
  * Names one version of a projection.
@@ -60,7 +61,7 @@ export class CheckpointConflictError extends AetherError {
   /** Names the projection. */
   constructor(projection: ProjectionId, options?: ErrorOptions) {
     super(`The checkpoint of ${show(projection)} was changed by another process: read it again`, options);
-    this.projection = projection;
+    this.projection = segmentOf(projection).id;
   }
 }
 
@@ -88,7 +89,7 @@ export class DamagedCheckpointError extends AetherError {
         "deleteCheckpoint() to begin again",
       options,
     );
-    this.projection = projection;
+    this.projection = segmentOf(projection).id;
   }
 }
 
@@ -505,17 +506,24 @@ export class ProjectionBehindError extends AetherError {
   }
 }
 
-/** A projection did not come to a position in time. */
+/**
+ * A projection did not come to a position in time.
+ *
+ * @param seen Where it was seen; nothing if its checkpoint was not read in that time.
+ */
 export function notReached(
   projection: ProjectionId,
   position: string,
-  reached: string | undefined,
+  seen: { readonly at: string | undefined } | undefined,
   timeout: number,
 ): ProjectionBehindError {
-  const message = `${show(projection)} did not come to position ${position} within ${timeout} ms; it is at ${
-    reached ?? "the start"
-  }: see that a worker runs it, and look at projectionStatuses()`;
-  return new ProjectionBehindError(projection, position, message, { reached });
+  const what = `${show(projection)} did not come to position ${position} within ${timeout} ms`;
+  const message = seen
+    ? `${what}; it is at ${
+      seen.at ?? "the start"
+    }: see that a worker runs it, and look at projectionStatuses()`
+    : `${what}, or has: its checkpoint could not be read in that time. See that the servers answer, or wait longer`;
+  return new ProjectionBehindError(projection, position, message, { reached: seen?.at });
 }
 
 /** The event that was waited for was parked, or waits behind a parked one. */
@@ -538,6 +546,8 @@ const UNFENCED_ADVICE =
   "its reaction is for an actor that is owned under a fencing token. Declare unfenced: true for the projection, or return " +
   "the reaction with the owner's fencingToken,";
 
-function show({ name, version }: ProjectionId): string {
-  return `projection ${JSON.stringify(name)} version ${version}`;
+function show(shown: ProjectionId): string {
+  const { id: { name, version }, segment } = segmentOf(shown);
+  const projection = `projection ${JSON.stringify(name)} version ${version}`;
+  return segment ? `segment ${segment.index} of ${segment.count} of ${projection}` : projection;
 }

@@ -10,13 +10,14 @@ import { InvalidArgumentError } from "../errors.ts";
 import { readOptions } from "../options.ts";
 import { backoff, sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
-import { firstRecord, otherSegments, replaced } from "./checkpointer.ts";
+import { checkKey, firstRecord, otherSegments, replaced } from "./checkpointer.ts";
 import { type CheckpointStore, checkUnderLease, leaseKeyOf } from "./checkpoints.ts";
 import { checkSegments, type CompiledProjection } from "./compile.ts";
 import { outcomeOf } from "./ends.ts";
 import { CheckpointConflictError, type ProjectionId, ProjectionInUseError } from "./errors.ts";
 import { generationsOf, stamped } from "./segment.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
+import { readNamed } from "./reference.ts";
 
 /** Where the record is. */
 interface Place {
@@ -39,13 +40,18 @@ export async function loadHead(
 const FIRST_WAIT = 2;
 const LONGEST_WAIT = 100;
 
-/** Changes the record, again if another process has changed it in between. */
+/**
+ * Changes the record, again if another process has changed it in between.
+ *
+ * @param signal Ends it before the record is changed.
+ */
 export async function changeHead(
   place: Place,
   change: (record: ProjectionRecord) => ProjectionRecord,
+  signal?: AbortSignal,
 ): Promise<void> {
   for (let tries = 1;; tries++) {
-    const head = await loadHead(place);
+    const head = await abortable(loadHead(place), signal);
     if (!head) return;
     const next = change(head.record);
     if (next === head.record) return;
@@ -55,7 +61,7 @@ export async function changeHead(
     } catch (error) {
       if (!(error instanceof CheckpointConflictError)) throw error;
     }
-    await sleep(backoff(tries, FIRST_WAIT, LONGEST_WAIT));
+    await sleep(backoff(tries, FIRST_WAIT, LONGEST_WAIT), signal);
   }
 }
 
@@ -63,7 +69,7 @@ export async function changeHead(
  * Reads the record, or makes that of a projection which begins: with the segments that it was declared with, and at the end of the log
  * as it is now if it is to begin there.
  *
- * @throws {InvalidArgumentError} If it is that of a projection without segments.
+ * @throws {InvalidArgumentError} If it is that of a projection without segments, or of one with another kind of key.
  */
 export async function openHead<Tx>(
   projection: CompiledProjection<Tx>,
@@ -71,8 +77,13 @@ export async function openHead<Tx>(
 ): Promise<ProjectionRecord> {
   const known = await loadHead(projection);
   if (known) {
-    if (!known.record.layout) throw otherSegments(projection.segments, 1);
-    return known.record;
+    const { record } = known;
+    if (!record.layout) throw otherSegments(projection.segments, 1);
+    const hasOwnKey = projection.keyOf !== undefined;
+    checkKey({ ...record, parked: [] }, hasOwnKey); // what is parked is in the records of the segments
+    if (record.hasOwnKey !== undefined) return record;
+    await changeHead(projection, (record) => ({ hasOwnKey, ...record }));
+    return await openHead(projection, store);
   }
   const first = await firstRecord(projection);
   const position = projection.from === "end" ? await store.getLastPosition() : undefined;
@@ -81,7 +92,7 @@ export async function openHead<Tx>(
     ...first,
     ...(isAtEnd && (position === undefined ? { isBegun: true } : { position })),
     layout: { generation: 1, count: projection.segments!, before: [] },
-    ...(projection.keyOf && { hasOwnKey: true }),
+    hasOwnKey: projection.keyOf !== undefined,
   });
   try {
     await projection.checkpoints.save(projection.id, JSON.stringify(record), undefined);
@@ -141,16 +152,15 @@ export async function changeSegments(
   segments: number,
   options?: ChangeSegmentsOptions,
 ): Promise<void> {
-  const { name, version = 1, checkpoints } = projection;
+  const { id, checkpoints } = readNamed(projection);
   const { leases: given, signal } = readOptions(options, checkUnderLease);
   if (segments === undefined) throw new InvalidArgumentError("segments", "is missing");
   checkSegments("segments", segments);
-  const id = { name, version };
   let isKnown = false;
   signal?.throwIfAborted();
   try {
     const record = (await abortable(loadHead({ id, checkpoints }), signal))?.record;
-    if (record?.rebuild) await assertBuilt({ id, checkpoints }, record.rebuild.replaces);
+    if (record?.rebuild) await abortable(assertBuilt({ id, checkpoints }, record.rebuild.replaces), signal);
     const isWhole = !record?.layout;
     if (record && isWhole && !record.replacedBy) await abortable(assertServes({ id, checkpoints }), signal);
     const leases = isWhole
@@ -175,7 +185,7 @@ export async function changeSegments(
       }
       const before = layout ? generationsOf(layout) : [];
       return { ...record, layout: { generation: (layout?.generation ?? 0) + 1, count: segments, before } };
-    });
+    }, signal);
   } catch (error) {
     throw outcomeOf(id, error);
   }

@@ -129,7 +129,7 @@ export class JetStreamCheckpoints implements CheckpointStore {
   }
 
   /**
-   * All checkpoints.
+   * All checkpoints, also those that cannot be read.
    *
    * @throws {BackendError} If there is no answer.
    */
@@ -189,9 +189,13 @@ function keyOf({ name, version }: ProjectionId): string {
 function idOf(key: string): ProjectionId {
   const end = key.lastIndexOf(".");
   const escaped = key.slice(PREFIX.length, end);
+  const version = Number(key.slice(end + 1));
   try {
-    return { name: decodeURIComponent(escaped.replaceAll("=", "%")), version: Number(key.slice(end + 1)) };
+    if (Number.isSafeInteger(version)) {
+      return { name: decodeURIComponent(escaped.replaceAll("=", "%")), version };
+    }
   } catch {
-    return { name: key, version: 0 };
+    // its name is none
   }
+  return { name: key, version: 0 };
 }

@@ -48,3 +48,27 @@ export interface SegmentWorker {
   /** Changes while it lives. */
   readonly beat: number;
 }
+
+/** A projection, or the record of one of its segments. */
+interface Named {
+  readonly name: string;
+  readonly version: number;
+}
+
+/** The key of the record of a segment. */
+export function segmentId(
+  { name, version }: Named,
+  { generation, index, count }: Segment,
+): Named {
+  return { name: [name, generation, index, count].join(SEPARATOR), version };
+}
+
+/** The projection that a record is of, and which segment if it is one of these. */
+export function segmentOf(
+  { name, version }: Named,
+): { readonly id: Named; readonly segment?: Segment } {
+  const [base, generation, index, count] = name.split(SEPARATOR);
+  if (count === undefined) return { id: { name, version } };
+  const segment = { generation: Number(generation), index: Number(index), count: Number(count) };
+  return { id: { name: base!, version }, segment };
+}

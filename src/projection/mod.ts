@@ -70,14 +70,10 @@ export { changeSegments, type ChangeSegmentsOptions } from "./head.ts";
 export { deleteCheckpoint, type DeleteCheckpointOptions } from "./delete_checkpoint.ts";
 export { discardParked, listParked, type ParkedOptions, retryParked } from "./parked.ts";
 export type { FailingEvent, IntendedAppend, ParkedEvent, Resolution } from "./record.ts";
-export {
-  type ProjectionLag,
-  type ProjectionStatus,
-  projectionStatuses,
-  type RebuildProgress,
-  type SegmentStatus,
-  type StatusOptions,
-} from "./status.ts";
+export { type ProjectionStatus, projectionStatuses, type StatusOptions } from "./status.ts";
+export type { ProjectionLag } from "./lag.ts";
+export type { RebuildProgress } from "./rebuild_progress.ts";
+export type { SegmentStatus } from "./segment_status.ts";
 export { SqliteCheckpoints, type SqliteDatabase, type SqliteStatement } from "./sqlite_checkpoints.ts";
 export { PostgresCheckpoints, type PostgresDatabase } from "./postgres_checkpoints.ts";
 export { JetStreamCheckpoints, type JetStreamCheckpointsOptions } from "./jetstream_checkpoints.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { describe } from "../text.ts";
 import { EventSchemaError } from "../event/errors.ts";
@@ -16,14 +17,20 @@ import { type EventIdentity, type Guard, referenceOf } from "./attempt.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { ProjectionReference } from "./checkpoints.ts";
 import { outcomeOf } from "./ends.ts";
-import { CheckpointConflictError, type ProjectionId, ProjectionStoppedError } from "./errors.ts";
+import {
+  CheckpointConflictError,
+  DamagedCheckpointError,
+  type ProjectionId,
+  ProjectionStoppedError,
+} from "./errors.ts";
 import { RETRY_GRACE } from "./retry_claim.ts";
 import { type CompiledProjection, compileProjection } from "./compile.ts";
 import type { Projection } from "./projection.ts";
 import { isPassed, type ParkedEvent, type ProjectionRecord } from "./record.ts";
 import { loadHead } from "./head.ts";
 import { eventsFrom, noted, Retry } from "./parked_retry.ts";
-import { generationsOf, recordsOf, seenRecord, segmentRecord } from "./segment.ts";
+import { readNamed } from "./reference.ts";
+import { generationsOf, recordsOf, seenRecord, type SeenRecords, segmentRecord } from "./segment.ts";
 import { Worker } from "./worker.ts";
 import { untyped } from "../store/untyped.ts";
 
@@ -48,6 +55,9 @@ function checkParked({ ...options }: ParkedOptions): ParkedOptions {
 
 /**
  * The events that a projection has set aside, oldest first.
+ *
+ * @param projection Its name, version and checkpoints; the projection itself can be given.
+ * @throws {DamagedCheckpointError} If its checkpoint, or that of a segment, cannot be read.
  *
  * @example Look at what was set aside
  * ```ts
@@ -75,9 +85,14 @@ function checkParked({ ...options }: ParkedOptions): ParkedOptions {
  *
  * @category Projections
  */
-export async function listParked(projection: ProjectionReference): Promise<readonly ParkedEvent[]> {
-  const { name, version = 1, checkpoints } = projection;
-  const records = await recordsOf({ name, version }, checkpoints);
+export async function listParked(
+  projection: ProjectionReference,
+  options?: ParkedOptions,
+): Promise<readonly ParkedEvent[]> {
+  const { id, checkpoints } = readNamed(projection);
+  const { signal } = readOptions(options, checkParked);
+  signal?.throwIfAborted();
+  const records = await abortable(recordsOf(id, checkpoints), signal);
   const parked = records.flatMap((record) => record.parked);
   return records.length > 1 ? parked.sort((a, b) => a.position < b.position ? -1 : 1) : parked;
 }
@@ -125,16 +140,15 @@ export async function retryParked<E extends Event, Tx = undefined>(
   options?: ParkedOptions,
 ): Promise<void> {
   const log = untyped(store);
-  const compiled = await parkedIn(
-    compileProjection({ ...projection, failure: { ...projection.failure, retries: 0 } }),
-    position,
-  );
-  await exclusively(log, compiled, readOptions(options, checkParked), position, async (worker) => {
+  const { signal = NEVER } = readOptions(options, checkParked);
+  const once = compileProjection({ ...projection, failure: { ...projection.failure, retries: 0 } });
+  const compiled = await parkedIn(once, position, signal);
+  await exclusively(log, compiled, signal, position, async (worker) => {
     const entry = findParked(worker.record, position);
     const { record } = worker;
     const isHeld = (position: string): boolean =>
       entry.blocksActor ? isPassed(record, position) : position <= entry.position;
-    const handled = new Retry(worker, entry, compiled);
+    const handled = new Retry(worker, entry, compiled, signal);
     try {
       // The handler of an append that was refused was called, and must not be again.
       if (entry.refused) await handled.repeatRefused();
@@ -188,11 +202,12 @@ export async function discardParked<E extends Event, Tx = undefined>(
   options?: ParkedOptions,
 ): Promise<void> {
   const log = untyped(store);
-  const compiled = await parkedIn(compileProjection(projection), position);
+  const { signal = NEVER } = readOptions(options, checkParked);
+  const compiled = await parkedIn(compileProjection(projection), position, signal);
   let following: ParkedEvent | undefined;
-  await repeated(log, compiled, guardOf(readOptions(options, checkParked)), async (worker) => {
+  await repeated(log, compiled, guardOf(signal), async (worker) => {
     const entry = findParked(worker.record, position);
-    following = await followingOf(entry, worker.record, log, compiled);
+    following = await followingOf(entry, worker.record, log, compiled, signal);
     worker.amend((draft) => {
       draft.parked = draft.parked.flatMap((other) =>
         other.position !== position ? [other] : following ? [following] : []
@@ -210,6 +225,7 @@ async function followingOf<Tx>(
   record: ProjectionRecord,
   log: EventStore,
   projection: CompiledProjection<Tx>,
+  signal: AbortSignal,
 ): Promise<ParkedEvent | undefined> {
   const { blocksActor, position, part, key } = entry;
   if (!blocksActor && part === undefined) return undefined;
@@ -220,7 +236,7 @@ async function followingOf<Tx>(
     }
   );
   try {
-    for await (const event of eventsFrom(entry, projection, log)) {
+    for await (const event of eventsFrom(entry, projection, log, signal)) {
       const isSame = event.position === position;
       if (isSame && (partOf(event)?.index ?? 0) <= (part ?? 0)) continue;
       if (!isSame && (!blocksActor || !isPassed(record, event.position))) break;
@@ -238,32 +254,48 @@ async function followingOf<Tx>(
 /** How long a worker has to close a segment that others are made of, in milliseconds. */
 const CLOSING_TIME = 5_000;
 
-/** The segment that has parked an event, or the projection itself if it has none. */
+/**
+ * The segment that has parked an event, or the projection itself if it has none.
+ *
+ * @throws {DamagedCheckpointError} If none that can be read has, and one cannot be read.
+ */
 async function parkedIn<Tx>(
   projection: CompiledProjection<Tx>,
   position: string,
+  signal: AbortSignal,
 ): Promise<CompiledProjection<Tx>> {
+  signal.throwIfAborted();
   const { id, checkpoints } = projection;
-  const head = await loadHead(projection);
+  const head = await abortable(loadHead(projection), signal);
   const layout = head?.record.layout;
   if (!layout) return projection;
-  const generations = generationsOf(layout);
-  for (let index = 0; index < layout.count; index++) {
-    const records = { id, checkpoints, generations, patience: CLOSING_TIME };
-    const { parked } = await seenRecord(records, head.record, index);
-    if (!parked.some((entry) => entry.position === position)) continue;
-    await segmentRecord(records, head.record, index);
-    const { generation, count } = layout;
+  const { generation, count } = layout;
+  const records = { id, checkpoints, generations: generationsOf(layout), patience: CLOSING_TIME, signal };
+  const seen: SeenRecords = new Map();
+  let damage: DamagedCheckpointError | undefined;
+  for (let index = 0; index < count; index++) {
+    try {
+      const { parked } = await abortable(seenRecord(records, head.record, index, seen), signal);
+      if (!parked.some((entry) => entry.position === position)) continue;
+    } catch (error) {
+      if (!(error instanceof DamagedCheckpointError)) throw error;
+      damage ??= error;
+      continue;
+    }
+    await abortable(segmentRecord(records, head.record, index), signal);
     return { ...projection, segment: { generation, count, index } };
   }
-  throw notParked(id, position);
+  throw damage ?? notParked(id, position);
 }
+
+/** The signal of a call that has none. */
+const NEVER = new AbortController().signal;
 
 /** The bound of the random wait before another try to write, at first and later, in milliseconds. */
 const FIRST_WAIT = 2;
 const LONGEST_WAIT = 100;
 
-function guardOf({ signal = new AbortController().signal }: ParkedOptions): Guard {
+function guardOf(signal: AbortSignal): Guard {
   return {
     signal,
     check: () => signal.throwIfAborted(),
@@ -280,11 +312,11 @@ function guardOf({ signal = new AbortController().signal }: ParkedOptions): Guar
 async function exclusively<Tx>(
   store: EventStore,
   compiled: CompiledProjection<Tx>,
-  options: ParkedOptions,
+  signal: AbortSignal,
   position: string,
   work: (worker: Worker<Tx>) => Promise<void>,
 ): Promise<void> {
-  const guard = guardOf(options);
+  const guard = guardOf(signal);
   const claim = { id: crypto.randomUUID(), ttl: compiled.handlerTimeout + RETRY_GRACE };
   try {
     const claimed = await repeated(store, compiled, guard, async (worker) => {
@@ -323,7 +355,7 @@ async function repeated<Tx, R>(
   work: (worker: Worker<Tx>) => Promise<R>,
 ): Promise<R> {
   for (let attempt = 1;; attempt++) {
-    const worker = await Worker.load(store, compiled, guard);
+    const worker = await abortable(Worker.load(store, compiled, guard), guard.signal);
     try {
       await worker.finishIntent();
       return await work(worker);
@@ -344,8 +376,7 @@ function notParked({ name, version }: ProjectionId, position: string): InvalidAr
   );
 }
 
-function findParked(record: ProjectionRecord, position: string): ParkedEvent {
-  const { name, version, parked } = record;
+function findParked({ name, version, parked }: ProjectionRecord, position: string): ParkedEvent {
   const entry = parked.find((other) => other.position === position);
   if (!entry) throw notParked({ name, version }, position);
   return entry;

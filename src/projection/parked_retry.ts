@@ -22,11 +22,18 @@ export class Retry<Tx> {
   readonly #worker: Worker<Tx>;
   readonly #entry: ParkedEvent;
   readonly #projection: CompiledProjection<Tx>;
+  readonly #signal: AbortSignal;
   /** What is still parked. */
   #rest: ParkedEvent;
 
-  constructor(worker: Worker<Tx>, entry: ParkedEvent, projection: CompiledProjection<Tx>) {
+  constructor(
+    worker: Worker<Tx>,
+    entry: ParkedEvent,
+    projection: CompiledProjection<Tx>,
+    signal: AbortSignal,
+  ) {
     this.#worker = worker;
+    this.#signal = signal;
     this.#projection = projection;
     this.#entry = entry;
     this.#rest = entry;
@@ -45,7 +52,7 @@ export class Retry<Tx> {
   async handleWhile(isHeld: (position: string) => boolean, log: EventStore): Promise<void> {
     const { position, part: first = 0 } = this.#rest;
     try {
-      for await (const event of eventsFrom(this.#rest, this.#projection, log)) {
+      for await (const event of eventsFrom(this.#rest, this.#projection, log, this.#signal)) {
         if (!isHeld(event.position)) return;
         const isDone = event.position === position && (partOf(event)?.index ?? 0) < first;
         if (!isDone) await this.#worker.handle(event, this.#advance);
@@ -104,15 +111,16 @@ export async function* eventsFrom<Tx>(
   { actorId, eventVersion, position, key }: ParkedEvent,
   projection: CompiledProjection<Tx>,
   log: EventStore,
+  signal: AbortSignal,
 ): AsyncIterable<StoredEvent> {
   const { chooses, keyOf, filter } = projection;
   const isOwnKey = key !== undefined && keyOf !== undefined;
-  for await (const event of log.readEvents(actorId, { fromVersion: eventVersion })) {
+  for await (const event of log.readEvents(actorId, { fromVersion: eventVersion, signal })) {
     if (isOwnKey && event.position > position) break;
     if (event.position >= position && chooses(event)) yield event;
   }
   if (!isOwnKey) return;
-  for await (const event of log.readAll({ ...filter, after: position })) {
+  for await (const event of log.readAll({ ...filter, after: position, signal })) {
     if (keyIn(projection, event) === key) yield event;
   }
 }

@@ -11,7 +11,7 @@
 import { hash } from "../cluster/shard_of.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { BackendError } from "../store/errors.ts";
-import type { CheckpointStore, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
+import { type CheckpointStore, type StoredCheckpoint, type UnitOfWork, unreadable } from "./checkpoints.ts";
 import { CheckpointConflictError, DamagedCheckpointError, type ProjectionId } from "./errors.ts";
 import { driverOf, type PostgresDatabase, type PostgresDriver, type PostgresRow } from "./postgres_driver.ts";
 import { failureKind, failureOf, sqlStateOf } from "./postgres_failures.ts";
@@ -129,12 +129,16 @@ export class PostgresCheckpoints<T> implements CheckpointStore<T> {
     return rows.length > 0;
   }
 
-  /** All checkpoints. */
+  /** All checkpoints, also those that cannot be read. */
   async list(): Promise<readonly StoredCheckpoint[]> {
     const rows = await this.#run(`SELECT ${COLUMNS} FROM ${this.#table}`, []);
     return rows.map((row) => {
       const id = { name: String(row["name"]), version: Number(row["version"]) };
-      return { ...storedOf(row, id), id };
+      try {
+        return { ...storedOf(row, id), id };
+      } catch (error) {
+        return unreadable(id, error);
+      }
     });
   }
 

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { isVersion } from "../event/draft.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
@@ -165,8 +166,8 @@ class Rebuild<Tx> extends Run<Tx> implements ProjectionRebuild {
     let end: string | undefined;
     for (;;) {
       try {
-        end ??= await store.getLastPosition();
-        const outcome = await takeOverAt(projection, replaces, end);
+        end ??= await abortable(store.getLastPosition(), ending.signal);
+        const outcome = await takeOverAt(projection, replaces, end, ending.signal);
         if (outcome.isDone) return outcome.position;
         end = outcome.position ?? end;
       } catch (error) {
@@ -183,9 +184,11 @@ async function takeOverAt<Tx>(
   { id, filter, checkpoints }: CompiledProjection<Tx>,
   replaces: number,
   end: string | undefined,
+  signal: AbortSignal,
 ): Promise<{ readonly isDone: boolean; readonly position: string | undefined }> {
   const before = { name: id.name, version: replaces };
-  const [own, stored] = [await checkpoints.load(id), await checkpoints.load(before)];
+  const own = await abortable(checkpoints.load(id), signal);
+  const stored = await abortable(checkpoints.load(before), signal);
   const old = stored && parseRecord(before, stored);
   if (old?.layout) {
     throw new InvalidArgumentError(

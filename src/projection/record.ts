@@ -189,6 +189,7 @@ export interface ProjectionRecord extends ProjectionId {
  * @throws {DamagedCheckpointError} If it is no record of a projection, or that of another one.
  */
 export function parseRecord(id: ProjectionId | undefined, stored: StoredCheckpoint): ProjectionRecord {
+  if (stored.damage) throw stored.damage;
   let record: Partial<ProjectionRecord> | null;
   try {
     record = JSON.parse(stored.value);

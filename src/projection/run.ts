@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "../abortable.ts";
 import { LeaseLostError } from "../cluster/errors.ts";
 import type { Lease, LeaseOptions, LeaseStore } from "../cluster/lease.ts";
 import type { Event } from "../event/types.ts";
@@ -267,16 +268,17 @@ export class Run<Tx> implements ProjectionRun {
 
   async #session(lease: Lease | undefined, ending: AbortSignal): Promise<void> {
     const guard = this.#guard(lease, ending);
-    const worker = await Worker.load(this.#store, this.#projection, guard, (position) => {
+    const loading = Worker.load(this.#store, this.#projection, guard, (position) => {
       for (const listener of this.#listeners) listener(position);
     });
+    const worker = await abortable(loading, ending);
     let isClean = true;
     try {
       if (this.#begin) worker.amend(this.#begin);
       await worker.claim(this.#id, lease?.fencingToken, this.#hasClaimed);
       this.#hasClaimed = true;
       await worker.finishIntent();
-      const end = await this.#store.getLastPosition();
+      const end = await abortable(this.#store.getLastPosition(), ending);
       this.#state = "catching-up";
       if (!await workOff(this.#store, this.#projection, worker, guard, end)) return;
       this.#state = "live";

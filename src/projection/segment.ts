@@ -20,26 +20,8 @@ import { hash } from "../cluster/shard_of.ts";
 import { sleep } from "../sleep.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import { CheckpointConflictError, type FailedEvent, type ProjectionId } from "./errors.ts";
-import { type Ahead, type Generation, type Layout, type Segment, SEPARATOR } from "./layout.ts";
+import { type Ahead, type Generation, type Layout, segmentId } from "./layout.ts";
 import { isIn, MAX_RESOLUTIONS, parseRecord, type ProjectionRecord } from "./record.ts";
-
-/** The key of the record of a segment. */
-export function segmentId(
-  { name, version }: ProjectionId,
-  { generation, index, count }: Segment,
-): ProjectionId {
-  return { name: [name, generation, index, count].join(SEPARATOR), version };
-}
-
-/** The projection that a record is of, and which segment if it is one of these. */
-export function segmentOf(
-  { name, version }: ProjectionId,
-): { readonly id: ProjectionId; readonly segment?: Segment } {
-  const [base, generation, index, count] = name.split(SEPARATOR);
-  if (count === undefined) return { id: { name, version } };
-  const segment = { generation: Number(generation), index: Number(index), count: Number(count) };
-  return { id: { name: base!, version }, segment };
-}
 
 /** The segment of a key: the shard of it, as {@linkcode shardOf} finds it. */
 export function indexOf(key: string, count: number): number {
@@ -105,6 +87,20 @@ export async function segmentRecord(
   index: number,
 ): Promise<ProjectionRecord> {
   return await walk({ records, head, seen: new Map(), making: records }, index, 0);
+}
+
+/** The record of a whole projection, as it would be if its segments were joined now. Nothing is written. */
+export async function joinedRecord(
+  { id, checkpoints }: Pick<SegmentRecords, "id" | "checkpoints">,
+  head: ProjectionRecord,
+  layout: Layout,
+): Promise<ProjectionRecord> {
+  const records = { id, checkpoints, generations: generationsOf(layout) };
+  const seen: SeenRecords = new Map();
+  const parts = await Promise.all(
+    Array.from({ length: layout.count }, (_, index) => seenRecord(records, head, index, seen)),
+  );
+  return derived(id, { index: 0, count: 1 }, parts, layout.count);
 }
 
 /** A way back to the records that a segment is made of. */

@@ -20,10 +20,10 @@ import { endOf, outcomeOf, Patience } from "./ends.ts";
 import { ProjectionInUseError, STOP_THIS } from "./errors.ts";
 import { Feed } from "./feed.ts";
 import { changeHead, loadHead, openHead } from "./head.ts";
-import type { Layout } from "./layout.ts";
+import { type Layout, segmentId } from "./layout.ts";
 import type { ProjectionRecord } from "./record.ts";
 import type { ProjectionRun, RunOptions, RunState } from "./projection_run.ts";
-import { generationsOf, segmentId, segmentRecord } from "./segment.ts";
+import { generationsOf, segmentRecord } from "./segment.ts";
 import { type SegmentHost, SegmentWork } from "./segment_work.ts";
 import { readWaitFor, type WaitForOptions, waitForPosition } from "./wait_for.ts";
 

@@ -10,7 +10,13 @@
 
 import { backoff, sleep } from "../sleep.ts";
 import { BackendError } from "../store/errors.ts";
-import type { CheckpointStore, HandlerScope, StoredCheckpoint, UnitOfWork } from "./checkpoints.ts";
+import {
+  type CheckpointStore,
+  type HandlerScope,
+  type StoredCheckpoint,
+  type UnitOfWork,
+  unreadable,
+} from "./checkpoints.ts";
 import {
   CheckpointConflictError,
   DamagedCheckpointError,
@@ -123,19 +129,23 @@ export class SqliteCheckpoints<D extends SqliteDatabase = SqliteDatabase> implem
   async delete({ name, version }: ProjectionId): Promise<boolean> {
     return await this.#alone(() => {
       const row = this.#database
-        .prepare("DELETE FROM aether_projection WHERE name = ? AND version = ? RETURNING revision")
+        .prepare("DELETE FROM aether_projection WHERE name = ? AND version = ? RETURNING name")
         .get(name, version);
       return row !== undefined;
     });
   }
 
-  /** All checkpoints. */
+  /** All checkpoints, also those that cannot be read. */
   list(): Promise<readonly StoredCheckpoint[]> {
     return answering(() => {
       const rows = this.#database.prepare(`SELECT ${COLUMNS} FROM aether_projection`).all() as Row[];
       return rows.map((row) => {
-        const id = { name: row.name, version: Number(row.version) };
-        return { ...storedOf(row, id), id };
+        const id = { name: String(row.name), version: Number(row.version) };
+        try {
+          return { ...storedOf(row, id), id };
+        } catch (error) {
+          return unreadable(id, error);
+        }
       });
     });
   }

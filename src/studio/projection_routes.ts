@@ -9,8 +9,9 @@ import type { CheckpointStore, StoredCheckpoint } from "../projection/checkpoint
 import { ProjectionStoppedError } from "../projection/errors.ts";
 import { discardParked, listParked, retryParked } from "../projection/parked.ts";
 import { type FailingEvent, type ParkedEvent, parseRecord } from "../projection/record.ts";
-import { segmentOf } from "../projection/segment.ts";
-import { type ProjectionStatus, projectionStatuses, type SegmentStatus } from "../projection/status.ts";
+import { segmentOf } from "../projection/layout.ts";
+import type { SegmentStatus } from "../projection/segment_status.ts";
+import { type ProjectionStatus, projectionStatuses } from "../projection/status.ts";
 import type {
   FailingRow,
   LagRow,
@@ -141,9 +142,9 @@ function progressOf(
 }
 
 function segmentRow(segment: SegmentStatus): SegmentRow {
-  const { index, handled, rate, lag, failing, parked } = segment;
+  const { index, handled, rate, lag, problem, failing, parked } = segment;
   return {
-    ...{ index, state: progressOf(segment), handled, rate, lag: lag ?? null },
+    ...{ index, state: problem ? "problem" : progressOf(segment), handled, rate, lag: lag ?? null },
     ...{ failing: failing ? failingRow(failing) : null, parked: parked.length },
   };
 }

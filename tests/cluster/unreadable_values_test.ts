@@ -58,7 +58,11 @@ Deno.test("values that the server cannot read are no free places: leases, checkp
     await using checkpoints = await JetStreamCheckpoints.open(server.url);
     await assert.rejects(projectOnce(store, { ...projection, checkpoints }), DamagedCheckpointError);
     assert.deepEqual(handled, ["order", "order"]);
-    await assert.rejects(projectionStatuses(store, checkpoints), DamagedCheckpointError);
+    const statuses = await projectionStatuses(store, checkpoints);
+    assert.deepEqual(statuses.map(({ problem }) => problem instanceof DamagedCheckpointError).sort(), [
+      false,
+      true,
+    ]);
     // The server stores it, and acknowledges no write to that key any more.
     assert.equal(await deleteCheckpoint({ ...projection, checkpoints }), true);
   });

@@ -147,7 +147,11 @@ function callsOf(
   const projection = projectionOf(checkpoints);
   return {
     parked: () => listParked(projection),
-    projectionStatuses: () => projectionStatuses(store, checkpoints),
+    // It rejects for none of them, so that the others are shown.
+    projectionStatuses: async () => {
+      const [status] = await projectionStatuses(store, checkpoints);
+      if (status?.problem instanceof DamagedCheckpointError) throw status.problem;
+    },
     waitFor: () => waitFor(store, projection, first, { timeout: 0 }),
     projectOnce: () => projectOnce(store, projection, { budgetMs: 300, ...QUIET }),
     retryParked: () => retryParked(store, projection, position),

@@ -15,6 +15,7 @@ import {
   JetStreamCheckpoints,
   JetStreamEventStore,
   PostgresCheckpoints,
+  projectionStatuses,
 } from "../../mod.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";
@@ -139,8 +140,30 @@ const SCENES: Readonly<Record<string, () => Promise<Scene | undefined>>> = {
   },
 };
 
+/** What the records say, and in which state the processes are: it tells a lag from a segment that nobody works on. */
+async function shown({ store, checkpoints }: Scene, processes: readonly Process[]): Promise<string> {
+  const statuses = await projectionStatuses(store, checkpoints);
+  const records = (await checkpoints.list()).map(({ id, value }) => {
+    const { position, owner, closed, failing, layout, workers, savedAt } = JSON.parse(value);
+    const name = id!.name.replaceAll("\u001f", " ");
+    return JSON.stringify({ name, position, owner, closed, failing, layout, workers, savedAt });
+  });
+  const segments = statuses.flatMap(({ segments = [] }) => segments).map((
+    { index, lag, handled, rate, problem },
+  ) => JSON.stringify({ index, lag, handled, rate, problem: problem?.message }));
+  return [
+    `now: ${new Date().toISOString()}; the last position: ${await store.getLastPosition()}`,
+    `processes: ${processes.map(({ state }) => state).join(", ")}`,
+    ...records,
+    ...segments,
+  ].join("\n");
+}
+
 /** Processes work on a scene while faults happen to them; returns what is wrong at the end. */
-async function underFaults(scene: Scene, seed: number): Promise<{ faults: SegmentFaults; count: number }> {
+async function underFaults(
+  scene: Scene,
+  seed: number,
+): Promise<{ readonly faults: SegmentFaults; readonly count: number; readonly state: string }> {
   const random = new Random(seed);
   const { store, checkpoints } = scene;
   let segments = 4;
@@ -214,7 +237,9 @@ async function underFaults(scene: Scene, seed: number): Promise<{ faults: Segmen
       await until("less is missing", async () => (await judged()).lost.length < before, 60_000)
         .catch(() => {});
     }
-    return { faults: await judged(), count };
+    const found = await judged();
+    const isSound = Object.values(found).every((list) => list.length === 0);
+    return { faults: found, count, state: isSound ? "" : await shown(scene, processes) };
   } finally {
     isOver = true;
     await adding;
@@ -227,8 +252,10 @@ for (const [name, open] of Object.entries(SCENES)) {
   Deno.test(`segments, ${name}: nothing is lost, repeated or out of order while processes are killed, suspended, ended and started and segments change`, async () => {
     await using scene = await open();
     if (!scene) return;
-    const { faults, count } = await underFaults(scene, SEED);
-    console.error(`AETHER_CHAOS_SEED=${SEED} AETHER_CHAOS_ROUNDS=${ROUNDS}: ${count} kills and suspensions`);
+    const { faults, count, state } = await underFaults(scene, SEED);
+    console.error(
+      `AETHER_CHAOS_SEED=${SEED} AETHER_CHAOS_ROUNDS=${ROUNDS}: ${count} kills and suspensions\n${state}`,
+    );
     assert.deepEqual(faults, { lost: [], repeated: [], disordered: [] });
   });
 }

@@ -68,7 +68,7 @@ export interface SegmentRow {
   /** Which one, from 0. */
   readonly index: number;
   /** See {@linkcode ProjectionRow}. */
-  readonly state: "up-to-date" | "behind" | "failing" | "stopped";
+  readonly state: "up-to-date" | "behind" | "failing" | "stopped" | "problem";
   /** How many events it has handled. */
   readonly handled: number;
   /** How many events it handles a second, of late. */
