@@ -107,7 +107,7 @@ export async function deleteCheckpoint(
 }
 
 /**
- * The records of its segments: those that its own record names, and others that are there. Its own may be damaged, or a process may have
+ * The records of its segments: those that its own record names, and others that are stored. Its own may be damaged, or a process may have
  * been killed before it deleted those of the segments before a change. A run that begins again must not take them for its own.
  */
 async function segmentIdsOf(
