@@ -67,6 +67,10 @@ function shown(value: number): string {
   return value.toPrecision(3);
 }
 
+/** The machine that the rows are taken on. Each row says it, because a ratio holds for such a machine alone. */
+export const MACHINE = `${Deno.build.os} ${Deno.build.arch}, ${navigator.hardwareConcurrency} cores, ` +
+  `${Math.round(Deno.systemMemoryInfo().total / 2 ** 30)} GiB, Deno ${Deno.version.deno}`;
+
 /** Measures a row and says how it went. */
 export async function run(group: string, row: Row, { quick }: GroupOptions): Promise<string> {
   const rounds = quick ? Math.min(3, row.rounds ?? 5) : row.rounds ?? 5;
@@ -92,7 +96,7 @@ export async function run(group: string, row: Row, { quick }: GroupOptions): Pro
     `ratio=${ratio.toFixed(2)}${verdict} ` +
     `(baseline: ${row.baseline}; ${rounds} rounds, ratios ${Math.min(...ratios).toFixed(2)} to ${
       Math.max(...ratios).toFixed(2)
-    })`;
+    }; ${MACHINE}${quick ? ", quick" : ""})`;
 }
 
 /** Does something `count` times, so many at once. */

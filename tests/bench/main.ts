@@ -1,6 +1,6 @@
 /**
  * `deno task bench [group ...] [--quick] [--only=NAME,...] [--compare=FOLDER]`: prints a line for each row and exits 0, also
- * if a goal is missed. `--only` leaves out the rows whose name has none of the given parts. `--compare` runs the same rows
+ * if a goal is missed. Each line says on which machine it was taken. `--only` leaves out the rows whose name has none of the given parts. `--compare` runs the same rows
  * in another checkout too, in interleaved rounds, and prints both ratios.
  *
  * @module
@@ -43,7 +43,6 @@ if (other !== undefined) {
   await compare(other, Deno.args.filter((arg) => !arg.startsWith("--compare=")));
   Deno.exit();
 }
-console.log(`# Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores${quick ? ", quick" : ""}`);
 for (const name of names.length > 0 ? names : Object.keys(GROUPS)) {
   const { open } = await GROUPS[name]!();
   await using group = await open({ quick });
