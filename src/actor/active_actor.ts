@@ -11,29 +11,22 @@
 import { AetherError } from "../errors.ts";
 import type { StoredEvent } from "../event/types.ts";
 import { settledWithin } from "../sleep.ts";
-import type { Warn } from "../warning.ts";
-import { eventId } from "../store/command_id.ts";
-import { fold, type Replayed } from "../store/fold.ts";
-import { replayWith } from "../store/replay.ts";
-import { type CallResult, CommandCall, hasId, isWaiting, type QueryCall } from "./call.ts";
-import { CommandIds } from "./command_ids.ts";
+import type { Replayed } from "../store/fold.ts";
+import { CommandCall, hasId, isWaiting, type QueryCall } from "./call.ts";
 import { type ActorOwner, Commits, MovedError } from "./commit.ts";
-import { answer, answerQuery, decide, type Decided, foldAhead, refusePromise } from "./decision.ts";
+import { answer, answerQuery, decide, type Decided, foldAhead } from "./decision.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorFailedError } from "./errors.ts";
+import { ActorHistory, type HistorySetup } from "./history.ts";
 import { Ownership } from "./ownership.ts";
 import { eventsAtRelease, isSnapshotDue, keepSnapshots } from "./snapshots.ts";
-import { type AnyDecider, type AnyStore, deciderOf } from "./untyped.ts";
+import { type AnyDecider, deciderOf } from "./untyped.ts";
 
 /** How much longer than its calls an actor waits for a store that does not answer, in milliseconds. */
 const MAX_SILENCE = 500;
 
 /** What actors work with. */
-export interface ActorSetup {
-  /** Where their events are stored. */
-  readonly store: AnyStore;
-  /** Receives warnings. */
-  readonly warn: Warn;
+export interface ActorSetup extends HistorySetup {
   /** The time of events, and by which timers are due, in milliseconds since 1970. */
   readonly now: () => number;
   /** Is called when the actor has no calls left. */
@@ -51,8 +44,8 @@ export class ActiveActor {
   readonly #setup: ActorSetup;
   readonly #commits: Commits;
   readonly #ownership: Ownership;
+  readonly #history: ActorHistory;
   readonly #queue: (CommandCall | QueryCall)[] = [];
-  #ids: CommandIds;
   #current: Replayed<unknown> | undefined;
   #running: Promise<void> | undefined;
   #snapshot: Promise<void> | undefined;
@@ -67,7 +60,7 @@ export class ActiveActor {
     this.#setup = setup;
     this.#commits = new Commits(setup.store, id, setup.owner, setup.warn);
     this.#ownership = new Ownership(setup.owner, this.#commits);
-    this.#ids = new CommandIds(setup.store, id);
+    this.#history = new ActorHistory(id, this.#decider, setup);
   }
 
   /** Under what it works. */
@@ -155,8 +148,9 @@ export class ActiveActor {
   async #next(): Promise<void> {
     if (this.#commits.isUnknown) await this.#settle();
     if (this.#ownership.isToFence(this.#queue)) await this.#fence();
-    const current = this.#current ??= await this.#load();
-    if (!this.#ids.isComplete && this.#queue.some(hasId)) await this.#ids.complete();
+    const current = this.#current ??= await this.#history.load();
+    const { ids } = this.#history;
+    if (!ids.isComplete && this.#queue.some(hasId)) await ids.complete();
     this.#ownership.assertHeld();
     const group = this.#decide(current);
     if (group.every(({ events }) => events.length === 0)) {
@@ -170,13 +164,13 @@ export class ActiveActor {
     }
     if (stored === "reload") this.#current = undefined;
     if (stored === "conflict" || stored === "fewer") this.#requeue(group);
-    if (stored === "conflict") this.#current = await this.#loadNew(current);
+    if (stored === "conflict") this.#current = await this.#history.loadNew(current);
   }
 
   /** A command is decided once it is known what became of the commit that was given up; a query need not wait for that. */
   async #settle(): Promise<void> {
     await this.#commits.settle(() => this.#queue.find(isWaiting) instanceof CommandCall);
-    if (!this.#commits.isUnknown && this.#current) this.#current = await this.#loadNew(this.#current);
+    if (!this.#commits.isUnknown && this.#current) this.#current = await this.#history.loadNew(this.#current);
   }
 
   async #settleOnce(): Promise<void> {
@@ -187,22 +181,7 @@ export class ActiveActor {
 
   async #fence(): Promise<void> {
     const isFenced = await this.#ownership.fence(this.#queue);
-    if (isFenced && this.#current) this.#current = await this.#loadNew(this.#current);
-  }
-
-  async #load(): Promise<Replayed<unknown>> {
-    const { store, warn } = this.#setup;
-    this.#ids = new CommandIds(store, this.id);
-    const current = await replayWith(store, this.id, this.#decider, { onWarning: warn }, this.#ids.note);
-    refusePromise("evolve() and initialState()", current.state);
-    this.#ids.beginAt(current.snapshotVersion);
-    return current;
-  }
-
-  /** Another writer came first: reads what is new. */
-  async #loadNew(current: Replayed<unknown>): Promise<Replayed<unknown>> {
-    const end = { signal: undefined, onEvent: this.#ids.note };
-    return await fold(this.#setup.store, this.id, this.#decider, current, end);
+    if (isFenced && this.#current) this.#current = await this.#history.loadNew(this.#current);
   }
 
   #requeue(group: readonly Decided[]): void {
@@ -232,7 +211,7 @@ export class ActiveActor {
       if (this.#ownership.isTooEarly(call)) break;
       if (call.id !== undefined) {
         if (named?.has(call.id)) break; // it is found once the first one is stored
-        const earlier = this.#ids.versionOf(call.id);
+        const earlier = this.#history.ids.versionOf(call.id);
         if (earlier !== undefined) {
           this.#queue.shift();
           this.#repeat(call, call.id, earlier);
@@ -261,7 +240,7 @@ export class ActiveActor {
     group: readonly Decided[],
     stored: readonly StoredEvent[],
   ): void {
-    for (const event of stored) this.#ids.note(event);
+    for (const event of stored) this.#history.ids.note(event);
     if (this.#ownership.isLost) { for (const { call } of group) call.reject(new MovedError(true)); }
     const state = answer(this.#decider, current, group, stored);
     if (!state) return void (this.#current = undefined);
@@ -277,24 +256,24 @@ export class ActiveActor {
   }
 
   async #keepSnapshot(current: Replayed<unknown>, every?: number): Promise<void> {
-    const isKept = await keepSnapshots(this.#setup, this.id, this.#decider, current, this.#ids, every);
+    const isKept = await keepSnapshots(
+      this.#setup,
+      this.id,
+      this.#decider,
+      current,
+      this.#history.ids,
+      every,
+    );
     if (isKept && this.#current) this.#current = { ...this.#current, snapshotVersion: current.version };
   }
 
   /** Answers a command that was executed before. */
   async #repeat(call: CommandCall, commandId: string, version: number): Promise<void> {
     try {
-      const { store, warn } = this.#setup;
-      let last = version;
-      for await (const event of store.readEvents(this.id, { fromVersion: version })) {
-        if (event.id !== eventId(commandId, event.version - version + 1)) break;
-        last = event.version;
-      }
-      const options = { atVersion: last, onWarning: warn };
-      const { state } = await replayWith(store, this.id, this.#decider, options, undefined);
+      const answer = await this.#history.answerTo(commandId, version);
       if (this.#ownership.isLost) throw new MovedError(true);
       call.isStored = true;
-      call.resolve({ version: last, state } satisfies CallResult<unknown>);
+      call.resolve(answer);
     } catch (error) {
       call.reject(error);
     }

@@ -90,7 +90,7 @@ export const MUTATIONS: readonly ActorMutation[] = [
     name: "the ids of one's own commits not noted",
     breaks: /took effect twice/,
     file: "active_actor.ts",
-    find: "    for (const event of stored) this.#ids.note(event);\n",
+    find: "    for (const event of stored) this.#history.ids.note(event);\n",
     replace: REMOVE,
   },
   {
