@@ -7,7 +7,7 @@
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import { jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import { type Colour, coloured, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
 import { showProgress } from "./progress.ts";
 
 /** Runs `verify` on a log. */
@@ -34,12 +34,13 @@ export async function verify(
     const counts = { faults: faults.length, repaired: repaired.length };
     terminal.print(jsonLine({ ok, commits, events, actors, lastPosition, ...counts }));
   } else {
-    for (const fault of faults) terminal.print(printable(fault.message));
+    for (const fault of faults) terminal.print(coloured(printable(fault.message), "red", terminal));
     const read = `${plural(events, "event")} in ${plural(commits, "commit")} of ${plural(actors, "actor")}`;
+    const verdict = coloured(`The log is ${ok ? "" : "not "}whole`, ok ? "green" : "red", terminal);
     terminal.print(
       ok
-        ? `The log is whole: ${read}, up to position ${lastPosition ?? "(empty)"}.`
-        : `The log is not whole: ${plural(faults.length, "fault")} in ${read}.`,
+        ? `${verdict}: ${read}, up to position ${lastPosition ?? "(empty)"}.`
+        : `${verdict}: ${plural(faults.length, "fault")} in ${read}.`,
     );
   }
   const isAsSealed = await compare?.(store, terminal, signal) ?? true;
@@ -51,6 +52,8 @@ function faultOf(fault: Error & { readonly actorId?: string | undefined }): Reco
   const { version, position, firstPosition } = fault as unknown as Record<string, unknown>;
   return { fault: name, message, actorId, version, position, firstPosition };
 }
+
+const SEVERITY_COLOURS: Readonly<Record<string, Colour>> = { critical: "red", warning: "yellow" };
 
 /** Runs `diagnose`. */
 export async function diagnose(
@@ -64,7 +67,8 @@ export async function diagnose(
   else if (terminal.columns !== undefined) {
     // A sentence that is cut is no advice.
     for (const { severity, code, message, advice } of findings) {
-      terminal.print(`${severity.toUpperCase()} ${code}: ${printable(message)}. ${printable(advice)}.`);
+      const what = coloured(severity.toUpperCase(), SEVERITY_COLOURS[severity], terminal);
+      terminal.print(`${what} ${code}: ${printable(message)}. ${printable(advice)}.`);
     }
   } else {
     const rows = findings.map(({ severity, code, message, advice }) => [

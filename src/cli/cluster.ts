@@ -12,7 +12,7 @@ import { bucketStream } from "../nats/jetstream/kv_bucket.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import type { NatsTarget } from "./nats_target.ts";
-import { jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import { type Colour, coloured, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
 
 /** Runs `cluster`. */
 export async function cluster(
@@ -86,9 +86,14 @@ async function print({ nodes, map }: ClusterPicture, json: boolean, terminal: Te
     ranges(shards[index]!),
   ]);
   if (rows.length === 0) terminal.note("The cluster has no nodes at the moment.");
-  else await printTable(terminal, { columns, rows });
+  else await printTable(terminal, { columns, rows, colourOf });
   const without = map?.assignments.filter((assignment) => assignment === undefined).length ?? 0;
-  if (without > 0) terminal.print(`${plural(without, "shard")} without an owner.`);
+  if (without > 0) terminal.print(coloured(`${plural(without, "shard")} without an owner.`, "red", terminal));
+}
+
+function colourOf(cell: string, column: string): Colour | undefined {
+  if (column !== "STATE") return undefined;
+  return cell.includes("draining") ? "yellow" : "green";
 }
 
 function shardsOf({ name, session }: NodeRecord, map: ClusterPicture["map"]): number[] {

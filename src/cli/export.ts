@@ -13,7 +13,7 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { publicKeyOf, signerOf } from "./keys.ts";
-import { jsonLine, plural, printable, type Terminal, transferText, writeAll } from "./output.ts";
+import { coloured, jsonLine, plural, printable, type Terminal, transferText, writeAll } from "./output.ts";
 import { showProgress } from "./progress.ts";
 
 /** The name of the output as a file. */
@@ -95,13 +95,17 @@ export async function verifyExported(
     if (!(error instanceof ExportError)) throw error;
     progress[Symbol.dispose]();
     const { message, reason, line } = error;
-    terminal.print(json ? jsonLine({ ok: false, reason, line, message }) : printable(message));
+    terminal.print(
+      json ? jsonLine({ ok: false, reason, line, message }) : coloured(printable(message), "red", terminal),
+    );
     return ExitCode.found;
   }
   progress[Symbol.dispose]();
   const note = key === undefined ? "It was not compared with a public key." : "It is signed with the key.";
   terminal.print(
-    json ? jsonLine({ ok: true, ...report }) : `The export is whole: ${exported(report)}. ${note}`,
+    json
+      ? jsonLine({ ok: true, ...report })
+      : `${coloured("The export is whole", "green", terminal)}: ${exported(report)}. ${note}`,
   );
   return ExitCode.done;
 }

@@ -76,12 +76,25 @@ function withMessages(_: string, value: unknown): unknown {
   return value instanceof Error ? { ...value, name: value.name, message: value.message } : value;
 }
 
+/** The codes of a terminal for what is to be seen first. */
+const CODES = { bold: "1", red: "31", green: "32", yellow: "33" } as const;
+
+/** How text is shown on a terminal with colours. */
+export type Colour = keyof typeof CODES;
+
+/** Text in a colour, where the terminal has colours. The text is printable already. */
+export function coloured(text: string, colour: Colour | undefined, { hasColours }: Terminal): string {
+  return hasColours && colour && text !== "" ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text;
+}
+
 /** The names of columns, and the cells of each row. */
 export interface Table {
   /** The names. */
   readonly columns: readonly string[];
   /** The rows. */
   readonly rows: readonly (readonly string[])[];
+  /** The colour of a cell, by its text and the name of its column. */
+  readonly colourOf?: (cell: string, column: string) => Colour | undefined;
 }
 
 /** The least width of a column that is cut, and that of one that is cut because there is no room otherwise. */
@@ -93,24 +106,33 @@ type Width = (text: string) => number;
 
 /** Prints a table. */
 export async function printTable(terminal: Terminal, table: Table): Promise<void> {
-  for (const line of await tableLines(table, terminal.columns)) terminal.print(line);
+  for (const line of await tableLines(table, terminal)) terminal.print(line);
 }
 
 /**
  * A table as lines. If it is wider than the terminal, its widest columns are cut until it fits; without a terminal nothing
  * is cut.
  */
-export async function tableLines({ columns, rows }: Table, width: number | undefined): Promise<string[]> {
+export async function tableLines(table: Table, terminal: Terminal): Promise<string[]> {
+  const { columns, rows, colourOf } = table;
+  const { columns: width } = terminal;
   const cells = [columns, ...rows].map((row) => row.map(printable));
   const widthOf = await measure(cells.every((row) => row.every((cell) => ASCII.test(cell))));
   const widths = columns.map((_, index) => Math.max(...cells.map((row) => widthOf(row[index] ?? ""))));
   if (width !== undefined) fit(widths, width - GAP.length * (columns.length - 1));
-  return cells.map((row) => {
-    const line = row.map((cell, index) => {
-      const cut = clipped(cell, widths[index]!, widthOf);
-      return index === row.length - 1 ? cut : cut + " ".repeat(widths[index]! - widthOf(cut));
-    }).join(GAP).trimEnd();
-    return width === undefined ? line : clipped(line, width, widthOf);
+  return cells.map((row, number) => {
+    const parts = row.map((cell, index) => clipped(cell, widths[index]!, widthOf));
+    const gaps = parts.map((part, index) =>
+      index === row.length - 1 ? "" : " ".repeat(widths[index]! - widthOf(part)) + GAP
+    );
+    const line = parts.map((part, index) => part + gaps[index]!).join("").trimEnd();
+    // A colour that is cut off would go on in the next line.
+    if (width !== undefined && widthOf(line) > width) return clipped(line, width, widthOf);
+    if (!terminal.hasColours) return line;
+    return parts.map((part, index) => {
+      const colour = number === 0 ? "bold" : colourOf?.(row[index]!, columns[index]!);
+      return coloured(part, colour, terminal) + gaps[index]!;
+    }).join("").trimEnd();
   });
 }
 

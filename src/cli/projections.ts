@@ -14,7 +14,17 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { loadProjection } from "./module.ts";
-import { duration, jsonLine, plural, printable, printTable, type Terminal, whole } from "./output.ts";
+import {
+  type Colour,
+  coloured,
+  duration,
+  jsonLine,
+  plural,
+  printable,
+  printTable,
+  type Terminal,
+  whole,
+} from "./output.ts";
 
 type Checkpoints = CheckpointStore<unknown> | undefined;
 type ParkedRequest = RequestOf<"parked">;
@@ -44,7 +54,7 @@ export async function projections(
       whole(status.handled),
       status.savedAt,
     ]);
-    await printTable(terminal, { columns, rows });
+    await printTable(terminal, { columns, rows, colourOf });
     for (const { name, problem, failing } of statuses) {
       if (problem) terminal.print(`\n${printable(name)}: ${printable(problem.message)}`);
       if (failing) {
@@ -67,6 +77,19 @@ function stateOf({ stopped, failing, problem, lag }: ProjectionStatus): string {
   return lag?.events === 0 ? "up to date" : "behind";
 }
 
+const STATE_COLOURS: Readonly<Record<string, Colour>> = {
+  "stopped": "red",
+  "cannot go on": "red",
+  "failing": "red",
+  "behind": "yellow",
+  "up to date": "green",
+};
+
+function colourOf(cell: string, column: string): Colour | undefined {
+  if (column === "PARKED" && cell !== "0") return "yellow";
+  return column === "STATE" ? STATE_COLOURS[cell] : undefined;
+}
+
 function behindOf({ lag }: ProjectionStatus): string {
   return lag ? `${whole(lag.events)}${lag.isMore ? "+" : ""}` : "?";
 }
@@ -82,7 +105,17 @@ export async function listParkedEvents(
   const parked = await listParked({ name, version, checkpoints: checkpoints! });
   if (request.json) { for (const entry of parked) terminal.print(jsonLine(entry)); }
   else if (parked.length === 0) terminal.print("Nothing is parked.");
-  else {
+  else if (terminal.columns !== undefined) {
+    // A position that is cut cannot be retried, and an error that is cut explains nothing.
+    for (const { actorId, eventVersion, eventType, parkedAt, attempts, position, error } of parked) {
+      terminal.print(
+        printable(`Event ${eventVersion} of "${actorId}", ${eventType}: parked at ${parkedAt}`) +
+          ` after ${plural(attempts, "attempt")}`,
+      );
+      terminal.print(`  position ${printable(position)}`);
+      terminal.print(`  ${coloured(printable(error), "red", terminal)}`);
+    }
+  } else {
     const columns = ["POSITION", "ACTOR", "VERSION", "TYPE", "PARKED", "ATTEMPTS", "ERROR"];
     const rows = parked.map((entry) => [
       entry.position,

@@ -7,7 +7,15 @@
 import type { StoredEvent } from "../event/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
-import { jsonLine, plural, printable, printableLines, printTable, type Terminal } from "./output.ts";
+import {
+  type Colour,
+  jsonLine,
+  plural,
+  printable,
+  printableLines,
+  printTable,
+  type Terminal,
+} from "./output.ts";
 import type { Histories } from "./target.ts";
 
 type ShowRequest = RequestOf<"show">;
@@ -114,7 +122,9 @@ async function showDifference(
   else {
     const rows = changes.map(({ path, before, after }) => [path || "(all)", shown(before), shown(after)]);
     const columns = ["FIELD", ...versions.map((version) => `VERSION ${version}`)];
-    await printTable(terminal, { columns, rows });
+    const colourOf = (_: string, column: string): Colour | undefined =>
+      column === columns[1] ? "red" : column === columns[2] ? "green" : undefined;
+    await printTable(terminal, { columns, rows, colourOf });
   }
   return ExitCode.done;
 }

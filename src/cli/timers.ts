@@ -12,7 +12,7 @@ import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
 import { loadExport } from "./module.ts";
 import { readTime } from "./time.ts";
-import { duration, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import { type Colour, duration, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
 
 type TimersRequest = RequestOf<"timers">;
 
@@ -43,7 +43,7 @@ export async function timers(
     const how = overdue >= 0 ? `${duration(overdue)} ago` : `in ${duration(-overdue)}`;
     return [stateOf(overdue), at.toISOString(), how, actorId, name];
   });
-  await printTable(terminal, { columns: ["STATE", "DUE", "WHEN", "ACTOR", "TIMER"], rows });
+  await printTable(terminal, { columns: ["STATE", "DUE", "WHEN", "ACTOR", "TIMER"], rows, colourOf });
   if (hasMore) terminal.note("There are more. --limit shows more, --until those that are due by a time.");
   if (rows.some(([state]) => state === "late")) {
     terminal.note("Late timers are fired as soon as a host of their actors, or runTimers(), runs.");
@@ -83,6 +83,11 @@ async function read(store: EventStore, limit: number, until: Date | undefined): 
 function stateOf(overdue: number): "late" | "due" | "coming" {
   if (overdue < 0) return "coming";
   return overdue > LATE_AFTER ? "late" : "due";
+}
+
+function colourOf(cell: string, column: string): Colour | undefined {
+  if (column !== "STATE" || cell === "coming") return undefined;
+  return cell === "late" ? "red" : "yellow";
 }
 
 /** Runs `timers --actors`: compares the index with the states, and corrects it if that is asked. */

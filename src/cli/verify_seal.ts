@@ -9,7 +9,7 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { publicKeyOf } from "./keys.ts";
-import { jsonLine, plural, printable, type Terminal, whole } from "./output.ts";
+import { coloured, jsonLine, plural, printable, type Terminal, whole } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { openPlace } from "./seal_place.ts";
 
@@ -48,11 +48,12 @@ function print(report: SealedLogVerification, json: boolean, terminal: Terminal)
     terminal.print(jsonLine({ ...counts, sealFaults: faults.length + moreFaults }));
     return;
   }
-  for (const { message } of faults) terminal.print(printable(message));
+  for (const { message } of faults) terminal.print(coloured(printable(message), "red", terminal));
   if (moreFaults > 0) terminal.print(`And ${plural(moreFaults, "more fault")}.`);
-  const { size, verified, unsealed, removed, origin } = report;
+  const { ok, size, verified, unsealed, removed, origin } = report;
+  const verdict = coloured(`The log is ${ok ? "" : "not "}as it was sealed`, ok ? "green" : "red", terminal);
   terminal.print(
-    `${report.ok ? "The log is as it was sealed" : "The log is not as it was sealed"}: ` +
+    `${verdict}: ` +
       `${whole(verified)} of ${plural(size, "event")} of the seal "${printable(origin)}" are ` +
       `unchanged, ${whole(removed)} were removed by retention, ${whole(unsealed)} are newer.`,
   );

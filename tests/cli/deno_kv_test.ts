@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { DenoKvCheckpoints, DenoKvEventStore, projectOnce } from "../../mod.ts";
 import { type KvFolder, kvFolder } from "../support/kv_file.ts";
 import { until } from "../support/until.ts";
-import { aether, type Ran, startAether } from "./command_line.ts";
+import { aether, type Ran, shell, startAether } from "./command_line.ts";
 
 const DECIDERS = fileURLToPath(new URL("./programs/order.ts", import.meta.url));
 /** The library, which a user's file imports. */
@@ -168,6 +168,10 @@ Deno.test("aether reports how projections are getting on, and retries or discard
   assert(isPlain(parked.out));
   const [entry] = (await file.run("parked", "list", file.file, "totals", "--json")).rows;
   const position = String(entry!["position"]);
+  const list = `parked list '${file.file}' totals`;
+  const { text } = await shell(`script -qec "stty cols 40; $AETHER $1" /dev/null </dev/null`, [list]);
+  assert(text.includes(`position ${position}\r\n`), `what a terminal shows can be copied: ${text}`);
+  assert.match(text, /RangeError: no such total/);
   const asked = await file.run("parked", "discard", file.file, "totals", position);
   assert.deepEqual([asked.code, asked.out], [2, ""]);
   assert.match(asked.err, /Discards the event .* Add --yes to do it/);

@@ -100,6 +100,30 @@ export async function placeOrders(store: EventStore<OrderEvent>, from: number, u
   }
 }
 
+const HOUR_MS = 3_600_000;
+
+/** Fills a store with the orders of some days, the last of which has waited for long. */
+export async function fillShop(store: EventStore<OrderEvent>): Promise<void> {
+  const start = Date.now() - 30 * HOUR_MS;
+  for (let index = 0; index < 40; index++) {
+    for (const [version, event] of eventsOf(index).entries()) {
+      const timestamp = new Date(
+        start + (index * 17 % 40) * HOUR_MS / 2 + version * version * 47_000 + index * 331,
+      );
+      await store.append(`order-${index}`, [{ ...event, timestamp }], { expectedVersion: version });
+    }
+  }
+  // One that was changed again and again, with a night in between.
+  const [placed, ...rest] = eventsOf(3);
+  const changed = [placed!, eventsOf(4)[1]!, eventsOf(5)[1]!, ...rest];
+  for (const [version, event] of changed.entries()) {
+    const night = version > 2 ? 14 * HOUR_MS : 0;
+    const timestamp = new Date(start + 4 * HOUR_MS + version * version * 61_000 + night);
+    const metadata = { correlationId: "checkout-77", userId: "ann" };
+    await store.append("order-77", [{ ...event, timestamp, metadata }], { expectedVersion: version });
+  }
+}
+
 /** A projection of shipments that fails on orders to Porto until it is told not to, and parks them. */
 export class Shipments {
   /** Whether the carrier accepts Porto. */

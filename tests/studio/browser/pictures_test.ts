@@ -1,64 +1,24 @@
 /** The pictures of the guide. With AETHER_PICTURES=1 they are made again. */
 
-import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { projectOnce } from "../../../mod.ts";
+import { verifyPictures } from "../../support/pictures.ts";
 import { startBrowser, type TestPage } from "./browser.ts";
-import { eventsOf, order, type OrderEvent, placeOrders, Shipments } from "./orders.ts";
-import { memoryPlace, type Place, serve } from "./places.ts";
+import { fillShop, order, placeOrders, Shipments } from "./orders.ts";
+import { memoryPlace, serve } from "./places.ts";
 
 const FOLDER = new URL("../../../src/studio/", import.meta.url);
-const MAX_BYTES = 80_000;
 
 Deno.test("each picture of the guide exists, is small, and shows the studio as it is", async () => {
-  const guide = await Deno.readTextFile(new URL("README.md", FOLDER));
-  const named = Array.from(guide.matchAll(/!\[[^\]]+\]\((pictures\/[^)]+)\)/g), ([, path]) => path!).sort();
-  if (Deno.env.get("AETHER_PICTURES")) await makePictures();
-  const found = Array.from(Deno.readDirSync(new URL("pictures/", FOLDER)), ({ name }) => `pictures/${name}`);
-  assert.deepEqual(found.sort(), named);
-  for (const path of found) {
-    const { size } = await Deno.stat(new URL(path, FOLDER));
-    assert(size > 1_000 && size <= MAX_BYTES, `${path} has ${size} bytes`);
-  }
+  await verifyPictures(FOLDER, makePictures);
 });
-
-/** Orders of some days, the last of which has waited for long. */
-async function fill({ store }: Place): Promise<void> {
-  const hour = 3_600_000;
-  const start = Date.now() - 30 * hour;
-  for (let index = 0; index < 40; index++) {
-    for (const [version, event] of eventsOf(index).entries()) {
-      const timestamp = new Date(
-        start + (index * 17 % 40) * hour / 2 + version * version * 47_000 + index * 331,
-      );
-      await store.append(`order-${index}`, [{ ...event, timestamp } as never], { expectedVersion: version });
-    }
-  }
-  // One that was changed again and again, with a night in between.
-  const begin: OrderEvent[] = eventsOf(3) as never;
-  let version = 0;
-  for (
-    const [index, event] of [
-      begin[0]!,
-      ...eventsOf(4).slice(1, 2),
-      ...eventsOf(5).slice(1, 2),
-      ...begin.slice(1),
-    ].entries()
-  ) {
-    const timestamp = new Date(start + 4 * hour + index * index * 61_000 + (index > 2 ? 14 * hour : 0));
-    const metadata = { correlationId: "checkout-77", userId: "ann" };
-    await store.append("order-77", [{ ...event, timestamp, metadata } as never], {
-      expectedVersion: version++,
-    });
-  }
-}
 
 async function makePictures(): Promise<void> {
   await using browser = await startBrowser("the pictures of the guide");
   if (!browser) return;
   await using place = await memoryPlace();
   const { store, checkpoints } = place;
-  await fill(place);
+  await fillShop(store);
   const { projection } = new Shipments(checkpoints);
   await projectOnce(store, projection);
   await using first = await place.join!("node-a");
