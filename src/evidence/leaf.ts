@@ -19,6 +19,7 @@ import { TILE_WIDTH } from "./tiles.ts";
 /** The bytes of the secret that salts follow from. */
 export const SALT_KEY_BYTES = 32;
 const SALT_BYTES = 16;
+const SALT_DIGITS = 2 * SALT_BYTES;
 
 /**
  * What a sealed event commits to in the open.
@@ -101,11 +102,21 @@ export class Salts {
   of(index: number): string {
     const bundle = Math.floor(index / TILE_WIDTH);
     if (bundle !== this.#bundle) {
-      const shake = nodeCrypto().createHash("shake256", { outputLength: TILE_WIDTH * SALT_BYTES });
-      this.#salts = shake.update(this.#key).update(`salts ${bundle}`).digest("hex");
+      this.#salts = firstSalts(this.#key, bundle, TILE_WIDTH);
       this.#bundle = bundle;
     }
-    const at = index % TILE_WIDTH * SALT_BYTES * 2;
-    return this.#salts.slice(at, at + SALT_BYTES * 2);
+    const at = index % TILE_WIDTH * SALT_DIGITS;
+    return this.#salts.slice(at, at + SALT_DIGITS);
   }
+}
+
+/** The salt of one leaf. Those after it in its bundle are not made. */
+export function saltOf(key: Uint8Array, index: number): string {
+  return firstSalts(key, Math.floor(index / TILE_WIDTH), index % TILE_WIDTH + 1).slice(-SALT_DIGITS);
+}
+
+/** The first salts of a bundle, one after another. */
+function firstSalts(key: Uint8Array, bundle: number, count: number): string {
+  const shake = nodeCrypto().createHash("shake256", { outputLength: count * SALT_BYTES });
+  return shake.update(key).update(`salts ${bundle}`).digest("hex");
 }

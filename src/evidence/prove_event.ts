@@ -13,7 +13,7 @@ import type { EventStore } from "../store/types.ts";
 import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 import { SealError } from "./errors.ts";
-import { decodeLeaf, digestOf, Salts, storedText } from "./leaf.ts";
+import { decodeLeaf, digestOf, saltOf, storedText } from "./leaf.ts";
 import { parseCheckpoint } from "./note.ts";
 import type { SealPlace } from "./place.ts";
 import { formatProof } from "./proof.ts";
@@ -86,7 +86,7 @@ export async function proveEvent<E extends Event>(
   try {
     const index = await tree.find(position);
     const { entry, hashes } = await tree.prove(index);
-    const salt = new Salts(secrets.saltKey).of(index);
+    const salt = saltOf(secrets.saltKey, index);
     const text = storedText(await storedEvent(untyped(store), tree, index, position, signal));
     if (digestOf(salt, text) !== decodeLeaf(entry)?.digest) {
       throw new SealError("other-log", `The event at ${position} is not the one that was sealed.`);

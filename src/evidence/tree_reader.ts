@@ -16,17 +16,24 @@ import { HASH_BYTES, leafHash, nodeHash, rootFromProof, rowAbove, split } from "
 /** How many hashes there are between two levels of tiles. */
 const LEVELS_PER_TILE = 8;
 /** Files that are kept for the next proof: those of the upper levels are in every one. */
-const MAX_KEPT = 256;
+const MAX_FILES = 256;
+/** Positions that bundles begin with, which are kept for the next search: it passes most of them again. */
+const MAX_POSITIONS = 4_096;
 
-/** Files of a place that were read, the last used at the end. */
+/** What was read of a place, the last used at the end. */
 class Kept<T> {
-  readonly #values = new Map<string, T>();
+  readonly #max: number;
+  readonly #values = new Map<string | number, T>();
 
-  async get(key: string, read: () => Promise<T>): Promise<T> {
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  async get(key: string | number, read: () => Promise<T>): Promise<T> {
     const value = this.#values.get(key) ?? await read();
     this.#values.delete(key);
     this.#values.set(key, value);
-    if (this.#values.size > MAX_KEPT) this.#values.delete(this.#values.keys().next().value!);
+    if (this.#values.size > this.#max) this.#values.delete(this.#values.keys().next().value!);
     return value;
   }
 }
@@ -38,6 +45,8 @@ interface Known {
   readonly root: string;
   readonly tiles: Kept<Pyramid>;
   readonly bundles: Kept<Uint8Array>;
+  /** The position of the first leaf of each bundle. */
+  readonly positions: Kept<string>;
 }
 
 /** What was read of a place, as long as its checkpoint is the same. */
@@ -74,7 +83,15 @@ export class TreeReader {
   static of(place: SealPlace, checkpoint: Checkpoint, signal: AbortSignal | undefined): TreeReader {
     const root = checkpoint.root.toHex();
     let found = known.get(place);
-    if (found?.root !== root) known.set(place, found = { root, tiles: new Kept(), bundles: new Kept() });
+    if (found?.root !== root) {
+      found = {
+        root,
+        tiles: new Kept(MAX_FILES),
+        bundles: new Kept(MAX_FILES),
+        positions: new Kept(MAX_POSITIONS),
+      };
+      known.set(place, found);
+    }
     return new TreeReader(place, checkpoint, signal, found);
   }
 
@@ -85,7 +102,7 @@ export class TreeReader {
 
   async #entry(index: number): Promise<Uint8Array> {
     const bundle = Math.floor(index / TILE_WIDTH);
-    const bytes = await this.#known.bundles.get(String(bundle), async () => {
+    const bytes = await this.#known.bundles.get(bundle, async () => {
       const read = await readBundleBytes(this.#place, this.#size, bundle, this.#signal);
       return read ?? this.#damaged(`Bundle ${bundle} of the entries`);
     });
@@ -103,7 +120,9 @@ export class TreeReader {
    * @throws {SealError} If there is none, or a leaf that would be next to it was changed.
    */
   async find(position: string): Promise<number> {
-    let [low, high] = [0, this.#size];
+    const bundle = await this.#findBundle(position);
+    let low = bundle * TILE_WIDTH;
+    let high = Math.min(low + TILE_WIDTH, this.#size);
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
       if ((await this.leaf(middle)).position < position) low = middle + 1;
@@ -114,6 +133,21 @@ export class TreeReader {
     if (low > 0) await this.prove(low - 1);
     if (low < this.#size) await this.prove(low);
     throw new SealError("not-sealed", `No event at ${position} is sealed.`);
+  }
+
+  /** The last bundle that does not begin after a position; the first one if all do. */
+  async #findBundle(position: string): Promise<number> {
+    let [low, high] = [0, Math.ceil(this.#size / TILE_WIDTH)];
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      const first = await this.#known.positions.get(
+        middle,
+        async () => (await this.leaf(middle * TILE_WIDTH)).position,
+      );
+      if (first <= position) low = middle;
+      else high = middle;
+    }
+    return low;
   }
 
   /**

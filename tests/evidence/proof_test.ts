@@ -76,6 +76,12 @@ Deno.test("proveEvent() proves what is sealed, and nothing else", async () => {
   const [late] = await fill(store, 1);
   await refusesWith("not-sealed", proveEvent(store, folder, late!));
   await refusesWith("not-sealed", proveEvent(store, folder, "made up"));
+  for (const at of [0, 1, 254, 255, 256, 257, 299]) {
+    const position = positions[at]!; // also at the ends of bundles, and before and behind all of them
+    for (const next of [position.slice(0, -1), `${position}0`]) {
+      await refusesWith("not-sealed", proveEvent(store, folder, next));
+    }
+  }
   await assert.rejects(proveEvent(store, folder, 5 as unknown as string), InvalidArgumentError);
 
   await using forged = new InMemoryEventStore();
