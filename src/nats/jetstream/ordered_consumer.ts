@@ -52,9 +52,9 @@ export interface OrderedConsumerOptions {
   readonly patience?: number;
   /**
    * Called with each creation: chooses the servers of a cluster that the consumer may run on. The server places it at
-   * random, so that it is created until it runs on one of them. @default {every server}
+   * random, so that it is created until it runs on one of them. `undefined` accepts every server. @default {every server}
    */
-  readonly chooseServer?: (() => Promise<(server: string) => boolean>) | undefined;
+  readonly chooseServer?: (() => Promise<(server: string) => boolean> | undefined) | undefined;
   /** Ends the reading at once and deletes the consumer: a read that waits rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -336,7 +336,8 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
 
   async #create(generation: number): Promise<void> {
     const { chooseServer, signal } = this.#options;
-    const chosen = chooseServer && abortable(chooseServer(), signal);
+    const choice = chooseServer?.();
+    const chosen = choice && abortable(choice, signal);
     chosen?.catch(() => {}); // awaited below, unless the creation fails first
     for (let tries = 1;; tries++) {
       // What is delivered before it is known where the consumer runs.

@@ -142,7 +142,7 @@ export async function openJetStreamBackend(
       config: bucketConfig(layout, replicas),
     });
     const expired = new ExpiredActors(bucket, layout, checksum);
-    if (!log.expires && await expired.explainsMissing(info.state)) log.noteExpired();
+    if (!log.config.expires && await expired.explainsMissing(info.state)) log.config.noteExpired();
     const actors = new KnownActors(settings.cachedActors);
     const heads = new Heads(log, decoder, expired, actors);
     const { heartbeat } = settings;

@@ -14,7 +14,7 @@ import { startProxy } from "../../support/proxy.ts";
 import { isAcknowledgement, isCommit } from "./chaos/faults.ts";
 import { makeLeader, replica, storedMessages } from "./chaos/replicas.ts";
 import { flip, streamFiles } from "./stream_files.ts";
-import { until } from "./support.ts";
+import { client, until } from "./support.ts";
 
 /** How often each read is repeated: which server answers is chosen at random. */
 const ROUNDS = 10;
@@ -196,4 +196,39 @@ Deno.test("a first commit without an acknowledgement is not stored again by a le
   assert.equal(version, 1);
   await makeLeader(cluster, good, stream);
   assert.deepEqual((await Array.fromAsync(store.readAll())).map((event) => event.position), [position]);
+});
+
+Deno.test("a store notices that an operator gives its stream more replicas: what the leader lacks, the others have", async () => {
+  const stream = "aether_default";
+  await using cluster = await startNatsCluster();
+  const bad = cluster.servers[1]!;
+  const warnings: Warning[] = [];
+  await using store = await JetStreamEventStore.open(cluster.urls, {
+    replicas: 1,
+    retention: "forever",
+    onWarning: (warning) => warnings.push(warning),
+  });
+  for (let version = 0; version < 5; version++) {
+    await store.append("order", [event(`order-${version + 1}-`)], { expectedVersion: version });
+  }
+  {
+    await using nats = await client(bad.url);
+    const { config } = await nats.requests.streamInfo(stream);
+    await nats.requests.updateStream({ ...config, num_replicas: 3 });
+    const isCurrent = async (): Promise<boolean> => {
+      const { cluster: group } = await nats.requests.streamInfo(stream);
+      return group?.replicas?.filter(({ current }) => current).length === 2;
+    };
+    await until(isCurrent, "three replicas that are up to date");
+  }
+  assert.equal((await replica(cluster, bad, stream)).length, 5);
+  await makeLeader(cluster, cluster.servers[0]!, stream);
+  await bad.shutdown();
+  await flip((await streamFiles(bad, stream)).blocks[0]!, "order-2-");
+  await bad.restart();
+  await makeLeader(cluster, bad, stream);
+
+  const events = await store.getEvents("order");
+  assert.deepEqual(events.map(({ version }) => version), [1, 2, 3, 4, 5]);
+  assert.deepEqual(warnings.map(({ code }) => code), ["replica-damaged"]);
 });

@@ -28,7 +28,7 @@ export async function* listActors(
   const seen = new ActorNumbers();
   const filter = { filterSubjects: [subject], lastOfEach: true };
   for (;;) {
-    const from = log.expires ? await log.firstSequence() : 1;
+    const from = log.config.expires ? await log.firstSequence() : 1;
     const consumer = log.consumer({ ...filter, heartbeat, reportProgress: true, endSequence });
     try {
       const leftOut = yield* list(consumer, from);

@@ -7,10 +7,8 @@
 
 import type { ConnectionState } from "../../../nats/connection_state.ts";
 import type { BackendError, SettingDifference } from "../../../errors.ts";
-import { backoff, sleep } from "../../../sleep.ts";
 import type { Warn } from "../../../warning.ts";
 import { DamagedHistoryError, LogReplacedError, otherLog } from "../../errors.ts";
-import { FIRST_WAIT, LONGEST_WAIT } from "../../../nats/patience.ts";
 import { refusalOf } from "../../../nats/refusals.ts";
 import { retryTransient } from "../../../nats/jetstream/retry.ts";
 import type { Layout } from "../format/layout.ts";
@@ -18,8 +16,10 @@ import { OrderedConsumer, type OrderedConsumerOptions } from "../../../nats/jets
 import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../../nats/jetstream/api_errors.ts";
 import type { JetStreamRequests } from "../../../nats/jetstream/requests.ts";
 import type { MessageQuery, StreamConfig, StreamInfo } from "../../../nats/jetstream/api_types.ts";
-import { NANOSECONDS, retentionOf } from "../retention/retention.ts";
+import { retentionOf } from "../retention/retention.ts";
 import { Expiry } from "./expiry.ts";
+import { Leadership } from "./leadership.ts";
+import { ObservedConfig } from "./observed_config.ts";
 import { Replicas } from "./replicas.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
@@ -30,18 +30,6 @@ const ANY = ">";
 export const LOG_ID = "aether-log";
 /** The stream's metadata that names the format of what it holds. */
 export const LOG_FORMAT = "aether-format";
-
-/**
- * No other leader is elected before a follower has heard nothing for this long, in milliseconds (4 to 9 s by the
- * server's source). A leader that a majority has heard since then is the leader.
- */
-const SHORTEST_ELECTION = 3_000;
-/** A new leader may answer before it has applied its log. It is asked again for this long, in milliseconds. */
-const TIME_TO_CATCH_UP = 2_000;
-/** A leader that is cut off notices it after 10 s (by the server's source), in milliseconds. */
-const MAX_STALE_LEADER_MS = 15_000;
-/** For how long it counts that there is only one leader, in milliseconds. */
-const SETTLED_VALIDITY = 500;
 
 /** The status of a direct read that would find too many subjects. */
 const TOO_MANY_RESULTS = 413;
@@ -69,22 +57,12 @@ export interface EventLogSetup {
 interface Knowledge {
   readonly expiry: Expiry;
   readonly replicas: Replicas;
-  /** How long messages are kept, in milliseconds. */
-  retention: number;
-  /** Whether messages have expired, or may expire. */
-  expires: boolean;
-  /** How many servers keep each message. */
-  replicaCount: number;
-  /** The last warning of settings that were changed; empty without one. */
-  changes: string;
-  /** Called when an operator has changed the retention. */
-  onRetentionChange: () => void;
+  readonly config: ObservedConfig;
+  readonly leadership: Leadership;
   /** The greatest sequence that this store has seen. */
   highest: number;
   /** Whether the log was deleted or replaced when it was last checked. */
   isReplaced: boolean;
-  /** Until when, on the clock of `performance.now()`, it counts that there is only one leader. */
-  settledUntil: number;
 }
 
 /** Reads the stream. */
@@ -101,22 +79,18 @@ export class EventLog {
    * @param known What is shared with the log that it is derived from.
    */
   constructor(setup: EventLogSetup, signal?: AbortSignal, known?: Knowledge) {
-    const { requests, layout, config, warn } = setup;
+    const { requests, layout, config, differences, warn } = setup;
     this.#setup = setup;
     this.#signal = signal;
     this.requests = requests;
     this.layout = layout;
     this.#known = known ?? {
-      expiry: new Expiry(() => this.expires, () => this.#timeLeft()),
+      expiry: new Expiry(() => this.config.expires, () => this.#timeLeft()),
       replicas: new Replicas(layout.stream, warn),
-      retention: retentionOf(config),
-      expires: retentionOf(config) < Infinity,
-      replicaCount: replicaCount(config),
-      changes: "",
-      onRetentionChange: () => {},
+      config: new ObservedConfig(config, layout.stream, differences, warn),
+      leadership: new Leadership(),
       highest: 0,
       isReplaced: false,
-      settledUntil: -Infinity,
     };
   }
 
@@ -150,30 +124,15 @@ export class EventLog {
     return this.#known.expiry;
   }
 
-  /** How long messages are kept, in milliseconds, as far as is known: an operator may change it. */
-  get retention(): number {
-    return this.#known.retention;
-  }
-
-  /** Calls a function whenever the retention has changed. */
-  set onRetentionChange(listener: () => void) {
-    this.#known.onRetentionChange = listener;
-  }
-
-  /** Whether messages may have expired, as far as is known. */
-  get expires(): boolean {
-    return this.#known.expires;
-  }
-
-  /** Notes that messages have expired under a retention that was removed. */
-  noteExpired(): void {
-    this.#known.expires = true;
+  /** The stream's configuration as it was last seen: an operator may change it. */
+  get config(): ObservedConfig {
+    return this.#known.config;
   }
 
   /** Whether messages may have expired, by the stream as it is now: before something is reported as lost. */
   async mayHaveExpired(): Promise<boolean> {
-    if (!this.expires) await this.info();
-    return this.expires;
+    if (!this.config.expires) await this.info();
+    return this.config.expires;
   }
 
   /** What is known of the servers that keep the stream. */
@@ -229,45 +188,13 @@ export class EventLog {
    * Repeats a read that returns less than is known to be stored, as long as it may come from a deposed leader that has
    * not noticed it. Only a confirmed leader may report that something is lost.
    */
-  async upToDate<T>(
-    read: () => Promise<T>,
-    isBehind: (found: T) => boolean,
-  ): Promise<T> {
-    const deadline = performance.now() + MAX_STALE_LEADER_MS;
-    let confirmedSince = Infinity;
-    let before = performance.now();
-    for (let attempt = 1;; attempt++) {
-      const found = await read();
-      if (!isBehind(found)) return found;
-      const { replicated, isConfirmed } = await this.#leadership();
-      const now = performance.now();
-      if (!replicated || now > deadline) return found;
-      // In a longer pause, as of a leader that was suspended, another one may have been elected.
-      const isSameLeader = isConfirmed && now - before < SHORTEST_ELECTION;
-      if (isSameLeader && now > confirmedSince + TIME_TO_CATCH_UP) return found;
-      if (!isSameLeader) confirmedSince = Infinity;
-      if (isConfirmed) confirmedSince = Math.min(now, confirmedSince);
-      before = now;
-      await sleep(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), this.#signal);
-    }
+  upToDate<T>(read: () => Promise<T>, isBehind: (found: T) => boolean): Promise<T> {
+    return this.#known.leadership.upToDate(read, isBehind, () => this.info(), this.#signal);
   }
 
-  /**
-   * Whether there has been one leader for long enough. For a moment after an election the former leader still takes what is
-   * published, and refuses what the new one stores: a publication has two answers then.
-   */
-  async hasSettledLeader(): Promise<boolean> {
-    if (this.#known.replicaCount === 1) return true;
-    const now = performance.now();
-    if (now < this.#known.settledUntil) return true;
-    try {
-      const { isConfirmed, age } = await this.#leadership();
-      const isSettled = isConfirmed && age > MAX_STALE_LEADER_MS;
-      if (isSettled) this.#known.settledUntil = now + SETTLED_VALIDITY;
-      return isSettled;
-    } catch {
-      return false;
-    }
+  /** Whether there has been one leader for so long that a refusal is certain. */
+  hasSettledLeader(): Promise<boolean> {
+    return this.#known.leadership.isSettled(() => this.info());
   }
 
   /** The first message that is kept, from the leader. */
@@ -298,9 +225,8 @@ export class EventLog {
     const messages = await this.#direct(sequences);
     const missing = (): number[] => Array.from(messages.keys()).filter((index) => !messages[index]);
     await Promise.all(missing().map(async (index) => messages[index] = await this.at(sequences[index]!)));
-    if (this.#known.replicaCount === 1) return messages;
     const lost = missing();
-    if (lost.length === 0) return messages;
+    if (lost.length === 0 || !await this.#isReplicated()) return messages;
     const kept = await this.mayHaveExpired() ? await this.firstSequence() : 1; // read after the misses
     for (const index of lost) {
       if (sequences[index]! >= kept) messages[index] = await this.#fromOthers(sequences[index]!);
@@ -324,9 +250,7 @@ export class EventLog {
       stream: this.layout.stream,
       signal: this.#signal,
       patience: this.#setup.patience,
-      chooseServer: this.#known.replicaCount > 1 && options.filterSubjects
-        ? async () => this.replicas.choose(await this.#info())
-        : undefined,
+      chooseServer: options.filterSubjects ? this.#chooseServer : undefined,
       check: async (passed, last) => {
         await this.assertSame();
         await options.check?.(passed, last);
@@ -360,34 +284,8 @@ export class EventLog {
     const info = await this.#found(() => this.requests.streamInfo(this.layout.stream));
     this.#known.isReplaced = logIdOf(info.config) !== this.layout.logId;
     if (this.#known.isReplaced) throw this.#replacedError();
-    this.#noteConfig(info.config);
+    this.config.note(info.config);
     return info;
-  }
-
-  /** An operator may change the stream while the log is open. */
-  #noteConfig(config: StreamConfig): void {
-    this.#warnOfChanges(config);
-    const retention = retentionOf(config);
-    this.#known.replicaCount = replicaCount(config);
-    if (retention === this.#known.retention) return;
-    this.#known.retention = retention;
-    this.#known.expires ||= retention < Infinity; // what has expired before stays so
-    this.#known.onRetentionChange();
-  }
-
-  /** Warns once of settings that the store does not work with: what saves and reads meet then does not name them. */
-  #warnOfChanges(config: StreamConfig): void {
-    const { differences, layout, warn } = this.#setup;
-    const changes = differences(config).map(({ setting, expected, actual }) =>
-      `${setting} is ${JSON.stringify(actual)}, and must be ${JSON.stringify(expected) ?? "unset"}`
-    ).join("; ");
-    if (changes === this.#known.changes) return;
-    this.#known.changes = changes;
-    if (changes === "") return;
-    const message =
-      `The stream "${layout.stream}" was changed: ${changes}. Saves and reads may fail, and events may ` +
-      "be lost. Change it back, and find out who changed it.";
-    warn({ code: "stream-changed", message });
   }
 
   /** A stream that does not exist is a log that was deleted. */
@@ -405,26 +303,11 @@ export class EventLog {
     return otherLog(`stream "${this.layout.stream}"`, "server", options);
   }
 
-  /**
-   * The leader that answers: whether it has heard from a majority too recently for another election, and for how long it has
-   * led, in milliseconds.
-   */
-  async #leadership(): Promise<{ replicated: boolean; isConfirmed: boolean; age: number }> {
-    const { cluster, ts = "" } = await this.info();
-    const replicas = cluster?.replicas ?? [];
-    const heard = replicas.filter(({ active = Infinity }) => active / NANOSECONDS < SHORTEST_ELECTION);
-    return {
-      replicated: replicas.length > 0,
-      isConfirmed: heard.length + 1 > (replicas.length + 1) / 2,
-      age: Date.parse(ts) - Date.parse(cluster?.leader_since ?? ""),
-    };
-  }
-
   /** For how long the first message is still kept, in milliseconds; NaN if it is gone. */
   async #timeLeft(): Promise<number> {
-    const first = this.expires ? await this.at(1) : undefined;
+    const first = this.config.expires ? await this.at(1) : undefined;
     const { ts, config, state } = await this.#info(); // which also notices that the log was replaced
-    if (!this.expires) return Infinity;
+    if (!this.config.expires) return Infinity;
     // An empty log has no first message, and nothing of it has expired.
     const begun = first ? Date.parse(first.time) : state.last_seq === 0 ? Date.parse(ts ?? "") : NaN;
     return retentionOf(config) - (Date.parse(ts ?? "") - begun);
@@ -433,8 +316,6 @@ export class EventLog {
   /** Compares the leader's answer that a subject has no message with what the replicas count. */
   async #confirmNone(subject: string): Promise<StoredMessage | undefined> {
     const { stream } = this.layout;
-    // Any replica may answer. A single server is asked twice, because messages arrive and expire.
-    const tries = this.#known.replicaCount > 1 ? COPY_TRIES : 2;
     for (let attempt = 1;; attempt++) {
       const { messages: [copy], isUnreadable } = await this.#patiently(
         () => this.#answered(() => this.requests.getLastOfSubjects(stream, [subject])),
@@ -442,11 +323,13 @@ export class EventLog {
       if (!copy && !isUnreadable) return undefined;
       const message = await this.#get({ last_by_subj: subject });
       if (message) return message;
-      if (copy && this.#known.replicaCount > 1) {
+      const isReplicated = await this.#isReplicated();
+      if (copy && isReplicated) {
         await this.#noteLacking(copy.sequence);
         return copy;
       }
-      if (attempt < tries) continue;
+      // Any replica may answer. A single server is asked twice, because messages arrive and expire.
+      if (attempt < (isReplicated ? COPY_TRIES : 2)) continue;
       throw new DamagedHistoryError("the server counts commits of it, and cannot read the last one", {
         actorId: this.layout.actorId(subject),
       });
@@ -470,6 +353,16 @@ export class EventLog {
     if (copy) await this.#noteLacking(sequence);
     return copy;
   }
+
+  /** Whether several servers keep each message, by the stream as it is now: before something is reported as lost. */
+  async #isReplicated(): Promise<boolean> {
+    if (!this.config.isReplicated) await this.info();
+    return this.config.isReplicated;
+  }
+
+  /** Where a consumer with a filter may run, unless a single server keeps the stream. */
+  readonly #chooseServer = (): Promise<(server: string) => boolean> | undefined =>
+    this.config.isSingle ? undefined : this.#info().then((info) => this.replicas.choose(info));
 
   /** Notes that the leader lacks a message that another replica has. */
   #noteLacking(sequence: number): Promise<void> {
@@ -496,10 +389,6 @@ export class EventLog {
   #patiently<T>(read: () => Promise<T>): Promise<T> {
     return retryTransient(this.#setup.patience, read, () => this.isClosed, this.#signal);
   }
-}
-
-function replicaCount({ num_replicas }: StreamConfig): number {
-  return Number(num_replicas ?? 1);
 }
 
 /** The id of the log that a stream holds; `undefined` if it holds none. */

@@ -132,7 +132,7 @@ class Verification {
       if (head.sequence > Math.max(end, seen)) continue; // saved meanwhile
       const actor = this.#actors.find(actorId);
       const reached = actor < 0 ? 0 : this.#actors.versionOf(actor);
-      const expired = log.expires && head.sequence < this.#firstSequence;
+      const expired = log.config.expires && head.sequence < this.#firstSequence;
       if (reached < head.version && !expired) this.#faults.push(lostTail(actorId, reached, head.version));
     }
     return {
@@ -227,7 +227,7 @@ class Verification {
   /** The first commit of an actor that is kept. */
   #begins(commit: StoredCommit): DamagedHistoryError | undefined {
     const { previousSequence } = commit;
-    if (this.#context.log.expires && previousSequence < this.#firstSequence) return undefined;
+    if (this.#context.log.config.expires && previousSequence < this.#firstSequence) return undefined;
     return follows(commit, 0);
   }
 

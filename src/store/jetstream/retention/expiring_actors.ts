@@ -57,7 +57,7 @@ export class ExpiringActors {
   constructor(context: JetStreamContext, expired: ExpiredActors) {
     this.#context = context;
     this.#expired = expired;
-    context.log.onRetentionChange = () => this.#scheduleFirst();
+    context.log.config.onRetentionChange = () => this.#scheduleFirst();
     this.#scheduleFirst();
   }
 
@@ -70,7 +70,7 @@ export class ExpiringActors {
   async isLate(signal?: AbortSignal): Promise<boolean> {
     const log = this.#context.log.until(signal);
     const { ts, config } = await log.info();
-    if (!log.expires) return false;
+    if (!log.config.expires) return false;
     const first = await log.first();
     if (!first || ts === undefined) return false;
     const age = Date.parse(ts) - Date.parse(first.time);
@@ -86,13 +86,13 @@ export class ExpiringActors {
   }
 
   get #interval(): number {
-    const interval = this.#context.log.retention / RUNS_IN_RETENTION;
+    const interval = this.#context.log.config.retention / RUNS_IN_RETENTION;
     return Math.min(LONGEST_INTERVAL, Math.max(SHORTEST_INTERVAL, interval));
   }
 
   /** A log that keeps everything has an interval too: an operator may give it a retention. */
   #scheduleFirst(): void {
-    const isForever = this.#context.log.retention === Infinity;
+    const isForever = this.#context.log.config.retention === Infinity;
     this.#schedule(isForever ? LONGEST_INTERVAL : Math.min(FIRST_RUN, this.#interval));
   }
 
@@ -103,7 +103,7 @@ export class ExpiringActors {
       try {
         await this.preserve();
       } catch (cause) {
-        if (!this.#ending.signal.aborted && this.#context.log.retention < Infinity) {
+        if (!this.#ending.signal.aborted && this.#context.log.config.retention < Infinity) {
           const message = "Expiring actors could not be preserved. The next run tries it again.";
           this.#context.warn({ code: "preserve-failed", message, cause });
         }

@@ -162,7 +162,7 @@ export class Heads {
     // A log that was made again has nothing of the actor either.
     const { state } = await log.info();
     // The log may have been one with a retention before it was first opened here.
-    if (!log.expires && (state.first_seq <= 1 || none.isBehind)) return none;
+    if (!log.config.expires && (state.first_seq <= 1 || none.isBehind)) return none;
     // Read after the miss: while the first message is stored, nothing has expired.
     if (await log.at(1)) return none;
     if (none.isBehind) {

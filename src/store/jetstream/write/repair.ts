@@ -181,12 +181,12 @@ class Repair {
     if (!(commit instanceof DamagedHistoryError)) return { last: commit, strays: [] };
     if (!isStray(commit)) throw commit;
     let from = 1;
-    let start = log.expires ? await log.firstSequence() : 1;
+    let start = log.config.expires ? await log.firstSequence() : 1;
     for (let attempt = 1;; attempt++) {
       const { leftOut, ...ending } = await this.#scan(from, latest.sequence);
       if (leftOut === 0) return ending;
       const begin = ending.last?.sequence ?? 1;
-      const first = log.expires ? await log.firstSequence() : 1;
+      const first = log.config.expires ? await log.firstSequence() : 1;
       // Only what is behind the last commit counts, and it may have expired.
       const isAgain = begin > from || first > start;
       if (!isAgain || attempt === MAX_COUNTS) throw this.#unreadable(leftOut);
