@@ -30,6 +30,7 @@ import { ConnectionState } from "../../nats/connection_state.ts";
 import { EndMark } from "./bucket/end_mark.ts";
 import { EventLog, logIdOf } from "./read/event_log.ts";
 import { ExpiredActors } from "./retention/expired_actors.ts";
+import { mayHaveExpired } from "./retention/retention.ts";
 import { isDisabled, openError } from "./failures.ts";
 import { ErrorCode } from "../../nats/jetstream/error_codes.ts";
 import { Heads } from "./write/heads.ts";
@@ -142,7 +143,9 @@ export async function openJetStreamBackend(
       config: bucketConfig(layout, replicas),
     });
     const expired = new ExpiredActors(bucket, layout, checksum);
-    if (!log.config.expires && await expired.explainsMissing(info.state)) log.config.noteExpired();
+    if (!log.config.expires && (mayHaveExpired(info) || await expired.explainsMissing(info.state))) {
+      log.config.noteExpired();
+    }
     const actors = new KnownActors(settings.cachedActors);
     const heads = new Heads(log, decoder, expired, actors);
     const { heartbeat } = settings;

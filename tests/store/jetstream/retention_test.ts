@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import {
   ConfigurationMismatchError,
+  DamagedHistoryError,
   HistoryTruncatedError,
   JetStreamEventStore,
   replay,
@@ -292,4 +293,46 @@ Deno.test("a store notices that an operator gives its stream a retention, and re
   await reopened.append("order", [event(4)], { expectedVersion: 3 });
   const kept = await Array.fromAsync(reopened.readAll({ after: "first-kept" }));
   assert.deepEqual(kept.map(({ actorId, version }) => `${actorId} ${version}`), ["other 1", "order 4"]);
+});
+
+Deno.test("what expired while no store was open is not damage when the retention is removed", async () => {
+  await using server = await startNatsServer();
+  await using nats = await client(server.url);
+  const open = (namespace: string): Promise<JetStreamEventStore> =>
+    JetStreamEventStore.open(server.url, { namespace });
+  // One stream is created with the retention, the other one is given it for some time.
+  for (const namespace of ["created", "given"]) {
+    const retention = namespace === "created" ? 300 : "forever";
+    await using store = await JetStreamEventStore.open(server.url, { namespace, retention });
+    await store.append("order", [event(1)], { expectedVersion: 0 });
+  }
+  const infoOf = (namespace: string): ReturnType<typeof nats.requests.streamInfo> =>
+    nats.requests.streamInfo(`aether_${namespace}`);
+  const { config } = await infoOf("given");
+  await nats.requests.updateStream({ ...config, max_age: 300 * 1_000_000 });
+  for (const namespace of ["created", "given"]) {
+    await until(async () => (await infoOf(namespace)).state.first_seq > 1, "the first event to expire");
+    const { config } = await infoOf(namespace);
+    await nats.requests.updateStream({ ...config, max_age: 0 });
+    await using store = await open(namespace);
+    await store.append("other", [event(2)], { expectedVersion: 0 });
+  }
+  const faultOf = async (store: JetStreamEventStore): Promise<unknown> => {
+    const { faults } = await store.verify();
+    await assert.rejects(Array.fromAsync(store.readAll()));
+    return faults[0] ?? await Array.fromAsync(store.readAll()).catch((error) => error);
+  };
+  {
+    await using store = await open("created");
+    assert(await faultOf(store) instanceof HistoryTruncatedError);
+  }
+  // Nothing tells this one from a log that has lost its beginning, until an operator sets a retention again.
+  {
+    await using store = await open("given");
+    assert(await faultOf(store) instanceof DamagedHistoryError);
+  }
+  await nats.requests.updateStream({ ...config, max_age: 60_000 * 1_000_000 });
+  await using store = await open("given");
+  assert(await faultOf(store) instanceof HistoryTruncatedError);
+  assert.deepEqual((await Array.fromAsync(store.readAll({ after: "first-kept" }))).length, 1);
 });

@@ -9,7 +9,7 @@ import { BackendError } from "../../errors.ts";
 import { LOG_FORMAT, LOG_ID, logIdOf } from "../read/event_log.ts";
 import type { Layout } from "./layout.ts";
 import type { StreamConfig } from "../../../nats/jetstream/api_types.ts";
-import { maxAge, NANOSECONDS, ONE_YEAR, type Retention } from "../retention/retention.ts";
+import { maxAge, NANOSECONDS, ONE_YEAR, type Retention, retentionMetadata } from "../retention/retention.ts";
 
 /** The shortest time that the server can be set to look for repeated message ids; the store sends no ids. */
 const DUPLICATE_WINDOW_MS = 100;
@@ -38,7 +38,7 @@ export function streamConfig(
     num_replicas: replicas,
     max_age: maxAge(retention),
     duplicate_window: DUPLICATE_WINDOW_MS * NANOSECONDS,
-    metadata: { [LOG_ID]: layout.logId, [LOG_FORMAT]: FORMAT },
+    metadata: { [LOG_ID]: layout.logId, [LOG_FORMAT]: FORMAT, ...retentionMetadata(retention) },
   };
 }
 
