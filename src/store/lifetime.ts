@@ -15,9 +15,7 @@ export class Lifetime {
   #isClosed = false;
 
   /** Fires when the store is closed, and ends the reads that are in progress. */
-  get signal(): AbortSignal {
-    return this.#closing.signal;
-  }
+  readonly signal: AbortSignal = this.#closing.signal;
 
   /**
    * Refuses a call after the end.
@@ -30,7 +28,7 @@ export class Lifetime {
 
   /** A signal that fires when the caller's does, or when the store is closed. */
   until(signal: AbortSignal | undefined): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
+    return signal ? AbortSignal.any([signal, this.signal]) : this.signal;
   }
 
   /** Runs an operation that is waited for when the store is closed. */
@@ -45,7 +43,7 @@ export class Lifetime {
 
   /** Runs a read, which ends when the store is closed. */
   ask<T>(read: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
-    const { signal } = this.#closing;
+    const { signal } = this;
     return this.track(() => {
       const answer = read(signal);
       return answer instanceof Promise ? abortable(answer, signal) : answer;

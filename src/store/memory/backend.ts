@@ -203,8 +203,9 @@ export class MemoryBackend implements StorageBackend {
   }
 
   getEvents(actorId: string, fromVersion: number): readonly StoredEvent[] {
-    const events = this.#log.actors.get(actorId)?.events ?? [];
-    return (events.slice(fromVersion === 1 ? 0 : lowerBound(events, fromVersion)));
+    const events = this.#log.actors.get(actorId)?.events;
+    if (!events) return [];
+    return fromVersion === 1 ? events.slice() : events.slice(lowerBound(events, fromVersion));
   }
 
   async *readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
