@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { abortable } from "../abortable.ts";
 import type { BackendError } from "../errors.ts";
 import { type Bucket, BucketView, type Entry } from "./bucket.ts";
+import type { Cleanups } from "./cleanups.ts";
 import { type Clock, CLOCK_RATE_ALLOWANCE, now, RetryDelay, Wakeup } from "./clock.ts";
 import { isUnanswered, RevisionConflictError } from "./errors.ts";
 import { HeldLease } from "./held_lease.ts";
@@ -24,6 +26,8 @@ export class Claim {
   readonly #terms: LeaseTerms;
   readonly #attempts = new Attempts();
   readonly #unreadable = new UnreadableLeases();
+  /** The latest try: it may go on after its caller has stopped waiting. */
+  #latest: Promise<HeldLease | undefined> = Promise.resolve(undefined);
 
   constructor(bucket: Bucket, clock: Clock, terms: LeaseTerms) {
     this.#bucket = bucket;
@@ -49,10 +53,16 @@ export class Claim {
   /**
    * Takes the lease if it is free and the bucket is old enough. `known` is the entry of its key, if the caller has it: it saves the read.
    *
+   * @param signal Ends the waiting: it rejects with the signal's reason, and {@linkcode withdraw} undoes what goes on.
    * @throws {BackendError} If it could not be settled; trying again may settle it, and what was stored without
    * our knowledge expires by itself.
    */
-  async try(known?: Entry): Promise<HeldLease | undefined> {
+  try(known?: Entry, signal?: AbortSignal): Promise<HeldLease | undefined> {
+    this.#latest = this.#try(known, signal);
+    return abortable(this.#latest, signal);
+  }
+
+  async #try(known: Entry | undefined, signal: AbortSignal | undefined): Promise<HeldLease | undefined> {
     const { key, id, holder, ttl } = this.#terms;
     let entry = known ?? await this.#bucket.get(key);
     for (;;) {
@@ -73,6 +83,7 @@ export class Claim {
       } else {
         // Checked and sent without an await in between, so that both are about the same bucket.
         if (this.untilOldEnough > 0) return undefined;
+        signal?.throwIfAborted();
         const sent = now(this.#clock);
         const attempt = this.#attempts.start(sent);
         const expected = entry?.revision ?? 0;
@@ -83,6 +94,23 @@ export class Claim {
         if (lease?.isHeld) return lease;
       }
       entry = await this.#bucket.get(key);
+    }
+  }
+
+  /**
+   * Gives the claim up: releases what the latest try still acquires, and removes what was stored although no answer came.
+   * Never rejects: what cannot be removed expires.
+   */
+  async withdraw(): Promise<void> {
+    const { key, id } = this.#terms;
+    try {
+      const lease = await this.#latest.catch(() => {});
+      if (lease) return await lease.release();
+      if (this.#attempts.isSettled) return;
+      const entry = await this.#bucket.get(key);
+      if (entry && readLease(entry)?.id === id) await this.#bucket.remove(key, entry.revision);
+    } catch {
+      // The bucket does not answer, or another process has replaced the record.
     }
   }
 
@@ -100,12 +128,38 @@ export class Claim {
   }
 }
 
-/** Waits until a lease is free and takes it, or the signal aborts. */
+/**
+ * Takes a lease if it is free.
+ *
+ * @param cleanups Gets what goes on after an abort or a failure.
+ */
+export async function tryForLease(
+  bucket: Bucket,
+  clock: Clock,
+  terms: LeaseTerms,
+  signal: AbortSignal,
+  cleanups: Cleanups,
+): Promise<HeldLease | undefined> {
+  const claim = new Claim(bucket, clock, terms);
+  try {
+    return await claim.try(undefined, signal);
+  } catch (error) {
+    cleanups.add(claim.withdraw());
+    throw error;
+  }
+}
+
+/**
+ * Waits until a lease is free and takes it, or the signal aborts.
+ *
+ * @param cleanups Gets what goes on after an abort.
+ */
 export async function waitForLease(
   bucket: Bucket,
   clock: Clock,
   terms: LeaseTerms,
   signal: AbortSignal,
+  cleanups: Cleanups,
 ): Promise<HeldLease> {
   const claim = new Claim(bucket, clock, terms);
   const view = new BucketView();
@@ -121,16 +175,16 @@ export async function waitForLease(
     for (;;) {
       signal.throwIfAborted();
       const free = view.get(terms.key);
-      const lease = await claim.try(free?.value === undefined ? free : undefined)
+      const lease = await claim.try(free?.value === undefined ? free : undefined, signal)
         .catch(onlyUnreachable);
-      if (lease instanceof HeldLease) {
-        if (!signal.aborted) return lease;
-        await lease.release();
-        continue;
-      }
+      signal.throwIfAborted();
+      if (lease instanceof HeldLease) return lease;
       if (lease === undefined) retry.reset();
       await wakeup.sleep(lease === undefined ? claim.untilOldEnough || terms.ttl / 2 : retry.next());
     }
+  } catch (error) {
+    cleanups.add(claim.withdraw());
+    throw error;
   } finally {
     watch.close();
     signal.removeEventListener("abort", wake);

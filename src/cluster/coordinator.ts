@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { abortable } from "../abortable.ts";
 import type { ChangesOptions } from "./broadcast.ts";
 import type { Bucket } from "./bucket.ts";
 import { checkOptions, COORDINATOR_OPTIONS, type CoordinatorOptions } from "./coordinator_options.ts";
@@ -33,7 +34,7 @@ const JOIN_OPTIONS: OptionNames<JoinOptions> = { ...COORDINATOR_OPTIONS, ...CLUS
  * @category Cluster
  */
 export interface LeaveOptions {
-  /** Ends the waiting for work that does not stop. */
+  /** Ends the waiting for work that does not stop; then a server that does not answer is waited for one second at most. */
   readonly signal?: AbortSignal;
 }
 
@@ -129,7 +130,7 @@ export class Coordinator implements AsyncDisposable {
         asked.signal,
       );
     }
-    const { bucket, maxPayload, close } = await openClusterBucket(cluster, asked);
+    const { bucket, maxPayload, close } = await openClusterBucket(cluster, asked, asked.signal);
     const least = leastMapBytes(checked.shardCount);
     if (least > maxPayload) {
       await close();
@@ -145,7 +146,7 @@ export class Coordinator implements AsyncDisposable {
       try {
         await member.join(signal);
       } catch (error) {
-        await close();
+        await abortable(member.settled().then(close), signal);
         throw error;
       }
       return new Coordinator(member, close);
@@ -344,7 +345,7 @@ export class Coordinator implements AsyncDisposable {
   /**
    * Stops: aborts the signals of this node's shards, waits for the work that was passed to `waitUntil`, and releases
    * all of them at once. When `signal` aborts it no longer waits: work that goes on finds its shard's `isHeld` false. Leaving twice is
-   * allowed, and the second call changes nothing.
+   * allowed: the second call waits for the first, and its signal counts too.
    */
   async leave(options?: LeaveOptions): Promise<void> {
     const signal = readOptions(options, (given) => {

@@ -97,6 +97,11 @@ export class Attempts {
     return this.#sent.get(attempt);
   }
 
+  /** Whether the outcome of every write is known. */
+  get isSettled(): boolean {
+    return this.#sent.size === 0;
+  }
+
   /** An attempt was stored: earlier ones can no longer be. */
   settle(attempt: number): void {
     for (const earlier of this.#sent.keys()) if (earlier <= attempt) this.#sent.delete(earlier);

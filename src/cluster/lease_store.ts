@@ -6,7 +6,8 @@
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import type { Bucket } from "./bucket.ts";
-import { Claim, waitForLease } from "./claim.ts";
+import { tryForLease, waitForLease } from "./claim.ts";
+import { Cleanups } from "./cleanups.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { HeldLease } from "./held_lease.ts";
 import {
@@ -41,6 +42,7 @@ export class BucketLeaseStore implements LeaseStore {
   readonly #outlivesBucket: boolean;
   readonly #leases = new Set<HeldLease>();
   readonly #closed = new AbortController();
+  readonly #cleanups = new Cleanups();
 
   /**
    * Keeps leases in a bucket. Others may use the same bucket.
@@ -60,26 +62,38 @@ export class BucketLeaseStore implements LeaseStore {
   async acquire(key: string, options?: LeaseOptions): Promise<Lease> {
     const { signal, ...asked } = readOptions(options, checkLease);
     const terms = this.#terms(key, asked);
-    const signals = [this.#closed.signal, ...(signal ? [signal] : [])];
-    return this.#keep(await waitForLease(this.#bucket, this.#clock, terms, AbortSignal.any(signals)));
+    const ending = this.#ending(signal);
+    return await this.#keep(waitForLease(this.#bucket, this.#clock, terms, ending, this.#cleanups));
   }
 
   /** Takes the lease if it is free at this moment. */
   async tryAcquire(key: string, options?: LeaseOptions): Promise<Lease | undefined> {
-    const { signal, ...terms } = readOptions(options, checkLease);
+    const { signal, ...asked } = readOptions(options, checkLease);
     signal?.throwIfAborted();
-    const lease = await new Claim(this.#bucket, this.#clock, this.#terms(key, terms)).try();
-    return lease === undefined ? undefined : this.#keep(lease);
+    const terms = this.#terms(key, asked);
+    const ending = this.#ending(signal);
+    return await this.#keep(tryForLease(this.#bucket, this.#clock, terms, ending, this.#cleanups));
   }
 
-  async #keep(lease: HeldLease): Promise<Lease> {
-    if (this.#closed.signal.aborted) {
-      await lease.release();
-      throw this.#closed.signal.reason;
-    }
-    this.#leases.add(lease);
-    lease.signal.addEventListener("abort", () => this.#leases.delete(lease), { once: true });
-    return lease;
+  /** Aborts with the caller's signal, and when the leases are closed. */
+  #ending(signal: AbortSignal | undefined): AbortSignal {
+    return signal ? AbortSignal.any([this.#closed.signal, signal]) : this.#closed.signal;
+  }
+
+  /** Remembers the lease that is being taken, or releases it if the store is closed in the meantime. */
+  #keep<L extends HeldLease | undefined>(taking: Promise<L>): Promise<L> {
+    const keeping = taking.then(async (lease) => {
+      if (lease === undefined) return lease;
+      if (this.#closed.signal.aborted) {
+        await lease.release();
+        throw this.#closed.signal.reason;
+      }
+      this.#leases.add(lease);
+      lease.signal.addEventListener("abort", () => this.#leases.delete(lease), { once: true });
+      return lease;
+    });
+    this.#cleanups.add(keeping);
+    return keeping;
   }
 
   #terms(key: string, options: LeaseOptions): LeaseTerms {
@@ -99,6 +113,7 @@ export class BucketLeaseStore implements LeaseStore {
   async close(): Promise<void> {
     if (!this.#closed.signal.aborted) this.#closed.abort(new ClosedError("leases"));
     await Promise.all([...this.#leases].map((lease) => lease.release()));
+    await this.#cleanups.settled();
   }
 
   /** The same as {@linkcode close}. */

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { abortable } from "../abortable.ts";
 import { BackendError, ClosedError, ConfigurationMismatchError } from "../errors.ts";
 import { Broadcast } from "./broadcast.ts";
 import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
+import { Cleanups } from "./cleanups.ts";
 import { type Clock, RetryDelay, sleepOn, systemClock } from "./clock.ts";
 import type { CheckedOptions } from "./coordinator_options.ts";
 import { isUnanswered, NodeNameTakenError, RevisionConflictError, shardMapTooLarge } from "./errors.ts";
@@ -25,6 +27,8 @@ import { decodeShardMap, MAP_KEY, type ShardMap } from "./shard_map.ts";
 const JOIN_PATIENCE_MS = 15_000;
 /** How long joining waits for the watch before it calls the bucket again, in milliseconds. */
 const WATCH_PATIENCE_MS = 2_000;
+/** How long leaving waits for the bucket at most once its signal has aborted, in milliseconds. */
+const FAREWELL_MS = 1_000;
 
 /** One incarnation of the node. */
 interface Incarnation {
@@ -47,6 +51,9 @@ export class Member {
   readonly #leadership: Leadership;
   readonly #closed = new AbortController();
   readonly #stopJoining = new AbortController();
+  /** Aborts when leaving has to end soon. */
+  readonly #hurry = new AbortController();
+  readonly #cleanups = new Cleanups();
   readonly #ready = Promise.withResolvers<void>();
   #isReady = false;
   /** Whether the latest word of the watch was that it works; since when it has not. */
@@ -134,7 +141,7 @@ export class Member {
     return { key, name: key, id: this.#newId(), holder: name, ttl, maxClockSkew, renewEvery, outlivesBucket };
   }
 
-  /** Joins. Nothing is left behind if that fails. */
+  /** Joins. Nothing is left behind if that fails, once {@linkcode settled} has resolved. */
   async join(signal?: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([this.#stopJoining.signal, ...(signal ? [signal] : [])]);
     stop.throwIfAborted();
@@ -166,13 +173,19 @@ export class Member {
     }
   }
 
+  /** Resolves once what a join that failed has left is removed. */
+  settled(): Promise<void> {
+    return this.#cleanups.settled();
+  }
+
   /** Becomes a member: of a cluster that it can watch, and with whose nodes it agrees. */
   async #incarnate(signal: AbortSignal): Promise<void> {
     const { name, shardCount } = this.options;
     // A watch may be silent on a connection that its owner has closed: a call reports that.
-    await this.#bucket.get(aliveKey(name));
+    await abortable(this.#bucket.get(aliveKey(name)), signal);
     await this.#watching.started(signal, this.#clock.monotonic() + WATCH_PATIENCE_MS);
-    const lease = await claimName(this.#bucket, this.#clock, name, this.#terms(aliveKey(name)), signal);
+    const terms = this.#terms(aliveKey(name));
+    const lease = await claimName(this.#bucket, this.#clock, name, terms, signal, this.#cleanups);
     const registration: Registration = new Registration(this.#bucket, this.#clock, name, lease, () => ({
       name,
       session: lease.fencingToken,
@@ -191,13 +204,13 @@ export class Member {
     );
     try {
       // After the lease was granted: so that a session in a bucket that was made again has agreed in that bucket.
-      await agreeOnShardCount(this.#bucket, shardCount);
-      await registration.open();
+      await abortable(agreeOnShardCount(this.#bucket, shardCount), signal);
+      await abortable(registration.open(), signal);
       signal.throwIfAborted();
     } catch (error) {
-      await registration.close();
-      await registration.remove();
-      await lease.release();
+      const ended = giveUp(registration, lease);
+      this.#cleanups.add(ended);
+      await abortable(ended, signal);
       throw error;
     }
     this.#incarnation = { lease, registration, shards };
@@ -376,25 +389,39 @@ export class Member {
     return this.#leadership.resign();
   }
 
-  /** Stops the work, gives everything back, and goes; the signal ends the waiting for work that does not stop. */
+  /**
+   * Stops the work, gives everything back, and goes. Once the signal of any call has aborted, it waits neither for work that
+   * does not stop, nor for long for a bucket that does not answer.
+   */
   leave(signal?: AbortSignal): Promise<void> {
-    return this.#leaving ??= this.#leave(signal);
+    if (signal) void aborted(signal).then(() => this.#hurry.abort());
+    return this.#leaving ??= this.#leave();
   }
 
-  async #leave(signal: AbortSignal | undefined): Promise<void> {
+  async #leave(): Promise<void> {
     const reason = new ClosedError("coordinator");
+    const { signal } = this.#hurry;
     this.#stopJoining.abort(reason);
     const incarnation = this.#incarnation;
+    const stopped = incarnation?.shards.close(reason);
+    if (incarnation) await Promise.race([stopped, aborted(incarnation.lease.signal), aborted(signal)]);
+    const patience = aborted(signal).then(() => sleepOn(this.#clock, FAREWELL_MS, this.signal)).catch(() => {});
+    await Promise.race([this.#sayFarewell(incarnation), patience]);
+    // No shard is held any more, also if the bucket was not told.
+    void incarnation?.lease.release();
+    this.#close(reason);
+  }
+
+  async #sayFarewell(incarnation: Incarnation | undefined): Promise<void> {
     if (incarnation !== undefined) {
-      const { lease, shards, registration } = incarnation;
-      await Promise.race([shards.close(reason), aborted(lease.signal), ...(signal ? [aborted(signal)] : [])]);
+      const { lease, registration } = incarnation;
       await registration.close();
       // The record is removed first: what is in it about the shards is true until the lease is released.
       await registration.remove();
       await Promise.all([lease.release(), this.#leadership.stop()]);
     } else await this.#leadership.stop();
-    this.#close(reason);
     await this.#living;
+    await this.#cleanups.settled();
   }
 
   #close(reason: unknown): void {
@@ -408,6 +435,13 @@ export class Member {
     this.leaderChanges.close(failure);
     void this.#leadership.stop();
   }
+}
+
+/** Removes what an incarnation that did not come about has stored. */
+async function giveUp(registration: Registration, lease: HeldLease): Promise<void> {
+  await registration.close();
+  await registration.remove();
+  await lease.release();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

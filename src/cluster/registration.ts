@@ -4,7 +4,9 @@
  *
  * @module
  */
+import { abortable } from "../abortable.ts";
 import type { Bucket, Entry } from "./bucket.ts";
+import type { Cleanups } from "./cleanups.ts";
 import { type Clock, Wakeup } from "./clock.ts";
 import { NodeNameTakenError, RevisionConflictError } from "./errors.ts";
 import { Claim } from "./claim.ts";
@@ -27,6 +29,7 @@ export function aliveKey(name: string): string {
  * Gets the lease on a node's name. The lease of a crashed predecessor is waited for; a living one shows itself by
  * renewing.
  *
+ * @param cleanups Gets what goes on after an abort.
  * @throws {NodeNameTakenError} If another process lives under the name.
  * @throws {BackendError} If the bucket gave no answer.
  */
@@ -36,6 +39,7 @@ export async function claimName(
   name: string,
   terms: LeaseTerms,
   signal: AbortSignal,
+  cleanups: Cleanups,
 ): Promise<HeldLease> {
   const claim = new Claim(bucket, clock, terms);
   const wakeup = new Wakeup(clock);
@@ -44,16 +48,19 @@ export async function claimName(
   try {
     for (let first: Entry | undefined;;) {
       signal.throwIfAborted();
-      const lease = await claim.try();
-      if (lease !== undefined && !signal.aborted) return lease;
-      await lease?.release();
-      const entry = await bucket.get(terms.key);
+      const lease = await claim.try(undefined, signal);
+      signal.throwIfAborted();
+      if (lease !== undefined) return lease;
+      const entry = await abortable(bucket.get(terms.key), signal);
       if (entry?.value !== undefined) {
         first ??= entry;
         if (entry.revision > first.revision) throw new NodeNameTakenError(name);
       }
       await wakeup.sleep(terms.renewEvery / LOOKS_PER_RENEWAL);
     }
+  } catch (error) {
+    cleanups.add(claim.withdraw());
+    throw error;
   } finally {
     signal.removeEventListener("abort", wake);
   }
@@ -80,8 +87,9 @@ export class Registration {
 
   /** Writes the record for the first time, then again whenever {@linkcode update} is called. */
   async open(): Promise<void> {
-    await this.#write();
-    this.#writing = this.#loop();
+    const first = this.#write();
+    this.#writing = first.then(() => this.#loop(), () => {});
+    await first;
   }
 
   /** Writes the record again, because what `describe` returns has changed. */

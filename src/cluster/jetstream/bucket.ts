@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { abortable } from "../../abortable.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Bucket, BucketOrigin, BucketWatch, Entry, PutOptions, WatchUpdate } from "../bucket.ts";
 import { bucketLost, RevisionConflictError } from "../errors.ts";
@@ -50,6 +51,8 @@ export interface JetStreamBucketOptions {
    * @default {nothing is known of it}
    */
   readonly isFirst?: (id: string, mayBeFirst: boolean) => Promise<boolean>;
+  /** Ends the opening with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A value that is no text. */
@@ -61,7 +64,7 @@ export interface BytesEntry {
 }
 
 /** How the bucket is used, every default filled in. */
-type Settings = Required<JetStreamBucketOptions>;
+type Settings = Required<Omit<JetStreamBucketOptions, "signal">>;
 
 const decoder = new TextDecoder();
 
@@ -109,7 +112,7 @@ export class JetStreamBucket implements Bucket {
   static async open(
     connection: NatsConnection,
     config: BucketConfig,
-    options: JetStreamBucketOptions = {},
+    { signal, ...options }: JetStreamBucketOptions = {},
   ): Promise<JetStreamBucket> {
     const settings: Settings = {
       timeout: 2000,
@@ -127,12 +130,13 @@ export class JetStreamBucket implements Bucket {
     let requests: JetStreamRequests | undefined;
     try {
       requests = new JetStreamRequests(state, { timeout, apiPrefix: address.apiPrefix });
-      const stream = await openStream(requests, config, clock, patience);
-      const isFirst = await settings.isFirst(stream.id, true);
+      const stream = await openStream(requests, config, clock, { patience, signal });
+      const isFirst = await abortable(settings.isFirst(stream.id, true), signal);
       return new JetStreamBucket(state, requests, config, settings, { ...stream, isFirst });
     } catch (error) {
       requests?.close();
       state.close();
+      signal?.throwIfAborted();
       throw openError(connection, `open bucket ${config.bucket}`, error);
     }
   }
@@ -275,7 +279,7 @@ export class JetStreamBucket implements Bucket {
     let stream: BucketStream;
     try {
       stream = remake
-        ? await openStream(this.#requests, this.#config, clock, 0, this.#highest)
+        ? await openStream(this.#requests, this.#config, clock, { above: this.#highest })
         : await findStream(this.#requests, this.#config, clock);
     } catch (error) {
       throw bucketError(this.#connection, `open bucket ${this.#config.bucket}`, error);

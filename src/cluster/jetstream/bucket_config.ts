@@ -62,20 +62,25 @@ export async function findStream(
  *
  * A random id is a level of every subject: what was meant for an earlier bucket of the same name finds no stream.
  *
- * @param patience How long each request may wait for a leader or a connection, in ms.
- * @param above The highest sequence that is known of an earlier bucket.
+ * @param options.patience How long each request may wait for a leader or a connection, in ms.
+ * @param options.above The highest sequence that is known of an earlier bucket.
+ * @param options.signal Ends the opening with the signal's reason.
  * @throws {ConfigurationMismatchError} If it exists with settings that cannot work.
  */
 export async function openStream(
   requests: JetStreamRequests,
   config: BucketConfig,
   clock: Clock,
-  patience: number,
-  above = 0,
+  { patience = 0, above = 0, signal }: {
+    readonly patience?: number;
+    readonly above?: number;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): Promise<BucketStream> {
   const { bucket } = config;
   const create = (): StreamConfig => streamConfig(config, clock, above);
-  return streamOf(bucket, await findOrCreateStream(requests, bucketStream(bucket), patience, create), clock);
+  const info = await findOrCreateStream(requests, bucketStream(bucket), patience, create, signal);
+  return streamOf(bucket, info, clock);
 }
 
 function streamConfig(

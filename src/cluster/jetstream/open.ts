@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { abortable } from "../../abortable.ts";
 import { InvalidArgumentError } from "../../errors.ts";
 import { describe } from "../../text.ts";
-import { type ConnectOptions, openConnection } from "../../nats/connect.ts";
+import { type ConnectOptions, openConnection, type OpenedConnection } from "../../nats/connect.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
 import {
   type JetStreamAddress,
@@ -84,13 +85,19 @@ export interface OpenBucket {
   close(): Promise<void>;
 }
 
-/** Opens the bucket of a cluster, or makes it. */
+/**
+ * Opens the bucket of a cluster, or makes it.
+ *
+ * @param signal Ends the opening with the signal's reason.
+ */
 export async function openClusterBucket(
   target: string | readonly string[] | NatsConnection,
   { cluster = "default", ...options }: ClusterBucketOptions,
+  signal?: AbortSignal,
 ): Promise<OpenBucket> {
   checkName("options.cluster", cluster);
-  return await open("cluster", target, `aether_cluster_${cluster}`, options, { isRegistered: true });
+  const rest = { isRegistered: true, ...(signal && { signal }) };
+  return await open("cluster", target, `aether_cluster_${cluster}`, options, rest);
 }
 
 /**
@@ -112,12 +119,20 @@ export async function openNamedBucket(
   return await open("urlOrConnection", target, name, options, { remake });
 }
 
+/** What the callers of {@linkcode open} do not share. */
+interface OpenSettings {
+  readonly remake?: boolean;
+  /** Whether it is kept which bucket was the first of its name. */
+  readonly isRegistered?: boolean;
+  readonly signal?: AbortSignal;
+}
+
 async function open(
   argument: string,
   target: string | readonly string[] | NatsConnection,
   bucket: string,
   { replicas, storage = "file", connect = {}, onWarning, ...where }: BucketOptions,
-  { remake = true, isRegistered = false }: { readonly remake?: boolean; readonly isRegistered?: boolean },
+  { remake = true, isRegistered = false, signal }: OpenSettings,
 ): Promise<OpenBucket> {
   if (replicas !== undefined && !REPLICAS.includes(replicas)) {
     throw new InvalidArgumentError("options.replicas", `must be 1, 3 or 5, and is ${describe(replicas)}`);
@@ -131,7 +146,10 @@ async function open(
   const warn = warner(checkFunction("options.onWarning", onWarning));
   const address = jetStreamAddress(where);
   const client = { ...LIVELINESS, ...connect.client };
-  const { connection, opened } = await openConnection(argument, target, { ...connect, client }, warn);
+  const { connection, opened } = await connectUntil(
+    openConnection(argument, target, { ...connect, client }, warn),
+    signal,
+  );
   let open: JetStreamBucket | undefined;
   const close = async (): Promise<void> => {
     open?.close();
@@ -142,6 +160,7 @@ async function open(
     open = await JetStreamBucket.open(connection, config, {
       address,
       remake,
+      ...(signal && { signal }),
       ...(isRegistered && {
         isFirst: (id, mayBeFirst) => lookUp(connection, address, config, id, mayBeFirst),
       }),
@@ -149,9 +168,22 @@ async function open(
     if (replicas === undefined && open.isOnOneOfMany) warn(replicasLeftOut(bucketStream(bucket)));
     return { bucket: open, maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD, close };
   } catch (error) {
-    await close();
+    await abortable(close(), signal);
     throw error;
   }
+}
+
+/** Waits for a connection. One that is made after the signal has aborted is closed. */
+async function connectUntil(
+  connecting: Promise<OpenedConnection>,
+  signal: AbortSignal | undefined,
+): Promise<OpenedConnection> {
+  const waited = abortable(connecting, signal);
+  waited.catch(async () => {
+    const { connection, opened } = await connecting;
+    if (opened) await connection.close();
+  }).catch(() => {}); // It could not be made.
+  return await waited;
 }
 
 /** Whether a bucket is the first of its name; if that cannot be learned, it counts as one that was made again. */

@@ -17,6 +17,7 @@ import type { Warning } from "../../warning.ts";
  *
  * @param patience How long each request may wait for a leader or a connection, in milliseconds.
  * @param configOf Returns the configuration of a stream that is to be created.
+ * @param signal Ends the waiting with the signal's reason.
  * @throws {JetStreamApiError} If the server refuses.
  * @throws {NoAnswerError} If it does not answer.
  */
@@ -25,16 +26,17 @@ export async function findOrCreateStream(
   name: string,
   patience: number,
   configOf: () => StreamConfig,
+  signal?: AbortSignal,
 ): Promise<StreamInfo> {
   for (;;) {
     try {
-      return await retryTransient(patience, () => requests.streamInfo(name));
+      return await retryTransient(patience, () => requests.streamInfo(name), undefined, signal);
     } catch (error) {
       if (!(error instanceof StreamNotFoundError)) throw error;
     }
     const config = configOf();
     try {
-      return await retryTransient(patience, () => requests.createStream(config));
+      return await retryTransient(patience, () => requests.createStream(config), undefined, signal);
     } catch (error) {
       // Another process has created it in the meantime.
       if (!(error instanceof JetStreamApiError) || error.code !== ErrorCode.streamNameInUse) throw error;

@@ -155,8 +155,8 @@ export const MUTATIONS: readonly Mutation[] = [
       "    if (this.#map === undefined) await agreeOnShardCount(this.#bucket, shardCount);",
     and: [{
       file: "member.ts",
-      find: "      await agreeOnShardCount(this.#bucket, shardCount);\n      await registration",
-      replace: "      await registration",
+      find: "      await abortable(agreeOnShardCount(this.#bucket, shardCount), signal);\n",
+      replace: "",
     }, {
       file: "member.ts",
       find: "map?.assignments.length === this.options.shardCount ? map : undefined",
