@@ -166,9 +166,9 @@ export class ActorHost implements AsyncDisposable {
    *
    * @throws {InvalidArgumentError} If an option is not sound.
    */
-  // deno-lint-ignore require-await -- so that a refusal is a rejection
-  static async start<E extends Event>(options: ActorHostOptions<E>): Promise<ActorHost> {
-    return readOptions(options, ({ ...given }) => {
+  static start<E extends Event>(options: ActorHostOptions<E>): Promise<ActorHost> {
+    // A refusal is a rejection.
+    return Promise.try(readOptions, options, ({ ...given }: ActorHostOptions<E>) => {
       checkKnown<ActorHostOptions<E>>(given, HOST_OPTIONS);
       const { maxActive = 50_000, idleTimeout = 60_000, maxWaiting = 1_000, onWarning } = given;
       const store = untypedStore(given.store);

@@ -237,30 +237,28 @@ export class InMemoryTimerIndex implements TimerIndex {
     return Promise.resolve(new Map([...this.#index.heads].map(([kind, { head }]) => [kind, head])));
   }
 
-  // deno-lint-ignore require-await -- so that a conflict is a rejection
-  async saveHead(kind: string, head: IndexHead, replaced: string | undefined): Promise<string> {
+  saveHead(kind: string, head: IndexHead, replaced: string | undefined): Promise<string> {
     const { heads } = this.#index;
-    if (heads.get(kind)?.revision !== replaced) throw new IndexConflict();
+    if (heads.get(kind)?.revision !== replaced) return Promise.reject(new IndexConflict());
     const revision = String(++this.#index.revision);
     heads.set(kind, { head, revision });
-    return revision;
+    return Promise.resolve(revision);
   }
 
   get(actorId: string): Promise<StoredActor | undefined> {
     return Promise.resolve(this.#index.actors.get(actorId));
   }
 
-  // deno-lint-ignore require-await -- so that a conflict is a rejection
-  async put(actor: IndexedActor, replaced: StoredActor | undefined): Promise<string | undefined> {
+  put(actor: IndexedActor, replaced: StoredActor | undefined): Promise<string | undefined> {
     const { actors } = this.#index;
-    if (actors.get(actor.actorId)?.revision !== replaced?.revision) throw new IndexConflict();
+    if (actors.get(actor.actorId)?.revision !== replaced?.revision) return Promise.reject(new IndexConflict());
     if (!isHeld(actor)) {
       actors.delete(actor.actorId);
-      return undefined;
+      return Promise.resolve(undefined);
     }
     const revision = String(++this.#index.revision);
     actors.set(actor.actorId, { ...actor, revision });
-    return revision;
+    return Promise.resolve(revision);
   }
 
   async *all(): AsyncIterable<StoredActor> {

@@ -52,5 +52,5 @@ export function asStored(
   event: NewEvent<Event>,
   stored: { readonly actorId: string; readonly version: number },
 ): Event {
-  return { ...event, ...stored } as unknown as Event;
+  return { ...event, ...stored } as Event;
 }

@@ -47,9 +47,16 @@ export async function verify(
   return ok && isAsSealed ? ExitCode.done : ExitCode.found;
 }
 
-function faultOf(fault: Error & { readonly actorId?: string | undefined }): Record<string, unknown> {
-  const { name, message, actorId } = fault;
-  const { version, position, firstPosition } = fault as unknown as Record<string, unknown>;
+/** What the kinds of faults have: none has all of it. */
+interface Fault extends Error {
+  readonly actorId?: string | undefined;
+  readonly version?: number | undefined;
+  readonly position?: string | undefined;
+  readonly firstPosition?: string | undefined;
+}
+
+function faultOf(fault: Fault): Record<string, unknown> {
+  const { name, message, actorId, version, position, firstPosition } = fault;
   return { fault: name, message, actorId, version, position, firstPosition };
 }
 

@@ -56,16 +56,15 @@ export class InMemoryBucket implements Bucket {
 
   /** Replaces the entry whose revision is `expected`. */
   put(key: string, value: string, options: PutOptions): Promise<number> {
-    return this.#write(() => this.#state.put(key, value, this.#clock.monotonic(), options));
+    return Promise.try(() => this.#write(() => this.#state.put(key, value, this.#clock.monotonic(), options)));
   }
 
   /** Replaces the entry whose revision is `expected` by a tombstone. */
   remove(key: string, expected: number): Promise<number> {
-    return this.#write(() => this.#state.remove(key, expected, this.#clock.monotonic()));
+    return Promise.try(() => this.#write(() => this.#state.remove(key, expected, this.#clock.monotonic())));
   }
 
-  // deno-lint-ignore require-await -- so that a refusal is a rejection
-  async #write(write: () => Entry): Promise<number> {
+  #write(write: () => Entry): number {
     this.#expire();
     const entry = write();
     lastRevisions.set(this.#clock, Math.max(entry.revision, lastRevisions.get(this.#clock) ?? 0));

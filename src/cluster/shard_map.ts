@@ -140,11 +140,26 @@ function digits(number: number, width: number): string {
 /** Reads a map; `undefined` for a tombstone and for a record that cannot be read. */
 export function decodeShardMap(entry: Entry | undefined): ShardMap | undefined {
   const fields = decodeRecord(KIND, entry?.value);
-  if (entry === undefined || fields === undefined) return undefined;
-  const { revision } = entry;
-  const { leader, leaderToken, genesis, owners, grants } = fields;
-  const isSound = typeof leader === "string" && isRevisionBefore(leaderToken, revision) &&
+  if (entry === undefined || fields === undefined || !isWire(fields, entry.revision)) return undefined;
+  const { leader, leaderToken, genesis } = fields;
+  const sessions = fields.owners.map(([name, session]): Session => ({ name, session }));
+  const known = fields.grants.map(([index, token, revokedOver = 0]): Assignment | undefined => {
+    const owner = sessions[index];
+    return owner && { owner, token, revokedOver };
+  });
+  const assignments = readShards(fields, known);
+  return assignments && { leader, leaderToken, genesis, assignments };
+}
+
+/** Whether fields are those of a map, and no number in them is that of a later write. */
+function isWire(
+  fields: Record<string, unknown>,
+  revision: number,
+): fields is Record<string, unknown> & Wire {
+  const { leader, leaderToken, genesis, owners, grants, width, shards } = fields;
+  return typeof leader === "string" && isRevisionBefore(leaderToken, revision) &&
     (genesis === undefined || isRevisionBefore(genesis, revision)) &&
+    Number.isInteger(width) && typeof shards === "string" &&
     isArrayOf(owners, ([name, session]) => isName(name) && isRevisionBefore(session, revision)) &&
     isArrayOf(
       grants,
@@ -152,16 +167,6 @@ export function decodeShardMap(entry: Entry | undefined): ShardMap | undefined {
         typeof owner === "number" && isRevisionBefore(token, revision) &&
         (revokedOver === 0 || isRevisionBefore(revokedOver, revision)),
     );
-  if (!isSound) return undefined;
-  const wire = fields as unknown as Wire;
-  const sessions = wire.owners.map(([name, session]): Session => ({ name, session }));
-  const known = wire.grants.map(([index, token, revokedOver = 0]): Assignment | undefined => {
-    const owner = sessions[index];
-    return owner && { owner, token, revokedOver };
-  });
-  const assignments = readShards(wire, known);
-  return assignments &&
-    { leader: wire.leader, leaderToken: wire.leaderToken, genesis: wire.genesis, assignments };
 }
 
 function isArrayOf(value: unknown, isSound: (item: readonly unknown[]) => boolean): boolean {
@@ -169,10 +174,9 @@ function isArrayOf(value: unknown, isSound: (item: readonly unknown[]) => boolea
 }
 
 function readShards(
-  { width, shards }: Partial<Wire>,
+  { width, shards }: Wire,
   grants: readonly (Assignment | undefined)[],
 ): (Assignment | undefined)[] | undefined {
-  if (typeof shards !== "string" || !Number.isInteger(width) || width === undefined) return undefined;
   const count = shards.length / width;
   if (!Number.isInteger(count) || count < 1 || count > MAX_SHARD_COUNT) return undefined;
   const assignments: (Assignment | undefined)[] = [];

@@ -37,7 +37,8 @@ export interface DraftEvent {
 
 /**
  * Makes an event out of its fields. It is a plain object, as a literal would be, and is not made by one so that it is
- * collected when it is done with (see `short_lived.ts`).
+ * collected when it is done with (see `short_lived.ts`). TypeScript has no type for a function that is called with `new`, and
+ * the prototype of a class cannot be replaced.
  */
 const PlainEvent = function (
   this: Mutable<DraftEvent>,

@@ -12,6 +12,6 @@ let loaded: Crypto | undefined;
 
 /** Loads it at its first use. It takes 100 ms, as an import of `node:process` does, which programs without evidence do not pay. */
 export function nodeCrypto(): Crypto {
-  return loaded ??= (globalThis as unknown as { readonly process: typeof process }).process
-    .getBuiltinModule("node:crypto");
+  const { process: runtime } = globalThis as typeof globalThis & { readonly process: typeof process };
+  return loaded ??= runtime.getBuiltinModule("node:crypto");
 }

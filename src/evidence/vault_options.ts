@@ -49,8 +49,8 @@ const DEFAULT_CACHE_MS = 60_000;
  */
 export function readVault(options: VaultOptions, others: readonly string[]): KeyRingOptions {
   return readOptions(options, ({ ...given }) => {
-    const own = Object.fromEntries(Object.entries(given).filter(([name]) => !others.includes(name)));
-    checkKnown<VaultOptions>(own as unknown as VaultOptions, OPTIONS);
+    const foreign = Object.fromEntries(others.map((name) => [name, true]));
+    checkKnown(given, { ...foreign, ...OPTIONS });
     const { masterKey, previousMasterKeys = [], namespace = "default", cacheMs = DEFAULT_CACHE_MS } = given;
     validateUserNamespace(namespace);
     if (!Number.isFinite(cacheMs) || cacheMs < 0) {

@@ -137,7 +137,7 @@ function compile<E extends Event, Tx>(projection: Projection<E, Tx>): CompiledPr
     chooses: compileFilter(filter) ?? ((): boolean => true),
     handlerOf: checking(
       keyOf,
-      table ? (eventType) => table.get(eventType)! : () => handle as unknown as AnyHandler<Tx>,
+      table ? (eventType) => table.get(eventType)! : () => handle as AnyHandler<Tx>,
     ),
     lanes: checkLanes(projection.lanes),
     segments: checkSegments("projection.segments", projection.segments),

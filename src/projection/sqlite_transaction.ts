@@ -11,6 +11,8 @@ import type { HandlerScope } from "./checkpoints.ts";
 import { transactionOver, transactionRefused } from "./errors.ts";
 import { describe } from "../text.ts";
 
+type Method = (...parameters: unknown[]) => unknown;
+
 /**
  * A statement; that of `node:sqlite` fits.
  *
@@ -249,8 +251,7 @@ export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
     });
   }
 
-  // deno-lint-ignore ban-types
-  #call(target: object, name: string | symbol, method: Function, parameters: readonly unknown[]): unknown {
+  #call(target: object, name: string | symbol, method: Method, parameters: readonly unknown[]): unknown {
     if (this.#isOver) throw transactionOver();
     if (target === this.#database) refuseControl(name, parameters[0]);
     try {
@@ -260,7 +261,7 @@ export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
       throw error;
     }
     try {
-      const result = method.apply(target, parameters);
+      const result = Reflect.apply(method, target, parameters);
       return isLive(result) ? this.#guarded(result) : result;
     } catch (error) {
       if (isMachinery(error)) this.#failure ??= { error: failureOf(error) };

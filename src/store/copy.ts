@@ -14,6 +14,7 @@ import { OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 import { OrderedSaves } from "./ordered_saves.ts";
 import { type RawLog, rawLogOf } from "./raw_log.ts";
 import type { EventStore, StoreLimits } from "./types.ts";
+import { untyped } from "./untyped.ts";
 import { describe } from "../text.ts";
 
 /**
@@ -131,7 +132,7 @@ export async function copyEvents<E extends Event>(
 ): Promise<CopyReport> {
   const checked = readOptions(options, checkCopy);
   // What a copy does to events does not depend on their types.
-  const [source, target] = [from, to] as unknown as [EventStore, EventStore];
+  const [source, target] = [untyped(from), untyped(to)];
   const logs = [rawLogOf(source), rawLogOf(target)] as const;
   const carried = checked.checkpoints &&
     await CarriedCheckpoints.read(checked.checkpoints, ...logs, checked.signal);

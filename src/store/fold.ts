@@ -90,7 +90,7 @@ export async function fold<S, E extends Event>(
           if (isFolded) continue;
         }
         onEvent?.(event);
-        state = view.evolve(state, event as unknown as E);
+        state = view.evolve(state, event as Event as E);
         version = event.version;
         events++;
       }

@@ -122,13 +122,14 @@ export class TestActors<E extends Event> implements AsyncDisposable {
    *
    * @throws {InvalidArgumentError} If the actors are no definitions, or the time is none.
    */
-  // deno-lint-ignore require-await -- so that a refusal is a rejection
-  static async start<E extends Event>(options: TestActorsOptions<E>): Promise<TestActors<E>> {
-    const { actors, now = new Date("2026-01-01T00:00:00Z") } = options;
-    if (!(now instanceof Date) || Number.isNaN(now.getTime())) {
-      throw new InvalidArgumentError("options.now", `must be a valid Date, and is ${describe(now)}`);
-    }
-    return new TestActors<E>(checkActors(actors), now);
+  static start<E extends Event>(options: TestActorsOptions<E>): Promise<TestActors<E>> {
+    return Promise.try(() => {
+      const { actors, now = new Date("2026-01-01T00:00:00Z") } = options;
+      if (!(now instanceof Date) || Number.isNaN(now.getTime())) {
+        throw new InvalidArgumentError("options.now", `must be a valid Date, and is ${describe(now)}`);
+      }
+      return new TestActors<E>(checkActors(actors), now);
+    });
   }
 
   /** What the clock shows. */

@@ -134,7 +134,8 @@ const LOG_OF = Symbol.for("@flowmade-one/aether/InMemoryStorage/1/log");
 
 /** The log of a namespace. */
 export function logOf(storage: InMemoryStorage, namespace: string): MemoryLog {
-  return (storage as unknown as Record<symbol, (namespace: string) => MemoryLog>)[LOG_OF]!(namespace);
+  const open: (namespace: string) => MemoryLog = Reflect.get(storage, LOG_OF);
+  return open(namespace);
 }
 
 /** The backend of an in-memory store. Commits are synchronous, and so atomic. */
