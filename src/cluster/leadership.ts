@@ -6,15 +6,15 @@
  */
 import { allocate } from "./allocate.ts";
 import type { ChangeRules } from "./broadcast.ts";
-import { type Bucket, BucketView, type Entry, type WatchUpdate } from "./bucket.ts";
-import { type Clock, RetryDelay, Wakeup } from "./clock.ts";
-import { RevisionConflictError } from "./errors.ts";
+import type { Bucket, BucketView } from "./bucket.ts";
 import { Claim } from "./claim.ts";
+import { type Clock, RetryDelay, Wakeup } from "./clock.ts";
+import { EndedSessions } from "./ended_sessions.ts";
+import { RevisionConflictError } from "./errors.ts";
 import type { HeldLease } from "./held_lease.ts";
-import { isUnreadableLease, type LeaseTerms, readLease, UnreadableLeases } from "./lease_record.ts";
+import { type LeaseTerms, readLease, UnreadableLeases } from "./lease_record.ts";
 import { decodeNode } from "./node_record.ts";
-import { aliveKey, provesOver } from "./registration.ts";
-import { decodeShardMap, encodeShardMap, MAP_KEY, type Session, type ShardMap } from "./shard_map.ts";
+import { decodeShardMap, encodeShardMap, MAP_KEY, type ShardMap } from "./shard_map.ts";
 
 /**
  * The holder of the leader's lease.
@@ -180,12 +180,13 @@ export class Leadership {
   }
 
   async #lead(lease: HeldLease): Promise<void> {
-    const alive = new BucketView();
+    const { bucket, clock, onUnreadable } = this.#options;
+    const { ttl } = this.#options.terms();
+    const ended = new EndedSessions({ bucket, clock, ttl, unreadable: this.#unreadable, onUnreadable });
     const wake = (): void => this.#wakeup.notify();
     lease.signal.addEventListener("abort", wake);
-    const watch = this.#options.bucket.watch(["alive.>"], (update) => {
-      if (isNews(alive, update)) wake();
-      alive.apply(update);
+    const watch = bucket.watch(["alive.>"], (update) => {
+      if (ended.take(update)) wake();
     });
     try {
       for (let version = await this.#stamp(lease); version !== undefined && lease.isHeld && !this.#stopped;) {
@@ -193,7 +194,7 @@ export class Leadership {
           this.#stamped = true;
           this.#options.onChange();
         }
-        version = await this.#tend(lease, version, alive);
+        version = await this.#tend(lease, version, ended);
       }
     } finally {
       watch.close();
@@ -247,7 +248,7 @@ export class Leadership {
   }
 
   /** Does what there is to do, or sleeps; answers with the latest version of the map, or `undefined` if deposed. */
-  async #tend(lease: HeldLease, version: Version, alive: BucketView): Promise<Version | undefined> {
+  async #tend(lease: HeldLease, version: Version, ended: EndedSessions): Promise<Version | undefined> {
     const { view } = this.#options;
     const latest = view.get(MAP_KEY);
     if (latest !== undefined && latest.revision > version.revision) {
@@ -255,15 +256,14 @@ export class Leadership {
     }
     const entries = [...view.matching("node.>")];
     const nodes = entries.map((entry) => decodeNode(entry)).filter((node) => node !== undefined);
-    const isOver = ({ name, session }: Session): boolean => provesOver(alive.get(aliveKey(name)), session);
     try {
-      await this.#bury([...nodes, ...version.map.assignments.map((assignment) => assignment?.owner)], alive);
-      const next = allocate({ ...version, nodes, isOver });
+      await ended.bury([...nodes, ...version.map.assignments.map((assignment) => assignment?.owner)]);
+      const next = allocate({ ...version, nodes, isOver: (session) => ended.isOver(session) });
       if (next !== undefined) {
         const revision = await this.#store(lease, next, version.revision);
         return revision === undefined ? await this.#stamp(lease) : { map: next, revision };
       }
-      await this.#forget(entries, isOver);
+      await ended.forget(entries);
     } catch (error) {
       await this.#recover(error); // The outcome is not known: read what is stored.
       return await this.#stamp(lease, version.revision);
@@ -283,57 +283,4 @@ export class Leadership {
       await this.#wakeup.sleep(left);
     }
   }
-
-  /**
-   * Stores a tombstone in place of each lease of which nothing is left, or only a tombstone older than the session, or a
-   * record that could not be read for a whole time to live. That it can be stored proves that the session is over.
-   */
-  async #bury(sessions: readonly (Session | undefined)[], alive: BucketView): Promise<void> {
-    if (!alive.synced) return;
-    const latest = new Map<string, number>();
-    for (const owner of sessions) {
-      if (owner) latest.set(owner.name, Math.max(owner.session, latest.get(owner.name) ?? 0));
-    }
-    for (const [name, session] of latest) {
-      const key = aliveKey(name);
-      const known = alive.get(key);
-      if (provesOver(known, session) || this.#mayLive(known)) continue;
-      let entry: Entry | undefined;
-      try {
-        const revision = await this.#options.bucket.remove(key, known?.revision ?? 0);
-        entry = { key, revision, value: undefined };
-      } catch (error) {
-        if (!(error instanceof RevisionConflictError)) throw error;
-        entry = await this.#options.bucket.get(key);
-      }
-      if (entry !== undefined) alive.apply({ type: "entry", entry });
-    }
-  }
-
-  #mayLive(alive: Entry | undefined): boolean {
-    if (alive?.value === undefined) return false;
-    if (!isUnreadableLease(alive)) return true;
-    this.#options.onUnreadable(alive.key);
-    return !this.#unreadable.isOver(alive, this.#options.clock.monotonic(), this.#options.terms().ttl);
-  }
-
-  /** Removes the records of nodes that are over, so that every node sees them leave. */
-  async #forget(entries: readonly Entry[], isOver: (session: Session) => boolean): Promise<void> {
-    for (const entry of entries) {
-      const node = decodeNode(entry);
-      if (node === undefined || !isOver(node)) continue;
-      try {
-        await this.#options.bucket.remove(entry.key, entry.revision);
-      } catch (error) {
-        if (!(error instanceof RevisionConflictError)) throw error;
-      }
-    }
-  }
-}
-
-/** Whether an update is more than the renewal of a node's lease. */
-function isNews(alive: BucketView, update: WatchUpdate): boolean {
-  if (update.type !== "entry") return true;
-  const known = readLease(alive.get(update.entry.key));
-  return known === undefined || known.token !== readLease(update.entry)?.token;
 }

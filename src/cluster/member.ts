@@ -4,24 +4,27 @@
  * @module
  */
 import { abortable } from "../abortable.ts";
-import { BackendError, ClosedError, ConfigurationMismatchError } from "../errors.ts";
+import { ClosedError, ConfigurationMismatchError } from "../errors.ts";
 import { Broadcast } from "./broadcast.ts";
-import { type Bucket, BucketView, type BucketWatch, type WatchUpdate } from "./bucket.ts";
+import type { Bucket, BucketWatch, WatchUpdate } from "./bucket.ts";
 import { Cleanups } from "./cleanups.ts";
 import { type Clock, RetryDelay, sleepOn, systemClock } from "./clock.ts";
+import { agreeOnShardCount, CONFIG_KEY, isUnreadableConfig } from "./cluster_config.ts";
 import type { CheckedOptions } from "./coordinator_options.ts";
-import { isUnanswered, NodeNameTakenError, RevisionConflictError, shardMapTooLarge } from "./errors.ts";
-import { Watching } from "./watching.ts";
-import { agreeOnShardCount, CONFIG_KEY, isUnreadableConfig, readShardCount } from "./cluster_config.ts";
+import { isUnanswered, RevisionConflictError } from "./errors.ts";
 import type { HeldLease } from "./held_lease.ts";
-import { isUnreadableLease, type LeaseTerms, readLease } from "./lease_record.ts";
-import type { LeaseEnvironment } from "./lease.ts";
+import { Incarnation } from "./incarnation.ts";
+import { KnownCluster } from "./known_cluster.ts";
 import { type Leader, LEADER_KEY, type LeaderChange, leaderChangeRules, Leadership } from "./leadership.ts";
-import { Membership, type NodeChange, nodeChangeRules } from "./membership.ts";
-import { type OwnedShard, OwnedShards, type ShardChange, shardChangeRules } from "./owned_shards.ts";
+import type { LeaseEnvironment } from "./lease.ts";
+import type { LeaseTerms } from "./lease_record.ts";
+import { MemberWarnings } from "./member_warnings.ts";
+import { type Membership, type NodeChange, nodeChangeRules } from "./membership.ts";
 import { nodeKey } from "./node_record.ts";
-import { aliveKey, claimName, Registration } from "./registration.ts";
-import { decodeShardMap, MAP_KEY, type ShardMap } from "./shard_map.ts";
+import { type OwnedShard, type ShardChange, shardChangeRules } from "./owned_shards.ts";
+import { aliveKey } from "./registration.ts";
+import { MAP_KEY, type ShardMap } from "./shard_map.ts";
+import { Watching } from "./watching.ts";
 
 /** How long joining waits for servers that elect their leaders, in ms. */
 const JOIN_PATIENCE_MS = 15_000;
@@ -30,24 +33,17 @@ const WATCH_PATIENCE_MS = 2_000;
 /** How long leaving waits for the bucket at most once its signal has aborted, in milliseconds. */
 const FAREWELL_MS = 1_000;
 
-/** One incarnation of the node. */
-interface Incarnation {
-  readonly lease: HeldLease;
-  readonly shards: OwnedShards;
-  readonly registration: Registration;
-}
-
 /** A node of a cluster. If it loses its session it joins again, as a new incarnation. */
 export class Member {
   readonly options: CheckedOptions;
-  readonly membership = new Membership();
+  readonly #warnings: MemberWarnings;
   readonly nodeChanges = new Broadcast<NodeChange>(nodeChangeRules);
   readonly shardChanges = new Broadcast<ShardChange>(shardChangeRules);
   readonly leaderChanges = new Broadcast<LeaderChange>(leaderChangeRules);
   readonly #bucket: Bucket;
   readonly #clock: Clock;
   readonly #newId: () => string;
-  readonly #view = new BucketView();
+  readonly #known: KnownCluster;
   readonly #leadership: Leadership;
   readonly #closed = new AbortController();
   readonly #stopJoining = new AbortController();
@@ -63,14 +59,14 @@ export class Member {
   #draining = false;
   #living: Promise<void> = Promise.resolve();
   #leaving: Promise<void> | undefined;
-  #map: ShardMap | undefined;
-  #leader: Leader | undefined;
   /** Called when the map or the nodes have changed, for callers that cache what they derive from them. */
   onChange: () => void = () => {};
 
   constructor(bucket: Bucket, options: CheckedOptions, environment: LeaseEnvironment = {}) {
     this.#bucket = bucket;
     this.options = options;
+    this.#warnings = new MemberWarnings(options);
+    this.#known = new KnownCluster(options, this.#warnings);
     this.#clock = environment.clock ?? systemClock;
     this.#watching = new Watching(this.#clock);
     this.#newId = environment.newId ?? (() => crypto.randomUUID());
@@ -80,23 +76,28 @@ export class Member {
       clock: this.#clock,
       name: options.name,
       shardCount: options.shardCount,
-      view: this.#view,
+      view: this.#known.view,
       terms: () => this.#terms(LEADER_KEY),
       onChange: () => this.#reportLeader(),
       isMember: () => this.#incarnation?.lease.isHeld ?? false,
-      onFailure: (error) => this.#reportMap(error),
-      onUnreadable: (key) => this.#reportUnreadable(key),
+      onFailure: (error) => this.#warnings.mapNotStored(error),
+      onUnreadable: (key) => this.#warnings.unreadable(key),
     });
+  }
+
+  /** The nodes that this node has heard of. */
+  get membership(): Membership {
+    return this.#known.membership;
   }
 
   /** The latest version of the map that arrived here. */
   get map(): ShardMap | undefined {
-    return this.#map;
+    return this.#known.map;
   }
 
   /** The leader that was last heard of. */
   get leader(): Leader | undefined {
-    return this.#leader;
+    return this.#known.leader;
   }
 
   /** Whether this node leads at this instant. */
@@ -180,60 +181,37 @@ export class Member {
 
   /** Becomes a member: of a cluster that it can watch, and with whose nodes it agrees. */
   async #incarnate(signal: AbortSignal): Promise<void> {
-    const { name, shardCount } = this.options;
+    const { name } = this.options;
     // A watch may be silent on a connection that its owner has closed: a call reports that.
     await abortable(this.#bucket.get(aliveKey(name)), signal);
     await this.#watching.started(signal, this.#clock.monotonic() + WATCH_PATIENCE_MS);
-    const terms = this.#terms(aliveKey(name));
-    const lease = await claimName(this.#bucket, this.#clock, name, terms, signal, this.#cleanups);
-    const registration: Registration = new Registration(this.#bucket, this.#clock, name, lease, () => ({
-      name,
-      session: lease.fencingToken,
-      address: this.options.address,
-      metadata: this.options.metadata,
-      weight: this.options.weight,
-      draining: this.#draining,
-      seen: shards.seen,
-      releasing: shards.releasing,
-    }));
-    const shards: OwnedShards = new OwnedShards(
-      { name, session: lease.fencingToken },
-      lease,
-      (change) => this.shardChanges.send(change),
-      () => registration.update(),
-    );
-    try {
-      // After the lease was granted: so that a session in a bucket that was made again has agreed in that bucket.
-      await abortable(agreeOnShardCount(this.#bucket, shardCount), signal);
-      await abortable(registration.open(), signal);
-      signal.throwIfAborted();
-    } catch (error) {
-      const ended = giveUp(registration, lease);
-      this.#cleanups.add(ended);
-      await abortable(ended, signal);
-      throw error;
-    }
-    this.#incarnation = { lease, registration, shards };
+    const incarnation = await Incarnation.begin({
+      bucket: this.#bucket,
+      clock: this.#clock,
+      options: this.options,
+      terms: this.#terms(aliveKey(name)),
+      cleanups: this.#cleanups,
+      isDraining: () => this.#draining,
+      onShard: (change) => this.shardChanges.send(change),
+    }, signal);
+    this.#incarnation = incarnation;
     this.#leadership.notify();
-    shards.apply(this.#map, this.#view.get(MAP_KEY)?.revision ?? 0);
+    incarnation.shards.apply(this.map, this.#known.mapRevision);
     this.#checkReady();
   }
 
   /** Waits for the end of each incarnation and starts the next. */
   async #live(): Promise<void> {
     while (this.#incarnation !== undefined && !this.#closed.signal.aborted) {
-      const { lease, shards, registration } = this.#incarnation;
+      const incarnation = this.#incarnation;
+      const { lease, shards } = incarnation;
       await aborted(lease.signal);
       this.#incarnation = undefined;
       // Not waited for: work that goes on is without a lease, and must not keep the node away.
       void shards.close(lease.signal.reason);
-      await registration.close();
+      await incarnation.close();
       if (this.#leaving !== undefined) return;
-      this.options.warn({
-        code: "session-lost",
-        message: `the node "${this.options.name}" lost its session and joins again`,
-        cause: lease.signal.reason,
-      });
+      this.#warnings.sessionLost(lease.signal.reason);
       await lease.release();
       await this.#joinAgain();
     }
@@ -257,19 +235,14 @@ export class Member {
 
   /** The node can never join again. */
   #end(error: unknown): void {
-    this.options.warn({
-      code: error instanceof NodeNameTakenError ? "name-lost" : "left-by-force",
-      message: `The node "${this.options.name}" cannot join again, and has left. ` +
-        (error instanceof Error ? error.message : ""),
-      cause: error,
-    });
+    this.#warnings.cannotJoin(error);
     this.#close(error);
   }
 
   #take(update: WatchUpdate): void {
     this.#watching.take(update);
     if (update.type === "unavailable") return this.#giveUpUnwatched(update.error);
-    for (const key of this.#view.apply(update)) {
+    for (const key of this.#known.view.apply(update)) {
       if (key === MAP_KEY) this.#takeMap();
       else if (key === LEADER_KEY) this.#takeLeader();
       else if (key === CONFIG_KEY) this.#takeConfig();
@@ -282,65 +255,31 @@ export class Member {
   #giveUpUnwatched(error: unknown): void {
     const incarnation = this.#incarnation;
     if (incarnation === undefined || this.#watching.silence < this.options.ttl) return;
-    this.options.warn({
-      code: "watch-lost",
-      message:
-        `The node "${this.options.name}" cannot watch its cluster, and gives its shards back until it can.`,
-      cause: error,
-    });
+    this.#warnings.watchLost(error);
     void incarnation.lease.release();
   }
 
-  /** Reports what keeps the shard map from being stored, except an outage, which the node's own session reports. */
-  #reportMap(error: unknown): void {
-    if (isUnanswered(error) || error instanceof RevisionConflictError) return;
-    const cause = error instanceof BackendError && error.reason === "too-large"
-      ? shardMapTooLarge(this.options.shardCount, { cause: error })
-      : error;
-    this.options.warn({
-      code: "map-not-stored",
-      message:
-        `The node "${this.options.name}" leads and cannot store the shard map, so that shards have no owner. ` +
-        (cause instanceof Error ? cause.message : ""),
-      cause,
-    });
-  }
-
   #takeMap(): void {
-    const entry = this.#view.get(MAP_KEY);
-    const map = decodeShardMap(entry);
-    if (entry?.value !== undefined && map === undefined) this.#reportUnreadable(MAP_KEY);
-    this.#map = map?.assignments.length === this.options.shardCount ? map : undefined;
+    this.#known.readMap();
     this.onChange();
-    this.#incarnation?.shards.apply(this.#map, entry?.revision ?? 0);
+    this.#incarnation?.shards.apply(this.map, this.#known.mapRevision);
     this.#checkReady();
   }
 
   #checkReady(): void {
-    if (this.#isReady || this.#incarnation === undefined || this.#map === undefined) return;
-    for (const owner of new Set(this.#map.assignments.map((assignment) => assignment?.owner))) {
-      if (owner === undefined) return;
-      if (this.membership.nodes.get(nodeKey(owner.name))?.incarnation !== owner.session) return;
-    }
+    if (this.#isReady || this.#incarnation === undefined || !this.#known.isWhole) return;
     this.#isReady = true;
     this.#ready.resolve();
   }
 
   #takeLeader(): void {
-    const entry = this.#view.get(LEADER_KEY);
-    const leader = readLease(entry);
-    if (isUnreadableLease(entry)) this.#reportUnreadable(LEADER_KEY);
-    if (leader?.token === this.#leader?.fencingToken) return;
-    this.#leader = leader && { name: leader.holder, fencingToken: leader.token };
-    this.#reportLeader();
+    if (this.#known.readLeader()) this.#reportLeader();
   }
 
   /** The configuration was deleted, or written again without this node: it agrees again, or gives everything back. */
   #takeConfig(): void {
-    const entry = this.#view.get(CONFIG_KEY);
     const { shardCount } = this.options;
-    const found = readShardCount(entry);
-    if (entry?.value !== undefined && found === undefined) this.#reportUnreadable(CONFIG_KEY);
+    const found = this.#known.readShardCount();
     const incarnation = this.#incarnation;
     // In another bucket than that of its session, this node has agreed to nothing yet.
     if (!incarnation?.lease.isHeld || found === shardCount) return;
@@ -351,37 +290,26 @@ export class Member {
     });
   }
 
-  #reportUnreadable(key: string): void {
-    this.options.warn({
-      code: "unreadable-record",
-      message:
-        `The node "${this.options.name}" ignores the record "${key}", which is damaged or has a newer format. ` +
-        "Use the newest version of the library on every node, or delete the record.",
-    });
-  }
-
   #reportLeader(): void {
-    this.leaderChanges.send({ leader: this.#leader, isLeader: this.isLeader });
+    this.leaderChanges.send({ leader: this.leader, isLeader: this.isLeader });
   }
 
   #takeNode(key: string): void {
-    for (const change of this.membership.update(key, this.#view)) {
+    for (const change of this.#known.readNode(key)) {
       this.onChange();
       this.nodeChanges.send(change);
     }
-    const isUnreadable = this.#view.get(key)?.value !== undefined && !this.membership.nodes.has(key);
-    if (isUnreadable) this.#reportUnreadable(key);
     this.#checkReady();
     const session = this.#incarnation?.lease.fencingToken;
     if (key !== nodeKey(this.options.name) || session === undefined) return;
     // The record of a living node was removed.
-    if (this.membership.nodes.get(key)?.incarnation !== session) this.#incarnation?.registration.update();
+    if (this.membership.nodes.get(key)?.incarnation !== session) this.#incarnation?.update();
   }
 
   /** Asks the leader to move this node's shards to others, or takes that back. */
   drain(draining: boolean): void {
     this.#draining = draining;
-    this.#incarnation?.registration.update();
+    this.#incarnation?.update();
   }
 
   /** Lets another node lead. */
@@ -414,11 +342,8 @@ export class Member {
 
   async #sayFarewell(incarnation: Incarnation | undefined): Promise<void> {
     if (incarnation !== undefined) {
-      const { lease, registration } = incarnation;
-      await registration.close();
-      // The record is removed first: what is in it about the shards is true until the lease is released.
-      await registration.remove();
-      await Promise.all([lease.release(), this.#leadership.stop()]);
+      await incarnation.unregister();
+      await Promise.all([incarnation.lease.release(), this.#leadership.stop()]);
     } else await this.#leadership.stop();
     await this.#living;
     await this.#cleanups.settled();
@@ -435,13 +360,6 @@ export class Member {
     this.leaderChanges.close(failure);
     void this.#leadership.stop();
   }
-}
-
-/** Removes what an incarnation that did not come about has stored. */
-async function giveUp(registration: Registration, lease: HeldLease): Promise<void> {
-  await registration.close();
-  await registration.remove();
-  await lease.release();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -80,7 +80,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "registration.ts",
     find: "if (alive === undefined || alive.revision <= session) return false;",
     replace: "if (alive === undefined) return true;",
-    and: [{ file: "leadership.ts", find: "if (!alive.synced) return;", replace: "return;" }],
+    and: [{ file: "ended_sessions.ts", find: "if (!alive.synced) return;", replace: "return;" }],
   },
   {
     name: "a stale word of an earlier incarnation taken for death",
@@ -152,14 +152,14 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "member.ts",
     find: "await this.#watching.started(signal, this.#clock.monotonic() + WATCH_PATIENCE_MS);",
     replace: "await this.#watching.started(signal, this.#clock.monotonic() + WATCH_PATIENCE_MS);\n" +
-      "    if (this.#map === undefined) await agreeOnShardCount(this.#bucket, shardCount);",
+      "    if (this.map === undefined) await agreeOnShardCount(this.#bucket, this.options.shardCount);",
     and: [{
-      file: "member.ts",
-      find: "      await abortable(agreeOnShardCount(this.#bucket, shardCount), signal);\n",
+      file: "incarnation.ts",
+      find: "      await abortable(agreeOnShardCount(bucket, options.shardCount), signal);\n",
       replace: "",
     }, {
-      file: "member.ts",
-      find: "map?.assignments.length === this.options.shardCount ? map : undefined",
+      file: "known_cluster.ts",
+      find: "map?.assignments.length === this.#shardCount ? map : undefined",
       replace: "map",
     }],
   },
