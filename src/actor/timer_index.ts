@@ -251,7 +251,9 @@ export class InMemoryTimerIndex implements TimerIndex {
 
   put(actor: IndexedActor, replaced: StoredActor | undefined): Promise<string | undefined> {
     const { actors } = this.#index;
-    if (actors.get(actor.actorId)?.revision !== replaced?.revision) return Promise.reject(new IndexConflict());
+    if (actors.get(actor.actorId)?.revision !== replaced?.revision) {
+      return Promise.reject(new IndexConflict());
+    }
     if (!isHeld(actor)) {
       actors.delete(actor.actorId);
       return Promise.resolve(undefined);

@@ -244,8 +244,8 @@ export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
   #guarded<T extends object>(target: T): T {
     return new Proxy(target, {
       get: (_, name) => {
-        const member = Reflect.get(target, name, target);
-        if (typeof member !== "function") return member;
+        const member: unknown = Reflect.get(target, name, target);
+        if (!isMethod(member)) return member;
         return (...parameters: unknown[]): unknown => this.#call(target, name, member, parameters);
       },
     });
@@ -287,6 +287,10 @@ export class SqliteScope<D extends SqliteDatabase> implements HandlerScope<D> {
     this.#database.exec("ROLLBACK");
     return false;
   }
+}
+
+function isMethod(value: unknown): value is Method {
+  return typeof value === "function";
 }
 
 /** Statements, and rows that are read one by one. */

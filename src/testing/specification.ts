@@ -298,6 +298,6 @@ function stamped<E extends Event>(event: NewEvent<E>, version: number): E {
   const { actorId = "specified", ...fields } = event as NewEvent<E> & { readonly actorId?: string };
   const draft = draftEvent(fields, actorId, DRAFTING);
   draft.event.version = version;
-  const event: Event = Object.freeze(draft.event);
-  return event as E;
+  const frozen: Event = Object.freeze(draft.event);
+  return frozen as E;
 }
