@@ -28,6 +28,8 @@ export class Claim {
   readonly #unreadable = new UnreadableLeases();
   /** The latest try: it may go on after its caller has stopped waiting. */
   #latest: Promise<HeldLease | undefined> = Promise.resolve(undefined);
+  /** Whether a record may have been stored. */
+  #hasWritten = false;
 
   constructor(bucket: Bucket, clock: Clock, terms: LeaseTerms) {
     this.#bucket = bucket;
@@ -84,6 +86,7 @@ export class Claim {
         // Checked and sent without an await in between, so that both are about the same bucket.
         if (this.untilOldEnough > 0) return undefined;
         signal?.throwIfAborted();
+        this.#hasWritten = true;
         const sent = now(this.#clock);
         const attempt = this.#attempts.start(sent);
         const expected = entry?.revision ?? 0;
@@ -102,6 +105,7 @@ export class Claim {
    * Never rejects: what cannot be removed expires.
    */
   async withdraw(): Promise<void> {
+    if (!this.#hasWritten) return;
     const { key, id } = this.#terms;
     try {
       const lease = await this.#latest.catch(() => {});

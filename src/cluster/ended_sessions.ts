@@ -6,7 +6,7 @@
 import { type Bucket, BucketView, type Entry, type WatchUpdate } from "./bucket.ts";
 import type { Clock } from "./clock.ts";
 import { RevisionConflictError } from "./errors.ts";
-import { isUnreadableLease, readLease, UnreadableLeases } from "./lease_record.ts";
+import { isUnreadableLease, readLease, type UnreadableLeases } from "./lease_record.ts";
 import { decodeNode } from "./node_record.ts";
 import { aliveKey, provesOver } from "./registration.ts";
 import type { Session } from "./shard_map.ts";

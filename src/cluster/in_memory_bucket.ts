@@ -56,7 +56,9 @@ export class InMemoryBucket implements Bucket {
 
   /** Replaces the entry whose revision is `expected`. */
   put(key: string, value: string, options: PutOptions): Promise<number> {
-    return Promise.try(() => this.#write(() => this.#state.put(key, value, this.#clock.monotonic(), options)));
+    return Promise.try(() =>
+      this.#write(() => this.#state.put(key, value, this.#clock.monotonic(), options))
+    );
   }
 
   /** Replaces the entry whose revision is `expected` by a tombstone. */

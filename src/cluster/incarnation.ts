@@ -43,7 +43,12 @@ export class Incarnation {
   private constructor(lease: HeldLease, setup: IncarnationSetup) {
     const { bucket, clock, options: { name, address, metadata, weight } } = setup;
     const session = lease.fencingToken;
-    const shards = new OwnedShards({ name, session }, lease, (change) => setup.onShard(change), () => this.update());
+    const shards = new OwnedShards(
+      { name, session },
+      lease,
+      (change) => setup.onShard(change),
+      () => this.update(),
+    );
     this.lease = lease;
     this.shards = shards;
     this.#registration = new Registration(bucket, clock, name, lease, () => ({

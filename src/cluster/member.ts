@@ -333,7 +333,9 @@ export class Member {
     const incarnation = this.#incarnation;
     const stopped = incarnation?.shards.close(reason);
     if (incarnation) await Promise.race([stopped, aborted(incarnation.lease.signal), aborted(signal)]);
-    const patience = aborted(signal).then(() => sleepOn(this.#clock, FAREWELL_MS, this.signal)).catch(() => {});
+    const patience = aborted(signal).then(() => sleepOn(this.#clock, FAREWELL_MS, this.signal)).catch(
+      () => {},
+    );
     await Promise.race([this.#sayFarewell(incarnation), patience]);
     // No shard is held any more, also if the bucket was not told.
     void incarnation?.lease.release();

@@ -68,7 +68,8 @@ export class MemberWarnings {
   unreadable(key: string): void {
     this.#warn({
       code: "unreadable-record",
-      message: `The node "${this.#name}" ignores the record "${key}", which is damaged or has a newer format. ` +
+      message:
+        `The node "${this.#name}" ignores the record "${key}", which is damaged or has a newer format. ` +
         "Use the newest version of the library on every node, or delete the record.",
     });
   }

@@ -14,15 +14,28 @@ const AT_ONCE_MS = 1_500;
 const LONG = { ttl: 300_000, maxClockSkew: 200 };
 const NODE = { ...LONG, renewEvery: 500, shardCount: 4, onWarning: () => {} };
 
+/** What a promise resolves with, or "late" after a time. */
+async function within<T>(time: number, promise: Promise<T>): Promise<T | "late"> {
+  const { promise: late, resolve } = Promise.withResolvers<"late">();
+  const timer = setTimeout(resolve, time, "late");
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Aborts a call, and asserts that it rejects with the reason at once. */
-async function abortIt(call: (signal: AbortSignal) => Promise<unknown>, ready: Promise<unknown>): Promise<void> {
+async function abortIt(
+  call: (signal: AbortSignal) => Promise<unknown>,
+  ready: Promise<unknown>,
+): Promise<void> {
   const abort = new AbortController();
   const reason = new Error("enough");
   const calling = call(abort.signal).then(() => "resolved", (error) => error);
   await ready;
   abort.abort(reason);
-  const late = new Promise((resolve) => setTimeout(resolve, AT_ONCE_MS, "late"));
-  assert.equal(await Promise.race([calling, late]), reason);
+  assert.equal(await within(AT_ONCE_MS, calling), reason);
 }
 
 /** Drops the acknowledgements of the writes to keys; resolves once one was dropped: the write is stored. */
@@ -56,13 +69,15 @@ function stallAt(proxy: Proxy, text: string): Promise<void> {
 const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
 /** Leases that a bucket grants although it was just made. */
-async function openLeases(server: Pick<NatsServer, "url">): Promise<{ leases: BucketLeaseStore } & AsyncDisposable> {
+async function openLeases(
+  server: Pick<NatsServer, "url">,
+): Promise<{ leases: BucketLeaseStore } & AsyncDisposable> {
   const connection = await connect({ servers: server.url });
   const bucket = await JetStreamBucket.open(connection, { bucket: "jobs", replicas: 1, storage: "file" });
   const leases = new BucketLeaseStore(bucket, {}, { outlivesBucket: false });
   return {
     leases,
-    async [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose](): Promise<void> {
       await leases.close();
       bucket.close();
       await connection.close();
@@ -111,8 +126,7 @@ Deno.test("acquire() and tryAcquire() end at once when the leases are closed", a
     .map((call) => call.then(() => "resolved", (error) => error));
   await soon();
   const closing = leases.close();
-  const late = new Promise((resolve) => setTimeout(resolve, AT_ONCE_MS, "late"));
-  for (const call of calls) assert((await Promise.race([call, late])) instanceof ClosedError);
+  for (const call of calls) assert((await within(AT_ONCE_MS, call)) instanceof ClosedError);
   await closing;
 });
 
@@ -126,7 +140,17 @@ Deno.test("Coordinator.join() rejects at once when its signal aborts, whatever i
   proxy.stall();
   await abortIt((signal) => Coordinator.join(connection, { ...NODE, name: "a", signal }), soon());
   // The bucket is opened, the name is taken, the number of shards agreed on, the node's record written.
-  for (const text of ["STREAM.INFO", "STREAM.CREATE", "MSG.GET", "CONSUMER.CREATE", ".alive.", ".config", ".node."]) {
+  for (
+    const text of [
+      "STREAM.INFO",
+      "STREAM.CREATE",
+      "MSG.GET",
+      "CONSUMER.CREATE",
+      ".alive.",
+      ".config",
+      ".node.",
+    ]
+  ) {
     proxy.resume();
     const stalled = stallAt(proxy, text);
     await abortIt((signal) => Coordinator.join(connection, { ...NODE, name: "a", signal }), stalled);
@@ -152,8 +176,7 @@ Deno.test("Coordinator.leave() ends soon after its signal aborts, and holds noth
   proxy.stall();
   const leaving = node.leave({ signal: AbortSignal.timeout(100) }).then(() => "left");
   // Without the signal it would be more than the 6 s after which the connection is given up.
-  const late = new Promise((resolve) => setTimeout(resolve, 5_000, "late"));
-  assert.equal(await Promise.race([leaving, late]), "left");
+  assert.equal(await within(5_000, leaving), "left");
   assert.equal(node.status, "left");
   assert(shards.length === 4 && shards.every((shard) => !shard.isHeld));
 });
@@ -168,5 +191,9 @@ Deno.test("Coordinator.leave() takes the signal of a later call", async () => {
   await first;
   assert.equal(node.status, "left");
   // The server was told: another node has the name at once.
-  await using _next = await Coordinator.join(server.url, { ...NODE, name: "a", signal: AbortSignal.timeout(60_000) });
+  await using _next = await Coordinator.join(server.url, {
+    ...NODE,
+    name: "a",
+    signal: AbortSignal.timeout(60_000),
+  });
 });

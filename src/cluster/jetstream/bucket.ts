@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { abortable } from "../../abortable.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Bucket, BucketOrigin, BucketWatch, Entry, PutOptions, WatchUpdate } from "../bucket.ts";
 import { bucketLost, RevisionConflictError } from "../errors.ts";
@@ -50,7 +49,7 @@ export interface JetStreamBucketOptions {
    *
    * @default {nothing is known of it}
    */
-  readonly isFirst?: (id: string, mayBeFirst: boolean) => Promise<boolean>;
+  readonly isFirst?: (id: string, mayBeFirst: boolean, signal?: AbortSignal) => Promise<boolean>;
   /** Ends the opening with the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -131,7 +130,7 @@ export class JetStreamBucket implements Bucket {
     try {
       requests = new JetStreamRequests(state, { timeout, apiPrefix: address.apiPrefix });
       const stream = await openStream(requests, config, clock, { patience, signal });
-      const isFirst = await abortable(settings.isFirst(stream.id, true), signal);
+      const isFirst = await settings.isFirst(stream.id, true, signal);
       return new JetStreamBucket(state, requests, config, settings, { ...stream, isFirst });
     } catch (error) {
       requests?.close();

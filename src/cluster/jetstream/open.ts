@@ -162,9 +162,10 @@ async function open(
       remake,
       ...(signal && { signal }),
       ...(isRegistered && {
-        isFirst: (id, mayBeFirst) => lookUp(connection, address, config, id, mayBeFirst),
+        isFirst: (...which) => lookUp(connection, address, config, ...which),
       }),
     });
+    signal?.throwIfAborted();
     if (replicas === undefined && open.isOnOneOfMany) warn(replicasLeftOut(bucketStream(bucket)));
     return { bucket: open, maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD, close };
   } catch (error) {
@@ -193,16 +194,17 @@ async function lookUp(
   { bucket, replicas }: BucketConfig,
   id: string,
   mayBeFirst: boolean,
+  signal?: AbortSignal,
 ): Promise<boolean> {
   let register: JetStreamBucket | undefined;
   try {
-    const settings = { address, remake: false, patience: REGISTER_PATIENCE };
+    const settings = { address, remake: false, patience: REGISTER_PATIENCE, ...(signal && { signal }) };
     register = await JetStreamBucket.open(
       connection,
       { bucket: REGISTER, replicas, storage: "file" },
       settings,
     );
-    return await isFirstBucket(register, bucket, id, mayBeFirst);
+    return await abortable(isFirstBucket(register, bucket, id, mayBeFirst), signal);
   } catch {
     return false;
   } finally {
