@@ -53,7 +53,8 @@ export class Claim {
   }
 
   /**
-   * Takes the lease if it is free and the bucket is old enough. `known` is the entry of its key, if the caller has it: it saves the read.
+   * Takes the lease if it is free and the bucket is old enough. `known` is the entry of its key, if the caller has it: it saves
+   * the read before a write. What writes nothing always reads: so it learns which bucket there is, and that there is none.
    *
    * @param signal Ends the waiting: it rejects with the signal's reason, and {@linkcode withdraw} undoes what goes on.
    * @throws {BackendError} If it could not be settled; trying again may settle it, and what was stored without
@@ -66,7 +67,7 @@ export class Claim {
 
   async #try(known: Entry | undefined, signal: AbortSignal | undefined): Promise<HeldLease | undefined> {
     const { key, id, holder, ttl } = this.#terms;
-    let entry = known ?? await this.#bucket.get(key);
+    let entry = known && this.untilOldEnough === 0 ? known : await this.#bucket.get(key);
     for (;;) {
       const origin = this.#bucket.origin?.id;
       if (entry?.value !== undefined) {
@@ -173,7 +174,8 @@ export async function waitForLease(
   signal.addEventListener("abort", wake);
   const watch = bucket.watch([terms.key], (update) => {
     view.apply(update);
-    if (view.get(terms.key)?.value === undefined) wakeup.notify();
+    const isEnded = update.type === "unavailable" && !isUnanswered(update.error);
+    if (isEnded || view.get(terms.key)?.value === undefined) wakeup.notify();
   });
   try {
     for (;;) {
