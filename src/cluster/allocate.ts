@@ -18,7 +18,9 @@ export interface Knowledge {
   readonly map: ShardMap;
   /** Its revision. */
   readonly revision: number;
-  /** The latest record of every node. */
+  /** The revision of the latest version that the leader's watch has reported, with all that was written before it. */
+  readonly seen: number;
+  /** The latest record of every node, also of one that the latest snapshot left out. */
   readonly nodes: readonly NodeRecord[];
   /** Whether it is proved that a session is over. */
   isOver(session: Session): boolean;
@@ -48,9 +50,9 @@ export function allocate(knowledge: Knowledge): ShardMap | undefined {
     return node.seen > revokedOver && !releasing(owner).has(shard);
   }
 
-  // Under a map that was lost, older sessions may own anything until they have seen this one.
+  // Under a map that was lost, older sessions may own anything until they have seen this one. So all of them must be known.
   const blocked = new Set<number>();
-  let mayGrant = true;
+  let mayGrant = knowledge.seen >= genesis;
   for (const node of living) {
     if (node.session >= genesis) continue;
     if (node.seen < genesis) mayGrant = false;

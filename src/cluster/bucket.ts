@@ -108,6 +108,7 @@ export interface Bucket {
 /** The latest known entries of a watched part of a bucket. Late and repeated news of a key change nothing. */
 export class BucketView {
   readonly #entries = new Map<string, Entry>();
+  readonly #leftOut = new Map<string, Entry>();
   #synced = false;
 
   /** Whether the first snapshot has arrived. */
@@ -122,9 +123,10 @@ export class BucketView {
     this.#synced = true;
     const changed = update.entries.filter((entry) => this.#take(entry)).map((entry) => entry.key);
     const present = new Set(update.entries.map((entry) => entry.key));
-    for (const key of this.#entries.keys()) {
+    for (const [key, entry] of this.#entries) {
       if (present.has(key)) continue;
       this.#entries.delete(key);
+      if (entry.value !== undefined) this.#leftOut.set(key, entry);
       changed.push(key);
     }
     return changed;
@@ -134,6 +136,7 @@ export class BucketView {
     const known = this.#entries.get(entry.key);
     if (known !== undefined && !supersedes(entry, known)) return false;
     this.#entries.set(entry.key, entry);
+    this.#leftOut.delete(entry.key);
     return true;
   }
 
@@ -145,6 +148,19 @@ export class BucketView {
   /** The latest known entries that match a pattern. */
   *matching(pattern: string): Generator<Entry> {
     for (const entry of this.#entries.values()) if (matchesKey(pattern, entry.key)) yield entry;
+  }
+
+  /**
+   * Values that match a pattern, and that a later snapshot left out although no tombstone of them was reported. They are
+   * perhaps still in place: the server that made the snapshot may lag behind.
+   */
+  *leftOut(pattern: string): Generator<Entry> {
+    for (const entry of this.#leftOut.values()) if (matchesKey(pattern, entry.key)) yield entry;
+  }
+
+  /** Forgets a value that was left out: it is known to be of no use any more. */
+  forgetLeftOut(key: string): void {
+    this.#leftOut.delete(key);
   }
 }
 

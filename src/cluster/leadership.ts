@@ -254,16 +254,22 @@ export class Leadership {
     if (latest !== undefined && latest.revision > version.revision) {
       return await this.#stamp(lease, latest.revision);
     }
-    const entries = [...view.matching("node.>")];
+    const leftOut = [...view.leftOut("node.>")];
+    const entries = [...view.matching("node.>"), ...leftOut];
     const nodes = entries.map((entry) => decodeNode(entry)).filter((node) => node !== undefined);
     try {
       await ended.bury([...nodes, ...version.map.assignments.map((assignment) => assignment?.owner)]);
-      const next = allocate({ ...version, nodes, isOver: (session) => ended.isOver(session) });
+      const seen = latest?.revision ?? 0;
+      const next = allocate({ ...version, seen, nodes, isOver: (session) => ended.isOver(session) });
       if (next !== undefined) {
         const revision = await this.#store(lease, next, version.revision);
         return revision === undefined ? await this.#stamp(lease) : { map: next, revision };
       }
       await ended.forget(entries);
+      for (const entry of leftOut) {
+        const node = decodeNode(entry);
+        if (node === undefined || ended.isOver(node)) view.forgetLeftOut(entry.key);
+      }
     } catch (error) {
       await this.#recover(error); // The outcome is not known: read what is stored.
       return await this.#stamp(lease, version.revision);

@@ -95,7 +95,7 @@ function node(index: number): NodeRecord {
 /** The map after the given nodes are there, from the map before. */
 function plan(map: ShardMap, count: number): ShardMap {
   const nodes = Array.from({ length: count }, (_, index) => node(index));
-  return allocate({ map, revision: 1e6, nodes, isOver: () => false }) ?? map;
+  return allocate({ map, revision: 1e6, seen: 1e6, nodes, isOver: () => false }) ?? map;
 }
 
 function owners(map: ShardMap): (string | undefined)[] {

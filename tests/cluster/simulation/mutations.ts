@@ -89,6 +89,18 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "if (alive === undefined) return false;",
   },
   {
+    name: "a node that an old snapshot left out taken for absent",
+    firstSeed: 2_224,
+    file: "leadership.ts",
+    find: 'const entries = [...view.matching("node.>"), ...leftOut];',
+    replace: 'const entries = [...view.matching("node.>")];',
+    and: [{
+      file: "allocate.ts",
+      find: "let mayGrant = knowledge.seen >= genesis;",
+      replace: "let mayGrant = true;",
+    }],
+  },
+  {
     name: "a token used again",
     file: "allocate.ts",
     find: "token: revision, revokedOver: 0 };",
