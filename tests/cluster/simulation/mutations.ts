@@ -25,7 +25,7 @@ export interface Mutation extends Edit {
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: "renewal counted from its answer",
-    firstSeed: 2_200,
+    firstSeed: 2_390,
     file: "held_lease.ts",
     find: "this.#confirm({ revision, attempt, sent });\n    } catch (error) {\n      if",
     replace: "this.#confirm({ revision, attempt, sent: now(this.#clock) });\n    } catch (error) {\n      if",
@@ -52,7 +52,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a lost acquisition counted from the last attempt",
-    firstSeed: 450,
+    firstSeed: 540,
     file: "claim.ts",
     find: "const sent = this.#attempts.sentAt(record.attempt);\n          const lease",
     replace: "const sent = now(this.#clock);\n          const lease",
@@ -177,6 +177,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a shard held beyond the node's lease",
+    firstSeed: 160,
     file: "owned_shards.ts",
     find: "return this.#held && this.#lease.isHeld;",
     replace: "return this.#held;",
