@@ -8,7 +8,7 @@
 export class Cleanups {
   readonly #running = new Set<Promise<void>>();
 
-  /** Adds work, whatever becomes of it. */
+  /** Adds work, which may fail. */
   add(work: Promise<unknown>): void {
     const ended: Promise<void> = work.then(() => {}, () => {}).then(() => void this.#running.delete(ended));
     this.#running.add(ended);

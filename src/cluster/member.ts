@@ -337,7 +337,7 @@ export class Member {
       () => {},
     );
     await Promise.race([this.#sayFarewell(incarnation), patience]);
-    // No shard is held any more, also if the bucket was not told.
+    // No shard is held any more, also if the bucket did not answer.
     void incarnation?.lease.release();
     this.#close(reason);
   }

@@ -130,7 +130,7 @@ Deno.test("acquire() and tryAcquire() end at once when the leases are closed", a
   await closing;
 });
 
-Deno.test("Coordinator.join() rejects at once when its signal aborts, whatever it waits for", async () => {
+Deno.test("Coordinator.join() rejects at once when its signal aborts during each of its steps", async () => {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   proxy.stall();
