@@ -68,11 +68,12 @@ async function openRaw(url: string): Promise<
     async write(key, value): Promise<void> {
       const fields = headers();
       if (!value) fields.set("KV-Operation", "DEL");
-      await nats.request(
+      const answer = await nats.request(
         base + key,
         value ?? new Uint8Array(),
         { headers: fields, timeout: 20_000 },
       );
+      assert(answer.json<{ seq?: number }>().seq, answer.string());
     },
     async erase(key): Promise<void> {
       assert((await ask("STREAM.PURGE", { filter: base + key }))["success"]);
@@ -105,12 +106,18 @@ Deno.test(`each of ${ROUNDS} random changes of a seal in a NATS bucket is found,
   const positions = await fill(store, 700);
   let { size } = await sealOnce(store, bucket, { signer });
   await using raw = await openRaw(server.url);
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let number = 0; number < ROUNDS; number++) {
+    await round(number).catch((cause) => {
+      throw new Error(`seed ${seed}, round ${number}`, { cause });
+    });
+  }
+
+  async function round(number: number): Promise<void> {
     const before = await raw.values();
     const keys = [...before.keys()].filter((name) => isCommitted(name, size));
     const name = keys[next(keys.length)]!;
     const what = await change(name, before.get(name)!);
-    const hint = `${name}: ${what}, seed ${seed}, round ${round}`;
+    const hint = `${name}: ${what}`;
     const changed = await raw.values();
     // Not the bucket itself: what was read for earlier proofs is kept with it.
     const place: SealPlace = {
@@ -125,7 +132,7 @@ Deno.test(`each of ${ROUNDS} random changes of a seal in a NATS bucket is found,
     assert.equal(compared, false, `verifySealedLog: ${hint}`);
     await checkProof(place, positions[next(positions.length)]!, hint);
 
-    positions.push(...await fill(store, 1, 1_000 + round));
+    positions.push(...await fill(store, 1, 1_000 + number));
     const outcome = await sealOnce(store, place, { signer }).catch((error) => error);
     const after = await raw.values();
     if (outcome instanceof Error) {
@@ -158,9 +165,12 @@ Deno.test(`each of ${ROUNDS} random changes of a seal in a NATS bucket is found,
         await raw.write(name, value);
         return `in its place ${other}`;
       }
-      case 3:
-        await raw.write(name, bytes.subarray(0, at));
-        return `cut to ${at} bytes`;
+      case 3: {
+        // JSON without the line break at its end is the same.
+        const end = name === SECRETS ? Math.min(at, bytes.length - 2) : at;
+        await raw.write(name, bytes.subarray(0, end));
+        return `cut to ${end} bytes`;
+      }
       default: {
         // The last character of a base64 text may have bits that count for nothing; a checkpoint ends with one.
         const place = name === "checkpoint" ? Math.min(at, bytes.length - 4) : at;
