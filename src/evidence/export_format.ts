@@ -23,14 +23,14 @@ import { utf8 } from "../text.ts";
 import { concat } from "./bytes.ts";
 import { isOf, readSignature, signatureLine } from "./note.ts";
 import type { NoteSigner, PublicKey } from "./signer.ts";
-import { leafHash, MerkleTree } from "./tree.ts";
+import { fromDigest, leafDigest, MerkleTree } from "./tree.ts";
 
 /** The version of this form. */
 export const EXPORT_FORMAT = 1;
-/** The bytes of a hash that the next line repeats. */
-const PREVIOUS_BYTES = 16;
+/** The digits of a hash that the next line repeats. */
+const PREVIOUS_DIGITS = 32;
 /** What the first line has in place of the hash of the line before. */
-const NO_PREVIOUS = "0".repeat(2 * PREVIOUS_BYTES);
+const NO_PREVIOUS = "0".repeat(PREVIOUS_DIGITS);
 
 /** How a line ends. */
 export const LINE_END = /,"prev":"([0-9a-f]{32})","sum":"([0-9a-f]{8})"\}$/;
@@ -71,9 +71,9 @@ export class ExportChain {
 
   /** Adds a line. */
   add(line: Uint8Array): void {
-    const hash = leafHash(line);
-    this.#tree.append(hash);
-    this.previous = hash.subarray(0, PREVIOUS_BYTES).toHex();
+    const digest = leafDigest(line);
+    this.#tree.append(fromDigest(digest));
+    this.previous = digest.slice(0, PREVIOUS_DIGITS);
   }
 
   /** Counts the commit of a line. */

@@ -67,14 +67,16 @@ export class ExportReader {
    * @throws {ExportError} If a line is wrong; the first one ends it.
    */
   async *commits(stream: ReadableStream<Uint8Array>): AsyncGenerator<ExportedCommit, void, void> {
-    for await (const bytes of this.#lines(stream)) {
-      this.#line++;
-      this.#bytes += bytes.length + 1;
-      if (this.trailer) throw this.#fault("order", "it follows the trailer");
-      const json = this.#read(bytes);
-      if (this.#line === 1) this.#header(json, bytes);
-      else if ("trailer" in json) this.#end(json["trailer"]);
-      else yield this.#commit(json, bytes);
+    for await (const lines of this.#lines(stream)) {
+      for (const bytes of lines) {
+        this.#line++;
+        this.#bytes += bytes.length + 1;
+        if (this.trailer) throw this.#fault("order", "it follows the trailer");
+        const json = this.#read(bytes);
+        if (this.#line === 1) this.#header(json, bytes);
+        else if ("trailer" in json) this.#end(json["trailer"]);
+        else yield this.#commit(json, bytes);
+      }
     }
     if (this.trailer || this.#mayEnd) return;
     if (this.#line === 0) throw new ExportError("not-an-export", "the file is empty", 1);
@@ -158,19 +160,21 @@ export class ExportReader {
     return new ExportError(reason, message, Math.max(1, this.#line), options);
   }
 
-  /** The lines of a text, which may be compressed. */
-  async *#lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+  /** The lines of a text, which may be compressed: for each chunk those that end in it. */
+  async *#lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<readonly Uint8Array[], void, void> {
     let rest: Uint8Array[] = [];
     let size = 0;
     for await (const chunk of this.#chunks(stream)) {
+      const lines: Uint8Array[] = [];
       let from = 0;
       for (let end = chunk.indexOf(NEW_LINE); end >= 0; end = chunk.indexOf(NEW_LINE, from)) {
         const last = chunk.subarray(from, end);
-        yield rest.length === 0 ? last : concat(...rest, last);
+        lines.push(rest.length === 0 ? last : concat(...rest, last));
         rest = [];
         size = 0;
         from = end + 1;
       }
+      yield lines;
       if (from === chunk.length) continue;
       rest.push(from === 0 ? chunk : chunk.subarray(from));
       size += chunk.length - from;

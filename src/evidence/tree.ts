@@ -22,7 +22,12 @@ export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** The hash of a leaf. */
 export function leafHash(entry: Uint8Array): Uint8Array {
-  return fromDigest(nodeCrypto().createHash("sha256").update(LEAF_PREFIX).update(entry).digest("hex"));
+  return fromDigest(leafDigest(entry));
+}
+
+/** The hash of a leaf, as hexadecimal digits. */
+export function leafDigest(entry: Uint8Array): string {
+  return nodeCrypto().createHash("sha256").update(LEAF_PREFIX).update(entry).digest("hex");
 }
 
 /** What a node is the hash of: a prefix, and two hashes. */
@@ -59,8 +64,8 @@ export function rootOfTile(tile: Uint8Array): Uint8Array {
   return row;
 }
 
-/** A digest as text and back takes half the time of one that the runtime returns as a buffer. */
-function fromDigest(hex: string): Uint8Array {
+/** The bytes of a hash. A digest as text and back takes half the time of one that the runtime returns as a buffer. */
+export function fromDigest(hex: string): Uint8Array {
   const hash = new Uint8Array(HASH_BYTES);
   hash.setFromHex(hex);
   return hash;
