@@ -186,7 +186,7 @@ export class RemoteCaller {
           return true;
         },
         onNoAnswer(why, description): void {
-          if (why !== "denied") return settle(why);
+          if (why !== "denied" && why !== "inbox denied") return settle(why);
           clearTimeout(timer);
           reject(denied(description ?? `to publish to "${subject}"`));
         },

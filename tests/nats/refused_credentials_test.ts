@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  BackendError,
   Coordinator,
   JetStreamCheckpoints,
   JetStreamEventStore,
@@ -8,8 +9,10 @@ import {
   OutcomeUnknownError,
   type Warning,
 } from "../../mod.ts";
+import { isAcknowledgement } from "../store/jetstream/chaos/faults.ts";
 import { until } from "../store/jetstream/support.ts";
 import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
+import { startProxy } from "../support/proxy.ts";
 
 const REFUSED = /refused the credentials/;
 
@@ -97,4 +100,49 @@ Deno.test("credentials that are refused for a while are named by every failed ca
     () => store.append("c", [event], { expectedVersion: "any" }).then(() => true, () => false),
     "saves are stored again",
   );
+});
+
+Deno.test("a save whose answer the server denies may be stored, and the store goes on when the permission is back", async () => {
+  const permissions = { subscribe: { deny: ["nothing"] } };
+  await using server = await startNatsServer({
+    config: { authorization: { users: [{ user: "u", password: "p", permissions }] } },
+  });
+  await using proxy = startProxy(server.url);
+  const connect = { user: "u", pass: "p" };
+  const options = { connect, saveTimeout: 30_000, readTimeout: 500, onWarning: () => {} };
+  await using store = await JetStreamEventStore.open(proxy.url, options);
+  const event = { eventType: "Happened", data: 1 };
+  await store.append("order", [event], { expectedVersion: 0 });
+  const subscription = store.subscribe({ after: "end" });
+  await subscription.ready;
+  const live = subscription[Symbol.asyncIterator]().next();
+
+  const sent = Promise.withResolvers<void>();
+  proxy.filter({
+    toClient: (frame) => {
+      if (!isAcknowledgement(frame)) return false;
+      sent.resolve();
+      return true;
+    },
+  });
+  const save = store.append("order", [event], { expectedVersion: 1 });
+  const outcome = save.then(() => "stored", (error) => error);
+  await sent.promise; // it is stored, and the answer is lost
+  proxy.filter({});
+  await reload(server, "nothing", "_INBOX.>");
+  const error = await outcome;
+  assert(error instanceof OutcomeUnknownError, String(error));
+  const isDenied = (error: unknown): boolean =>
+    error instanceof BackendError && error.reason === "denied" && /permissions/.test(error.message);
+  await assert.rejects(store.append("order", [event], { expectedVersion: "any" }), isDenied);
+  await assert.rejects(store.getEvents("order"), isDenied);
+  await live.then(() => {}, (error) => assert(isDenied(error), String(error)));
+
+  await reload(server, "_INBOX.>", "nothing");
+  await until(() => store.getEvents("order").then(() => true, () => false), "reads to go on");
+  await until(
+    () => store.append("other", [event], { expectedVersion: 0 }).then(() => true, () => false),
+    "saves to go on",
+  );
+  assert.deepEqual((await store.getEvents("order")).map(({ version }) => version), [1, 2]);
 });

@@ -72,11 +72,17 @@ const EXPLANATIONS: Readonly<Record<NoAnswer, string>> = {
   "disconnected": "the connection was lost",
   "closed": "the connection is closed",
   "denied": "the server denied it; check the permissions",
+  "inbox denied": "the server denied the subscription to the inbox; check the permissions",
 };
+
+/** Whether the server denied a request, or its answer. */
+export function isDenied({ why }: NoAnswerError): boolean {
+  return why === "denied" || why === "inbox denied";
+}
 
 /** Whether a request that failed may succeed later: an election, a lost connection or a lost answer pass; a stream that is gone or a denial do not. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof StreamNotFoundError) return false;
   if (error instanceof JetStreamApiError) return error.code === 0 || isPassing(error.code);
-  return error instanceof NoAnswerError && error.why !== "denied" && error.why !== "closed";
+  return error instanceof NoAnswerError && !isDenied(error) && error.why !== "closed";
 }

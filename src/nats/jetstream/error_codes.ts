@@ -22,6 +22,8 @@ export const ErrorCode = {
   consumerNotFound: 10_014,
   /** The server has too few resources. */
   insufficientResources: 10_023,
+  /** The stream or the account has as many consumers as it may have. */
+  tooManyConsumers: 10_026,
   /** The account has as many streams as it may have. */
   tooManyStreams: 10_027,
   /** The limit of JetStream's memory is reached. */
@@ -81,12 +83,14 @@ const PASSING: ReadonlySet<number> = new Set([
   ErrorCode.noPeers,
   ErrorCode.peerNotMember,
   ErrorCode.insufficientResources,
+  ErrorCode.tooManyConsumers,
   ErrorCode.memoryExceeded,
 ]);
 
 const LIMITS: ReadonlySet<number> = new Set([
   ErrorCode.accountLimits,
   ErrorCode.insufficientResources,
+  ErrorCode.tooManyConsumers,
   ErrorCode.tooManyStreams,
   ErrorCode.memoryExceeded,
   ErrorCode.storageExceeded,

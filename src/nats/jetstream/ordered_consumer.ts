@@ -16,7 +16,7 @@ import { FlowControl } from "./flow_control.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import { SilenceMonitor } from "./silence.ts";
 import type { ConsumerInfo } from "./api_types.ts";
-import { isTransient } from "./api_errors.ts";
+import { isTransient, NoAnswerError } from "./api_errors.ts";
 import type { JetStreamRequests } from "./requests.ts";
 
 /** Where and how an {@linkcode OrderedConsumer} reads. */
@@ -376,7 +376,7 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#subscription = this.#state.connection.subscribe(inbox, {
       callback: (error, message) => {
         if (generation !== this.#generation || name !== this.#name) return;
-        if (error) this.#fail(error);
+        if (error) this.#fail(new NoAnswerError(inbox, "denied", error.message, { cause: error }));
         else if (this.#early) {
           this.#silence.heard = true;
           this.#early.push(message);

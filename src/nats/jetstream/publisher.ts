@@ -9,6 +9,7 @@ import { NotConnectedError, PayloadTooLargeError } from "../errors.ts";
 import { refusalOf, refusalText } from "../refusals.ts";
 import type { ConnectionListener, ConnectionState } from "../connection_state.ts";
 import type { AcknowledgementReader, PublishOutcome } from "./acknowledgement.ts";
+import { NoAnswerError } from "./api_errors.ts";
 import { AcknowledgementWaiter, type OutgoingMessage, type Publication } from "./publication.ts";
 import { ReplyInbox } from "./reply_inbox.ts";
 
@@ -90,6 +91,7 @@ export class Publisher implements ConnectionListener {
    *
    * @throws {PayloadTooLargeError} If the server does not take a message of that size.
    * @throws {NotConnectedError} If the connection is closed, or stays down for longer than the timeout.
+   * @throws {NoAnswerError} If the server denied the inbox.
    */
   publish(message: OutgoingMessage, options?: PublishOptions): Promise<PublishOutcome> {
     return this.publishAll([message], options);
@@ -101,6 +103,7 @@ export class Publisher implements ConnectionListener {
    *
    * @throws {PayloadTooLargeError} If the server does not take a message of that size.
    * @throws {NotConnectedError} If the connection is closed, or stays down for longer than the timeout.
+   * @throws {NoAnswerError} If the server denied the inbox.
    */
   publishAll(messages: readonly OutgoingMessage[], options?: PublishOptions): Promise<PublishOutcome> {
     return new Promise((onOutcome, onNotSent) => {
@@ -209,8 +212,9 @@ export class Publisher implements ConnectionListener {
     if (messages.length === 0) return new RangeError("There is no message to publish");
     if (this.#closed) return new NotConnectedError("The publisher was closed.");
     if (this.#state.isClosed) return new NotConnectedError("The connection was closed.");
-    if (this.#inbox.failure) {
-      return new NotConnectedError("The server denied the inbox.", { cause: this.#inbox.failure });
+    const { failure } = this.#inbox;
+    if (failure) {
+      return new NoAnswerError(messages[0]!.subject, "denied", failure.message, { cause: failure });
     }
     const limit = this.#state.maxPayload;
     for (const { data, headers } of messages) {

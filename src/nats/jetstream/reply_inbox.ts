@@ -18,7 +18,9 @@ export type NoAnswer =
   /** The connection was closed before it was sent. */
   | "closed"
   /** The server denied the publication: it did not happen. */
-  | "denied";
+  | "denied"
+  /** The server denied the subscription that takes the answers: what was sent before may or may not have arrived. */
+  | "inbox denied";
 
 /** Waits for an answer, or for several. */
 export interface Waiter {
@@ -52,6 +54,8 @@ class Entry {
 const TICKS = 20;
 
 const INITIAL_SLOTS = 256;
+/** How often a subscription that was denied is made again while something is to be sent, in milliseconds. */
+const RENEWAL_INTERVAL = 500;
 const STATUS_NO_RESPONDERS = 503;
 
 /** Whether nothing listens; a message that is read may have been stored with that status, and has a sequence. */
@@ -62,7 +66,7 @@ function isNoResponders({ headers }: NatsMessage): boolean {
 /** Waits for answers until `close()`. */
 export class ReplyInbox implements ConnectionListener {
   readonly #state: ConnectionState;
-  readonly #subscription: NatsSubscription;
+  #subscription: NatsSubscription;
   readonly #prefix: string;
   readonly #tickLength: number;
   /**
@@ -75,6 +79,7 @@ export class ReplyInbox implements ConnectionListener {
   #tick = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #failure: Error | undefined;
+  #renewedAt = -Infinity;
 
   /** Subscribes. `timeout` is how long each answer may take, in milliseconds. */
   constructor(state: ConnectionState, timeout: number) {
@@ -82,9 +87,7 @@ export class ReplyInbox implements ConnectionListener {
     this.#tickLength = Math.max(1, timeout / TICKS);
     const inbox = createInbox(state.connection);
     this.#prefix = `${inbox}.`;
-    this.#subscription = state.connection.subscribe(`${inbox}.*`, {
-      callback: this.#onMessage,
-    });
+    this.#subscription = this.#subscribe();
     state.add(this);
   }
 
@@ -93,8 +96,9 @@ export class ReplyInbox implements ConnectionListener {
     return this.#waiting;
   }
 
-  /** Why no answer can come at all: the server denied the subscription, or it was closed. */
+  /** Why no answer can come at all: the server denied the subscription. It is made again now and then. */
   get failure(): Error | undefined {
+    if (this.#failure) this.#renew(this.#failure);
     return this.#failure;
   }
 
@@ -160,6 +164,23 @@ export class ReplyInbox implements ConnectionListener {
     else if (entry.waiter.isSeries) entry.tick = this.#tick;
   };
 
+  #subscribe(): NatsSubscription {
+    return this.#state.connection.subscribe(`${this.#prefix}*`, { callback: this.#onMessage });
+  }
+
+  /** An operator may give the permission again. Nothing is sent before the server is known to take the subscription. */
+  #renew(failure: Error): void {
+    const now = performance.now();
+    if (now < this.#renewedAt + RENEWAL_INTERVAL || !this.#state.isConnected || this.#state.isClosed) return;
+    this.#renewedAt = now;
+    this.#subscription.unsubscribe();
+    this.#subscription = this.#subscribe();
+    const taken = (): void => {
+      if (this.#failure === failure) this.#failure = undefined; // it is another one if it was denied again
+    };
+    this.#state.connection.flush().then(taken, () => {});
+  }
+
   #find(reply: string): Entry | undefined {
     const token = Number(reply.slice(this.#prefix.length));
     const entry = this.#slots[token & (this.#slots.length - 1)];
@@ -207,7 +228,7 @@ export class ReplyInbox implements ConnectionListener {
     for (const entry of this.#slots) {
       if (!entry) continue;
       this.#release(entry);
-      entry.waiter.onNoAnswer("denied", error.message);
+      entry.waiter.onNoAnswer("inbox denied", error.message);
     }
   }
 

@@ -242,12 +242,13 @@ export class JetStreamRequests {
 
   /** @throws {NoAnswerError} If no answer can come. */
   #assertReachable(subject: string): void {
-    if (this.#inbox.failure) throw new NoAnswerError(subject, "denied", this.#inbox.failure.message);
     if (this.#isClosed || this.#state.isClosed) throw new NoAnswerError(subject, "closed");
+    if (this.#inbox.failure) throw new NoAnswerError(subject, "denied", this.#inbox.failure.message);
     if (!this.#state.isConnected) throw this.#noAnswer(subject, "disconnected");
   }
 
   #noAnswer(subject: string, why: NoAnswer, description?: string): NoAnswerError {
+    if (why === "inbox denied") return new NoAnswerError(subject, "denied", description);
     const refusal = why === "disconnected" ? refusalOf(this.#state.connection) : undefined;
     if (!refusal) return new NoAnswerError(subject, why, description);
     return new NoAnswerError(subject, why, withoutFullStop(refusalText(refusal)), { cause: refusal });

@@ -11,6 +11,7 @@ import { BackendError, DamagedHistoryError, InvalidPositionError, StoreOpenError
 import { NotConnectedError, PayloadTooLargeError } from "../../nats/errors.ts";
 import type { PublishOutcome, Stored } from "../../nats/jetstream/acknowledgement.ts";
 import {
+  isDenied,
   isTransient,
   JetStreamApiError,
   NoAnswerError,
@@ -30,7 +31,7 @@ export function backendError(operation: string, error: unknown): unknown {
 
 function reasonOf(error: unknown): BackendError["reason"] {
   if (error instanceof Error && error.cause instanceof BackendError) return error.cause.reason;
-  if (error instanceof NoAnswerError) return error.why === "denied" ? "denied" : "unreachable";
+  if (error instanceof NoAnswerError) return isDenied(error) ? "denied" : "unreachable";
   if (error instanceof NotConnectedError) return "unreachable";
   if (error instanceof PayloadTooLargeError) return "too-large";
   return error instanceof JetStreamApiError && error.code === 0 ? "denied" : "refused";
@@ -116,7 +117,7 @@ function isWire(error: AetherError): boolean {
 /** What to do about an error of the server's or the connection's. */
 export function advice(error: unknown): string {
   if (error instanceof StreamNotFoundError) return "the stream does not exist";
-  if (error instanceof NoAnswerError && error.why === "denied") {
+  if (error instanceof NoAnswerError && isDenied(error)) {
     return `the server denied it (${error.message}): give this user the permissions that the documentation lists`;
   }
   if (error instanceof JetStreamApiError) return `${adviceOn(error.code, error.description)} (${error.code})`;

@@ -16,7 +16,7 @@ import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
 import { natsServerBinary, NatsServerNotFoundError } from "../../support/nats_server_binary.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { smallDisk } from "../../support/small_disk.ts";
-import { until } from "./support.ts";
+import { sleep, until } from "./support.ts";
 
 /** The last release before atomic batches. */
 
@@ -165,6 +165,32 @@ Deno.test("an account's limits are typed errors that say which, and what was sto
   await second.append("order", [event(1)], { expectedVersion: 0 });
   assert.equal((await store.getEvents("order")).length, stored + 1);
   assert.equal((await store.verify()).ok, true);
+});
+
+Deno.test("a reader waits while the account has as many consumers as it may have, and fails with the limit if that lasts", async () => {
+  const user = { user: "ada", password: "p" };
+  await using server = await startNatsServer({
+    config: { accounts: { A: { jetstream: { max_file: 1e8, max_consumers: 1 }, users: [user] } } },
+  });
+  const url = `nats://ada:p@127.0.0.1:${server.port}`;
+  await using store = await JetStreamEventStore.open(url);
+  await store.append("order", [event(1)], { expectedVersion: 0 });
+  const subscription = store.subscribe();
+  await subscription.ready;
+  {
+    await using impatient = await JetStreamEventStore.open(url, { readTimeout: 200 });
+    await assert.rejects(
+      Array.fromAsync(impatient.listActors()),
+      (error) => error instanceof BackendError && /limits are reached.*consumers.*Raise/.test(error.message),
+    );
+  }
+  const waiting = store.subscribe();
+  const first = waiting[Symbol.asyncIterator]().next();
+  await sleep(200);
+  subscription.close();
+  assert.equal((await first).value?.version, 1);
+  waiting.close();
+  assert.deepEqual((await Array.fromAsync(store.listActors())).map(({ actorId }) => actorId), ["order"]);
 });
 
 Deno.test("a disk that is full loses nothing, and the store goes on when the server has room again", async () => {
