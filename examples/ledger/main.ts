@@ -1,9 +1,13 @@
 /**
  * A ledger that an auditor can check, and a customer who is forgotten.
  *
- * `deno run --allow-read --allow-write --allow-run=fsck examples/ledger/main.ts FOLDER` keeps all in a new folder. With Tessera's `fsck` on the PATH
- * (`go install github.com/transparency-dev/tessera/cmd/fsck@v1.0.4`), a program of others checks the seal too. The folder stays:
- * look at its files.
+ * `deno run --allow-read --allow-write examples/ledger/main.ts FOLDER` keeps all in a new folder. The folder stays: look at its
+ * files. With the path of Tessera's `fsck`, a program of others checks the seal too:
+ *
+ * ```sh
+ * GOBIN=$PWD go install github.com/transparency-dev/tessera/cmd/fsck@v1.0.4
+ * deno run --allow-read --allow-write --allow-run=./fsck examples/ledger/main.ts FOLDER ./fsck
+ * ```
  *
  * @module
  */
@@ -34,7 +38,7 @@ type LedgerEvent =
   | Event<"CustomerRegistered", { name: string | Forgotten; plan: string }>;
 
 const ORIGIN = "example.com/ledger";
-const [folder = "ledger"] = Deno.args;
+const [folder = "ledger", checker] = Deno.args;
 await Deno.mkdir(folder, { recursive: true });
 
 // Once: the private key goes where only the sealer can read it, the public key to the auditor.
@@ -66,7 +70,7 @@ await Deno.writeTextFile(`${folder}/seen.checkpoint`, checkpoint); // mailed to 
 console.log(`sealed and exported: ${size} events`);
 
 // 2. The auditor checks the seal with a program of others and with this library, and the export without the store.
-console.log(`fsck: ${await fsck(`${folder}/seal`, ORIGIN, `${folder}/seal.pub`)}`);
+console.log(`fsck: ${await fsck(checker, `${folder}/seal`, ORIGIN, `${folder}/seal.pub`)}`);
 console.log(`verifySeal: ${(await verifySeal(place, { key, origin: ORIGIN, seen: checkpoint })).ok}`);
 console.log(`verifyExport: ${(await verifyExport(`${folder}/ledger.ndjson`, { key })).events} events`);
 
@@ -105,4 +109,4 @@ const [customer] = await store.getEvents("customer-1");
 console.log(`forgotten: ${customer?.eventType === "CustomerRegistered" && isForgotten(customer.data.name)}`);
 const { ok, verified } = await verifySealedLog(store, place, { key, seen: checkpoint });
 console.log(`verifySealedLog: ${ok}, ${verified} events`);
-console.log(`fsck: ${await fsck(`${folder}/seal`, ORIGIN, `${folder}/seal.pub`)}`);
+console.log(`fsck: ${await fsck(checker, `${folder}/seal`, ORIGIN, `${folder}/seal.pub`)}`);
