@@ -146,7 +146,7 @@ export function buildOperation(
 }
 
 /** What a small event of an actor that was written to recently may take in the log, beyond its name. */
-const RECENT_EVENT_BYTES = 280;
+const RECENT_EVENT_BYTES = 240;
 
 /**
  * The record of the log: the parts themselves, so that a read of the log needs nothing else; or their names, where the parts

@@ -28,8 +28,8 @@ const MAX_BODY_BYTES = MAX_CHUNKS * MAX_VALUE_BYTES;
 export const LEAST_DEFLATED_BYTES = 900;
 /** What is kept deflated is at most this part of what it was. */
 const WORTHWHILE = 0.85;
-/** Four times as fast as the usual level, and a few percent larger. */
-const LEVEL = 1;
+/** Up to twice as fast as the usual level, and 1 to 6 percent larger. Level 1 is faster still, and 20 to 30 percent larger. */
+const LEVEL = 2;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
