@@ -5,7 +5,7 @@
  * @module
  */
 import { type Clock, systemClock } from "../clock.ts";
-import type { Bucket, BucketOrigin, BucketWatch, Entry, PutOptions, WatchUpdate } from "../bucket.ts";
+import type { Bucket, BucketWatch, Entry, PutOptions, WatchUpdate } from "../bucket.ts";
 import { bucketLost, RevisionConflictError } from "../errors.ts";
 import {
   type BucketConfig,
@@ -149,13 +149,8 @@ export class JetStreamBucket implements Bucket {
     this.#state.close();
   }
 
-  /** Whether one server of a cluster keeps it. */
-  get isOnOneOfMany(): boolean {
-    return this.#stream.isOnOneOfMany;
-  }
-
   /** Which stream the calls are for now. */
-  get origin(): BucketOrigin {
+  get origin(): BucketStream {
     return this.#stream;
   }
 

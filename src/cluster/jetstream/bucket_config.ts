@@ -36,6 +36,8 @@ export interface BucketStream extends BucketOrigin {
   readonly base: string;
   /** Whether one server of a cluster keeps it. */
   readonly isOnOneOfMany: boolean;
+  /** How it is configured. */
+  readonly config: StreamConfig;
 }
 
 /**
@@ -119,7 +121,27 @@ function streamOf(bucket: string, info: StreamInfo, clock: Clock): BucketStream 
   compare(bucket, config, [`${base}>`]);
   const age = Math.max(0, Date.parse(ts) - Date.parse(created)) || 0;
   const madeBefore = clock.monotonic() - age;
-  return { id: id ?? created, base, madeBefore, isOnOneOfMany: isOnOneOfMany(info) };
+  return { id: id ?? created, base, madeBefore, isOnOneOfMany: isOnOneOfMany(info), config };
+}
+
+/**
+ * Refuses a bucket that exists with other settings than its user asks for.
+ *
+ * @throws {ConfigurationMismatchError} If the number of replicas or the storage is given, and is another one.
+ */
+export function checkAsked(
+  bucket: string,
+  { num_replicas = 1, storage: found = "file" }: StreamConfig,
+  { replicas, storage }: Partial<Pick<BucketConfig, "replicas" | "storage">>,
+): void {
+  const differences: SettingDifference[] = [];
+  if (replicas !== undefined && replicas !== num_replicas) {
+    differences.push({ setting: "num_replicas", expected: replicas, actual: num_replicas });
+  }
+  if (storage !== undefined && storage !== found) {
+    differences.push({ setting: "storage", expected: storage, actual: found });
+  }
+  if (differences.length > 0) throw new ConfigurationMismatchError("bucket", bucket, differences);
 }
 
 function compare(bucket: string, actual: StreamConfig, subjects: readonly string[]): void {

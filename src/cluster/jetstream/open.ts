@@ -17,7 +17,7 @@ import { checkFunction, checkKnown, type OptionNames, readOptions } from "../../
 import { warner, type Warning } from "../../warning.ts";
 import { isFirstBucket } from "../first_bucket.ts";
 import { JetStreamBucket } from "./bucket.ts";
-import type { BucketConfig } from "./bucket_config.ts";
+import { type BucketConfig, checkAsked } from "./bucket_config.ts";
 import { bucketStream } from "../../nats/jetstream/kv_bucket.ts";
 import { replicasLeftOut } from "../../nats/jetstream/streams.ts";
 
@@ -33,9 +33,18 @@ const REGISTER_PATIENCE = 2_000;
 
 /** How a bucket in NATS is made, and reached. */
 export interface BucketOptions extends JetStreamAddressOptions {
-  /** The number of NATS servers that keep the bucket, when it is made: 1, 3 or 5. @default {1} */
+  /**
+   * The number of NATS servers that keep the bucket: 1, 3 or 5. One that exists with another number is refused; without
+   * this option it is used as it is.
+   *
+   * @default {1, when it is made}
+   */
   readonly replicas?: number;
-  /** Where the bucket is kept, when it is made. @default {"file"} */
+  /**
+   * Where the bucket is kept. One that is kept elsewhere is refused; without this option it is used as it is.
+   *
+   * @default {"file", when it is made}
+   */
   readonly storage?: "file" | "memory";
   /** How to connect, if a URL is given: credentials, for one. */
   readonly connect?: ConnectOptions;
@@ -131,13 +140,13 @@ async function open(
   argument: string,
   target: string | readonly string[] | NatsConnection,
   bucket: string,
-  { replicas, storage = "file", connect = {}, onWarning, ...where }: BucketOptions,
+  { replicas, storage, connect = {}, onWarning, ...where }: BucketOptions,
   { remake = true, isRegistered = false, signal }: OpenSettings,
 ): Promise<OpenBucket> {
   if (replicas !== undefined && !REPLICAS.includes(replicas)) {
     throw new InvalidArgumentError("options.replicas", `must be 1, 3 or 5, and is ${describe(replicas)}`);
   }
-  if (storage !== "file" && storage !== "memory") {
+  if (storage !== undefined && storage !== "file" && storage !== "memory") {
     throw new InvalidArgumentError(
       "options.storage",
       `must be "file" or "memory", and is ${describe(storage)}`,
@@ -156,7 +165,7 @@ async function open(
     if (opened) await connection.close();
   };
   try {
-    const config = { bucket, replicas: replicas ?? 1, storage };
+    const config = { bucket, replicas: replicas ?? 1, storage: storage ?? "file" } as const;
     open = await JetStreamBucket.open(connection, config, {
       address,
       remake,
@@ -166,7 +175,11 @@ async function open(
       }),
     });
     signal?.throwIfAborted();
-    if (replicas === undefined && open.isOnOneOfMany) warn(replicasLeftOut(bucketStream(bucket)));
+    checkAsked(bucket, open.origin.config, {
+      ...(replicas !== undefined && { replicas }),
+      ...(storage !== undefined && { storage }),
+    });
+    if (replicas === undefined && open.origin.isOnOneOfMany) warn(replicasLeftOut(bucketStream(bucket)));
     return { bucket: open, maxPayload: connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD, close };
   } catch (error) {
     await abortable(close(), signal);
