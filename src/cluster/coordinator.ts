@@ -4,6 +4,8 @@
  * @module
  */
 import { abortable } from "../abortable.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "../text.ts";
 import type { ChangesOptions } from "./broadcast.ts";
 import type { Bucket } from "./bucket.ts";
 import { checkOptions, COORDINATOR_OPTIONS, type CoordinatorOptions } from "./coordinator_options.ts";
@@ -337,8 +339,15 @@ export class Coordinator implements AsyncDisposable {
     );
   }
 
-  /** Moves this node's shards to others and takes no new ones, while the node stays; `false` takes that back. */
+  /**
+   * Moves this node's shards to others and takes no new ones, while the node stays; `false` takes that back.
+   *
+   * @throws {InvalidArgumentError} If `draining` is neither true nor false.
+   */
   drain(draining = true): void {
+    if (typeof draining !== "boolean") {
+      throw new InvalidArgumentError("draining", `must be true or false, and is ${describe(draining)}`);
+    }
     this.#member.drain(draining);
   }
 

@@ -19,8 +19,10 @@ import {
 } from "./lease.ts";
 import type { LeaseTerms } from "./lease_record.ts";
 import { checkName } from "./names.ts";
-import { escapeLevel } from "../text.ts";
-import { describe } from "../text.ts";
+import { describe, escapeLevel, utf8Length } from "../text.ts";
+
+/** The longest name of a holder, in bytes of UTF-8. */
+const MAX_HOLDER_BYTES = 1024;
 
 /**
  * A store of leases in a {@linkcode Bucket}.
@@ -134,8 +136,10 @@ const LEASE_OPTIONS: OptionNames<LeaseOptions> = {
 function checkLease({ ...options }: LeaseOptions): LeaseOptions {
   checkKnown<LeaseOptions>(options, LEASE_OPTIONS);
   const { holder, signal } = options;
-  if (holder !== undefined && typeof holder !== "string") {
-    throw new InvalidArgumentError("options.holder", `must be a string, and is ${describe(holder)}`);
+  if (holder !== undefined && (typeof holder !== "string" || utf8Length(holder) > MAX_HOLDER_BYTES)) {
+    const is = typeof holder === "string" ? `has ${utf8Length(holder)}` : `is ${describe(holder)}`;
+    const fault = `must be a string of at most ${MAX_HOLDER_BYTES} bytes, and ${is}`;
+    throw new InvalidArgumentError("options.holder", fault);
   }
   checkSignal(signal);
   return options;

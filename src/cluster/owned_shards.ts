@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "../text.ts";
 import type { ChangeRules } from "./broadcast.ts";
 import type { HeldLease } from "./held_lease.ts";
 import { LeaseLostError } from "./errors.ts";
@@ -28,6 +30,8 @@ export interface OwnedShard {
   /**
    * Keeps the shard from moving on until this work is done, so that a job can be finished after the signal has
    * aborted. It does not keep it beyond the node's lease.
+   *
+   * @throws {InvalidArgumentError} If `work` is no promise.
    */
   waitUntil(work: Promise<unknown>): void;
 }
@@ -89,12 +93,15 @@ class HeldShard implements OwnedShard {
   }
 
   waitUntil(work: Promise<unknown>): void {
+    if (typeof (work as Partial<typeof work> | undefined | null)?.then !== "function") {
+      throw new InvalidArgumentError("work", `must be a promise, and is ${describe(work)}`);
+    }
     this.#work.add(work);
     const done = (): void => {
       this.#work.delete(work);
       this.#letGoIfIdle();
     };
-    work.then(done, done);
+    Promise.resolve(work).then(done, done);
   }
 
   revoke(reason: unknown): void {

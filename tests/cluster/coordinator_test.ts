@@ -286,6 +286,26 @@ Deno.test("Coordinator and leases end with a typed error when the owner closes t
   await leases.close();
 });
 
+Deno.test("Coordinator.drain() and OwnedShard.waitUntil() refuse what other nodes could not read, or never ends", async () => {
+  const target = new InMemoryBucket();
+  await using a = await Coordinator.join(target, { name: "a", shardCount: 2 });
+  await using b = await Coordinator.join(target, { name: "b", shardCount: 2 });
+  await until("each has a shard", () => [...a.shards].length === 1 && [...b.shards].length === 1);
+  const isRefused = (argument: string) => (error: unknown): boolean =>
+    error instanceof InvalidArgumentError && error.argument === argument;
+  for (const wrong of ["x", 0, 1, null, {}]) {
+    assert.throws(() => a.drain(wrong as never), isRefused("draining"), String(wrong));
+  }
+  const [shard] = a.shards;
+  for (const wrong of [undefined, null, 1, "work", () => {}, {}]) {
+    assert.throws(() => shard!.waitUntil(wrong as never), isRefused("work"), String(wrong));
+  }
+  // What was refused keeps no shard: it moves, and the other node still knows this one.
+  a.drain();
+  await until("the other node has both", () => [...b.shards].length === 2);
+  assert.deepEqual(b.nodes().map(({ name, draining }) => [name, draining]), [["a", true], ["b", false]]);
+});
+
 Deno.test("Coordinator.leave() resolves right after the owner has closed the connection", async () => {
   await using server = await startNatsServer();
   const connection = await connect({ servers: server.url });

@@ -151,6 +151,9 @@ export function testLeases(
     await refused("options.ttl", "key", { ttl: "5s" });
     await refused("options.maxClockSkew", "key", { ttl: 2000, maxClockSkew: 1500 });
     await refused("options.renewEvery", "key", { ttl: 3000, renewEvery: 2000 });
+    await refused("options.holder", "key", { holder: 7 });
+    // More than a value of Deno KV can have: the write would fail for as long as it is tried.
+    await refused("options.holder", "key", { holder: "x".repeat(100_000) });
     await aged([store]);
     assert((await store.tryAcquire("key", QUICK))?.isHeld);
   });
