@@ -266,8 +266,8 @@ export class DenoKvBucket implements Bucket {
       try {
         const entries = await Promise.all(patterns.map((key) => this.get(key)));
         if (open) listener({ type: "snapshot", entries: entries.filter((entry) => entry !== undefined) });
-      } catch {
-        // Unreachable or closed: those that wait learn it from their own calls.
+      } catch (error) {
+        if (open) listener({ type: "unavailable", error });
       }
       if (open) cancel = this.#clock.setTimer(look, this.#untilLook(patterns));
     };

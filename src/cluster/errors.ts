@@ -63,17 +63,20 @@ export class RevisionConflictError extends AetherError {
 }
 
 /**
- * Why a lease is over: its deadline passed without a renewal, another process has it or deleted it, or its holder
- * released it.
+ * Why a lease is over: its deadline passed without a renewal, another process has it or deleted it, its holder released
+ * it, or its connection or database was closed.
  *
  * @category Cluster
  */
-export type LeaseEnd = "expired" | "taken" | "released";
+export type LeaseEnd = "expired" | "taken" | "released" | "closed";
 
 const LEASE_END: Record<LeaseEnd, string> = {
   expired: "its deadline passed without a renewal. Stop the work that it guarded and acquire it again",
   taken: "its record was taken over or deleted. Stop the work that it guarded and acquire it again",
   released: "its holder released it",
+  closed:
+    "its connection or database was closed, so that it cannot be renewed. Stop the work that it guarded, " +
+    "open what it was acquired with again, and acquire it again",
 };
 
 /**
@@ -106,7 +109,7 @@ export class LeaseLostError extends AetherError {
   readonly key: string;
   /** The fencing token that the holder had. */
   readonly fencingToken: number;
-  /** How the lease ended. With `expired`, `cause` holds the last failure of a renewal, if one failed. */
+  /** How the lease ended. With `expired` and `closed`, `cause` holds the last failure of a renewal, if one failed. */
   readonly reason: LeaseEnd;
 
   /** Names the lease and how it ended. */

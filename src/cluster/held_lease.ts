@@ -99,7 +99,8 @@ export class HeldLease implements Lease {
     this.#end = end;
     this.#cancelTimer();
     this.#wakeup.notify();
-    const cause = end === "expired" && this.#failure !== undefined ? { cause: this.#failure } : {};
+    const isFailure = end === "expired" || end === "closed";
+    const cause = isFailure && this.#failure !== undefined ? { cause: this.#failure } : {};
     this.#lost.abort(new LeaseLostError(this.key, this.fencingToken, end, cause));
   }
 
@@ -136,7 +137,7 @@ export class HeldLease implements Lease {
     } catch (error) {
       if (error instanceof RevisionConflictError) await this.#settle(error);
       else this.#failure = error;
-      if (error instanceof ClosedError) this.#finish("expired"); // It can never be renewed.
+      if (error instanceof ClosedError) this.#finish("closed");
     }
   }
 

@@ -28,11 +28,11 @@ const RENEWALS_PER_TTL = 5;
 
 /**
  * Whether a lease is held: `held`; `unreachable` (still held, but the last renewal got no answer); `expired`,
- * `taken` and `released` are final.
+ * `taken`, `released` and `closed` are final.
  *
  * @category Cluster
  */
-export type LeaseStatus = "held" | "unreachable" | "expired" | "taken" | "released";
+export type LeaseStatus = "held" | "unreachable" | "expired" | "taken" | "released" | "closed";
 
 /**
  * A lease that was acquired. It renews itself until it is released or lost; disposal releases it.
@@ -82,7 +82,7 @@ export interface LeaseOptions {
   readonly maxClockSkew?: number;
   /** How often the lease is renewed, in milliseconds; at most a third of `ttl`. @default {a fifth of `ttl`} */
   readonly renewEvery?: number;
-  /** The name of the holder: stored in the record, for people who read it. @default {""} */
+  /** The name of the holder, up to 1,024 bytes: stored in the record, for people who read it. @default {""} */
   readonly holder?: string;
   /** Stops waiting, and rejects with the signal's reason. */
   readonly signal?: AbortSignal;

@@ -208,6 +208,7 @@ Deno.test("DenoKvLeases rejects acquire() and ends leases when the owner closes 
   kv.close();
   await assert.rejects(leases.acquire("other"), ClosedError);
   await until("the lease is over", () => lease.signal.aborted);
+  assert.equal(lease.status, "closed");
   await leases.close();
 });
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ClosedError } from "../../errors.ts";
 import type { BucketWatch, Entry, WatchUpdate } from "../bucket.ts";
 import { type Clock, RetryDelay, sleepOn } from "../clock.ts";
 import type { ConnectionListener, ConnectionState } from "../../nats/connection_state.ts";
@@ -90,6 +91,7 @@ export class StreamWatch implements BucketWatch, ConnectionListener {
         await sleepOn(clock, this.#failures.next(), signal).catch(() => {});
       }
     }
+    if (!signal.aborted) listener({ type: "unavailable", error: new ClosedError("connection") });
   }
 
   /** Reports a snapshot and what changes, until the consumer may have missed something. */

@@ -1,0 +1,76 @@
+/** A connection or a database that its owner closes: what waits ends at once, and what was held names the reason. */
+import assert from "node:assert/strict";
+import { connect } from "@nats-io/transport-node";
+import { BucketLeaseStore, DenoKvLeases, type LeaseStore } from "../../src/cluster/mod.ts";
+import { ClosedError } from "../../src/errors.ts";
+import { JetStreamBucket } from "../../src/cluster/jetstream/bucket.ts";
+import { LeaseLostError } from "../../src/cluster/errors.ts";
+import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
+import { until } from "../support/until.ts";
+
+/** Far below the wait for a bucket that was just made, and for the lease of another holder. */
+const AT_ONCE_MS = 20_000;
+const LONG = { ttl: 600_000, maxClockSkew: 200 };
+
+/** What is closed under the leases. */
+interface Opened extends Disposable {
+  readonly leases: LeaseStore;
+  close(): Promise<void>;
+}
+
+async function onJetStream(server: NatsServer, outlivesBucket: boolean): Promise<Opened> {
+  const connection = await connect({ servers: server.url });
+  const bucket = await JetStreamBucket.open(connection, { bucket: "jobs", replicas: 1, storage: "file" });
+  return {
+    leases: new BucketLeaseStore(bucket, {}, { outlivesBucket }),
+    close: () => connection.close(),
+    [Symbol.dispose]: () => bucket.close(),
+  };
+}
+
+async function onDenoKv(): Promise<Opened> {
+  const kv = await Deno.openKv(":memory:");
+  const leases = await DenoKvLeases.open(kv);
+  return { leases, close: () => Promise.resolve(kv.close()), [Symbol.dispose]: () => {} };
+}
+
+/** Asserts that a wait which is under way rejects soon after the connection was closed. */
+async function assertEnds(opened: Opened): Promise<void> {
+  using _opened = opened;
+  const { leases, close } = opened;
+  const waiting = leases.acquire("key", LONG).then(() => "acquired", (error) => error);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await close();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise((resolve) => timer = setTimeout(resolve, AT_ONCE_MS, "late"));
+  const outcome = await Promise.race([waiting, late]);
+  clearTimeout(timer);
+  assert(outcome instanceof ClosedError, String(outcome));
+  await leases.close();
+}
+
+Deno.test("acquire() that waits for another holder, or for a bucket to be old enough, rejects when its connection is closed", async () => {
+  await using server = await startNatsServer();
+  await assertEnds(await onJetStream(server, true));
+  await assertEnds(await onDenoKv());
+  using other = await onJetStream(server, false);
+  await other.leases.acquire("key", LONG);
+  await assertEnds(await onJetStream(server, false));
+  await other.leases.close();
+  await other.close();
+});
+
+Deno.test("a lease ends with the reason that its connection is closed", async () => {
+  await using server = await startNatsServer();
+  using opened = await onJetStream(server, false);
+  const { leases, close } = opened;
+  const lease = await leases.acquire("key", { ...LONG, renewEvery: 50 });
+  await close();
+  await until("the lease is over", () => lease.signal.aborted);
+  const { reason } = lease.signal;
+  assert(reason instanceof LeaseLostError && reason.reason === "closed", String(reason));
+  assert(reason.cause instanceof ClosedError);
+  assert.match(reason.message, /connection or database was closed/);
+  assert.equal(lease.status, "closed");
+  await leases.close();
+});
