@@ -27,17 +27,16 @@ export async function changesBetween(before: unknown, after: unknown): Promise<C
   }));
 }
 
-/** The history as a test takes it. */
-export function givenText(events: readonly Pick<StoredEvent, "eventType" | "data">[]): string {
-  return givenOf(events.map(givenLine));
-}
+/** What a history as a test takes it begins and ends with. */
+export const GIVEN_BEGIN = "given([";
+export const GIVEN_END = "])";
 
-/** A line of {@linkcode givenText}. */
+/** The line of an event in a history as a test takes it. */
 export function givenLine({ eventType, data }: Pick<StoredEvent, "eventType" | "data">): string {
   return `  ${printable(`{ eventType: ${JSON.stringify(eventType)}, data: ${JSON.stringify(data)} }`)},`;
 }
 
-/** The text of {@linkcode givenText}, of its lines. */
+/** A history as a test takes it, of its lines. */
 export function givenOf(lines: readonly string[]): string {
-  return ["given([", ...lines, "])"].join("\n");
+  return [GIVEN_BEGIN, ...lines, GIVEN_END].join("\n");
 }

@@ -8,7 +8,7 @@ import type { StoredEvent } from "../event/types.ts";
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import { fittedLine, jsonLine, plural, printTable, type Terminal } from "./output.ts";
+import { BLOCK, fittedLine, jsonLine, plural, printRows, type Terminal } from "./output.ts";
 
 type LogRequest = RequestOf<"log"> | RequestOf<"tail">;
 
@@ -62,9 +62,6 @@ export async function tail(
   return ExitCode.done;
 }
 
-/** How many events are in memory at once. */
-const BLOCK = 1_000;
-
 /** The events behind a position; without one, the latest, or the latest up to `until`. */
 async function* page(store: EventStore, request: LogRequest, until?: string): AsyncGenerator<StoredEvent> {
   const { after, limit } = request;
@@ -84,7 +81,7 @@ interface Printed {
   readonly last: string | undefined;
 }
 
-/** Prints events; a table of many is one of blocks, each of which has its own widths. */
+/** Prints events as they are read. */
 async function print(
   events: AsyncIterable<StoredEvent>,
   json: boolean,
@@ -92,18 +89,15 @@ async function print(
 ): Promise<Printed> {
   let count = 0;
   let last: string | undefined;
-  let rows: string[][] = [];
-  const flush = async (): Promise<void> => {
-    if (rows.length > 0) await printTable(terminal, { columns: COLUMNS, rows });
-    rows = [];
+  const rows = async function* (): AsyncGenerator<string[]> {
+    for await (const event of events) {
+      count++;
+      last = event.position;
+      if (json) terminal.print(jsonLine(event));
+      else yield cellsOf(event);
+    }
   };
-  for await (const event of events) {
-    count++;
-    last = event.position;
-    if (json) terminal.print(jsonLine(event));
-    else if (rows.push(cellsOf(event)) === BLOCK) await flush();
-  }
-  await flush();
+  await printRows(terminal, COLUMNS, rows());
   if (count === 0 && !json) terminal.note("There are no such events.");
   return { count, last };
 }
@@ -120,19 +114,20 @@ export async function actors(
   { actorPrefix, limit, json }: RequestOf<"actors">,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const rows: string[][] = [];
-  for await (const actor of store.listActors(actorPrefix === undefined ? {} : { actorPrefix })) {
-    if (rows.length === limit) {
-      if (!json) terminal.note(`There are more. --limit and --actor-prefix choose others.`);
-      break;
+  let count = 0;
+  let hasMore = false;
+  const rows = async function* (): AsyncGenerator<string[]> {
+    for await (const actor of store.listActors(actorPrefix === undefined ? {} : { actorPrefix })) {
+      hasMore = count === limit;
+      if (hasMore) return;
+      count++;
+      if (json) terminal.print(jsonLine(actor));
+      else yield [actor.actorId, String(actor.latestVersion)];
     }
-    rows.push([actor.actorId, String(actor.latestVersion)]);
-    if (json) terminal.print(jsonLine(actor));
-  }
+  };
+  await printRows(terminal, ["ACTOR", "VERSION"], rows());
   if (json) return ExitCode.done;
-  if (rows.length === 0) terminal.note("There are no such actors.");
-  else {
-    await printTable(terminal, { columns: ["ACTOR", "VERSION"], rows });
-  }
+  if (hasMore) terminal.note("There are more. --limit and --actor-prefix choose others.");
+  if (count === 0) terminal.note("There are no such actors.");
   return ExitCode.done;
 }

@@ -37,17 +37,24 @@ export function processTerminal(hide: (text: string) => string): Terminal {
   };
 }
 
+/** How long to wait for a reader whose pipe is full, in milliseconds. */
+const FULL_PIPE_WAIT = 5;
+
 /**
- * Writes all bytes to the output or to the notes.
+ * Writes all bytes to the output or to the notes. It waits for a reader that is slow: nothing is kept in memory for it. A
+ * pipe that another process has made non-blocking, as Node.js does, refuses what it has no room for.
  *
  * @throws {CommandFailure} If the reader reads no more, as `head` does.
  */
 export function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
-  try {
-    for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
-  } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) throw new CommandFailure("", ExitCode.outputClosed);
-    throw error;
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += to.writeSync(bytes.subarray(at));
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw new CommandFailure("", ExitCode.outputClosed);
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_WAIT);
+    }
   }
 }
 
@@ -107,6 +114,24 @@ type Width = (text: string) => number;
 /** Prints a table. */
 export async function printTable(terminal: Terminal, table: Table): Promise<void> {
   for (const line of await tableLines(table, terminal)) terminal.print(line);
+}
+
+/** How many rows of a long table are in memory at once. */
+export const BLOCK = 1_000;
+
+/** Prints a table as its rows come: one of many rows is printed in blocks, each of which has its own widths. */
+export async function printRows(
+  terminal: Terminal,
+  columns: readonly string[],
+  rows: AsyncIterable<readonly string[]>,
+): Promise<void> {
+  let block: (readonly string[])[] = [];
+  for await (const row of rows) {
+    if (block.push(row) < BLOCK) continue;
+    await printTable(terminal, { columns, rows: block });
+    block = [];
+  }
+  if (block.length > 0) await printTable(terminal, { columns, rows: block });
 }
 
 /**

@@ -8,11 +8,13 @@ import type { StoredEvent } from "../event/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import {
+  BLOCK,
   type Colour,
   jsonLine,
   plural,
   printable,
   printableLines,
+  printRows,
   printTable,
   type Terminal,
 } from "./output.ts";
@@ -38,9 +40,9 @@ export async function show(
   const [folded] = request.decider === undefined
     ? []
     : await (await import("./fold.ts")).foldIn(store, actorId, request.decider, [until], signal);
-  const events = await lastEvents(store, actorId, until, request.limit);
-  if (given) terminal.print((await import("./history.ts")).givenText(events));
-  else if (request.json) { for (const event of events) terminal.print(jsonLine(event)); }
+  const events = lastEvents(store, actorId, until, request.limit);
+  if (given) await printGiven(events, terminal);
+  else if (request.json) { for await (const event of events) terminal.print(jsonLine(event)); }
   else await printEvents(events, request, until, terminal);
   if (folded) {
     terminal.print(
@@ -67,36 +69,49 @@ async function endOf(store: Histories, { at, actorId }: ShowRequest, latest: num
   return end;
 }
 
-async function lastEvents(
+/** The last events up to a version, the earliest first. Of many, the first one is looked for, and they are read from there. */
+async function* lastEvents(
   store: Histories,
   actorId: string,
   toVersion: number,
   limit: number,
-): Promise<StoredEvent[]> {
-  if (toVersion === 0) return [];
-  const read = store.readEvents(actorId, { toVersion, limit, direction: "backward" });
-  return (await Array.fromAsync(read)).reverse();
+): AsyncGenerator<StoredEvent> {
+  if (toVersion === 0) return;
+  const latest = store.readEvents(actorId, { toVersion, limit, direction: "backward" });
+  if (limit <= BLOCK) return yield* (await Array.fromAsync(latest)).reverse();
+  let fromVersion = toVersion;
+  for await (const { version } of latest) fromVersion = version;
+  yield* store.readEvents(actorId, { fromVersion, toVersion });
+}
+
+async function printGiven(events: AsyncIterable<StoredEvent>, terminal: Terminal): Promise<void> {
+  const { GIVEN_BEGIN, GIVEN_END, givenLine } = await import("./history.ts");
+  terminal.print(GIVEN_BEGIN);
+  for await (const event of events) terminal.print(givenLine(event));
+  terminal.print(GIVEN_END);
 }
 
 async function printEvents(
-  events: readonly StoredEvent[],
+  events: AsyncIterable<StoredEvent>,
   { actorId }: ShowRequest,
   until: number,
   terminal: Terminal,
 ): Promise<void> {
-  const [first] = events;
+  let count = 0;
+  let first: StoredEvent | undefined;
+  const rows = async function* (): AsyncGenerator<string[]> {
+    for await (const event of events) {
+      first ??= event;
+      count++;
+      const { version, timestamp, eventType, data } = event;
+      yield [String(version), timestamp, eventType, JSON.stringify(data)];
+    }
+  };
+  await printRows(terminal, ["VERSION", "TIME", "TYPE", "DATA"], rows());
   if (!first) return terminal.note(`Nothing had happened to "${printable(actorId)}" then.`);
-  const rows = events.map(({ version, timestamp, eventType, data }) => [
-    String(version),
-    timestamp,
-    eventType,
-    JSON.stringify(data),
-  ]);
-  const table = { columns: ["VERSION", "TIME", "TYPE", "DATA"], rows };
-  await printTable(terminal, table);
   if (first.version > 1) {
     terminal.note(
-      `${plural(events.length, "event")} up to version ${until}. --limit shows more, --at an earlier end.`,
+      `${plural(count, "event")} up to version ${until}. --limit shows more, --at an earlier end.`,
     );
   }
 }

@@ -33,6 +33,13 @@ Deno.test("aether ends without a word if its output is closed early, as by head"
   const { rows } = await aether(["log", folder.file, "--limit", "1200", "--json"], { allow: ["-A"] });
   assert.deepEqual(rows.map(({ version }) => version), rows.map((_, index) => 3_801 + index));
   assert.equal(rows.length, 1_200);
+  const shown = await aether(
+    ["show", folder.file, "counter-1", "--limit", "1200", "--at", "4900", "--json"],
+    {
+      allow: ["-A"],
+    },
+  );
+  assert.deepEqual(shown.rows.map(({ version }) => version), rows.map((_, index) => 3_701 + index));
 });
 
 Deno.test("aether ends at Ctrl-C with 130, keeps what was done, and goes on at the next run", async () => {
@@ -76,7 +83,7 @@ Deno.test("aether can be installed as a command, and shows a bar on a terminal",
   }
   const install = new Deno.Command(Deno.execPath(), {
     args: ["install", "--global", "--quiet", "--root", path, "--name", "aether", "--unstable-kv", "-A"]
-      .concat("--unstable-lazy-dynamic-imports")
+      .concat("--unstable-lazy-dynamic-imports", "--v8-flags=--optimize-for-size")
       .concat("--config", fileURLToPath(new URL("../../deno.json", import.meta.url)), PROGRAM),
   });
   const { success, stderr } = await install.output();
