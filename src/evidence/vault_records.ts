@@ -57,7 +57,7 @@ export class VaultRecords {
     name: string,
     signal?: AbortSignal,
   ): Promise<Records[K] | undefined> {
-    return parse((await this.#get(this.#key(kind, name), signal)).value);
+    return parse(kind, (await this.#get(this.#key(kind, name), signal)).value);
   }
 
   /**
@@ -76,7 +76,7 @@ export class VaultRecords {
     const key = this.#key(kind, name);
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
       const record = await this.#get(key, signal);
-      const before = parse<Records[K]>(record.value);
+      const before = parse(kind, record.value);
       const after = replace(before);
       if (after === undefined || await this.#write(key, after, record)) return before;
     }
@@ -110,11 +110,42 @@ export class VaultRecords {
   }
 }
 
-function parse<T>(value: string | undefined): T | undefined {
+/** What a record has. One that was damaged must not be taken for another: a key that it names would never be destroyed. */
+function parse<K extends keyof Records>(kind: K, text: string | undefined): Records[K] | undefined {
+  if (text === undefined) return undefined;
+  let cause: unknown;
   try {
-    return value === undefined ? undefined : JSON.parse(value) as T;
-  } catch (cause) {
-    const message = "a record of the vault cannot be read: restore the vault from a backup";
-    throw new BackendError("vault", message, { cause });
+    const value: unknown = JSON.parse(text);
+    if (IS_RECORD[kind](value)) return value;
+  } catch (error) {
+    cause = error;
   }
+  const message = `a record of the vault cannot be read (${kind}): restore the vault from a backup`;
+  throw new BackendError("vault", message, { cause });
+}
+
+const IS_RECORD: { readonly [K in keyof Records]: (value: unknown) => value is Records[K] } = {
+  master: isText,
+  person: (value): value is PersonRecord => {
+    const { key, forgetting } = Object(value) as Partial<Record<string, unknown>>;
+    return isObject(value) && (key === undefined || isText(key)) &&
+      (forgetting === undefined || isTexts(forgetting));
+  },
+  key: (value): value is KeyRecord => {
+    const { master, wrapped, forgotten } = Object(value) as Partial<Record<string, unknown>>;
+    return isText(forgotten) || isText(master) && isText(wrapped);
+  },
+  actor: isTexts,
+};
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(isText);
 }
