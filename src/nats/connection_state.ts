@@ -5,6 +5,9 @@
  */
 import type { NatsConnection, NatsStatus, NatsStatusIterable } from "./connection.ts";
 
+const TOO_MANY_SUBSCRIPTIONS =
+  "the server takes no more subscriptions of this connection or account; raise max_subscriptions, or use fewer at once";
+
 /** Called when the state of a connection changes. */
 export interface ConnectionListener {
   /** The connection is down: what was sent and not answered may or may not have arrived. */
@@ -15,6 +18,8 @@ export interface ConnectionListener {
   onClose?(): void;
   /** The server denied this client a publication to the subject. */
   onPublishDenied?(subject: string, description: string): void;
+  /** The server refused a subscription, and does not name it: there are as many as there may be. */
+  onTooManySubscriptions?(description: string): void;
 }
 
 /** Watches a connection until `close()`, or until the connection is closed. */
@@ -95,6 +100,9 @@ export class ConnectionState {
           & { readonly operation?: string; readonly subject?: string };
         if (operation === "publish" && subject !== undefined) {
           for (const listener of this.#listeners) listener.onPublishDenied?.(subject, message);
+        }
+        if (/maximum subscriptions exceeded/i.test(message)) {
+          for (const listener of this.#listeners) listener.onTooManySubscriptions?.(TOO_MANY_SUBSCRIPTIONS);
         }
         break;
       }

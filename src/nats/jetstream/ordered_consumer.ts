@@ -97,6 +97,9 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
   /** How many messages matched when the present consumer was created. */
   #matching = Infinity;
   #isCreated = false;
+  /** Whether the present subscription has taken a message, and whether any has. */
+  #isHeard = false;
+  #wasHeard = false;
   /** What was delivered while it is not known where the consumer runs. */
   #early: NatsMessage[] | undefined;
   #leftOut = 0;
@@ -261,6 +264,14 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#reset("reconnected");
   }
 
+  /** The refused subscription may be this one, unless it has taken a message. A reader that has begun tries again. */
+  onTooManySubscriptions(description: string): void {
+    if (this.#isHeard || !this.#subscription) return;
+    const error = new NoAnswerError(`CONSUMER.CREATE.${this.#options.stream}`, "timeout", description);
+    if (this.#wasHeard) this.#retryLater(this.#generation, error);
+    else this.#fail(error);
+  }
+
   /** The connection is closed: what has arrived can still be read, then a read rejects. */
   onClose(): void {
     this.#fail(new NotConnectedError("The connection was closed."));
@@ -372,10 +383,12 @@ export class OrderedConsumer implements ConnectionListener, AsyncIterable<Delive
     this.#matching = Infinity;
     this.#silence.restart();
     this.#name = name;
+    this.#isHeard = false;
     this.#early = early;
     this.#subscription = this.#state.connection.subscribe(inbox, {
       callback: (error, message) => {
         if (generation !== this.#generation || name !== this.#name) return;
+        this.#isHeard = this.#wasHeard = true;
         if (error) this.#fail(new NoAnswerError(inbox, "denied", error.message, { cause: error }));
         else if (this.#early) {
           this.#silence.heard = true;

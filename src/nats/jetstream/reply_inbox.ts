@@ -80,6 +80,8 @@ export class ReplyInbox implements ConnectionListener {
   #timer: ReturnType<typeof setInterval> | undefined;
   #failure: Error | undefined;
   #renewedAt = -Infinity;
+  /** Whether the present subscription has taken a message. */
+  #isHeard = false;
 
   /** Subscribes. `timeout` is how long each answer may take, in milliseconds. */
   constructor(state: ConnectionState, timeout: number) {
@@ -122,7 +124,13 @@ export class ReplyInbox implements ConnectionListener {
 
   /** The connection is down: the answers that were under way are lost with it. */
   onDisconnect(): void {
+    this.#isHeard = false;
     this.#settleAll("disconnected");
+  }
+
+  /** The refused subscription may be this one, unless it has taken a message. */
+  onTooManySubscriptions(description: string): void {
+    if (!this.#isHeard) this.#fail(new Error(description));
   }
 
   /** The connection is closed: no answer can come. */
@@ -153,6 +161,7 @@ export class ReplyInbox implements ConnectionListener {
 
   readonly #onMessage = (error: Error | null, message: NatsMessage): void => {
     if (error) return this.#fail(error);
+    this.#isHeard = true;
     const entry = this.#find(message.subject);
     if (!entry) return;
     if (message.data.length === 0 && isNoResponders(message)) {
@@ -173,12 +182,15 @@ export class ReplyInbox implements ConnectionListener {
     const now = performance.now();
     if (now < this.#renewedAt + RENEWAL_INTERVAL || !this.#state.isConnected || this.#state.isClosed) return;
     this.#renewedAt = now;
+    this.#isHeard = false;
     this.#subscription.unsubscribe();
     this.#subscription = this.#subscribe();
     const taken = (): void => {
       if (this.#failure === failure) this.#failure = undefined; // it is another one if it was denied again
     };
-    this.#state.connection.flush().then(taken, () => {});
+    const { connection } = this.#state;
+    // The client reports a refusal a moment after it has read it: before the second answer.
+    connection.flush().then(() => connection.flush()).then(taken, () => {});
   }
 
   #find(reply: string): Entry | undefined {

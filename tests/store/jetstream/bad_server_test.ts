@@ -193,6 +193,24 @@ Deno.test("a reader waits while the account has as many consumers as it may have
   assert.deepEqual((await Array.fromAsync(store.listActors())).map(({ actorId }) => actorId), ["order"]);
 });
 
+Deno.test("a call for which the server takes no more subscriptions fails with the reason, and the store goes on", async () => {
+  await using server = await startNatsServer({ configText: "max_subscriptions: 4" });
+  await using store = await JetStreamEventStore.open(server.url);
+  await store.append("order", [event(1)], { expectedVersion: 0 });
+  // Both inboxes of the store, and two readers.
+  const subscriptions = [store.subscribe(), store.subscribe()];
+  for (const subscription of subscriptions) await subscription[Symbol.asyncIterator]().next();
+  const isRefused = (error: unknown): boolean =>
+    error instanceof BackendError && /raise max_subscriptions/.test(error.message);
+  const refused = store.subscribe();
+  await assert.rejects(refused[Symbol.asyncIterator]().next(), isRefused);
+  await assert.rejects(Array.fromAsync(store.readAll()), isRefused);
+  await assert.rejects(Array.fromAsync(store.listActors()), isRefused);
+  await store.append("order", [event(2)], { expectedVersion: 1 });
+  for (const subscription of subscriptions) subscription.close();
+  assert.equal((await Array.fromAsync(store.readAll())).length, 2);
+});
+
 Deno.test("a disk that is full loses nothing, and the store goes on when the server has room again", async () => {
   const folder = await Deno.makeTempDir({ prefix: "aether-full-" });
   try {
