@@ -123,14 +123,14 @@ export function checkOptions(options: CoordinatorOptions, newId: () => string): 
 }
 
 function checkMetadata(metadata: unknown): Readonly<Record<string, string>> {
-  if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) {
-    const fault = `must be an object whose values are strings, and is ${describe(metadata)}`;
+  if (!isPlainObject(metadata)) {
+    const fault = `must be a plain object whose values are strings, and is ${describe(metadata)}`;
     throw new InvalidArgumentError("options.metadata", fault);
   }
   const entries = Object.entries(metadata);
   for (const [name, value] of entries) {
     if (typeof value === "string") continue;
-    const fault = `must be an object whose values are strings, and ${JSON.stringify(name)} is ${
+    const fault = `must be a plain object whose values are strings, and ${JSON.stringify(name)} is ${
       describe(value)
     }`;
     throw new InvalidArgumentError("options.metadata", fault);
@@ -143,6 +143,13 @@ function checkMetadata(metadata: unknown): Readonly<Record<string, string>> {
     );
   }
   return Object.freeze(Object.fromEntries(entries));
+}
+
+/** A map or a date is refused: its contents are not in its properties, and would be left out. */
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 function byteLength(text: string): number {

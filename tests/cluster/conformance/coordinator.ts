@@ -261,6 +261,9 @@ export function testCoordinator(
     await refused("options.weight", "a", { weight: Number.NaN });
     await refused("options.metadata", "a", { metadata: { large: "x".repeat(1 << 20) } });
     await refused("options.metadata", "a", { metadata: { number: 1 } });
+    for (const metadata of [null, [], new Map([["zone", "b"]]), new Date(), "zone b"]) {
+      await refused("options.metadata", "a", { metadata });
+    }
     await refused("options.address", "a", { address: "x".repeat(2000) });
     const odd = await join("a.b.*.> \u{1F600}/=2E");
     await until("it has all", () => count(odd) === SHARDS);
