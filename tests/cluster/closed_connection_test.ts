@@ -1,7 +1,13 @@
 /** A connection or a database that its owner closes: what waits ends at once, and what was held names the reason. */
 import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
-import { BucketLeaseStore, DenoKvLeases, type LeaseStore } from "../../src/cluster/mod.ts";
+import {
+  BucketLeaseStore,
+  Coordinator,
+  DenoKvLeases,
+  JetStreamLeases,
+  type LeaseStore,
+} from "../../src/cluster/mod.ts";
 import { ClosedError } from "../../src/errors.ts";
 import { JetStreamBucket } from "../../src/cluster/jetstream/bucket.ts";
 import { LeaseLostError } from "../../src/cluster/errors.ts";
@@ -73,4 +79,38 @@ Deno.test("a lease ends with the reason that its connection is closed", async ()
   assert.match(reason.message, /connection or database was closed/);
   assert.equal(lease.status, "closed");
   await leases.close();
+});
+
+const NODE = { ttl: 2_000, maxClockSkew: 200, shardCount: 4, onWarning: () => {} };
+
+/** Closes a new connection after a time while a call is under way, and asserts that this is the only way in which it fails. */
+async function closeDuring(
+  server: NatsServer,
+  delay: number,
+  call: (connection: Awaited<ReturnType<typeof connect>>) => Promise<unknown>,
+): Promise<void> {
+  const connection = await connect({ servers: server.url });
+  const outcome = call(connection).then(() => undefined, (error) => error);
+  await new Promise((resolve) => setTimeout(resolve, delay));
+  await connection.close();
+  const error = await outcome;
+  assert(error === undefined || error instanceof ClosedError, `after ${delay} ms: ${error}`);
+}
+
+Deno.test("each call of a node and of leases ends with ClosedError if its connection is closed meanwhile", async () => {
+  await using server = await startNatsServer();
+  for (const delay of [0, 1, 2, 4, 8, 16]) {
+    await closeDuring(server, delay, async (connection) => {
+      const node = await Coordinator.join(connection, { ...NODE, name: `joining-${delay}` });
+      await node.resign();
+      node.drain();
+      await node.leave();
+    });
+    for (const call of ["acquire", "tryAcquire"] as const) {
+      await closeDuring(server, delay, async (connection) => {
+        await using leases = await JetStreamLeases.open(connection);
+        await (await leases[call](`${call}-${delay}`, LONG))?.release();
+      });
+    }
+  }
 });

@@ -286,7 +286,7 @@ Deno.test("Coordinator and leases end with a typed error when the owner closes t
   await leases.close();
 });
 
-Deno.test("Coordinator.drain() and OwnedShard.waitUntil() refuse what other nodes could not read, or never ends", async () => {
+Deno.test("Coordinator.drain() refuses what is no boolean, and OwnedShard.waitUntil() what is no promise", async () => {
   const target = new InMemoryBucket();
   await using a = await Coordinator.join(target, { name: "a", shardCount: 2 });
   await using b = await Coordinator.join(target, { name: "b", shardCount: 2 });
