@@ -81,7 +81,8 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         unit: "events/s",
         baseline:
           "the same keys and checks in bare atomic operations, which take 44 of the 65 us of processor time that an " +
-          "event takes to be copied; copyEvents reads all again besides",
+          "event takes to be copied; 600 events in an operation without checks take 0.8 of that, since each event changes " +
+          "a page of its actor; copyEvents reads all again besides",
         measureOurs: async () => {
           await using to = await DenoKvEventStore.open(`${folder}/${++number}.kv`);
           return await rate(events, async () => assert.equal((await copyEvents(from, to)).copied, events));

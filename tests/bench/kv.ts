@@ -145,10 +145,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
       unit: "bytes",
       goal: { op: "<=", value: 2 },
       baseline: "one key an event, its JSON, written in batches; both measured by dbstat" +
-        (way.actors < 1_000
-          ? ""
-          : "; 380 bytes are the log's own compressed copy: with names alone in the log, reading it took " +
-            "several times as long"),
+        (way.note === undefined ? "" : `; ${way.note}`),
       measureOurs: () => withFile((path) => storeBytes(path, way, quick ? 4_000 : 20_000)),
       measureBaseline: () => withFile((path) => rawBytes(path, way, quick ? 4_000 : 20_000)),
       rounds: 1,
