@@ -68,6 +68,7 @@ export async function evidenceSealRows({ quick }: GroupOptions): Promise<Group> 
       measureBaseline: () => Promise.resolve(SEALED_PER_SECOND),
     },
     {
+      // Server, saves and sealer share the processors: with two of them, what the sealer takes, the saves lose.
       name: "save on JetStream next to a sealer",
       unit: "events/s",
       goal: { op: ">=", value: 0.97 },
