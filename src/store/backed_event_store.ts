@@ -140,13 +140,15 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   }
 
   /** Saves one event under a version of the caller's choice. */
-  async saveEvent(event: EventInput<E>, options?: SaveOptions): Promise<StoredEvent<E>> {
-    this.#lifetime.assertOpen();
-    const save = readSave(options);
-    const draft = draftEvent(event, undefined, this.#drafting);
-    const part = new CommitPart(draft.event.actorId, listOf(draft), "given");
-    const stored = this.#save("saveEvent", listOf(part), save);
-    return (stored instanceof Promise ? await stored : stored)[0]!;
+  saveEvent(event: EventInput<E>, options?: SaveOptions): Promise<StoredEvent<E>> {
+    return promised(() => {
+      this.#lifetime.assertOpen();
+      const save = readSave(options);
+      const draft = draftEvent(event, undefined, this.#drafting);
+      const part = new CommitPart(draft.event.actorId, listOf(draft), "given");
+      const stored = this.#save("saveEvent", listOf(part), save);
+      return stored instanceof Promise ? stored.then(firstOf) : firstOf(stored);
+    });
   }
 
   /** Saves events of one or several actors in one commit: all, or none. */
@@ -516,6 +518,10 @@ function withVault(
 ): PersonalBackend {
   const codec = new PersonalCodec(vault, personal);
   return new PersonalBackend(backend, codec, vault, warn);
+}
+
+function firstOf<T>(items: readonly T[]): T {
+  return items[0]!;
 }
 
 /** Calls a function as an async function would be called, without the promise that `return await` adds. */
