@@ -52,15 +52,19 @@ export class ActiveActor {
   /** When it was last called, on the clock of `performance.now()`. */
   lastUsed = 0;
 
-  /** Loads nothing before the first call. */
-  constructor(id: string, definition: AnyActor, setup: ActorSetup) {
+  /**
+   * Loads nothing before the first call.
+   *
+   * @param history What was read of it already, if something was.
+   */
+  constructor(id: string, definition: AnyActor, setup: ActorSetup, history?: ActorHistory) {
     this.id = id;
     this.#definition = definition;
     this.#decider = deciderOf(definition);
     this.#setup = setup;
     this.#commits = new Commits(setup.store, id, setup.owner, setup.warn);
     this.#ownership = new Ownership(setup.owner, this.#commits);
-    this.#history = new ActorHistory(id, this.#decider, setup);
+    this.#history = history ?? new ActorHistory(id, this.#decider, setup);
   }
 
   /** Under what it works. */

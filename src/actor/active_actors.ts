@@ -13,6 +13,9 @@ import type { ActorOwner } from "./commit.ts";
 import type { Call, CommandCall, QueryCall } from "./call.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorBusyError } from "./errors.ts";
+import { ActorHistory } from "./history.ts";
+import { Preloads } from "./preloads.ts";
+import { deciderOf } from "./untyped.ts";
 
 /** How soon a caller may try again whose actor has too many calls, in milliseconds. */
 const RETRY_AFTER = 100;
@@ -37,6 +40,7 @@ export class ActiveActors {
   readonly #deadlines = new Deadlines(true);
   /** Those called last are at the end. */
   readonly #active = new Map<string, ActiveActor>();
+  readonly #preloads = new Preloads();
   readonly #releasing = new Set<Promise<void>>();
   readonly #timer: ReturnType<typeof setInterval>;
   #isSettling = false;
@@ -50,9 +54,14 @@ export class ActiveActors {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** How many actors are in memory. */
+  /** How many actors are in memory, without those that were read before they moved here. */
   get size(): number {
     return this.#active.size;
+  }
+
+  /** How many there are with those: together they keep to the bound. */
+  get #inMemory(): number {
+    return this.#active.size + this.#preloads.size;
   }
 
   /**
@@ -77,8 +86,28 @@ export class ActiveActors {
     call.traceparent = span?.traceparent;
     actor.enqueue(call);
     // Not before: an actor without a call would be released at once if all others are busy.
-    if (this.#active.size > maxActive) this.#releaseSurplus();
+    if (this.#inMemory > maxActive) this.#releaseSurplus();
     return span ? traced(call, span) : call.promise;
+  }
+
+  /** The ids of the actors that work under an owner, those called last first. */
+  idsOf(owner: ActorOwner, most: number): string[] {
+    const own = [...this.#active.values()].filter((actor) => actor.owner === owner);
+    return own.reverse().slice(0, most).map(({ id }) => id);
+  }
+
+  /** Reads the state of an actor that is to move here, if there is room: its first call then reads what has come since. */
+  async preload(definition: AnyActor, actorId: string): Promise<void> {
+    const isWanted = (): boolean =>
+      !this.#isClosed && this.#inMemory < this.#setup.maxActive && !this.#active.has(actorId);
+    if (!isWanted()) return;
+    const history = new ActorHistory(actorId, deciderOf(definition), this.#setup);
+    try {
+      await history.preload();
+      if (isWanted()) this.#preloads.add(actorId, history);
+    } catch {
+      // The first call reads it again, and reports what is wrong.
+    }
   }
 
   /** Finishes the calls of the actors that work under an owner, and releases them: also those that come meanwhile. */
@@ -111,7 +140,8 @@ export class ActiveActors {
     if (!actor || actor.owner !== owner) {
       const { store, warn, now } = this.#setup;
       const onIdle = this.#onIdle;
-      actor = new ActiveActor(actorId, definition, { store, warn, now, onIdle, owner });
+      const history = this.#preloads.take(actorId);
+      actor = new ActiveActor(actorId, definition, { store, warn, now, onIdle, owner }, history);
     }
     actor.lastUsed = call.begun;
     this.#active.set(actorId, actor);
@@ -120,6 +150,7 @@ export class ActiveActors {
 
   #releaseIdle(): void {
     const latest = performance.now() - this.#setup.idleTimeout;
+    this.#preloads.removeOld();
     for (const actor of this.#active.values()) {
       if (actor.lastUsed > latest) return;
       if (actor.isUnsettled) void this.#settleIdle(latest);
@@ -142,10 +173,11 @@ export class ActiveActors {
   }
 
   readonly #onIdle = (): void => {
-    if (this.#active.size > this.#setup.maxActive) this.#releaseSurplus();
+    if (this.#inMemory > this.#setup.maxActive) this.#releaseSurplus();
   };
 
   #releaseSurplus(): void {
+    this.#preloads.remove(this.#inMemory - this.#setup.maxActive);
     for (const actor of this.#active.values()) {
       if (this.#active.size <= this.#setup.maxActive) return;
       this.#release(actor);

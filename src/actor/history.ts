@@ -27,6 +27,8 @@ export class ActorHistory {
   readonly #decider: AnyDecider;
   readonly #setup: HistorySetup;
   #ids: CommandIds;
+  /** The state as it was read before the actor was called. */
+  #preloaded: Replayed<unknown> | undefined;
 
   /** Reads nothing at first. */
   constructor(actorId: string, decider: AnyDecider, setup: HistorySetup) {
@@ -41,8 +43,19 @@ export class ActorHistory {
     return this.#ids;
   }
 
+  /** Reads the state early: the first load then reads what has come since. */
+  async preload(): Promise<void> {
+    this.#preloaded = await this.#loadAll();
+  }
+
   /** Reads the state. */
   async load(): Promise<Replayed<unknown>> {
+    const preloaded = this.#preloaded;
+    this.#preloaded = undefined;
+    return preloaded ? await this.loadNew(preloaded) : await this.#loadAll();
+  }
+
+  async #loadAll(): Promise<Replayed<unknown>> {
     const { store, warn } = this.#setup;
     this.#ids = new CommandIds(store, this.#actorId);
     const options = { onWarning: warn };

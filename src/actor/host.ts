@@ -130,8 +130,17 @@ export class ActorHost implements AsyncDisposable {
     this.#parts = parts;
     if (cluster) {
       const { coordinator, connection, name } = cluster;
-      this.#remote = new RemoteCaller(connection, name, coordinator.shardCount);
-      this.#server = new ShardServer({ coordinator, connection, cluster: name, definitions, actors, warn });
+      const remote = new RemoteCaller(connection, name, coordinator.shardCount);
+      this.#remote = remote;
+      this.#server = new ShardServer({
+        coordinator,
+        connection,
+        cluster: name,
+        definitions,
+        actors,
+        remote,
+        warn,
+      });
     }
     if (kindsWithTimers(definitions).length > 0) {
       const { clock, warn } = parts;

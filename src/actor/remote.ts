@@ -15,6 +15,7 @@ import { type NoAnswer, ReplyInbox } from "../nats/jetstream/reply_inbox.ts";
 import { shardOf } from "../cluster/shard_of.ts";
 import { backoff, sleep } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
+import { escapeLevel } from "../text.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import type { ActorRequest } from "./reference.ts";
 import { ShardWaits } from "./shard_waits.ts";
@@ -55,6 +56,11 @@ export function shardSubject(cluster: string, shard: number): string {
 /** The subject at which every host of a cluster answers with its number of shards. */
 export function infoSubject(cluster: string): string {
   return `aether.actors.${cluster}.info`;
+}
+
+/** The subject at which the moves of actors to a host are announced. */
+export function nodeSubject(cluster: string, node: string): string {
+  return `aether.actors.${cluster}.node.${escapeLevel(node)}`;
 }
 
 /** Sends requests to the hosts of a cluster. */
@@ -136,6 +142,11 @@ export class RemoteCaller {
         await this.#waits.wait(shardOf(actorId, this.#shardCount), rest, isOwn, signal);
       } else await sleep(Math.min(backoff(attempt, FIRST_WAIT, LONGEST_WAIT), rest), signal);
     }
+  }
+
+  /** Lets a host read the states of actors that are to move to it. Resolves once it has, or the time is over. */
+  async preload(node: string, actors: readonly string[], timeout: number): Promise<void> {
+    await this.#ask(nodeSubject(this.#cluster, node), encode({ preload: actors }), timeout);
   }
 
   async #try(actorId: string, data: Uint8Array, timeout: number): Promise<WireAnswer | NoAnswer> {

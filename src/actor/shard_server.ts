@@ -11,7 +11,6 @@ import type { NatsConnection, NatsMessage, NatsSubscription } from "../nats/conn
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import { settledWithin } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
-import type { ActiveActors } from "./active_actors.ts";
 import { MovedError } from "./commit.ts";
 import { CommandCall, QueryCall, TimerCall } from "./call.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
@@ -20,21 +19,12 @@ import type { Warn } from "../warning.ts";
 import { HostService, type ServiceCounts } from "./service.ts";
 import { queryOf } from "./untyped.ts";
 import { ActorUnavailableError } from "./errors.ts";
+import { type MovesSetup, PlannedMoves } from "./planned_moves.ts";
 import { infoSubject, shardSubject } from "./remote.ts";
 import { answerWith, answerWithError, decodeRequest, encode, isQuestion, type WireRequest } from "./wire.ts";
 
 /** What a server works with. */
-export interface ShardServerSetup {
-  /** Whose shards they are. */
-  readonly coordinator: Coordinator;
-  /** Where requests arrive. */
-  readonly connection: NatsConnection;
-  /** The name of the cluster. */
-  readonly cluster: string;
-  /** The kinds of actors, by name. */
-  readonly definitions: ReadonlyMap<string, AnyActor>;
-  /** The actors in memory. */
-  readonly actors: ActiveActors;
+export interface ShardServerSetup extends MovesSetup {
   /** Receives warnings. */
   readonly warn: Warn;
 }
@@ -62,6 +52,8 @@ export class ShardServer {
   readonly #info: NatsSubscription;
   readonly #following: Promise<void>;
   readonly #service: HostService;
+  readonly #moves: PlannedMoves;
+  readonly #releasing = new Set<Promise<void>>();
   /** Which clusters a coordinator is used for: two hosts would both work on its actors. */
   static readonly #clusters = new WeakMap<Coordinator, Set<string>>();
   readonly #counts: ServiceCounts = { requests: 0, errors: 0, lastError: "", time: 0 };
@@ -86,6 +78,7 @@ export class ShardServer {
         if (!error && reply) connection.publish(reply, encode({ ok: coordinator.shardCount }));
       },
     });
+    this.#moves = new PlannedMoves(setup);
     this.#service = new HostService({
       connection,
       cluster,
@@ -102,9 +95,11 @@ export class ShardServer {
   async close(): Promise<void> {
     this.#ending.abort();
     this.#service.close();
+    this.#moves.close();
     await this.#following;
     if (!this.#setup.connection.isClosed()) this.#info.unsubscribe();
-    await Promise.all([...this.#served.keys()].map((shard) => this.#release(shard)));
+    for (const shard of this.#served.keys()) this.#letGo(shard);
+    await Promise.all(this.#releasing);
     ShardServer.#clusters.get(this.#setup.coordinator)?.delete(this.#setup.cluster);
   }
 
@@ -113,7 +108,7 @@ export class ShardServer {
     const signal = AbortSignal.any([this.#ending.signal, coordinator.signal]);
     for await (const { type, shard } of coordinator.shardChanges({ signal })) {
       if (type === "gained") this.#serve(shard);
-      else void this.#release(shard);
+      else this.#letGo(shard);
     }
   }
 
@@ -144,10 +139,16 @@ export class ShardServer {
     });
   }
 
-  async #release(shard: OwnedShard): Promise<void> {
+  #letGo(shard: OwnedShard): void {
     const served = this.#served.get(shard);
     if (!served) return;
     this.#served.delete(shard);
+    const released = this.#release(shard, served).finally(() => this.#releasing.delete(released));
+    this.#releasing.add(released);
+  }
+
+  async #release(shard: OwnedShard, served: ServedShard): Promise<void> {
+    if (shard.isHeld) await this.#moves.announce(shard);
     await drained(served.subscription, this.#setup.connection);
     await this.#setup.actors.releaseOf(shard);
     served.released.resolve();

@@ -6,6 +6,7 @@
 
 import { classNamed, registeredName } from "../copies.ts";
 import { AetherError } from "../errors.ts";
+import { actorIdFault } from "../event/draft.ts";
 import { copyJson, freezeJson } from "../event/json.ts";
 import { checkActorId } from "../store/check_options.ts";
 import { commandIdFault, TIMER_PREFIX } from "../store/command_id.ts";
@@ -84,8 +85,13 @@ export function isQuestion(data: Uint8Array): boolean {
   return data.length === QUESTION.length && QUESTION.every((byte, index) => data[index] === byte);
 }
 
+/** The actors that are to move to a host. */
+interface WirePreload {
+  readonly preload: readonly string[];
+}
+
 /** Encodes a request or an answer. */
-export function encode(message: WireRequest | WireAnswer): Uint8Array {
+export function encode(message: WireRequest | WirePreload | WireAnswer): Uint8Array {
   return utf8(JSON.stringify(message));
 }
 
@@ -122,6 +128,12 @@ function isRequest(request: Partial<WireRequest> | undefined): request is WireRe
   } catch {
     return false;
   }
+}
+
+/** Decodes the ids of actors that are to move to a host; `undefined` if they are none. */
+export function decodePreload(data: Uint8Array): readonly string[] | undefined {
+  const ids = (parse(data) as Partial<WirePreload> | undefined)?.preload;
+  return Array.isArray(ids) && ids.every((id) => actorIdFault(id) === undefined) ? ids : undefined;
 }
 
 /** Decodes an answer; `undefined` if it is none. */

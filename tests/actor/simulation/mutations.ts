@@ -191,6 +191,24 @@ export const MUTATIONS: readonly ActorMutation[] = [
     replace: "this.#ownership.noteStored();",
   },
   {
+    name: "what came since an actor was read early not read",
+    firstSeed: 23,
+    breaks: /was seen at/,
+    file: "history.ts",
+    find: "return preloaded ? await this.loadNew(preloaded) : await this.#loadAll();",
+    replace: "return preloaded ?? await this.#loadAll();",
+    and: [
+      // More comes meanwhile than in a short move, and there is room for each actor.
+      {
+        file: "planned_moves.ts",
+        find: "MAX_PRELOAD_TIME), signal).catch(() => {});\n",
+        replace: "MAX_PRELOAD_TIME), signal).catch(() => {});\n" +
+          "    await new Promise((resolve) => setTimeout(resolve, 500));\n",
+      },
+      { file: "active_actors.ts", find: "this.#inMemory < this.#setup.maxActive &&", replace: REMOVE },
+    ],
+  },
+  {
     name: "the second command of a commit decided on the state before the first",
     breaks: /was decided on version/,
     file: "active_actor.ts",

@@ -135,7 +135,9 @@ export class Nats {
       ? (other: string): boolean => other.startsWith(subject.slice(0, -1))
       : (other: string): boolean => other === subject;
     const subscription: Subscription = { process, matches, callback, isOpen: true };
-    this.#send(process, "up", () => this.#subscriptions.add(subscription), true);
+    // A host listens to announcements of moves before it has shards.
+    if (subject.includes(".node.")) this.#subscriptions.add(subscription);
+    else this.#send(process, "up", () => this.#subscriptions.add(subscription), true);
     const end = (): Promise<void> =>
       new Promise((resolve) =>
         this.#send(process, "up", () => {

@@ -7,6 +7,7 @@
  */
 import { Broadcast } from "../../../src/cluster/broadcast.ts";
 import type { Coordinator } from "../../../src/cluster/coordinator.ts";
+import type { ClusterNode } from "../../../src/cluster/membership.ts";
 import { type OwnedShard, type ShardChange, shardChangeRules } from "../../../src/cluster/owned_shards.ts";
 import { shardOf } from "../../../src/cluster/shard_of.ts";
 import type { Process } from "../../cluster/simulation/process.ts";
@@ -96,10 +97,13 @@ export class Ownership {
   readonly #world: World;
   readonly #members = new Set<Member>();
   readonly #owners = new Map<number, Grant>();
+  readonly #areKnown: boolean;
   #token = 100;
 
-  constructor(world: World) {
+  /** @param areKnown Whether the nodes know of each other: else no move is announced, as by hosts of an earlier version. */
+  constructor(world: World, areKnown: boolean) {
     this.#world = world;
+    this.#areKnown = areKnown;
     this.#assign();
   }
 
@@ -112,8 +116,26 @@ export class Ownership {
       const shard = member.shards.get(id);
       return shard?.isRevoked ? undefined : shard;
     };
+    const nodeOf = ({ process }: Member): ClusterNode => ({
+      name: process.name,
+      incarnation: 1,
+      address: "",
+      metadata: {},
+      weight: 1,
+      draining: false,
+    });
     const part = {
+      name: process.name,
       shardCount: SHARDS,
+      nodes: () =>
+        this.#areKnown
+          ? [...this.#members].map(nodeOf).sort((a, b) => a.name < b.name ? -1 : 1)
+          : [nodeOf(member)],
+      shardOwners: () =>
+        Array.from({ length: SHARDS }, (_, shard) => {
+          const member = this.#owners.get(shard)?.member;
+          return member && nodeOf(member);
+        }),
       signal: member.closed.signal,
       shardFor: (actorId: string): OwnedShard | undefined => {
         const shard = find(shardOf(actorId, SHARDS));

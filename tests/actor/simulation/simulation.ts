@@ -64,17 +64,20 @@ class Schedule {
   readonly #clients = new Set<Client>();
   readonly #calmAt: number;
   readonly #isQuiet: boolean;
+  /** Whether hosts announce moves, of which there are many; else they are of an earlier version. */
+  readonly #movesOften: boolean;
   #written = 0;
 
   constructor(subject: Subject, seed: number, world: World) {
     const { random } = world;
     this.#seed = seed;
+    this.#movesOften = seed % 2 === 1;
     this.#world = world;
     this.#subject = subject;
     this.#calmAt = random.between(4_000, 12_000);
     this.#isQuiet = random.chance(0.1);
     this.#faults = this.#isQuiet ? NONE : drawFaults(random);
-    this.#ownership = new Ownership(world);
+    this.#ownership = new Ownership(world, this.#movesOften);
     this.#invariants = new Invariants(this.#ownership, () => world.time);
     this.#requests = new Requests(this.#invariants, (text) => world.note(text));
     this.#nats = new Nats(world, this.#faults, this.#requests);
@@ -92,6 +95,7 @@ class Schedule {
     for (const name of ["x", "y"]) world.after(0, () => this.#startClient(name));
     world.after(0, () => this.#startTimers());
     if (!this.#isQuiet) world.after(random.between(500, 1_500), () => this.#strike());
+    if (this.#movesOften) world.after(500, () => this.#moveOften());
     world.after(this.#calmAt, () => this.#calm());
     const check = (): void => {
       this.#invariants.rethrow();
@@ -228,6 +232,13 @@ class Schedule {
     Object.assign(this.#faults, NONE);
     this.#store.unavailableUntil = 0;
     this.#world.note("no more faults");
+  }
+
+  #moveOften(): void {
+    const { random, time } = this.#world;
+    if (time > this.#calmAt) return;
+    this.#ownership.move(Math.floor(random.between(0, SHARDS)));
+    this.#world.after(random.between(200, 800), () => this.#moveOften());
   }
 
   /** Something happens every few hundred ms, until it is calm. */
