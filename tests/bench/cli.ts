@@ -18,7 +18,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { DenoKvEventStore } from "../../mod.ts";
-import { pageRow } from "./cli_page.ts";
+import { pageRows } from "./cli_page.ts";
 import { concurrently, type Group, type GroupOptions, once } from "./harness.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../src/cli/mod.ts", import.meta.url));
@@ -43,7 +43,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   // Next to the package's configuration, which Deno reads for both.
   const empty = fileURLToPath(new URL("./empty_program.ts", import.meta.url));
   const prepare = once(() => fill(file, total));
-  const page = pageRow();
+  const pages = pageRows();
   return {
     rows: [
       {
@@ -67,10 +67,10 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         measureOurs: () => memoryOfPages(file, total),
         measureBaseline: () => Promise.resolve(MEMORY),
       },
-      page,
+      ...pages.rows,
     ],
     async [Symbol.asyncDispose](): Promise<void> {
-      await page[Symbol.asyncDispose]();
+      await pages[Symbol.asyncDispose]();
       await Deno.remove(folder, { recursive: true });
     },
   };
