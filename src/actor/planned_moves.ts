@@ -15,7 +15,8 @@ import type { NatsConnection, NatsMessage, NatsSubscription } from "../nats/conn
 import { settledWithin } from "../sleep.ts";
 import type { ActiveActors } from "./active_actors.ts";
 import { type AnyActor, definitionOf } from "./definition.ts";
-import { nodeSubject, type RemoteCaller } from "./remote.ts";
+import type { RemoteCaller } from "./remote.ts";
+import { nodeSubject } from "./subjects.ts";
 import { decodePreload, encode } from "./wire.ts";
 
 /** What moves work with. */

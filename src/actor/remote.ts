@@ -15,10 +15,10 @@ import { type NoAnswer, ReplyInbox } from "../nats/jetstream/reply_inbox.ts";
 import { shardOf } from "../cluster/shard_of.ts";
 import { backoff, sleep } from "../sleep.ts";
 import { OutcomeUnknownError } from "../store/errors.ts";
-import { escapeLevel } from "../text.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import type { ActorRequest } from "./reference.ts";
 import { ShardWaits } from "./shard_waits.ts";
+import { infoSubject, nodeSubject, shardSubject } from "./subjects.ts";
 import { UnknownCommands } from "./unknown_commands.ts";
 import {
   decodeAnswer,
@@ -47,21 +47,6 @@ const LONGEST_WAIT = 250;
 const SERVED_TIMEOUT = 100;
 /** How often, while a shard has no owner, the cluster is asked for its number of shards, in milliseconds. */
 const INFO_INTERVAL = 1_000;
-
-/** The subject of a shard. */
-export function shardSubject(cluster: string, shard: number): string {
-  return `aether.actors.${cluster}.${shard}`;
-}
-
-/** The subject at which every host of a cluster answers with its number of shards. */
-export function infoSubject(cluster: string): string {
-  return `aether.actors.${cluster}.info`;
-}
-
-/** The subject at which the moves of actors to a host are announced. */
-export function nodeSubject(cluster: string, node: string): string {
-  return `aether.actors.${cluster}.node.${escapeLevel(node)}`;
-}
 
 /** Sends requests to the hosts of a cluster. */
 export class RemoteCaller {
@@ -98,7 +83,7 @@ export class RemoteCaller {
   /** Ends it: what waits is rejected. */
   close(): void {
     this.#isClosed = true;
-    this.#inbox.close("closed");
+    this.#inbox.close();
     this.#waits.endAll();
     this.#state.close();
   }
@@ -123,9 +108,10 @@ export class RemoteCaller {
         throw mayBeStored ? outcomeUnknown() : why ?? new ActorUnavailableError(actorId, timeout);
       }
       const data = encode(wireRequest(request, id, left, mayBeStored));
-      const answer = await abortable(this.#try(actorId, data, Math.min(left, ANSWER_TIMEOUT)), signal);
-      if (this.#isClosed) throw new ClosedError("host");
-      if (answer === "closed") throw new ClosedError("connection");
+      const answer = await abortable(this.#try(actorId, data, Math.min(left, ANSWER_TIMEOUT)), signal)
+        .catch((error) => {
+          throw mayBeStored && !signal?.aborted ? outcomeUnknown(error) : error;
+        });
       if (typeof answer === "object" && "ok" in answer) return valueOf(answer, "command" in content);
       if (typeof answer === "object" && !("retry" in answer)) {
         if (!mayBeStored || !isOfThisTryOnly(answer)) throw errorOf(answer, definition, actorId);
@@ -133,6 +119,10 @@ export class RemoteCaller {
         why = unavailable(request, answer) ?? why;
         if (!isRefused(answer)) mayBeStored = id !== undefined;
         if (isOfOtherShard(answer)) this.#shardCount = undefined;
+      }
+      if (this.#isClosed || answer === "closed") {
+        const error = new ClosedError(this.#isClosed ? "host" : "connection");
+        throw mayBeStored ? outcomeUnknown(error) : error;
       }
       const rest = Math.max(0, deadline - performance.now());
       if (isRefused(answer)) {
@@ -161,7 +151,7 @@ export class RemoteCaller {
   /** Asks a host for the number of shards; returns why it is not known. */
   async #askForShards(timeout: number): Promise<NoAnswer | undefined> {
     const info = await this.#ask(infoSubject(this.#cluster), new Uint8Array(), timeout);
-    if (typeof info === "string") return info === "timeout" ? "no responders" : info;
+    if (typeof info === "string") return info === "closed" ? info : "no responders"; // no command was sent
     if (!("ok" in info && Number.isSafeInteger(info.ok))) return "no responders";
     this.#shardCount = info.ok as number;
     return undefined;
@@ -197,7 +187,7 @@ export class RemoteCaller {
           return true;
         },
         onNoAnswer(why, description): void {
-          if (why !== "denied" && why !== "inbox denied") return settle(why);
+          if (why !== "denied") return settle(why);
           clearTimeout(timer);
           reject(denied(description ?? `to publish to "${subject}"`));
         },
@@ -262,7 +252,7 @@ function isRefused(answer: WireAnswer | NoAnswer): boolean {
   if (typeof answer === "object") {
     return "retry" in answer && (answer.retry === "definition" || answer.retry === "shards");
   }
-  return answer === "no responders";
+  return answer === "no responders" || answer === "closed";
 }
 
 /** Whether the cluster has another number of shards than is known here. */
@@ -285,8 +275,8 @@ function unavailable(
 }
 
 /** The error of a command that may have been stored, and of which nothing was learned in time. */
-export function outcomeUnknown(): OutcomeUnknownError {
-  return new OutcomeUnknownError([], 0, { repeatWith: "call" });
+export function outcomeUnknown(cause?: unknown): OutcomeUnknownError {
+  return new OutcomeUnknownError([], 0, { repeatWith: "call", ...(cause !== undefined && { cause }) });
 }
 
 /** The actor is in this process now. */

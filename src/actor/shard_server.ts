@@ -20,7 +20,7 @@ import { HostService, type ServiceCounts } from "./service.ts";
 import { queryOf } from "./untyped.ts";
 import { ActorUnavailableError } from "./errors.ts";
 import { type MovesSetup, PlannedMoves } from "./planned_moves.ts";
-import { infoSubject, shardSubject } from "./remote.ts";
+import { infoSubject, shardSubject } from "./subjects.ts";
 import { answerWith, answerWithError, decodeRequest, encode, isQuestion, type WireRequest } from "./wire.ts";
 
 /** What a server works with. */

@@ -139,15 +139,20 @@ export class ReplyInbox implements ConnectionListener {
     this.#stopTimer();
   }
 
-  /** The server denied a publication: no answer comes to what was sent to that subject. */
+  /**
+   * The server denied a publication to a subject. It reports each one. What was sent before the permission was revoked may
+   * be answered still, so it is the newest one that is denied.
+   */
   onPublishDenied(subject: string, description: string): void {
+    let newest: Entry | undefined;
     for (const entry of this.#slots) {
-      if (!entry) continue;
+      if (!entry || newest && entry.token < newest.token) continue;
       const { waiter } = entry;
-      if (waiter.subject !== subject && !waiter.isAbout?.(subject)) continue;
-      this.#release(entry);
-      entry.waiter.onNoAnswer("denied", description);
+      if (waiter.subject === subject || waiter.isAbout?.(subject)) newest = entry;
     }
+    if (!newest) return;
+    this.#release(newest);
+    newest.waiter.onNoAnswer("denied", description);
   }
 
   /** Ends the subscription and the timer; what still waits ends with this reason. */
