@@ -52,6 +52,25 @@ Deno.test("the README is short, and its quick start is examples/quick_start.ts w
   assert(readme.includes("```text\n" + stdout + "```"));
 });
 
+Deno.test("each figure of the README names a row of the benchmarks, and the machine is named", async () => {
+  const [, section = ""] = (await read("README.md")).split("## Speed\n");
+  const [text = ""] = section.split("\n## ");
+  assert.match(text, /\d cores/);
+  const rows = Array.from(text.matchAll(/\| `([^`]+)` +\|/g), ([, row]) => row!);
+  assert(rows.length >= 8);
+  const files = await filesBelow("tests/bench", ".ts");
+  const sources = (await Promise.all(files.map(read))).join("\n");
+  const names = Array.from(
+    sources.matchAll(/\bname: ["`]([^"`]+)["`]/g),
+    ([, name]) => new RegExp(`^${name!.replaceAll(/\$\{[^}]+\}/g, ".+")}$`),
+  );
+  for (const row of rows) {
+    const [group, name = ""] = row.split("/");
+    assert(files.some((file) => file.endsWith(`/${group}.ts`)), row);
+    assert(names.some((pattern) => pattern.test(name)), row);
+  }
+});
+
 Deno.test("the first program in the guide for users of Aether for Go prints what the guide shows", async () => {
   const guide = await read("src/coming_from_go.md");
   const folder = await Deno.makeTempDir({ prefix: "aether guide " });

@@ -55,9 +55,10 @@ export interface ActorCaller<S, C> {
    * thrown as it is, and so is an error of the store.
    * @throws {ActorBusyError} If too many calls wait: nothing of this one was taken.
    * @throws {ActorUnavailableError} If the actor did not come to it in time: nothing of it was stored.
-   * @throws {OutcomeUnknownError} If the store did not answer in time: call again with the same id.
+   * @throws {OutcomeUnknownError} If nothing could be learned of a command that was sent: no answer came in time, or, as its
+   * `cause` then shows, the connection, the client or the permission ended before. Call again with the same id.
    * @throws {InvalidArgumentError} If the command is not JSON or over 256 KiB, or an option is out of range.
-   * @throws {ClosedError} If the host, or the NATS connection, is closed.
+   * @throws {ClosedError} If the host, or the NATS connection, is closed: nothing of it was stored.
    * @throws {BackendError} If the NATS user has no permission to call actors, or the command is larger than the server's
    * `max_payload`.
    */

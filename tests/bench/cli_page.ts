@@ -75,7 +75,8 @@ async function paintOf(browser: TestBrowser, url: string): Promise<number> {
   await page.see("order-24");
   await page.page.goto(url);
   await page.see("order-24");
-  return await page.page.evaluate(() =>
-    performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity
+  const painted = await page.page.waitForFunction(() =>
+    performance.getEntriesByName("first-contentful-paint")[0]?.startTime
   );
+  return (await painted.jsonValue())!;
 }
