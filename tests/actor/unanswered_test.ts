@@ -5,7 +5,7 @@ import { ActorClient, BackendError, ClosedError, OutcomeUnknownError } from "@fl
 import { InMemoryBucket } from "@flowmade-one/aether/cluster";
 import { InMemoryEventStore } from "@flowmade-one/aether/memory";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
+import { startNatsServer } from "../support/nats_server.ts";
 import { startProxy } from "../support/proxy.ts";
 import { until } from "../support/until.ts";
 import { account, type AccountEvent } from "./account.ts";
@@ -77,11 +77,11 @@ Deno.test("a command that was sent is of unknown outcome if its answer can no lo
     assert(cause instanceof ClosedError, String(cause));
   });
   await t.step("the permission to call is revoked", async () => {
-    const { cause } = await outcomeAfter("c", () => reload(server, "no.c", "aether.actors.>"));
+    const { cause } = await outcomeAfter("c", () => server.reconfigure('"no.c"', '"aether.actors.>"'));
     assert(cause instanceof BackendError && cause.reason === "denied", String(cause));
   });
   await t.step("the permission to take answers is revoked", async () => {
-    const { cause } = await outcomeAfter("d", () => reload(server, "none.d", "_INBOX.>"));
+    const { cause } = await outcomeAfter("d", () => server.reconfigure('"none.d"', '"_INBOX.>"'));
     assert(cause instanceof BackendError && cause.reason === "denied", String(cause));
   });
 });
@@ -119,7 +119,7 @@ Deno.test("calls that were sent before the permission was revoked are answered, 
     const actor = client.get(account, "account-1");
     const first = actor.call({ deposit: 1 });
     await asked.promise;
-    await reload(server, "nothing", "aether.actors.>");
+    await server.reconfigure('"nothing"', '"aether.actors.>"');
     const isDenied = (error: unknown): boolean => error instanceof BackendError && error.reason === "denied";
     await until(
       "the permission is gone",
@@ -132,11 +132,3 @@ Deno.test("calls that were sent before the permission was revoked are answered, 
   await connection.close();
   assert.equal(await store.getLatestVersion("account-1"), 1);
 });
-
-/** Replaces a text of the server's configuration, and has the server read it again. */
-async function reload(server: NatsServer, from: string, to: string): Promise<void> {
-  const path = `${server.storageFolder}/../nats.conf`;
-  const text = await Deno.readTextFile(path);
-  await Deno.writeTextFile(path, text.replace(`"${from}"`, `"${to}"`));
-  Deno.kill(server.pid, "SIGHUP");
-}

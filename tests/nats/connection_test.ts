@@ -135,15 +135,11 @@ Deno.test("a connection that connectTo() opened outlives credentials that are re
   });
   await using server = await startNatsServer(users("right"));
   const connection = await connectTo(server.url, { user: "u", pass: "right" }, () => {});
-  const path = `${server.storageFolder}/../nats.conf`;
-  const right = await Deno.readTextFile(path);
-  await Deno.writeTextFile(path, right.replace('"right"', '"other"'));
-  Deno.kill(server.pid, "SIGHUP");
+  await server.reconfigure('"right"', '"other"');
   await until("the refusal is known", () => refusalOf(connection) !== undefined);
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   assert.equal(connection.isClosed(), false);
-  await Deno.writeTextFile(path, right);
-  Deno.kill(server.pid, "SIGHUP");
+  await server.reconfigure('"other"', '"right"');
   await until("the connection is back", () => refusalOf(connection) === undefined);
   await connection.flush();
   await connection.close();

@@ -11,18 +11,10 @@ import {
 } from "../../mod.ts";
 import { isAcknowledgement } from "../store/jetstream/chaos/faults.ts";
 import { until } from "../store/jetstream/support.ts";
-import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
+import { startNatsServer } from "../support/nats_server.ts";
 import { startProxy } from "../support/proxy.ts";
 
 const REFUSED = /refused the credentials/;
-
-/** Gives the user another password, and gives the old one back. */
-async function reload(server: NatsServer, from: string, to: string): Promise<void> {
-  const path = `${server.storageFolder}/../nats.conf`;
-  const text = await Deno.readTextFile(path);
-  await Deno.writeTextFile(path, text.replace(`"${from}"`, `"${to}"`));
-  Deno.kill(server.pid, "SIGHUP");
-}
 
 Deno.test("credentials that are refused for a while are named by every failed call, reported once, and outlived", async () => {
   const authorization = { users: [{ user: "u", password: "right" }] };
@@ -50,7 +42,7 @@ Deno.test("credentials that are refused for a while are named by every failed ca
   await store.append("a", [event], { expectedVersion: 0 });
   const id = { name: "p", version: 1, partition: "" } as unknown as Parameters<typeof checkpoints.load>[0];
 
-  await reload(server, "right", "other");
+  await server.reconfigure('"right"', '"other"');
   const names = ["store", "bus", "leases", "checkpoints", "coordinator"];
   const refusals = (name: string): Warning[] =>
     (warnings[name] ?? []).filter(({ code }) => code === "credentials-refused");
@@ -81,7 +73,7 @@ Deno.test("credentials that are refused for a while are named by every failed ca
     assert.match(warning!.message, /tried again/);
   }
 
-  await reload(server, "other", "right");
+  await server.reconfigure('"other"', '"right"');
   await until(
     () => store.append("c", [event], { expectedVersion: "any" }).then(() => true, () => false),
     "saves are stored",
@@ -92,10 +84,10 @@ Deno.test("credentials that are refused for a while are named by every failed ca
   );
   await until(() => checkpoints.load(id).then(() => true, () => false), "checkpoints are read");
   // A second time is a second warning.
-  await reload(server, "right", "other");
+  await server.reconfigure('"right"', '"other"');
   const back = ["store", "bus", "checkpoints"];
   await until(() => back.every((name) => refusals(name).length === 2), "they are refused again");
-  await reload(server, "other", "right");
+  await server.reconfigure('"other"', '"right"');
   await until(
     () => store.append("c", [event], { expectedVersion: "any" }).then(() => true, () => false),
     "saves are stored again",
@@ -129,7 +121,7 @@ Deno.test("a save whose answer the server denies may be stored, and the store go
   const outcome = save.then(() => "stored", (error) => error);
   await sent.promise; // it is stored, and the answer is lost
   proxy.filter({});
-  await reload(server, "nothing", "_INBOX.>");
+  await server.reconfigure('"nothing"', '"_INBOX.>"');
   const error = await outcome;
   assert(error instanceof OutcomeUnknownError, String(error));
   const isDenied = (error: unknown): boolean =>
@@ -138,7 +130,7 @@ Deno.test("a save whose answer the server denies may be stored, and the store go
   await assert.rejects(store.getEvents("order"), isDenied);
   await live.then(() => {}, (error) => assert(isDenied(error), String(error)));
 
-  await reload(server, "_INBOX.>", "nothing");
+  await server.reconfigure('"_INBOX.>"', '"nothing"');
   await until(() => store.getEvents("order").then(() => true, () => false), "reads to go on");
   await until(
     () => store.append("other", [event], { expectedVersion: 0 }).then(() => true, () => false),

@@ -83,6 +83,11 @@ export interface NatsServer extends AsyncDisposable {
   suspend(): Promise<void>;
   /** Wakes the process up again (SIGCONT). */
   resume(): void;
+  /**
+   * Replaces a text of the configuration, such as a password or a permission. The running server reads it again, or is
+   * restarted for what it reads at its start only.
+   */
+  reconfigure(from: string, to: string, how?: "reload" | "restart"): Promise<void>;
   /** Starts the server again on the same ports and storage (killing it first if it runs) and waits until it is ready. */
   restart(): Promise<void>;
   /** Shuts the server down in order, copies what JetStream has stored, and starts it again. */

@@ -135,6 +135,14 @@ export class NatsServerProcess implements NatsServer {
     Deno.kill(this.pid, "SIGCONT");
   }
 
+  async reconfigure(from: string, to: string, how: "reload" | "restart" = "reload"): Promise<void> {
+    const text = await Deno.readTextFile(this.#configuration);
+    if (!text.includes(from)) throw new Error(`The configuration of ${this.name} does not have ${from}`);
+    await Deno.writeTextFile(this.#configuration, text.replace(from, to));
+    if (how === "restart") await this.restart();
+    else Deno.kill(this.pid, "SIGHUP");
+  }
+
   async restart(): Promise<void> {
     await this.kill();
     const deadline = performance.now() + RESTART_TIMEOUT_MS;

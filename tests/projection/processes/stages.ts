@@ -111,12 +111,7 @@ async function jetStream(size: 1 | 3, shared?: readonly NatsServer[], scope = "d
 /** The servers refuse everybody's credentials for a while. */
 async function refuseCredentials(servers: readonly NatsServer[], milliseconds: number): Promise<void> {
   const change = async (from: string, to: string): Promise<void> => {
-    for (const { pid, storageFolder } of servers) {
-      const path = `${storageFolder}/../nats.conf`;
-      const text = await Deno.readTextFile(path);
-      await Deno.writeTextFile(path, text.replace(`"${from}"`, `"${to}"`));
-      Deno.kill(pid, "SIGHUP");
-    }
+    for (const server of servers) await server.reconfigure(`"${from}"`, `"${to}"`);
   };
   await change(CREDENTIALS.pass, "other");
   await pause(milliseconds);

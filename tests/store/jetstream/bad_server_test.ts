@@ -1,7 +1,6 @@
 /** Servers that are old, full, limited or gone: typed errors, nothing lost, and the store goes on when the cause is gone. */
 
 import assert from "node:assert/strict";
-import { dirname, join } from "node:path";
 import {
   BackendError,
   CommitTooLargeError,
@@ -12,24 +11,13 @@ import {
   OutcomeUnknownError,
   StoreOpenError,
 } from "@flowmade-one/aether/jetstream";
-import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
+import { startNatsServer } from "../../support/nats_server.ts";
 import { natsServerBinary, NatsServerNotFoundError } from "../../support/nats_server_binary.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { smallDisk } from "../../support/small_disk.ts";
 import { sleep, until } from "./support.ts";
 
-/** The last release before atomic batches. */
-
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
-
-/** Starts a server again with another configuration. */
-async function reconfigure(server: NatsServer, before: string, after: string): Promise<void> {
-  const path = join(dirname(server.storageFolder), "nats.conf");
-  const text = await Deno.readTextFile(path);
-  assert(text.includes(before), text);
-  await Deno.writeTextFile(path, text.replace(before, after));
-  await server.restart();
-}
 
 /** Appends events of a size until that is refused. The answers are how many were stored, and the refusal. */
 async function fill(store: JetStreamEventStore, size: number): Promise<{ stored: number; refusal: Error }> {
@@ -84,7 +72,7 @@ Deno.test("what is over max_payload is refused before it is sent, also where the
   assert.equal((await store.append("order", [half], { expectedVersion: 1 }))[0]?.version, 2);
 
   // The operator lowers the limit under the open store.
-  await reconfigure(server, "max_payload: 400000", "max_payload: 300000");
+  await server.reconfigure("max_payload: 400000", "max_payload: 300000", "restart");
   await until(() =>
     store.append("order", [event(3)], { expectedVersion: "any" }).then(() => true, () => false)
   );
@@ -158,7 +146,11 @@ Deno.test("an account's limits are typed errors that say which, and what was sto
     JetStreamEventStore.open(url, { namespace: "second" }),
     (error) => error instanceof StoreOpenError && /number of streams.*Raise/.test(error.message),
   );
-  await reconfigure(server, '"max_file":200000,"max_streams":1', '"max_file":20000000,"max_streams":2');
+  await server.reconfigure(
+    '"max_file":200000,"max_streams":1',
+    '"max_file":20000000,"max_streams":2',
+    "restart",
+  );
   const more = { expectedVersion: stored };
   await until(() => store.append("order", [event("x".repeat(5_000))], more).then(() => true, () => false));
   await using second = await JetStreamEventStore.open(url, { namespace: "second" });
