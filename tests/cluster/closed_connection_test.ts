@@ -55,6 +55,21 @@ async function assertEnds(opened: Opened): Promise<void> {
   await leases.close();
 }
 
+Deno.test("leases that are closed while their server is gone leave nothing that waits", async () => {
+  await using server = await startNatsServer();
+  const leases = await JetStreamLeases.open(server.url);
+  await (await leases.acquire("key", { ttl: 3_000 })).release();
+  await server.kill();
+  for (let wait = 0; wait < 4; wait++) {
+    const ending = new AbortController();
+    const waiting = leases.acquire("key", { ttl: 3_000, signal: ending.signal });
+    // It has begun to repeat its read by then.
+    setTimeout(() => ending.abort(new Error("enough")), 100 * wait);
+    await assert.rejects(waiting, /enough/);
+  }
+  await leases.close(); // the sanitizers find what goes on
+});
+
 Deno.test("acquire() that waits for another holder, or for a bucket to be old enough, rejects when its connection is closed", async () => {
   await using server = await startNatsServer();
   await assertEnds(await onJetStream(server, true));

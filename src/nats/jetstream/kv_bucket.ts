@@ -125,13 +125,13 @@ export class KvBucket {
    * none.
    */
   async keys(filter: string, signal?: AbortSignal): Promise<string[]> {
-    const { requests, stream, patience, config } = this.#setup;
+    const { requests, stream, config } = this.#setup;
     const keys: string[] = [];
     for (;;) {
       const page = { subjects_filter: filter, offset: keys.length };
       const read = (): Promise<StreamSubjects> => requests.request(`STREAM.INFO.${stream}`, page);
       try {
-        const { state, total = 0 } = await retryTransient(patience, read, undefined, signal);
+        const { state, total = 0 } = await this.#retry(read, signal);
         const found = Object.keys(state.subjects ?? {});
         keys.push(...found);
         if (found.length === 0 || keys.length >= total) return keys;
@@ -161,10 +161,17 @@ export class KvBucket {
     }
   }
 
+  /** Repeats a read while it cannot be answered, until it is aborted or the bucket is closed. */
+  #retry<T>(read: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    const { requests: { closing }, patience } = this.#setup;
+    const ending = signal ? AbortSignal.any([signal, closing]) : closing;
+    return retryTransient(patience, read, undefined, ending);
+  }
+
   async #get(query: MessageQuery, signal: AbortSignal | undefined): Promise<StoredMessage | undefined> {
-    const { requests, stream, patience, config } = this.#setup;
+    const { requests, stream, config } = this.#setup;
     try {
-      return await retryTransient(patience, () => requests.getMessage(stream, query), undefined, signal);
+      return await this.#retry(() => requests.getMessage(stream, query), signal);
     } catch (error) {
       if (config && error instanceof StreamNotFoundError) return undefined;
       throw error;

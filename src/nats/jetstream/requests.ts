@@ -59,7 +59,7 @@ export class JetStreamRequests {
   readonly #inbox: ReplyInbox;
   readonly #maxDirectReads: number;
   readonly #budget = new DirectReadBudget();
-  #isClosed = false;
+  readonly #closing = new AbortController();
   /** The first levels of the API's subjects. */
   readonly apiPrefix: string;
 
@@ -71,9 +71,14 @@ export class JetStreamRequests {
     this.#maxDirectReads = options.maxDirectReads ?? DEFAULT_MAX_DIRECT_READS;
   }
 
+  /** Aborts when these are closed: the wait before another try need not go on. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
   /** Ends the inbox: what still waits, and each later request, gets a {@linkcode NoAnswerError}. */
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort(new NoAnswerError(this.apiPrefix, "closed"));
     this.#inbox.close("closed");
   }
 
@@ -242,7 +247,7 @@ export class JetStreamRequests {
 
   /** @throws {NoAnswerError} If no answer can come. */
   #assertReachable(subject: string): void {
-    if (this.#isClosed || this.#state.isClosed) throw new NoAnswerError(subject, "closed");
+    if (this.closing.aborted || this.#state.isClosed) throw new NoAnswerError(subject, "closed");
     if (this.#inbox.failure) throw new NoAnswerError(subject, "denied", this.#inbox.failure.message);
     if (!this.#state.isConnected) throw this.#noAnswer(subject, "disconnected");
   }
