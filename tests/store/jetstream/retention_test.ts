@@ -7,6 +7,7 @@ import {
   HistoryTruncatedError,
   JetStreamEventStore,
   replay,
+  type StoredEvent,
   VersionConflictError,
   type Warning,
 } from "@flowmade-one/aether/jetstream";
@@ -217,9 +218,63 @@ Deno.test("preserveExpiringActors() remembers each actor in the oldest tenth of 
   );
   await sleep(RETENTION / 5);
   await store.preserveExpiringActors();
-  await until(async () => (await Array.fromAsync(store.readAll({ after: "first-kept" }))).length === 0);
+  await using nats = await client(server.url);
+  await until(async () => (await nats.requests.streamInfo("aether_default")).state.messages === 0);
   await using other = await JetStreamEventStore.open(server.url);
   for (let index = 0; index < 20; index++) assert.equal(await other.getLatestVersion(`a-${index}`), 1);
+});
+
+Deno.test("a read of what is kept begins later if its first commits expire before they are delivered", async () => {
+  await using server = await startNatsServer();
+  await using nats = await client(server.url);
+  await using proxy = startProxy(server.url);
+  const read = { after: "first-kept" } as const;
+  const first = async <T>(events: AsyncIterable<T>): Promise<T[]> => {
+    for await (const event of events) return [event];
+    return [];
+  };
+  const calls: Record<string, (store: JetStreamEventStore) => Promise<StoredEvent[]>> = {
+    readAll: (store) => Array.fromAsync(store.readAll(read)),
+    "readAll of an actor": (store) => Array.fromAsync(store.readAll({ ...read, actorPrefix: "order" })),
+    "a page": (store) => Array.fromAsync(store.readAll({ ...read, limit: 10 })),
+    subscribe: (store) => first(store.subscribe(read)),
+    "subscribe to an actor": (store) => first(store.subscribe({ ...read, actorPrefix: "order" })),
+  };
+  const retention = 3_600_000;
+  const stores: [string, JetStreamEventStore][] = [];
+  await using opened = new AsyncDisposableStack();
+  for (const [index, name] of Object.keys(calls).entries()) {
+    const options = { namespace: `n${index}`, retention, answerTimeout: 1_000 };
+    stores.push([name, opened.use(await JetStreamEventStore.open(proxy.url, options))]);
+  }
+  for (const [, store] of stores) await store.append("order", [event(1), event(2)], { expectedVersion: 0 });
+  await sleep(3_000);
+  for (const [, store] of stores) await store.append("order", [event(3)], { expectedVersion: 2 });
+  // What asks for the first commit is lost on the way, until it has expired.
+  const held = new Set<string>();
+  let isHeld = true;
+  proxy.filter({
+    toServer: ({ subject, payload }) => {
+      const [, call, stream] = /(CONSUMER\.CREATE|DIRECT\.GET)\.(aether_n\d)/.exec(subject ?? "") ?? [];
+      if (!isHeld || !stream) return false;
+      if (call === "DIRECT.GET" && new TextDecoder().decode(payload) !== '{"seq":1}') return false;
+      held.add(stream);
+      return true;
+    },
+  });
+  const reads = stores.map(([name, store]) => calls[name]!(store).then((events) => [name, events] as const));
+  await until(() => held.size === stores.length, "the reads to be held");
+  for (const index of stores.keys()) {
+    const stream = `aether_n${index}`;
+    const { config } = await nats.requests.streamInfo(stream);
+    await nats.requests.updateStream({ ...config, max_age: 2_900 * 1_000_000 });
+    await until(async () => (await nats.requests.streamInfo(stream)).state.first_seq === 2);
+    await nats.requests.updateStream(config);
+  }
+  isHeld = false;
+  for (const [name, events] of await Promise.all(reads)) {
+    assert.deepEqual(events.map(({ data }) => data), [3], name);
+  }
 });
 
 Deno.test("a filtered subscription that was closed for longer than the retention ends as truncated", async () => {

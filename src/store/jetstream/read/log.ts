@@ -26,7 +26,7 @@ export async function* readLog(unlimited: JetStreamContext, read: LogRead): Asyn
   const end = subject === undefined ? start.lastSequence : await endOfFilter(log, subject, start);
   if (subject === undefined && (read.limit ?? Infinity) <= MAX_PAGE) {
     const size = new PageSize(read.limit!, start.first);
-    yield* readPages(log, reading, end, after === "first-kept", size);
+    yield* readPages(log, reading, end, size);
   } else if (end >= start.sequence) {
     const { sequence: startSequence } = start;
     const options = {
@@ -38,7 +38,7 @@ export async function* readLog(unlimited: JetStreamContext, read: LogRead): Asyn
     };
     const consumer = reading.consumer = log.consumer(options);
     try {
-      yield* readUpTo(consumer, reading, end, after === "first-kept");
+      yield* readUpTo(consumer, reading, end);
       if (subject !== undefined) await reading.checkLeftOut(consumer);
     } finally {
       consumer.close();
@@ -54,7 +54,6 @@ async function* readPages(
   log: EventLog,
   reading: LogReading,
   end: number,
-  mayBeginLater: boolean,
   size: PageSize,
 ): AsyncGenerator<LogBatch> {
   for (let from = reading.sequence + 1; from <= end;) {
@@ -68,7 +67,7 @@ async function* readPages(
     size.note(count, events);
     from += count;
   }
-  if (reading.sequence < end) yield* reading.skipTo(end + 1, mayBeginLater);
+  if (reading.sequence < end) yield* reading.skipTo(end + 1);
 }
 
 /** What a consumer delivers up to a sequence. */
@@ -76,7 +75,6 @@ async function* readUpTo(
   consumer: OrderedConsumer,
   reading: LogReading,
   end: number,
-  mayBeginLater: boolean,
 ): AsyncGenerator<LogBatch> {
   while (reading.sequence < end) {
     const messages = await consumer.read();
@@ -86,7 +84,7 @@ async function* readUpTo(
     yield* reading.take(upTo);
     if (behind < 0 && consumer.position < end) continue;
     // The rest has expired in the meantime, or it is lost.
-    if (reading.sequence < end) yield* reading.skipTo(end + 1, mayBeginLater);
+    if (reading.sequence < end) yield* reading.skipTo(end + 1);
     return;
   }
 }

@@ -27,7 +27,8 @@ export async function* followLog(unlimited: JetStreamContext, follow: LogFollow)
     const { last, lastSequence } = await endOf(log, () => false);
     // The position of the message after which it begins: other writers may append in the meantime.
     position = last && await positionUpTo(context, last);
-    start = { sequence: lastSequence + 1, after: undefined, lastSequence, fromStart: false };
+    const isAtEnd = { after: undefined, fromStart: false, fromFirstKept: false };
+    start = { sequence: lastSequence + 1, lastSequence, ...isAtEnd };
   } else start = await findStart(context, follow);
   if (signal.aborted) return;
   const subject = log.layout.filter(filter);
@@ -37,7 +38,7 @@ export async function* followLog(unlimited: JetStreamContext, follow: LogFollow)
     heartbeat,
     reportProgress: true,
     endSequence: start.lastSequence,
-    check: (passed, last) => assertContinues(context, passed, last),
+    check: (passed, last) => assertContinues(context, start, passed, last),
   });
   try {
     await consumer.start();
@@ -51,7 +52,7 @@ export async function* followLog(unlimited: JetStreamContext, follow: LogFollow)
       if (subject !== undefined) await reading.reportLeftOut(consumer);
       if (messages.length > 0 || consumer.isClosed) continue;
       if (subject !== undefined) yield* progress(context, consumer, reading);
-      else if (consumer.position > reading.sequence) yield* reading.skipTo(consumer.position + 1, false);
+      else if (consumer.position > reading.sequence) yield* reading.skipTo(consumer.position + 1);
     }
   } finally {
     consumer.close();
@@ -76,17 +77,20 @@ export async function* followLog(unlimited: JetStreamContext, follow: LogFollow)
  * Checks that a reader that starts again continues from its last message: in the meantime the stream may have been
  * restored to an earlier state, and the next messages may have expired.
  *
+ * @param start Where the reading began.
  * @param passed The sequence that the reader has come to.
  * @param last The last message that it read.
  */
 async function assertContinues(
   context: JetStreamContext,
+  { fromFirstKept }: Start,
   passed: number,
   last: Delivery | undefined,
 ): Promise<void> {
   const { log, decoder } = context;
   const { lastSequence } = await endOf(log, (lastSequence) => lastSequence < passed);
   if (lastSequence < passed) throw lostEnd(context, lastSequence, passed);
+  if (fromFirstKept && !last) return;
   const first = await log.first();
   const kept = first?.sequence ?? lastSequence + 1;
   if (kept > passed + 1) {

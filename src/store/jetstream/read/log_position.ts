@@ -27,6 +27,8 @@ export interface Start {
   readonly lastSequence: number;
   /** Whether the read begins with the very first commit of the log. */
   readonly fromStart: boolean;
+  /** Whether the read begins with the first commit that is kept when it has come there. */
+  readonly fromFirstKept: boolean;
   /** The first message to read, if it is known. */
   readonly first?: FirstMessage | undefined;
 }
@@ -150,7 +152,8 @@ export async function findStart(
       throw await log.mayHaveExpired() ? truncated(decoder, first) : gap(decoder, place.sequence + 1);
     }
     const { first: known } = place;
-    return { sequence: Math.max(place.sequence, kept), after, lastSequence, fromStart: false, first: known };
+    const isAfter = { after, fromStart: false, fromFirstKept: false };
+    return { sequence: Math.max(place.sequence, kept), lastSequence, ...isAfter, first: known };
   }
   const sequence = first?.sequence ?? lastSequence + 1;
   if (after === "start") {
@@ -159,5 +162,6 @@ export async function findStart(
     }
   }
   const known = first && firstMessage(decoder.header(first), 0);
-  return { sequence, after: undefined, lastSequence, fromStart: after === "start", first: known };
+  const fromStart = after === "start";
+  return { sequence, after: undefined, lastSequence, fromStart, fromFirstKept: !fromStart, first: known };
 }

@@ -8,7 +8,7 @@
 import type { StoredEvent } from "../../../event/types.ts";
 import type { LogBatch, LogPart, LogRead } from "../../backend.ts";
 import { VersionContinuity } from "../../continuity.ts";
-import { DamagedHistoryError, type HistoryFault } from "../../errors.ts";
+import { DamagedHistoryError, type HistoryFault, HistoryTruncatedError } from "../../errors.ts";
 import type { JetStreamContext } from "../context.ts";
 import type { StoredCommit } from "../format/commit_header.ts";
 import { countUnreadable } from "./left_out.ts";
@@ -45,6 +45,10 @@ export class LogReading {
   #leftOut = 0;
   /** From this sequence on, messages may have been left out that have not been checked. */
   #counted: number;
+  /** Whether the read may begin behind messages that expire before it has the first one. */
+  readonly #fromFirstKept: boolean;
+  /** The sequence of the first message that was read. */
+  #first: number | undefined;
   /** The last commit that was read. */
   #last: StoredCommit | undefined;
   #position: string | undefined;
@@ -64,6 +68,7 @@ export class LogReading {
     this.#position = start.after;
     this.#subject = subject;
     this.#counted = start.sequence;
+    this.#fromFirstKept = start.fromFirstKept;
     const isBefore = ({ previousSequence }: StoredCommit): boolean => previousSequence < start.sequence;
     this.#chains = new VersionContinuity(start.fromStart ? undefined : isBefore);
     this.sequence = start.sequence - 1;
@@ -89,8 +94,9 @@ export class LogReading {
       if (message.sequence !== this.sequence + 1 && this.#subject === undefined) {
         if (events.length > 0) yield this.#batch(events);
         events = [];
-        missing = yield* this.skipTo(message.sequence, false);
+        missing = yield* this.skipTo(message.sequence);
       }
+      this.#first ??= message.sequence;
       this.sequence = message.sequence;
       const commit = decoder.read(message, runs.of(index));
       let fault: HistoryFault | undefined;
@@ -99,7 +105,7 @@ export class LogReading {
       } else {
         const broken = this.#chains.accept(commit, message.known);
         // A commit that is no longer remembered was not missing, or its sequence would be.
-        if (broken && broken !== "forgotten" && !missing) fault = await missingBefore(log, commit, broken);
+        if (broken && broken !== "forgotten" && !missing) fault = await this.#missingBefore(commit, broken);
       }
       if (fault) {
         if (events.length > 0) yield this.#batch(events);
@@ -132,16 +138,17 @@ export class LogReading {
   /**
    * Reads from the leader what the consumer has not delivered before a sequence, and reports the rest.
    *
-   * @param mayBeginLater Whether expired messages are not reported.
    * @returns Whether something is missing.
    */
-  async *skipTo(end: number, mayBeginLater: boolean): AsyncGenerator<LogBatch, boolean> {
+  async *skipTo(end: number): AsyncGenerator<LogBatch, boolean> {
     const { log, decoder } = this.#context;
     if (await log.mayHaveExpired()) {
       const first = await log.first();
       const kept = Math.min(end, first?.sequence ?? Infinity);
       if (this.sequence + 1 < kept) {
-        if (!mayBeginLater) this.#reportUnlessBefore(truncated(decoder, first));
+        if (!this.#fromFirstKept || this.#first !== undefined) {
+          this.#reportUnlessBefore(truncated(decoder, first));
+        }
         this.sequence = kept - 1;
         if (kept === end) return true;
       }
@@ -163,6 +170,13 @@ export class LogReading {
       );
     }
     return isMissing;
+  }
+
+  /** The fault of a commit whose predecessor was not read, unless that one expired before the read had its first. */
+  async #missingBefore(commit: StoredCommit, lost: DamagedHistoryError): Promise<HistoryFault | undefined> {
+    const fault = await missingBefore(this.#context.log, commit, lost);
+    const isBefore = this.#fromFirstKept && commit.previousSequence < this.#first!;
+    return isBefore && fault instanceof HistoryTruncatedError ? undefined : fault;
   }
 
   /** Compares what was delivered with what the server counted when the consumer was created. */
