@@ -45,7 +45,7 @@ Deno.test("a request that arrives at another shard than the actor's is not execu
       command: 1,
       timeout: 1_000,
     });
-    const answer = await connection.request(`aether.actors.default.${wrong}`, request, { timeout: 5_000 });
+    const answer = await connection.request(`aether.actors.default.${wrong}`, request, { timeout: 60_000 });
     assert.deepEqual(answer.json(), { retry: "shards" });
     assert.equal(await store.getLatestVersion("counter-0"), 0);
     await connection.close();

@@ -22,6 +22,7 @@ import { startNatsServer } from "../support/nats_server.ts";
 import { until } from "../support/until.ts";
 import { booking, type BookingEvent, decider } from "./booking.ts";
 import { aWhile, MINUTE, type Store } from "./timer_stores.ts";
+import { PATIENT } from "../support/patient.ts";
 
 type OpenStore = Store & AsyncDisposable;
 type Greeted = Event<"Greeted", null>;
@@ -96,7 +97,7 @@ Deno.test("timers end with a LogReplacedError when the stream is deleted, and a 
   const connection = await connect({ servers: server.url });
   await replace(
     () => JetStreamEventStore.open<BookingEvent>(connection, { onWarning: () => {} }),
-    async () => void await connection.request("$JS.API.STREAM.DELETE.aether_default"),
+    async () => void await connection.request("$JS.API.STREAM.DELETE.aether_default", "", PATIENT),
     TAKE_UP.runTimers,
   );
   await connection.close();

@@ -13,6 +13,7 @@ import { InMemoryEventStore, InMemoryStorage } from "@flowmade-one/aether/memory
 import { connect } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
 import { booking, type BookingEvent } from "./booking.ts";
+import { PATIENT } from "../support/patient.ts";
 
 export type Store = EventStore<BookingEvent> & SnapshotStore;
 export type Start = (options?: Partial<ActorHostOptions<BookingEvent>>) => Promise<ActorHost>;
@@ -105,7 +106,11 @@ async function onJetStream(server: NatsServer, namespace: string, run: TimerTest
       const filter = actorId === undefined
         ? {}
         : { filter: `$KV.timers_aether_${namespace}.*.actor.${actorId}` };
-      const answer = await connection.request(`$JS.API.STREAM.PURGE.${stream}`, JSON.stringify(filter));
+      const answer = await connection.request(
+        `$JS.API.STREAM.PURGE.${stream}`,
+        JSON.stringify(filter),
+        PATIENT,
+      );
       if (!answer.string().includes('"success":true')) throw new Error(answer.string());
     });
   } finally {

@@ -14,6 +14,7 @@ import { startNatsServer } from "../support/nats_server.ts";
 import { startProxy } from "../support/proxy.ts";
 import { testCoordinator } from "./conformance/coordinator.ts";
 import { until } from "../support/until.ts";
+import { PATIENT } from "../support/patient.ts";
 
 testCoordinator("Coordinator in one process", (run) => run({ target: new InMemoryBucket() }));
 
@@ -30,7 +31,11 @@ Deno.test("Coordinator.join() refuses a bucket with other settings, and leaves i
     subjects: ["$KV.aether_cluster_default.>"],
     max_age: 10e9,
   };
-  await connection.request("$JS.API.STREAM.CREATE.KV_aether_cluster_default", JSON.stringify(config));
+  await connection.request(
+    "$JS.API.STREAM.CREATE.KV_aether_cluster_default",
+    JSON.stringify(config),
+    PATIENT,
+  );
   await assert.rejects(Coordinator.join(connection), (error) => {
     assert(error instanceof ConfigurationMismatchError && error.subject === "aether_cluster_default");
     assert.deepEqual(
@@ -39,7 +44,7 @@ Deno.test("Coordinator.join() refuses a bucket with other settings, and leaves i
     );
     return true;
   });
-  const info = (await connection.request("$JS.API.STREAM.INFO.KV_aether_cluster_default")).json<
+  const info = (await connection.request("$JS.API.STREAM.INFO.KV_aether_cluster_default", "", PATIENT)).json<
     { config: { max_age: number } }
   >();
   assert.equal(info.config.max_age, 10e9);
@@ -108,7 +113,7 @@ Deno.test("Coordinator recovers its cluster after every record was deleted", asy
   const held = (): number => [...a.shards, ...b.shards].filter((shard) => shard.isHeld).length;
   await until("all is owned", () => held() === 4 && [...b.shards].length === 2);
   const connection = await connect({ servers: server.url });
-  const info = (await connection.request("$JS.API.STREAM.INFO.KV_aether_cluster_default")).json<
+  const info = (await connection.request("$JS.API.STREAM.INFO.KV_aether_cluster_default", "", PATIENT)).json<
     { config: { subjects: [string] } }
   >();
   const base = info.config.subjects[0].slice(0, -1);
@@ -119,7 +124,7 @@ Deno.test("Coordinator recovers its cluster after every record was deleted", asy
       JSON.stringify({ filter: base + key }),
     );
   }
-  await connection.request(`${base}map`, "not a map");
+  await connection.request(`${base}map`, "not a map", PATIENT);
   await until(
     "all is owned again, under new tokens",
     () => held() === 4 && [...a.shards, ...b.shards].every((shard) => shard.fencingToken > before),
@@ -169,7 +174,7 @@ Deno.test("Coordinator knows exactly which nodes there are after its watch was c
 
 async function deleteBucket(url: string): Promise<void> {
   const connection = await connect({ servers: url });
-  await connection.request("$JS.API.STREAM.DELETE.KV_aether_cluster_default", "");
+  await connection.request("$JS.API.STREAM.DELETE.KV_aether_cluster_default", "", PATIENT);
   await connection.close();
 }
 

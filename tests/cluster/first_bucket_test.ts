@@ -5,6 +5,7 @@ import { Coordinator } from "@flowmade-one/aether/cluster";
 import { connect } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
 import { until } from "../support/until.ts";
+import { PATIENT } from "../support/patient.ts";
 
 const SETTINGS = { ttl: 3_000, renewEvery: 300, maxClockSkew: 200, shardCount: 4, onWarning: () => {} };
 
@@ -21,8 +22,9 @@ async function beginning(
 
 async function deleteBucket({ url }: NatsServer): Promise<void> {
   const connection = await connect({ servers: url });
-  const { success } = (await connection.request("$JS.API.STREAM.DELETE.KV_aether_cluster_default"))
-    .json<{ success: boolean }>();
+  const { success } =
+    (await connection.request("$JS.API.STREAM.DELETE.KV_aether_cluster_default", "", PATIENT))
+      .json<{ success: boolean }>();
   assert.ok(success);
   await connection.close();
 }

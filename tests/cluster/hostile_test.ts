@@ -22,6 +22,7 @@ import { decodeShardMap } from "../../src/cluster/shard_map.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { Random } from "../support/random.ts";
 import { until } from "../support/until.ts";
+import { PATIENT } from "../support/patient.ts";
 
 const QUICK = { ttl: 2000, maxClockSkew: 200, renewEvery: 100 };
 const SHARDS = 6;
@@ -87,11 +88,12 @@ const places: readonly { readonly name: string; use(run: (place: Place) => Promi
         await using server = await startNatsServer();
         const connection = await connect({ servers: server.url });
         const { bucket, close } = await openClusterBucket(server.url, {});
-        const info = await connection.request("$JS.API.STREAM.INFO.KV_aether_cluster_default");
+        const info = await connection.request("$JS.API.STREAM.INFO.KV_aether_cluster_default", "", PATIENT);
         const [subject] = info.json<{ config: { subjects: [string] } }>().config.subjects;
         await run({
           bucket,
-          overwrite: async (key, value) => void await connection.request(subject.slice(0, -1) + key, value),
+          overwrite: async (key, value) =>
+            void await connection.request(subject.slice(0, -1) + key, value, PATIENT),
         });
         await close();
         await connection.close();

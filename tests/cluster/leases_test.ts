@@ -15,6 +15,7 @@ import { startNatsServer } from "../support/nats_server.ts";
 import { startProxy } from "../support/proxy.ts";
 import { until } from "../support/until.ts";
 import { testLeases } from "./conformance/leases.ts";
+import { PATIENT } from "../support/patient.ts";
 
 testLeases("InMemoryLeases", async (run) => {
   let bucket = new InMemoryBucket();
@@ -56,7 +57,7 @@ testLeases("JetStreamLeases", async (run) => {
     open: () => JetStreamLeases.open(server.url),
     wipe: async () => {
       const connection = await connect({ servers: server.url });
-      await connection.request("$JS.API.STREAM.DELETE.KV_aether_leases");
+      await connection.request("$JS.API.STREAM.DELETE.KV_aether_leases", "", PATIENT);
       await connection.close();
     },
   });

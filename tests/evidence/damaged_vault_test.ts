@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import { BackendError, InMemoryEventStore, Vault, VaultError } from "@flowmade-one/aether";
 import { startNatsServer } from "../support/nats_server.ts";
+import { PATIENT } from "../support/patient.ts";
 
 const masterKey = { id: "2026", secret: crypto.getRandomValues(new Uint8Array(32)) };
 const newer = { id: "2027", secret: crypto.getRandomValues(new Uint8Array(32)) };
@@ -33,7 +34,8 @@ function denoKvRecords(kv: Deno.Kv): Records {
 async function natsRecords(url: string): Promise<Records & AsyncDisposable> {
   const nats = await connect({ servers: url });
   const ask = async (subject: string, request: unknown): Promise<Record<string, unknown>> =>
-    (await nats.request(`$JS.API.STREAM.${subject}.KV_aether_vault`, JSON.stringify(request))).json();
+    (await nats.request(`$JS.API.STREAM.${subject}.KV_aether_vault`, JSON.stringify(request), PATIENT))
+      .json();
   let base = "";
   return {
     open: (options) => Vault.onJetStream(url, { masterKey, cacheMs: 0, ...options }),
@@ -52,7 +54,7 @@ async function natsRecords(url: string): Promise<Records & AsyncDisposable> {
       }
       return values;
     },
-    write: async (key, value) => void await nats.request(base + key, value),
+    write: async (key, value) => void await nats.request(base + key, value, PATIENT),
     [Symbol.asyncDispose]: () => nats.close(),
   };
 }

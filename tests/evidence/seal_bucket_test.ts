@@ -44,7 +44,7 @@ Deno.test("a seal in a NATS bucket is made, continued and verified as one in a f
     const { subject } = await lastMessage(nats, "KV_aether_seal", "tile/0/001");
     const headers = (await import("@nats-io/nats-core")).headers();
     headers.set("KV-Operation", "DEL");
-    await nats.request(subject, new Uint8Array(), { headers, timeout: 5_000 });
+    await nats.request(subject, new Uint8Array(), { headers, timeout: 60_000 });
     await nats.close();
     assert.equal(await bucket.read("tile/0/001"), undefined);
     assert(await bucket.replace("tile/0/001", bytes, undefined));

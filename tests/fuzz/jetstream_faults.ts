@@ -42,7 +42,7 @@ async function publish(
   data: Uint8Array,
   headers: readonly HeaderField[],
 ): Promise<{ readonly seq?: number; readonly error?: unknown }> {
-  const options = { timeout: 5_000, ...(headers.length > 0 ? { headers: encodeHeaders(headers) } : {}) };
+  const options = { timeout: 60_000, ...(headers.length > 0 ? { headers: encodeHeaders(headers) } : {}) };
   return JSON.parse(text((await connection.request(subject, data, options)).data));
 }
 

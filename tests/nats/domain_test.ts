@@ -12,6 +12,7 @@ import {
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
 import { until } from "../support/until.ts";
+import { PATIENT } from "../support/patient.ts";
 
 interface Edge extends AsyncDisposable {
   readonly hub: NatsServer;
@@ -52,7 +53,7 @@ async function startEdge(): Promise<Edge> {
 
 async function streams(url: string, domain: string): Promise<readonly string[]> {
   const connection: NatsConnection = await connect({ servers: url });
-  const answer = await connection.request(`$JS.${domain}.API.STREAM.NAMES`, "");
+  const answer = await connection.request(`$JS.${domain}.API.STREAM.NAMES`, "", PATIENT);
   await connection.close();
   return (answer.json<{ streams: string[] | null }>().streams ?? []).sort();
 }

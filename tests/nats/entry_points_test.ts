@@ -13,6 +13,7 @@ import {
   NatsEventBus,
 } from "@flowmade-one/aether";
 import { startNatsServer } from "../support/nats_server.ts";
+import { PATIENT } from "../support/patient.ts";
 
 type Target = string | readonly string[] | NatsConnection;
 
@@ -133,7 +134,7 @@ Deno.test("an acknowledgement of another stream does not count for checkpoints a
   await using leases = await JetStreamLeases.open(server.url);
   // Nothing but the other subscriber hears what is written from now on.
   for (const bucket of ["aether_projections", "aether_leases"]) {
-    await other.request(`$JS.API.STREAM.DELETE.KV_${bucket}`);
+    await other.request(`$JS.API.STREAM.DELETE.KV_${bucket}`, "", PATIENT);
   }
   other.subscribe("$KV.>", {
     callback: (_error, message) => void message.respond('{"stream":"OTHER","seq":7}'),

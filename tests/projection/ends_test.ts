@@ -27,6 +27,7 @@ import { connectTo } from "../../src/nats/connect.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { add, type Counted, until } from "./support.ts";
+import { PATIENT } from "../support/patient.ts";
 
 /** A store and checkpoints on a handle that belongs to the test. */
 interface Scene extends AsyncDisposable {
@@ -248,9 +249,9 @@ Deno.test("JetStream: a bucket of checkpoints that was deleted is missed for a b
   await using server = await startNatsServer();
   await using checkpoints = await JetStreamCheckpoints.open(server.url);
   const connection = await connectTo(server.url);
-  const names = await connection.request("$JS.API.STREAM.NAMES");
+  const names = await connection.request("$JS.API.STREAM.NAMES", "", PATIENT);
   const [stream] = JSON.parse(new TextDecoder().decode(names.data)).streams;
-  await connection.request(`$JS.API.STREAM.DELETE.${stream}`);
+  await connection.request(`$JS.API.STREAM.DELETE.${stream}`, "", PATIENT);
   await connection.close();
   const error = await checkpoints.load({ name: "p", version: 1 }).catch((error: unknown) => error);
   assert.ok(error instanceof BackendError && error.reason === "unreachable", String(error));

@@ -351,12 +351,12 @@ const BACKENDS: Readonly<Record<string, (sound: string) => Promise<Backend>>> = 
     const connection = await connectTo(server.url);
     stack.defer(() => connection.close());
     const info = await connection.request("$JS.API.STREAM.INFO.KV_aether_projections", "", {
-      timeout: 5_000,
+      timeout: 60_000,
     });
     const subject = (JSON.parse(new TextDecoder().decode(info.data)) as { config: { subjects: string[] } })
       .config.subjects[0]!.replace(">", "checkpoint.p.1");
     const write = (value: string | Uint8Array) => async (): Promise<void> => {
-      const { data } = await connection.request(subject, value, { timeout: 5_000 });
+      const { data } = await connection.request(subject, value, { timeout: 60_000 });
       assert.match(new TextDecoder().decode(data), /"seq"/);
     };
     const values = ["", "\0", "{", sound.slice(1), new Uint8Array([0xff, 0xfe]), "[]", "7"];

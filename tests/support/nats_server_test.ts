@@ -5,6 +5,7 @@ import { connect } from "@nats-io/transport-node";
 import { wsconnect } from "@nats-io/nats-core";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { startNatsCluster, startNatsServer } from "./nats_server.ts";
+import { PATIENT } from "./patient.ts";
 
 const windows = Deno.build.os === "windows"; // no SIGSTOP there
 
@@ -77,7 +78,7 @@ Deno.test("NatsServer: kill() and restart() keep the port and what was stored", 
   {
     await using connection = await connect({ servers: url });
     await (await jetstreamManager(connection)).streams.add({ name: "S", subjects: ["s.>"] });
-    const answer = await connection.request("s.1", "kept");
+    const answer = await connection.request("s.1", "kept", PATIENT);
     assert.equal(answer.json<{ seq: number }>().seq, 1);
   }
   await server.kill();

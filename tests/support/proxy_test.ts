@@ -5,6 +5,7 @@ import { connect } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "./nats_server.ts";
 import { startProxy } from "./proxy.ts";
 import { until } from "./until.ts";
+import { PATIENT } from "./patient.ts";
 
 async function connected(url: string): Promise<NatsConnection> {
   return await connect({ servers: url, reconnectTimeWait: 20, maxReconnectAttempts: -1 });
@@ -22,7 +23,7 @@ Deno.test("Proxy forwards large payloads unchanged, both ways", async () => {
   const payload = crypto.getRandomValues(new Uint8Array(60_000));
   connection.subscribe("echo", { callback: (_error, message) => void message.respond(message.data) });
   for (let i = 0; i < 20; i++) {
-    const answer = await connection.request("echo", payload);
+    const answer = await connection.request("echo", payload, PATIENT);
     assert.deepEqual(new Uint8Array(answer.data), payload);
   }
   assert.equal(proxy.connections, 1);
@@ -86,9 +87,9 @@ Deno.test("Proxy: filter() takes out the acknowledgement of a write that was sto
       return acknowledged;
     },
   });
-  assert.equal((await connection.request("s.1", "one")).json<{ seq: number }>().seq, 1);
+  assert.equal((await connection.request("s.1", "one", PATIENT)).json<{ seq: number }>().seq, 1);
   await assert.rejects(connection.request("s.2", "two", { timeout: 300 }), /timeout/);
-  assert.equal((await connection.request("s.3", "three")).json<{ seq: number }>().seq, 3);
+  assert.equal((await connection.request("s.3", "three", PATIENT)).json<{ seq: number }>().seq, 3);
   assert.equal(seen.length, 1);
   proxy.filter({});
   const manager = await jetstreamManager(connection);
@@ -103,7 +104,7 @@ Deno.test("Proxy: filter() takes out a publication before the server sees it", a
   proxy.filter({ toServer: (frame) => frame.subject === "s.lost" });
   await assert.rejects(connection.request("s.lost", "", { timeout: 300 }), /timeout/);
   proxy.filter({});
-  assert.equal((await connection.request("s.lost", "")).json<{ seq: number }>().seq, 1);
+  assert.equal((await connection.request("s.lost", "", PATIENT)).json<{ seq: number }>().seq, 1);
 });
 
 Deno.test("Proxy carries WebSocket connections unread", async () => {

@@ -194,7 +194,7 @@ Deno.test("a message that was published with a status or with the server's own h
   ];
   for (const [index, block] of blocks.entries()) {
     const headers = { encode: (): Uint8Array => bytes(block) };
-    const { data } = await c.connection.request(`s.${index}`, bytes(""), { headers, timeout: 5_000 });
+    const { data } = await c.connection.request(`s.${index}`, bytes(""), { headers, timeout: 60_000 });
     assert.equal(JSON.parse(text(data)).seq, index + 1);
   }
   const sequences = blocks.map((_, index) => index + 1);

@@ -157,7 +157,7 @@ async function layoutOf({ requests }: Client): Promise<Layout> {
 /** Stores a record past the store. */
 async function forge({ connection }: Client, key: string, data: string | Uint8Array): Promise<void> {
   const record = typeof data === "string" ? encodeChecked(data, crc32) : data;
-  const answer = await connection.request(key, record, { timeout: 5_000 });
+  const answer = await connection.request(key, record, { timeout: 60_000 });
   assert.match(new TextDecoder().decode(answer.data), /"seq"/);
 }
 

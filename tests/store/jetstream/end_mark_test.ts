@@ -56,7 +56,7 @@ async function markOf(nats: Client): Promise<{ readonly sequence?: number }> {
 
 /** Puts something in the place of the mark. */
 async function store(nats: Client, data: Uint8Array, namespace?: string): Promise<void> {
-  await nats.connection.request(await markKey(nats, namespace), data, { timeout: 5_000 });
+  await nats.connection.request(await markKey(nats, namespace), data, { timeout: 60_000 });
 }
 
 function open(

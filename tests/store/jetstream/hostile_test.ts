@@ -60,7 +60,7 @@ async function put(
   data: Uint8Array,
   headers: readonly (readonly [string, string])[],
 ): Promise<{ seq?: number; error?: unknown }> {
-  const options = { timeout: 5_000, ...(headers.length > 0 ? { headers: encodeHeaders(headers) } : {}) };
+  const options = { timeout: 60_000, ...(headers.length > 0 ? { headers: encodeHeaders(headers) } : {}) };
   const answer = await connection.request(subject, data, options);
   return JSON.parse(new TextDecoder().decode(answer.data));
 }

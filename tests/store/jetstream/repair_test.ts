@@ -74,7 +74,7 @@ async function publish(
   data: Uint8Array,
   headers: readonly (readonly [string, string])[] = [],
 ): Promise<number> {
-  const options = { timeout: 5_000, ...(headers.length > 0 ? { headers: encodeHeaders(headers) } : {}) };
+  const options = { timeout: 60_000, ...(headers.length > 0 ? { headers: encodeHeaders(headers) } : {}) };
   const answer = JSON.parse(
     new TextDecoder().decode((await connection.request(subject, data, options)).data),
   );

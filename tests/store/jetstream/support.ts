@@ -21,7 +21,7 @@ export interface Client extends AsyncDisposable {
 }
 
 /** Connects to a server. */
-export async function client(url: string | readonly string[], timeout = 5_000): Promise<Client> {
+export async function client(url: string | readonly string[], timeout = 30_000): Promise<Client> {
   const connection = await connectTo(url, { client: { reconnectTimeWait: 20, ignoreClusterUpdates: true } });
   const state = new ConnectionState(connection);
   const requests = new JetStreamRequests(state, { timeout });

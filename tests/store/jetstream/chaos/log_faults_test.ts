@@ -150,7 +150,7 @@ Deno.test("writers go on while another program publishes to the subjects of thei
   const first = writers.start(store, "first", DamagedHistoryError);
   await sleep(500);
   for (const actorId of spoiled) {
-    await nats.connection.request(layout.subject(actorId), bytes("stray"), { timeout: 5_000 });
+    await nats.connection.request(layout.subject(actorId), bytes("stray"), { timeout: 60_000 });
   }
   await sleep(500);
   await first.stop();
