@@ -11,6 +11,7 @@ import {
   OutcomeUnknownError,
   StoreOpenError,
 } from "@flowmade-one/aether/jetstream";
+import { withRetention } from "../../support/expiry.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { natsServerBinary, NatsServerNotFoundError } from "../../support/nats_server_binary.ts";
 import { startProxy } from "../../support/proxy.ts";
@@ -170,7 +171,7 @@ Deno.test("a reader waits while the account has as many consumers as it may have
   const subscription = store.subscribe();
   await subscription.ready;
   {
-    await using impatient = await JetStreamEventStore.open(url, { readTimeout: 200 });
+    await using impatient = await JetStreamEventStore.open(url, { readTimeout: 3_000 });
     await assert.rejects(
       Array.fromAsync(impatient.listActors()),
       (error) => error instanceof BackendError && /limits are reached.*consumers.*Raise/.test(error.message),
@@ -231,33 +232,35 @@ Deno.test("a disk that is full loses nothing, and the store goes on when the ser
   }
 });
 
-Deno.test("a clock that is set back changes timestamps, and neither order, versions, retention nor what is remembered", async () => {
-  await using server = await startNatsServer();
-  let now = Date.UTC(2026, 5, 1);
-  const options = { retention: 2_000, now: (): Date => new Date(now) };
-  await using store = await JetStreamEventStore.open(server.url, options);
-  const { now: real } = Date;
-  try {
-    for (let version = 0; version < 4; version++) {
-      await store.append("order", [event(version)], { expectedVersion: version });
-      now -= 24 * 60 * 60 * 1_000;
+Deno.test("a clock that is set back changes timestamps, and neither order, versions, retention nor what is remembered", () =>
+  withRetention(3_000, async (retention, pulse) => {
+    await using server = await startNatsServer();
+    await pulse.watch(server.url);
+    let now = Date.UTC(2026, 5, 1);
+    const options = { retention, now: (): Date => new Date(now) };
+    await using store = await JetStreamEventStore.open(server.url, options);
+    const { now: real } = Date;
+    try {
+      for (let version = 0; version < 4; version++) {
+        await store.append("order", [event(version)], { expectedVersion: version });
+        now -= 24 * 60 * 60 * 1_000;
+      }
+      Date.now = (): number => real() - 60 * 60 * 1_000; // this machine's clock, for all that looks at it
+      await store.append("order", [event(4)], { expectedVersion: 4 });
+      const log = await Array.fromAsync(store.readAll());
+      assert.deepEqual(log.map(({ data }) => data), [0, 1, 2, 3, 4]);
+      assert(log[3]!.timestamp < log[0]!.timestamp);
+      assert.deepEqual(await store.getEvents("order"), log);
+      assert((await store.diagnose()).some(({ code }) => code === "clocks-apart"));
+      const isGone = (error: unknown): boolean => error instanceof HistoryTruncatedError;
+      await until(() => store.getEvents("order").then(() => false, isGone), "all events to expire");
+    } finally {
+      Date.now = real;
     }
-    Date.now = (): number => real() - 60 * 60 * 1_000; // this machine's clock, for all that looks at it
-    await store.append("order", [event(4)], { expectedVersion: 4 });
-    const log = await Array.fromAsync(store.readAll());
-    assert.deepEqual(log.map(({ data }) => data), [0, 1, 2, 3, 4]);
-    assert(log[3]!.timestamp < log[0]!.timestamp);
-    assert.deepEqual(await store.getEvents("order"), log);
-    assert((await store.diagnose()).some(({ code }) => code === "clocks-apart"));
-    const isGone = (error: unknown): boolean => error instanceof HistoryTruncatedError;
-    await until(() => store.getEvents("order").then(() => false, isGone), "all events to expire");
-  } finally {
-    Date.now = real;
-  }
-  await using other = await JetStreamEventStore.open(server.url);
-  await until(async () => (await other.getLatestVersion("order")) === 5);
-  await other.append("order", [event("on")], { expectedVersion: 5 });
-});
+    await using other = await JetStreamEventStore.open(server.url);
+    await until(async () => (await other.getLatestVersion("order")) === 5);
+    await other.append("order", [event("on")], { expectedVersion: 5 });
+  }));
 
 Deno.test("a commit that the user may write only in part is refused at once, at every place of the denied actor in it", async () => {
   const publish = { deny: ["aether.default.*.secret.>"] };
@@ -278,7 +281,7 @@ Deno.test("a commit that the user may write only in part is refused at once, at 
     await assert.rejects(store.saveEvents(events), (error) => {
       return error instanceof BackendError && /permissions/i.test(error.message);
     });
-    assert(performance.now() - begun < 3_000, `${order} took ${performance.now() - begun} ms`);
+    assert(performance.now() - begun < 10_000, `${order} took ${performance.now() - begun} ms`);
   }
   assert.equal((await admin.verify()).commits, 0);
   await store.saveEvents([0, 2].map((index) => ({ actorId: actors[index]!, version: 1, ...event(1) })));

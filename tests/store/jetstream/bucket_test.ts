@@ -11,6 +11,7 @@ import {
 } from "@flowmade-one/aether/jetstream";
 import { encodeChecked } from "../../../src/store/jetstream/format/checked_json.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
+import { expire, LONG_RETENTION, withRetention } from "../../support/expiry.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { flip, streamFiles } from "./stream_files.ts";
 import { bytes, type Client, client, sleep } from "./support.ts";
@@ -40,21 +41,22 @@ Deno.test("a bucket that is deleted under an open store is created again by the 
   }
 });
 
-Deno.test("a run remembers actors in a bucket that was deleted under the open store", async () => {
-  const retention = 2_000;
-  await using server = await startNatsServer();
-  await using nats = await client(server.url);
-  await using store = await JetStreamEventStore.open(server.url, { retention });
-  await store.append("order", [event(1)], { expectedVersion: 0 });
-  await store.saveSnapshot(snapshot("state", 1));
-  await nats.requests.request(`STREAM.DELETE.${BUCKET}`);
-  await sleep(retention + 500);
-  await using other = await JetStreamEventStore.open(server.url, { retention });
-  assert.equal(await other.getLatestVersion("order"), 1);
-});
+Deno.test("a run remembers actors in a bucket that was deleted under the open store", () =>
+  withRetention(2_000, async (retention, pulse) => {
+    await using server = await startNatsServer();
+    await using nats = await client(server.url);
+    await using store = await JetStreamEventStore.open(server.url, { retention });
+    await pulse.watch(server.url);
+    await store.append("order", [event(1)], { expectedVersion: 0 });
+    await store.saveSnapshot(snapshot("state", 1));
+    await nats.requests.request(`STREAM.DELETE.${BUCKET}`);
+    await sleep(retention + 500);
+    await using other = await JetStreamEventStore.open(server.url, { retention });
+    assert.equal(await other.getLatestVersion("order"), 1);
+  }));
 
 Deno.test("an actor whose events have expired keeps the version of its furthest snapshot, of any kind", async () => {
-  const retention = 1_000;
+  const retention = LONG_RETENTION;
   await using server = await startNatsServer();
   {
     await using store = await JetStreamEventStore.open(server.url, { retention });
@@ -64,7 +66,7 @@ Deno.test("an actor whose events have expired keeps the version of its furthest 
     }
     // Nothing of a run is left: only the snapshots remember the actor.
   }
-  await sleep(retention + 500);
+  await expire(server.url);
   await using store = await JetStreamEventStore.open(server.url, { retention });
   assert.equal(await store.getLatestVersion("order"), 3);
   await assert.rejects(store.append("order", [event("again")], { expectedVersion: 1 }), VersionConflictError);
@@ -73,7 +75,7 @@ Deno.test("an actor whose events have expired keeps the version of its furthest 
 });
 
 Deno.test("an actor whose events have expired keeps its version when its snapshots are deleted", async () => {
-  const retention = 1_000;
+  const retention = LONG_RETENTION;
   await using server = await startNatsServer();
   const actors = ["order", "order.2", "shorter", "deleted before"];
   {
@@ -89,7 +91,7 @@ Deno.test("an actor whose events have expired keeps its version when its snapsho
     await store.saveSnapshot({ ...snapshot("other", 1), actorId: "deleted before" });
     // No run has recorded the actors: only the snapshots remember them.
   }
-  await sleep(retention + 500);
+  await expire(server.url);
   await using store = await JetStreamEventStore.open(server.url, { retention });
   const view = {
     initialState: () => 0,
@@ -222,12 +224,11 @@ Deno.test("a forged snapshot is ignored with a warning, and the next one takes i
 });
 
 Deno.test("a forged record of an actor whose events have expired is damage, and no version is used again", async () => {
-  const retention = 3_000; // the server is shut down before anything expires: the store would replace the forged record
   await using server = await startNatsServer();
-  await using store = await JetStreamEventStore.open(server.url, { retention });
+  await using store = await JetStreamEventStore.open(server.url, { retention: LONG_RETENTION });
   await store.append("first", [event(1)], { expectedVersion: 0 });
   await store.saveSnapshot({ ...snapshot("state", 1), actorId: "first" });
-  await sleep(retention + 500);
+  await expire(server.url);
   await using nats = await client(server.url);
   const layout = await layoutOf(nats);
   for (const [name, data] of Object.entries(FORGERIES)) {
@@ -239,7 +240,7 @@ Deno.test("a forged record of an actor whose events have expired is damage, and 
 });
 
 Deno.test("a record or a snapshot of expired events that is damaged on the disk is damage, and no version is used again", async () => {
-  const retention = 3_000; // the server is shut down before anything expires: the store would replace the forged record
+  const retention = LONG_RETENTION; // a store that is open when its events expire would replace the forged record
   await using server = await startNatsServer();
   {
     await using store = await JetStreamEventStore.open(server.url, { retention });
@@ -256,7 +257,7 @@ Deno.test("a record or a snapshot of expired events that is damaged on the disk 
   const { blocks: [block] } = await streamFiles(server, BUCKET);
   for (const marker of ["damaged-picture", "damaged-record"]) await flip(block!, marker);
   await server.restart();
-  await sleep(retention + 200);
+  await expire(server.url);
   await using store = await JetStreamEventStore.open(server.url, { retention });
   for (const actorId of ["recorded", "pictured"]) {
     await assert.rejects(store.getLatestVersion(actorId), DamagedHistoryError, actorId);
@@ -271,22 +272,23 @@ Deno.test("a record or a snapshot of expired events that is damaged on the disk 
   assert.equal((await store.append("new", [event(1)], { expectedVersion: 0 })).length, 1);
 });
 
-Deno.test("a run replaces records that claim more than the log has", async () => {
-  const retention = 2_000;
-  await using server = await startNatsServer();
-  await using nats = await client(server.url);
-  {
+Deno.test("a run replaces records that claim more than the log has", () =>
+  withRetention(2_000, async (retention, pulse) => {
+    await using server = await startNatsServer();
+    await using nats = await client(server.url);
+    {
+      await using store = await JetStreamEventStore.open(server.url, { retention });
+      await pulse.watch(server.url);
+      await store.append("order", [event(1), event(2), event(3)], { expectedVersion: 0 });
+      await store.saveSnapshot(snapshot("state", 1));
+      const layout = await layoutOf(nats);
+      const sequence = Number.MAX_SAFE_INTEGER;
+      await forge(nats, layout.progressRecord, JSON.stringify({ sequence }));
+      await forge(nats, layout.actorRecord("order"), JSON.stringify({ version: 1, fence: 0, sequence }));
+      await sleep(retention + 500);
+    }
     await using store = await JetStreamEventStore.open(server.url, { retention });
-    await store.append("order", [event(1), event(2), event(3)], { expectedVersion: 0 });
-    await store.saveSnapshot(snapshot("state", 1));
-    const layout = await layoutOf(nats);
-    const sequence = Number.MAX_SAFE_INTEGER;
-    await forge(nats, layout.progressRecord, JSON.stringify({ sequence }));
-    await forge(nats, layout.actorRecord("order"), JSON.stringify({ version: 1, fence: 0, sequence }));
-    await sleep(retention + 500);
-  }
-  await using store = await JetStreamEventStore.open(server.url, { retention });
-  assert.equal(await store.getLatestVersion("order"), 3);
-  const [stored] = await store.append("order", [event(4)], { expectedVersion: "any" });
-  assert.equal(stored!.version, 4);
-});
+    assert.equal(await store.getLatestVersion("order"), 3);
+    const [stored] = await store.append("order", [event(4)], { expectedVersion: "any" });
+    assert.equal(stored!.version, 4);
+  }));

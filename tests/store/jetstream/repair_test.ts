@@ -17,6 +17,7 @@ import { encodeHeaders } from "../../../src/nats/headers.ts";
 import { CommitEncoder } from "../../../src/store/jetstream/format/commit_encoder.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
 import { Trail } from "../../../src/store/jetstream/format/trail.ts";
+import { withRetention } from "../../support/expiry.ts";
 import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
 import type { NatsFrame } from "../../support/nats_frames.ts";
 import { startProxy } from "../../support/proxy.ts";
@@ -493,32 +494,34 @@ Deno.test("snapshots are saved and used again behind a repair", async () => {
   assert.equal((await replay(await bed.open(), "order", view)).snapshotVersion, 3);
 });
 
-Deno.test("an actor whose commits expire under a stray message is remembered, and goes on behind its repair", async () => {
-  await using bed = await bench({ retention: 2_000 });
-  const { store } = bed;
-  await store.append("order", [event(1), event(2)], { expectedVersion: 0, fencingToken: 3 });
-  await store.append("gone", [event(1)], { expectedVersion: 0 });
-  await sleep(700);
-  await bed.stray("order");
-  await bed.stray("gone");
-  const first = async (): Promise<number> =>
-    (await bed.nats.requests.streamInfo("aether_default")).state.first_seq;
-  await until(async () => await first() === 3, "the commits to expire");
-  await assert.rejects(store.repairActor("order"), FencedError);
-  const { version } = await store.repairActor("order", { fencingToken: 3 });
-  assert.equal(version, 2);
-  const [saved] = await store.append("order", [event(3)], { expectedVersion: 2, fencingToken: 3 });
-  assert.equal(saved!.version, 3);
-  // The other one loses its stray message too.
-  await until(async () => await first() > 4, "the stray messages to expire");
-  for (const reader of [store, await bed.open()]) {
-    assert.equal(await reader.getLatestVersion("gone"), 1);
-    await assert.rejects(reader.append("gone", [event(1)], { expectedVersion: 0 }), VersionConflictError);
-  }
-  await store.append("gone", [event(2)], { expectedVersion: 1 });
-  const { ok, faults } = await store.verify();
-  assert.deepEqual([ok, faults], [true, []]);
-});
+Deno.test("an actor whose commits expire under a stray message is remembered, and goes on behind its repair", () =>
+  withRetention(2_000, async (retention, pulse) => {
+    await using bed = await bench({ retention });
+    await pulse.watch(bed.server.url);
+    const { store } = bed;
+    await store.append("order", [event(1), event(2)], { expectedVersion: 0, fencingToken: 3 });
+    await store.append("gone", [event(1)], { expectedVersion: 0 });
+    await sleep(retention * 0.4);
+    await bed.stray("order");
+    await bed.stray("gone");
+    const first = async (): Promise<number> =>
+      (await bed.nats.requests.streamInfo("aether_default")).state.first_seq;
+    await until(async () => await first() === 3, "the commits to expire");
+    await assert.rejects(store.repairActor("order"), FencedError);
+    const { version } = await store.repairActor("order", { fencingToken: 3 });
+    assert.equal(version, 2);
+    const [saved] = await store.append("order", [event(3)], { expectedVersion: 2, fencingToken: 3 });
+    assert.equal(saved!.version, 3);
+    // The other one loses its stray message too.
+    await until(async () => await first() > 4, "the stray messages to expire");
+    for (const reader of [store, await bed.open()]) {
+      assert.equal(await reader.getLatestVersion("gone"), 1);
+      await assert.rejects(reader.append("gone", [event(1)], { expectedVersion: 0 }), VersionConflictError);
+    }
+    await store.append("gone", [event(2)], { expectedVersion: 1 });
+    const { ok, faults } = await store.verify();
+    assert.deepEqual([ok, faults], [true, []]);
+  }));
 
 /** Takes out the next so many frames. */
 function next(count: number, matches: (frame: NatsFrame) => boolean): (frame: NatsFrame) => boolean {

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { type Event, HistoryTruncatedError, JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { JetStreamCheckpoints, type Projection, runProjection } from "../../../mod.ts";
+import { expire, LONG_RETENTION } from "../../support/expiry.ts";
 import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { client, until } from "./support.ts";
@@ -116,7 +117,6 @@ Deno.test("processes killed between expiry and record: the next store remembers 
 
 Deno.test("a projection whose checkpoint has expired ends with an error, and its checkpoint does not change", async () => {
   await using server = await startNatsServer();
-  const retention = 3_000;
   const seen: unknown[] = [];
   const projection = (name: string, checkpoints: JetStreamCheckpoints): Projection<Event> => ({
     name,
@@ -126,7 +126,7 @@ Deno.test("a projection whose checkpoint has expired ends with an error, and its
   const options = { leaseTtl: 5_000, onWarning: () => {} };
   const positions: string[] = [];
   {
-    await using store = await JetStreamEventStore.open(server.url, { retention });
+    await using store = await JetStreamEventStore.open(server.url, { retention: LONG_RETENTION });
     await using checkpoints = await JetStreamCheckpoints.open(server.url);
     const save = async (data: unknown): Promise<void> => {
       const [saved] = await store.append("order", [event(data)], { expectedVersion: "any" });
@@ -138,7 +138,7 @@ Deno.test("a projection whose checkpoint has expired ends with an error, and its
       await running.waitFor(positions.at(-1)!);
     }
   }
-  await expired(server, "default");
+  await expire(server.url);
   await server.kill();
   await server.restart();
   await using store = await JetStreamEventStore.open(server.url);
@@ -165,7 +165,7 @@ Deno.test("a projection whose checkpoint has expired ends with an error, and its
 
 Deno.test("a subscription that was closed while events expired ends with an error, and skips nothing in silence", async () => {
   await using server = await startNatsServer();
-  await using near = await JetStreamEventStore.open(server.url, { retention: 3_000 });
+  await using near = await JetStreamEventStore.open(server.url, { retention: LONG_RETENTION });
   await using proxy = startProxy(server.url);
   const connect = { client: { reconnectTimeWait: 50 } };
   await using far = await JetStreamEventStore.open(proxy.url, { heartbeat: 200, connect });
@@ -178,7 +178,7 @@ Deno.test("a subscription that was closed while events expired ends with an erro
   for (let version = 1; version < 5; version++) {
     await near.append("order", [event(version + 1)], { expectedVersion: version });
   }
-  await expired(server, "default");
+  await expire(server.url);
   const [kept] = await near.append("order", [event(6)], { expectedVersion: 5 });
   proxy.resume();
   await assert.rejects(events.next(), (error) => {

@@ -11,12 +11,11 @@ import {
   VersionConflictError,
   type Warning,
 } from "@flowmade-one/aether/jetstream";
+import { expire, LONG_RETENTION, withRetention } from "../../support/expiry.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { flip, streamFiles } from "./stream_files.ts";
 import { client, sleep, until } from "./support.ts";
-
-const RETENTION = 2_000;
 
 const event = (data: unknown): { eventType: string; data: unknown } => ({ eventType: "Happened", data });
 
@@ -53,49 +52,48 @@ Deno.test("a stream is created with one year of retention, and as append-only", 
   );
 });
 
-Deno.test("a run remembers the actors of an expiring log in which commits cannot be read", async () => {
-  await using server = await startNatsServer();
-  const retention = 5_000;
-  {
-    await using store = await JetStreamEventStore.open(server.url, { retention });
-    for (const [actorId, data] of [["damaged", 1], ["sound", 1], ["damaged", "second-"], ["last", "last-"]]) {
-      await store.append(`${actorId}`, [event(data)], { expectedVersion: "any" });
+Deno.test("a run remembers the actors of an expiring log in which commits cannot be read", () =>
+  withRetention(5_000, async (retention, pulse) => {
+    await using server = await startNatsServer();
+    {
+      await using store = await JetStreamEventStore.open(server.url, { retention });
+      for (
+        const [actorId, data] of [["damaged", 1], ["sound", 1], ["damaged", "second-"], ["last", "last-"]]
+      ) {
+        await store.append(`${actorId}`, [event(data)], { expectedVersion: "any" });
+      }
     }
-  }
-  await server.shutdown();
-  const { blocks: [block] } = await streamFiles(server, "aether_default");
-  for (const marker of ["second-", "last-"]) await flip(block!, marker);
-  await server.restart();
-  const warnings: string[] = [];
-  const onWarning = ({ code }: Warning): unknown => warnings.push(code);
-  await using store = await JetStreamEventStore.open(server.url, { retention, onWarning });
-  await sleep(retention + 500);
-  assert.deepEqual(warnings.filter((code) => code === "preserve-failed"), []);
-  // The server counts a message that it cannot read for longer than it keeps one: the actor stays damaged.
-  await assert.rejects(store.append("damaged", [event(3)], { expectedVersion: 0 }));
-  assert.equal(await store.getLatestVersion("sound"), 1);
-  await until(() => store.getEvents("sound").then(() => false, () => true), "the events to expire");
-  const [saved] = await store.append("sound", [event(2)], { expectedVersion: "any" });
-  assert.equal(saved!.version, 2);
-});
+    await server.shutdown();
+    const { blocks: [block] } = await streamFiles(server, "aether_default");
+    for (const marker of ["second-", "last-"]) await flip(block!, marker);
+    await server.restart();
+    const warnings: string[] = [];
+    const onWarning = ({ code }: Warning): unknown => warnings.push(code);
+    await using store = await JetStreamEventStore.open(server.url, { retention, onWarning });
+    await pulse.watch(server.url);
+    await sleep(retention + 500);
+    assert.deepEqual(warnings.filter((code) => code === "preserve-failed"), []);
+    // The server counts a message that it cannot read for longer than it keeps one: the actor stays damaged.
+    await assert.rejects(store.append("damaged", [event(3)], { expectedVersion: 0 }));
+    assert.equal(await store.getLatestVersion("sound"), 1);
+    await until(() => store.getEvents("sound").then(() => false, () => true), "the events to expire");
+    const [saved] = await store.append("sound", [event(2)], { expectedVersion: "any" });
+    assert.equal(saved!.version, 2);
+  }));
 
 Deno.test("an actor whose beginning has expired reads as truncated, and from the first kept version on", async () => {
   await using server = await startNatsServer();
-  const retention = 6_000;
-  await using store = await JetStreamEventStore.open(server.url, { retention });
-  for (let version = 0; version < 40; version++) {
+  await using store = await JetStreamEventStore.open(server.url, { retention: LONG_RETENTION });
+  for (let version = 0; version < 45; version++) {
     await store.append("order", [event(version + 1)], { expectedVersion: version });
   }
   const log = await Array.fromAsync(store.readAll());
-  await sleep(retention / 2);
-  for (let version = 40; version < 45; version++) {
-    await store.append("order", [event(version + 1)], { expectedVersion: version });
-  }
   const kept = (await store.getEvents("order", 41)).map(({ data }) => data);
   assert.deepEqual(kept, [41, 42, 43, 44, 45]);
   const isTruncated = (error: unknown): boolean =>
     error instanceof HistoryTruncatedError && error.actorId === "order" && error.firstVersion === 41;
-  await until(() => store.getEvents("order").then(() => false, isTruncated), "the first 40 events to expire");
+  await expire(server.url, { kept: 5 });
+  await assert.rejects(store.getEvents("order"), isTruncated);
 
   assert.equal(await store.getLatestVersion("order"), 45);
   assert.deepEqual((await store.getEvents("order", 41)).map(({ data }) => data), kept);
@@ -148,35 +146,37 @@ Deno.test("an actor whose beginning has expired reads as truncated, and from the
   assert.equal((await replay(store, "order", view)).state, 45);
 });
 
-Deno.test("an actor that lost all its events keeps its version and its token, after restarts too", async () => {
-  await using server = await startNatsServer();
-  {
-    await using store = await JetStreamEventStore.open(server.url, { retention: RETENTION });
-    await store.saveEvent({ actorId: "gone", version: 7, ...event("only") }, { fencingToken: 3 });
-    await store.takeOver("owned", 9);
-    await sleep(RETENTION * 1.3); // the store does it by itself
-    await store.append("alive", [event(1)], { expectedVersion: 0 });
-  }
-  await server.restart();
-  await using store = await JetStreamEventStore.open(server.url);
-  assert.equal(await store.getLatestVersion("gone"), 7);
-  assert.equal(await store.getLatestVersion("never"), 0);
-  await assert.rejects(store.getEvents("gone"), HistoryTruncatedError);
-  assert.deepEqual(await store.getEvents("gone", 8), []);
-  await assert.rejects(
-    store.append("gone", [event(1)], { expectedVersion: 0, fencingToken: 3 }),
-    (error) => error instanceof VersionConflictError && error.currentVersion === 7,
-  );
-  await assert.rejects(store.append("gone", [event(1)], { expectedVersion: 7 }), { name: "FencedError" });
-  await assert.rejects(store.append("owned", [event(1)], { expectedVersion: 0 }), { name: "FencedError" });
-  await store.append("gone", [event("again")], { expectedVersion: 7, fencingToken: 3 });
-  assert.deepEqual((await store.getEvents("gone", 8)).map(({ version }) => version), [8]);
-  await assert.rejects(
-    store.getEvents("gone"),
-    (error) => error instanceof HistoryTruncatedError && error.firstVersion === 8,
-  );
-  await store.append("never", [event(1)], { expectedVersion: 0 });
-});
+Deno.test("an actor that lost all its events keeps its version and its token, after restarts too", () =>
+  withRetention(2_000, async (retention, pulse) => {
+    await using server = await startNatsServer();
+    {
+      await using store = await JetStreamEventStore.open(server.url, { retention });
+      await pulse.watch(server.url);
+      await store.saveEvent({ actorId: "gone", version: 7, ...event("only") }, { fencingToken: 3 });
+      await store.takeOver("owned", 9);
+      await sleep(retention * 1.3); // the store does it by itself
+      await store.append("alive", [event(1)], { expectedVersion: 0 });
+    }
+    await server.restart();
+    await using store = await JetStreamEventStore.open(server.url);
+    assert.equal(await store.getLatestVersion("gone"), 7);
+    assert.equal(await store.getLatestVersion("never"), 0);
+    await assert.rejects(store.getEvents("gone"), HistoryTruncatedError);
+    assert.deepEqual(await store.getEvents("gone", 8), []);
+    await assert.rejects(
+      store.append("gone", [event(1)], { expectedVersion: 0, fencingToken: 3 }),
+      (error) => error instanceof VersionConflictError && error.currentVersion === 7,
+    );
+    await assert.rejects(store.append("gone", [event(1)], { expectedVersion: 7 }), { name: "FencedError" });
+    await assert.rejects(store.append("owned", [event(1)], { expectedVersion: 0 }), { name: "FencedError" });
+    await store.append("gone", [event("again")], { expectedVersion: 7, fencingToken: 3 });
+    assert.deepEqual((await store.getEvents("gone", 8)).map(({ version }) => version), [8]);
+    await assert.rejects(
+      store.getEvents("gone"),
+      (error) => error instanceof HistoryTruncatedError && error.firstVersion === 8,
+    );
+    await store.append("never", [event(1)], { expectedVersion: 0 });
+  }));
 
 Deno.test("where no store was open in time nothing is known of an actor, but a store that was open knows it", async () => {
   await using server = await startNatsServer();
@@ -204,29 +204,33 @@ Deno.test("where no store was open in time nothing is known of an actor, but a s
   assert.equal(await other.getLatestVersion("pictured"), 2); // its snapshot says so
 });
 
-Deno.test("preserveExpiringActors() remembers each actor in the oldest tenth of the retention once", async () => {
-  await using server = await startNatsServer();
-  await using store = await JetStreamEventStore.open(server.url, { retention: RETENTION });
-  assert.deepEqual(await store.preserveExpiringActors(), { commits: 0, remembered: 0 });
-  for (let index = 0; index < 20; index++) {
-    await store.append(`a-${index}`, [event(1)], { expectedVersion: 0 });
-  }
-  let remembered = 0;
-  await until(
-    async () => (remembered += (await store.preserveExpiringActors()).remembered) > 0,
-    "the oldest tenth to be reached",
-  );
-  await sleep(RETENTION / 5);
-  await store.preserveExpiringActors();
-  await using nats = await client(server.url);
-  await until(async () => (await nats.requests.streamInfo("aether_default")).state.messages === 0);
-  await using other = await JetStreamEventStore.open(server.url);
-  for (let index = 0; index < 20; index++) assert.equal(await other.getLatestVersion(`a-${index}`), 1);
-});
+Deno.test("preserveExpiringActors() remembers each actor in the oldest tenth of the retention once", () =>
+  withRetention(2_000, async (retention, pulse) => {
+    await using server = await startNatsServer();
+    await using nats = await client(server.url);
+    await using store = await JetStreamEventStore.open(server.url, { retention });
+    await pulse.watch(server.url);
+    const isEmpty = async (): Promise<boolean> =>
+      (await nats.requests.streamInfo("aether_default")).state.messages === 0;
+    assert.deepEqual(await store.preserveExpiringActors(), { commits: 0, remembered: 0 });
+    for (let index = 0; index < 20; index++) {
+      await store.append(`a-${index}`, [event(1)], { expectedVersion: 0 });
+    }
+    let remembered = 0;
+    await until(
+      async () => (remembered += (await store.preserveExpiringActors()).remembered) > 0 || await isEmpty(),
+      "the oldest tenth to be reached",
+    );
+    assert(remembered > 0);
+    await sleep(retention / 5);
+    await store.preserveExpiringActors();
+    await until(isEmpty, "all events to expire");
+    await using other = await JetStreamEventStore.open(server.url);
+    for (let index = 0; index < 20; index++) assert.equal(await other.getLatestVersion(`a-${index}`), 1);
+  }));
 
 Deno.test("a read of what is kept begins later if its first commits expire before they are delivered", async () => {
   await using server = await startNatsServer();
-  await using nats = await client(server.url);
   await using proxy = startProxy(server.url);
   const read = { after: "first-kept" } as const;
   const first = async <T>(events: AsyncIterable<T>): Promise<T[]> => {
@@ -240,15 +244,13 @@ Deno.test("a read of what is kept begins later if its first commits expire befor
     subscribe: (store) => first(store.subscribe(read)),
     "subscribe to an actor": (store) => first(store.subscribe({ ...read, actorPrefix: "order" })),
   };
-  const retention = 3_600_000;
   const stores: [string, JetStreamEventStore][] = [];
   await using opened = new AsyncDisposableStack();
   for (const [index, name] of Object.keys(calls).entries()) {
-    const options = { namespace: `n${index}`, retention, answerTimeout: 1_000 };
+    const options = { namespace: `n${index}`, retention: LONG_RETENTION, answerTimeout: 1_000 };
     stores.push([name, opened.use(await JetStreamEventStore.open(proxy.url, options))]);
   }
   for (const [, store] of stores) await store.append("order", [event(1), event(2)], { expectedVersion: 0 });
-  await sleep(3_000);
   for (const [, store] of stores) await store.append("order", [event(3)], { expectedVersion: 2 });
   // What asks for the first commit is lost on the way, until it has expired.
   const held = new Set<string>();
@@ -264,13 +266,7 @@ Deno.test("a read of what is kept begins later if its first commits expire befor
   });
   const reads = stores.map(([name, store]) => calls[name]!(store).then((events) => [name, events] as const));
   await until(() => held.size === stores.length, "the reads to be held");
-  for (const index of stores.keys()) {
-    const stream = `aether_n${index}`;
-    const { config } = await nats.requests.streamInfo(stream);
-    await nats.requests.updateStream({ ...config, max_age: 2_900 * 1_000_000 });
-    await until(async () => (await nats.requests.streamInfo(stream)).state.first_seq === 2);
-    await nats.requests.updateStream(config);
-  }
+  for (const index of stores.keys()) await expire(server.url, { stream: `aether_n${index}`, kept: 1 });
   isHeld = false;
   for (const [name, events] of await Promise.all(reads)) {
     assert.deepEqual(events.map(({ data }) => data), [3], name);
@@ -280,7 +276,7 @@ Deno.test("a read of what is kept begins later if its first commits expire befor
 Deno.test("a filtered subscription that was closed for longer than the retention ends as truncated", async () => {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
-  await using writer = await JetStreamEventStore.open(server.url, { retention: RETENTION });
+  await using writer = await JetStreamEventStore.open(server.url, { retention: LONG_RETENTION });
   await using store = await JetStreamEventStore.open(proxy.url);
   const subscription = store.subscribe({ actorPrefix: "order." });
   await subscription.ready;
@@ -289,7 +285,7 @@ Deno.test("a filtered subscription that was closed for longer than the retention
   await until(() => subscription.position !== undefined, "the first event");
   await proxy.cut();
   await writer.append("order.2", [event(2)], { expectedVersion: 0 });
-  await sleep(RETENTION * 1.6);
+  await expire(server.url);
   await writer.append("order.3", [event(3)], { expectedVersion: 0 });
   proxy.resume();
   assert(await end instanceof HistoryTruncatedError);
@@ -299,56 +295,59 @@ Deno.test("listActors() and verify() end if the last commit expires before it is
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   for (const call of ["listActors", "verify"] as const) {
-    const options = { namespace: call, retention: 1_500, answerTimeout: 700 };
+    const options = { namespace: call, retention: LONG_RETENTION, answerTimeout: 700 };
     await using store = await JetStreamEventStore.open(proxy.url, options);
     await store.append("order", [event(1)], { expectedVersion: 0 });
-    await sleep(1_200);
-    let isDelayed = false;
+    const asked = Promise.withResolvers<void>();
     proxy.filter({
       toServer: ({ subject }) => {
-        const isFirst = !isDelayed && subject?.includes("CONSUMER.CREATE") === true;
-        isDelayed ||= isFirst;
-        return isFirst;
+        if (!subject?.includes("CONSUMER.CREATE")) return false;
+        asked.resolve();
+        return true;
       },
     });
-    if (call === "verify") assert.equal((await store.verify()).ok, true);
-    else assert.deepEqual(await Array.fromAsync(store.listActors()), []);
-    assert(isDelayed);
+    const result = call === "verify" ? store.verify() : Array.fromAsync(store.listActors());
+    await asked.promise;
+    await expire(server.url, { stream: `aether_${call}` });
     proxy.resume();
+    if (call === "verify") assert.equal((await result as Awaited<ReturnType<typeof store.verify>>).ok, true);
+    else assert.deepEqual(await result, []);
   }
 });
 
-Deno.test("a store notices that an operator gives its stream a retention, and removes it again", async () => {
-  await using server = await startNatsServer();
-  await using nats = await client(server.url);
-  await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
-  for (let version = 0; version < 3; version++) {
-    await store.append("order", [event(version)], { expectedVersion: version });
-  }
-  const { config } = await nats.requests.streamInfo("aether_default");
-  await nats.requests.updateStream({ ...config, max_age: 3_000 * 1_000_000 });
-  await store.diagnose(); // any question to the stream
-  await until(async () => (await nats.requests.streamInfo("aether_default")).state.first_seq > 3);
+Deno.test("a store notices that an operator gives its stream a retention, and removes it again", () =>
+  withRetention(3_000, async (retention, pulse) => {
+    await using server = await startNatsServer();
+    await pulse.watch(server.url);
+    await using nats = await client(server.url);
+    await using store = await JetStreamEventStore.open(server.url, { retention: "forever" });
+    for (let version = 0; version < 3; version++) {
+      await store.append("order", [event(version)], { expectedVersion: version });
+    }
+    const { config } = await nats.requests.streamInfo("aether_default");
+    await nats.requests.updateStream({ ...config, max_age: retention * 1_000_000 });
+    await store.diagnose(); // any question to the stream
+    await until(async () => (await nats.requests.streamInfo("aether_default")).state.first_seq > 3);
 
-  const isTruncated = async (opened: JetStreamEventStore): Promise<void> => {
-    assert.equal(await opened.getLatestVersion("order"), 3);
-    await assert.rejects(opened.getEvents("order"), HistoryTruncatedError);
-    await assert.rejects(Array.fromAsync(opened.readAll()), HistoryTruncatedError);
-    await assert.rejects(Array.fromAsync(opened.readAll({ direction: "backward" })), HistoryTruncatedError);
-    await assert.rejects(opened.append("order", [event(0)], { expectedVersion: 0 }), VersionConflictError);
-    assert.deepEqual((await opened.verify()).faults, []);
-  };
-  await isTruncated(store);
-  await nats.requests.updateStream(config);
-  await store.append("other", [event(1)], { expectedVersion: 0 });
-  await isTruncated(store);
-  // What had expired when the retention was removed is not lost, and no version is used again.
-  await using reopened = await JetStreamEventStore.open(server.url, { retention: "forever" });
-  await isTruncated(reopened);
-  await reopened.append("order", [event(4)], { expectedVersion: 3 });
-  const kept = await Array.fromAsync(reopened.readAll({ after: "first-kept" }));
-  assert.deepEqual(kept.map(({ actorId, version }) => `${actorId} ${version}`), ["other 1", "order 4"]);
-});
+    const isTruncated = async (opened: JetStreamEventStore): Promise<void> => {
+      assert.equal(await opened.getLatestVersion("order"), 3);
+      await assert.rejects(opened.getEvents("order"), HistoryTruncatedError);
+      await assert.rejects(Array.fromAsync(opened.readAll()), HistoryTruncatedError);
+      await assert.rejects(Array.fromAsync(opened.readAll({ direction: "backward" })), HistoryTruncatedError);
+      await assert.rejects(opened.append("order", [event(0)], { expectedVersion: 0 }), VersionConflictError);
+      assert.deepEqual((await opened.verify()).faults, []);
+    };
+    await isTruncated(store);
+    await nats.requests.updateStream(config);
+    await store.append("other", [event(1)], { expectedVersion: 0 });
+    await isTruncated(store);
+    // What had expired when the retention was removed is not lost, and no version is used again.
+    await using reopened = await JetStreamEventStore.open(server.url, { retention: "forever" });
+    await isTruncated(reopened);
+    await reopened.append("order", [event(4)], { expectedVersion: 3 });
+    const kept = await Array.fromAsync(reopened.readAll({ after: "first-kept" }));
+    assert.deepEqual(kept.map(({ actorId, version }) => `${actorId} ${version}`), ["other 1", "order 4"]);
+  }));
 
 Deno.test("what expired while no store was open is not damage when the retention is removed", async () => {
   await using server = await startNatsServer();
