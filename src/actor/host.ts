@@ -27,7 +27,7 @@ import { ShardServer } from "./shard_server.ts";
 import type { TimerOutcome } from "./timer.ts";
 import { timerClock, TimerRunners } from "./timer_runner.ts";
 import { type FireTimer, kindsWithTimers } from "./timers.ts";
-import { type AnyStore, queryOf, typedEvents, untypedStore } from "./untyped.ts";
+import { type AnyStore, queryOf, typedEvents } from "./untyped.ts";
 
 /**
  * The cluster that a host is part of.
@@ -180,7 +180,7 @@ export class ActorHost implements AsyncDisposable {
     return Promise.try(readOptions, options, ({ ...given }: ActorHostOptions<E>) => {
       checkKnown<ActorHostOptions<E>>(given, HOST_OPTIONS);
       const { maxActive = 50_000, idleTimeout = 60_000, maxWaiting = 1_000, onWarning } = given;
-      const store = untypedStore(given.store);
+      const store: AnyStore = given.store;
       if (typeof store?.append !== "function") {
         throw new InvalidArgumentError("options.store", `must be an event store, and is ${describe(store)}`);
       }

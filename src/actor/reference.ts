@@ -18,7 +18,6 @@ import type { ActorReference, CallOptions } from "./client.ts";
 import { type ActorDefinition, type AnyActor, definitionOf } from "./definition.ts";
 import type { TimerReference } from "./timer.ts";
 import { MAX_COMMAND_BYTES, MAX_TIMEOUT } from "./limits.ts";
-import { untyped } from "./untyped.ts";
 
 const CALL_OPTIONS: OptionNames<CallOptions> = { id: true, timeout: true, signal: true };
 const DEFAULT_TIMEOUT = 5_000;
@@ -62,7 +61,7 @@ export function referTo<S, C, E extends Event, A>(
   actorId: string,
   send: SendRequest,
 ): Omit<ActorReference<S, C, E, A>, "events"> {
-  const definition = untyped(given);
+  const definition: AnyActor = given;
   if (known.get(given?.name) !== definition) {
     throw new InvalidArgumentError(
       "definition",

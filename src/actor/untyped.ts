@@ -1,6 +1,6 @@
 /**
- * Actors of any kind: a host and a client know many kinds, whose types differ. Here alone the types of a definition are
- * given up, and given back.
+ * Actors of any kind: a host and a client know many kinds, whose types differ. Only here the types of a definition are
+ * given up and given back.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import type { Event, NewEvent, StoredEvent } from "../event/types.ts";
 import type { Decider } from "../store/decider.ts";
 import type { EventStore, LogSubscription, SnapshotStore } from "../store/types.ts";
-import type { ActorDefinition, AnyActor } from "./definition.ts";
+import type { AnyActor } from "./definition.ts";
 
 /** The decider of any kind of actors. */
 export type AnyDecider = Decider<unknown, unknown, Event>;
@@ -19,14 +19,9 @@ export type AnyQuery = (state: unknown) => unknown;
 /** A store of any events. */
 export type AnyStore = EventStore & Partial<SnapshotStore>;
 
-/** A definition among others. Its commands and queries were checked against its types by the reference that sends them. */
-export function untyped<S, C, E extends Event, A>(definition: ActorDefinition<S, C, E, A>): AnyActor {
-  return definition as unknown as AnyActor;
-}
-
 /** The decider of a definition. */
 export function deciderOf({ decider }: AnyActor): AnyDecider {
-  return decider as unknown as AnyDecider;
+  return decider;
 }
 
 /** A query of a definition; `undefined` if it has none of that name. */
@@ -35,16 +30,11 @@ export function queryOf({ queries }: AnyActor, name: string): AnyQuery | undefin
   return Object.hasOwn(named, name) ? named[name] : undefined;
 }
 
-/** The store of actors whose events are among those that it holds. */
-export function untypedStore<E extends Event>(store: EventStore<E> & Partial<SnapshotStore>): AnyStore {
-  return store as unknown as AnyStore;
-}
-
 /** The events of one actor: of its definition's types, as no other writer has that id. */
 export function typedEvents<E extends Event>(
   events: LogSubscription<StoredEvent>,
 ): LogSubscription<StoredEvent<E>> {
-  return events as unknown as LogSubscription<StoredEvent<E>>;
+  return events as LogSubscription<StoredEvent<E>>;
 }
 
 /** A decided event as it will be stored. */

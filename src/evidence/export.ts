@@ -19,7 +19,6 @@ import type { LogPart } from "../store/backend.ts";
 import { loadChecksum } from "../store/checksum.ts";
 import { rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
-import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 import { ExportError } from "./export_errors.ts";
 import {
@@ -91,7 +90,7 @@ export async function exportEvents<E extends Event>(
   const { signer: source, ...checked } = readOptions(options, checkExport);
   const signer = source === undefined ? undefined : await openSigner(source, "options.signer");
   const checksum = await loadChecksum();
-  const log = rawLogOf(untyped(store));
+  const log = rawLogOf(store);
   const { namespace = "" } = store as { readonly namespace?: string };
   const setup = { log, namespace, checksum, signer, ...checked };
   const { signal } = setup;

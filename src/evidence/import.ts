@@ -8,7 +8,6 @@ import type { Event } from "../event/types.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import { loadChecksum } from "../store/checksum.ts";
 import type { EventStore } from "../store/types.ts";
-import { untyped } from "../store/untyped.ts";
 import type { ExportProgress } from "./export_types.ts";
 import { ExportReader } from "./export_reader.ts";
 import { type ExportSource, openSource } from "./export_stream.ts";
@@ -81,7 +80,7 @@ export async function importEvents<E extends Event>(
   if (!(source instanceof ReadableStream)) {
     await verifyLines(source, { key: publicKey, ...(signal && { signal }) });
   }
-  const log = new ImportLog(untyped(store), checked);
+  const log = new ImportLog(store, checked);
   const reader = new ExportReader(await loadChecksum(), signal);
   try {
     for await (const { parts } of reader.commits(await openSource(source))) await log.take(parts);

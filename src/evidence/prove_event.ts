@@ -10,7 +10,6 @@ import { checkKnown, checkSignal, type OptionNames, readOptions } from "../optio
 import { InvalidPositionError } from "../store/errors.ts";
 import { rawLogOf } from "../store/raw_log.ts";
 import type { EventStore } from "../store/types.ts";
-import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 import { SealError } from "./errors.ts";
 import { decodeLeaf, digestOf, saltOf, storedText } from "./leaf.ts";
@@ -87,7 +86,7 @@ export async function proveEvent<E extends Event>(
     const index = await tree.find(position);
     const { entry, hashes } = await tree.prove(index);
     const salt = saltOf(secrets.saltKey, index);
-    const text = storedText(await storedEvent(untyped(store), tree, index, position, signal));
+    const text = storedText(await storedEvent(store, tree, index, position, signal));
     if (digestOf(salt, text) !== decodeLeaf(entry)?.digest) {
       throw new SealError("other-log", `The event at ${position} is not the one that was sealed.`);
     }

@@ -17,7 +17,6 @@ import {
   StoreClosedError,
 } from "../store/errors.ts";
 import type { EventStore } from "../store/types.ts";
-import { untyped } from "../store/untyped.ts";
 import { type Warn, warner } from "../warning.ts";
 import { SealError } from "./errors.ts";
 import type { SealPlace } from "./place.ts";
@@ -91,7 +90,7 @@ export async function sealOnce<E extends Event>(
   const checked = readOptions(options, checkSeal);
   const settings = await openSettings(checked, checkPlace(place));
   settings.signal?.throwIfAborted();
-  return await new Sealer(untyped(store), place, settings).seal(settings.signal);
+  return await new Sealer(store, place, settings).seal(settings.signal);
 }
 
 /**
@@ -123,7 +122,7 @@ export function sealLog<E extends Event>(
   place: SealPlace,
   options: SealLogOptions,
 ): SealRun {
-  return new Run(untyped(store), checkPlace(place), readOptions(options, checkSealLog));
+  return new Run(store, checkPlace(place), readOptions(options, checkSealLog));
 }
 
 class Run implements SealRun {

@@ -11,7 +11,6 @@ import type { NatsConnection } from "../nats/connection.ts";
 import { checkKnown, checkSignal, readOptions } from "../options.ts";
 import type { ForgottenKey, PersonalCipher, PersonalVault } from "../store/personal_vault.ts";
 import type { EventStore } from "../store/types.ts";
-import { untyped } from "../store/untyped.ts";
 import { nameFault } from "../text.ts";
 import {
   checkForget,
@@ -194,7 +193,7 @@ export class Vault implements PersonalVault, AsyncDisposable {
   ): Promise<ForgetReport> {
     const checked = readOptions(options, checkForget);
     checkPerson(person);
-    return await forgetPerson(this.#records, this.#keys, person, untyped(store), checked);
+    return await forgetPerson(this.#records, this.#keys, person, store, checked);
   }
 
   /**

@@ -7,7 +7,6 @@
 import type { Event } from "../event/types.ts";
 import { checkFlag, checkFunction, checkKnown, type OptionNames, readOptions } from "../options.ts";
 import type { EventStore } from "../store/types.ts";
-import { untyped } from "../store/untyped.ts";
 import { Salts } from "./leaf.ts";
 import { type ComparisonOptions, LogComparison } from "./log_comparison.ts";
 import type { SealPlace } from "./place.ts";
@@ -104,7 +103,7 @@ export async function verifySealedLog<E extends Event>(
   const faults = new Faults();
   const leaves = checkedLeaves(place, checkpoint, expected, faults);
   const comparison = new LogComparison(new Salts(secrets.saltKey), last, expected, faults);
-  await comparison.run(untyped(store), leaves);
+  await comparison.run(store, leaves);
   const { verified, unsealed, removed } = comparison;
   return { ...reportOf(checkpoint, faults), verified, unsealed, removed };
 }

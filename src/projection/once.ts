@@ -19,7 +19,6 @@ import { type CompiledProjection, compileProjection } from "./compile.ts";
 import type { Projection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 import { Worker } from "./worker.ts";
-import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 
 /**
@@ -130,7 +129,7 @@ export async function projectOnce<E extends Event, Tx = undefined>(
     );
   }
   try {
-    return await projectWithin(untyped(store), compiled, guard);
+    return await projectWithin(store, compiled, guard);
   } catch (error) {
     throw outcomeOf(compiled.id, error);
   }

@@ -32,7 +32,6 @@ import { eventsFrom, noted, Retry } from "./parked_retry.ts";
 import { readNamed } from "./reference.ts";
 import { generationsOf, recordsOf, seenRecord, type SeenRecords, segmentRecord } from "./segment.ts";
 import { Worker } from "./worker.ts";
-import { untyped } from "../store/untyped.ts";
 
 /**
  * How a parked event is dealt with.
@@ -139,7 +138,7 @@ export async function retryParked<E extends Event, Tx = undefined>(
   position: string,
   options?: ParkedOptions,
 ): Promise<void> {
-  const log = untyped(store);
+  const log: EventStore = store;
   const { signal = NEVER } = readOptions(options, checkParked);
   const once = compileProjection({ ...projection, failure: { ...projection.failure, retries: 0 } });
   const compiled = await parkedIn(once, position, signal);
@@ -201,7 +200,7 @@ export async function discardParked<E extends Event, Tx = undefined>(
   position: string,
   options?: ParkedOptions,
 ): Promise<void> {
-  const log = untyped(store);
+  const log: EventStore = store;
   const { signal = NEVER } = readOptions(options, checkParked);
   const compiled = await parkedIn(compileProjection(projection), position, signal);
   let following: ParkedEvent | undefined;

@@ -24,7 +24,6 @@ import type { Projection } from "./projection.ts";
 import { parseRecord, type ProjectionRecord } from "./record.ts";
 import { checkRun, type ProjectionRun, type RunOptions } from "./projection_run.ts";
 import { Run } from "./run.ts";
-import { untyped } from "../store/untyped.ts";
 
 /**
  * How a read model is built again.
@@ -111,7 +110,7 @@ export function rebuildProjection<E extends Event, Tx = undefined>(
       "must be at least 2: version 1 replaces no other one",
     );
   }
-  return new Rebuild(untyped(store), compiled, { ...rest, replaces, maxRate });
+  return new Rebuild(store, compiled, { ...rest, replaces, maxRate });
 }
 
 function checkRebuild({ replaces, maxRate, ...rest }: RebuildOptions, version: number): RebuildOptions {

@@ -24,7 +24,6 @@ import { parseRecord } from "./record.ts";
 import { follow } from "./follow.ts";
 import { checkRun, type ProjectionRun, type RunOptions, type RunState } from "./projection_run.ts";
 import { SegmentedRun } from "./segmented_run.ts";
-import { untyped } from "../store/untyped.ts";
 import { readWaitFor, type WaitForOptions, waitForPosition } from "./wait_for.ts";
 import { Worker } from "./worker.ts";
 
@@ -63,7 +62,7 @@ export function runProjection<E extends Event, Tx = undefined>(
 ): ProjectionRun {
   const compiled = compileProjection(projection);
   const checked = readOptions(options, checkRun);
-  const log = untyped(store);
+  const log: EventStore = store;
   return compiled.segments === undefined
     ? new Run(log, compiled, checked)
     : new SegmentedRun(log, compiled, checked);

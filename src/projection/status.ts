@@ -10,7 +10,6 @@ import type { SchemaVersionError } from "../event/errors.ts";
 import type { Event } from "../event/types.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import type { DamagedHistoryError, HistoryTruncatedError, InvalidPositionError } from "../store/errors.ts";
-import { untyped } from "../store/untyped.ts";
 import type { EventStore } from "../store/types.ts";
 import { describe } from "../text.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
@@ -144,8 +143,8 @@ export async function projectionStatuses<E extends Event>(
       statuses.push(unknownStatus(id, damage));
       continue;
     }
-    const rebuild = await progressOf(untyped(store), record, records, signal);
-    const status = await statusOf(untyped(store), record, found, countLimit, signal);
+    const rebuild = await progressOf(store, record, records, signal);
+    const status = await statusOf(store, record, found, countLimit, signal);
     statuses.push({ ...status, rebuild, replacedBy: record.replacedBy?.version });
   }
   return statuses.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.version - b.version);

@@ -14,7 +14,6 @@ import { OutcomeUnknownError, VersionConflictError } from "./errors.ts";
 import { OrderedSaves } from "./ordered_saves.ts";
 import { type RawLog, rawLogOf } from "./raw_log.ts";
 import type { EventStore, StoreLimits } from "./types.ts";
-import { untyped } from "./untyped.ts";
 import { describe } from "../text.ts";
 
 /**
@@ -132,7 +131,7 @@ export async function copyEvents<E extends Event>(
 ): Promise<CopyReport> {
   const checked = readOptions(options, checkCopy);
   // What a copy does to events does not depend on their types.
-  const [source, target] = [untyped(from), untyped(to)];
+  const [source, target]: [EventStore, EventStore] = [from, to];
   const logs = [rawLogOf(source), rawLogOf(target)] as const;
   const carried = checked.checkpoints &&
     await CarriedCheckpoints.read(checked.checkpoints, ...logs, checked.signal);

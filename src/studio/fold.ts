@@ -11,8 +11,7 @@ import { ApiFailure, textOf } from "./failure.ts";
 import type { Fold, StateAt } from "./parts.ts";
 
 /** A view of any state and events. */
-// deno-lint-ignore no-explicit-any -- the types of states and events are those of the user's program
-export type AnyView = View<any, any>;
+export type AnyView = View<unknown, Event>;
 
 /** Of how many actors states are kept. */
 const MAX_ACTORS = 4;

@@ -13,7 +13,6 @@ import type { CheckpointStore } from "../projection/checkpoints.ts";
 import type { Projection } from "../projection/projection.ts";
 import type { View } from "../store/decider.ts";
 import type { EventStore } from "../store/types.ts";
-import { untyped } from "../store/untyped.ts";
 import { describe } from "../text.ts";
 import { CoordinatorCluster } from "./cluster_source.ts";
 import { foldOf } from "./fold.ts";
@@ -35,11 +34,9 @@ export interface StudioOptions<E extends Event = Event> {
    * Projections whose lag is shown. With `write` what they have parked can be retried, which calls their handlers in this
    * process.
    */
-  // deno-lint-ignore no-explicit-any -- read models of any kind
-  readonly projections?: readonly Projection<E, any>[];
+  readonly projections?: readonly Projection<E, unknown>[];
   /** Where other projections have their checkpoints; they are shown, and what they have parked can be discarded. */
-  // deno-lint-ignore no-explicit-any -- read models of any kind
-  readonly checkpoints?: CheckpointStore<any>;
+  readonly checkpoints?: CheckpointStore<unknown>;
   /** Deciders by the name that the page shows: it folds the state of an actor with them. */
   // deno-lint-ignore no-explicit-any -- states of any kind
   readonly deciders?: Readonly<Record<string, View<any, any>>>;
@@ -92,7 +89,7 @@ export function readStudioOptions<E extends Event>(
   return readOptions(options, ({ ...given }) => {
     checkKnown<StudioOptions>(given as StudioOptions, OPTIONS);
     const { projections = [], deciders = {}, coordinator, host, checkpoints, seal } = given;
-    const log = untyped(store);
+    const log: EventStore = store;
     const backend = backendOf(store);
     const { name: target = backend } = given;
     if (typeof target !== "string") {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Event } from "../event/types.ts";
 import type { SealPlace } from "../evidence/place.ts";
 import type { CheckpointStore } from "../projection/checkpoints.ts";
 import type { Projection } from "../projection/projection.ts";
@@ -36,8 +37,7 @@ export interface ClusterSource {
 }
 
 /** A projection whose handler is known, of any events and read model. */
-// deno-lint-ignore no-explicit-any -- the types of handlers are those of the user's program
-export type AnyProjection = Projection<any, any>;
+export type AnyProjection = Projection<Event, unknown>;
 
 /** What a studio looks into, and what it may do. */
 export interface StudioParts {

@@ -9,7 +9,6 @@ import type { ActorDefinition } from "../actor/definition.ts";
 import { copyCommand } from "../actor/reference.ts";
 import type { ActorTimer } from "../actor/timer.ts";
 import { timersOf } from "../actor/timers.ts";
-import { untyped } from "../actor/untyped.ts";
 import type { Event, NewEvent } from "../event/types.ts";
 import { type Asserted, type DeciderOutcome, foldEvents, specifyDecider } from "./specification.ts";
 
@@ -172,7 +171,7 @@ function assertTimers<S, C, E extends Event, A>(
   state: S,
   expected: Readonly<Record<string, ActorTimer<C>>>,
 ): void {
-  const { timers, fault } = timersOf(untyped(definition), state, 1);
+  const { timers, fault } = timersOf(definition, state, 1);
   if (fault) throw fault;
   const actual = Object.fromEntries(
     [...timers].map(([name, { at, command }]) => [name, { at: new Date(at).toISOString(), command }]),

@@ -14,7 +14,6 @@ import { ProjectionStoppedError } from "../projection/errors.ts";
 import type { Decider } from "../store/decider.ts";
 import { InMemoryEventStore } from "../store/memory/mod.ts";
 import type { EventStore } from "../store/types.ts";
-import { untyped } from "../store/untyped.ts";
 
 /**
  * What an assertion returns: the outcome, for the next assertion. It is also a valid result of a function that returns
@@ -230,7 +229,7 @@ export function specifyProjection<E extends Event, Tx = undefined>(
           name: `specified ${crypto.randomUUID()}`,
           failure: { retries: 0, then: "stop" },
         };
-        const log = untyped(store);
+        const log: EventStore = store;
         await fill(log, history as readonly ActorEvent<Event>[]);
         await project(store, specified);
         await fill(log, events as readonly ActorEvent<Event>[]);

@@ -15,10 +15,11 @@ import type { TimerOutcome, TimerReference } from "../actor/timer.ts";
 import { timerClock } from "../actor/timer_runner.ts";
 import { TimerSession } from "../actor/timer_session.ts";
 import { kindsWithTimers } from "../actor/timers.ts";
-import { queryOf, typedEvents, untypedStore } from "../actor/untyped.ts";
+import { queryOf, typedEvents } from "../actor/untyped.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { Event } from "../event/types.ts";
 import { InMemoryEventStore, InMemoryStorage } from "../store/memory/mod.ts";
+import type { EventStore } from "../store/types.ts";
 import { describe } from "../text.ts";
 import { warner } from "../warning.ts";
 
@@ -105,14 +106,14 @@ export class TestActors<E extends Event> implements AsyncDisposable {
     this.#now = now.getTime();
     this.store = new InMemoryEventStore<E>({ storage: new InMemoryStorage(), now: () => this.now });
     this.#begin();
+    const log: EventStore = this.store;
     this.client = {
       get: <S, C, F extends Event, A>(
         definition: ActorDefinition<S, C, F, A>,
         actorId: string,
       ): ActorReference<S, C, F, A> => ({
         ...referTo(definitions, definition, actorId, (request) => this.#send(request)),
-        events: (options?: ActorEventsOptions) =>
-          typedEvents<F>(untypedStore(this.store).subscribe({ ...options, actorId })),
+        events: (options?: ActorEventsOptions) => typedEvents<F>(log.subscribe({ ...options, actorId })),
       }),
     };
   }
@@ -213,7 +214,7 @@ export class TestActors<E extends Event> implements AsyncDisposable {
   }
 
   #begin(): void {
-    const setup = { store: untypedStore(this.store), warn: warner(undefined), now: () => this.#now, ...HOST };
+    const setup = { store: this.store, warn: warner(undefined), now: () => this.#now, ...HOST };
     this.#hosts.push(new TestHost(new ActiveActors(setup), this.#hosts.length + 1));
   }
 
@@ -254,7 +255,7 @@ export class TestActors<E extends Event> implements AsyncDisposable {
    * @returns When the next timer is due; nothing without one.
    */
   async #fireDue(): Promise<number | undefined> {
-    const store = untypedStore(this.store);
+    const store: EventStore = this.store;
     const index = await openTimerIndex(store);
     try {
       const failures: unknown[] = [];
