@@ -37,8 +37,8 @@ export interface DraftEvent {
 
 /**
  * Makes an event out of its fields. It is a plain object, as a literal would be, and is not made by one so that it is
- * collected when it is done with (see `short_lived.ts`). TypeScript has no type for a function that is called with `new`, and
- * the prototype of a class cannot be replaced.
+ * collected when it is done with (see `short_lived.ts`). The prototype of a class cannot be replaced,
+ * so it is made by a function that is called with `new`.
  */
 const PlainEvent = function (
   this: Mutable<DraftEvent>,
@@ -55,7 +55,7 @@ const PlainEvent = function (
   this.data = data;
   this.timestamp = timestamp;
   this.position = "";
-} as unknown as new (
+} as unknown as new ( // TypeScript has no type for a function that is called with `new`
   id: string,
   eventType: string,
   actorId: string,

@@ -18,17 +18,14 @@ import { sqlStateOf } from "./postgres_failures.ts";
  */
 export type PostgresDatabase<T> = {
   /** Hands out a client. */
-  // deno-lint-ignore no-explicit-any -- as npm:pg declares it
-  connect(callback: (error: Error | undefined, client: T | undefined, done: any) => void): void;
+  connect(callback: (error: Error | undefined, client: T | undefined, done: unknown) => void): void;
   /** Runs a statement on any client. */
-  // deno-lint-ignore no-explicit-any -- as npm:pg declares it
-  query(sql: string, parameters: any): Promise<any>;
+  query(sql: string, parameters: unknown): Promise<unknown>;
 } | {
   /** Runs a transaction. */
   begin(options: string, work: (transaction: T) => Promise<unknown>): Promise<unknown>;
   /** Runs a statement on any connection. */
-  // deno-lint-ignore no-explicit-any -- as npm:postgres declares it
-  unsafe(sql: string, parameters?: any): PromiseLike<any>;
+  unsafe(sql: string, parameters?: unknown): PromiseLike<unknown>;
 };
 
 /** A pool of `npm:pg`. */
@@ -73,7 +70,7 @@ export function driverOf<T>(database: PostgresDatabase<T>): PostgresDriver<T> {
   if (typeof begin === "function" && typeof unsafe === "function") {
     const sql = database as PostgresJs<T>;
     return {
-      run: async (text, parameters) => await answered(sql.unsafe(text, parameters)),
+      run: async (text, parameters) => await answered(sql.unsafe(text, parameters)) as readonly PostgresRow[],
       begin: () => PostgresJsTransaction.begin(sql),
     };
   }

@@ -158,8 +158,7 @@ export class PostgresScope<T> implements HandlerScope<T> {
   };
 }
 
-// deno-lint-ignore no-explicit-any -- the methods of a driver
-type Method = (...parameters: any[]) => unknown;
+type Method = (...parameters: unknown[]) => unknown;
 
 /** Refuses a statement as its driver would: by a rejection, where that is what the caller gets. */
 function refused(name: string | symbol, error: unknown, parameters: readonly unknown[]): unknown {

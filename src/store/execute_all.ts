@@ -41,12 +41,10 @@ export type ExecuteAllOptions = CommandOptions;
 export type ActorViews = Readonly<Record<string, readonly [view: View<any, any>, actorId: string]>>;
 
 /** The state of a view. */
-// deno-lint-ignore no-explicit-any -- any events
-export type StateOf<V> = V extends View<infer S, any> ? S : never;
+export type StateOf<V> = V extends View<infer S, Event> ? S : never;
 
 /** The events of a view. */
-// deno-lint-ignore no-explicit-any -- any state
-export type EventsOf<V> = V extends View<any, infer E extends Event> ? E : never;
+export type EventsOf<V> = V extends View<unknown, infer E extends Event> ? E : never;
 
 /** The states that a decision is made on, by the names of the actors. */
 export type StatesOf<A extends ActorViews> = { readonly [K in keyof A]: StateOf<A[K][0]> };

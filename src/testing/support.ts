@@ -62,8 +62,7 @@ export function versionsOf(events: readonly StoredEvent[]): number[] {
 }
 
 /** A class of errors. */
-// deno-lint-ignore no-explicit-any -- any arguments: only instances are looked at
-type ErrorClass<T extends Error> = abstract new (...args: any[]) => T;
+type ErrorClass<T extends Error> = abstract new (...args: never[]) => T;
 
 /**
  * Asserts that an action rejects with an error of a class, with these fields, and returns the error.

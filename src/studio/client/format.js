@@ -97,7 +97,7 @@ export function day(timestamp) {
 }
 
 const INVISIBLE =
-  // deno-lint-ignore no-control-regex
+  // deno-lint-ignore no-control-regex -- these are among what is to be seen
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]/gu;
 
 /**

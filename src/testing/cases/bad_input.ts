@@ -233,10 +233,12 @@ export const badInput: Theme = {
       async run({ open }): Promise<void> {
         const store = await open();
         await changesNothing(store, ["order"], async () => {
-          for (const events of [undefined, null, "events", { length: 1 }, new Set([happened()])]) {
-            const list = events as unknown as NewEvent[];
-            await refused(() => store.append("order", list, { expectedVersion: 0 }), InvalidArgumentError);
-            await refused(() => store.saveEvents(list as EventInput[]), InvalidArgumentError);
+          const noLists: unknown[] = [undefined, null, "events", { length: 1 }, new Set([happened()])];
+          for (const events of noLists) {
+            const append = (): Promise<unknown> =>
+              store.append("order", events as NewEvent[], { expectedVersion: 0 });
+            await refused(append, InvalidArgumentError);
+            await refused(() => store.saveEvents(events as EventInput[]), InvalidArgumentError);
           }
           await refused(
             () => store.append("order", new Array<NewEvent>(2), { expectedVersion: 0 }),

@@ -110,9 +110,11 @@ export const fencing: Theme = {
           fencingToken: 7,
           newestToken: 8,
         });
-        for (const token of [0, -1, 1.5, NaN, 2 ** 53, "1" as unknown as number]) {
-          await refused(() => store.takeOver("order", token), InvalidArgumentError, { argument: "token" });
-          const options = { expectedVersion: 0, fencingToken: token };
+        for (const token of [0, -1, 1.5, NaN, 2 ** 53, "1"]) {
+          const fencingToken = token as number;
+          const takeOver = (): Promise<void> => store.takeOver("order", fencingToken);
+          await refused(takeOver, InvalidArgumentError, { argument: "token" });
+          const options = { expectedVersion: 0, fencingToken };
           await refused(() => store.append("order", [happened()], options), InvalidArgumentError);
         }
       },

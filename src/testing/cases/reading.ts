@@ -119,7 +119,8 @@ export const reading: Theme = {
       name: "reads refuse arguments that are out of range",
       async run({ open }): Promise<void> {
         const store = await open();
-        for (const actorId of ["", "x".repeat(513), "\ud800", 7 as unknown as string]) {
+        for (const noId of ["", "x".repeat(513), "\ud800", 7]) {
+          const actorId = noId as string;
           const argument = { argument: "actorId" };
           await refused(() => store.getEvents(actorId), InvalidArgumentError, argument);
           await refused(() => store.getLatestVersion(actorId), InvalidArgumentError, argument);
