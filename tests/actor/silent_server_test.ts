@@ -13,6 +13,7 @@ import {
 import { BackendError, JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { sleep } from "../../src/sleep.ts";
 import { startNatsServer } from "../support/nats_server.ts";
+import { soon } from "../support/running_time.ts";
 import { booking, type BookingEvent, decider } from "./booking.ts";
 import { until } from "./timer_stores.ts";
 
@@ -21,12 +22,9 @@ const SOON = 6_000;
 
 /** Whether a promise has settled soon: what waits for the server takes longer. */
 async function endsSoon(what: string, promise: Promise<unknown>): Promise<unknown> {
-  const late = new AbortController();
-  const outcome = promise.then((value) => value, (error) => error);
-  const timer = sleep(SOON, late.signal).then(() => assert.fail(`${what} takes long`), () => {});
-  const first = await Promise.race([outcome, timer]);
-  late.abort();
-  return first;
+  const outcome = await soon(promise.then((value) => value, (error) => error), SOON);
+  assert.notEqual(outcome, "late", `${what} takes long`);
+  return outcome;
 }
 
 Deno.test("close() of a host and of a run end soon on a server that does not answer, and nothing is lost", async () => {

@@ -6,6 +6,7 @@ import { JetStreamBucket } from "../../src/cluster/jetstream/bucket.ts";
 import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
 import type { NatsFrame } from "../support/nats_frames.ts";
 import { type Proxy, startProxy } from "../support/proxy.ts";
+import { soon } from "../support/running_time.ts";
 import { until } from "../support/until.ts";
 
 /** Far below the 2 s after which a request is given up. */
@@ -13,17 +14,6 @@ const AT_ONCE_MS = 1_500;
 /** So long that no test waits until a record has expired. */
 const LONG = { ttl: 300_000, maxClockSkew: 200 };
 const NODE = { ...LONG, renewEvery: 500, shardCount: 4, onWarning: () => {} };
-
-/** What a promise resolves with, or "late" after a time. */
-async function within<T>(time: number, promise: Promise<T>): Promise<T | "late"> {
-  const { promise: late, resolve } = Promise.withResolvers<"late">();
-  const timer = setTimeout(resolve, time, "late");
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /** Aborts a call, and asserts that it rejects with the reason at once. */
 async function abortIt(
@@ -35,7 +25,7 @@ async function abortIt(
   const calling = call(abort.signal).then(() => "resolved", (error) => error);
   await ready;
   abort.abort(reason);
-  assert.equal(await within(AT_ONCE_MS, calling), reason);
+  assert.equal(await soon(calling, AT_ONCE_MS), reason);
 }
 
 /** Drops the acknowledgements of the writes to keys; resolves once one was dropped: the write is stored. */
@@ -66,7 +56,7 @@ function stallAt(proxy: Proxy, text: string): Promise<void> {
   return stalled.promise;
 }
 
-const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+const aMoment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
 /** Leases that a bucket grants although it was just made. */
 async function openLeases(
@@ -92,7 +82,7 @@ Deno.test("acquire() and tryAcquire() reject at once when their signal aborts, a
   await using far = await openLeases(proxy);
   for (const call of ["acquire", "tryAcquire"] as const) {
     proxy.stall();
-    await abortIt((signal) => far.leases[call]("key", { ...LONG, signal }), soon());
+    await abortIt((signal) => far.leases[call]("key", { ...LONG, signal }), aMoment());
     proxy.resume();
     // What was stored without an answer is removed, or it would be in place for five minutes.
     const stored = dropAcknowledgements(proxy, "jobs");
@@ -124,9 +114,9 @@ Deno.test("acquire() and tryAcquire() end at once when the leases are closed", a
   proxy.stall();
   const calls = [leases.acquire("key"), leases.tryAcquire("key")]
     .map((call) => call.then(() => "resolved", (error) => error));
-  await soon();
+  await aMoment();
   const closing = leases.close();
-  for (const call of calls) assert((await within(AT_ONCE_MS, call)) instanceof ClosedError);
+  for (const call of calls) assert((await soon(call, AT_ONCE_MS)) instanceof ClosedError);
   await closing;
 });
 
@@ -134,11 +124,11 @@ Deno.test("Coordinator.join() rejects at once when its signal aborts during each
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   proxy.stall();
-  await abortIt((signal) => Coordinator.join(proxy.url, { ...NODE, name: "a", signal }), soon());
+  await abortIt((signal) => Coordinator.join(proxy.url, { ...NODE, name: "a", signal }), aMoment());
   proxy.resume();
   const connection = await connect({ servers: proxy.url });
   proxy.stall();
-  await abortIt((signal) => Coordinator.join(connection, { ...NODE, name: "a", signal }), soon());
+  await abortIt((signal) => Coordinator.join(connection, { ...NODE, name: "a", signal }), aMoment());
   // The bucket is opened, the name is taken, the number of shards agreed on, the node's record written.
   for (
     const text of [
@@ -176,7 +166,7 @@ Deno.test("Coordinator.leave() ends soon after its signal aborts, and holds noth
   proxy.stall();
   const leaving = node.leave({ signal: AbortSignal.timeout(100) }).then(() => "left");
   // Without the signal it would be more than the 6 s after which the connection is given up.
-  assert.equal(await within(5_000, leaving), "left");
+  assert.equal(await soon(leaving, 5_000), "left");
   assert.equal(node.status, "left");
   assert(shards.length === 4 && shards.every((shard) => !shard.isHeld));
 });

@@ -1,10 +1,5 @@
-/**
- * Events that expire at the moment a test chooses, and tests that need the passing of time itself.
- *
- * @module
- */
-import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { PATIENT } from "./patient.ts";
+/** Events that expire at the moment a test chooses. */
+import { connectPatiently, PATIENT } from "./patient.ts";
 import { until } from "./until.ts";
 
 /** So long that nothing expires by itself while a test runs, in milliseconds. */
@@ -26,7 +21,7 @@ export async function expire(
   url: string,
   { stream = "aether_default", kept = 0 }: Expiry = {},
 ): Promise<void> {
-  await using connection = await connected(url);
+  await using connection = await connectPatiently(url);
   const ask = async (call: string, request: unknown = ""): Promise<{
     readonly config: Readonly<Record<string, unknown>>;
     readonly state: { readonly messages: number };
@@ -46,84 +41,4 @@ export async function expire(
   await ask("UPDATE", { ...config, ...limit });
   await until("the messages to expire", async () => (await ask("INFO")).state.messages <= kept);
   await ask("UPDATE", config);
-}
-
-function connected(url: string): Promise<NatsConnection> {
-  const { host, username, password } = new URL(url);
-  const credentials = username === "" ? {} : { user: username, pass: password };
-  const servers = host;
-  return connect({
-    servers,
-    ...credentials,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 10,
-    timeout: 60_000,
-  });
-}
-
-/** How often a machine is given twice the time. */
-const TRIES = 4;
-
-/**
- * Runs what must happen at a certain age of the events, as the remembering of actors in the oldest tenth of the
- * retention. If it fails, and the machine stood still meanwhile for a part of that time, it runs again with twice the
- * retention: a store that is stopped for so long can keep no such time.
- *
- * @param retention The first retention, in milliseconds.
- */
-export async function withRetention(
-  retention: number,
-  scenario: (retention: number, pulse: Pulse) => Promise<void>,
-): Promise<void> {
-  for (let count = 1;; count++, retention *= 2) {
-    await using pulse = new Pulse();
-    try {
-      return await scenario(retention, pulse);
-    } catch (error) {
-      if (count === TRIES || pulse.longest < retention / 40) throw error;
-      console.warn(
-        `the machine stood still for ${Math.round(pulse.longest)} ms: again with a longer retention`,
-      );
-    }
-  }
-}
-
-/** Measures for how long at most this process, or a server that it watches, has stood still. */
-export class Pulse implements AsyncDisposable {
-  readonly #over = new AbortController();
-  readonly #beats: Promise<void>[] = [];
-  #longest = 0;
-
-  constructor() {
-    this.#beat(() => Promise.resolve());
-  }
-
-  /** The longest standstill, in milliseconds. */
-  get longest(): number {
-    return this.#longest;
-  }
-
-  /** Watches a server too. The time in which it is shut down does not count. */
-  async watch(url: string): Promise<void> {
-    const connection = await connected(url);
-    this.#beat(async () => void await connection.rtt(), () => connection.close());
-  }
-
-  #beat(beat: () => Promise<void>, end?: () => Promise<void>): void {
-    this.#beats.push((async () => {
-      let last = performance.now();
-      while (!this.#over.signal.aborted) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-        await beat().catch(() => {});
-        this.#longest = Math.max(this.#longest, performance.now() - last);
-        last = performance.now();
-      }
-      await end?.();
-    })());
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#over.abort();
-    await Promise.all(this.#beats);
-  }
 }

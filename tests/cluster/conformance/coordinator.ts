@@ -146,9 +146,12 @@ export function testCoordinator(
     const [shard] = a.shards;
     assert(shard !== undefined);
     shard.waitUntil(new Promise(() => {}));
-    const leaving = a.leave({ signal: AbortSignal.timeout(100) });
+    const ending = new AbortController();
+    const leaving = a.leave({ signal: ending.signal });
+    await until("it begins to leave", () => shard.signal.aborted);
     await new Promise((resolve) => setTimeout(resolve, 30));
-    assert(shard.signal.aborted && shard.isHeld, "it waits, and nobody else has the shard");
+    assert(shard.isHeld, "it waits, and nobody else has the shard");
+    ending.abort();
     await leaving;
     assert.equal(shard.isHeld, false);
   });

@@ -11,8 +11,8 @@ import {
   OutcomeUnknownError,
   StoreOpenError,
 } from "@flowmade-one/aether/jetstream";
-import { withRetention } from "../../support/expiry.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
+import { withTime } from "../../support/pulse.ts";
 import { natsServerBinary, NatsServerNotFoundError } from "../../support/nats_server_binary.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { smallDisk } from "../../support/small_disk.ts";
@@ -233,7 +233,7 @@ Deno.test("a disk that is full loses nothing, and the store goes on when the ser
 });
 
 Deno.test("a clock that is set back changes timestamps, and neither order, versions, retention nor what is remembered", () =>
-  withRetention(3_000, async (retention, pulse) => {
+  withTime(3_000, async (retention, pulse) => {
     await using server = await startNatsServer();
     await pulse.watch(server.url);
     let now = Date.UTC(2026, 5, 1);

@@ -11,8 +11,9 @@ import {
 } from "@flowmade-one/aether/jetstream";
 import { encodeChecked } from "../../../src/store/jetstream/format/checked_json.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
-import { expire, LONG_RETENTION, withRetention } from "../../support/expiry.ts";
+import { expire, LONG_RETENTION } from "../../support/expiry.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
+import { withTime } from "../../support/pulse.ts";
 import { flip, streamFiles } from "./stream_files.ts";
 import { bytes, type Client, client, sleep } from "./support.ts";
 
@@ -42,7 +43,7 @@ Deno.test("a bucket that is deleted under an open store is created again by the 
 });
 
 Deno.test("a run remembers actors in a bucket that was deleted under the open store", () =>
-  withRetention(2_000, async (retention, pulse) => {
+  withTime(2_000, async (retention, pulse) => {
     await using server = await startNatsServer();
     await using nats = await client(server.url);
     await using store = await JetStreamEventStore.open(server.url, { retention });
@@ -273,7 +274,7 @@ Deno.test("a record or a snapshot of expired events that is damaged on the disk 
 });
 
 Deno.test("a run replaces records that claim more than the log has", () =>
-  withRetention(2_000, async (retention, pulse) => {
+  withTime(2_000, async (retention, pulse) => {
     await using server = await startNatsServer();
     await using nats = await client(server.url);
     {

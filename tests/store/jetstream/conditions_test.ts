@@ -7,8 +7,8 @@ import {
   VersionConflictError,
 } from "@flowmade-one/aether/jetstream";
 import type { NatsFrame } from "../../support/nats_frames.ts";
-import { withRetention } from "../../support/expiry.ts";
 import { startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
+import { withTime } from "../../support/pulse.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { client, sleep, text, until } from "./support.ts";
 
@@ -49,7 +49,7 @@ Deno.test("conditions are counted, listed and delivered nowhere, and kept from n
 });
 
 Deno.test("a run that preserves actors passes over conditions", () =>
-  withRetention(2_000, async (retention, pulse) => {
+  withTime(2_000, async (retention, pulse) => {
     await using server = await startNatsServer();
     await using nats = await client(server.url);
     await using store = await JetStreamEventStore.open(server.url, { retention });
@@ -62,7 +62,8 @@ Deno.test("a run that preserves actors passes over conditions", () =>
     await sleep(retention * 0.925);
     await store.preserveExpiringActors();
     await until(async () => (await nats.requests.streamInfo("aether_default")).state.messages === 0);
-    assert.equal(await store.getLatestVersion("order"), 5);
+    await using other = await JetStreamEventStore.open(server.url);
+    for (const opened of [store, other]) assert.equal(await opened.getLatestVersion("order"), 5);
     await store.append("order", [event(6)], {
       expectedVersion: 5,
       conditions: [{ actorId: "read", version: 1 }],

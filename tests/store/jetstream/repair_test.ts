@@ -17,8 +17,8 @@ import { encodeHeaders } from "../../../src/nats/headers.ts";
 import { CommitEncoder } from "../../../src/store/jetstream/format/commit_encoder.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
 import { Trail } from "../../../src/store/jetstream/format/trail.ts";
-import { withRetention } from "../../support/expiry.ts";
 import { type NatsServer, startNatsServer } from "../../support/nats_server.ts";
+import { withTime } from "../../support/pulse.ts";
 import type { NatsFrame } from "../../support/nats_frames.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { bytes, type Client, client, sleep, until } from "./support.ts";
@@ -495,7 +495,7 @@ Deno.test("snapshots are saved and used again behind a repair", async () => {
 });
 
 Deno.test("an actor whose commits expire under a stray message is remembered, and goes on behind its repair", () =>
-  withRetention(2_000, async (retention, pulse) => {
+  withTime(2_000, async (retention, pulse) => {
     await using bed = await bench({ retention });
     await pulse.watch(bed.server.url);
     const { store } = bed;

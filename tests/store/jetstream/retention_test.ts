@@ -11,8 +11,9 @@ import {
   VersionConflictError,
   type Warning,
 } from "@flowmade-one/aether/jetstream";
-import { expire, LONG_RETENTION, withRetention } from "../../support/expiry.ts";
+import { expire, LONG_RETENTION } from "../../support/expiry.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
+import { withTime } from "../../support/pulse.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { flip, streamFiles } from "./stream_files.ts";
 import { client, sleep, until } from "./support.ts";
@@ -53,7 +54,7 @@ Deno.test("a stream is created with one year of retention, and as append-only", 
 });
 
 Deno.test("a run remembers the actors of an expiring log in which commits cannot be read", () =>
-  withRetention(5_000, async (retention, pulse) => {
+  withTime(5_000, async (retention, pulse) => {
     await using server = await startNatsServer();
     {
       await using store = await JetStreamEventStore.open(server.url, { retention });
@@ -147,7 +148,7 @@ Deno.test("an actor whose beginning has expired reads as truncated, and from the
 });
 
 Deno.test("an actor that lost all its events keeps its version and its token, after restarts too", () =>
-  withRetention(2_000, async (retention, pulse) => {
+  withTime(2_000, async (retention, pulse) => {
     await using server = await startNatsServer();
     {
       await using store = await JetStreamEventStore.open(server.url, { retention });
@@ -205,7 +206,7 @@ Deno.test("where no store was open in time nothing is known of an actor, but a s
 });
 
 Deno.test("preserveExpiringActors() remembers each actor in the oldest tenth of the retention once", () =>
-  withRetention(2_000, async (retention, pulse) => {
+  withTime(2_000, async (retention, pulse) => {
     await using server = await startNatsServer();
     await using nats = await client(server.url);
     await using store = await JetStreamEventStore.open(server.url, { retention });
@@ -316,7 +317,7 @@ Deno.test("listActors() and verify() end if the last commit expires before it is
 });
 
 Deno.test("a store notices that an operator gives its stream a retention, and removes it again", () =>
-  withRetention(3_000, async (retention, pulse) => {
+  withTime(3_000, async (retention, pulse) => {
     await using server = await startNatsServer();
     await pulse.watch(server.url);
     await using nats = await client(server.url);

@@ -5,6 +5,7 @@ import { InMemoryCheckpoints, type Projection, projectOnce, waitFor } from "@flo
 import { execute, JetStreamEventStore, replay, StoreClosedError } from "@flowmade-one/aether/jetstream";
 import { connectTo } from "../../../src/nats/connect.ts";
 import { startNatsServer } from "../../support/nats_server.ts";
+import { soon } from "../../support/running_time.ts";
 import { sleep } from "./support.ts";
 
 /** Far below the time that an answer may take, which is five seconds. */
@@ -65,18 +66,9 @@ async function outcome(promise: Promise<unknown>): Promise<unknown> {
   return await promise.then(() => "an answer", (error) => error);
 }
 
-/** The outcomes of reads, and fails if they take long. */
+/** The outcomes of reads, of which one that takes long is "late". */
 async function atOnce(outcomes: readonly Promise<unknown>[]): Promise<unknown[]> {
-  const late = new AbortController();
-  const timer = sleep(AT_ONCE).then(() => late.abort());
-  const settled = await Promise.all(outcomes.map((promise) =>
-    Promise.race([
-      promise,
-      timer.then(() => "pending"),
-    ])
-  ));
-  await timer;
-  return settled;
+  return await Promise.all(outcomes.map((promise) => soon(promise, AT_ONCE)));
 }
 
 async function fill(store: JetStreamEventStore): Promise<void> {
