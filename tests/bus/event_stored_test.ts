@@ -66,13 +66,17 @@ Deno.test("an unknown outcome announces nothing; one that the store settles anno
   using kv = await Deno.openKv(":memory:");
   const lost = { count: 0 };
   const bus = new Recorder();
-  await using store = await DenoKvEventStore.open(loseAnswers(kv, lost), { bus, saveTimeout: 300 });
+  const losing = loseAnswers(kv, lost);
+  await using store = await DenoKvEventStore.open(losing, { bus });
+  await using impatient = await DenoKvEventStore.open(losing, { bus, saveTimeout: 300 });
   lost.count = 2;
   await store.append("a", [HAPPENED], { expectedVersion: 0 });
   assert.equal(bus.events.length, 1);
 
   lost.count = 1_000;
-  const error = await store.append("a", [HAPPENED], { expectedVersion: 1 }).catch((error: unknown) => error);
+  const error = await impatient.append("a", [HAPPENED], { expectedVersion: 1 }).catch((error: unknown) =>
+    error
+  );
   assert(error instanceof OutcomeUnknownError, String(error));
   assert.equal(bus.events.length, 1);
   lost.count = 0;

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { Coordinator } from "@flowmade-one/aether/cluster";
 import { connect } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "../support/nats_server.ts";
+import { withTime } from "../support/pulse.ts";
 import { until } from "../support/until.ts";
 import { PATIENT } from "../support/patient.ts";
 
@@ -12,7 +13,7 @@ const SETTINGS = { ttl: 3_000, renewEvery: 300, maxClockSkew: 200, shardCount: 4
 /** Joins, and returns how long it took until the node had its shards, in ms. */
 async function beginning(
   url: string,
-  settings: { readonly name: string; readonly storage?: "memory" },
+  settings: { readonly name: string; readonly storage?: "memory"; readonly ttl?: number },
 ): Promise<number> {
   const begun = performance.now();
   await using node = await Coordinator.join(url, { ...SETTINGS, ...settings });
@@ -29,25 +30,27 @@ async function deleteBucket({ url }: NatsServer): Promise<void> {
   await connection.close();
 }
 
-Deno.test("a cluster whose bucket is the first of its name begins after one renewal, and one in place of another after its leases", async () => {
-  await using server = await startNatsServer();
-  const first = await beginning(server.url, { name: "a" });
-  assert.ok(first >= SETTINGS.renewEvery && first < SETTINGS.ttl, `${first} ms`);
-  await deleteBucket(server);
-  // Another process: it has never heard of the bucket before.
-  const second = await beginning(server.url, { name: "b" });
-  assert.ok(second >= SETTINGS.ttl, `${second} ms`);
-});
+Deno.test("a cluster whose bucket is the first of its name begins after one renewal, and one in place of another after its leases", () =>
+  withTime(SETTINGS.ttl, async (ttl) => {
+    await using server = await startNatsServer();
+    const first = await beginning(server.url, { name: "a", ttl });
+    assert.ok(first >= SETTINGS.renewEvery && first < ttl, `${first} ms`);
+    await deleteBucket(server);
+    // Another process: it has never heard of the bucket before.
+    const second = await beginning(server.url, { name: "b", ttl });
+    assert.ok(second >= ttl, `${second} ms`);
+  }));
 
-Deno.test("a cluster in memory begins after the leases of the one that a server has lost", async () => {
-  await using server = await startNatsServer();
-  const first = await beginning(server.url, { name: "a", storage: "memory" });
-  assert.ok(first < SETTINGS.ttl, `${first} ms`);
-  await server.shutdown();
-  await server.restart();
-  const second = await beginning(server.url, { name: "b", storage: "memory" });
-  assert.ok(second >= SETTINGS.ttl, `${second} ms`);
-});
+Deno.test("a cluster in memory begins after the leases of the one that a server has lost", () =>
+  withTime(SETTINGS.ttl, async (ttl) => {
+    await using server = await startNatsServer();
+    const first = await beginning(server.url, { name: "a", storage: "memory", ttl });
+    assert.ok(first < ttl, `${first} ms`);
+    await server.shutdown();
+    await server.restart();
+    const second = await beginning(server.url, { name: "b", storage: "memory", ttl });
+    assert.ok(second >= ttl, `${second} ms`);
+  }));
 
 Deno.test("a user who may not use the register of clusters waits as for a bucket that was made again", async () => {
   await using server = await startNatsServer({

@@ -77,12 +77,16 @@ Deno.test("a rebuild is as slow as it is asked to be, and its status shows how f
   await using checkpoints = new InMemoryCheckpoints();
   await add(store, 400);
   await projectOnce(store, { name: "counts", checkpoints, handle: () => {} });
+  let handled = 0;
+  const seen = Promise.withResolvers<void>();
   const next: Projection<Counted> = {
     name: "counts",
     version: 2,
     checkpoints,
     checkpointInterval: 20,
-    handle: () => {},
+    handle: async () => {
+      if (++handled === 200) await seen.promise; // what is seen is in the middle of it
+    },
   };
   const begun = performance.now();
   await using rebuild = rebuildProjection(store, next, { maxRate: 500 });
@@ -93,6 +97,7 @@ Deno.test("a rebuild is as slow as it is asked to be, and its status shows how f
     shares.push(progress.share, progress.rate, progress.left, progress.timeLeft!);
     return true;
   });
+  seen.resolve();
   await rebuild.takenOver;
   assert.ok(performance.now() - begun >= 700, "400 events at 500 a second");
   const [share, rate, left, timeLeft] = shares;
