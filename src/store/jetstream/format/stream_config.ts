@@ -6,6 +6,7 @@
 
 import type { SettingDifference } from "../../../errors.ts";
 import { BackendError } from "../../errors.ts";
+import { isLogId } from "../../position.ts";
 import { LOG_FORMAT, LOG_ID, logIdOf } from "../read/event_log.ts";
 import type { Layout } from "./layout.ts";
 import type { StreamConfig } from "../../../nats/jetstream/api_types.ts";
@@ -14,8 +15,6 @@ import { maxAge, NANOSECONDS, ONE_YEAR, type Retention, retentionMetadata } from
 /** The shortest time that the server can be set to look for repeated message ids; the store sends no ids. */
 const DUPLICATE_WINDOW_MS = 100;
 const FORMAT = "1";
-/** The form of the id of a log. */
-const LOG_ID_FORM = /^[0-9a-f]{12}$/;
 
 /** What can be chosen about a stream. `undefined` accepts an existing one as it is. */
 export interface StreamChoices {
@@ -106,7 +105,7 @@ export function streamDifferences(
 ): SettingDifference[] {
   const metadata = actual.metadata as Readonly<Record<string, string>> | undefined;
   const logId = logIdOf(actual);
-  const isLog = logId !== undefined && LOG_ID_FORM.test(logId);
+  const isLog = isLogId(logId);
   const expected: Record<string, unknown> = {
     ...appendOnly,
     ...(isLog ? { subjects: [layoutOf(logId).all] } : {}),
