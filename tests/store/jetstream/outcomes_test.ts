@@ -9,6 +9,7 @@ import {
 import { startNatsCluster, startNatsServer } from "../../support/nats_server.ts";
 import type { NatsFrame } from "../../support/nats_frames.ts";
 import { type Proxy, startProxy } from "../../support/proxy.ts";
+import { until } from "../../support/until.ts";
 import { sleep, text } from "./support.ts";
 
 const event = (data: unknown, id?: string): { eventType: string; data: unknown; id?: string } => ({
@@ -36,12 +37,11 @@ const OPTIONS = { answerTimeout: 200, saveTimeout: 30_000 };
 
 async function opened(
   work: (stores: { near: JetStreamEventStore; far: JetStreamEventStore; proxy: Proxy }) => Promise<void>,
-  options = OPTIONS,
 ): Promise<void> {
   await using server = await startNatsServer();
   await using proxy = startProxy(server.url);
   await using near = await JetStreamEventStore.open(server.url);
-  await using far = await JetStreamEventStore.open(proxy.url, options);
+  await using far = await JetStreamEventStore.open(proxy.url, OPTIONS);
   await work({ near, far, proxy });
   assert.equal((await near.verify()).ok, true);
 }
@@ -134,10 +134,15 @@ Deno.test("a save that is lost on the way is repeated, and one that another came
 
 Deno.test("an outcome that cannot be learned is unknown, and its events can be appended again safely", () =>
   opened(async ({ near, far, proxy }) => {
+    const options = { answerTimeout: 200, saveTimeout: 800, readTimeout: 500 };
+    await using impatient = await JetStreamEventStore.open(proxy.url, options);
+    const isSilent = {
+      toClient: ({ subject }: NatsFrame): boolean => subject?.startsWith("_INBOX") === true,
+    };
     await near.append("order", [event(0)], { expectedVersion: 0 });
-    proxy.filter({ toClient: (frame) => frame.subject?.startsWith("_INBOX") === true });
-    // The store has read the actor before; then nothing comes back any more.
-    const error = await far.append("order", [event(1), event(2)], { expectedVersion: 1 }).then(
+    proxy.filter(isSilent);
+    // Nothing comes back any more, neither of the actor nor of the save.
+    const error = await impatient.append("order", [event(1), event(2)], { expectedVersion: 1 }).then(
       () => assert.fail("it was not refused"),
       (error: unknown) => error,
     );
@@ -151,17 +156,21 @@ Deno.test("an outcome that cannot be learned is unknown, and its events can be a
       assert.equal(await near.getLatestVersion("order"), 1);
     }
     await far.append("order", [event("before")], { expectedVersion: "any" });
-    const version = await far.getLatestVersion("order");
-    proxy.filter({ toClient: (frame) => frame.subject?.startsWith("_INBOX") === true });
-    const unknown = await far.append("order", [event("last")], { expectedVersion: "any" }).catch((error) =>
-      error
-    );
+    let version = 0;
+    await until("the store knows the actor", async () => {
+      version = await impatient.getLatestVersion("order").catch(() => 0);
+      return version > 0;
+    });
+    proxy.filter(isSilent);
+    const unknown = await impatient.append("order", [event("last")], { expectedVersion: "any" }).catch((
+      error,
+    ) => error);
     proxy.filter({});
     assert(unknown instanceof OutcomeUnknownError, String(unknown));
     assert.equal(unknown.expectedVersion, version);
     const [last] = await far.append("order", [...unknown.events], { expectedVersion: version });
     assert.deepEqual(await near.getEvents("order", version + 1), [last]);
-  }, { answerTimeout: 200, saveTimeout: 800, readTimeout: 500 } as typeof OPTIONS));
+  }));
 
 Deno.test("three servers, lost messages and a killed leader: every answer is true", async () => {
   await using cluster = await startNatsCluster();
@@ -211,12 +220,18 @@ Deno.test("three servers, lost messages and a killed leader: every answer is tru
   const reading = (async (): Promise<void> => {
     for await (const { id } of reader) seen.push(id);
   })();
-  await sleep(1_500);
+  /** Lets the writers work for a while, in which something of theirs is stored. */
+  const work = async (milliseconds: number): Promise<void> => {
+    const enough = acknowledged.size + 20;
+    await sleep(milliseconds);
+    await until("saves are acknowledged", () => acknowledged.size >= enough || failures.length > 0);
+  };
+  await work(1_500);
   const leader = await cluster.streamLeader("aether_default");
   await leader?.kill();
-  await sleep(1_000);
+  await work(1_000);
   await leader?.restart();
-  await sleep(5_000);
+  await work(5_000);
   writing = false;
   await Promise.all(lanes);
   for (const proxy of proxies) proxy.resume();
