@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { currentTimestamp, toTimestamp } from "../../src/event/timestamp.ts";
+import { currentTimestamp, formatTime, toTimestamp } from "../../src/event/timestamp.ts";
 
 fc.configureGlobal({ seed: 2026 });
 
@@ -17,6 +17,16 @@ Deno.test("toTimestamp() keeps every instant of the years 0 to 9999, as text and
   fc.assert(fc.property(instants, (date) => {
     assert.equal(toTimestamp(date), date.toISOString());
     assert.equal(toTimestamp(date.toISOString()), date.toISOString());
+  }));
+});
+
+Deno.test("instants of one minute and of those around it keep their seconds and milliseconds", () => {
+  const near = fc.array(fc.integer({ min: -90_000, max: 90_000 }), { minLength: 2 });
+  fc.assert(fc.property(instants, near, (date, distances) => {
+    for (const distance of distances) {
+      const other = new Date(date.getTime() + distance);
+      assert.equal(formatTime(other.getTime()), other.toISOString());
+    }
   }));
 });
 

@@ -45,29 +45,30 @@ export class CommitReader {
    * waited for: a long history comes as a thousand entries at once.
    */
   read(entry: Deno.KvEntry<unknown>): OrFault<StoredKvPart> | Promise<OrFault<StoredKvPart>> {
-    const { key, value, versionstamp } = entry;
-    const actorId = actorOf(key);
-    const version = versionOf(key);
-    const partOf = (json: unknown): StoredKvPart => {
-      const part = decodePart(json as PartJson, actorId!, versionstamp, this.positions);
-      if (part.previousVersion + 1 === version) return part;
-      throw new UnreadableRecord(`it is the record of version ${part.previousVersion + 1}`);
-    };
-    const refuse = (error: unknown): DamagedHistoryError => this.#fault(entry, error);
+    const { key, value } = entry;
     try {
+      const actorId = actorOf(key);
+      const version = versionOf(key);
       if (actorId === undefined || version === undefined) {
         throw new ForeignValue("the key is not that of a record");
       }
       const count = chunkCount(value);
-      if (count > 0) {
-        return this.#whole(value as Uint8Array, actorId, version, count)
-          .then((bytes) => this.values.decode(bytes)).then(partOf).catch(refuse);
-      }
-      const json = this.values.decode(value as Uint8Array);
-      return json instanceof Promise ? json.then(partOf).catch(refuse) : partOf(json);
+      const json = count > 0
+        ? this.#whole(value as Uint8Array, actorId, version, count).then((bytes) => this.values.decode(bytes))
+        : this.values.decode(value as Uint8Array);
+      return json instanceof Promise
+        ? json.then((json) => this.#part(entry, json)).catch((error) => this.#fault(entry, error))
+        : this.#part(entry, json);
     } catch (error) {
-      return refuse(error);
+      return this.#fault(entry, error);
     }
+  }
+
+  /** The part in the entry of a record, from its JSON. */
+  #part({ key, versionstamp }: Deno.KvEntry<unknown>, json: unknown): StoredKvPart {
+    const part = decodePart(json as PartJson, actorOf(key)!, versionstamp, this.positions);
+    if (part.previousVersion + 1 === versionOf(key)) return part;
+    throw new UnreadableRecord(`it is the record of version ${part.previousVersion + 1}`);
   }
 
   /** An actor's latest record. */

@@ -31,7 +31,8 @@ const WORTHWHILE = 0.85;
 /** Up to twice as fast as the usual level, and 1 to 6 percent larger. Level 1 is faster still, and 20 to 30 percent larger. */
 const LEVEL = 2;
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
 /** A value could not be read: the reason is the message. */
 export class UnreadableRecord extends Error {}
@@ -119,7 +120,8 @@ function checkedBody(bytes: Uint8Array, checksum: Checksum): Uint8Array {
 
 function parsed(json: Uint8Array): unknown {
   try {
-    return JSON.parse(decoder.decode(json));
+    const text = decoder.decode(json); // which takes half as long as a strict one
+    return JSON.parse(text.includes("\ufffd") ? strictDecoder.decode(json) : text);
   } catch (cause) {
     throw new UnreadableRecord("it is not JSON", { cause });
   }

@@ -21,6 +21,7 @@ const EVENT = `[["x"],"Forged",${TIME},1]`;
 const deep = (depth: number): string => "[".repeat(depth) + "]".repeat(depth);
 const withData = (data: string): string => EVENT.replace(",1]", `,${data}]`);
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const QUESTION = "?".charCodeAt(0);
 
 /** Zeros, deflated: a thousand times as much comes out of them. */
 const BOMB = deflateRawSync(new Uint8Array(62_000_000), { level: 9 });
@@ -83,6 +84,7 @@ const PARTS: Readonly<Record<string, string>> = {
   "an event whose id is no base64": withEvents(`[${EVENT.replace('["x"]', `"${"!".repeat(22)}"`)}]`),
   "an event whose id is not ASCII": withEvents(`[${EVENT.replace('["x"]', `"${"\u00e9".repeat(22)}"`)}]`),
   "an event without a type": withEvents(`[${EVENT.replace('"Forged"', "null")}]`),
+  "an event with a timestamp that is no integer": withEvents(`[${EVENT.replace(TIME, `${TIME}.5`)}]`),
   "an event without a timestamp": withEvents(`[${EVENT.replace(TIME, "null")}]`),
   "an event of a year that is none": withEvents(`[${EVENT.replace(TIME, "9e15")}]`),
   "an event of a day alone": withEvents(`[${EVENT.replace(TIME, '"2026-01-01"')}]`),
@@ -128,7 +130,10 @@ const VALUES: Readonly<Record<string, (logId: string) => unknown>> = {
   "a body that is a number": (logId) => sealed(logId, "5"),
   "a list that is nested 30,000 levels deep": (logId) => sealed(logId, deep(30_000)),
   "bytes that are not UTF-8": (logId) =>
-    sealed(logId, new Uint8Array([...bytes('{"commit":"'), 0xff, ...bytes('"}')])),
+    sealed(
+      logId,
+      bytes(part({ events: [JSON.parse(withData('"?"'))] })).map((byte) => byte === QUESTION ? 0xff : byte),
+    ),
   "a commit of another key": (logId) => sealed(logId, part({ previous: 4, prior: "1" })),
   "a commit that follows none": (logId) => sealed(logId, part({ previous: 0, prior: "zz" })),
   "a takeOver of another key": (logId) => sealed(logId, part({ previous: 7, fence: 1, events: [] })),
