@@ -265,6 +265,17 @@ export function freezeJson<T>(value: T, depth = 0): T {
   return Object.freeze(value);
 }
 
+/** Copies frozen JSON into parts that may be changed. */
+export function thawJson<T>(value: T): T {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => thawJson(item)) as T;
+  const copy: Record<string, unknown> = { ...value as object };
+  for (const [key, item] of Object.entries(copy)) {
+    if (typeof item === "object") copy[key] = thawJson(item); // its own property by now, also one named __proto__
+  }
+  return copy as T;
+}
+
 /** Whether two values are the same JSON, in any order of their properties. */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;

@@ -7,6 +7,7 @@
 import { abortable } from "../abortable.ts";
 import { isVersion } from "../event/draft.ts";
 import { describe } from "../text.ts";
+import { thawJson } from "../event/json.ts";
 import { toTimestamp } from "../event/timestamp.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
@@ -109,7 +110,13 @@ export async function replayWith<S, E extends Event>(
   const hit = { "aether.snapshot.hit": snapshot !== undefined };
   if (view.snapshot) telemetry()?.count("aether.snapshot.lookups", 1, hit);
   const begin: Replayed<S> = snapshot
-    ? { state: snapshot.state, version: snapshot.version, events: 0, snapshotVersion: snapshot.version }
+    // A copy, like the state without the snapshot: `evolve` works on it alone.
+    ? {
+      state: thawJson(snapshot.state),
+      version: snapshot.version,
+      events: 0,
+      snapshotVersion: snapshot.version,
+    }
     : { state: view.initialState(), version: 0, events: 0, snapshotVersion: 0 };
   const end: FoldEnd = { atVersion, atTime, signal, onEvent };
   const replayed = snapshot

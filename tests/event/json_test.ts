@@ -2,7 +2,15 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { copyJson, freezeJson, JsonFault, JsonTooLarge, MAX_DEPTH, sameJson } from "../../src/event/json.ts";
+import {
+  copyJson,
+  freezeJson,
+  JsonFault,
+  JsonTooLarge,
+  MAX_DEPTH,
+  sameJson,
+  thawJson,
+} from "../../src/event/json.ts";
 
 fc.configureGlobal({ seed: 2026 });
 
@@ -182,4 +190,14 @@ Deno.test("sameJson() is equality of JSON, in any order of keys", () => {
   assert(!sameJson([], {}));
   assert(!sameJson({ a: undefined }, { b: undefined }));
   assert(!sameJson(JSON.parse('{"__proto__":1}'), {}));
+});
+
+Deno.test("thawJson() copies frozen JSON, a property named __proto__ too, into parts that may be changed", () => {
+  const frozen = freezeJson(JSON.parse('{"a":[{"b":null},[1]],"__proto__":{"c":"d"}}'));
+  const thawed = thawJson(frozen);
+  assert.equal(JSON.stringify(thawed), JSON.stringify(frozen));
+  assert.equal(Object.getPrototypeOf(thawed), Object.prototype);
+  thawed.a[1].push(2);
+  thawed.a[0].b = 3;
+  assert.equal(JSON.stringify(frozen.a), '[{"b":null},[1]]');
 });
