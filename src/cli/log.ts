@@ -6,6 +6,7 @@
 
 import type { StoredEvent } from "../event/types.ts";
 import type { EventStore } from "../store/types.ts";
+import { readLog } from "./actor_log.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
 import { BLOCK, fittedLine, jsonLine, plural, printRows, type Terminal } from "./output.ts";
@@ -66,13 +67,13 @@ export async function tail(
 async function* page(store: EventStore, request: LogRequest, until?: string): AsyncGenerator<StoredEvent> {
   const { after, limit } = request;
   const filter = { ...filterOf(request), ...(until !== undefined && { until }) };
-  if (after !== undefined) return yield* store.readAll({ ...filterOf(request), after, limit });
-  const latest = store.readAll({ ...filter, after: "first-kept", direction: "backward", limit: limit + 1 });
+  if (after !== undefined) return yield* readLog(store, { ...filterOf(request), after, limit });
+  const latest = readLog(store, { ...filter, after: "first-kept", direction: "backward", limit: limit + 1 });
   if (limit <= BLOCK) return yield* (await Array.fromAsync(latest)).slice(0, limit).reverse();
   let count = 0;
   let before = "first-kept";
   for await (const { position } of latest) if (++count > limit) before = position;
-  yield* store.readAll({ ...filter, after: before, limit });
+  yield* readLog(store, { ...filter, after: before, limit });
 }
 
 interface Printed {

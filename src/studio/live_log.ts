@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readLog } from "../cli/actor_log.ts";
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
 import type { EventFilter, StoredEvent } from "../event/types.ts";
 import { BackendError } from "../errors.ts";
@@ -112,7 +113,7 @@ class LiveLog {
     try {
       await answerWithin(MISSED_TIME, async (signal) => {
         const read = { ...this.#filter, after, limit: MAX_MISSED + 1, signal, onDamage: () => {} };
-        for await (const _ of this.#store.readAll(read)) events++;
+        for await (const _ of readLog(this.#store, read)) events++;
       }, this.#output.signal);
       isMore = events > MAX_MISSED;
       if (!isMore) return;

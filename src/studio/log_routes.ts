@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readLog } from "../cli/actor_log.ts";
 import type { StoredEvent } from "../event/types.ts";
 import type { EventStore, LogStart, ReadAllOptions } from "../store/types.ts";
 import type { Activity, EventLinks, TypeCount } from "./api/mod.ts";
@@ -131,7 +132,7 @@ export async function showActivity({ parts: { store }, query, signal }: Call): P
   const late = AbortSignal.timeout(ACTIVITY_TIME);
   try {
     const read = { ...query.filter, ...latest, signal: AbortSignal.any([signal, late]) };
-    for await (const { timestamp, eventType } of store.readAll(read)) {
+    for await (const { timestamp, eventType } of readLog(store, read)) {
       times.push(Date.parse(timestamp));
       counts.add(eventType);
       if (performance.now() > end) break;

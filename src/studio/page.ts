@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readLog } from "../cli/actor_log.ts";
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import type { EventFilter, StoredEvent } from "../event/types.ts";
@@ -143,7 +144,9 @@ class PageReader {
     const chooses = compileFilter(filter) ?? ((): boolean => true);
     const end = performance.now() + SCAN_TIME;
     let seen = 0;
-    for await (const event of this.#events({}, signal, undefined)) {
+    const { actorId } = filter;
+    const read = actorId === undefined ? {} : { actorId };
+    for await (const event of this.#events(read, signal, undefined)) {
       if (this.#rows.isFull) return this.place;
       this.place = event.position;
       if (chooses(event)) this.#rows.add(event);
@@ -160,7 +163,7 @@ class PageReader {
     for (;;) {
       const { place: from } = this;
       try {
-        for await (const event of this.#store.readAll(this.#options(filter, signal, limit))) {
+        for await (const event of readLog(this.#store, this.#options(filter, signal, limit))) {
           if (event.position !== from) yield event;
         }
         return;
