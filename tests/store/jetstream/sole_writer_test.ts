@@ -46,21 +46,41 @@ function isDamaged(error: unknown): boolean {
   return error instanceof DamagedHistoryError && error.actorId === "order";
 }
 
+/**
+ * A store that has been idle for a second asks again. So what is asked of one that has not is tried again, if that took so
+ * long because the machine stood still.
+ *
+ * @param asksNothing Is given a name that was not used before.
+ */
+async function untilQuick(asksNothing: (name: string) => Promise<boolean>): Promise<void> {
+  for (let round = 0;; round++) {
+    const begun = performance.now();
+    if (await asksNothing(`quick-${round}`)) return;
+    assert(performance.now() - begun > 500 && round < 20, "it asks although it was not idle");
+  }
+}
+
 async function assertAsksNothing(url: string, replicas: number): Promise<void> {
   await using store = await JetStreamEventStore.open(url, { replicas });
   await store.append("first", [event(0)], { expectedVersion: 0 });
   await using asked = await asking(url);
-  const saves: Promise<unknown>[] = [];
-  for (let index = 0; index < 50; index++) {
-    saves.push(store.append(`new-${index}`, [event(index)], { expectedVersion: 0 }));
-    saves.push(store.saveEvent({ actorId: `given-${index}`, version: 1, ...event(index) }));
-  }
-  await Promise.all(saves);
-  await store.saveEvents(["a", "b"].map((actorId) => ({ actorId, version: 1, ...event(1) })));
-  await store.append("after", [event(1)], { expectedVersion: 0 });
-  assert.equal(await asked.count(), 0);
+  let last = "";
+  await untilQuick(async (name) => {
+    await store.append(`warm-${name}`, [event(0)], { expectedVersion: 0 });
+    await asked.count();
+    const saves: Promise<unknown>[] = [];
+    for (let index = 0; index < 50; index++) {
+      saves.push(store.append(`${name}-new-${index}`, [event(index)], { expectedVersion: 0 }));
+      saves.push(store.saveEvent({ actorId: `${name}-given-${index}`, version: 1, ...event(index) }));
+    }
+    await Promise.all(saves);
+    await store.saveEvents(["a", "b"].map((id) => ({ actorId: `${name}-${id}`, version: 1, ...event(1) })));
+    await store.append(`${name}-after`, [event(1)], { expectedVersion: 0 });
+    last = `${name}-given-7`;
+    return await asked.count() === 0;
+  });
   // That an actor has messages is still found out.
-  await assert.rejects(store.append("given-7", [event(1)], { expectedVersion: 0 }), { currentVersion: 1 });
+  await assert.rejects(store.append(last, [event(1)], { expectedVersion: 0 }), { currentVersion: 1 });
   assert.equal((await store.verify()).ok, true);
 }
 
@@ -103,8 +123,12 @@ Deno.test("a store asks again for an actor of its own that it has forgotten, and
   await store.append("other-4", [event(1)], { expectedVersion: 1 });
   await assert.rejects(store.append("order", [event(1)], { expectedVersion: 0 }), isDamaged);
   await using asked = await asking(server.url);
-  await store.append("quick", [event(1)], { expectedVersion: 0 });
-  assert.equal(await asked.count(), 0);
+  await untilQuick(async (name) => {
+    await store.append(`warm-${name}`, [event(1)], { expectedVersion: 0 });
+    await asked.count();
+    await store.append(name, [event(1)], { expectedVersion: 0 });
+    return await asked.count() === 0;
+  });
   await new Promise((resolve) => setTimeout(resolve, 1_050));
   await store.append("late", [event(1)], { expectedVersion: 0 });
   assert(await asked.count() > 0);
