@@ -9,7 +9,12 @@ import { describe } from "../text.ts";
 import type { ChangesOptions } from "./broadcast.ts";
 import type { Bucket } from "./bucket.ts";
 import { checkOptions, COORDINATOR_OPTIONS, type CoordinatorOptions } from "./coordinator_options.ts";
-import { CLUSTER_BUCKET_OPTIONS, type ClusterBucketOptions, openClusterBucket } from "./jetstream/open.ts";
+import {
+  checkClusterBucket,
+  CLUSTER_BUCKET_OPTIONS,
+  type ClusterBucketOptions,
+  openClusterBucket,
+} from "./jetstream/open.ts";
 import { checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import { shardMapTooLarge } from "./errors.ts";
@@ -124,6 +129,7 @@ export class Coordinator implements AsyncDisposable {
       return fields;
     });
     const checked = readOptions(asked, (fields) => checkOptions(fields, newId));
+    readOptions(asked, checkClusterBucket);
     asked.signal?.throwIfAborted();
     if (isBucket(cluster)) {
       return await joinBucket(

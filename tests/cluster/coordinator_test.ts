@@ -311,6 +311,29 @@ Deno.test("Coordinator.drain() refuses what is no boolean, and OwnedShard.waitUn
   assert.deepEqual(b.nodes().map(({ name, draining }) => [name, draining]), [["a", true], ["b", false]]);
 });
 
+Deno.test("Coordinator.join() refuses in memory the options that NATS would refuse", async () => {
+  const wrong: [string, object][] = [
+    ["options.cluster", { cluster: "a.b" }],
+    ["options.cluster", { cluster: "" }],
+    ["options.cluster", { cluster: 1 }],
+    ["options.replicas", { replicas: 2 }],
+    ["options.storage", { storage: "disk" }],
+    ["options.domain", { domain: "a b" }],
+    ["options.apiPrefix", { domain: "hub", apiPrefix: "JS.hub.API" }],
+  ];
+  for (const [argument, options] of wrong) {
+    for (const target of [new InMemoryBucket(), "nats://127.0.0.1:1"]) {
+      await assert.rejects(
+        Coordinator.join(target, { ...QUICK, ...options }).then((node) => node.leave()),
+        (error) => error instanceof InvalidArgumentError && error.argument === argument,
+        JSON.stringify(options),
+      );
+    }
+  }
+  const node = await Coordinator.join(new InMemoryBucket(), { ...QUICK, cluster: "orders", replicas: 3 });
+  await node.leave();
+});
+
 Deno.test("Coordinator.leave() resolves right after the owner has closed the connection", async () => {
   await using server = await startNatsServer();
   const connection = await connect({ servers: server.url });

@@ -101,12 +101,24 @@ export interface OpenBucket {
  */
 export async function openClusterBucket(
   target: string | readonly string[] | NatsConnection,
-  { cluster = "default", ...options }: ClusterBucketOptions,
+  given: ClusterBucketOptions,
   signal?: AbortSignal,
 ): Promise<OpenBucket> {
-  checkName("options.cluster", cluster);
+  const { cluster = "default", ...options } = checkClusterBucket(given);
   const rest = { isRegistered: true, ...(signal && { signal }) };
   return await open("cluster", target, `aether_cluster_${cluster}`, options, rest);
+}
+
+/**
+ * Checks which bucket of a NATS system is meant, also for a cluster in memory: what is refused in production is refused in
+ * a test.
+ *
+ * @throws {InvalidArgumentError} If an option cannot work.
+ */
+export function checkClusterBucket(options: ClusterBucketOptions): ClusterBucketOptions {
+  checkName("options.cluster", options.cluster ?? "default");
+  checkBucket(options);
+  return options;
 }
 
 /**
@@ -140,20 +152,12 @@ async function open(
   argument: string,
   target: string | readonly string[] | NatsConnection,
   bucket: string,
-  { replicas, storage, connect = {}, onWarning, ...where }: BucketOptions,
+  options: BucketOptions,
   { remake = true, isRegistered = false, signal }: OpenSettings,
 ): Promise<OpenBucket> {
-  if (replicas !== undefined && !REPLICAS.includes(replicas)) {
-    throw new InvalidArgumentError("options.replicas", `must be 1, 3 or 5, and is ${describe(replicas)}`);
-  }
-  if (storage !== undefined && storage !== "file" && storage !== "memory") {
-    throw new InvalidArgumentError(
-      "options.storage",
-      `must be "file" or "memory", and is ${describe(storage)}`,
-    );
-  }
-  const warn = warner(checkFunction("options.onWarning", onWarning));
-  const address = jetStreamAddress(where);
+  const address = checkBucket(options);
+  const { replicas, storage, connect = {}, onWarning } = options;
+  const warn = warner(onWarning);
   const client = { ...LIVELINESS, ...connect.client };
   const { connection, opened } = await connectUntil(
     openConnection(argument, target, { ...connect, client }, warn),
@@ -185,6 +189,21 @@ async function open(
     await abortable(close(), signal);
     throw error;
   }
+}
+
+/** Checks how a bucket is made and reached, and returns the JetStream that it is in. */
+function checkBucket({ replicas, storage, onWarning, ...where }: BucketOptions): JetStreamAddress {
+  if (replicas !== undefined && !REPLICAS.includes(replicas)) {
+    throw new InvalidArgumentError("options.replicas", `must be 1, 3 or 5, and is ${describe(replicas)}`);
+  }
+  if (storage !== undefined && storage !== "file" && storage !== "memory") {
+    throw new InvalidArgumentError(
+      "options.storage",
+      `must be "file" or "memory", and is ${describe(storage)}`,
+    );
+  }
+  checkFunction("options.onWarning", onWarning);
+  return jetStreamAddress(where);
 }
 
 /** Waits for a connection. One that is made after the signal has aborted is closed. */
