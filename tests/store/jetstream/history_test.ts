@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import { JetStreamEventStore } from "@flowmade-one/aether/jetstream";
 import { CommitEncoder } from "../../../src/store/jetstream/format/commit_encoder.ts";
-import { LOG_ID } from "../../../src/store/jetstream/read/event_log.ts";
+import { LOG_ID } from "../../../src/store/jetstream/read/stream_identity.ts";
 import { Layout } from "../../../src/store/jetstream/format/layout.ts";
 import { AcknowledgementReader } from "../../../src/nats/jetstream/acknowledgement.ts";
 import { Publisher } from "../../../src/nats/jetstream/publisher.ts";

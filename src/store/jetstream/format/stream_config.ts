@@ -7,7 +7,7 @@
 import type { SettingDifference } from "../../../errors.ts";
 import { BackendError } from "../../errors.ts";
 import { isLogId } from "../../position.ts";
-import { LOG_FORMAT, LOG_ID, logIdOf } from "../read/event_log.ts";
+import { LOG_FORMAT, LOG_ID, logIdOf } from "../read/stream_identity.ts";
 import type { Layout } from "./layout.ts";
 import type { StreamConfig } from "../../../nats/jetstream/api_types.ts";
 import { maxAge, NANOSECONDS, ONE_YEAR, type Retention, retentionMetadata } from "../retention/retention.ts";

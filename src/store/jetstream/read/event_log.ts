@@ -8,12 +8,12 @@
 import type { ConnectionState } from "../../../nats/connection_state.ts";
 import type { BackendError, SettingDifference } from "../../../errors.ts";
 import type { Warn } from "../../../warning.ts";
-import { DamagedHistoryError, LogReplacedError, otherLog } from "../../errors.ts";
+import { DamagedHistoryError } from "../../errors.ts";
 import { refusalOf } from "../../../nats/refusals.ts";
 import { retryTransient } from "../../../nats/jetstream/retry.ts";
 import type { Layout } from "../format/layout.ts";
 import { OrderedConsumer, type OrderedConsumerOptions } from "../../../nats/jetstream/ordered_consumer.ts";
-import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../../nats/jetstream/api_errors.ts";
+import { JetStreamApiError, NoAnswerError } from "../../../nats/jetstream/api_errors.ts";
 import type { JetStreamRequests } from "../../../nats/jetstream/requests.ts";
 import type { MessageQuery, StreamConfig, StreamInfo } from "../../../nats/jetstream/api_types.ts";
 import { retentionOf } from "../retention/retention.ts";
@@ -21,15 +21,11 @@ import { Expiry } from "./expiry.ts";
 import { Leadership } from "./leadership.ts";
 import { ObservedConfig } from "./observed_config.ts";
 import { Replicas } from "./replicas.ts";
+import { StreamIdentity } from "./stream_identity.ts";
 import type { StoredMessage } from "../../../nats/jetstream/stored_message.ts";
 
 /** Every subject, as a query. */
 const ANY = ">";
-
-/** The stream's metadata that names the log. */
-export const LOG_ID = "aether-log";
-/** The stream's metadata that names the format of what it holds. */
-export const LOG_FORMAT = "aether-format";
 
 /** The status of a direct read that would find too many subjects. */
 const TOO_MANY_RESULTS = 413;
@@ -59,10 +55,9 @@ interface Knowledge {
   readonly replicas: Replicas;
   readonly config: ObservedConfig;
   readonly leadership: Leadership;
+  readonly identity: StreamIdentity;
   /** The greatest sequence that this store has seen. */
   highest: number;
-  /** Whether the log was deleted or replaced when it was last checked. */
-  isReplaced: boolean;
 }
 
 /** Reads the stream. */
@@ -79,18 +74,23 @@ export class EventLog {
    * @param known What is shared with the log that it is derived from.
    */
   constructor(setup: EventLogSetup, signal?: AbortSignal, known?: Knowledge) {
-    const { requests, layout, config, differences, warn } = setup;
     this.#setup = setup;
     this.#signal = signal;
-    this.requests = requests;
-    this.layout = layout;
-    this.#known = known ?? {
-      expiry: new Expiry(() => this.config.expires, () => this.#timeLeft()),
+    this.requests = setup.requests;
+    this.layout = setup.layout;
+    this.#known = known ?? this.#knowledge();
+  }
+
+  #knowledge(): Knowledge {
+    const { requests, layout, differences, warn } = this.#setup;
+    const config = new ObservedConfig(this.#setup.config, layout.stream, differences, warn);
+    return {
+      expiry: new Expiry(() => config.expires, () => this.#timeLeft()),
       replicas: new Replicas(layout.stream, warn),
-      config: new ObservedConfig(config, layout.stream, differences, warn),
+      config,
       leadership: new Leadership(),
+      identity: new StreamIdentity(requests, layout, config),
       highest: 0,
-      isReplaced: false,
     };
   }
 
@@ -142,7 +142,7 @@ export class EventLog {
 
   /** Whether the log was deleted or replaced when it was last checked. */
   get isReplaced(): boolean {
-    return this.#known.isReplaced;
+    return this.#known.identity.isReplaced;
   }
 
   /**
@@ -240,7 +240,7 @@ export class EventLog {
    * @throws {LogReplacedError} If the stream is not the log that was opened.
    */
   info(): Promise<StreamInfo> {
-    return this.#patiently(() => this.#info());
+    return this.#patiently(() => this.#known.identity.info());
   }
 
   /** A reader of the stream in order. It ends with an error when the stream is gone or another one. */
@@ -264,7 +264,7 @@ export class EventLog {
    * @throws {LogReplacedError} If it is another one, or does not exist.
    */
   async assertSame(): Promise<void> {
-    await this.#info();
+    await this.#known.identity.info();
   }
 
   /**
@@ -272,41 +272,14 @@ export class EventLog {
    *
    * @throws {LogReplacedError} If it is another one, or does not exist.
    */
-  async assertNotReplaced(): Promise<void> {
-    try {
-      await this.#info();
-    } catch (error) {
-      if (error instanceof LogReplacedError) throw error;
-    }
-  }
-
-  async #info(): Promise<StreamInfo> {
-    const info = await this.#found(() => this.requests.streamInfo(this.layout.stream));
-    this.#known.isReplaced = logIdOf(info.config) !== this.layout.logId;
-    if (this.#known.isReplaced) throw this.#replacedError();
-    this.config.note(info.config);
-    return info;
-  }
-
-  /** A stream that does not exist is a log that was deleted. */
-  async #found<T>(ask: () => Promise<T>): Promise<T> {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof StreamNotFoundError)) throw error;
-      this.#known.isReplaced = true;
-      throw this.#replacedError({ cause: error });
-    }
-  }
-
-  #replacedError(options?: ErrorOptions): LogReplacedError {
-    return otherLog(`stream "${this.layout.stream}"`, "server", options);
+  assertNotReplaced(): Promise<void> {
+    return this.#known.identity.assertNotReplaced();
   }
 
   /** For how long the first message is still kept, in milliseconds; NaN if it is gone. */
   async #timeLeft(): Promise<number> {
     const first = this.config.expires ? await this.at(1) : undefined;
-    const { ts, config, state } = await this.#info(); // which also notices that the log was replaced
+    const { ts, config, state } = await this.#known.identity.info(); // which also notices that the log was replaced
     if (!this.config.expires) return Infinity;
     // An empty log has no first message, and nothing of it has expired.
     const begun = first ? Date.parse(first.time) : state.last_seq === 0 ? Date.parse(ts ?? "") : NaN;
@@ -362,7 +335,7 @@ export class EventLog {
 
   /** Where a consumer with a filter may run, unless a single server keeps the stream. */
   readonly #chooseServer = (): Promise<(server: string) => boolean> | undefined =>
-    this.config.isSingle ? undefined : this.#info().then((info) => this.replicas.choose(info));
+    this.config.isSingle ? undefined : this.#known.identity.info().then((info) => this.replicas.choose(info));
 
   /** Notes that the leader lacks a message that another replica has. */
   #noteLacking(sequence: number): Promise<void> {
@@ -376,7 +349,7 @@ export class EventLog {
 
   #get(query: MessageQuery): Promise<StoredMessage | undefined> {
     const { stream } = this.layout;
-    return this.#patiently(() => this.#found(() => this.requests.getMessage(stream, query)));
+    return this.#patiently(() => this.#known.identity.found(() => this.requests.getMessage(stream, query)));
   }
 
   /** A message that may be of any actor: that there is none, or one of another log, may mean that the log was replaced. */
@@ -389,9 +362,4 @@ export class EventLog {
   #patiently<T>(read: () => Promise<T>): Promise<T> {
     return retryTransient(this.#setup.patience, read, () => this.isClosed, this.#signal);
   }
-}
-
-/** The id of the log that a stream holds; `undefined` if it holds none. */
-export function logIdOf({ metadata }: StreamConfig): string | undefined {
-  return (metadata as Readonly<Record<string, string>> | undefined)?.[LOG_ID];
 }
