@@ -55,6 +55,7 @@ import type { PersonalVault } from "./personal_vault.ts";
 import type { Warn } from "../warning.ts";
 import { rawLogOver } from "./backed_raw_log.ts";
 import { offerRawLog } from "./raw_log.ts";
+import { underName } from "./operation.ts";
 import { readBackward, readForward } from "./read_log.ts";
 import { type Snapshot, type SnapshotInput, validateSnapshot } from "./snapshot.ts";
 import { positionOf } from "./snapshot_position.ts";
@@ -316,7 +317,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     const valid = validateSnapshot(snapshot, this.#drafting.now);
     await this.#lifetime.track(async () => {
       const { signal } = this.#lifetime;
-      const position = await abortable(positionOf(valid, this.#backend, signal), signal); // nothing is sent yet
+      const find = underName("saveSnapshot", () => positionOf(valid, this.#backend, signal));
+      const position = await abortable(find, signal); // nothing is sent yet
       await this.#backend.saveSnapshot(
         position === undefined ? valid : Object.freeze({ ...valid, position }),
         signal,

@@ -7,6 +7,7 @@
 import type { StoredEvent } from "../event/types.ts";
 import type { StorageBackend } from "./backend.ts";
 import { passing } from "./buffered_iteration.ts";
+import { underName } from "./operation.ts";
 import type { CheckedLogRead } from "./read_options.ts";
 
 /** The log from a place on, as a read chose it. */
@@ -15,7 +16,7 @@ export async function* readForward(
   { after, until, filter, chosen, limit, onDamage }: CheckedLogRead,
   signal: AbortSignal,
 ): AsyncIterable<readonly StoredEvent[]> {
-  if (until !== undefined) await backend.checkPosition(until, signal);
+  if (until !== undefined) await underName("readAll", () => backend.checkPosition(until, signal));
   const read = { after, filter, limit, onDamage: passing(onDamage), signal };
   for await (const { events, position } of backend.readLog(read)) {
     const within = until === undefined ? events : events.filter((event) => event.position <= until);
@@ -33,7 +34,7 @@ export async function* readBackward(
   if (after === "end") return;
   const end = after === "start" || after === "first-kept" ? undefined : after;
   for (const position of [end, until]) {
-    if (position !== undefined) await backend.checkPosition(position, signal);
+    if (position !== undefined) await underName("readAll", () => backend.checkPosition(position, signal));
   }
   const toFirstKept = after === "first-kept";
   const read = { from: until, limit, toFirstKept, onDamage: passing(onDamage), signal };

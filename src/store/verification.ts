@@ -5,6 +5,7 @@
  */
 
 import { BackendError, DamagedHistoryError, InvalidPositionError } from "./errors.ts";
+import { underName } from "./operation.ts";
 import type { StorageBackend, Verified } from "./backend.ts";
 import type { VerificationProgress, VerificationReport, VerifyOptions } from "./types.ts";
 
@@ -47,7 +48,7 @@ async function isAheadOf(
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   try {
-    await backend.checkPosition(position, signal);
+    await underName("verify", () => backend.checkPosition(position, signal));
     return false;
   } catch (error) {
     if (error instanceof InvalidPositionError && error.reason === "ahead") return true;

@@ -109,17 +109,25 @@ export class KvBackend implements StorageBackend {
       onDamage: undefined,
     };
     let events: readonly StoredEvent[] = [];
-    for await (const batch of this.readHistory(actorId, read)) {
+    for await (const batch of this.#readHistory("getEvents", actorId, read)) {
       events = events.length === 0 ? batch : events.concat(batch);
     }
     return events;
   }
 
   readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
+    return this.#readHistory("readEvents", actorId, read);
+  }
+
+  #readHistory(
+    operation: string,
+    actorId: string,
+    read: HistoryRead,
+  ): AsyncIterable<readonly StoredEvent[]> {
     const { reader, heads } = this.#parts;
     const known = heads.cached(actorId)?.version ?? 0;
     return this.#iterating(
-      "readEvents",
+      operation,
       readHistory(reader, actorId, read, known, (latest) => heads.note(actorId, latest)),
       read.onDamage,
     );

@@ -96,12 +96,20 @@ export class JetStreamBackend implements StorageBackend {
       ...(signal && { signal }),
     };
     const batches: (readonly StoredEvent[])[] = [];
-    for await (const batch of this.readHistory(actorId, read)) batches.push(batch);
+    for await (const batch of this.#readHistory("getEvents", actorId, read)) batches.push(batch);
     return batches.length === 1 ? batches[0]! : batches.flat();
   }
 
   readHistory(actorId: string, read: HistoryRead): AsyncIterable<readonly StoredEvent[]> {
-    return iterating("readEvents", this.#check, readHistory(this.#context, actorId, read));
+    return this.#readHistory("readEvents", actorId, read);
+  }
+
+  #readHistory(
+    operation: string,
+    actorId: string,
+    read: HistoryRead,
+  ): AsyncIterable<readonly StoredEvent[]> {
+    return iterating(operation, this.#check, readHistory(this.#context, actorId, read));
   }
 
   async getLatestVersion(actorId: string, signal?: AbortSignal): Promise<number> {
@@ -156,7 +164,7 @@ export class JetStreamBackend implements StorageBackend {
 
   /** Remembers the actors whose last events expire soon. */
   preserveExpiringActors(): Promise<PreservationReport> {
-    return reading("preserve", this.#check, () => this.#parts.expiring.preserve());
+    return reading("preserveExpiringActors", this.#check, () => this.#parts.expiring.preserve());
   }
 
   /** Passes over the messages of other programs that an actor's history ends with. */
