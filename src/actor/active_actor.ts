@@ -20,6 +20,7 @@ import { ActorFailedError } from "./errors.ts";
 import { ActorHistory, type HistorySetup } from "./history.ts";
 import { Ownership } from "./ownership.ts";
 import { eventsAtRelease, isSnapshotDue, keepSnapshots } from "./snapshots.ts";
+import { StateChanges } from "./state_changes.ts";
 import { type AnyDecider, deciderOf } from "./untyped.ts";
 
 /** How much longer than its calls an actor waits for a store that does not answer, in milliseconds. */
@@ -45,6 +46,7 @@ export class ActiveActor {
   readonly #commits: Commits;
   readonly #ownership: Ownership;
   readonly #history: ActorHistory;
+  readonly #changes: StateChanges;
   readonly #queue: (CommandCall | QueryCall)[] = [];
   #current: Replayed<unknown> | undefined;
   #running: Promise<void> | undefined;
@@ -61,6 +63,7 @@ export class ActiveActor {
     this.id = id;
     this.#definition = definition;
     this.#decider = deciderOf(definition);
+    this.#changes = StateChanges.of(definition);
     this.#setup = setup;
     this.#commits = new Commits(setup.store, id, setup.owner, setup.warn);
     this.#ownership = new Ownership(setup.owner, this.#commits);
@@ -152,11 +155,14 @@ export class ActiveActor {
   async #next(): Promise<void> {
     if (this.#commits.isUnknown) await this.#settle();
     if (this.#ownership.isToFence(this.#queue)) await this.#fence();
+    if (this.#changes.isLasting) this.#current = undefined;
     const current = this.#current ??= await this.#history.load();
     const { ids } = this.#history;
     if (!ids.isComplete && this.#queue.some(hasId)) await ids.complete();
+    const { found } = this.#changes;
     this.#ownership.assertHeld();
     const group = this.#decide(current);
+    if (this.#changes.found > found) return this.#beginAgain(group);
     if (group.every(({ events }) => events.length === 0)) {
       if (this.#ownership.isOpen(group)) return this.#requeue(group);
       return void answer(this.#decider, current, group, []);
@@ -188,6 +194,13 @@ export class ActiveActor {
     if (isFenced && this.#current) this.#current = await this.#history.loadNew(this.#current);
   }
 
+  /** The state was changed while it was used: what was decided is decided again on what is stored. */
+  #beginAgain(group: readonly Decided[]): void {
+    this.#requeue(group);
+    this.#current = undefined;
+    this.#changes.warn(this.#setup.warn);
+  }
+
   #requeue(group: readonly Decided[]): void {
     for (const { call } of group) call.sent = undefined;
     this.#queue.unshift(...group.map(({ call }) => call));
@@ -201,6 +214,7 @@ export class ActiveActor {
     let count = 0;
     let folded: { readonly state: unknown } | undefined = { state };
     while (this.#queue.length > 0 && group.length < this.#commits.groupLimit) {
+      if (group.length > 0 && this.#changes.found > 0) break;
       const call = this.#queue[0]!;
       if (call.isSettled) {
         this.#queue.shift();
@@ -210,6 +224,7 @@ export class ActiveActor {
         if (count > 0) break; // it is answered from what is stored
         this.#queue.shift();
         answerQuery(this.#definition, call, state);
+        if (this.#changes.isLasting) break;
         continue;
       }
       if (this.#ownership.isTooEarly(call)) break;
@@ -223,7 +238,7 @@ export class ActiveActor {
         }
       }
       if (group.length > 0) {
-        folded = foldAhead(this.#decider, folded.state, version, group.at(-1)!, bytesPerEvent);
+        folded = foldAhead(this.#definition, folded.state, version, group.at(-1)!, bytesPerEvent);
       }
       if (!folded) break;
       const reached = version + (group.at(-1)?.events.length ?? 0);

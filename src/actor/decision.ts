@@ -15,6 +15,7 @@ import { type CallResult, type CommandCall, type QueryCall, TimerCall } from "./
 import { enter, leave } from "./chain.ts";
 import type { AnyActor } from "./definition.ts";
 import { ActorFailedError } from "./errors.ts";
+import { StateChanges } from "./state_changes.ts";
 import { timersOf } from "./timers.ts";
 import { type AnyDecider, asStored, deciderOf } from "./untyped.ts";
 
@@ -38,6 +39,8 @@ export function decide(
   version: number,
   now: number,
 ): Decided {
+  const changes = StateChanges.of(definition);
+  const seen = changes.look("decide", state);
   const outer = enter(call);
   try {
     const command = call instanceof TimerCall ? commandOf(definition, call, state, version, now) : call;
@@ -55,6 +58,7 @@ export function decide(
     return { call, events: [], error: failure };
   } finally {
     leave(outer);
+    changes.hasChanged(seen, state, true);
   }
 }
 
@@ -79,6 +83,8 @@ function tracedBy(traceparent: string): (event: NewEvent<Event>) => NewEvent<Eve
 
 /** Answers a query. */
 export function answerQuery(definition: AnyActor, call: QueryCall, state: unknown): void {
+  const changes = StateChanges.of(definition);
+  const seen = changes.look("query", state);
   const outer = enter(call);
   try {
     const answer = call.answer(state);
@@ -88,6 +94,7 @@ export function answerQuery(definition: AnyActor, call: QueryCall, state: unknow
     call.reject(errorFor(definition, call.actorId, error));
   } finally {
     leave(outer);
+    changes.hasChanged(seen, state, true);
   }
 }
 
@@ -138,19 +145,23 @@ export function declaredName({ errors }: AnyActor, error: unknown): string | und
  * @param maxBytes The most bytes of an event.
  */
 export function foldAhead(
-  decider: AnyDecider,
+  definition: AnyActor,
   before: unknown,
   version: number,
   { call, events }: Decided,
   maxBytes: number,
 ): { readonly state: unknown } | undefined {
+  const decider = deciderOf(definition);
+  const changes = StateChanges.of(definition);
   try {
     let state = before;
     for (const event of events) {
       const data = copyJson(event.data, "data", maxBytes).value;
       const stored = asStored({ ...event, data }, { actorId: call.actorId, version: ++version });
-      state = decider.evolve(state, Object.freeze(stored));
-      refusePromise("evolve()", state);
+      const seen = changes.look(event.eventType, state);
+      const next = decider.evolve(state, Object.freeze(stored));
+      if (changes.hasChanged(seen, state, false)) return undefined;
+      refusePromise("evolve()", state = next);
     }
     return { state };
   } catch {
