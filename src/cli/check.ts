@@ -7,8 +7,9 @@
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import { type Colour, coloured, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import { type Colour, coloured, jsonLine, plural, printable, printTable } from "./output.ts";
 import { showProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Runs `verify` on a log. */
 export async function verify(

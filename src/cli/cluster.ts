@@ -12,7 +12,8 @@ import { bucketStream } from "../nats/jetstream/kv_bucket.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import type { NatsTarget } from "./nats_target.ts";
-import { type Colour, coloured, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import { type Colour, coloured, jsonLine, plural, printable, printTable } from "./output.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Runs `cluster`. */
 export async function cluster(

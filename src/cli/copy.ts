@@ -8,8 +8,9 @@ import { copyEvents } from "../store/copy.ts";
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import { jsonLine, type Terminal, transferText } from "./output.ts";
+import { jsonLine, transferText } from "./output.ts";
 import { showProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Runs `copy`. */
 export async function copy(

@@ -13,8 +13,9 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { publicKeyOf, signerOf } from "./keys.ts";
-import { coloured, jsonLine, plural, printable, type Terminal, transferText, writeAll } from "./output.ts";
+import { coloured, jsonLine, plural, printable, transferText } from "./output.ts";
 import { showProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** The name of the output as a file. */
 const OUTPUT = "-";
@@ -32,7 +33,7 @@ export async function exportLog(
   }
   const signer = signerOf(key);
   using progress = await showProgress(terminal);
-  const report = await exportEvents(store, isOutput ? outputStream() : file, {
+  const report = await exportEvents(store, isOutput ? outputOf(terminal) : file, {
     compress: gzip,
     ...(signer && { signer }),
     onProgress: ({ phase, events }) => progress.update(phase, events),
@@ -46,8 +47,8 @@ export async function exportLog(
 }
 
 /** The output of this process. A reader that has gone is no fault of the export. */
-function outputStream(): WritableStream<Uint8Array> {
-  return new WritableStream({ write: (bytes) => writeAll(Deno.stdout, bytes) });
+function outputOf(terminal: Terminal): WritableStream<Uint8Array> {
+  return new WritableStream({ write: (bytes) => terminal.write(bytes) });
 }
 
 function exported({ events, commits, lastPosition }: ExportReport): string {

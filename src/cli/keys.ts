@@ -6,7 +6,8 @@
 
 import { generateSealKey, type SignerSource } from "../evidence/signer.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
-import { printable, type Terminal } from "./output.ts";
+import { printable } from "./output.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** The variable that has a private key. */
 const VARIABLE = "AETHER_SEAL_KEY";

@@ -9,7 +9,8 @@ import type { EventStore } from "../store/types.ts";
 import { readLog } from "./actor_log.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import { BLOCK, fittedLine, jsonLine, plural, printRows, type Terminal } from "./output.ts";
+import { BLOCK, fittedLine, jsonLine, plural, printRows } from "./output.ts";
+import type { Terminal } from "./terminal.ts";
 
 type LogRequest = RequestOf<"log"> | RequestOf<"tail">;
 
@@ -30,8 +31,9 @@ export async function log(
   store: EventStore,
   request: RequestOf<"log">,
   terminal: Terminal,
+  signal: AbortSignal,
 ): Promise<ExitCode> {
-  const { count, last } = await print(page(store, request), request.json, terminal);
+  const { count, last } = await print(page(store, request, signal), request.json, terminal);
   if (!request.json && count === request.limit) {
     const others = request.after === undefined ? "--limit shows more" : `those that follow: --after ${last}`;
     terminal.note(`${plural(count, "event")}; ${others}.`);
@@ -47,15 +49,17 @@ export async function tail(
   signal: AbortSignal,
 ): Promise<ExitCode> {
   const end = await store.getLastPosition();
-  // Up to the position that it goes on after: what comes meanwhile is printed once.
-  if (request.after === undefined && end !== undefined) {
-    await print(page(store, request, end), request.json, terminal);
-  }
   const after = request.after ?? end ?? "start";
   try {
+    // Up to the position that it goes on after: what comes meanwhile is printed once.
+    if (request.after === undefined && end !== undefined) {
+      await print(page(store, request, signal, end), request.json, terminal);
+      await terminal.flush();
+    }
     for await (const event of store.subscribe({ ...filterOf(request), after, signal })) {
       const line = request.json ? jsonLine(event) : fittedLine(cellsOf(event).join("  "), terminal.columns);
       terminal.print(await line);
+      await terminal.flush();
     }
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -64,10 +68,15 @@ export async function tail(
 }
 
 /** The events behind a position; without one, the latest, or the latest up to `until`. */
-async function* page(store: EventStore, request: LogRequest, until?: string): AsyncGenerator<StoredEvent> {
+async function* page(
+  store: EventStore,
+  request: LogRequest,
+  signal: AbortSignal,
+  until?: string,
+): AsyncGenerator<StoredEvent> {
   const { after, limit } = request;
-  const filter = { ...filterOf(request), ...(until !== undefined && { until }) };
-  if (after !== undefined) return yield* readLog(store, { ...filterOf(request), after, limit });
+  const filter = { ...filterOf(request), ...(until !== undefined && { until }), signal };
+  if (after !== undefined) return yield* readLog(store, { ...filter, after, limit });
   const latest = readLog(store, { ...filter, after: "first-kept", direction: "backward", limit: limit + 1 });
   if (limit <= BLOCK) return yield* (await Array.fromAsync(latest)).slice(0, limit).reverse();
   let count = 0;
@@ -94,8 +103,10 @@ async function print(
     for await (const event of events) {
       count++;
       last = event.position;
-      if (json) terminal.print(jsonLine(event));
-      else yield cellsOf(event);
+      if (json) {
+        terminal.print(jsonLine(event));
+        await terminal.room();
+      } else yield cellsOf(event);
     }
   };
   await printRows(terminal, COLUMNS, rows());
@@ -114,16 +125,20 @@ export async function actors(
   store: EventStore,
   { actorPrefix, limit, json }: RequestOf<"actors">,
   terminal: Terminal,
+  signal: AbortSignal,
 ): Promise<ExitCode> {
   let count = 0;
   let hasMore = false;
   const rows = async function* (): AsyncGenerator<string[]> {
-    for await (const actor of store.listActors(actorPrefix === undefined ? {} : { actorPrefix })) {
+    const prefix = actorPrefix === undefined ? {} : { actorPrefix };
+    for await (const actor of store.listActors({ ...prefix, signal })) {
       hasMore = count === limit;
       if (hasMore) return;
       count++;
-      if (json) terminal.print(jsonLine(actor));
-      else yield [actor.actorId, String(actor.latestVersion)];
+      if (json) {
+        terminal.print(jsonLine(actor));
+        await terminal.room();
+      } else yield [actor.actorId, String(actor.latestVersion)];
     }
   };
   await printRows(terminal, ["ACTOR", "VERSION"], rows());

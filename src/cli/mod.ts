@@ -18,9 +18,10 @@
 
 import { AetherError } from "../errors.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
-import { printableLines, processTerminal, type Terminal } from "./output.ts";
+import { printableLines } from "./output.ts";
 import { readPlain } from "./plain_arguments.ts";
 import { hider } from "./secrets.ts";
+import { ProcessTerminal } from "./terminal.ts";
 
 /**
  * Runs a command line, and returns its exit code: 0 if it did what was asked, 1 if it could not, 2 if the command line is
@@ -43,30 +44,35 @@ export async function runCommandLine(
   args: readonly string[],
   signal: AbortSignal = new AbortController().signal,
 ): Promise<number> {
-  const terminal = processTerminal(hider(args));
+  const terminal = new ProcessTerminal(hider(args), signal);
   try {
     const request = readPlain(args) ?? (await import("./parse.ts")).parse(args, terminal);
-    if (typeof request === "number") return request;
-    return await (await import("./run.ts")).run(request, terminal, signal);
+    const exitCode = typeof request === "number"
+      ? request
+      : await (await import("./run.ts")).run(request, terminal, signal);
+    await terminal.finish();
+    return exitCode;
   } catch (error) {
-    return fail(error, terminal, signal);
+    return await fail(error, terminal, signal);
   }
 }
 
 /** Prints why a command has failed. */
-function fail(error: unknown, terminal: Terminal, signal: AbortSignal): ExitCode {
+async function fail(error: unknown, terminal: ProcessTerminal, signal: AbortSignal): Promise<ExitCode> {
   const cause = error instanceof AetherError && error.cause instanceof CommandFailure ? error.cause : error;
   const exitCode = cause instanceof CommandFailure ? cause.exitCode : ExitCode.failed;
   if (exitCode === ExitCode.outputClosed) return exitCode;
-  const isInterrupted = signal.aborted;
   try {
-    terminal.note(
-      isInterrupted ? "It was interrupted. What is done is kept: run it again to go on." : failureText(cause),
-    );
+    if (!signal.aborted) {
+      terminal.note(failureText(cause));
+      await terminal.flush();
+    }
   } catch {
-    // No reader is left.
+    // No reader is left, or it was interrupted now.
   }
-  return isInterrupted ? ExitCode.interrupted : exitCode;
+  if (!signal.aborted) return exitCode;
+  await terminal.noteLast("It was interrupted. What is done is kept: run it again to go on.");
+  return ExitCode.interrupted;
 }
 
 /** One sentence or two, without a stack. */
@@ -82,12 +88,16 @@ function failureText(error: unknown): string {
   return `It failed, and this may be a fault of the program: ${name}${printableLines(text)}`;
 }
 
-/** Ends at the first interrupt; a second one ends the process. */
+/** How long a command may take to end after an interrupt, in milliseconds. */
+const ENDING_TIME = 5_000;
+
+/** Ends at the first interrupt, and soon also where it waits for what takes no signal; a second one ends the process. */
 function interrupted(): AbortSignal {
   const ending = new AbortController();
   const end = (): void => {
     Deno.removeSignalListener("SIGINT", end);
     ending.abort();
+    Deno.unrefTimer(setTimeout(() => Deno.exit(ExitCode.interrupted), ENDING_TIME));
   };
   Deno.addSignalListener("SIGINT", end);
   return ending.signal;

@@ -4,59 +4,7 @@
  * @module
  */
 
-import { CommandFailure, ExitCode } from "./failure.ts";
-
-/** Where a command prints to. */
-export interface Terminal {
-  /** Prints a line of the result. */
-  print(line: string): void;
-  /** Prints a line about the work: progress, warnings. */
-  note(line: string): void;
-  /** How wide a line may be; `undefined` if it is no terminal. */
-  readonly columns: number | undefined;
-  /** Whether the lines may have colours. */
-  readonly hasColours: boolean;
-}
-
-/** How wide a terminal is that does not report it. */
-const DEFAULT_COLUMNS = 80;
-
-/**
- * The terminal of this process. It has colours if it is a real one, and NO_COLOR is not set.
- *
- * @param hide Hides secrets in what is noted.
- */
-export function processTerminal(hide: (text: string) => string): Terminal {
-  const isTerminal = Deno.stdout.isTerminal();
-  const encoder = new TextEncoder();
-  return {
-    print: (line) => writeAll(Deno.stdout, encoder.encode(`${line}\n`)),
-    note: (line) => writeAll(Deno.stderr, encoder.encode(`${hide(line)}\n`)),
-    columns: isTerminal ? Deno.consoleSize().columns || DEFAULT_COLUMNS : undefined,
-    hasColours: isTerminal && !Deno.noColor,
-  };
-}
-
-/** How long to wait for a reader whose pipe is full, in milliseconds. */
-const FULL_PIPE_WAIT = 5;
-
-/**
- * Writes all bytes to the output or to the notes. It waits for a reader that is slow: nothing is kept in memory for it. A
- * pipe that another process has made non-blocking, as Node.js does, refuses what it has no room for.
- *
- * @throws {CommandFailure} If the reader reads no more, as `head` does.
- */
-export function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) {
-    try {
-      at += to.writeSync(bytes.subarray(at));
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) throw new CommandFailure("", ExitCode.outputClosed);
-      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_WAIT);
-    }
-  }
-}
+import type { Terminal } from "./terminal.ts";
 
 /** Text without control characters or marks that change its direction: what a log contains cannot steer the terminal. */
 export function printable(text: string): string {
@@ -114,6 +62,7 @@ type Width = (text: string) => number;
 /** Prints a table. */
 export async function printTable(terminal: Terminal, table: Table): Promise<void> {
   for (const line of await tableLines(table, terminal)) terminal.print(line);
+  await terminal.room();
 }
 
 /** How many rows of a long table are in memory at once. */

@@ -7,7 +7,8 @@
 import { message, parseSync, runParser } from "@optique/core";
 import { grammarOf, type Request } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
-import { printable, type Terminal } from "./output.ts";
+import { printable } from "./output.ts";
+import type { Terminal } from "./terminal.ts";
 
 const PROGRAM = "aether";
 

@@ -5,7 +5,8 @@
  */
 
 import type { SingleBar } from "cli-progress";
-import { plural, type Terminal } from "./output.ts";
+import { plural } from "./output.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Between two lines, in milliseconds. */
 const LINE_INTERVAL = 2_000;

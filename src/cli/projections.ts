@@ -14,17 +14,8 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { loadProjection } from "./module.ts";
-import {
-  type Colour,
-  coloured,
-  duration,
-  jsonLine,
-  plural,
-  printable,
-  printTable,
-  type Terminal,
-  whole,
-} from "./output.ts";
+import { type Colour, coloured, duration, jsonLine, plural, printable, printTable, whole } from "./output.ts";
+import type { Terminal } from "./terminal.ts";
 
 type Checkpoints = CheckpointStore<unknown> | undefined;
 type ParkedRequest = RequestOf<"parked">;

@@ -7,9 +7,10 @@
 import type { Request, RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { openTarget } from "./open_target.ts";
-import { printable, type Terminal } from "./output.ts";
+import { printable } from "./output.ts";
 import { shownTarget } from "./secrets.ts";
 import type { Target } from "./target.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Runs the command that was asked for; what it does not need is not loaded. */
 export async function run(request: Request, terminal: Terminal, signal: AbortSignal): Promise<ExitCode> {
@@ -23,11 +24,11 @@ export async function run(request: Request, terminal: Terminal, signal: AbortSig
       return await show(histories, request, terminal, signal);
     }
     case "log":
-      return await (await import("./log.ts")).log(await target.look(), request, terminal);
+      return await (await import("./log.ts")).log(await target.look(), request, terminal, signal);
     case "tail":
       return await (await import("./log.ts")).tail(await target.store(), request, terminal, signal);
     case "actors":
-      return await (await import("./log.ts")).actors(await target.look(), request, terminal);
+      return await (await import("./log.ts")).actors(await target.look(), request, terminal, signal);
     case "verify":
       return await (await import("./check.ts")).verify(await target.store(), request, terminal, signal);
     case "diagnose":

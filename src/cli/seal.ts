@@ -9,10 +9,11 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { makeKey, signerOf } from "./keys.ts";
-import { jsonLine, plural, printable, printableLines, type Terminal, whole } from "./output.ts";
+import { jsonLine, plural, printable, printableLines, whole } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { openPlace } from "./seal_place.ts";
 import { shownTarget } from "./secrets.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Runs `seal`. */
 export async function seal(

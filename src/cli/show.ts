@@ -16,9 +16,9 @@ import {
   printableLines,
   printRows,
   printTable,
-  type Terminal,
 } from "./output.ts";
 import type { Histories } from "./target.ts";
+import type { Terminal } from "./terminal.ts";
 
 type ShowRequest = RequestOf<"show">;
 
@@ -36,13 +36,13 @@ export async function show(
     const versions = versionsOf(diff, latest, request.decider === undefined ? 1 : 0);
     return await showDifference(store, request, versions, terminal, signal);
   }
-  const until = await endOf(store, request, latest);
+  const until = await endOf(store, request, latest, signal);
   const [folded] = request.decider === undefined
     ? []
     : await (await import("./fold.ts")).foldIn(store, actorId, request.decider, [until], signal);
   const events = lastEvents(store, actorId, until, request.limit);
   if (given) await printGiven(events, terminal);
-  else if (request.json) { for await (const event of events) terminal.print(jsonLine(event)); }
+  else if (request.json) await printLines(events, jsonLine, terminal);
   else await printEvents(events, request, until, terminal);
   if (folded) {
     terminal.print(
@@ -53,7 +53,12 @@ export async function show(
 }
 
 /** The version that is asked for: that of the latest event, or of the last one before a time. */
-async function endOf(store: Histories, { at, actorId }: ShowRequest, latest: number): Promise<number> {
+async function endOf(
+  store: Histories,
+  { at, actorId }: ShowRequest,
+  latest: number,
+  signal: AbortSignal,
+): Promise<number> {
   if (at === undefined) return latest;
   if (/^\d+$/.test(at)) {
     const version = Number(at);
@@ -64,6 +69,7 @@ async function endOf(store: Histories, { at, actorId }: ShowRequest, latest: num
   let end = 0;
   for await (const event of store.readEvents(actorId)) {
     if (event.timestamp > time) break;
+    signal.throwIfAborted();
     end = event.version;
   }
   return end;
@@ -87,8 +93,19 @@ async function* lastEvents(
 async function printGiven(events: AsyncIterable<StoredEvent>, terminal: Terminal): Promise<void> {
   const { GIVEN_BEGIN, GIVEN_END, givenLine } = await import("./history.ts");
   terminal.print(GIVEN_BEGIN);
-  for await (const event of events) terminal.print(givenLine(event));
+  await printLines(events, givenLine, terminal);
   terminal.print(GIVEN_END);
+}
+
+async function printLines(
+  events: AsyncIterable<StoredEvent>,
+  lineOf: (event: StoredEvent) => string,
+  terminal: Terminal,
+): Promise<void> {
+  for await (const event of events) {
+    terminal.print(lineOf(event));
+    await terminal.room();
+  }
 }
 
 async function printEvents(

@@ -18,8 +18,9 @@ import { isNats, openTarget } from "./open_target.ts";
 import { remembered } from "./remembered.ts";
 import { openPlace } from "./seal_place.ts";
 import { shownTarget } from "./secrets.ts";
-import { jsonLine, printable, type Terminal } from "./output.ts";
+import { jsonLine, printable } from "./output.ts";
 import type { Target } from "./target.ts";
+import type { Terminal } from "./terminal.ts";
 
 type StudioRequest = RequestOf<"studio">;
 

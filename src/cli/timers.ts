@@ -12,7 +12,8 @@ import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
 import { loadExport } from "./module.ts";
 import { readTime } from "./time.ts";
-import { type Colour, duration, jsonLine, plural, printable, printTable, type Terminal } from "./output.ts";
+import { type Colour, duration, jsonLine, plural, printable, printTable } from "./output.ts";
+import type { Terminal } from "./terminal.ts";
 
 type TimersRequest = RequestOf<"timers">;
 

@@ -9,9 +9,10 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { publicKeyOf } from "./keys.ts";
-import { coloured, jsonLine, plural, printable, type Terminal, whole } from "./output.ts";
+import { coloured, jsonLine, plural, printable, whole } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { openPlace } from "./seal_place.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Compares a log with its seal; returns whether they agree. */
 export type SealComparison = (

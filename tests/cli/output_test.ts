@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { stripVTControlCharacters } from "node:util";
 import widthOf from "string-width";
-import { tableLines, type Terminal } from "../../src/cli/output.ts";
+import { tableLines } from "../../src/cli/output.ts";
 import { hider, shownTarget } from "../../src/cli/secrets.ts";
+import type { Terminal } from "../../src/cli/terminal.ts";
 
 const ESCAPE = "\u001b";
 const COLUMNS = ["TIME", "ACTOR", "VERSION", "TYPE", "DATA"];
@@ -20,6 +21,9 @@ const terminal = (columns: number | undefined, hasColours = false): Terminal => 
   hasColours,
   print: () => {},
   note: () => {},
+  room: () => Promise.resolve(),
+  flush: () => Promise.resolve(),
+  write: () => Promise.resolve(),
 });
 
 Deno.test("a table fits a terminal of any width, also with wide characters", async () => {

@@ -66,6 +66,40 @@ nonblocking "\${words[@]}" log "$1" --limit 400 --json | (read -r line; sleep 0.
   assert.equal(text, "399\n0\n");
 });
 
+Deno.test("aether ends at Ctrl-C with 130 while nothing reads its output", async (t) => {
+  await using folder = await kvFolder();
+  {
+    await using store = await DenoKvEventStore.open(folder.file);
+    const data = { note: "x".repeat(1_000) };
+    const events = Array.from({ length: 400 }, () => ({ eventType: "Counted", data }));
+    await store.append("counter-1", events, { expectedVersion: 0 });
+  }
+  const limit = ["--limit", "400"];
+  const commands = [
+    ["log", folder.file, ...limit],
+    ["log", folder.file, ...limit, "--json"],
+    ["tail", folder.file, "--after", "start", "--json"],
+    ["tail", folder.file, ...limit],
+    ["show", folder.file, "counter-1", ...limit],
+    ["show", folder.file, "counter-1", ...limit, "--given"],
+    ["export", folder.file, "-"],
+  ];
+  for (const args of commands) {
+    await t.step(args.filter((arg) => arg !== folder.file).join(" "), async () => {
+      await using command = startAether(args, { allow: ["-A"] });
+      const notes = new Response(command.stderr).text();
+      const reader = command.stdout.getReader();
+      await reader.read();
+      await waits(command.pid);
+      command.kill("SIGINT");
+      const { code, signal } = await command.status;
+      assert.deepEqual([code, signal], [130, null]);
+      assert.match(await notes, /^(Writes .*\n)?(exporting: .*\n)*It was interrupted\. .*\n$/);
+      await reader.cancel();
+    });
+  }
+});
+
 /** Waits until a process uses the processor no more. */
 async function waits(pid: number): Promise<void> {
   let used = -1;
