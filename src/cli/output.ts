@@ -72,15 +72,17 @@ export const BLOCK = 1_000;
 export async function printRows(
   terminal: Terminal,
   columns: readonly string[],
-  rows: AsyncIterable<readonly string[]>,
+  rows: AsyncIterable<readonly string[]> | Iterable<readonly string[]>,
+  colourOf?: Table["colourOf"],
 ): Promise<void> {
+  const table = { columns, ...(colourOf && { colourOf }) };
   let block: (readonly string[])[] = [];
   for await (const row of rows) {
     if (block.push(row) < BLOCK) continue;
-    await printTable(terminal, { columns, rows: block });
+    await printTable(terminal, { ...table, rows: block });
     block = [];
   }
-  if (block.length > 0) await printTable(terminal, { columns, rows: block });
+  if (block.length > 0) await printTable(terminal, { ...table, rows: block });
 }
 
 /**

@@ -14,7 +14,17 @@ import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { loadProjection } from "./module.ts";
-import { type Colour, coloured, duration, jsonLine, plural, printable, printTable, whole } from "./output.ts";
+import {
+  type Colour,
+  coloured,
+  duration,
+  jsonLine,
+  plural,
+  printable,
+  printRows,
+  printTable,
+  whole,
+} from "./output.ts";
 import type { Terminal } from "./terminal.ts";
 
 type Checkpoints = CheckpointStore<unknown> | undefined;
@@ -94,8 +104,12 @@ export async function listParkedEvents(
   await recordOf(checkpoints, request);
   const { name, version } = request;
   const parked = await listParked({ name, version, checkpoints: checkpoints! });
-  if (request.json) { for (const entry of parked) terminal.print(jsonLine(entry)); }
-  else if (parked.length === 0) terminal.print("Nothing is parked.");
+  if (request.json) {
+    for (const entry of parked) {
+      terminal.print(jsonLine(entry));
+      await terminal.room();
+    }
+  } else if (parked.length === 0) terminal.print("Nothing is parked.");
   else if (terminal.columns !== undefined) {
     // A position that is cut cannot be retried, and an error that is cut explains nothing.
     for (const { actorId, eventVersion, eventType, parkedAt, attempts, position, error } of parked) {
@@ -105,10 +119,11 @@ export async function listParkedEvents(
       );
       terminal.print(`  position ${printable(position)}`);
       terminal.print(`  ${coloured(printable(error), "red", terminal)}`);
+      await terminal.room();
     }
   } else {
     const columns = ["POSITION", "ACTOR", "VERSION", "TYPE", "PARKED", "ATTEMPTS", "ERROR"];
-    const rows = parked.map((entry) => [
+    const rows = Iterator.from(parked).map((entry) => [
       entry.position,
       entry.actorId,
       String(entry.eventVersion),
@@ -117,7 +132,7 @@ export async function listParkedEvents(
       String(entry.attempts),
       entry.error,
     ]);
-    await printTable(terminal, { columns, rows });
+    await printRows(terminal, columns, rows);
   }
   return ExitCode.done;
 }

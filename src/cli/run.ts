@@ -161,7 +161,9 @@ async function runTimers(
   if (correct) confirm(`Corrects the index of the timers of ${nameOf(request)}.`, yes);
   // A look does not make an index.
   const hasIndex = correct || await target.hasTimers(store);
-  if (actors.length === 0) return hasIndex ? await timers(store, request, terminal) : noTimers(terminal);
+  if (actors.length === 0) {
+    return hasIndex ? await timers(store, request, terminal, signal) : noTimers(terminal);
+  }
   if (!hasIndex) {
     throw new CommandFailure("There is no index of timers yet: --correct makes it.", ExitCode.found);
   }

@@ -5,48 +5,65 @@
  */
 
 import type { AnyActor } from "../actor/definition.ts";
-import { type ListedTimer, listTimers } from "../actor/list_timers.ts";
+import { listTimers, type TimerPage } from "../actor/list_timers.ts";
 import { reconcileTimers } from "../actor/reconcile_timers.ts";
 import type { EventStore } from "../store/types.ts";
 import type { RequestOf } from "./arguments.ts";
 import { ExitCode } from "./failure.ts";
 import { loadExport } from "./module.ts";
 import { readTime } from "./time.ts";
-import { type Colour, duration, jsonLine, plural, printable, printTable } from "./output.ts";
+import {
+  BLOCK,
+  type Colour,
+  duration,
+  jsonLine,
+  plural,
+  printable,
+  printRows,
+  printTable,
+} from "./output.ts";
 import type { Terminal } from "./terminal.ts";
 
 type TimersRequest = RequestOf<"timers">;
 
 /** A timer is late if it is overdue by more than this, in milliseconds: a host or `runTimers` fires it within seconds. */
 const LATE_AFTER = 10_000;
-/** How many are read at once. */
-const PAGE = 1_000;
 
-/** Runs `timers`: lists those that wait. */
+/** Runs `timers`: lists those that wait, a page of them in memory at once. */
 export async function timers(
   store: EventStore,
   { until, limit, json }: TimersRequest,
   terminal: Terminal,
+  signal: AbortSignal,
 ): Promise<ExitCode> {
   const last = until === undefined ? undefined : new Date(readTime(until, "--until must be a time"));
-  const { listed, hasMore } = await read(store, limit, last);
   const now = Date.now();
-  if (json) {
-    for (const { actorId, name, at } of listed) {
-      const overdue = now - at.getTime();
-      terminal.print(jsonLine({ actorId, name, at, state: stateOf(overdue), overdue: Math.max(0, overdue) }));
+  let count = 0;
+  let isAnyLate = false;
+  let hasMore = false;
+  const rows = async function* (): AsyncGenerator<string[]> {
+    for await (const page of pages(store, limit, last, signal)) {
+      hasMore = page.next !== undefined;
+      count += page.timers.length;
+      for (const { actorId, name, at } of page.timers) {
+        const overdue = now - at.getTime();
+        const state = stateOf(overdue);
+        if (json) {
+          terminal.print(jsonLine({ actorId, name, at, state, overdue: Math.max(0, overdue) }));
+          await terminal.room();
+          continue;
+        }
+        isAnyLate ||= state === "late";
+        const how = overdue >= 0 ? `${duration(overdue)} ago` : `in ${duration(-overdue)}`;
+        yield [state, at.toISOString(), how, actorId, name];
+      }
     }
-    return ExitCode.done;
-  }
-  if (listed.length === 0) return noTimers(terminal);
-  const rows = listed.map(({ actorId, name, at }) => {
-    const overdue = now - at.getTime();
-    const how = overdue >= 0 ? `${duration(overdue)} ago` : `in ${duration(-overdue)}`;
-    return [stateOf(overdue), at.toISOString(), how, actorId, name];
-  });
-  await printTable(terminal, { columns: ["STATE", "DUE", "WHEN", "ACTOR", "TIMER"], rows, colourOf });
+  };
+  await printRows(terminal, ["STATE", "DUE", "WHEN", "ACTOR", "TIMER"], rows(), colourOf);
+  if (json) return ExitCode.done;
+  if (count === 0) return noTimers(terminal);
   if (hasMore) terminal.note("There are more. --limit shows more, --until those that are due by a time.");
-  if (rows.some(([state]) => state === "late")) {
+  if (isAnyLate) {
     terminal.note("Late timers are fired as soon as a host of their actors, or runTimers(), runs.");
   }
   return ExitCode.done;
@@ -61,23 +78,24 @@ export function noTimers(terminal: Terminal): ExitCode {
   return ExitCode.done;
 }
 
-interface Read {
-  readonly listed: readonly ListedTimer[];
-  readonly hasMore: boolean;
-}
-
-async function read(store: EventStore, limit: number, until: Date | undefined): Promise<Read> {
-  const listed: ListedTimer[] = [];
+async function* pages(
+  store: EventStore,
+  limit: number,
+  until: Date | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<TimerPage> {
   let after: string | undefined;
-  for (;;) {
+  for (let left = limit; left > 0;) {
     const page = await listTimers(store, {
-      limit: Math.min(PAGE, limit - listed.length),
+      limit: Math.min(BLOCK, left),
+      signal,
       ...(after !== undefined && { after }),
       ...(until && { until }),
     });
-    listed.push(...page.timers);
+    yield page;
+    left -= page.timers.length;
     after = page.next;
-    if (after === undefined || listed.length === limit) return { listed, hasMore: after !== undefined };
+    if (after === undefined) return;
   }
 }
 
@@ -104,7 +122,10 @@ export async function compareTimers(
   const { differing, differences } = report;
   const shown = differences.slice(0, limit);
   if (json) {
-    for (const difference of shown) terminal.print(jsonLine(difference));
+    for (const difference of shown) {
+      terminal.print(jsonLine(difference));
+      await terminal.room();
+    }
     terminal.print(jsonLine({ actors: report.actors, differing, corrected: correct ? differing : 0 }));
   } else {
     if (shown.length > 0) {

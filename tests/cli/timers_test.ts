@@ -92,3 +92,35 @@ Deno.test("aether lists late and coming timers on a NATS server, and compares th
   }
   await timersOf(server.url);
 });
+
+Deno.test("aether prints many timers a page at a time, each once", async () => {
+  await using folder = await kvFolder();
+  const TIMERS = 1_100;
+  const now = Date.now();
+  {
+    await using store = await DenoKvEventStore.open<Reserved>(folder.file);
+    await Promise.all(Array.from({ length: TIMERS }, (_, number) => {
+      const dueAt = now + HOUR + number;
+      return store.append(`seat-${number}`, [{ eventType: "Reserved", data: { dueAt } }], {
+        expectedVersion: 0,
+      });
+    }));
+    await using _run = runTimers(store, [seats]);
+    await until(
+      "the index",
+      async () => (await listTimers(store, { limit: 10_000 })).timers.length === TIMERS,
+    );
+  }
+  const limit = ["--limit", "1050"];
+  const [rows, table] = await Promise.all([
+    run("timers", folder.file, "--json", ...limit),
+    run("timers", folder.file, ...limit),
+  ]);
+  const expected = Array.from({ length: 1_050 }, (_, number) => `seat-${number}`);
+  assert.deepEqual(rows.rows.map(({ actorId }) => actorId), expected, rows.err);
+  const lines = table.out.trimEnd().split("\n");
+  assert.equal(lines.filter((line) => line.startsWith("STATE ")).length, 2, "one block is in memory at once");
+  const listed = lines.filter((line) => line.startsWith("coming ")).map((line) => line.split(/ +/).at(-2));
+  assert.deepEqual(listed, expected);
+  assert.match(table.err, /There are more/);
+});
