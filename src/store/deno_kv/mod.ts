@@ -60,7 +60,12 @@ export interface DenoKvEventStoreOptions<E extends Event = Event> extends EventS
    * @default {100}
    */
   readonly pollInterval?: number;
-  /** How long a save may take before it is given up, in milliseconds. @default {30_000} */
+  /**
+   * How long a save may take before it is given up, in milliseconds. While the database answers, the time behind other saves
+   * of this store does not count.
+   *
+   * @default {30_000}
+   */
   readonly saveTimeout?: number;
   /** How many actors' latest versions are kept in memory, at least 1,000. @default {100_000} */
   readonly cachedActors?: number;

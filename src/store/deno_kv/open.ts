@@ -26,7 +26,7 @@ export interface KvSettings {
   readonly prefix: string;
   /** How often subscribers look for what other processes stored, in milliseconds. */
   readonly pollInterval: number;
-  /** How long a save may take, in milliseconds. */
+  /** How long a save may take, in milliseconds, not counting the time behind other saves that are stored. */
   readonly saveTimeout: number;
   /** How many actors' heads are kept. */
   readonly cachedActors: number;

@@ -63,8 +63,10 @@ export class Write {
   readonly parts: readonly WritePart[];
   /** The actors that it depends on besides. */
   readonly conditions: readonly WriteCondition[];
-  /** When to give up, on the clock of `performance.now()`. */
-  readonly deadline: number;
+  /** When to give up, on the clock of `performance.now()`; later than it was at first if it waited behind other writes. */
+  deadline: number;
+  /** Whether its turn has come: only then does its own time run. */
+  isBegun = false;
   /** The most bytes that it adds to an atomic operation. */
   readonly bytes: number;
   /** The most bytes of the keys that it sets. */

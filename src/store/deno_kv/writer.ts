@@ -107,6 +107,7 @@ export class GroupWriter {
         this.#queue = rest;
         if (group.length === 0) break;
         this.#inFlight.add(group);
+        for (const write of group) write.isBegun = true;
         for (const write of group) for (const actorId of write.actorIds) this.#busy.add(actorId);
         this.#run(group);
       }
@@ -120,6 +121,12 @@ export class GroupWriter {
     for (const write of group) for (const actorId of write.actorIds) this.#busy.delete(actorId);
     this.#inFlight.delete(group);
     this.#schedule();
+  }
+
+  /** The database answers: what waits behind other writes has waited for them, not for the database. */
+  #restartWaiting(): void {
+    const deadline = performance.now() + this.#setup.timeout;
+    for (const write of this.#queue) if (!write.isBegun) write.deadline = deadline;
   }
 
   /** Releases its timer. Every write has its answer; what was given up is not sent again. */
@@ -181,6 +188,7 @@ export class GroupWriter {
       try {
         for (const write of group) write.isSent = true;
         result = await operation.commit();
+        this.#restartWaiting();
       } catch (error) {
         const failure = commitFailure(error);
         if (failure === "unknown" || failure === "closed") uncertain = error;

@@ -16,7 +16,12 @@ type Fault =
   /** It never arrives, and the connection breaks. */
   | "broken"
   /** It never arrives, and no answer comes for as long as the test lasts. */
-  | "hanging";
+  | "hanging"
+  /** It is applied after a while. */
+  | "slow";
+
+/** How long it takes then, in milliseconds. */
+const SLOW = 150;
 
 /** A real handle whose atomic operations meet faults, and whose server takes ten checks, as over KV Connect. */
 function faulty(kv: Deno.Kv, faults: Fault[], most: { checks: number; seen: number }): Deno.Kv {
@@ -57,6 +62,9 @@ function faulty(kv: Deno.Kv, faults: Fault[], most: { checks: number; seen: numb
               throw new TypeError("disk I/O error");
             case "broken":
               throw broken();
+            case "slow":
+              await new Promise((resolve) => setTimeout(resolve, SLOW));
+              return await target.commit();
             case "hanging":
               return await new Promise(() => {});
             default:
@@ -234,6 +242,22 @@ Deno.test("a server that does not answer leaves the outcome open, and what waits
     1,
     "others are not held up",
   );
+});
+
+Deno.test("a save that waits behind others while the database answers has all its time when it is asked", async () => {
+  const saveTimeout = 1_500;
+  await withFaults(async (store, faults) => {
+    // One atomic operation each, one after the other: together they take longer than a save may.
+    const count = 2 * Math.ceil(saveTimeout / SLOW);
+    faults.push(...Array.from({ length: count }, () => "slow" as const));
+    const large = Array.from({ length: 2 }, () => ({ eventType: "E", data: "x".repeat(220_000) }));
+    const saves = Array.from(
+      { length: count },
+      (_, n) => store.append("a", large, { expectedVersion: 2 * n }),
+    );
+    assert.equal((await Promise.all(saves)).length, count);
+    assert.equal(faults.length, 0, "each save was an operation of its own");
+  }, saveTimeout);
 });
 
 Deno.test("the limit of ten checks is found out, and groups shrink to it", async () => {
