@@ -112,7 +112,9 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
       name: "replay-1000-events",
       unit: "events/s",
       goal: { op: ">=", value: 0.9 },
-      baseline: "kv.list in batches of 1,000 and JSON.parse",
+      baseline:
+        "kv.list in batches of 1,000 and JSON.parse, 4.0 microseconds an event; of our 7.9 are 3.3 the list, 1.4 text, " +
+        "checksum and JSON, 2.1 the event with its position, frozen, and 1.1 waiting",
       measureOurs: () =>
         rate(LONG * 20, async () => {
           for (let actor = 0; actor < 20; actor++) {
