@@ -62,7 +62,7 @@ function damageOf({ after, onDamage }: ReadAllOptions): (fault: HistoryFault) =>
   };
 }
 
-/** An event's version, and where it is in the log. */
+/** An event's version, and its place in the log. */
 type Place = Pick<StoredEvent, "version" | "position">;
 
 /** One actor's history, searched by the positions of its events. */

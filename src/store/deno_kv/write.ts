@@ -65,7 +65,7 @@ export class Write {
   readonly conditions: readonly WriteCondition[];
   /** When to give up, on the clock of `performance.now()`; later than it was at first if it waited behind other writes. */
   deadline: number;
-  /** Whether its turn has come: only then does its own time run. */
+  /** Whether it has begun, and waits for no other write: only then does its own time run. */
   isBegun = false;
   /** The most bytes that it adds to an atomic operation. */
   readonly bytes: number;
