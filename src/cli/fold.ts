@@ -147,7 +147,8 @@ function failureText(decider: string, idle: number | undefined, errors: string):
   return `${what} failed:\n${text}`;
 }
 
-/** What is wrong, without the lines of a stack. */
+/** What is wrong, without the lines of a stack, neither those of the program nor those of the runtime itself. */
 function withoutStack(text: string): string {
-  return printableLines(text.split("\n").filter((line) => !/^\s+at /.test(line)).join("\n"));
+  const [message = ""] = text.split(/^Stack backtrace:$/m);
+  return printableLines(message.split("\n").filter((line) => !/^\s+at /.test(line)).join("\n").trim());
 }

@@ -14,11 +14,31 @@ const VARIABLE = "AETHER_SEAL_KEY";
 /** Only the owner may read the file of a private key. */
 const PRIVATE_MODE = 0o600;
 
-/** The private key that was named: a file, or the variable of the environment; `undefined` if there is none. */
+/**
+ * The private key that was named: a file, or the variable of the environment; `undefined` if there is none.
+ *
+ * @throws {CommandFailure} If there is no such file.
+ */
 export function signerOf(key: string | undefined): SignerSource | undefined {
-  if (key !== undefined) return { file: key };
+  if (key !== undefined) {
+    if (isFile(key)) return { file: key };
+    throw new CommandFailure(
+      `--key must be the file of a private key, and "${printable(key)}" is no file. Make one with ` +
+        "aether seal --key FILE --new-key NAME.",
+      ExitCode.misused,
+    );
+  }
   const { state } = Deno.permissions.querySync({ name: "env", variable: VARIABLE });
   return state === "granted" && Deno.env.get(VARIABLE) !== undefined ? { env: VARIABLE } : undefined;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return !Deno.statSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
 }
 
 /** Makes the file of a new private key, and prints the public one. */

@@ -4,26 +4,35 @@
  * @module
  */
 
+import { actorIdFault } from "../event/draft.ts";
 import type { StoredEvent } from "../event/types.ts";
 import type { EventStore } from "../store/types.ts";
 import { readLog } from "./actor_log.ts";
 import type { RequestOf } from "./arguments.ts";
-import { ExitCode } from "./failure.ts";
+import { CommandFailure, ExitCode } from "./failure.ts";
 import { BLOCK, fittedLine, jsonLine, plural, printRows } from "./output.ts";
 import type { Terminal } from "./terminal.ts";
 
 type LogRequest = RequestOf<"log"> | RequestOf<"tail">;
 
+/** @throws {CommandFailure} If an option could never choose an event. */
 function filterOf({ types, actor, actorPrefix }: LogRequest): {
   readonly eventTypes?: readonly string[];
   readonly actorId?: string;
   readonly actorPrefix?: string;
 } {
+  if (types.includes("")) throw misused("--type is empty: leave it out to choose all types.");
+  const fault = actor === undefined ? undefined : actorIdFault(actor);
+  if (fault !== undefined) throw misused(`--actor is not the id of an actor: it ${fault}.`);
   return {
     ...(types.length > 0 && { eventTypes: types }),
     ...(actor !== undefined && { actorId: actor }),
     ...(actorPrefix !== undefined && { actorPrefix }),
   };
+}
+
+function misused(message: string): CommandFailure {
+  return new CommandFailure(message, ExitCode.misused);
 }
 
 /** Runs `log`. */

@@ -22,6 +22,7 @@ import type { EventStore } from "../store/types.ts";
 import { timersBucket } from "../actor/bucket_timer_index.ts";
 import { sideOf } from "../side_storage.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
+import { printable } from "./output.ts";
 import { type Access, type Histories, otherNamespaces, type Target } from "./target.ts";
 import { shownTarget } from "./secrets.ts";
 
@@ -30,6 +31,7 @@ const TIMEOUT = 5_000;
 
 /** Connects to a NATS server. */
 export async function openNatsTarget(url: string, access: Access): Promise<NatsTarget> {
+  if (access.credentials !== undefined) await checkFile(access.credentials);
   const connection = await connectTo(url, { name: "aether command line", ...credentialsOf(access) });
   try {
     const address = jetStreamAddress(domainOf(access));
@@ -39,6 +41,19 @@ export async function openNatsTarget(url: string, access: Access): Promise<NatsT
     await connection.close();
     throw error;
   }
+}
+
+/** @throws {CommandFailure} If there is no such file. */
+async function checkFile(credentials: string): Promise<void> {
+  const found = await Deno.stat(credentials).catch((error) => {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
+    throw error;
+  });
+  if (found && !found.isDirectory) return;
+  throw new CommandFailure(
+    `--credentials must be a file with NATS credentials, and "${printable(credentials)}" is no file.`,
+    ExitCode.misused,
+  );
 }
 
 interface Credentials {

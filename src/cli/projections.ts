@@ -8,6 +8,7 @@ import type { CheckpointStore } from "../projection/checkpoints.ts";
 import { ProjectionStoppedError } from "../projection/errors.ts";
 import { discardParked, listParked, retryParked } from "../projection/parked.ts";
 import type { Projection } from "../projection/projection.ts";
+import { checkNamed } from "../projection/reference.ts";
 import { parseRecord, type ProjectionRecord } from "../projection/record.ts";
 import { type ProjectionStatus, projectionStatuses } from "../projection/status.ts";
 import type { EventStore } from "../store/types.ts";
@@ -146,6 +147,7 @@ async function recordOf(
   checkpoints: Checkpoints,
   { name, version }: ProjectionName,
 ): Promise<ProjectionRecord> {
+  if (checkpoints) checkNamed({ name, version, checkpoints });
   const stored = await checkpoints?.load({ name, version });
   if (stored) return parseRecord({ name, version }, stored);
   throw new CommandFailure(

@@ -8,6 +8,7 @@ import { discardWithoutHandler } from "../cli/projections.ts";
 import type { CheckpointStore, StoredCheckpoint } from "../projection/checkpoints.ts";
 import { ProjectionStoppedError } from "../projection/errors.ts";
 import { discardParked, listParked, retryParked } from "../projection/parked.ts";
+import { checkNamed } from "../projection/reference.ts";
 import { type FailingEvent, type ParkedEvent, parseRecord } from "../projection/record.ts";
 import { segmentOf } from "../projection/layout.ts";
 import type { SegmentStatus } from "../projection/segment_status.ts";
@@ -164,7 +165,10 @@ function parkedRow(parked: ParkedEvent): ParkedRow {
 async function placeOf(call: Call, id: Named): Promise<CheckpointStore<unknown>> {
   const own = known(call.parts.projections, id)?.checkpoints as CheckpointStore<unknown> | undefined;
   if (own && await own.load(id)) return own;
-  for (const checkpoints of await placesOf(call)) if (await checkpoints.load(id)) return checkpoints;
+  for (const checkpoints of await placesOf(call)) {
+    checkNamed({ ...id, checkpoints });
+    if (await checkpoints.load(id)) return checkpoints;
+  }
   throw new ApiFailure(
     "not-found",
     `There is no checkpoint of a projection "${id.name}" of version ${id.version}.`,

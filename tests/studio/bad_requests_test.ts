@@ -115,6 +115,8 @@ for (const backend of BACKENDS) {
       ...["actor/given?actor=order-1&to=9", "actor/state?actor=order-1&decider=none", "actors?after=x"],
       ...[`log?after=start&before=start`, `log?${"type=a&".repeat(101)}`],
       ...[`actor?actor=${long}`, `log?actor=${long}`],
+      ...[long, "a%1Fb"].map((name) => `parked?projection=${name}`),
+      "parked?projection=totals&version=0",
     ];
     for (const path of invalid) {
       const { status, code, message } = await client.refused(path);
