@@ -92,7 +92,7 @@ export function closeKv(kv: Deno.Kv): void {
 export function kvAdvice(error: unknown): string {
   const text = messageOf(error);
   if (error instanceof Deno.errors.BadResource || /database is closed/i.test(text)) {
-    return "the Deno.Kv handle was closed behind the store: close the store first, then the handle";
+    return "the Deno.Kv handle was closed by its owner: close what uses it first, then the handle";
   }
   if (/readonly|read-only/i.test(text)) {
     return "the database file is read-only: make it and its folder writable";

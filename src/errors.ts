@@ -90,7 +90,8 @@ const CLOSED = {
   bus: "The bus is closed. Open a new one, or close this one later.",
   leases: "The lease store is closed. Open a new one, or close this one later.",
   coordinator: "The coordinator has left its cluster. Join again with a new one.",
-  host: "The actor host is closed. Start a new one, or close this one later.",
+  host: "The actor host or client is closed. Start a new one, or close this one later.",
+  vault: "The vault is closed. Open a new one, or close this one after the stores that use it.",
   connection: "The connection or the database is closed by its owner. Open it again, and then what uses it.",
 } as const;
 
@@ -117,11 +118,11 @@ export class ClosedError extends AetherError {
   }
 
   /** What is closed. A `connection` may also be a database handle. */
-  readonly reason: "store" | "bus" | "leases" | "coordinator" | "host" | "connection";
+  readonly reason: "store" | "bus" | "leases" | "coordinator" | "host" | "vault" | "connection";
 
   /** Creates the error; its message describes what to do. */
   constructor(
-    reason: "store" | "bus" | "leases" | "coordinator" | "host" | "connection",
+    reason: "store" | "bus" | "leases" | "coordinator" | "host" | "vault" | "connection",
     options?: ErrorOptions,
   ) {
     super(CLOSED[reason], options);

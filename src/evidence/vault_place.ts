@@ -5,9 +5,9 @@
  */
 
 import { abortable } from "../abortable.ts";
-import { RevisionConflictError } from "../cluster/errors.ts";
+import { isUnanswered, RevisionConflictError } from "../cluster/errors.ts";
 import type { NamedBucketOptions } from "../cluster/jetstream/open.ts";
-import { openKv } from "../deno_kv.ts";
+import { closeKv, openKv } from "../deno_kv.ts";
 import { backendError, whileBusy } from "../deno_kv_failures.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 
@@ -88,7 +88,7 @@ export async function denoKvPlace(
         return keys;
       }),
     close(): Promise<void> {
-      if (opened) kv.close();
+      if (opened) closeKv(kv);
       return Promise.resolve();
     },
   };
@@ -122,8 +122,10 @@ export async function jetStreamPlace(
     put: (key, value, { revision }) => unlessChanged(bucket.put(key, value, { expected: Number(revision) })),
     remove: (key, { revision }) => unlessChanged(bucket.remove(key, Number(revision))),
     async list(level, signal): Promise<readonly string[]> {
-      const { promise, resolve } = Promise.withResolvers<readonly string[]>();
+      const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
       const watch = bucket.watch([`${level}.>`], (update) => {
+        // An outage may pass; a connection that is closed, or a permission that is missing, does not.
+        if (update.type === "unavailable" && !isUnanswered(update.error)) return reject(update.error);
         if (update.type !== "snapshot") return;
         resolve(update.entries.flatMap(({ key, value }) => value === undefined ? [] : [key]));
       });

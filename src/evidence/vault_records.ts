@@ -12,7 +12,7 @@
  */
 
 import { abortable } from "../abortable.ts";
-import { BackendError } from "../errors.ts";
+import { BackendError, ClosedError } from "../errors.ts";
 import { hashOf, type WrappedKey } from "./vault_keys.ts";
 import type { VaultPlace, VaultRecord } from "./vault_place.ts";
 
@@ -45,6 +45,7 @@ export const REMOVE: unique symbol = Symbol("remove");
 export class VaultRecords {
   readonly #place: VaultPlace;
   readonly #namespace: string;
+  #isClosed = false;
 
   constructor(place: VaultPlace, namespace: string) {
     this.#place = place;
@@ -85,6 +86,7 @@ export class VaultRecords {
 
   async #get(key: string, signal: AbortSignal | undefined): Promise<VaultRecord> {
     signal?.throwIfAborted();
+    this.#assertOpen();
     return await abortable(this.#place.get(key, signal), signal);
   }
 
@@ -95,13 +97,19 @@ export class VaultRecords {
 
   /** The ids of all keys. */
   async listKeys(signal: AbortSignal | undefined): Promise<readonly string[]> {
+    this.#assertOpen();
     const places = await abortable(this.#place.list(`${this.#namespace}.key`, signal), signal);
     return places.map((place) => place.slice(place.lastIndexOf(".") + 1));
   }
 
   /** Closes what was opened for them. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#place.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new ClosedError("vault");
   }
 
   /** Names of persons, actors and master keys are in no key of a record. The ids of keys are random. */

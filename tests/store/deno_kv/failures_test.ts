@@ -87,7 +87,7 @@ Deno.test("a handle closed behind the store's back is a BackendError, and nothin
   for (const call of calls) {
     await assert.rejects(call(), (error) => {
       assert(error instanceof BackendError, String(error));
-      assert.match(error.message, /closed behind the store/);
+      assert.match(error.message, /closed by its owner: close what uses it first/);
       return true;
     });
   }
