@@ -15,6 +15,7 @@ import type { Worker } from "./worker.ts";
  * Hands the log, from the worker's checkpoint to its end, to the worker.
  *
  * @param end The last position at the time of the call.
+ * @param answering Ends the waiting for the log, with the signal's reason.
  * @returns Whether it came to the end, rather than to that of its right to work.
  */
 export async function workOff<Tx>(
@@ -23,6 +24,7 @@ export async function workOff<Tx>(
   worker: Worker<Tx>,
   guard: Guard,
   end: string | undefined,
+  answering?: AbortSignal,
 ): Promise<boolean> {
   if (needsEnd(projection, worker)) {
     worker.amend((draft) => {
@@ -33,7 +35,7 @@ export async function workOff<Tx>(
   }
   for (;;) {
     try {
-      return await readOn(store, projection, worker, guard, end);
+      return await readOn(store, projection, worker, guard, end, answering);
     } catch (error) {
       await worker.refused(error);
     }
@@ -56,8 +58,10 @@ async function readOn<Tx>(
   worker: Worker<Tx>,
   guard: Guard,
   end: string | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const events = store.readAll({ ...projection.filter, after: placeOf(projection, worker) })
+  const after = placeOf(projection, worker);
+  const events = store.readAll({ ...projection.filter, after, ...(signal && { signal }) })
     [Symbol.asyncIterator]();
   const take = takeBuffered(events);
   try {

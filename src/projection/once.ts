@@ -12,6 +12,7 @@ import { sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { knownEnd, outcomeOf } from "./ends.ts";
+import { BackendError } from "../store/errors.ts";
 import { CheckpointConflictError } from "./errors.ts";
 import { workOff } from "./log.ts";
 import type { Guard } from "./attempt.ts";
@@ -27,7 +28,12 @@ import { describe } from "../text.ts";
  * @category Projections
  */
 export interface ProjectOnceOptions {
-  /** The time to work in, in ms. The event in hand when it is over is finished. @default {1000} */
+  /**
+   * The time to work in, in ms. The event in hand when it is over is finished; an answer of the store or the checkpoints is
+   * waited for two more seconds.
+   *
+   * @default {1000}
+   */
   readonly budgetMs?: number;
   /** Ends the work with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -48,6 +54,11 @@ export interface ProjectOnceResult {
   /** Whether the end of the log, as it was when the call began its last round, was reached. */
   readonly caughtUp: boolean;
 }
+
+/** How long an answer is waited for after the budget, in milliseconds: a short budget still makes progress. */
+const OVERTIME = 2_000;
+/** The longest delay of a timer, in milliseconds. */
+const LONGEST_DELAY = 2 ** 31 - 1;
 
 /** The budget is spent: nothing is wrong. */
 class BudgetSpent extends Error {}
@@ -79,6 +90,7 @@ function checkOnce(
  * @param store Where the events are.
  * @param projection What is done with them.
  * @param options The budget.
+ * @throws {BackendError} If the store or the checkpoints do not answer until two seconds after the budget: call it again later.
  * @throws {ProjectionStoppedError} If a handler has failed as often as its policy allows. Attempts are counted over calls.
  *
  * @example A little at a time, as a function on Deno Deploy would
@@ -128,11 +140,26 @@ export async function projectOnce<E extends Event, Tx = undefined>(
       "are for runProjection(): leave them out for projectOnce()",
     );
   }
+  // Only what waits for an answer ends by it: a handler has its own time.
+  const answering = new AbortController();
+  const timer = setTimeout(
+    () => answering.abort(unanswered(budgetMs)),
+    Math.min(budgetMs + OVERTIME, LONGEST_DELAY),
+  );
   try {
-    return await projectWithin(store, compiled, guard);
+    return await projectWithin(store, compiled, guard, AbortSignal.any([signal, answering.signal]));
   } catch (error) {
     throw outcomeOf(compiled.id, error);
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+function unanswered(budgetMs: number): BackendError {
+  const message =
+    `there was no answer of the store or the checkpoints until ${OVERTIME} ms after the budget of ${budgetMs} ms: ` +
+    "call it again once they can be reached";
+  return new BackendError("projectOnce", message, { reason: "unreachable" });
 }
 
 /** Works until the log or the budget is at its end, again if another worker wrote in between. */
@@ -140,6 +167,7 @@ async function projectWithin<Tx>(
   store: EventStore,
   projection: CompiledProjection<Tx>,
   guard: Guard,
+  answering: AbortSignal,
 ): Promise<ProjectOnceResult> {
   let handled = 0;
   for (let isFirst = true;; isFirst = false) {
@@ -151,12 +179,12 @@ async function projectWithin<Tx>(
       return { position: record?.position, handled, caughtUp };
     };
     try {
-      worker = await abortable(Worker.load(store, projection, guard), guard.signal);
+      worker = await abortable(Worker.load(store, projection, guard), answering);
       before = worker.record.handled;
       await worker.finishIntent();
-      const end = await abortable(store.getLastPosition(), guard.signal);
+      const end = await abortable(store.getLastPosition(), answering);
       await worker.beginOnce(end, isFirst);
-      return await result(await workOff(store, projection, worker, guard, end));
+      return await result(await workOff(store, projection, worker, guard, end, answering));
     } catch (error) {
       if (error instanceof BudgetSpent) {
         await worker?.rest();
@@ -164,7 +192,9 @@ async function projectWithin<Tx>(
       }
       if (!(error instanceof CheckpointConflictError)) {
         // However the work ends, what was handled is done.
-        await worker?.salvage();
+        const isLate = answering.aborted && !guard.signal.aborted;
+        const salvaged = worker?.salvage() ?? Promise.resolve();
+        await abortable(salvaged, isLate ? AbortSignal.timeout(OVERTIME) : undefined).catch(() => {});
         if (knownEnd(error) === undefined) await worker?.rest();
         throw error;
       }

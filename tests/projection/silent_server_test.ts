@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
+  BackendError,
   changeSegments,
   deleteCheckpoint,
   discardParked,
@@ -35,6 +36,39 @@ async function outcomes(
   });
   return Object.fromEntries(await Promise.all(entries));
 }
+
+Deno.test("projectOnce ends soon after its budget if the log or the checkpoints fall silent, and goes on later", async () => {
+  for (const silent of ["log", "checkpoints"] as const) {
+    await using logServer = await startNatsServer();
+    await using checkpointServer = await startNatsServer();
+    await using store = await JetStreamEventStore.open<Counted>(logServer.url);
+    await using checkpoints = await JetStreamCheckpoints.open(checkpointServer.url);
+    const server = silent === "log" ? logServer : checkpointServer;
+    const handled: string[] = [];
+    const projection: Projection<Counted> = {
+      name: "once",
+      checkpoints,
+      handle: ({ position }) => void handled.push(position),
+    };
+    await add(store, 3);
+    await projectOnce(store, projection, quiet);
+    await add(store, 3);
+    await server.suspend();
+    try {
+      const call = { [silent]: projectOnce(store, projection, { ...quiet, budgetMs: 300 }) };
+      const started = performance.now();
+      const error = (await outcomes(call))[silent];
+      assert(error instanceof BackendError && error.reason === "unreachable", `${silent}: ${error}`);
+      const elapsed = performance.now() - started;
+      assert(elapsed < 8_000, `${silent}: ${elapsed} ms`); // without the budget: the time of several answers
+    } finally {
+      await server.resume();
+    }
+    const { caughtUp } = await projectOnce(store, projection, { ...quiet, budgetMs: 30_000 });
+    assert(caughtUp);
+    assert.equal(new Set(handled).size, handled.length);
+  }
+});
 
 Deno.test("a silent server: an abort, or the time of a call, ends every call about a projection", async () => {
   await using server = await startNatsServer();
