@@ -24,31 +24,15 @@ import {
   readLogRead,
   readVerification,
 } from "./read_options.ts";
-import { type CheckedSave, readAppend, readSave } from "./save_options.ts";
+import { readAppend, readSave } from "./save_options.ts";
 import { checkGivenVersions, divideByActor, draftAll } from "./draft_events.ts";
 import { abortable } from "../abortable.ts";
 import { flatten, type FlattenOptions, passing, type Restore } from "./buffered_iteration.ts";
-import {
-  checkCondition,
-  checkCounts,
-  checkExpected,
-  Commit,
-  CommitPart,
-  divideConditions,
-  NO_CONDITIONS,
-} from "./commit.ts";
+import { CommitPart } from "./commit.ts";
 import { Lifetime } from "./lifetime.ts";
-import {
-  type ObservedRead,
-  observeIteration,
-  observeRead,
-  observeSave,
-  observeTaking,
-  type SaveOperation,
-} from "./observation.ts";
+import { type ObservedRead, observeIteration, observeRead, observeTaking } from "./observation.ts";
 import type { FullStoreSetup, StoreSetup } from "./store_options.ts";
 import { verifyFor } from "./verification.ts";
-import { explainConflict } from "./idempotent_append.ts";
 import { PersonalBackend } from "./personal_backend.ts";
 import { PersonalCodec } from "./personal_data.ts";
 import type { PersonalVault } from "./personal_vault.ts";
@@ -57,6 +41,7 @@ import { rawLogOver } from "./backed_raw_log.ts";
 import { offerRawLog } from "./raw_log.ts";
 import { underName } from "./operation.ts";
 import { readBackward, readForward } from "./read_log.ts";
+import { Saver } from "./saver.ts";
 import { type Snapshot, type SnapshotInput, validateSnapshot } from "./snapshot.ts";
 import { positionOf } from "./snapshot_position.ts";
 import { FollowingSubscription } from "./subscription.ts";
@@ -65,7 +50,6 @@ import type {
   AppendOptions,
   DeleteSnapshotsOptions,
   EventStore,
-  ExpectedVersion,
   Finding,
   ListActorsOptions,
   LogSubscription,
@@ -102,6 +86,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
   readonly #backend: StorageBackend;
   readonly #registry: EventRegistry;
   readonly #announcer: Announcer | undefined;
+  readonly #saver: Saver<E>;
   readonly #telemetry: TelemetrySource;
   readonly #drafting: DraftContext;
   readonly #subscriptions = new Set<{ close(): Promise<void> }>();
@@ -121,6 +106,14 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     this.#registry = registry;
     this.#announcer = announcer;
     this.#telemetry = telemetry;
+    this.#saver = new Saver({
+      namespace: setup.namespace,
+      backend: this.#backend,
+      registry,
+      announcer,
+      telemetry,
+      lifetime: this.#lifetime,
+    });
     this.#drafting = {
       newId: setup.newId,
       now: setup.now,
@@ -147,7 +140,7 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       const save = readSave(options);
       const draft = draftEvent(event, undefined, this.#drafting);
       const part = new CommitPart(draft.event.actorId, listOf(draft), "given");
-      const stored = this.#save("saveEvent", listOf(part), save);
+      const stored = this.#saver.save("saveEvent", listOf(part), save);
       return stored instanceof Promise ? stored.then(firstOf) : firstOf(stored);
     });
   }
@@ -158,8 +151,8 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       this.#lifetime.assertOpen();
       const save = readSave(options);
       const drafts = draftAll(events, undefined, this.#drafting, this.limits);
-      if (drafts.length === 0) return this.#require(save);
-      return this.#save("saveEvents", divideByActor(drafts), save);
+      if (drafts.length === 0) return this.#saver.require(save);
+      return this.#saver.save("saveEvents", divideByActor(drafts), save);
     });
   }
 
@@ -175,9 +168,9 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
       if (fault) throw new InvalidEventError("actorId", fault);
       const { expectedVersion: expected, save } = readAppend(options);
       const drafts = draftAll(events, actorId, this.#drafting, this.#backend.limits);
-      if (drafts.length === 0) return this.#require(save, actorId, expected);
+      if (drafts.length === 0) return this.#saver.require(save, actorId, expected);
       if (typeof expected === "number") checkGivenVersions(drafts, expected);
-      return this.#save("append", listOf(new CommitPart(actorId, drafts, expected)), save);
+      return this.#saver.save("append", listOf(new CommitPart(actorId, drafts, expected)), save);
     });
   }
 
@@ -366,96 +359,6 @@ export class BackedEventStore<E extends Event = Event> implements EventStore<E>,
     await this.#lifetime.idle();
     await this.#announcer?.close();
     await this.#backend.close();
-  }
-
-  /** Saves at once where the backend does: a promise costs as much as the rest of a save in memory. */
-  #save(
-    operation: SaveOperation,
-    given: readonly CommitPart[],
-    save: CheckedSave,
-  ): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
-    const { fencingToken, unfenced, signal } = save;
-    signal?.throwIfAborted();
-    const { parts, conditions } = save.conditions.length === 0
-      ? { parts: given, conditions: NO_CONDITIONS }
-      : divideConditions(given, save.conditions);
-    checkCounts(parts, this.#backend.limits, conditions.length);
-    const telemetry = this.#telemetry();
-    if (!telemetry) return this.#store(new Commit(parts, fencingToken, unfenced, signal, conditions));
-    return observeSave(
-      telemetry,
-      { namespace: this.namespace, operation, parts },
-      (traced) => this.#store(new Commit(traced, fencingToken, unfenced, signal, conditions)),
-    );
-  }
-
-  /** Checks what a save requires if there is nothing to store: by reads, for there is nothing to check it with. */
-  #require(
-    { conditions, signal }: CheckedSave,
-    actorId = "",
-    expected: ExpectedVersion = "any",
-  ): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
-    if (conditions.length === 0 && expected === "any") return [];
-    signal?.throwIfAborted();
-    return this.#lifetime.ask(async (signal) => {
-      if (expected !== "any") {
-        checkExpected(actorId, expected, { version: await this.#backend.getLatestVersion(actorId, signal) });
-      }
-      for (const condition of conditions) {
-        checkCondition(condition, {
-          version: await this.#backend.getLatestVersion(condition.actorId, signal),
-        });
-      }
-      return [];
-    });
-  }
-
-  #store(commit: Commit): StoredEvent<E>[] | Promise<StoredEvent<E>[]> {
-    const checked = this.#registry.checksNothing
-      ? undefined
-      : this.#registry.check(commit.parts.flatMap(({ drafts }) => drafts));
-    if (checked) {
-      const send = (): readonly StoredEvent[] | Promise<readonly StoredEvent[]> => {
-        commit.signal?.throwIfAborted();
-        return this.#commit(commit);
-      };
-      return this.#settle(commit, checked.then(send));
-    }
-    let stored: readonly StoredEvent[] | Promise<readonly StoredEvent[]>;
-    try {
-      stored = this.#commit(commit);
-    } catch (error) {
-      stored = Promise.reject(error);
-    }
-    return stored instanceof Promise ? this.#settle(commit, stored) : stored as StoredEvent<E>[];
-  }
-
-  /** Commits, and announces in the same breath, so that announcements are in the order of commits. */
-  #commit(commit: Commit): readonly StoredEvent[] | Promise<readonly StoredEvent[]> {
-    const stored = this.#backend.commit(commit);
-    if (!this.#announcer) return stored;
-    const { announce } = this.#announcer;
-    return stored instanceof Promise ? stored.then(announce) : announce(stored);
-  }
-
-  /** Waits for a save, which `close()` waits for too: with one promise for all that most saves need. */
-  #settle(commit: Commit, stored: Promise<readonly StoredEvent[]>): Promise<StoredEvent<E>[]> {
-    this.#lifetime.enter();
-    return stored.then(this.#settled, (error) => this.#explain(commit, error)) as Promise<StoredEvent<E>[]>;
-  }
-
-  readonly #settled = (stored: readonly StoredEvent[]): readonly StoredEvent[] => {
-    this.#lifetime.leave();
-    return stored;
-  };
-
-  /** Finds out whether a conflict is with an earlier, equal save. */
-  async #explain(commit: Commit, error: unknown): Promise<readonly StoredEvent[]> {
-    try {
-      return await this.#registry.restoreAll(await explainConflict(commit, error, this.#backend));
-    } finally {
-      this.#lifetime.leave();
-    }
   }
 
   /** What brings events to their registered schema versions; `undefined` if all are stored under these. */
