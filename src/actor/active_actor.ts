@@ -75,6 +75,11 @@ export class ActiveActor {
     return this.#setup.owner;
   }
 
+  /** Its state as it is stored, if it is known. */
+  get current(): Replayed<unknown> | undefined {
+    return this.#current;
+  }
+
   /** How many calls wait. */
   get waiting(): number {
     return this.#queue.length;

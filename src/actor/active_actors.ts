@@ -7,6 +7,7 @@
 import { ClosedError } from "../errors.ts";
 import { Deadlines } from "../deadlines.ts";
 import { MAX_TIMER_MS } from "../sleep.ts";
+import type { Replayed } from "../store/fold.ts";
 import { type OpenSpan, telemetry } from "../telemetry.ts";
 import { ActiveActor, type ActorSetup } from "./active_actor.ts";
 import type { ActorOwner } from "./commit.ts";
@@ -40,6 +41,8 @@ export class ActiveActors {
   readonly #deadlines = new Deadlines(true);
   /** Those called last are at the end. */
   readonly #active = new Map<string, ActiveActor>();
+  /** Where the next one to release is looked for. From the beginning, each look would skip all that were released before. */
+  #oldest = this.#active.values();
   readonly #preloads = new Preloads();
   readonly #releasing = new Set<Promise<void>>();
   readonly #timer: ReturnType<typeof setInterval>;
@@ -90,6 +93,11 @@ export class ActiveActors {
     return span ? traced(call, span) : call.promise;
   }
 
+  /** The stored state of an actor, if it is in memory. */
+  stateOf(actorId: string): Replayed<unknown> | undefined {
+    return this.#active.get(actorId)?.current;
+  }
+
   /** The ids of the actors that work under an owner, those called last first. */
   idsOf(owner: ActorOwner, most: number): string[] {
     const own = [...this.#active.values()].filter((actor) => actor.owner === owner);
@@ -127,7 +135,8 @@ export class ActiveActors {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
-    await Promise.all([...this.#active.values()].map((actor) => actor.close(new ClosedError("host"))));
+    const error = new ClosedError("host"); // one for all: there may be many
+    await Promise.all([...this.#active.values()].map((actor) => actor.close(error)));
     await Promise.all(this.#releasing); // each of them waits for its time only
     this.#deadlines.close();
   }
@@ -178,9 +187,13 @@ export class ActiveActors {
 
   #releaseSurplus(): void {
     this.#preloads.remove(this.#inMemory - this.#setup.maxActive);
-    for (const actor of this.#active.values()) {
-      if (this.#active.size <= this.#setup.maxActive) return;
-      this.#release(actor);
+    for (let left = this.#active.size; left > 0 && this.#active.size > this.#setup.maxActive; left--) {
+      let { value: actor } = this.#oldest.next();
+      if (!actor) {
+        this.#oldest = this.#active.values();
+        actor = this.#oldest.next().value;
+      }
+      if (actor) this.#release(actor);
     }
   }
 

@@ -26,7 +26,7 @@ import { ComeHere, RemoteCaller } from "./remote.ts";
 import { ShardServer } from "./shard_server.ts";
 import type { TimerOutcome } from "./timer.ts";
 import { timerClock, TimerRunners } from "./timer_runner.ts";
-import { type FireTimer, kindsWithTimers } from "./timers.ts";
+import { type FireTimer, kindsWithTimers, type TimerSetup } from "./timers.ts";
 import { type AnyStore, queryOf, typedEvents } from "./untyped.ts";
 
 /**
@@ -157,7 +157,8 @@ export class ActorHost implements AsyncDisposable {
         };
         return await this.#send(request) as TimerOutcome;
       };
-      this.#timers = new TimerRunners({ store, definitions, clock, fire, warn });
+      const stateOf: TimerSetup["stateOf"] = (actorId) => actors.stateOf(actorId);
+      this.#timers = new TimerRunners({ store, definitions, clock, fire, stateOf, warn });
     }
     this.client = {
       get: <S, C, E extends Event, A>(

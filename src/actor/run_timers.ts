@@ -143,7 +143,11 @@ export function timersHere(
     const call = new TimerCall(actorId, timer, id, TIMER_TIMEOUT, signal, { chain: [] });
     return await actors.call(definition, call) as TimerOutcome;
   };
-  return { setup: { store: events, definitions, clock, fire, warn }, closeActors: () => actors.close() };
+  const stateOf: TimerSetup["stateOf"] = (actorId) => actors.stateOf(actorId);
+  return {
+    setup: { store: events, definitions, clock, fire, stateOf, warn },
+    closeActors: () => actors.close(),
+  };
 }
 
 /** Refuses what is no event store. */

@@ -44,7 +44,7 @@ export class TimerLog {
     this.#setup = setup;
     this.#definition = definition;
     this.#table = table;
-    this.#states = new TimerStates(setup.store, setup.warn);
+    this.#states = new TimerStates(setup);
     this.#onProgress = onProgress;
   }
 

@@ -5,14 +5,16 @@
  */
 
 import type { Event, StoredEvent } from "../event/types.ts";
+import { RecentMap } from "../store/recent_map.ts";
 import { replayWith } from "../store/replay.ts";
 import type { EventStore, SnapshotStore } from "../store/types.ts";
 import type { Warn } from "../warning.ts";
 import { deciderOf } from "./untyped.ts";
 import type { AnyActor } from "./definition.ts";
+import type { TimerSetup } from "./timers.ts";
 
-/** How many states are kept. */
-const MAX_STATES = 10_000;
+/** How many states are kept at least. */
+const KEPT_STATES = 5_000;
 
 /** A state and the version that it is of. */
 export interface KnownState {
@@ -24,23 +26,27 @@ export interface KnownState {
 export class TimerStates {
   readonly #store: EventStore & Partial<SnapshotStore>;
   readonly #warn: Warn;
-  /** Those used last are at the end. */
-  readonly #states = new Map<string, KnownState>();
+  readonly #inMemory: (actorId: string) => KnownState | undefined;
+  readonly #states = new RecentMap<KnownState>(KEPT_STATES);
 
-  constructor(store: EventStore & Partial<SnapshotStore>, warn: Warn) {
+  constructor({ store, warn, stateOf }: Pick<TimerSetup, "store" | "warn" | "stateOf">) {
     this.#store = store;
     this.#warn = warn;
+    this.#inMemory = stateOf ?? (() => undefined);
   }
 
   /** The state after an event of the log; a later one if the actor was read meanwhile. */
   async after(definition: AnyActor, event: StoredEvent): Promise<KnownState> {
     const { actorId, version } = event;
-    const known = this.#states.get(actorId);
-    if (known && known.version >= version) return known;
-    if (!known && version > 1) return await this.latest(definition, actorId);
+    const kept = this.#states.get(actorId);
+    if (kept && kept.version >= version) return kept;
+    if ((kept?.version ?? 0) < version - 1) {
+      const active = this.#inMemory(actorId);
+      return active && active.version >= version ? active : await this.latest(definition, actorId);
+    }
     const decider = deciderOf(definition);
-    this.#states.delete(actorId);
-    const state = decider.evolve(known ? known.state : decider.initialState(), event as Event);
+    this.#states.delete(actorId); // should the fold fail, it is not known
+    const state = decider.evolve(kept ? kept.state : decider.initialState(), event as Event);
     return this.#keep(actorId, { state, version });
   }
 
@@ -60,12 +66,6 @@ export class TimerStates {
 
   #keep(actorId: string, known: KnownState): KnownState {
     this.#states.set(actorId, known);
-    if (this.#states.size > MAX_STATES) {
-      for (const oldest of this.#states.keys()) {
-        this.#states.delete(oldest);
-        break;
-      }
-    }
     return known;
   }
 }

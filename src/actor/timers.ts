@@ -14,6 +14,7 @@ import type { Warn } from "../warning.ts";
 import type { AnyActor } from "./definition.ts";
 import { InvalidTimersError } from "./errors.ts";
 import type { TimerOutcome, TimerReference } from "./timer.ts";
+import type { KnownState } from "./timer_states.ts";
 
 /** A timer that was checked. */
 export interface CheckedTimer {
@@ -171,6 +172,8 @@ export interface TimerSetup {
   readonly clock: Clock;
   /** Sends a due timer to its actor. */
   readonly fire: FireTimer;
+  /** The stored state of an actor that is in memory here: it need not be read. */
+  readonly stateOf?: (actorId: string) => KnownState | undefined;
   /** Takes warnings. */
   readonly warn: Warn;
 }

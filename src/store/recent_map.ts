@@ -43,4 +43,10 @@ export class RecentMap<V> {
     }
     this.#recent.set(key, value);
   }
+
+  /** Forgets a key. */
+  delete(key: string): void {
+    this.#recent.delete(key);
+    this.#former.delete(key);
+  }
 }
