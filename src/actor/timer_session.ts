@@ -20,6 +20,11 @@ import type { TimerSetup } from "./timers.ts";
 
 /** How often the position in the log is written, and another writer of the index is looked for, in milliseconds. */
 const HEAD_INTERVAL = 1_000;
+/**
+ * How long changes are gathered before they are written, in milliseconds. A timer is noted as fired, and then goes because of
+ * the event that it has led to: together that is one write.
+ */
+const GATHERING = 50;
 /** The longest wait for the next timer: the clock may be set, and the machine may sleep. In milliseconds. */
 const LONGEST_WAIT = 1_000;
 /** How long timers are fired before other work of the process gets its time, in milliseconds. */
@@ -168,6 +173,7 @@ export class TimerSession {
         await this.#save();
         attempt = 1;
         await this.#changed.sleep(HEAD_INTERVAL);
+        await sleep(GATHERING, signal).catch(() => {});
       } catch (error) {
         if (error instanceof IndexConflict) throw error;
         if (error instanceof ClosedError) return;

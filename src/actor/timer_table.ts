@@ -182,14 +182,11 @@ export class TimerTable {
     this.#enqueue(row);
   }
 
-  /** Writes what has changed; what could not be written stays to be written. */
+  /** Writes what has changed until now; what could not be written stays to be written. */
   async flush(): Promise<void> {
-    while (this.#dirty.size > 0) {
-      const rows: TimerRow[] = [];
-      for (const row of this.#dirty) {
-        rows.push(row);
-        if (rows.length === WRITES_AT_ONCE) break;
-      }
+    const changed = [...this.#dirty];
+    for (let first = 0; first < changed.length; first += WRITES_AT_ONCE) {
+      const rows = changed.slice(first, first + WRITES_AT_ONCE).filter((row) => this.#dirty.has(row));
       const outcomes = await Promise.allSettled(rows.map((row) => this.#write(row)));
       for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
     }
