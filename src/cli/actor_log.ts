@@ -62,8 +62,8 @@ function damageOf({ after, onDamage }: ReadAllOptions): (fault: HistoryFault) =>
   };
 }
 
-/** An event's version, and its place in the log. */
-type Place = Pick<StoredEvent, "version" | "position">;
+/** An event's actor and version, and its place in the log. */
+type Place = Pick<StoredEvent, "actorId" | "version" | "position">;
 
 /** One actor's history, searched by the positions of its events. */
 class History {
@@ -83,7 +83,9 @@ class History {
    * @throws {InvalidPositionError} If it is no position of this log.
    */
   async versionBehind(position: string): Promise<number> {
-    await this.#check(position);
+    const at = await this.#at(position);
+    // A page goes on from an event of the page before.
+    if (at?.position === position && at.actorId === this.#actorId) return at.version + 1;
     const last = await this.#find({ direction: "backward" });
     if (last === undefined || last.position <= position) return (last?.version ?? 0) + 1;
     let low = 1;
@@ -97,26 +99,29 @@ class History {
     return low;
   }
 
-  /** Reads nothing from a position on: the store checks it all the same. */
-  async #check(position: string): Promise<void> {
-    const nothing = { after: position, until: position, direction: "backward", limit: 1 } as const;
-    for await (const _ of this.#store.readAll({ ...nothing, ...this.#quietly })) return;
+  /** The event at a position, which the store checks; if it cannot be read, perhaps the one before. */
+  #at(position: string): Promise<Place | undefined> {
+    const one = { after: "first-kept", until: position, direction: "backward", limit: 1 } as const;
+    return firstOf(this.#store.readAll({ ...one, ...this.#quietly }));
   }
 
-  /** The first event of a read. An event that cannot be handed out has a place all the same. */
-  async #find(read: ReadEventsOptions): Promise<Place | undefined> {
-    try {
-      for await (
-        const event of this.#store.readEvents(this.#actorId, { ...read, limit: 1, ...this.#quietly })
-      ) return event;
-      return undefined;
-    } catch (error) {
-      if (error instanceof EventSchemaError || error instanceof SchemaVersionError) return error;
-      throw error;
-    }
+  /** The first event of a read. */
+  #find(read: ReadEventsOptions): Promise<Place | undefined> {
+    return firstOf(this.#store.readEvents(this.#actorId, { ...read, limit: 1, ...this.#quietly }));
   }
 
   get #quietly(): Pick<ReadEventsOptions, "onDamage" | "signal"> {
     return { onDamage: (): void => {}, ...(this.#signal && { signal: this.#signal }) };
+  }
+}
+
+/** The event of a read of one; if it cannot be handed out, it has a place all the same. */
+async function firstOf(events: AsyncIterable<StoredEvent>): Promise<Place | undefined> {
+  try {
+    const [event] = await Array.fromAsync(events);
+    return event;
+  } catch (error) {
+    if (error instanceof EventSchemaError || error instanceof SchemaVersionError) return error;
+    throw error;
   }
 }

@@ -40,9 +40,9 @@ function noting(store: EventStore, asked: ReadAllOptions[]): EventStore {
   });
 }
 
-/** Whether a read of the log can go through it: one that ends where it begins cannot. */
-function goesThrough({ after, until }: ReadAllOptions): boolean {
-  return after === undefined || after !== until;
+/** Whether a read of the log can go through it: one of a single event at a place, whatever it is, cannot. */
+function goesThrough({ until, limit, actorId, eventTypes }: ReadAllOptions): boolean {
+  return until === undefined || limit !== 1 || actorId !== undefined || eventTypes !== undefined;
 }
 
 for (const backend of BACKENDS) {
