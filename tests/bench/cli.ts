@@ -18,6 +18,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { DenoKvEventStore } from "../../mod.ts";
+import { logPageRows } from "./cli_log_page.ts";
 import { pageRows } from "./cli_page.ts";
 import { concurrently, type Group, type GroupOptions, once } from "./harness.ts";
 
@@ -43,6 +44,7 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
   // Next to the package's configuration, which Deno reads for both.
   const empty = fileURLToPath(new URL("./empty_program.ts", import.meta.url));
   const prepare = once(() => fill(file, total));
+  const logPages = logPageRows(file, total / ACTORS, prepare);
   const pages = pageRows();
   return {
     rows: [
@@ -67,10 +69,12 @@ export async function open({ quick }: GroupOptions): Promise<Group> {
         measureOurs: () => memoryOfPages(file, total),
         measureBaseline: () => Promise.resolve(MEMORY),
       },
+      ...logPages.rows,
       ...pages.rows,
     ],
     async [Symbol.asyncDispose](): Promise<void> {
       await pages[Symbol.asyncDispose]();
+      await logPages[Symbol.asyncDispose]();
       await Deno.remove(folder, { recursive: true });
     },
   };
