@@ -17,7 +17,7 @@ import { EXPECTED_SEQUENCE, KEY_VALUE_OPERATION, MARKER_REASON, TIME_TO_LIVE } f
 import type { Publisher } from "./publisher.ts";
 import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "./api_errors.ts";
 import type { JetStreamRequests } from "./requests.ts";
-import type { MessageQuery, StreamConfig } from "./api_types.ts";
+import type { MessageQuery, StreamConfig, StreamInfo } from "./api_types.ts";
 import { retryTransient } from "./retry.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import { findOrCreateStream } from "./streams.ts";
@@ -139,6 +139,17 @@ export class KvBucket {
         if (config && error instanceof StreamNotFoundError) return [];
         throw error;
       }
+    }
+  }
+
+  /** The stream behind it; `undefined` if it is made by the first change, and has not been. */
+  async info(signal?: AbortSignal): Promise<StreamInfo | undefined> {
+    const { requests, stream, config } = this.#setup;
+    try {
+      return await this.#retry(() => requests.streamInfo(stream), signal);
+    } catch (error) {
+      if (config && error instanceof StreamNotFoundError) return undefined;
+      throw error;
     }
   }
 

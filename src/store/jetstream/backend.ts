@@ -21,6 +21,7 @@ import type { ActorSummary, Finding, ListActorsOptions, StoreLimits, VerifyOptio
 import type { JetStreamContext } from "./context.ts";
 import { listActors } from "./read/actors.ts";
 import { diagnose } from "./diagnose.ts";
+import type { KvBucket } from "../../nats/jetstream/kv_bucket.ts";
 import type { EndMark } from "./bucket/end_mark.ts";
 import { iterating, reading } from "./failures.ts";
 import type { Head } from "./write/head.ts";
@@ -45,6 +46,8 @@ export interface JetStreamParts {
   readonly context: JetStreamContext;
   /** Writes commits. */
   readonly writer: Writer;
+  /** The bucket next to the stream. */
+  readonly bucket: KvBucket;
   /** Keeps snapshots. */
   readonly snapshots: Snapshots;
   /** Remembers actors before their events expire. */
@@ -146,7 +149,8 @@ export class JetStreamBackend implements StorageBackend {
   }
 
   diagnose(signal?: AbortSignal): Promise<Finding[]> {
-    return reading("diagnose", this.#check, () => diagnose(this.#context, this.#parts.expiring, signal));
+    const { bucket, expiring } = this.#parts;
+    return reading("diagnose", this.#check, () => diagnose(this.#context, bucket, expiring, signal));
   }
 
   saveSnapshot(snapshot: Snapshot, signal?: AbortSignal): Promise<void> {

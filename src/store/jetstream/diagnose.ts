@@ -13,6 +13,7 @@ import { isTransient } from "../../nats/jetstream/api_errors.ts";
 import type { StreamInfo } from "../../nats/jetstream/api_types.ts";
 import { ONE_YEAR, retentionOf } from "./retention/retention.ts";
 import { streamDifferences } from "./format/stream_config.ts";
+import type { KvBucket } from "../../nats/jetstream/kv_bucket.ts";
 import type { ExpiringActors } from "./retention/expiring_actors.ts";
 
 /** Clocks that are further apart than this are a finding, in milliseconds. */
@@ -23,6 +24,7 @@ const LAG_TOLERANCE = 10_000;
 /** All findings. */
 export async function diagnose(
   { connection, log: unlimited }: JetStreamContext,
+  bucket: KvBucket,
   expiring: ExpiringActors,
   signal: AbortSignal | undefined,
 ): Promise<Finding[]> {
@@ -40,6 +42,7 @@ export async function diagnose(
   return [
     ...settings(log.layout, info),
     ...replicas(info),
+    ...bucketReplicas(info, await infoOf(bucket, signal)),
     ...durability(info),
     ...retention(info),
     ...await preservation(expiring, signal),
@@ -88,6 +91,32 @@ function replicas({ config, cluster }: StreamInfo): Finding[] {
     });
   }
   return findings;
+}
+
+/** The stream behind the bucket; `undefined` if there is none, or no answer: the findings about the log matter more. */
+async function infoOf(bucket: KvBucket, signal: AbortSignal | undefined): Promise<StreamInfo | undefined> {
+  try {
+    return await bucket.info(signal);
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!isTransient(error)) throw error;
+    return undefined;
+  }
+}
+
+/** What protects the versions of actors, and marks the log's end, is to outlive what the log outlives. */
+function bucketReplicas({ config }: StreamInfo, bucket: StreamInfo | undefined): Finding[] {
+  const count = Number(config.num_replicas ?? 1);
+  const found = Number(bucket?.config.num_replicas ?? 1);
+  if (bucket === undefined || found >= count) return [];
+  return [{
+    code: "bucket-replicas",
+    severity: "warning",
+    message:
+      `The stream "${config.name}" has ${count} replicas, and its bucket "${bucket.config.name}" has ${found}: ` +
+      "snapshots, the mark of the log's end and what is remembered of expired actors are lost before the events are",
+    advice: `Set num_replicas of "${bucket.config.name}" to ${count}`,
+  }];
 }
 
 function withoutLeader(reason: string): Finding {

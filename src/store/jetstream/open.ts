@@ -165,7 +165,17 @@ export async function openJetStreamBackend(
     closing.push(() => endMark.close());
     await endMark.start(settings.acceptLostTail);
     const side = { type: "jetstream", connection, address, bucket: layout.bucket, replicas } as const;
-    return new JetStreamBackend({ limits, side, context, writer, snapshots, expiring, endMark, close });
+    return new JetStreamBackend({
+      limits,
+      side,
+      context,
+      writer,
+      bucket,
+      snapshots,
+      expiring,
+      endMark,
+      close,
+    });
   } catch (error) {
     const failure = openError(connection, stream, error);
     await close();

@@ -105,6 +105,27 @@ Deno.test("diagnose names a stream without a quorum instead of failing", async (
   assert.equal((await store.append("order", [event(2)], { expectedVersion: 1 }))[0]?.version, 2);
 });
 
+Deno.test("diagnose names a bucket with fewer replicas than its stream", async () => {
+  await using cluster = await startNatsCluster();
+  await using store = await JetStreamEventStore.open(cluster.urls, { replicas: 3 });
+  await store.append("order", [event(1)], { expectedVersion: 0 });
+  const find = async (): Promise<Finding | undefined> => finding(await store.diagnose(), "bucket-replicas");
+  assert.equal(await find(), undefined, "the bucket does not exist yet");
+  await store.saveSnapshot({ actorId: "order", kind: "k", schemaVersion: 1, version: 1, state: 1 });
+  assert.equal(await find(), undefined, "it is made like the stream");
+  await using nats = await client(cluster.urls[0]!);
+  const setReplicas = async (count: number): Promise<void> => {
+    const { config } = await nats.requests.streamInfo("KV_aether_default");
+    await nats.requests.updateStream({ ...config, num_replicas: count });
+  };
+  await setReplicas(1);
+  const found = await find();
+  assert.equal(found?.severity, "warning");
+  assert.match(found!.message, /"aether_default" has 3 replicas.*"KV_aether_default" has 1/);
+  await setReplicas(3);
+  assert.equal(await find(), undefined);
+});
+
 Deno.test("snapshots take the place of the one before: the bucket does not grow with them", async () => {
   await using server = await startNatsServer();
   await using store = await JetStreamEventStore.open(server.url);
