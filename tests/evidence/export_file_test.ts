@@ -138,7 +138,11 @@ Deno.test("an import goes on after its process was killed in the middle", async 
     import { DenoKvEventStore, importEvents, JetStreamEventStore } from "${new URL("mod.ts", ROOT)}";
     const [path, target] = Deno.args;
     const store = await (target.startsWith("nats:") ? JetStreamEventStore : DenoKvEventStore).open(target);
-    const onProgress = ({ phase }) => phase === "writing" && console.log(phase);
+    const onProgress = ({ phase }) => {
+      if (phase !== "writing") return;
+      console.log(phase);
+      for (;;); // until it is killed
+    };
     await importEvents(path, store, { onProgress });
     await store.close();
   `,

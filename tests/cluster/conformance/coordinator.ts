@@ -157,7 +157,8 @@ export function testCoordinator(
   });
 
   test("reports joins, leaves and new incarnations in order", async (join) => {
-    const a = await join("a", { address: "10.0.0.1:1", metadata: { zone: "x" } });
+    const long = { ttl: 120_000 }; // no node is taken for dead, however slow this machine is
+    const a = await join("a", { ...long, address: "10.0.0.1:1", metadata: { zone: "x" } });
     const seen: string[] = [];
     const watching = (async () => {
       for await (const { type, node } of a.nodeChanges()) {
@@ -165,14 +166,14 @@ export function testCoordinator(
         if (seen.length === 6) break;
       }
     })();
-    const b = await join("b");
+    const b = await join("b", long);
     const first = b.incarnation ?? 0;
     await until("a sees b", () => a.nodes().some((node) => node.name === "b"));
     b.drain();
     await until("a sees b drain", () => a.nodes().some((node) => node.draining));
     await b.leave();
     await until("a sees b leave", () => a.nodes().length === 1);
-    const again = await join("b");
+    const again = await join("b", long);
     assert((again.incarnation ?? 0) > first);
     await until("a sees b again", () => a.nodes().length === 2);
     await again.leave();

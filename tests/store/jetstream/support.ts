@@ -8,6 +8,7 @@ import type { NatsConnection } from "../../../src/nats/connection.ts";
 import { ConnectionState } from "../../../src/nats/connection_state.ts";
 import { JetStreamRequests } from "../../../src/nats/jetstream/requests.ts";
 import type { StreamConfig } from "../../../src/nats/jetstream/api_types.ts";
+import { PATIENT } from "../../support/patient.ts";
 import { until as untilHolds } from "../../support/until.ts";
 
 /** A connection with what hangs on it. Disposing of it closes all of it. */
@@ -22,7 +23,9 @@ export interface Client extends AsyncDisposable {
 
 /** Connects to a server. */
 export async function client(url: string | readonly string[], timeout = 30_000): Promise<Client> {
-  const connection = await connectTo(url, { client: { reconnectTimeWait: 20, ignoreClusterUpdates: true } });
+  const connection = await connectTo(url, {
+    client: { reconnectTimeWait: 20, ignoreClusterUpdates: true, ...PATIENT },
+  });
   const state = new ConnectionState(connection);
   const requests = new JetStreamRequests(state, { timeout });
   return {
