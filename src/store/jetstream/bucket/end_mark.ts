@@ -7,6 +7,7 @@
 
 import { abortable } from "../../../abortable.ts";
 import { DamagedHistoryError, LogReplacedError } from "../../errors.ts";
+import { NoAnswerError } from "../../../nats/jetstream/api_errors.ts";
 import type { KvBucket } from "../../../nats/jetstream/kv_bucket.ts";
 import { decodeChecked, encodeChecked } from "../format/checked_json.ts";
 import type { JetStreamContext } from "../context.ts";
@@ -176,7 +177,11 @@ export class EndMark {
     const { bucketStream } = this.#context.log.layout;
     const message =
       `The mark of the log's end cannot be ${what} in the bucket "${bucketStream}": a store that is opened later will ` +
-      "not notice that the log has lost its end. Give this user the permissions that the documentation lists.";
+      `not notice that the log has lost its end. ${
+        cause instanceof NoAnswerError && cause.why === "closed"
+          ? "Close the store before its connection."
+          : "Give this user the permissions that the documentation lists."
+      }`;
     this.#context.warn({ code: "end-mark-failed", message, cause });
   }
 }
