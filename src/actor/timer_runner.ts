@@ -7,6 +7,7 @@
 import { type Clock, systemClock } from "../cluster/clock.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { ClosedError } from "../errors.ts";
+import { currentTimestamp } from "../event/timestamp.ts";
 import { backoff, settledWithin, sleep } from "../sleep.ts";
 import { sideOf } from "../side_storage.ts";
 import { LogReplacedError } from "../store/errors.ts";
@@ -36,7 +37,7 @@ export function timerClock(store: object, now: (() => Date) | undefined = sideOf
   if (!now) return systemClock;
   return {
     monotonic: systemClock.monotonic,
-    wall: () => now().getTime(),
+    wall: () => Date.parse(currentTimestamp(now)),
     setTimer: (callback, delay) => systemClock.setTimer(callback, Math.min(delay, LOOK_INTERVAL)),
   };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { InvalidArgumentError } from "../errors.ts";
 import { EventTooLargeError, InvalidEventError } from "./errors.ts";
 import { copyJson, JsonFault, JsonTooLarge } from "./json.ts";
 import { describe, nameFault } from "../text.ts";
@@ -161,6 +162,7 @@ export function draftEvent(input: unknown, actorId: string | undefined, context:
     }
     if (error instanceof JsonFault) throw new InvalidEventError(error.path, error.message, reference, error);
     if (error instanceof Refusal) throw new InvalidEventError(error.field, error.message, reference);
+    if (error instanceof InvalidArgumentError) throw error;
     throw new InvalidEventError("event", "could not be read", reference, { cause: error });
   }
 }
@@ -222,8 +224,8 @@ function draft(input: Input, actor: string | undefined, context: DraftContext): 
 }
 
 function timestampOf(given: unknown, context: DraftContext): string {
-  if (given === undefined && context.now === undefined) return currentTimestamp();
-  const timestamp = toTimestamp(given === undefined ? context.now?.() : given);
+  if (given === undefined) return currentTimestamp(context.now);
+  const timestamp = toTimestamp(given);
   if (timestamp !== undefined) return timestamp;
   throw new Refusal(
     "timestamp",

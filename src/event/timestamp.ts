@@ -4,6 +4,9 @@
  * @module
  */
 
+import { InvalidArgumentError } from "../errors.ts";
+import { describe } from "../text.ts";
+
 const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
 /**
@@ -103,7 +106,21 @@ function parse(text: string): string | undefined {
   return inRange(milliseconds) ? formatTime(milliseconds) : undefined;
 }
 
-/** The present as a timestamp. */
-export function currentTimestamp(): string {
+/**
+ * The present as a timestamp.
+ *
+ * @param now The option of that name. @default {the machine's clock}
+ * @throws {InvalidArgumentError} If it returns no time.
+ */
+export function currentTimestamp(now?: () => Date): string {
+  if (now) {
+    const returned: unknown = now();
+    const timestamp = toTimestamp(returned);
+    if (timestamp !== undefined) return timestamp;
+    throw new InvalidArgumentError(
+      "options.now",
+      `must return a valid Date, and returned ${describe(returned)}`,
+    );
+  }
   return formatTime(Math.trunc(Date.now())); // a clock of a test may have fractions
 }

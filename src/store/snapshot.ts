@@ -81,10 +81,8 @@ export function validateSnapshot<S>(
     refuse("schemaVersion", `must be a positive integer, and is ${describe(schemaVersion)}`);
   }
   if (!isVersion(version)) refuse("version", `must be a positive integer, and is ${describe(version)}`);
-  const taken = timestamp === undefined
-    ? now?.().toISOString() ?? currentTimestamp()
-    : toTimestamp(timestamp) ??
-      refuse("timestamp", `must be a valid Date or RFC 3339 text, and is ${describe(timestamp)}`);
+  const taken = timestamp === undefined ? currentTimestamp(now) : toTimestamp(timestamp) ??
+    refuse("timestamp", `must be a valid Date or RFC 3339 text, and is ${describe(timestamp)}`);
   try {
     const copy = copyJson(state, "state", MAX_SNAPSHOT_BYTES);
     const valid = { actorId, kind, schemaVersion, version, state: copy.value as S, timestamp: taken };
