@@ -7,7 +7,7 @@
 import { actorIdFault } from "../event/draft.ts";
 import type { StoredEvent } from "../event/types.ts";
 import type { EventStore } from "../store/types.ts";
-import { readLog } from "./actor_log.ts";
+import { readLog } from "../store/actor_log.ts";
 import type { RequestOf } from "./arguments.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 import { BLOCK, fittedLine, jsonLine, plural, printRows } from "./output.ts";

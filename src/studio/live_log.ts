@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readLog } from "../cli/actor_log.ts";
+import { readLog } from "../store/actor_log.ts";
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
 import type { EventFilter, StoredEvent } from "../event/types.ts";
 import { BackendError } from "../errors.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readLog } from "../cli/actor_log.ts";
+import { readLog } from "../store/actor_log.ts";
 import type { StoredEvent } from "../event/types.ts";
 import type { EventStore, LogStart, ReadAllOptions } from "../store/types.ts";
 import type { Activity, EventLinks, TypeCount } from "./api/mod.ts";

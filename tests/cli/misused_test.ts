@@ -7,7 +7,7 @@ import { aether } from "./command_line.ts";
 
 const LONG = "x".repeat(3_000);
 
-Deno.test("aether says in one line which option is wrong, in the words of the command line", async (t) => {
+Deno.test("aether names the wrong option in one line, in the words of the command line", async (t) => {
   await using folder = await kvFolder();
   const { file, path } = folder;
   {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type EventStore, InvalidPositionError, type ReadAllOptions, type StoredEvent } from "../../mod.ts";
-import { readLog } from "../../src/cli/actor_log.ts";
+import { readLog } from "../../src/store/actor_log.ts";
 import type { Activity, LogPage } from "../../src/studio/api/mod.ts";
 import { studio } from "../../src/studio/mod.ts";
 import { BACKENDS } from "./backends.ts";

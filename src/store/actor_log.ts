@@ -7,8 +7,8 @@
 import { EventSchemaError, SchemaVersionError } from "../event/errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import type { StoredEvent } from "../event/types.ts";
-import { type HistoryFault, HistoryTruncatedError } from "../store/errors.ts";
-import type { EventStore, ReadAllOptions, ReadEventsOptions } from "../store/types.ts";
+import { type HistoryFault, HistoryTruncatedError } from "./errors.ts";
+import type { EventStore, ReadAllOptions, ReadEventsOptions } from "./types.ts";
 
 type ActorOptions = ReadAllOptions & { readonly actorId: string };
 
