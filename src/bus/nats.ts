@@ -331,7 +331,7 @@ export class NatsEventBus<E extends Event = Event> implements EventBus<E> {
     const sources = subjectsOf(this.#prefix, token, checked)
       .map((subject) => this.#connection.subscribe(subject, { callback: receive }));
     this.#attached.set(subscription, sources);
-    this.#link.confirm().then(() => subscription.begin(), (error) => subscription.fail(error));
+    this.#link.confirmSubscriptions().then(() => subscription.begin(), (error) => subscription.fail(error));
     return subscription;
   }
 

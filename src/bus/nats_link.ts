@@ -4,7 +4,8 @@
  * @module
  */
 
-import { ClosedError } from "../errors.ts";
+import { BackendError, ClosedError } from "../errors.ts";
+import { isTooManySubscriptions, TOO_MANY_SUBSCRIPTIONS } from "../nats/connection_state.ts";
 import type { NatsConnection, NatsStatusIterable, NatsSubscription } from "../nats/connection.ts";
 
 /** How long `settle()` waits for the server to send what it has, in milliseconds. */
@@ -35,6 +36,8 @@ export class NatsLink {
   readonly #statuses: NatsStatusIterable;
   #reconnected = Promise.withResolvers<void>();
   #away: boolean;
+  /** How many subscriptions the server has refused because there are too many. */
+  #refusals = 0;
 
   /** Watches from now on, until `close()`. */
   constructor(connection: NatsConnection, bus: LinkedBus) {
@@ -65,6 +68,19 @@ export class NatsLink {
     }
   }
 
+  /**
+   * Waits until the server has taken all subscriptions that were made.
+   *
+   * @throws {BackendError} If it has refused one meanwhile: it does not name which.
+   */
+  async confirmSubscriptions(): Promise<void> {
+    const before = this.#refusals;
+    await this.confirm();
+    // What the server sent before its answer is reported by now.
+    await new Promise<void>((resolve) => setTimeout(resolve));
+    if (this.#refusals > before) throw new BackendError("subscribe", TOO_MANY_SUBSCRIPTIONS);
+  }
+
   /** Waits, for a bounded time, for what was published to be sent and for what the server has sent to arrive. */
   async settle(sources: readonly NatsSubscription[]): Promise<void> {
     if (this.#away || this.#connection.isClosed()) return;
@@ -79,7 +95,9 @@ export class NatsLink {
   }
 
   async #watch(): Promise<void> {
-    for await (const { type } of this.#statuses) {
+    for await (const status of this.#statuses) {
+      const { type } = status;
+      if (isTooManySubscriptions(status)) this.#refusals++;
       if (type === "disconnect" && !this.#away) {
         this.#away = true;
         for (const subscriber of this.#bus.subscribers()) subscriber.interrupt();

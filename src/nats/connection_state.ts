@@ -5,8 +5,14 @@
  */
 import type { NatsConnection, NatsStatus, NatsStatusIterable } from "./connection.ts";
 
-const TOO_MANY_SUBSCRIPTIONS =
+/** What to do if {@linkcode isTooManySubscriptions}. */
+export const TOO_MANY_SUBSCRIPTIONS =
   "the server takes no more subscriptions of this connection or account; raise max_subscriptions, or use fewer at once";
+
+/** Whether the server refused a subscription, which it does not name: there are as many as there may be. */
+export function isTooManySubscriptions({ type, error }: NatsStatus): boolean {
+  return type === "error" && /maximum subscriptions exceeded/i.test(error?.message ?? "");
+}
 
 /** Called when the state of a connection changes. */
 export interface ConnectionListener {
@@ -101,7 +107,7 @@ export class ConnectionState {
         if (operation === "publish" && subject !== undefined) {
           for (const listener of this.#listeners) listener.onPublishDenied?.(subject, message);
         }
-        if (/maximum subscriptions exceeded/i.test(message)) {
+        if (isTooManySubscriptions(status)) {
           for (const listener of this.#listeners) listener.onTooManySubscriptions?.(TOO_MANY_SUBSCRIPTIONS);
         }
         break;

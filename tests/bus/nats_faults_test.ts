@@ -1,6 +1,7 @@
 import { wsconnect } from "@nats-io/nats-core";
 import assert from "node:assert/strict";
 import {
+  BackendError,
   EventTooLargeError,
   InvalidArgumentError,
   type Loss,
@@ -14,6 +15,25 @@ import { connectTo, until } from "./nats_support.ts";
 const event = (data: unknown): { eventType: string; actorId: string; version: number; data: unknown } => (
   { eventType: "Happened", actorId: "actor", version: 1, data }
 );
+
+Deno.test("a subscription that the server has no room for fails with the reason, and the others go on", async () => {
+  await using server = await startNatsServer({ configText: "max_subscriptions: 2" });
+  await using bus = await NatsEventBus.open(server.url);
+  const first = bus.subscribe("orders");
+  const second = bus.subscribe("billing");
+  await Promise.all([first.ready, second.ready]);
+  const third = bus.subscribe("orders");
+  const isRefused = (error: unknown): boolean =>
+    error instanceof BackendError && error.operation === "subscribe" &&
+    /max_subscriptions/.test(error.message);
+  await assert.rejects(third.ready, isRefused);
+  await assert.rejects(third[Symbol.asyncIterator]().next(), isRefused);
+  await bus.publish("orders", event("after"));
+  assert.equal((await first[Symbol.asyncIterator]().next()).value!.data, "after");
+  await second.close();
+  await using fourth = bus.subscribe("orders");
+  await fourth.ready;
+});
 
 Deno.test("a subscription outlives a server's restart, and reports that it may have missed events", async () => {
   await using server = await startNatsServer();
