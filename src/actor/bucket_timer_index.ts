@@ -13,9 +13,11 @@ import { BucketLeaseStore } from "../cluster/lease_store.ts";
 import { ClosedError } from "../errors.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import type { JetStreamAddress } from "../nats/jetstream/address.ts";
+import { bucketStream } from "../nats/jetstream/kv_bucket.ts";
 import type { SideStorage } from "../side_storage.ts";
 import { settledWithin } from "../sleep.ts";
 import { escapeLevel } from "../text.ts";
+import type { Warn, Warning } from "../warning.ts";
 import {
   CLOSE_TIMEOUT,
   decodeActor,
@@ -143,16 +145,29 @@ export function timersBucket({ bucket }: JetStreamStorage): string {
   return `timers_${bucket}`;
 }
 
-/** Opens the index of a store on JetStream, in a bucket of its own. */
+/** Opens the index of a store on JetStream, in a bucket of its own: of as many replicas as the stream has when it is made. */
 export async function openJetStreamTimerIndex(
   storage: JetStreamStorage,
+  warn: Warn | undefined,
 ): Promise<TimerIndex> {
   const { replicas } = storage;
   const config = { bucket: timersBucket(storage), replicas, storage: "file" } as const;
   const bucket = await JetStreamBucket.open(storage.connection as NatsConnection, config, {
     address: storage.address as JetStreamAddress,
   });
+  const kept = Number(bucket.origin.config.num_replicas ?? 1);
+  if (kept < replicas) warn?.(fewerReplicas(bucketStream(config.bucket), kept, replicas));
   return new BucketTimerIndex(bucket, () => bucket.close());
+}
+
+/** No refusal: an operator may have changed the event stream only, and timers are late only if servers are lost. */
+function fewerReplicas(stream: string, kept: number, replicas: number): Warning {
+  return {
+    code: "bucket-replicas",
+    message:
+      `the index of timers, stream "${stream}", has ${kept} replica(s), and the event stream has ${replicas}: while ` +
+      `its servers are down, timers are late. Change it: nats stream edit ${stream} --replicas ${replicas}`,
+  };
 }
 
 function keyOf(actorId: string): string {

@@ -6,16 +6,21 @@
 
 import { abortable } from "../abortable.ts";
 import { sideOf } from "../side_storage.ts";
+import type { Warn } from "../warning.ts";
 import { DenoKvTimerIndex } from "./deno_kv_timer_index.ts";
 import { InMemoryTimerIndex, type TimerIndex } from "./timer_index.ts";
 
-/** Opens the index of a store. That of a store that is not the library's is in memory, and is built at each start. */
-export async function openTimerIndex(store: object): Promise<TimerIndex> {
+/**
+ * Opens the index of a store. That of a store that is not the library's is in memory, and is built at each start.
+ *
+ * @param warn Takes a warning if it is kept less safely than the events.
+ */
+export async function openTimerIndex(store: object, warn?: Warn): Promise<TimerIndex> {
   const storage = sideOf(store)?.storage;
   if (storage?.type === "deno-kv") return new DenoKvTimerIndex(storage.kv, storage.base);
   if (storage?.type === "jetstream") {
     const { openJetStreamTimerIndex } = await import("./bucket_timer_index.ts");
-    return await openJetStreamTimerIndex(storage);
+    return await openJetStreamTimerIndex(storage, warn);
   }
   return new InMemoryTimerIndex(storage?.type === "memory" ? storage.owner : store);
 }

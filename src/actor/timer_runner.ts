@@ -82,7 +82,7 @@ class TimerRunner {
     for (let attempt = 1; !signal.aborted; attempt++) {
       const began = performance.now();
       try {
-        this.#index ??= await openTimerIndex(this.#setup.store);
+        this.#index ??= await openTimerIndex(this.#setup.store, this.#setup.warn);
         await this.#workOn(this.#index, signal);
         break; // the store was closed
       } catch (error) {

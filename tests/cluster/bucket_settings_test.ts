@@ -3,6 +3,10 @@ import assert from "node:assert/strict";
 import { ConfigurationMismatchError, Coordinator, JetStreamCheckpoints, JetStreamLeases } from "../../mod.ts";
 import { jetStreamPlace } from "../../src/evidence/vault_place.ts";
 import { SealBucket } from "../../src/evidence/seal_bucket.ts";
+import { openTimerIndex } from "../../src/actor/open_timer_index.ts";
+import { offerSide, sideOf } from "../../src/side_storage.ts";
+import { JetStreamEventStore } from "../../src/store/jetstream/mod.ts";
+import type { Warning } from "../../src/warning.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 
 type Settings = { readonly replicas?: 1 | 3; readonly storage?: "file" | "memory" };
@@ -43,4 +47,24 @@ Deno.test("a bucket of one replica in a file is refused to those that ask for th
     }
     await (await open({ replicas: 1, storage: "file" })).close();
   }
+});
+
+Deno.test("an index of timers that has fewer replicas than the stream is reported, and works", async () => {
+  await using server = await startNatsServer();
+  await using store = await JetStreamEventStore.open(server.url);
+  const warnings: Warning[] = [];
+  const open = async (of: object): Promise<void> => {
+    const index = await openTimerIndex(of, (warning) => warnings.push(warning));
+    await index.saveHead("booking", {}, (await index.head("booking")).revision);
+    await index.close();
+  };
+  await open(store);
+  assert.equal(warnings.length, 0);
+  const { storage, now } = sideOf(store)!;
+  assert(storage.type === "jetstream");
+  const scaled = {};
+  offerSide(scaled, { now, storage: { ...storage, replicas: 3 } });
+  await open(scaled);
+  assert.deepEqual(warnings.map(({ code }) => code), ["bucket-replicas"]);
+  assert.match(warnings[0]!.message, /nats stream edit KV_timers_\S+ --replicas 3$/);
 });
