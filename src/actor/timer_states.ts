@@ -11,16 +11,10 @@ import type { EventStore, SnapshotStore } from "../store/types.ts";
 import type { Warn } from "../warning.ts";
 import { deciderOf } from "./untyped.ts";
 import type { AnyActor } from "./definition.ts";
-import type { TimerSetup } from "./timers.ts";
+import type { KnownState, TimerSetup } from "./timers.ts";
 
 /** How many states are kept at least. */
 const KEPT_STATES = 5_000;
-
-/** A state and the version that it is of. */
-export interface KnownState {
-  readonly state: unknown;
-  readonly version: number;
-}
 
 /** Folds events as they come; what it has forgotten it reads again. */
 export class TimerStates {

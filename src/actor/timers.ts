@@ -14,7 +14,6 @@ import type { Warn } from "../warning.ts";
 import type { AnyActor } from "./definition.ts";
 import { InvalidTimersError } from "./errors.ts";
 import type { TimerOutcome, TimerReference } from "./timer.ts";
-import type { KnownState } from "./timer_states.ts";
 
 /** A timer that was checked. */
 export interface CheckedTimer {
@@ -161,6 +160,12 @@ export type FireTimer = (
   id: string,
   signal: AbortSignal,
 ) => Promise<TimerOutcome>;
+
+/** A state and the version that it is of. */
+export interface KnownState {
+  readonly state: unknown;
+  readonly version: number;
+}
 
 /** What timers are worked on with. */
 export interface TimerSetup {
