@@ -124,8 +124,8 @@ export async function jetStreamPlace(
     async list(level, signal): Promise<readonly string[]> {
       const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
       const watch = bucket.watch([`${level}.>`], (update) => {
-        // An outage may pass; a connection that is closed, or a permission that is missing, does not.
-        if (update.type === "unavailable" && !isUnanswered(update.error)) return reject(update.error);
+        // An outage may pass; a connection that is closed, a missing permission or a deleted bucket does not.
+        if (update.type === "unavailable" && !mayPass(update.error)) return reject(update.error);
         if (update.type !== "snapshot") return;
         resolve(update.entries.flatMap(({ key, value }) => value === undefined ? [] : [key]));
       });
@@ -143,4 +143,8 @@ export async function jetStreamPlace(
     },
     close: () => open.close(),
   };
+}
+
+function mayPass(error: unknown): boolean {
+  return isUnanswered(error) && !(error.cause instanceof Error && error.cause.name === "StreamNotFoundError");
 }

@@ -51,6 +51,15 @@ Deno.test("a vault whose connection its owner has closed rejects calls at once",
   await isClosed(vault.rotate(), "connection");
 });
 
+Deno.test("a vault whose bucket was deleted rejects calls at once, and names what to do", async () => {
+  await using server = await startNatsServer();
+  const connection = await connectTo(server.url);
+  await using vault = await Vault.onJetStream(server.url, options);
+  await connection.request("$JS.API.STREAM.DELETE.KV_aether_vault");
+  await connection.close();
+  await assert.rejects(vault.rotate(), /does not exist any more. Restore it from a backup/);
+});
+
 Deno.test("a vault whose NATS user may not list its keys reports the permission that is missing", async () => {
   const config = {
     authorization: {
