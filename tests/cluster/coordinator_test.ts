@@ -320,6 +320,16 @@ Deno.test("Coordinator.drain() refuses what is no boolean, and OwnedShard.waitUn
   assert.deepEqual(b.nodes().map(({ name, draining }) => [name, draining]), [["a", true], ["b", false]]);
 });
 
+Deno.test("Coordinator.join() names the limit if the server takes no more subscriptions", async () => {
+  await using server = await startNatsServer({ configText: "max_subscriptions: 1" });
+  await assert.rejects(
+    Coordinator.join(server.url, QUICK).then((node) => node.leave()),
+    (error) =>
+      error instanceof Error && error.name === "BackendError" &&
+      /raise max_subscriptions/.test(error.message),
+  );
+});
+
 Deno.test("Coordinator.join() refuses in memory the options that NATS would refuse", async () => {
   const wrong: [string, object][] = [
     ["options.cluster", { cluster: "a.b" }],

@@ -5,6 +5,7 @@
  */
 import { AetherError, BackendError, ClosedError } from "../../errors.ts";
 import type { NatsConnection } from "../../nats/connection.ts";
+import { TOO_MANY_SUBSCRIPTIONS } from "../../nats/connection_state.ts";
 import { jetStreamDisabled, PayloadTooLargeError, permissionDenied } from "../../nats/errors.ts";
 import { isNotEnabled } from "../../nats/jetstream/error_codes.ts";
 import { JetStreamApiError, NoAnswerError, StreamNotFoundError } from "../../nats/jetstream/api_errors.ts";
@@ -25,6 +26,9 @@ export function openError(connection: NatsConnection, operation: string, error: 
 /** The typed error for one of the server's or the connection's. */
 export function bucketError(connection: NatsConnection, operation: string, error: unknown): Error {
   if (connection.isClosed()) return new ClosedError("connection", { cause: error });
+  if (isForWantOfSubscriptions(error)) {
+    return new BackendError(operation, TOO_MANY_SUBSCRIPTIONS, { cause: error });
+  }
   const denied = deniedSubject(error);
   if (denied !== undefined) return permissionDenied(operation, denied, error);
   if (error instanceof StreamNotFoundError) return bucketLost(operation, { cause: error });
@@ -44,6 +48,14 @@ const WIRE_ERRORS: ReadonlySet<string> = new Set([
   "NotConnectedError",
   "UnreadableAnswerError",
 ]);
+
+/** Whether no answer can arrive, since the server takes no subscription for answers. */
+function isForWantOfSubscriptions(error: unknown): boolean {
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    if (inner.message.includes(TOO_MANY_SUBSCRIPTIONS)) return true;
+  }
+  return false;
+}
 
 /** The subject that the server denied, which may be that of the answer: the user may not subscribe to it. */
 function deniedSubject(error: unknown): string | undefined {
