@@ -52,9 +52,26 @@ export class Batch {
   }
 }
 
-/** A size that is not below what is stored: positions, versions and actors are stored with a commit, not with an event. */
+/** An upper bound of what is stored: positions, versions and actors are stored with a commit, not with an event. */
 export function sizeOf(event: StoredEvent): number {
   return utf8Length(JSON.stringify(event));
+}
+
+/** Divides events into commits that keep their order. */
+export async function* inBatches(
+  events: AsyncIterable<StoredEvent>,
+  limits: StoreLimits,
+): AsyncGenerator<readonly StoredEvent[], void, void> {
+  let batch = new Batch(limits);
+  for await (const event of events) {
+    const size = sizeOf(event);
+    if (!batch.takes(event, size)) {
+      yield batch.events;
+      batch = new Batch(limits);
+    }
+    batch.add(event, size);
+  }
+  if (batch.events.length > 0) yield batch.events;
 }
 
 /** Whether an event is the copy of another: all that was stored counts. */

@@ -7,7 +7,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
 import type { Event, StoredEvent } from "../event/types.ts";
-import { Batch, isCopyOf, sizeOf } from "./batch.ts";
+import { inBatches, isCopyOf } from "./batch.ts";
 import { CarriedCheckpoints, type CheckpointCopy } from "./copy_checkpoints.ts";
 import { CopyError } from "./copy_errors.ts";
 import { OutcomeUnknownError, VersionConflictError } from "./errors.ts";
@@ -221,7 +221,7 @@ class Copy {
     this.#onProgress = options.onProgress;
   }
 
-  /** Holds what the target has against the source, up to the target's end; returns what the source has next. */
+  /** Compares the target with the source, up to the target's end; returns the event that the source has next. */
   async compare(phase: CopyProgress["phase"]): Promise<StoredEvent | undefined> {
     const expected = this.#from.read(this.reached.from ?? "start", this.#signal)[Symbol.asyncIterator]();
     try {
@@ -305,21 +305,4 @@ class Copy {
     this.#reported = events;
     this.#onProgress?.({ phase, events });
   }
-}
-
-/** Divides events into commits that keep their order. */
-async function* inBatches(
-  events: AsyncIterable<StoredEvent>,
-  limits: StoreLimits,
-): AsyncGenerator<readonly StoredEvent[], void, void> {
-  let batch = new Batch(limits);
-  for await (const event of events) {
-    const size = sizeOf(event);
-    if (!batch.takes(event, size)) {
-      yield batch.events;
-      batch = new Batch(limits);
-    }
-    batch.add(event, size);
-  }
-  if (batch.events.length > 0) yield batch.events;
 }
