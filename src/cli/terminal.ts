@@ -4,7 +4,6 @@
  * @module
  */
 
-import { abortable } from "../abortable.ts";
 import { CommandFailure, ExitCode } from "./failure.ts";
 
 /** Where a command prints to. */
@@ -79,12 +78,12 @@ export class ProcessTerminal implements Terminal {
   }
 
   async flush(): Promise<void> {
-    if (this.#writing) await abortable(this.#writing, this.#signal);
+    if (this.#writing) await this.#unlessInterrupted(this.#writing);
     if (this.#failure) throw this.#failure.error;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    await abortable(writeAll(Deno.stdout, bytes), this.#signal);
+    await this.#unlessInterrupted(writeAll(Deno.stdout, bytes));
   }
 
   /** Waits until all has been taken, at the end of a command; not for long if it was interrupted. */
@@ -124,6 +123,19 @@ export class ProcessTerminal implements Terminal {
       this.#waiting = [];
     } finally {
       this.#writing = undefined;
+    }
+  }
+
+  /** Like `abortable`, whose module a look at an actor does not load otherwise. */
+  async #unlessInterrupted(work: Promise<void>): Promise<void> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const end = (): void => reject(this.#signal.reason);
+    this.#signal.throwIfAborted();
+    this.#signal.addEventListener("abort", end);
+    try {
+      await Promise.race([work, promise]);
+    } finally {
+      this.#signal.removeEventListener("abort", end);
     }
   }
 }
