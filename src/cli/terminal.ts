@@ -34,6 +34,9 @@ const DEFAULT_COLUMNS = 80;
 const MAX_WAITING = 65_536;
 /** How long to wait for a reader whose pipe is full and non-blocking, in milliseconds. */
 const FULL_PIPE_WAIT = 5;
+/** How many bytes a pipe takes whole or not at all: PIPE_BUF of Linux. */
+const PIECE_BYTES = 4_096;
+const NEWLINE = 0x0a;
 /** How long what a command that was interrupted prints last may take, in milliseconds. */
 const LAST_TIME = 250;
 
@@ -153,11 +156,21 @@ function lastTime(): Promise<void> {
 async function writeAll(to: Output, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) {
     try {
-      at += await to.write(bytes.subarray(at));
+      at += await to.write(pieceOf(bytes, at));
     } catch (error) {
       if (error instanceof Deno.errors.BrokenPipe) throw new CommandFailure("", ExitCode.outputClosed);
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;
       await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_WAIT));
     }
   }
+}
+
+/**
+ * What is written at once: whole lines, or a part of a long one. The system takes so much whole or not at all; if it took a
+ * part of more and then refused the rest, the runtime would not say how much that was, and it would be printed twice.
+ */
+function pieceOf(bytes: Uint8Array, at: number): Uint8Array {
+  const piece = bytes.subarray(at, at + PIECE_BYTES);
+  const lines = piece.lastIndexOf(NEWLINE) + 1;
+  return lines > 0 ? piece.subarray(0, lines) : piece;
 }
