@@ -24,7 +24,7 @@ import {
   type StoredEvent,
 } from "../../mod.ts";
 import { kvFolder } from "../support/kv_file.ts";
-import { add, type Counted, kvPlace } from "./support.ts";
+import { add, type Counted, kvPlace, patient } from "./support.ts";
 
 Deno.test("a projection that is out of range is refused, and nothing is touched", async () => {
   await using store = new InMemoryEventStore<Counted>();
@@ -61,7 +61,7 @@ Deno.test("a projection that is out of range is refused, and nothing is touched"
     const isIt = (error: unknown): boolean =>
       error instanceof InvalidArgumentError && error.argument === argument;
     assert.throws(() => runProjection(store, projection), isIt, argument);
-    await assert.rejects(projectOnce(store, projection), isIt, argument);
+    await assert.rejects(projectOnce(store, projection, patient), isIt, argument);
   }
   assert.throws(() => runProjection(store, good, { leaseTtl: 10 }), InvalidArgumentError);
   await assert.rejects(projectOnce(store, good, { budgetMs: 0 }), InvalidArgumentError);
@@ -73,18 +73,18 @@ Deno.test("a name that is taken by another filter is refused, and its checkpoint
   await using checkpoints = new InMemoryCheckpoints();
   await add(store, 5);
   const all: Projection<Counted> = { name: "taken", checkpoints, handle: () => {} };
-  await projectOnce(store, all);
+  await projectOnce(store, all, patient);
   const before = await checkpoints.list();
   for (const filter of [{ actorId: "a" }, { actorPrefix: "a" }, { eventTypes: ["Added"] as const }]) {
-    await assert.rejects(projectOnce(store, { ...all, filter }), ProjectionInUseError);
+    await assert.rejects(projectOnce(store, { ...all, filter }, patient), ProjectionInUseError);
     await using run = runProjection(store, { ...all, filter });
     await assert.rejects(run.finished, ProjectionInUseError);
   }
   assert.deepEqual(await checkpoints.list(), before);
   // The same types in another order are the same filter.
   const two: Projection<Counted> = { ...all, name: "two", handle: { Added: () => {}, Removed: () => {} } };
-  await projectOnce(store, two);
-  await projectOnce(store, { ...two, handle: { Removed: () => {}, Added: () => {} } });
+  await projectOnce(store, two, patient);
+  await projectOnce(store, { ...two, handle: { Removed: () => {}, Added: () => {} } }, patient);
 });
 
 Deno.test("a checkpoint of another log, or ahead of the log, is refused", async () => {
@@ -92,13 +92,13 @@ Deno.test("a checkpoint of another log, or ahead of the log, is refused", async 
   const projection: Projection<Counted> = { name: "moved", checkpoints, handle: () => {} };
   await using store = new InMemoryEventStore<Counted>();
   await add(store, 5);
-  await projectOnce(store, projection);
+  await projectOnce(store, projection, patient);
   await using other = new InMemoryEventStore<Counted>();
   await add(other, 9);
   for (const log of [other, new InMemoryEventStore<Counted>()]) {
     const isForeign = (error: unknown): boolean =>
       error instanceof InvalidPositionError && error.reason === "foreign";
-    await assert.rejects(projectOnce(log, projection), isForeign);
+    await assert.rejects(projectOnce(log, projection, patient), isForeign);
     await using run = runProjection(log, projection);
     await assert.rejects(run.finished, isForeign);
     const [{ lag, problem } = {}] = await projectionStatuses(log, checkpoints);
@@ -112,7 +112,7 @@ Deno.test("a checkpoint of another log, or ahead of the log, is refused", async 
   assert.notEqual(ahead, stored!.value);
   await checkpoints.save({ name: "moved", version: 1 }, ahead, stored!.revision);
   await assert.rejects(
-    projectOnce(store, projection),
+    projectOnce(store, projection, patient),
     (error) => error instanceof InvalidPositionError && error.reason === "ahead",
   );
 });
@@ -122,13 +122,13 @@ Deno.test("a checkpoint with garbage for a position is refused, and stays", asyn
   await using checkpoints = new InMemoryCheckpoints();
   await add(store, 5);
   const projection: Projection<Counted> = { name: "x", checkpoints, handle: () => assert.fail("handled") };
-  await projectOnce(store, { ...projection, handle: () => {} });
+  await projectOnce(store, { ...projection, handle: () => {} }, patient);
   let { value, revision } = (await checkpoints.list())[0]!;
   const own = JSON.parse(value).position as string;
   for (const position of ["", "nonsense", "\u{1f4e6}", own.slice(1), own + "0", own.toUpperCase() + "G"]) {
     value = JSON.stringify({ ...JSON.parse(value), position });
     revision = await checkpoints.save({ name: "x", version: 1 }, value, revision);
-    await assert.rejects(projectOnce(store, projection), InvalidPositionError, position);
+    await assert.rejects(projectOnce(store, projection, patient), InvalidPositionError, position);
     await using run = runProjection(store, projection);
     await assert.rejects(run.finished, InvalidPositionError, position);
     const stored = (await checkpoints.list())[0]!;
@@ -170,7 +170,7 @@ Deno.test("a checkpoint that cannot be read is refused, and stays", async () => 
   ) {
     revision = await checkpoints.save({ name: "bad", version: 1 }, value, revision);
     await assert.rejects(
-      projectOnce(store, { name: "bad", checkpoints, handle: () => {} }),
+      projectOnce(store, { name: "bad", checkpoints, handle: () => {} }, patient),
       DamagedCheckpointError,
     );
     assert.equal((await checkpoints.load({ name: "bad", version: 1 }))!.value, value);
@@ -222,7 +222,7 @@ Deno.test("a log whose beginning has expired is refused, unless the projection b
   await using run = runProjection(store, projection);
   await assert.rejects(run.finished, HistoryTruncatedError);
   assert.equal(handled, 0);
-  await projectOnce(store, { ...projection, from: "first-kept" });
+  await projectOnce(store, { ...projection, from: "first-kept" }, patient);
   assert.equal(handled, 3);
 });
 

@@ -15,7 +15,7 @@ import {
   retryParked,
   runProjection,
 } from "../../mod.ts";
-import { add, type Counted, kvPlace, memoryPlace, type Place, until } from "./support.ts";
+import { add, type Counted, kvPlace, memoryPlace, patient, type Place, until } from "./support.ts";
 
 /** Notes what it handles. */
 function noting(
@@ -39,12 +39,12 @@ for (const [kind, open] of Object.entries({ memory: memoryPlace, "Deno KV": kvPl
     const events = await add(store, 5);
     const atEnd = noting(checkpoints, { name: "end", from: "end" });
     const behind = noting(checkpoints, { name: "behind", from: events[2]!.position });
-    await projectOnce(store, atEnd.projection);
-    await projectOnce(store, behind.projection);
+    await projectOnce(store, atEnd.projection, patient);
+    await projectOnce(store, behind.projection, patient);
     assert.deepEqual([atEnd.handled, behind.handled], [[], [3, 4]]);
     await add(store, 2);
-    await projectOnce(store, atEnd.projection);
-    await projectOnce(store, behind.projection);
+    await projectOnce(store, atEnd.projection, patient);
+    await projectOnce(store, behind.projection, patient);
     assert.deepEqual([atEnd.handled, behind.handled], [[0, 1], [3, 4, 0, 1]]);
   });
 }
@@ -53,9 +53,9 @@ Deno.test("a projection that begins at the end of an empty log handles everythin
   await using store = new InMemoryEventStore<Counted>();
   const checkpoints = new InMemoryCheckpoints();
   const { projection, handled } = noting(checkpoints, { from: "end" });
-  await projectOnce(store, projection);
+  await projectOnce(store, projection, patient);
   await add(store, 2); // nothing runs
-  await projectOnce(store, projection);
+  await projectOnce(store, projection, patient);
   assert.deepEqual(handled, [0, 1]);
 });
 
@@ -84,19 +84,25 @@ Deno.test("a place to begin that is none is refused", async () => {
   const checkpoints = new InMemoryCheckpoints();
   const [foreign] = await add(other, 1);
   for (const from of ["beginning", foreign!.position]) {
-    await assert.rejects(projectOnce(store, noting(checkpoints, { from }).projection), InvalidPositionError);
+    await assert.rejects(
+      projectOnce(store, noting(checkpoints, { from }).projection, patient),
+      InvalidPositionError,
+    );
   }
   // Nothing of it was recorded.
   await add(store, 1);
   const { projection, handled } = noting(checkpoints);
-  await projectOnce(store, projection);
+  await projectOnce(store, projection, patient);
   assert.deepEqual(handled, [0]);
   for (const from of [5, "", null] as unknown as string[]) {
-    await assert.rejects(projectOnce(store, noting(checkpoints, { from }).projection), InvalidArgumentError);
+    await assert.rejects(
+      projectOnce(store, noting(checkpoints, { from }).projection, patient),
+      InvalidArgumentError,
+    );
   }
   for (const continueFrom of [0, 2, "1"] as number[]) {
     await assert.rejects(
-      projectOnce(store, noting(checkpoints, { continueFrom }).projection),
+      projectOnce(store, noting(checkpoints, { continueFrom }).projection, patient),
       InvalidArgumentError,
     );
   }
@@ -113,16 +119,16 @@ Deno.test("a new version continues where the version before is, with what that o
       if (data.by === 1) throw new Error("not this one");
       first.handled.push(data.by);
     },
-  });
+  }, patient);
   const second = noting(checkpoints, { version: 2, continueFrom: 1 });
   await add(store, 1);
-  await projectOnce(store, second.projection);
+  await projectOnce(store, second.projection, patient);
   assert.deepEqual([first.handled, second.handled], [[0, 2, 3], [0]]);
   const [entry] = await listParked(second.projection);
   await retryParked(store, second.projection, entry!.position);
   assert.deepEqual(second.handled, [0, 1]);
   // It has a checkpoint of its own now, and the version before keeps its own.
-  await projectOnce(store, second.projection);
+  await projectOnce(store, second.projection, patient);
   assert.deepEqual(second.handled, [0, 1]);
   const statuses = await projectionStatuses(store, checkpoints);
   assert.deepEqual(statuses.map(({ version, lag, parked }) => [version, lag!.events, parked.length]), [
@@ -137,11 +143,11 @@ Deno.test("what is continued is taken over at once, also if there is nothing to 
   await add(store, 2);
   const first = noting(checkpoints);
   const second = noting(checkpoints, { version: 2, continueFrom: 1 });
-  await projectOnce(store, first.projection);
-  await projectOnce(store, second.projection);
+  await projectOnce(store, first.projection, patient);
+  await projectOnce(store, second.projection, patient);
   await add(store, 2);
-  await projectOnce(store, first.projection); // the old program goes on for a while
-  await projectOnce(store, second.projection);
+  await projectOnce(store, first.projection, patient); // the old program goes on for a while
+  await projectOnce(store, second.projection, patient);
   assert.deepEqual(second.handled, [0, 1]);
 });
 
@@ -149,7 +155,7 @@ Deno.test("without a version before it, a projection that would continue one beg
   await using store = new InMemoryEventStore<Counted>();
   await add(store, 2);
   const { projection, handled } = noting(new InMemoryCheckpoints(), { version: 2, continueFrom: 1 });
-  await projectOnce(store, projection);
+  await projectOnce(store, projection, patient);
   assert.deepEqual(handled, [0, 1]);
 });
 
@@ -163,21 +169,21 @@ Deno.test("a map of handlers with one more type continues if its author declares
   };
   const added: Projection<Counted> = { name: "map", checkpoints, handle: { Added: note } };
   const both: Projection<Counted> = { ...added, handle: { Added: note, Removed: note } };
-  await projectOnce(store, added);
-  await assert.rejects(projectOnce(store, both), (error) => {
+  await projectOnce(store, added, patient);
+  await assert.rejects(projectOnce(store, both, patient), (error) => {
     assert(error instanceof ProjectionInUseError);
     assert.match(error.message, /continueFrom: 1/);
     return true;
   });
   calls.length = 0;
-  await projectOnce(store, { ...both, continueFrom: 1 });
+  await projectOnce(store, { ...both, continueFrom: 1 }, patient);
   await add(store, 5);
-  await projectOnce(store, { ...both, continueFrom: 1 });
+  await projectOnce(store, { ...both, continueFrom: 1 }, patient);
   assert.deepEqual(calls, ["Added 0", "Added 1", "Added 2", "Added 3", "Removed 4"]);
   // The filter is now that of both, so that the author may drop the word.
-  await projectOnce(store, both);
-  await assert.rejects(projectOnce(store, added), ProjectionInUseError);
+  await projectOnce(store, both, patient);
+  await assert.rejects(projectOnce(store, added, patient), ProjectionInUseError);
   calls.length = 0;
-  await projectOnce(store, { ...both, version: 2, handle: { Removed: note }, continueFrom: 1 });
+  await projectOnce(store, { ...both, version: 2, handle: { Removed: note }, continueFrom: 1 }, patient);
   assert.deepEqual(calls, []);
 });

@@ -22,7 +22,7 @@ import {
 import { startNatsServer } from "../support/nats_server.ts";
 import { type DamagedPlace, showsTheOthers, spoil } from "./damaged_checkpoints.ts";
 import { postgresTests } from "./postgres_places.ts";
-import { add, type Counted, quiet, until } from "./support.ts";
+import { add, type Counted, patient, quiet, until } from "./support.ts";
 
 const PLACES: Readonly<Record<string, () => Promise<DamagedPlace>>> = {
   memory: () => {
@@ -147,7 +147,7 @@ Deno.test("deleteCheckpoint() deletes the records of all segments, also if the p
       await run.waitFor((await store.getLastPosition())!);
     };
     await add(store, 20);
-    await projectOnce(store, { name: "other", checkpoints, handle: () => {} }, quiet);
+    await projectOnce(store, { name: "other", checkpoints, handle: () => {} }, { ...quiet, ...patient });
     await work();
     await damage(checkpoints);
     await deleteCheckpoint({ name: "p", checkpoints });

@@ -22,7 +22,7 @@ import {
 } from "../../mod.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";
-import { add, type Counted, until } from "./support.ts";
+import { add, type Counted, patient, until } from "./support.ts";
 
 interface Backend extends AsyncDisposable {
   readonly checkpoints: CheckpointStore<unknown>;
@@ -89,7 +89,7 @@ for (const [name, open] of Object.entries(BACKENDS)) {
     };
     const once = (): Promise<unknown> => projectOnce(store, projection, { onWarning: () => {} });
     await once();
-    await projectOnce(store, { ...projection, version: 2, handle: () => {} });
+    await projectOnce(store, { ...projection, version: 2, handle: () => {} }, patient);
     const before = await checkpoints.load({ name: "p", version: 1 });
     // Pieces that an earlier, larger record has left behind are deleted too.
     const large = await checkpoints.save({ name: "p", version: 1 }, "x".repeat(150_000), before!.revision);

@@ -26,7 +26,7 @@ import { knownEnd } from "../../src/projection/ends.ts";
 import { connectTo } from "../../src/nats/connect.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";
-import { add, type Counted, until } from "./support.ts";
+import { add, type Counted, patient, until } from "./support.ts";
 import { PATIENT } from "../support/patient.ts";
 
 /** A store and checkpoints on a handle that belongs to the test. */
@@ -134,7 +134,7 @@ for (const [name, open] of Object.entries(SCENES)) {
       await Promise.all(runs.map((run) => run.close()));
       const stops = warnings.filter(({ code, cause }) => code === "projection-stopped" && isClosed(cause));
       assert.ok(stops.length >= beside.length, JSON.stringify(warnings.map(({ code }) => code)));
-      await assert.rejects(projectOnce(store, projection), isClosed);
+      await assert.rejects(projectOnce(store, projection, patient), isClosed);
     }
   });
 }
@@ -214,7 +214,7 @@ Deno.test("JetStream: the status of projections is refused in time while the ser
   await using checkpoints = await JetStreamCheckpoints.open(server.url);
   const projection: Projection<Counted> = { name: "p", checkpoints, handle: () => {} };
   await add(store, 3);
-  await projectOnce(store, projection);
+  await projectOnce(store, projection, patient);
   await server.kill();
   const begun = performance.now();
   await assert.rejects(projectionStatuses(store, checkpoints), UNREACHABLE);

@@ -14,7 +14,7 @@ import {
 import { expire, LONG_RETENTION } from "../support/expiry.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 import { client } from "../store/jetstream/support.ts";
-import { add, type Counted, until } from "./support.ts";
+import { add, type Counted, patient, until } from "./support.ts";
 
 /** A projection that notes what it handles. */
 function noting(
@@ -35,9 +35,9 @@ Deno.test("JetStream: a log whose beginning has expired is refused, unless the p
   const behind = noting(checkpoints, "behind");
   const upToDate = noting(checkpoints, "up to date");
   await add(store, 3);
-  await projectOnce(store, behind.projection);
+  await projectOnce(store, behind.projection, patient);
   await add(store, 4);
-  await projectOnce(store, upToDate.projection);
+  await projectOnce(store, upToDate.projection, patient);
   await expire(server.url);
   const kept = (await add(store, 3)).map(({ position }) => position);
 
@@ -52,7 +52,7 @@ Deno.test("JetStream: a log whose beginning has expired is refused, unless the p
     ]
   ) {
     const before = seen.length;
-    await assert.rejects(projectOnce(store, projection), isTruncated);
+    await assert.rejects(projectOnce(store, projection, patient), isTruncated);
     await using run = runProjection(store, projection);
     await assert.rejects(run.finished, isTruncated);
     assert.equal(run.state, "stopped");
@@ -61,9 +61,9 @@ Deno.test("JetStream: a log whose beginning has expired is refused, unless the p
 
   // The declared policy; and one that had handled everything that has expired.
   const fresh = noting(checkpoints, "behind", { version: 2, from: "first-kept" });
-  await projectOnce(store, fresh.projection);
+  await projectOnce(store, fresh.projection, patient);
   assert.deepEqual(fresh.seen, kept);
-  await projectOnce(store, upToDate.projection);
+  await projectOnce(store, upToDate.projection, patient);
   assert.deepEqual(upToDate.seen.slice(7), kept);
 });
 
@@ -85,7 +85,7 @@ Deno.test("JetStream: a damaged event ends a projection before it, in its histor
   const isDamaged = (error: unknown): boolean => error instanceof DamagedHistoryError;
   await assert.rejects(run.finished, isDamaged);
   const later = noting(checkpoints, "later");
-  await assert.rejects(projectOnce(store, later.projection), isDamaged);
+  await assert.rejects(projectOnce(store, later.projection, patient), isDamaged);
   for (const { seen } of [live, later]) assert.equal(seen.at(-1), last!.position);
   const statuses = await projectionStatuses(store, checkpoints);
   assert.deepEqual(statuses.map(({ name, lag }) => [name, lag]), [["later", undefined], ["live", undefined]]);

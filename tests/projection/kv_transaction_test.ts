@@ -13,7 +13,7 @@ import {
   runProjection,
 } from "../../mod.ts";
 import { KvScope, KvWrites } from "../../src/projection/kv_transaction.ts";
-import { add, type Counted, kvPlace, sumsOf, until } from "./support.ts";
+import { add, type Counted, kvPlace, patient, sumsOf, until } from "./support.ts";
 
 const quiet = { onWarning: () => {} };
 
@@ -193,7 +193,7 @@ Deno.test("Deno KV: a reaction of one event of 120 KB is recorded, next to write
         return [{ actorId: "b", events: [{ eventType: "R", data: "x".repeat(120_000) }] }];
       },
     },
-  }, quiet);
+  }, { ...quiet, ...patient });
   assert.equal((await store.getEvents("b")).length, 1);
   assert.equal((await Array.fromAsync(kv.list({ prefix: ["text"] }))).length, 6);
 });

@@ -10,7 +10,7 @@ import {
   rebuildProjection,
   runProjection,
 } from "../../mod.ts";
-import { add, type Counted, park, quiet, until } from "./support.ts";
+import { add, type Counted, park, patient, quiet, until } from "./support.ts";
 
 Deno.test("the lag does not count what other lanes have done behind a slow event", async () => {
   await using store = new InMemoryEventStore<Counted>();
@@ -73,7 +73,7 @@ Deno.test("a rebuild is shown also if the first event of the log cannot be hande
   await add(old, 8, ["a", "b"]);
   await using store = new InMemoryEventStore<Counted>({ storage, events: schemas as never });
   const version = (version: number) => ({ name: "p", version, checkpoints, failure: park, handle: () => {} });
-  await projectOnce(store, version(1), quiet);
+  await projectOnce(store, version(1), { ...quiet, ...patient });
   {
     await using rebuild = rebuildProjection(store, version(2), { ...quiet, maxRate: 1 });
     await until(

@@ -19,7 +19,7 @@ import {
   SqliteCheckpoints,
   waitFor,
 } from "../../mod.ts";
-import { add, addUp, type Counted, kvPlace, PLACES, sumsIn, sumsOf, until } from "./support.ts";
+import { add, addUp, type Counted, kvPlace, patient, PLACES, sumsIn, sumsOf, until } from "./support.ts";
 
 const pause = (milliseconds: number): Promise<void> => new Promise((done) => setTimeout(done, milliseconds));
 const actors = (count: number): string[] => Array.from({ length: count }, (_, index) => `actor-${index}`);
@@ -129,7 +129,7 @@ Deno.test("a restart repeats nothing that was done behind a slow event, and the 
   await pause(0);
   calls.delete((await Array.fromAsync(store.readAll({ limit: 1 })))[0]!.id);
   for (const lanes of [1, 4]) {
-    await projectOnce(store, { ...projection, lanes });
+    await projectOnce(store, { ...projection, lanes }, patient);
   }
   assert.equal(calls.size, 301);
   assert.deepEqual([...new Set(calls.values())], [1]);
@@ -304,14 +304,14 @@ Deno.test("a stop commits what other keys have done, and the next start tries th
     },
   };
   await assert.rejects(
-    projectOnce(store, projection),
+    projectOnce(store, projection, patient),
     (error: unknown) =>
       error instanceof ProjectionStoppedError && error.event?.actorId === "bad" && error.attempts === 3,
   );
   const [status] = await projectionStatuses(store, checkpoints);
   assert.deepEqual([status!.stopped, status!.handled], [true, handled.length]);
   isCorrected = true;
-  await projectOnce(store, projection);
+  await projectOnce(store, projection, patient);
   assert.deepEqual(handled.length, 60);
   assert.equal(new Set(handled).size, 60);
 });
@@ -364,7 +364,7 @@ Deno.test("lanes and keys that are out of range are refused with the name of the
     const projection = { ...good, ...change as Partial<Projection<Counted>> };
     const isIt = (error: unknown): boolean =>
       error instanceof InvalidArgumentError && error.argument === argument;
-    await assert.rejects(projectOnce(store, projection), isIt);
+    await assert.rejects(projectOnce(store, projection, patient), isIt);
     assert.throws(() => runProjection(store, projection), isIt);
   }
 });
@@ -386,7 +386,7 @@ for (const lanes of [1, 4]) {
       ]
     ) {
       const projection: Projection<Counted, KvTransaction> = { name: "wrong", checkpoints, lanes, handle };
-      await assert.rejects(projectOnce(store, projection), isIt);
+      await assert.rejects(projectOnce(store, projection, patient), isIt);
       await assert.rejects(runProjection(store, projection, { onWarning: () => {} }).finished, isIt);
     }
   });

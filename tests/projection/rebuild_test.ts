@@ -14,7 +14,7 @@ import {
   runProjection,
 } from "../../mod.ts";
 import { version as versionOf } from "./processes/rebuild.ts";
-import { add, type Counted, kvPlace, PLACES, sumsIn, sumsOf, until } from "./support.ts";
+import { add, type Counted, kvPlace, patient, PLACES, sumsIn, sumsOf, until } from "./support.ts";
 
 for (const [name, open] of Object.entries(PLACES)) {
   Deno.test(`${name}: the next version takes over at one position while events come, and the one before ends there`, async () => {
@@ -60,7 +60,7 @@ for (const [name, open] of Object.entries(PLACES)) {
     assert.equal(total, (await Array.fromAsync(store.readAll())).length);
     for (
       const start of [
-        () => projectOnce(store, version(1)),
+        () => projectOnce(store, version(1), patient),
         () => runProjection(store, version(1), { onWarning: () => {} }).finished,
       ]
     ) {
@@ -76,7 +76,7 @@ Deno.test("a rebuild is as slow as it is asked to be, and its status shows how f
   await using store = new InMemoryEventStore<Counted>();
   await using checkpoints = new InMemoryCheckpoints();
   await add(store, 400);
-  await projectOnce(store, { name: "counts", checkpoints, handle: () => {} });
+  await projectOnce(store, { name: "counts", checkpoints, handle: () => {} }, patient);
   let handled = 0;
   const seen = Promise.withResolvers<void>();
   const next: Projection<Counted> = {
@@ -137,14 +137,14 @@ Deno.test("a rebuild that is closed before it has taken over changes nothing, an
     checkpoints,
     handle: () => void handled++,
   });
-  await projectOnce(store, version(1));
+  await projectOnce(store, version(1), patient);
   handled = 0;
   const first = rebuildProjection(store, version(2), { maxRate: 200 });
   await until("it has begun", () => handled > 10);
   await first.close();
   await assert.rejects(first.takenOver, { name: "AbortError" });
   assert.equal((await projectionStatuses(store, checkpoints))[0]!.replacedBy, undefined);
-  await projectOnce(store, version(1));
+  await projectOnce(store, version(1), patient);
   await using second = rebuildProjection(store, version(2));
   await second.takenOver;
   assert.equal(handled, 100);

@@ -14,7 +14,7 @@ import {
   type StoredEvent,
   waitFor,
 } from "../../mod.ts";
-import { add, type Counted, quiet } from "./support.ts";
+import { add, type Counted, patient, quiet } from "./support.ts";
 
 const ACTORS = Array.from({ length: 12 }, (_, index) => `actor-${index}`);
 const byNumber = ({ version }: StoredEvent): string => `${version % 3}`;
@@ -65,11 +65,11 @@ Deno.test("while events wait behind a parked one by their key, a program without
       },
     });
     const stored = await add(store, 9, ["a"]);
-    await projectOnce(store, projection(isOwn), quiet);
+    await projectOnce(store, projection(isOwn), { ...quiet, ...patient });
     isSound = true;
     const { position } = stored[0]!;
     const other = projection(!isOwn);
-    await assert.rejects(projectOnce(store, other, quiet), named("projection.key"));
+    await assert.rejects(projectOnce(store, other, { ...quiet, ...patient }), named("projection.key"));
     await assert.rejects(retryParked(store, other, position), named("projection.key"));
     await assert.rejects(discardParked(store, other, position), named("projection.key"));
     await using run = runProjection(store, other, quiet);
@@ -108,7 +108,7 @@ Deno.test("a version continues at the checkpoints of all segments of the one bef
       handle: ({ actorId, version }) => void handled.push(`${actorId} ${version}`),
     };
     const { segments: _, ...whole } = next;
-    await assert.rejects(projectOnce(store, whole, quiet), named("projection.segments"));
+    await assert.rejects(projectOnce(store, whole, { ...quiet, ...patient }), named("projection.segments"));
     await using unkeyed = runProjection(store, { ...next, key: byNumber }, quiet);
     await assert.rejects(unkeyed.finished, named("projection.key"));
     const added = await add(store, 12, ACTORS);
@@ -146,7 +146,7 @@ Deno.test("keys of any length divide events, are recorded short, and keep their 
     },
   };
   const stored = await add(store, 12, ["a"]);
-  await projectOnce(store, projection, quiet);
+  await projectOnce(store, projection, { ...quiet, ...patient });
   assert.deepEqual(handled, []);
   assert((await checkpoints.load({ name: "p", version: 1 }))!.value.length < 10_000);
   isSound = true;

@@ -18,7 +18,7 @@ import {
   runProjection,
   waitFor,
 } from "../../mod.ts";
-import { add, type Counted, quiet } from "./support.ts";
+import { add, type Counted, patient, quiet } from "./support.ts";
 
 /** Whether an error is of the argument. */
 function named(argument: string): (error: unknown) => true {
@@ -34,7 +34,7 @@ type Calls = Readonly<Record<string, (projection: Projection<Counted>) => Promis
 /** Each call that handles events. It rejects with what is wrong with the projection. */
 function callsOn(store: InMemoryEventStore<Counted>): Calls {
   return {
-    projectOnce: (projection) => projectOnce(store, projection, quiet),
+    projectOnce: (projection) => projectOnce(store, projection, { ...quiet, ...patient }),
     runProjection: async (projection) => {
       await using run = runProjection(store, projection, quiet);
       await run.finished;
@@ -92,7 +92,7 @@ Deno.test("segments are refused where one process has all events, and the error 
     ...{ name: "p", version: 2, checkpoints: new InMemoryCheckpoints(), segments: 4 },
     handle: () => assert.fail("handled"),
   };
-  await assert.rejects(projectOnce(store, projection), named("projection.segments"));
+  await assert.rejects(projectOnce(store, projection, patient), named("projection.segments"));
   assert.throws(() => rebuildProjection(store, projection), named("projection.segments"));
 });
 
@@ -179,7 +179,7 @@ Deno.test("a key that throws for a later event keeps no retry, no discard and no
       },
       failure: { retries: 0, then: "park" },
     };
-    await projectOnce(store, projection, quiet);
+    await projectOnce(store, projection, { ...quiet, ...patient });
     const positions = await Array.fromAsync(store.readAll(), ({ position }) => position);
     await assert.rejects(waitFor(store, projection, positions[7]!), { name: "ProjectionBehindError" });
     await waitFor(store, projection, positions[8]!);
@@ -217,7 +217,7 @@ Deno.test("a handler that writes with a transaction which its checkpoints do not
       },
       failure: { retries: 0, then: "park" },
     };
-    await projectOnce(store, projection, quiet);
+    await projectOnce(store, projection, { ...quiet, ...patient });
     const [parked] = await listParked(projection);
     mayWrite = true;
     await assert.rejects(retryParked(store, projection, parked!.position), named("projection.checkpoints"));
@@ -232,7 +232,7 @@ Deno.test("segments cannot be changed during a rebuild, neither those of the nex
   const version = (version: number, lanes = 1): Projection<Counted> => (
     { name: "built", version, checkpoints, lanes, handle: () => {} }
   );
-  await projectOnce(store, version(1));
+  await projectOnce(store, version(1), patient);
   await using rebuild = rebuildProjection(store, version(3, 8), { ...quiet, replaces: 1, maxRate: 20 });
   while (!(await checkpoints.load({ name: "built", version: 3 }))) {
     await new Promise((resolve) => setTimeout(resolve, 1));

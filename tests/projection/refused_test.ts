@@ -25,7 +25,7 @@ import {
 } from "../../mod.ts";
 import { kvFolder } from "../support/kv_file.ts";
 import { startNatsServer } from "../support/nats_server.ts";
-import { until } from "./support.ts";
+import { patient, until } from "./support.ts";
 
 /** A log that programs of different versions open. */
 interface Place extends AsyncDisposable {
@@ -143,7 +143,7 @@ for (const [name, begin] of Object.entries(PLACES)) {
       handle: () => void mails++,
     };
     for (let start = 0; start < 3; start++) {
-      await assert.rejects(projectOnce(store, projection), ProjectionStoppedError);
+      await assert.rejects(projectOnce(store, projection, patient), ProjectionStoppedError);
       const run = runProjection(store, projection, { onWarning: () => {} });
       await assert.rejects(run.finished, ProjectionStoppedError);
     }
@@ -174,12 +174,12 @@ for (const [name, begin] of Object.entries(PLACES)) {
       await assert.rejects(run.finished, SchemaVersionError);
       assert.equal(run.state, "stopped");
       assert.deepEqual(warnings, ["projection-stopped"]);
-      await assert.rejects(projectOnce(old, projection), SchemaVersionError);
+      await assert.rejects(projectOnce(old, projection, patient), SchemaVersionError);
     }
     assert.equal(mails.length, 20);
     const [status] = await projectionStatuses(old, checkpoints);
     assert.ok(status!.problem instanceof SchemaVersionError);
-    await projectOnce(newer, projection);
+    await projectOnce(newer, projection, patient);
     assert.equal(mails.length, 21);
   });
 }

@@ -12,7 +12,7 @@ import {
   type StoredEvent,
   waitFor,
 } from "../../mod.ts";
-import { add, type Counted, PLACES, until } from "./support.ts";
+import { add, type Counted, patient, PLACES, until } from "./support.ts";
 
 for (const [name, open] of Object.entries(PLACES)) {
   Deno.test(`${name}: history and then what comes, in order, each once; another run goes on behind it`, async () => {
@@ -296,7 +296,7 @@ Deno.test("the methods of an instance of a class are handlers, inherited ones to
   }
   const totals = new Totals();
   await add(store, 10);
-  await projectOnce(store, { name: "totals", checkpoints, handle: totals });
+  await projectOnce(store, { name: "totals", checkpoints, handle: totals }, patient);
   assert.equal(totals.total, 0 + 1 + 2 + 3 - 4 + 5 + 6 + 7 + 8 - 9);
   const plain = { name: "plain", checkpoints, sum: 0 };
   await projectOnce(store, {
@@ -307,6 +307,6 @@ Deno.test("the methods of an instance of a class are handlers, inherited ones to
         plain.sum++;
       },
     },
-  });
+  }, patient);
   assert.equal(plain.sum, 8);
 });

@@ -33,7 +33,7 @@ import {
 } from "../../mod.ts";
 import { DatabaseSync } from "node:sqlite";
 import { startNatsServer } from "../support/nats_server.ts";
-import { add, addUp, type Counted, kvPlace, memoryPlace, sumsIn, sumsOf, until } from "./support.ts";
+import { add, addUp, type Counted, kvPlace, memoryPlace, patient, sumsIn, sumsOf, until } from "./support.ts";
 
 const quiet = { onWarning: () => {} };
 const ACTORS = Array.from({ length: 24 }, (_, index) => `actor-${index}`);
@@ -382,7 +382,7 @@ Deno.test("segments: what cannot be is refused, and names the field", async () =
     ...(segments && { segments }),
   });
   await assert.rejects(changeSegments({ name: "p", checkpoints }, 4), named("projection"));
-  await assert.rejects(projectOnce(store, projection(4)), named("projection.segments"));
+  await assert.rejects(projectOnce(store, projection(4), patient), named("projection.segments"));
   await using run = runProjection(store, projection(4), quiet);
   await add(store, 4);
   await run.waitFor((await store.getLastPosition())!);
@@ -390,7 +390,7 @@ Deno.test("segments: what cannot be is refused, and names the field", async () =
     await using refused = runProjection(store, projection(other), quiet);
     await assert.rejects(refused.finished, named("projection.segments"));
   }
-  await assert.rejects(projectOnce(store, projection()), named("projection.segments"));
+  await assert.rejects(projectOnce(store, projection(), patient), named("projection.segments"));
   await assert.rejects(changeSegments(projection(), 6), named("segments"));
   await assert.rejects(deleteCheckpoint(projection(4)), ProjectionInUseError);
   await run.close();
@@ -437,7 +437,7 @@ Deno.test("segments: a version that was replaced gets none, and one that has tak
     ...{ name: "versions", version: number, checkpoints },
     handle: () => {},
   });
-  await projectOnce(store, version(1));
+  await projectOnce(store, version(1), patient);
   const whileBuilt = (error: unknown): boolean =>
     error instanceof InvalidArgumentError && error.argument === "segments";
   {

@@ -19,7 +19,7 @@ import {
   waitFor,
 } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
-import { add, type Counted, quiet, until } from "./support.ts";
+import { add, type Counted, patient, quiet, until } from "./support.ts";
 
 /** How long it may take in which an abort was seen to end a call, in milliseconds: without it the calls end by themselves. */
 const PATIENCE = 30_000;
@@ -51,7 +51,7 @@ Deno.test("projectOnce ends soon after its budget if the log or the checkpoints 
       handle: ({ position }) => void handled.push(position),
     };
     await add(store, 3);
-    await projectOnce(store, projection, quiet);
+    await projectOnce(store, projection, { ...quiet, ...patient });
     await add(store, 3);
     await server.suspend();
     try {
@@ -83,7 +83,7 @@ Deno.test("a silent server: an abort, or the time of a call, ends every call abo
     },
   };
   await add(store, 3);
-  await projectOnce(store, parking, quiet);
+  await projectOnce(store, parking, { ...quiet, ...patient });
   const { position } = (await listParked(parking))[0]!;
   const last = (await store.getLastPosition())!;
   const counting = (name: string): Projection<Counted> => ({ name, checkpoints, handle: () => {} });

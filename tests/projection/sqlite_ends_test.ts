@@ -16,7 +16,7 @@ import {
 } from "../../mod.ts";
 import { StreamNotFoundError } from "../../src/nats/jetstream/api_errors.ts";
 import { Patience } from "../../src/projection/ends.ts";
-import { add, type Counted, until } from "./support.ts";
+import { add, type Counted, patient, until } from "./support.ts";
 
 interface Scene extends AsyncDisposable {
   readonly store: InMemoryEventStore<Counted>;
@@ -84,7 +84,7 @@ Deno.test("SQLite: a database that another connection holds is waited for, and n
 Deno.test("SQLite: a damaged database stops a run, and what SQLite reports is the error", async () => {
   await using opened = await scene();
   const { store, database, file, projection } = opened;
-  await projectOnce(store, projection);
+  await projectOnce(store, projection, patient);
   database.exec("PRAGMA cache_size = 0");
   const bytes = await Deno.readFile(file);
   await Deno.writeFile(file, bytes.fill(0xa5, 0));
@@ -94,7 +94,7 @@ Deno.test("SQLite: a damaged database stops a run, and what SQLite reports is th
   const run = opened.run();
   await assert.rejects(run.finished, isDamage);
   assert.equal(run.state, "stopped");
-  await assert.rejects(projectOnce(store, projection), isDamage);
+  await assert.rejects(projectOnce(store, projection, patient), isDamage);
 });
 
 Deno.test("SQLite: a table of checkpoints that was dropped is missed, and found if it is created again", async () => {
@@ -107,7 +107,7 @@ Deno.test("SQLite: a table of checkpoints that was dropped is missed, and found 
   await until("it is unreachable", () => run.state === "unreachable");
   const isMissing = (error: unknown): boolean =>
     error instanceof ProjectionStoppedError && error.reason === "bucket-missing";
-  await assert.rejects(projectOnce(store, projection), isMissing);
+  await assert.rejects(projectOnce(store, projection, patient), isMissing);
   database.exec("DELETE FROM handled");
   new SqliteCheckpoints(database);
   await run.waitFor((await add(store, 1))[0]!.position, { timeout: 30_000 });
@@ -117,7 +117,7 @@ Deno.test("SQLite: a table of checkpoints that was dropped is missed, and found 
 Deno.test("SQLite: a database that is open for reading alone stops a run, and the error names it", async () => {
   await using opened = await scene();
   const { store, file, projection } = opened;
-  await projectOnce(store, projection);
+  await projectOnce(store, projection, patient);
   await add(store, 1);
   using database = new DatabaseSync(file, { readOnly: true });
   const readOnly = { ...projection, checkpoints: new SqliteCheckpoints(database) };
@@ -125,7 +125,7 @@ Deno.test("SQLite: a database that is open for reading alone stops a run, and th
     error instanceof InvalidArgumentError && error.argument === "database";
   await using run = runProjection(store, readOnly, { onWarning: () => {} });
   await assert.rejects(run.finished, isReadOnly);
-  await assert.rejects(projectOnce(store, readOnly), isReadOnly);
+  await assert.rejects(projectOnce(store, readOnly, patient), isReadOnly);
 });
 
 Deno.test("SQLite: a database that is closed while a failed handler waits ends the run", async () => {

@@ -20,7 +20,7 @@ import {
   SqliteCheckpoints,
 } from "../../mod.ts";
 import { type SmallDisk, smallDisk } from "../support/small_disk.ts";
-import { park, quiet, storeOf, until } from "./support.ts";
+import { park, patient, quiet, storeOf, until } from "./support.ts";
 
 /** A file with the connection of the checkpoints, and another one that looks at it. */
 interface File extends Disposable {
@@ -97,7 +97,7 @@ Deno.test("SQLite: a handler that failed leaves no transaction open, and what fo
     },
   };
   for (let start = 0; start < 2; start++) {
-    await projectOnce(store, projection, quiet);
+    await projectOnce(store, projection, { ...quiet, ...patient });
     assert.equal(file.database.isTransaction, false);
     assert.deepEqual(file.rows("SELECT * FROM seen"), []);
     const { position, parked: aside } = file.record("p");
@@ -126,7 +126,7 @@ Deno.test("SQLite: a constraint that is checked at the commit is the failure of 
       );
     },
   };
-  await projectOnce(store, projection, quiet);
+  await projectOnce(store, projection, { ...quiet, ...patient });
   const actors = ["a0", "a1", "a3"];
   assert.deepEqual(file.rows("SELECT actor FROM seen ORDER BY actor"), actors.map((actor) => ({ actor })));
   const [entry] = await listParked(projection);
@@ -266,7 +266,7 @@ Deno.test("SQLite: a handler can not end the transaction, and may use savepoints
       await projectOnce(
         store,
         seen("p", file.checkpoints, (database) => database[call](sql)),
-        quiet,
+        { ...quiet, ...patient },
       );
       const [entry] = await listParked({ name: "p", checkpoints: file.checkpoints });
       assert.match(entry!.error, /HandlerError/, sql);
@@ -284,7 +284,7 @@ Deno.test("SQLite: a handler can not end the transaction, and may use savepoints
       database.exec("CREATE TRIGGER t AFTER INSERT ON seen BEGIN DELETE FROM seen WHERE actor = 'z'; END;");
       database.exec("INSERT INTO seen VALUES ('y'), ('z')");
     }),
-    quiet,
+    { ...quiet, ...patient },
   );
   assert.deepEqual(file.rows("SELECT * FROM seen ORDER BY 1"), [{ actor: "a0" }, { actor: "y" }]);
   assert.throws(() => {
@@ -307,7 +307,7 @@ Deno.test("SQLite: a statement that ends the whole transaction takes nothing of 
           if (!isCaught) throw error;
         }
       }),
-      quiet,
+      { ...quiet, ...patient },
     );
     assert.deepEqual(
       file.rows("SELECT * FROM seen ORDER BY 1"),
@@ -359,7 +359,7 @@ Deno.test("SQLite: a transaction of other code on the connection is refused, and
     new SqliteCheckpoints(fresh);
   }, BackendError);
   const projection = seen("p", file.checkpoints, () => {});
-  await assert.rejects(projectOnce(store, projection, quiet), (error: Error) => {
+  await assert.rejects(projectOnce(store, projection, { ...quiet, ...patient }), (error: Error) => {
     return error instanceof BackendError && /connection of their own/.test(error.message);
   });
   file.database.exec("INSERT INTO seen VALUES ('own')");
@@ -377,7 +377,10 @@ Deno.test("SQLite: a database that its owner closes ends the run, and what was c
   await using run = runProjection(store, seen("p", file.checkpoints, () => file.database.close()), quiet);
   await assert.rejects(run.finished, ProjectionStoppedError);
   assert.deepEqual(file.rows("SELECT * FROM seen"), []);
-  await assert.rejects(projectOnce(store, seen("p", file.checkpoints, () => {}), quiet), AetherError);
+  await assert.rejects(
+    projectOnce(store, seen("p", file.checkpoints, () => {}), { ...quiet, ...patient }),
+    AetherError,
+  );
 });
 
 Deno.test("SQLite: a database that is open for reading alone ends the run with advice", async () => {
@@ -387,7 +390,10 @@ Deno.test("SQLite: a database that is open for reading alone ends the run with a
   const checkpoints = new SqliteCheckpoints(readOnly);
   await using run = runProjection(store, seen("p", checkpoints, () => {}), quiet);
   await assert.rejects(run.finished, InvalidArgumentError);
-  await assert.rejects(projectOnce(store, seen("p", checkpoints, () => {}), quiet), InvalidArgumentError);
+  await assert.rejects(
+    projectOnce(store, seen("p", checkpoints, () => {}), { ...quiet, ...patient }),
+    InvalidArgumentError,
+  );
   assert.deepEqual(await listParked({ name: "p", checkpoints }), []);
 });
 

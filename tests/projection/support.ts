@@ -104,6 +104,8 @@ export async function storeOf(...types: string[]): Promise<InMemoryEventStore> {
 
 /** Warnings are not printed. */
 export const quiet = { onWarning: (): void => {} };
+/** For a call that is to handle all that is there, however slow this machine is: by itself it ends after a second. */
+export const patient = { budgetMs: 600_000 };
 /** An event that fails is set aside after another attempt, and the later ones of its actor go on. */
 export const park = { retries: 1, firstDelay: 1, then: "park", laterEvents: "go-on" } as const;
 
