@@ -115,6 +115,7 @@ Deno.test("a damaged segment is named with its projection and its index, and the
   assert(status!.segments!.slice(1).every(({ lag }) => lag!.events > 0));
   await assert.rejects(listParked(parking), DamagedCheckpointError);
   isSound = true;
+  await assert.rejects(runProjection(store, parking, quiet).finished, DamagedCheckpointError);
   await retryParked(store, parking, last.parked[0]!.position);
   await assert.rejects(retryParked(store, parking, first!.parked[0]!.position), DamagedCheckpointError);
 });
