@@ -24,6 +24,8 @@ export interface Row {
   readonly goal?: Goal;
   /** What the figures are of, where the name does not say. */
   readonly baseline: string;
+  /** What is missing on this machine, if the row cannot be measured. Asked once, before anything else. */
+  readonly findMissing?: () => Promise<string | undefined>;
   /** Run once before the row is measured: it fills what the row reads, unless an earlier row has. */
   readonly prepare?: () => Promise<void>;
   /** Takes one measurement of ours. It verifies what it measured. */
@@ -76,6 +78,8 @@ export async function run(group: string, row: Row, { quick }: GroupOptions): Pro
   const rounds = quick ? Math.min(3, row.rounds ?? 5) : row.rounds ?? 5;
   const ours: number[] = [];
   const baseline: number[] = [];
+  const missing = await row.findMissing?.();
+  if (missing !== undefined) return `${group}/${row.name} NOT MEASURED: ${missing}`;
   await row.prepare?.();
   if (row.warmUp !== false) {
     await row.measureOurs();

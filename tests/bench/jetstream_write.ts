@@ -10,6 +10,7 @@ import { type NatsCluster, startNatsCluster } from "../support/nats_server.ts";
 import { concurrently, type GroupOptions, medianTime, once, rate, type Row } from "./harness.ts";
 import { memoryOf } from "./jetstream_memory.ts";
 import { event, Raw, stockRate, stockTime } from "./jetstream_raw.ts";
+import { NatsGo } from "./nats_go.ts";
 
 /** What the rows write to. */
 export interface WriteTarget extends GroupOptions {
@@ -104,6 +105,8 @@ export function writeRows({ url, store, raw, quick, closing }: WriteTarget): Row
   const appendsReplicated = quick ? 5_000 : 50_000;
   const single = appending(() => ({ store, raw }), appends);
   const replicated = openedOnce(closing);
+  const natsGo = new NatsGo();
+  closing(() => natsGo.close());
   let run = 0;
 
   const alone = quick ? 1_000 : 3_000;
@@ -147,6 +150,15 @@ export function writeRows({ url, store, raw, quick, closing }: WriteTarget): Row
       baseline: "js.publish with an expectation",
       measureOurs: single.measureOurs,
       measureBaseline: () => stockRate(url, "raw", quick ? 10_000 : 20_000, 256),
+    },
+    {
+      name: "append-256-in-flight-nats-go",
+      unit: "events/s",
+      goal: { op: ">=", value: 1 },
+      baseline: "PublishMsg() of nats.go with an expectation, by 256 goroutines, which use both cores",
+      findMissing: () => natsGo.build(),
+      measureOurs: single.measureOurs,
+      measureBaseline: () => natsGo.rate(url, "raw", appends, 256),
     },
     {
       name: "append-256-in-flight-3-replicas",
