@@ -9,6 +9,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { Event } from "../event/types.ts";
 import type { NatsConnection } from "../nats/connection.ts";
 import { checkKnown, checkSignal, readOptions } from "../options.ts";
+import { VaultError } from "../store/personal_errors.ts";
 import type { ForgottenKey, PersonalCipher, PersonalVault } from "../store/personal_vault.ts";
 import type { EventStore } from "../store/types.ts";
 import { nameFault } from "../text.ts";
@@ -65,6 +66,8 @@ export class Vault implements PersonalVault, AsyncDisposable {
   readonly #records: VaultRecords;
   readonly #options: KeyRingOptions;
   readonly #keys: KeyRing;
+  /** The record of the master key: another vault has another one. */
+  #mark: string | undefined;
 
   private constructor(place: VaultPlace, options: KeyRingOptions) {
     this.#records = new VaultRecords(place, options.namespace);
@@ -127,11 +130,21 @@ export class Vault implements PersonalVault, AsyncDisposable {
 
   /** A vault must not be filled with a wrong key: each master key has a record that only it can decrypt. */
   async #checkMaster(master: OpenMasterKey): Promise<void> {
-    await this.#records.change("master", master.id, (value) => {
-      if (value === undefined) return master === this.#options.master ? master.check() : undefined;
+    const isPresent = master === this.#options.master;
+    let made: string | undefined;
+    const found = await this.#records.change("master", master.id, (value) => {
+      if (value === undefined) return made = isPresent ? master.check() : undefined;
       master.assertChecks(value);
       return undefined;
     });
+    if (isPresent) this.#mark = found ?? made;
+  }
+
+  /** In another vault there is nothing to forget: that must not be taken for success. */
+  async #assertSame(signal: AbortSignal | undefined): Promise<void> {
+    const found = await this.#records.read("master", this.#options.master.id, signal);
+    if (found === this.#mark) return;
+    throw new VaultError("replaced", "The records of the vault are not those that it was opened with");
   }
 
   /** The key of a person for data of an actor. */
@@ -168,6 +181,7 @@ export class Vault implements PersonalVault, AsyncDisposable {
    * @param store Where the receipts are stored, each as the only event of an actor `forgotten-<key>`.
    * @param options The reason, and abort.
    * @throws {InvalidArgumentError} If the person's id cannot be one.
+   * @throws {VaultError} If the vault was removed or made again since it was opened.
    * @throws {OutcomeUnknownError | BackendError} If the vault or the store could not be reached. Run it again.
    *
    * @example The receipts of all erasures
@@ -193,6 +207,7 @@ export class Vault implements PersonalVault, AsyncDisposable {
   ): Promise<ForgetReport> {
     const checked = readOptions(options, checkForget);
     checkPerson(person);
+    await this.#assertSame(checked.signal);
     return await forgetPerson(this.#records, this.#keys, person, store, checked);
   }
 
@@ -201,7 +216,8 @@ export class Vault implements PersonalVault, AsyncDisposable {
    * again; stores may be used meanwhile.
    *
    * @returns How many keys were encrypted again.
-   * @throws {VaultError} If a key is encrypted with a master key that the vault does not have.
+   * @throws {VaultError} If a key is encrypted with a master key that the vault does not have, or the vault was removed or made
+   * again since it was opened.
    *
    * @example A new master key
    * ```ts
@@ -216,6 +232,7 @@ export class Vault implements PersonalVault, AsyncDisposable {
    */
   async rotate(options?: { readonly signal?: AbortSignal }): Promise<number> {
     const signal = readOptions(options, checkRotate);
+    await this.#assertSame(signal);
     let rotated = 0;
     const { master } = this.#options;
     for (const keyId of await this.#records.listKeys(signal)) {

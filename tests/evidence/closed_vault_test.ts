@@ -1,7 +1,14 @@
 /** A vault that is closed, or whose database or connection is, while it is used. */
 
 import assert from "node:assert/strict";
-import { type ClosedError, type Event, InMemoryEventStore, Vault, type VaultOptions } from "../../mod.ts";
+import {
+  type ClosedError,
+  type Event,
+  InMemoryEventStore,
+  Vault,
+  VaultError,
+  type VaultOptions,
+} from "../../mod.ts";
 import { connectTo } from "../../src/nats/connect.ts";
 import { startNatsServer } from "../support/nats_server.ts";
 
@@ -58,6 +65,43 @@ Deno.test("a vault whose bucket was deleted rejects calls at once, and names wha
   await connection.request("$JS.API.STREAM.DELETE.KV_aether_vault");
   await connection.close();
   await assert.rejects(vault.rotate(), /does not exist any more. Restore it from a backup/);
+});
+
+/** Makes another vault in the place of one, and asserts that nothing counts as forgotten then. */
+async function forgetInAnother(
+  vault: Vault,
+  remove: () => Promise<unknown>,
+  open: () => Promise<Vault>,
+): Promise<void> {
+  const events = { Registered: { personal: { fields: ["name"] } } } as const;
+  await using store = new InMemoryEventStore<Event<"Registered", { name: unknown }>>({ vault, events });
+  await store.append("ann", [{ eventType: "Registered", data: { name: "Ann" } }], { expectedVersion: 0 });
+  await remove();
+  await using _other = await open();
+  for (const call of [vault.forget("ann", store), vault.rotate()]) {
+    await assert.rejects(
+      call,
+      (error: VaultError) => error instanceof VaultError && error.reason === "replaced",
+    );
+  }
+}
+
+Deno.test("a vault that was made again since it was opened forgets nobody: on JetStream", async () => {
+  await using server = await startNatsServer();
+  const connection = await connectTo(server.url);
+  await using vault = await Vault.onJetStream(server.url, options);
+  const remove = (): Promise<unknown> => connection.request("$JS.API.STREAM.DELETE.KV_aether_vault");
+  await forgetInAnother(vault, remove, () => Vault.onJetStream(server.url, options));
+  await connection.close();
+});
+
+Deno.test("a vault that was made again since it was opened forgets nobody: in Deno KV", async () => {
+  using kv = await Deno.openKv(":memory:");
+  await using vault = await Vault.onDenoKv(kv, options);
+  const remove = async (): Promise<void> => {
+    for await (const { key } of kv.list({ prefix: [] })) await kv.delete(key);
+  };
+  await forgetInAnother(vault, remove, () => Vault.onDenoKv(kv, options));
 });
 
 Deno.test("a vault whose NATS user may not list its keys reports the permission that is missing", async () => {
