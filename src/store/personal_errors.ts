@@ -16,7 +16,7 @@ const ADVICE: Readonly<Record<VaultFault, string>> = {
   "unknown-key":
     "Open the store with the vault that the data were encrypted with, or restore the vault from a backup.",
   replaced:
-    "Nothing was done: restore the vault from a backup, or open the one that is there now, and repeat it.",
+    "Nothing was done: restore the vault from a backup, or open the present one, and repeat the call.",
   changed: "The stored event was changed, or moved to another place. Restore the store from a backup.",
 };
 

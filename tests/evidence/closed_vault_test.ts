@@ -86,7 +86,7 @@ async function forgetInAnother(
   }
 }
 
-Deno.test("a vault that was made again since it was opened forgets nobody: on JetStream", async () => {
+Deno.test("a vault that was made again since it was opened refuses to forget: on JetStream", async () => {
   await using server = await startNatsServer();
   const connection = await connectTo(server.url);
   await using vault = await Vault.onJetStream(server.url, options);
@@ -95,7 +95,7 @@ Deno.test("a vault that was made again since it was opened forgets nobody: on Je
   await connection.close();
 });
 
-Deno.test("a vault that was made again since it was opened forgets nobody: in Deno KV", async () => {
+Deno.test("a vault that was made again since it was opened refuses to forget: in Deno KV", async () => {
   using kv = await Deno.openKv(":memory:");
   await using vault = await Vault.onDenoKv(kv, options);
   const remove = async (): Promise<void> => {

@@ -187,6 +187,7 @@ Deno.test("start import shows a bar on a terminal, and takes it away", async () 
   await using place = await Workplace.make();
   const file = await place.write("log.csv", toCsv(generateLog(1, 300)));
   const output = await place.onTerminal("import", file);
-  assert.match(output, /Importing events \[#+-+\] [\d,]+ of [\d,]+ \(\d+ %\)/);
+  // On a fast machine it is whole when it is drawn next.
+  assert.match(output, /Importing events \[#+-*\] [\d,]+ of [\d,]+ \(\d+ %\)/);
   assert.match(output, /Cases +300\r\n/);
 });
