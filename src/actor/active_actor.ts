@@ -41,12 +41,10 @@ export class ActiveActor {
   /** The actor. */
   readonly id: string;
   readonly #definition: AnyActor;
-  readonly #decider: AnyDecider;
   readonly #setup: ActorSetup;
   readonly #commits: Commits;
   readonly #ownership: Ownership;
   readonly #history: ActorHistory;
-  readonly #changes: StateChanges;
   readonly #queue: (CommandCall | QueryCall)[] = [];
   #current: Replayed<unknown> | undefined;
   #running: Promise<void> | undefined;
@@ -62,12 +60,19 @@ export class ActiveActor {
   constructor(id: string, definition: AnyActor, setup: ActorSetup, history?: ActorHistory) {
     this.id = id;
     this.#definition = definition;
-    this.#decider = deciderOf(definition);
-    this.#changes = StateChanges.of(definition);
     this.#setup = setup;
     this.#commits = new Commits(setup.store, id, setup.owner, setup.warn);
     this.#ownership = new Ownership(setup.owner, this.#commits);
     this.#history = history ?? new ActorHistory(id, this.#decider, setup);
+  }
+
+  // Not kept in a field, of which there would be one for each actor.
+  get #decider(): AnyDecider {
+    return deciderOf(this.#definition);
+  }
+
+  get #changes(): StateChanges {
+    return StateChanges.of(this.#definition);
   }
 
   /** Under what it works. */
