@@ -20,6 +20,7 @@ import {
   verifySealedLog,
 } from "../../mod.ts";
 import { startNatsServer } from "../support/nats_server.ts";
+import { soon } from "../support/running_time.ts";
 import { KINDS, stores } from "./stores.ts";
 import { fill, sealFixture } from "./support.ts";
 
@@ -33,18 +34,16 @@ type Calls = Readonly<Record<string, Call>>;
 async function abortAll(calls: Calls): Promise<void> {
   const ending = new AbortController();
   const reason = new Error("enough");
-  const outcomes = Object.entries(calls).map(async ([name, call]) => {
-    return [name, await call(ending.signal).then(() => "done", (error) => error)] as const;
-  });
+  const outcomes = Object.values(calls).map((call) =>
+    call(ending.signal).then(() => "done", (error) => error)
+  );
   await pause(300);
   ending.abort(reason);
-  const late = pause(AT_ONCE).then(() => ["", "pending"] as const);
-  for (const [at, outcome] of outcomes.entries()) {
-    const [, result] = await Promise.race([outcome, late]);
+  const results = await Promise.all(outcomes.map((outcome) => soon(outcome, AT_ONCE)));
+  for (const [at, result] of results.entries()) {
     const name = Object.keys(calls)[at];
     assert.equal(result, reason, `${name}: ${result instanceof Error ? result.stack : result}`);
   }
-  await late;
 }
 
 function pause(milliseconds: number): Promise<void> {
