@@ -12,6 +12,7 @@ import { partOf } from "../event/upcast.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { compileFilter } from "../event/filter.ts";
 import { checkKnown, type OptionNames, readOptions } from "../options.ts";
+import { MAX_TIMER_MS } from "../sleep.ts";
 import type { LogStart } from "../store/method_options.ts";
 import type { CheckpointStore } from "./checkpoints.ts";
 import type { ProjectionId } from "./errors.ts";
@@ -54,7 +55,6 @@ export type KeyOf = (event: StoredEvent) => string;
 const MAX_LANES = 1024;
 /** The longest key that is taken as it is, in UTF-16 code units. */
 const MAX_KEY = 256;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Checks a projection and fills in the defaults.

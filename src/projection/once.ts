@@ -8,7 +8,7 @@ import { abortable } from "../abortable.ts";
 import type { Event } from "../event/types.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { checkFunction, checkKnown, checkSignal, type OptionNames, readOptions } from "../options.ts";
-import { sleep } from "../sleep.ts";
+import { MAX_TIMER_MS, sleep } from "../sleep.ts";
 import type { EventStore } from "../store/types.ts";
 import { type Warn, warner, type Warning } from "../warning.ts";
 import { knownEnd, outcomeOf } from "./ends.ts";
@@ -57,8 +57,6 @@ export interface ProjectOnceResult {
 
 /** How long an answer is waited for after the budget, in milliseconds: a short budget still makes progress. */
 const OVERTIME = 2_000;
-/** The longest delay of a timer, in milliseconds. */
-const LONGEST_DELAY = 2 ** 31 - 1;
 
 /** The budget is spent: nothing is wrong. */
 class BudgetSpent extends Error {}
@@ -144,7 +142,7 @@ export async function projectOnce<E extends Event, Tx = undefined>(
   const answering = new AbortController();
   const timer = setTimeout(
     () => answering.abort(unanswered(budgetMs)),
-    Math.min(budgetMs + OVERTIME, LONGEST_DELAY),
+    Math.min(budgetMs + OVERTIME, MAX_TIMER_MS),
   );
   try {
     return await projectWithin(store, compiled, guard, AbortSignal.any([signal, answering.signal]));

@@ -12,6 +12,7 @@ import type { EventDefinitions } from "../event/definitions.ts";
 import { describe } from "../text.ts";
 import type { Event } from "../event/types.ts";
 import { checkFunction, type OptionNames, readOptions } from "../options.ts";
+import { MAX_TIMER_MS } from "../sleep.ts";
 import { telemetry, type TelemetrySource } from "../telemetry.ts";
 import { warner, type Warning } from "../warning.ts";
 import { Announcer } from "./announcer.ts";
@@ -134,9 +135,6 @@ function checkVault(vault: unknown, { personal }: EventRegistry): void {
   if (typeof (vault as Partial<PersonalVault> | null)?.cipherFor === "function") return;
   throw new InvalidArgumentError("options.vault", `must be a Vault, and is ${describe(vault)}`);
 }
-
-/** The longest time that a timer takes, in milliseconds: a longer one would be over at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Refuses a duration that is no number, too short, or longer than a timer takes.
